@@ -1,0 +1,23 @@
+"""The errors that a person's input can cause; each message is one sentence fit for the screen."""
+
+from __future__ import annotations
+
+
+class BhpvasError(ValueError):
+    """Base of every error that names a value, its place and the way out."""
+
+
+class HeadError(BhpvasError):
+    """A head that the geometry does not have, or text that names no head."""
+
+
+class DataError(BhpvasError):
+    """A file, column, label or sentence that cannot be used."""
+
+
+class ModelError(BhpvasError):
+    """A model that cannot be loaded or is not one that bhpvas supports."""
+
+
+class SchemeError(BhpvasError):
+    """A scheme file that is damaged, of another version, or made for another model."""

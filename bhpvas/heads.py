@@ -1,0 +1,135 @@
+"""Heads and masks: which attention head, and which of them are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from bhpvas.errors import HeadError
+
+_HEAD = re.compile(r"L(\d+)H(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, order=True)
+class HeadId:
+    """One attention head, counted from zero and written ``L3H7`` everywhere.
+
+    >>> HeadId.parse("L3H7")
+    HeadId(layer=3, head=7)
+    >>> str(HeadId(0, 11))
+    'L0H11'
+    """
+
+    layer: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"L{self.layer}H{self.head}"
+
+    @classmethod
+    def parse(cls, text: str) -> HeadId:
+        """Read ``L3H7``; raises :class:`HeadError` on anything else."""
+        match = _HEAD.fullmatch(text.strip())
+        if match is None:
+            raise HeadError(f"{text.strip()!r} names no head: write layer and head as in L3H7.")
+        return cls(int(match[1]), int(match[2]))
+
+
+def parse_heads(text: str) -> tuple[HeadId, ...]:
+    """Read a comma-separated list such as ``L0H3,L5H11``, sorted, each head once.
+
+    An empty text is the empty list. Raises :class:`HeadError` on a part that names no head.
+
+    >>> [str(head) for head in parse_heads("L5H11, L0H3,L0H3")]
+    ['L0H3', 'L5H11']
+    """
+    parts = [part for part in text.split(",") if part.strip()]
+    return tuple(sorted({HeadId.parse(part) for part in parts}))
+
+
+def format_heads(heads: Iterable[HeadId]) -> str:
+    """Write heads as a sorted comma-separated list, the inverse of :func:`parse_heads`."""
+    return ",".join(str(head) for head in sorted(heads))
+
+
+@dataclass(frozen=True)
+class HeadMask:
+    """Which heads of a model are kept: an immutable value that can be a dictionary key.
+
+    >>> mask = HeadMask(2, 4).without([HeadId(0, 3)])
+    >>> str(mask), mask.kept_count
+    ('L0H3', 7)
+    >>> mask.restored([HeadId(0, 3)]) == HeadMask(2, 4)
+    True
+    """
+
+    layers: int
+    heads: int
+    removed: frozenset[HeadId] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        for head in sorted(self.removed):
+            if not (0 <= head.layer < self.layers and 0 <= head.head < self.heads):
+                raise HeadError(
+                    f"{head} does not exist: the model has layers 0 to {self.layers - 1} "
+                    f"with heads 0 to {self.heads - 1}."
+                )
+
+    @classmethod
+    def parse(cls, text: str, layers: int, heads: int) -> HeadMask:
+        """The mask that removes the heads named in ``text``, such as ``L0H3,L5H11``."""
+        return cls(layers, heads, frozenset(parse_heads(text)))
+
+    @classmethod
+    def from_array(cls, kept: np.ndarray) -> HeadMask:
+        """The mask whose kept heads are the true (non-zero) entries of ``kept`` ``[L, H]``."""
+        layers, heads = kept.shape
+        gone = zip(*np.nonzero(np.asarray(kept) == 0), strict=True)
+        return cls(layers, heads, frozenset(HeadId(int(la), int(he)) for la, he in gone))
+
+    def __str__(self) -> str:
+        return format_heads(self.removed)
+
+    def __iter__(self) -> Iterator[HeadId]:
+        """Every kept head, layer by layer."""
+        return (head for head in self.every_head() if head not in self.removed)
+
+    def every_head(self) -> Iterator[HeadId]:
+        """Every head of the geometry, kept or not, layer by layer."""
+        return (HeadId(la, he) for la in range(self.layers) for he in range(self.heads))
+
+    def without(self, heads: Iterable[HeadId]) -> HeadMask:
+        """The mask with ``heads`` removed as well."""
+        return HeadMask(self.layers, self.heads, self.removed | frozenset(heads))
+
+    def restored(self, heads: Iterable[HeadId]) -> HeadMask:
+        """The mask with ``heads`` kept again."""
+        return HeadMask(self.layers, self.heads, self.removed - frozenset(heads))
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """Gates as float32 ``[L, H]``: 1 = kept, 0 = removed. Read-only."""
+        gates = np.ones((self.layers, self.heads), dtype=np.float32)
+        for head in self.removed:
+            gates[head.layer, head.head] = 0.0
+        gates.setflags(write=False)
+        return gates
+
+    @property
+    def kept_count(self) -> int:
+        """How many heads are kept."""
+        return self.layers * self.heads - len(self.removed)
+
+    @property
+    def kept_per_layer(self) -> tuple[int, ...]:
+        """How many heads each layer keeps."""
+        return tuple(int(kept) for kept in self.array.sum(1))
+
+    def first_difference(self, other: HeadMask) -> int:
+        """The lowest layer in which two masks differ; the number of layers if they are equal."""
+        changed = [head.layer for head in self.removed ^ other.removed]
+        return min(changed, default=self.layers)

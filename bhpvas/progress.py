@@ -1,0 +1,23 @@
+"""How long work tells where it is, and how it is stopped."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called between units of work with the number done and the total.
+
+    A callback stops the work by raising; :class:`Cancelled` is there for that. Nothing is stored or
+    changed by work that was stopped.
+    """
+
+    def __call__(self, done: int, total: int) -> None: ...
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback to stop the work it watches."""
+
+
+def silent(done: int, total: int) -> None:
+    """The callback that shows nothing."""
