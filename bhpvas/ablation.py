@@ -1,0 +1,126 @@
+"""What really happens when one more head goes: exact, for every head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import log_softmax
+from torch import Tensor
+
+from bhpvas.classifier import Classifier
+from bhpvas.datasets import Dataset
+from bhpvas.engine import (
+    Batch,
+    attend,
+    batches,
+    finish_layer,
+    gates_of,
+    load_batch,
+    logits_from,
+    project,
+)
+from bhpvas.evaluation import Evaluation
+from bhpvas.heads import HeadMask
+from bhpvas.progress import Progress, silent
+
+# Padded tokens of all variants that go through a layer at once.
+_TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 131072, "mps": 16384}
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """Change of loss and accuracy when exactly one more head is removed from ``baseline.mask``.
+
+    ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN where the head is gone
+    already); a positive loss change means that removal hurts. ``logits`` is float32 ``[L, H, N, C]``.
+    """
+
+    baseline: Evaluation
+    logits: np.ndarray
+    loss_change: np.ndarray
+    accuracy_change: np.ndarray
+
+
+def ablate(
+    classifier: Classifier,
+    dataset: Dataset,
+    mask: HeadMask | None = None,
+    *,
+    progress: Progress = silent,
+) -> Ablation:
+    """Remove each kept head alone and measure; exact, yet far cheaper than one run a head.
+
+    Below a head nothing changes, and in its layer the other heads' attention does not either: its
+    part ``Z_h W_h`` is subtracted from the layer's attention output. The variants of a layer then go
+    through the rest of the network as one stacked batch.
+    """
+    dataset = dataset.aligned(classifier.label_names)
+    encoded = classifier.encode(dataset)
+    mask = mask or classifier.full_mask()
+    layers, heads = classifier.geometry.layers, classifier.geometry.heads
+    shape = (layers, heads, len(encoded), classifier.geometry.labels)
+    logits = np.full(shape, np.nan, dtype=np.float32)
+    base = np.empty(shape[2:], dtype=np.float32)
+    parts = batches(classifier, encoded)
+    with torch.inference_mode():
+        for done, rows in enumerate(parts):
+            progress(done, len(parts))
+            batch = load_batch(classifier, encoded, rows)
+            base[rows] = _ablate_batch(classifier, batch, mask, logits)
+    progress(len(parts), len(parts))
+
+    own = np.broadcast_to(dataset.labels[:, None], (*shape[:-1], 1))
+    losses = -np.take_along_axis(log_softmax(logits.astype(np.float64), -1), own, -1)[..., 0]
+    right = logits.argmax(-1) == dataset.labels
+    baseline = Evaluation(
+        mask, dataset.name, base, dataset.labels, classifier.label_names, dataset.tags
+    )
+    gone = mask.array == 0
+    return Ablation(
+        baseline=baseline,
+        logits=logits,
+        loss_change=losses.mean(-1) - baseline.loss,
+        accuracy_change=np.where(gone, np.nan, right.mean(-1) - baseline.accuracy),
+    )
+
+
+def _ablate_batch(
+    classifier: Classifier, batch: Batch, mask: HeadMask, logits: np.ndarray
+) -> np.ndarray:
+    """Fill ``logits`` ``[L, H, N, C]`` for one batch; returns the batch's own ``[B, C]``."""
+    gates = gates_of(classifier, mask)
+    last = len(classifier.layers) - 1
+    size = classifier.geometry.head_size
+    states = classifier.embed(batch.input_ids, batch.token_type_ids)
+    for number, layer in enumerate(classifier.layers):
+        outputs, _ = attend(
+            classifier, layer, states, batch.attention_mask, first_only=number == last
+        )
+        layer_gates = None if gates is None else gates[:, number]
+        whole = project(layer, outputs, layer_gates)  # [B, T, D]
+        residual = states[:, : outputs.shape[1]]
+        kept = np.flatnonzero(mask.array[number])
+        at_once = max(1, _TOKENS_AT_ONCE[classifier.device.type] // batch.real.numel())
+        for start in range(0, len(kept), at_once):
+            chosen = torch.as_tensor(kept[start : start + at_once], device=classifier.device)
+            weights = layer.output.weight.view(layer.output.out_features, -1, size)[:, chosen]
+            parts = torch.einsum("btkd,okd->kbto", outputs[:, :, chosen], weights)
+            variants = finish_layer(layer, residual, whole - parts).flatten(0, 1)  # [k·B, T, D]
+            found = logits_from(
+                classifier,
+                variants,
+                _repeated(batch.attention_mask, len(chosen)),
+                gates,
+                start=number + 1,
+            )
+            logits[number, kept[start : start + at_once][:, None], batch.rows] = (
+                found.float().view(len(chosen), len(batch.rows), -1).cpu().numpy()
+            )
+        states = finish_layer(layer, residual, whole)
+    return classifier.read(states[:, 0]).float().cpu().numpy()
+
+
+def _repeated(attention_mask: Tensor | None, times: int) -> Tensor | None:
+    return None if attention_mask is None else attention_mask.repeat(times, 1, 1, 1)

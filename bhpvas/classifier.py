@@ -1,0 +1,502 @@
+"""A BERT sequence classifier and its tokenizer behind one architecture-neutral face.
+
+BERT, RoBERTa, ELECTRA and DistilBERT are the same post-norm encoder under different names. A row of
+:data:`ARCHITECTURES` says where a family keeps its parts; nothing else in the project knows those
+names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bhpvas.errors import ModelError
+from bhpvas.heads import HeadMask
+from bhpvas.paths import sample_data_folder
+
+if TYPE_CHECKING:
+    from bhpvas.datasets import Dataset
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# What a model folder may contain for us; pickled weights and code are never fetched.
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes of a classifier; ``parameters`` counts the unpruned model."""
+
+    layers: int
+    heads: int
+    hidden_size: int
+    head_size: int
+    intermediate_size: int
+    labels: int
+    parameters: int
+    max_length: int
+
+    @property
+    def head_parameters(self) -> int:
+        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O."""
+        return 4 * self.hidden_size * self.head_size + 3 * self.head_size
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The parts of one encoder layer: attention, add & norm, feed-forward, add & norm."""
+
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output: nn.Linear
+    attention_norm: nn.LayerNorm
+    up: nn.Linear
+    activation: Callable[[Tensor], Tensor]
+    down: nn.Linear
+    output_norm: nn.LayerNorm
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Where one family of models keeps its parts.
+
+    ``embed(model, input_ids, token_type_ids)`` gives ``[B, T, D]``; ``read(model, first)`` gives
+    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``.
+    """
+
+    layers: Callable[[Any], Iterable[nn.Module]]
+    parts: Callable[[Any], Layer]
+    embed: Callable[[Any, Tensor, Tensor], Tensor]
+    read: Callable[[Any, Tensor], Tensor]
+
+
+def _bert_parts(layer: Any) -> Layer:
+    attention = layer.attention
+    return Layer(
+        query=attention.self.query,
+        key=attention.self.key,
+        value=attention.self.value,
+        output=attention.output.dense,
+        attention_norm=attention.output.LayerNorm,
+        up=layer.intermediate.dense,
+        activation=layer.intermediate.intermediate_act_fn,
+        down=layer.output.dense,
+        output_norm=layer.output.LayerNorm,
+    )
+
+
+def _distilbert_parts(layer: Any) -> Layer:
+    return Layer(
+        query=layer.attention.q_lin,
+        key=layer.attention.k_lin,
+        value=layer.attention.v_lin,
+        output=layer.attention.out_lin,
+        attention_norm=layer.sa_layer_norm,
+        up=layer.ffn.lin1,
+        activation=layer.ffn.activation,
+        down=layer.ffn.lin2,
+        output_norm=layer.output_layer_norm,
+    )
+
+
+def _electra_embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+    embedded = model.electra.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+    if hasattr(model.electra, "embeddings_project"):
+        embedded = model.electra.embeddings_project(embedded)
+    return embedded
+
+
+_ROBERTA = Architecture(
+    layers=lambda model: model.roberta.encoder.layer,
+    parts=_bert_parts,
+    embed=lambda model, ids, types: model.roberta.embeddings(input_ids=ids, token_type_ids=types),
+    read=lambda model, first: model.classifier(first[:, None]),
+)
+
+#: ``config.model_type`` → where that family keeps its parts.
+ARCHITECTURES: dict[str, Architecture] = {
+    "bert": Architecture(
+        layers=lambda model: model.bert.encoder.layer,
+        parts=_bert_parts,
+        embed=lambda model, ids, types: model.bert.embeddings(input_ids=ids, token_type_ids=types),
+        read=lambda model, first: model.classifier(model.bert.pooler(first[:, None])),
+    ),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "electra": Architecture(
+        layers=lambda model: model.electra.encoder.layer,
+        parts=_bert_parts,
+        embed=_electra_embed,
+        read=lambda model, first: model.classifier(first[:, None]),
+    ),
+    "distilbert": Architecture(
+        layers=lambda model: model.distilbert.transformer.layer,
+        parts=_distilbert_parts,
+        embed=lambda model, ids, types: model.distilbert.embeddings(ids),
+        read=lambda model, first: model.classifier(torch.relu(model.pre_classifier(first))),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Tokenised sentences without padding: what the network reads.
+
+    ``input_ids`` and ``token_type_ids`` hold one int64 array ``[T]`` a sentence.
+    """
+
+    input_ids: tuple[np.ndarray, ...]
+    token_type_ids: tuple[np.ndarray, ...]
+    truncated: int
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each sentence, [CLS] and [SEP] included: int64 ``[N]``."""
+        return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the tokens: equal for equal input."""
+        digest = hashlib.sha256(self.lengths.tobytes())
+        for ids, types in zip(self.input_ids, self.token_type_ids, strict=True):
+            digest.update(ids.tobytes())
+            digest.update(types.tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A loaded classifier. Its weights are frozen and never written to, so threads can share it."""
+
+    name: str
+    source: str
+    revision: str | None
+    fingerprint: str
+    label_names: tuple[str, ...]
+    geometry: Geometry
+    model: Any
+    tokenizer: Any
+    architecture: Architecture
+    layers: tuple[Layer, ...]
+    device: torch.device
+    dtype: torch.dtype
+
+    def full_mask(self) -> HeadMask:
+        """The mask that keeps every head."""
+        return HeadMask(self.geometry.layers, self.geometry.heads)
+
+    def embed(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Embeddings of tokens ``[B, T]``: ``[B, T, D]``."""
+        return self.architecture.embed(self.model, input_ids, token_type_ids)
+
+    def read(self, first: Tensor) -> Tensor:
+        """Logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``."""
+        return self.architecture.read(self.model, first)
+
+    def encode(self, dataset: Dataset) -> Encoded:
+        """Tokens of every sentence, cut at the model's longest input."""
+        return self.encode_texts(dataset.texts, dataset.pairs)
+
+    def encode_texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:
+        """As :meth:`encode`, from texts and optional second sentences."""
+        found = self.tokenizer(
+            list(texts),
+            None if pairs is None else list(pairs),
+            truncation=True,
+            max_length=self.geometry.max_length,
+            return_attention_mask=False,
+            return_length=False,
+        )
+        ids = tuple(np.asarray(one, dtype=np.int64) for one in found["input_ids"])
+        # Families without sentence types (RoBERTa) have tokenizers that do not return them.
+        types = tuple(
+            np.asarray(one, dtype=np.int64) for one in found.get("token_type_ids", ())
+        ) or tuple(np.zeros_like(one) for one in ids)
+        return Encoded(
+            input_ids=ids,
+            token_type_ids=types,
+            truncated=sum(len(one.overflowing) > 0 for one in found.encodings),
+        )
+
+    @cached_property
+    def punctuation(self) -> np.ndarray:
+        """Which tokens of the vocabulary are punctuation or symbols only: bool ``[V]``."""
+        size = len(self.tokenizer)
+        special = set(self.tokenizer.all_special_ids)
+        tokens = self.tokenizer.convert_ids_to_tokens(list(range(size)))
+        return np.array(
+            [index not in special and _is_punctuation(token) for index, token in enumerate(tokens)]
+        )
+
+
+def _is_punctuation(token: str) -> bool:
+    text = token.removeprefix("##").lstrip("Ġ▁")
+    return bool(text) and all(unicodedata.category(letter)[0] in "PS" for letter in text)
+
+
+def load_classifier(
+    source: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> Classifier:
+    """Load a sequence classifier from a folder or a hub id (``name`` or ``name@revision``).
+
+    Without a source it is the sample model. Only safetensors are read and no code of the model runs.
+    ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
+
+    Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
+    """
+    if dtype not in DTYPES:
+        raise ModelError(f"{dtype!r} is no supported number type: choose {' or '.join(DTYPES)}.")
+    name, folder, revision = _locate(source, revision)
+    config = _read_config(folder, name)
+    architecture = _architecture(config, name)
+    model = _load_weights(folder, name, DTYPES[dtype])
+    place = _device(device)
+    model.to(place).eval().requires_grad_(False)
+    layers = tuple(architecture.parts(layer) for layer in architecture.layers(model))
+    tokenizer = _load_tokenizer(folder, name)
+    return Classifier(
+        name=name,
+        source=str(source) if source is not None else "sample",
+        revision=revision,
+        fingerprint=_fingerprint(folder),
+        label_names=tuple(model.config.id2label[index] for index in range(model.config.num_labels)),
+        geometry=_geometry(model, layers, tokenizer),
+        model=model,
+        tokenizer=tokenizer,
+        architecture=architecture,
+        layers=layers,
+        device=place,
+        dtype=DTYPES[dtype],
+    )
+
+
+def read_geometry(source: str | Path | None = None, *, revision: str | None = None) -> Geometry:
+    """The sizes of a model from its config and the headers of its weights, without loading them."""
+    name, folder, _ = _locate(source, revision)
+    config = _read_config(folder, name)
+    _architecture(config, name)
+    from transformers import AutoConfig
+
+    settings = AutoConfig.from_pretrained(folder)
+    parameters = sum(
+        int(np.prod(tensor["shape"]))
+        for path in sorted(folder.glob("*.safetensors"))
+        for key, tensor in _safetensors_header(path).items()
+        if key != "__metadata__" and not key.endswith("position_ids")
+    )
+    return Geometry(
+        layers=settings.num_hidden_layers,
+        heads=settings.num_attention_heads,
+        hidden_size=settings.hidden_size,
+        head_size=settings.hidden_size // settings.num_attention_heads,
+        intermediate_size=getattr(settings, "intermediate_size", None) or settings.hidden_dim,
+        labels=settings.num_labels,
+        parameters=parameters,
+        max_length=_position_limit(settings),
+    )
+
+
+def _safetensors_header(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return json.loads(file.read(size))
+
+
+def _locate(source: str | Path | None, revision: str | None) -> tuple[str, Path, str | None]:
+    """Name, local folder and revision of a model; fetches a hub id's plain files."""
+    if source is None or str(source) == "sample":
+        return "sample", sample_data_folder() / "model", None
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder.name, folder, revision
+    name, _, after_at = str(source).partition("@")
+    revision = revision or after_at or None
+    if not _HUB_ID.fullmatch(name) or folder.is_file():
+        raise ModelError(f"{str(source)!r} is neither a folder nor a hub id such as 'owner/model'.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        fetched = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]
+            )
+        )
+    except Exception as error:  # the hub client raises many unrelated types
+        raise ModelError(
+            f"The model {name!r} could not be fetched from the hub "
+            f"({_reason(error)}): check the id and the network, or give a folder."
+        ) from error
+    return name, fetched, revision or fetched.name
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of a library's error, without addresses."""
+    first = str(error).strip().split("\n")[0] or type(error).__name__
+    return re.sub(r"\S*://\S+", "…", first).rstrip(".")[:160]
+
+
+def _read_config(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"The model {name!r} has no config.json, so it cannot be read.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"The config.json of {name!r} holds no settings.")
+    if "auto_map" in config and config.get("model_type") not in ARCHITECTURES:
+        raise ModelError(f"The model {name!r} needs code of its own, which bhpvas does not run.")
+    if not any(folder.glob("*.safetensors")):
+        pickled = [path.name for path in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt"))]
+        if pickled:
+            raise ModelError(
+                f"The weights of {name!r} are pickled ({pickled[0]}), which can run code and is "
+                f"refused: save them as safetensors with save_pretrained of transformers."
+            )
+        raise ModelError(f"The model {name!r} has no .safetensors file, so no weights to load.")
+    return config
+
+
+def _architecture(config: dict[str, Any], name: str) -> Architecture:
+    kind = config.get("model_type")
+    if kind not in ARCHITECTURES:
+        raise ModelError(
+            f"The model {name!r} is of type {kind!r}; supported are {', '.join(ARCHITECTURES)}."
+        )
+    heads = config.get("architectures") or []
+    if not any(str(head).endswith("ForSequenceClassification") for head in heads):
+        found = ", ".join(map(str, heads)) or "nothing that its config names"
+        raise ModelError(
+            f"The model {name!r} is no sequence classifier (it is {found}): fine-tune it first, or "
+            f"choose a model ending in ForSequenceClassification."
+        )
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise ModelError(f"The model {name!r} uses relative positions, which are not supported.")
+    if config.get("problem_type") in ("regression", "multi_label_classification"):
+        raise ModelError(
+            f"The model {name!r} does {config['problem_type'].replace('_', ' ')}; bhpvas needs one "
+            f"label out of two or more for each sentence."
+        )
+    if config.get("is_decoder"):
+        raise ModelError(f"The model {name!r} is a decoder; bhpvas needs an encoder.")
+    return ARCHITECTURES[kind]
+
+
+def _load_weights(folder: Path, name: str, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    except Exception as error:  # a broken file surfaces as many unrelated types
+        raise ModelError(f"The weights of {name!r} could not be read: {_reason(error)}.") from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ModelError(
+            f"The model {name!r} lacks {len(missing)} weights that its config asks for, "
+            f"{missing[0]} first: it would be filled with random numbers."
+        )
+    if report["mismatched_keys"]:
+        raise ModelError(f"The weights of {name!r} do not have the sizes that its config states.")
+    if model.config.num_labels < 2:
+        raise ModelError(f"The model {name!r} has a single output; bhpvas needs two labels or more.")
+    broken = next((key for key, value in model.named_parameters() if not value.isfinite().all()), 0)
+    if broken:
+        raise ModelError(f"The weights of {name!r} hold numbers that are not finite, in {broken}.")
+    return model
+
+
+def _load_tokenizer(folder: Path, name: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, use_fast=True, trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:  # a missing or broken file surfaces as many unrelated types
+        raise ModelError(
+            f"The tokenizer of {name!r} could not be read: {_reason(error)}."
+        ) from error
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None or tokenizer.cls_token_id is None:
+        raise ModelError(
+            f"The tokenizer of {name!r} is no fast tokenizer with [CLS] and padding tokens; add a "
+            f"tokenizer.json to the model."
+        )
+    return tokenizer
+
+
+def _device(device: str) -> torch.device:
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    kind = device.partition(":")[0]
+    if not available.get(kind, False):
+        usable = ", ".join(name for name, here in available.items() if here)
+        raise ModelError(f"The device {device!r} is not available here; available: {usable}.")
+    return torch.device(device)
+
+
+def _position_limit(config: Any) -> int:
+    # RoBERTa counts positions from the padding index + 1, so that many are never used.
+    unused = config.pad_token_id + 1 if "roberta" in config.model_type else 0
+    return config.max_position_embeddings - unused
+
+
+def _geometry(model: Any, layers: tuple[Layer, ...], tokenizer: Any) -> Geometry:
+    config = model.config
+    return Geometry(
+        layers=len(layers),
+        heads=config.num_attention_heads,
+        hidden_size=config.hidden_size,
+        head_size=config.hidden_size // config.num_attention_heads,
+        intermediate_size=layers[0].up.out_features,
+        labels=config.num_labels,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        max_length=min(_position_limit(config), tokenizer.model_max_length),
+    )
+
+
+def _fingerprint(folder: Path) -> str:
+    """Hash of the config and the weight files: the same wherever the model lies."""
+    digest = hashlib.sha256()
+    for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

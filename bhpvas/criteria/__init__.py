@@ -1,0 +1,31 @@
+"""What is known of each head: criteria in one registry, measured in one pass, and their ranks."""
+
+from bhpvas.criteria.attention import PROFILE_PARTS
+from bhpvas.criteria.base import Criterion, Measured
+from bhpvas.criteria.ranking import (
+    DEFAULT_WEIGHTS,
+    combined,
+    keep_share,
+    rank_intervals,
+    ranks,
+    removal_order,
+)
+from bhpvas.criteria.scoring import CRITERIA, DEFAULT_CRITERIA, Scores, score
+from bhpvas.criteria.similarity import similarity_to_kept
+
+__all__ = [
+    "CRITERIA",
+    "DEFAULT_CRITERIA",
+    "DEFAULT_WEIGHTS",
+    "PROFILE_PARTS",
+    "Criterion",
+    "Measured",
+    "Scores",
+    "combined",
+    "keep_share",
+    "rank_intervals",
+    "ranks",
+    "removal_order",
+    "score",
+    "similarity_to_kept",
+]

@@ -1,0 +1,190 @@
+"""Criteria read from the attention maps.
+
+Every real token of a sentence asks once, [CLS] and [SEP] included: a map row is one question, and a
+sentence's value is the mean over its rows. Padding neither asks nor answers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.special import entr
+
+from bhpvas.classifier import Classifier
+from bhpvas.criteria.base import Criterion, Measured
+from bhpvas.engine import Batch, Seen
+
+#: Where a token's attention can go; each key counts once, under the first part that fits.
+PROFILE_PARTS = ("[CLS]", "[SEP]", "itself", "previous", "next", "punctuation", "rest")
+
+
+class _MapStatistic:
+    """Base: one number (or a short vector) per sentence and head, from its attention map."""
+
+    needs = frozenset({"maps"})
+    width: int | None = None
+
+    def __init__(self, classifier: Classifier, sentences: int) -> None:
+        shape = [sentences, classifier.geometry.layers, classifier.geometry.heads]
+        if self.width:
+            shape.append(self.width)
+        self.classifier = classifier
+        self.values = np.zeros(shape, dtype=np.float32)
+        self._prepared_for: Batch | None = None
+
+    def see_layer(self, seen: Seen) -> None:
+        """Store the statistic of one layer's maps."""
+        assert seen.maps is not None
+        if self._prepared_for is not seen.batch:
+            self.prepare(seen.batch)
+            self._prepared_for = seen.batch
+        self.values[seen.batch.rows, seen.layer] = self.of_maps(seen.maps.float()).cpu().numpy()
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        """Everything was seen layer by layer."""
+
+    def prepare(self, batch: Batch) -> None:
+        """Compute once a batch what all its layers need: here the weight of each row."""
+        lengths = batch.real.sum(1, keepdim=True)
+        self.row_weight = (batch.real / lengths).float()  # [B, T], sums to 1 over T
+
+    def of_maps(self, maps: Tensor) -> Tensor:
+        """The statistic of maps ``[B, H, T, T]``: ``[B, H]`` or ``[B, H, width]``."""
+        raise TypeError(f"{type(self).__name__} must say what it measures")
+
+
+class AttentionProfile(_MapStatistic):
+    """How a head's attention is shared among :data:`PROFILE_PARTS`: ``[N, L, H, 7]``, sums to 1."""
+
+    width = len(PROFILE_PARTS)
+
+    def prepare(self, batch: Batch) -> None:
+        super().prepare(batch)
+        kind = profile_kinds(self.classifier, batch)  # [B, T, T]
+        spread = torch.nn.functional.one_hot(kind, self.width).float()  # [B, T, T, 7]
+        self.share = (spread * self.row_weight[:, :, None, None]).flatten(1, 2)  # [B, T·T, 7]
+
+    def of_maps(self, maps: Tensor) -> Tensor:
+        return maps.flatten(2) @ self.share  # [B, H, 7]
+
+
+def profile_kinds(classifier: Classifier, batch: Batch) -> Tensor:
+    """Index into :data:`PROFILE_PARTS` for every asking and answering token: ``[B, T, T]``."""
+    ids = batch.input_ids
+    width = ids.shape[1]
+    places = torch.arange(width, device=ids.device)
+    offset = places[None, :] - places[:, None]  # [T, T], answering minus asking place
+    punctuation = torch.from_numpy(classifier.punctuation).to(ids.device)[ids]  # [B, T]
+    kind = torch.full((len(ids), width, width), 6, device=ids.device)
+    kind = torch.where(punctuation[:, None, :], 5, kind)
+    for part, distance in ((4, 1), (3, -1), (2, 0)):
+        kind = torch.where(offset == distance, part, kind)
+    kind = torch.where((ids == classifier.tokenizer.sep_token_id)[:, None, :], 1, kind)
+    return torch.where((ids == classifier.tokenizer.cls_token_id)[:, None, :], 0, kind)
+
+
+class Confidence(_MapStatistic):
+    """Mean over rows of the largest attention to anything but [SEP]: ``[N, L, H]``."""
+
+    def prepare(self, batch: Batch) -> None:
+        super().prepare(batch)
+        separator = batch.input_ids == self.classifier.tokenizer.sep_token_id
+        self.counts = (~separator)[:, None, None, :].float()
+
+    def of_maps(self, maps: Tensor) -> Tensor:
+        return ((maps * self.counts).amax(-1) * self.row_weight[:, None, :]).sum(-1)
+
+
+class Entropy(_MapStatistic):
+    """Mean over rows of the entropy of the attention, in nats: ``[N, L, H]``."""
+
+    def of_maps(self, maps: Tensor) -> Tensor:
+        return (entr(maps).sum(-1) * self.row_weight[:, None, :]).sum(-1)
+
+
+def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Jensen–Shannon divergence over the last axis as a share of its maximum ln 2: 0 to 1."""
+
+    def entropy(x: np.ndarray) -> np.ndarray:
+        return -(x * np.log(np.where(x > 0, x, 1.0))).sum(-1)
+
+    p, q = p.astype(np.float64), q.astype(np.float64)
+    divergence = entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
+    return np.clip(divergence / math.log(2), 0.0, 1.0)
+
+
+def stability(found: AttentionProfile) -> Measured:
+    """``1 − mean_b JSD(p_b ‖ p̄) / ln 2`` of the attention profiles."""
+    mean = found.values.mean(0, dtype=np.float64)  # [L, H, 7]
+    alike = 1.0 - jensen_shannon(found.values, mean[None])
+    return Measured(
+        values=alike.mean(0), per_example=alike.astype(np.float32), profile=mean
+    )
+
+
+def confidence(found: Confidence) -> Measured:
+    """Mean over sentences and rows of the largest attention without [SEP] (Voita et al. 2019)."""
+    return Measured.mean_of(found.values)
+
+
+def entropy(found: Entropy) -> Measured:
+    """Mean over sentences and rows of the entropy of the attention."""
+    return Measured.mean_of(found.values)
+
+
+def stability_confidence(found: Confidence) -> Measured:
+    """``1 / (1 + σ/μ)`` of the confidence over sentences."""
+    return Measured.steadiness_of(found.values)
+
+
+CRITERIA = (
+    Criterion(
+        name="stability",
+        title="Stability",
+        higher_means="keep",
+        summary="High: the head spreads its attention the same way in every sentence.",
+        formula=r"S(l,h)=1-\frac1N\sum_b \mathrm{JSD}(p_b\,\|\,\bar p)\,/\,\ln 2",
+        source="Our reading of BHPVAS 2024, whose abstract fixes no formula; divergence of Lin 1991",
+        misleads="A stable head can be a useful positional head or an idle one that rests on [SEP]: "
+        "look at its attention profile before you decide which way stability counts.",
+        collector=AttentionProfile,
+        measure=stability,
+    ),
+    Criterion(
+        name="stability-confidence",
+        title="Stability of confidence",
+        higher_means="keep",
+        summary="High: the head is equally focused in every sentence.",
+        formula=r"S_c(l,h)=1\,/\,(1+\sigma_b/\mu_b)\ \text{of confidence}",
+        source="Coefficient of variation; our reading of stability in BHPVAS 2024",
+        misleads="Attention thins out in long sentences, so lengths that vary lower it for every "
+        "head that looks broadly.",
+        collector=Confidence,
+        measure=stability_confidence,
+    ),
+    Criterion(
+        name="confidence",
+        title="Confidence",
+        higher_means="keep",
+        summary="High: the head points at one token at a time.",
+        formula=r"C(l,h)=\mathrm{mean}_{b,i}\ \max_{j\neq[\mathrm{SEP}]}A_{b,l,h}[i,j]",
+        source="Voita et al. 2019, Analyzing Multi-Head Self-Attention",
+        misleads="Short sentences raise it, since attention has fewer places to go.",
+        collector=Confidence,
+        measure=confidence,
+    ),
+    Criterion(
+        name="entropy",
+        title="Attention entropy",
+        higher_means="remove",
+        summary="High: the head looks everywhere at once.",
+        formula=r"E(l,h)=-\mathrm{mean}_{b,i}\sum_j A[i,j]\,\ln A[i,j]",
+        source="Clark et al. 2019, What Does BERT Look At?",
+        misleads="A broad head can be the one that gathers the sentence for [CLS].",
+        collector=Entropy,
+        measure=entropy,
+    ),
+)

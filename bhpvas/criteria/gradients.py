@@ -1,0 +1,119 @@
+"""Criteria read from the gradient of each sentence's loss for each gate."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from bhpvas.classifier import Classifier
+from bhpvas.criteria.base import Criterion, Measured
+from bhpvas.engine import Batch
+
+
+class GateGradients:
+    """Keeps ``∂loss_b / ∂gate[b, l, h]`` of every sentence: float32 ``[N, L, H]``."""
+
+    needs = frozenset({"gradients"})
+
+    def __init__(self, classifier: Classifier, sentences: int) -> None:
+        shape = (sentences, classifier.geometry.layers, classifier.geometry.heads)
+        self.gradients = np.zeros(shape, dtype=np.float32)
+
+    def see_layer(self, seen: object) -> None:
+        """Gradients are complete only at the end of a batch."""
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        assert gradients is not None
+        self.gradients[batch.rows] = gradients.float().cpu().numpy()
+
+
+def importance(found: GateGradients) -> Measured:
+    """Mean over sentences of the absolute gate gradient (Michel, Levy, Neubig 2019, eq. 2)."""
+    return Measured.mean_of(np.abs(found.gradients))
+
+
+def importance_normalised(found: GateGradients) -> Measured:
+    """Importance divided by the L2 norm of its layer (Molchanov et al. 2017, as Michel et al.)."""
+    absolute = np.abs(found.gradients)
+    norm = np.linalg.norm(absolute.mean(0, dtype=np.float64), axis=1)  # [L]
+    # A layer without any gradient has importance 0 throughout, whatever it is divided by.
+    return Measured.mean_of(absolute / np.where(norm > 0, norm, 1.0)[:, None])
+
+
+def fisher(found: GateGradients) -> Measured:
+    """Mean over sentences of the squared gate gradient (Kwon et al. 2022)."""
+    return Measured.mean_of(found.gradients**2)
+
+
+def first_order(found: GateGradients) -> Measured:
+    """First-order estimate of the loss change when the head goes: minus the mean gradient."""
+    return Measured.mean_of(-found.gradients)
+
+
+def stability_gradient(found: GateGradients) -> Measured:
+    """``1 / (1 + σ/μ)`` of the absolute gate gradient over sentences."""
+    return Measured.steadiness_of(np.abs(found.gradients))
+
+
+CRITERIA = (
+    Criterion(
+        name="importance",
+        title="Importance",
+        higher_means="keep",
+        summary="High: the loss of single sentences feels this head.",
+        formula=r"I(l,h)=\frac1N\sum_b\left|\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}\right|",
+        source="Michel, Levy, Neubig 2019, Are Sixteen Heads Really Better than One?",
+        misleads="It is local: it speaks of a small turn of one gate, not of taking the head away, "
+        "and not of several heads together. Heads that stand in for each other all score low.",
+        collector=GateGradients,
+        measure=importance,
+    ),
+    Criterion(
+        name="importance-normalised",
+        title="Importance, per layer",
+        higher_means="keep",
+        summary="High: of its layer's heads, the loss feels this one most.",
+        formula=r"\hat I(l,h)=I(l,h)\,/\,\lVert I(l,\cdot)\rVert_2",
+        source="Michel, Levy, Neubig 2019; Molchanov et al. 2017",
+        misleads="Each layer is made equally important, so a layer that could go as a whole keeps "
+        "heads that another layer needs more.",
+        collector=GateGradients,
+        measure=importance_normalised,
+    ),
+    Criterion(
+        name="fisher",
+        title="Fisher information",
+        higher_means="keep",
+        summary="High: some sentences depend on this head strongly.",
+        formula=r"F(l,h)=\frac1N\sum_b\left(\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}\right)^2",
+        source="Kwon et al. 2022, A Fast Post-Training Pruning Framework for Transformers",
+        misleads="A few hard sentences decide it; and like importance it is local.",
+        collector=GateGradients,
+        measure=fisher,
+    ),
+    Criterion(
+        name="first-order",
+        title="Loss change, first order",
+        higher_means="keep",
+        summary="Above 0: by the slope at this point, removal raises the loss; below 0: lowers it.",
+        formula=r"\Delta(l,h)=-\frac1N\sum_b\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}",
+        source="First term of the Taylor series of the loss; Molchanov et al. 2017",
+        misleads="Sentences that gain and sentences that lose cancel; it reads near 0 for a head "
+        "that matters both ways.",
+        collector=GateGradients,
+        measure=first_order,
+        signed=True,
+    ),
+    Criterion(
+        name="stability-gradient",
+        title="Stability of importance",
+        higher_means="keep",
+        summary="High: every sentence needs this head about equally.",
+        formula=r"S_g(l,h)=1\,/\,(1+\sigma_b/\mu_b)\ \text{of}\ \left|\partial\,\mathrm{loss}_b/\partial g_{b,l,h}\right|",
+        source="Coefficient of variation; our reading of stability in BHPVAS 2024",
+        misleads="Losses differ by orders of magnitude between easy and hard sentences, so most of "
+        "the variation is the sentences', not the head's.",
+        collector=GateGradients,
+        measure=stability_gradient,
+    ),
+)

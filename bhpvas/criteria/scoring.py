@@ -1,0 +1,141 @@
+"""The registry of criteria, and the one pass that measures any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bhpvas.classifier import Classifier
+from bhpvas.criteria import attention, gradients
+from bhpvas.criteria import similarity as similarities
+from bhpvas.criteria.base import Criterion, Measured, weighted_statistic
+from bhpvas.criteria.similarity import similarity_to_kept
+from bhpvas.datasets import Dataset
+from bhpvas.engine import Collector, stream
+from bhpvas.errors import BhpvasError
+from bhpvas.heads import HeadMask
+from bhpvas.progress import Progress, silent
+
+#: Every criterion by name, in the order in which a person meets them.
+CRITERIA: dict[str, Criterion] = {
+    one.name: one
+    for one in (*gradients.CRITERIA, *attention.CRITERIA, *similarities.CRITERIA)
+}
+#: The three criteria of BHPVAS.
+DEFAULT_CRITERIA = ("importance", "stability", "similarity")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What criteria say of every head of a classifier under one mask, on one dataset.
+
+    ``values[name]`` is ``[L, H]``, NaN at removed heads. ``measured[name]`` holds what it was
+    computed from. ``gate_gradients`` ``[N, L, H]`` is there where a criterion needed it.
+    ``similarity_unit`` says what one sample of the output similarity was: a token or a sentence.
+    """
+
+    mask: HeadMask
+    dataset: str
+    label_names: tuple[str, ...]
+    logits: np.ndarray
+    labels: np.ndarray
+    values: dict[str, np.ndarray]
+    measured: dict[str, Measured]
+    gate_gradients: np.ndarray | None = None
+    similarity_unit: str | None = None
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences were scored."""
+        return len(self.labels)
+
+    @property
+    def per_example(self) -> dict[str, np.ndarray]:
+        """``[N, L, H]`` of every criterion that is a statistic over sentences."""
+        return {
+            name: one.per_example
+            for name, one in self.measured.items()
+            if one.per_example is not None
+        }
+
+    @property
+    def similarity_matrix(self) -> dict[str, np.ndarray]:
+        """``[L·H, L·H]`` of every criterion that compares heads, row-major by layer."""
+        return {name: one.matrix for name, one in self.measured.items() if one.matrix is not None}
+
+    @property
+    def profile(self) -> np.ndarray | None:
+        """Mean attention profile ``[L, H, 7]`` over ``PROFILE_PARTS``, where it was measured."""
+        return next(
+            (one.profile for one in self.measured.values() if one.profile is not None), None
+        )
+
+    def by_class(self, name: str) -> np.ndarray:
+        """A criterion over the sentences of each label alone: ``[C, L, H]``, NaN for no sentence."""
+        one = self.measured[name]
+        if one.per_example is None:
+            raise BhpvasError(f"{name} compares heads over all sentences, so it has no part by class.")
+        member = self.labels[None, :] == np.arange(len(self.label_names))[:, None]  # [C, N]
+        counts = member.sum(1, keepdims=True)
+        weights = member / np.where(counts > 0, counts, 1)
+        values = weighted_statistic(one.per_example, weights, one.statistic)
+        values[counts[:, 0] == 0] = np.nan
+        return values
+
+
+def score(
+    classifier: Classifier,
+    dataset: Dataset,
+    names: Sequence[str] = DEFAULT_CRITERIA,
+    *,
+    mask: HeadMask | None = None,
+    progress: Progress = silent,
+) -> Scores:
+    """Measure criteria of every kept head in one pass over the sentences.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` for a name that is no criterion or a dataset too
+    small for one.
+    """
+    unknown = [name for name in names if name not in CRITERIA]
+    if unknown:
+        raise BhpvasError(f"{unknown[0]!r} is no criterion; choose from {', '.join(CRITERIA)}.")
+    dataset = dataset.aligned(classifier.label_names)
+    mask = mask or classifier.full_mask()
+    collectors: dict[object, Collector] = {}
+    for name in names:
+        builder = CRITERIA[name].collector
+        if builder not in collectors:
+            collectors[builder] = builder(classifier, len(dataset))
+    logits = stream(
+        classifier,
+        classifier.encode(dataset),
+        dataset.labels,
+        list(collectors.values()),
+        mask=mask,
+        progress=progress,
+    )
+    measured = {name: CRITERIA[name].measure(collectors[CRITERIA[name].collector]) for name in names}
+    gate_gradients = collectors.get(gradients.GateGradients)
+    outputs = collectors.get(similarities.OutputProducts)
+    return Scores(
+        mask=mask,
+        dataset=dataset.name,
+        label_names=classifier.label_names,
+        logits=logits,
+        labels=dataset.labels,
+        values={name: _under_mask(one, mask) for name, one in measured.items()},
+        measured=measured,
+        gate_gradients=getattr(gate_gradients, "gradients", None),
+        similarity_unit=getattr(outputs, "unit", None),
+    )
+
+
+def _under_mask(measured: Measured, mask: HeadMask) -> np.ndarray:
+    values = (
+        measured.values
+        if measured.matrix is None
+        else similarity_to_kept(measured.matrix, mask.array)
+    )
+    return np.where(mask.array > 0, values, np.nan)

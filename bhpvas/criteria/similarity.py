@@ -1,0 +1,278 @@
+"""Criteria that compare heads with each other.
+
+All of them use the unbiased estimator of HSIC (Song et al. 2012), because the biased one calls
+independent heads similar where there are few samples. No activations are stored: every pair follows
+from cross-products that are summed while the sentences stream by.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.special import entr
+
+from bhpvas.classifier import Classifier
+from bhpvas.criteria.base import Criterion, Measured
+from bhpvas.engine import Batch, Seen
+
+# The cross-product matrix has (L·H·d_h)² entries: 340 MB for 12 × 12 heads of 64. Larger models are
+# compared by the mean output of each sentence instead.
+_LARGEST_TOKEN_WIDTH = 10_000
+# Sentences whose mean outputs are kept where the tokens' cross-product would be too large.
+_MOST_POOLED_SENTENCES = 2048
+
+
+class OutputProducts:
+    """Sums from which the unbiased CKA of every two heads' outputs follows.
+
+    One sample is a real token (``unit == "token"``) or, for very wide models, the mean over a
+    sentence's tokens (``unit == "sentence"``). Outputs are shifted by the mean of the first batch:
+    CKA does not change, and the sums stay small enough for float32.
+    """
+
+    needs = frozenset({"outputs"})
+
+    def __init__(self, classifier: Classifier, sentences: int) -> None:
+        geometry = classifier.geometry
+        self.layers, self.heads = geometry.layers, geometry.layers * geometry.heads
+        self.head_size = geometry.head_size
+        self.layer_width = geometry.heads * geometry.head_size
+        width = self.layers * self.layer_width
+        self.unit = "token" if width <= _LARGEST_TOKEN_WIDTH else "sentence"
+        place = classifier.device
+        self.samples = 0
+        self.shift: Tensor | None = None
+        self._waiting: list[Tensor] = []
+        self._pooled: list[Tensor] = []
+        if self.unit == "token":
+            # Only layer pairs a ≤ b are summed; the rest follows by symmetry.
+            self.products = torch.zeros(width, width, device=place)
+        self.sums = torch.zeros(width, device=place, dtype=torch.float64)
+        self.norm_products = torch.zeros(self.heads, self.heads, device=place, dtype=torch.float64)
+        self.norm_sums = torch.zeros(self.heads, device=place, dtype=torch.float64)
+        self.norm_weighted = torch.zeros(self.heads, width, device=place, dtype=torch.float64)
+
+    def see_layer(self, seen: Seen) -> None:
+        """Collect a batch's layers, then add its products."""
+        outputs = seen.outputs.flatten(2).float()  # [B, T, H·d_h]
+        if self.unit == "token":
+            outputs = outputs[seen.batch.real] if seen.batch.padded else outputs.flatten(0, 1)
+        else:
+            real = seen.batch.real[..., None].float()
+            outputs = (outputs * real).sum(1) / real.sum(1)
+        self._waiting.append(outputs)
+        if len(self._waiting) == self.layers:
+            self._add(torch.cat(self._waiting, 1))  # [n, L·H·d_h]
+            self._waiting.clear()
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        """Everything was seen layer by layer."""
+
+    def _add(self, samples: Tensor) -> None:
+        if self.unit == "sentence":
+            room = _MOST_POOLED_SENTENCES - self.samples
+            samples = samples[: max(room, 0)]
+            if not len(samples):
+                return
+        if self.shift is None:
+            self.shift = samples.mean(0)
+        samples = samples - self.shift
+        norms = samples.view(len(samples), self.heads, self.head_size).square().sum(-1)  # [n, L·H]
+        self.samples += len(samples)
+        self.sums += samples.sum(0)
+        self.norm_sums += norms.sum(0)
+        self.norm_products += norms.T @ norms
+        self.norm_weighted += norms.T @ samples
+        if self.unit == "sentence":
+            self._pooled.append(samples)
+            return
+        for first in range(0, samples.shape[1], self.layer_width):
+            part = slice(first, first + self.layer_width)
+            self.products[part, first:].addmm_(samples[:, part].T, samples[:, first:])
+
+    def cka(self) -> np.ndarray:
+        """Unbiased CKA of every two heads: float64 ``[L·H, L·H]``, 1 on the diagonal.
+
+        NaN where a head's output does not vary. Raises ``ValueError`` under four samples.
+        """
+        n = self.samples
+        if n < 4:
+            raise ValueError(f"similarity needs at least 4 {self.unit}s, and there are {n}")
+        hsic = torch.zeros(self.heads, self.heads, dtype=torch.float64)
+        pooled = torch.cat(self._pooled) if self._pooled else None
+        sums = self.sums.view(self.heads, self.head_size)  # s_i = Σ x_i
+        # kᵀ(L 1): the squared norms of head i against head j's row sums.
+        norm_rows = torch.einsum(
+            "ijd,jd->ij", self.norm_weighted.view(self.heads, self.heads, self.head_size), sums
+        )
+        own = sums.square().sum(1) - self.norm_sums  # 1ᵀ K̃ 1
+        per_layer = self.heads // self.layers
+        for layer in range(self.layers):
+            first, start = layer * self.layer_width, layer * per_layer
+            part = slice(first, first + self.layer_width)
+            if pooled is None:
+                products = self.products[part, first:]
+            else:
+                products = pooled[:, part].T @ pooled[:, first:]
+            blocks = products.double().view(per_layer, self.head_size, -1, self.head_size)
+            trace = blocks.square().sum((1, 3))  # ‖X_iᵀ X_j‖²
+            mixed = torch.einsum("id,idje,je->ij", sums[start : start + per_layer], blocks, sums[start:])
+            rows, columns = slice(start, start + per_layer), slice(start, None)
+            norms = self.norm_products[rows, columns]
+            trace = trace - norms
+            mixed = mixed - norm_rows[rows, columns] - norm_rows[columns, rows].T + norms
+            outer = own[rows, None] * own[None, columns]
+            hsic[rows, columns] = (
+                trace + outer / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)
+            ).cpu() / (n * (n - 3))
+        hsic = torch.triu(hsic) + torch.triu(hsic, 1).T
+        return normalised(hsic.numpy())
+
+
+def normalised(hsic: np.ndarray) -> np.ndarray:
+    """CKA from HSIC: divided by the geometric mean of the two heads' own HSIC."""
+    own = np.diag(hsic)
+    own = np.where(own > 0, own, np.nan)
+    return hsic / np.sqrt(np.outer(own, own))
+
+
+class _MapPairs:
+    """Base: sums a pairwise ``[L·H, L·H]`` quantity of the attention maps over sentences."""
+
+    needs = frozenset({"maps"})
+
+    def __init__(self, classifier: Classifier, sentences: int) -> None:
+        heads = classifier.geometry.layers * classifier.geometry.heads
+        self.layers = classifier.geometry.layers
+        self.total = torch.zeros(heads, heads, dtype=torch.float64, device=classifier.device)
+        self.sentences = 0
+        self._waiting: list[Tensor] = []
+
+    def see_layer(self, seen: Seen) -> None:
+        """Collect a batch's layers, then add every pair."""
+        assert seen.maps is not None
+        real = seen.batch.real
+        self._waiting.append(seen.maps.float() * real[:, None, :, None])
+        if len(self._waiting) == self.layers:
+            self.add(torch.cat(self._waiting, 1), real)  # [B, L·H, T, T]
+            self._waiting.clear()
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        """Everything was seen layer by layer."""
+
+    def add(self, maps: Tensor, real: Tensor) -> None:
+        """Add the pairs of a batch's maps, whose padded rows are zero."""
+        raise TypeError(f"{type(self).__name__} must say what it sums")
+
+
+class MapProducts(_MapPairs):
+    """Unbiased HSIC of every two heads' maps within a sentence, tokens as samples, summed."""
+
+    def add(self, maps: Tensor, real: Tensor) -> None:
+        lengths = real.sum(1)
+        enough = lengths >= 4  # the estimator is not defined below
+        maps, lengths = maps[enough], lengths[enough].double()
+        self.sentences += len(maps)
+        for sentence, n in zip(maps, lengths, strict=True):  # [L·H, T, T]
+            grams = (sentence @ sentence.transpose(1, 2)).double()
+            grams.diagonal(dim1=1, dim2=2).zero_()
+            rows = grams.sum(-1)  # [L·H, T]
+            totals = rows.sum(-1)
+            flat = grams.flatten(1)
+            trace = flat @ flat.T
+            self.total += (
+                trace
+                + torch.outer(totals, totals) / ((n - 1) * (n - 2))
+                - 2 * (rows @ rows.T) / (n - 2)
+            ) / (n * (n - 3))
+
+
+class MapDivergence(_MapPairs):
+    """Jensen–Shannon divergence of every two heads' attention, mean over rows, summed."""
+
+    def add(self, maps: Tensor, real: Tensor) -> None:
+        weight = (real / real.sum(1, keepdim=True)).float()  # [B, T]
+        self.sentences += len(maps)
+        entropies = torch.einsum("bhtj,bt->h", entr(maps), weight)
+        for head in range(maps.shape[1]):
+            middle = (maps[:, head : head + 1] + maps[:, head:]) / 2
+            mixed = torch.einsum("bhtj,bt->h", entr(middle), weight)
+            divergence = mixed - (entropies[head] + entropies[head:]) / 2
+            self.total[head, head:] += divergence.double()
+            self.total[head + 1 :, head] += divergence[1:].double()
+
+
+def similarity(found: OutputProducts) -> Measured:
+    """Unbiased linear CKA of the heads' outputs (Kornblith et al. 2019)."""
+    return _against_others(found.cka())
+
+
+def similarity_maps(found: MapProducts) -> Measured:
+    """CKA of the attention maps: HSIC within a sentence, averaged before it is normalised."""
+    return _against_others(normalised(found.total.cpu().numpy()))
+
+
+def similarity_js(found: MapDivergence) -> Measured:
+    """``1 − JSD / ln 2`` of the attention maps (Clark et al. 2019)."""
+    divergence = found.total.cpu().numpy() / max(found.sentences, 1)
+    return _against_others(1.0 - np.clip(divergence / math.log(2), 0.0, 1.0))
+
+
+def _against_others(matrix: np.ndarray) -> Measured:
+    # The score against kept heads needs the mask, which a collector does not know.
+    return Measured(values=np.full(len(matrix), np.nan), matrix=matrix)
+
+
+def similarity_to_kept(matrix: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Each head's highest similarity to another kept head: ``[L, H]`` from ``[L·H, L·H]``.
+
+    ``kept`` is ``[L, H]``, non-zero = kept. A head whose output does not vary, or that is the only
+    one kept, is like no other: 0.
+    """
+    others = np.where(np.isnan(matrix), 0.0, matrix)
+    others = np.where(np.asarray(kept).reshape(1, -1) != 0, others, -np.inf)
+    np.fill_diagonal(others, -np.inf)
+    highest = others.max(1)
+    return np.where(np.isfinite(highest), highest, 0.0).reshape(kept.shape)
+
+
+CRITERIA = (
+    Criterion(
+        name="similarity",
+        title="Similarity",
+        higher_means="remove",
+        summary="High: another kept head already says the same.",
+        formula=r"\mathrm{CKA}(i,j)=\lVert X_i^\top X_j\rVert_F^2\,/\,(\lVert X_i^\top X_i\rVert_F\lVert X_j^\top X_j\rVert_F)"
+        r",\quad s(i)=\max_{j\ \text{kept}}\mathrm{CKA}(i,j)",
+        source="Kornblith et al. 2019; unbiased estimator of Song et al. 2012",
+        misleads="Two heads that say the same can be passed on differently, since each has its own "
+        "part of the output projection; and of a pair, one has to stay.",
+        collector=OutputProducts,
+        measure=similarity,
+    ),
+    Criterion(
+        name="similarity-maps",
+        title="Similarity of maps",
+        higher_means="remove",
+        summary="High: another kept head relates the tokens of a sentence alike.",
+        formula=r"\mathrm{CKA}\ \text{of}\ A_i\ \text{and}\ A_j,\ \text{tokens as samples}",
+        source="Kornblith et al. 2019 on attention maps; averaged as in Nguyen et al. 2021",
+        misleads="Heads that look at the same place can read different things there.",
+        collector=MapProducts,
+        measure=similarity_maps,
+    ),
+    Criterion(
+        name="similarity-js",
+        title="Overlap of attention",
+        higher_means="remove",
+        summary="High: another kept head looks at the same tokens.",
+        formula=r"1-\mathrm{mean}_{b,t}\ \mathrm{JSD}(A_i[t]\,\|\,A_j[t])\,/\,\ln 2",
+        source="Clark et al. 2019, What Does BERT Look At?",
+        misleads="Heads that rest on [SEP] all look alike here, whatever else they do.",
+        collector=MapDivergence,
+        measure=similarity_js,
+    ),
+)

@@ -1,0 +1,50 @@
+"""Fixtures that many tests share: tiny random classifiers and a few sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bhpvas.classifier import Classifier, load_classifier
+from bhpvas.datasets import Dataset
+from tests.tiny import save_tiny
+
+TEXTS = (
+    "the film is good .",
+    "a dull , long book !",
+    "we like this hotel and the meal is great",
+    "not good",
+    "it was never a very good phone , but they like it .",
+    "awful",
+    "i hate that film , you love it ?",
+    "this short book is fine and the long film is not",
+    "the meal was very bad",
+    "great phone",
+    "they loved the long , dull , awful film , but we hate it !",
+    "a fine hotel",
+)
+
+
+def tiny_dataset(classes: int = 2) -> Dataset:
+    """Twelve sentences of 3 to 15 tokens with labels in turn."""
+    names = ("negative", "positive") if classes == 2 else tuple(map(str, range(classes)))
+    return Dataset(
+        name="tiny",
+        texts=TEXTS,
+        pairs=None,
+        labels=np.arange(len(TEXTS)) % classes,
+        label_names=names,
+        tags=tuple("even" if index % 2 == 0 else "odd" for index in range(len(TEXTS))),
+    )
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """A random two-layer, four-head BERT classifier."""
+    return load_classifier(save_tiny(tmp_path_factory.mktemp("tiny-bert")))
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """Twelve labelled sentences in the tiny vocabulary."""
+    return tiny_dataset()

@@ -1,0 +1,160 @@
+"""The engine against the model's own forward pass, zeroed weights and removed heads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from bhpvas.classifier import load_classifier
+from bhpvas.engine import StateCache, predict, stream
+from bhpvas.heads import HeadMask
+from bhpvas.progress import Cancelled
+from tests import reference
+from tests.conftest import TEXTS
+from tests.tiny import CONFIGS, save_tiny
+
+MASKS = ["", "L0H1", "L1H0,L1H2", "L0H0,L0H1,L0H2,L0H3", "L1H0,L1H1,L1H2,L1H3", "L0H3,L1H1"]
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("labels", [2, 5])
+def test_mask_of_ones_is_the_plain_model(tmp_path, family, labels):
+    classifier = load_classifier(save_tiny(tmp_path, family, labels=labels))
+    expected = reference.plain_logits(classifier, TEXTS)
+    for mask in (None, classifier.full_mask()):
+        found = predict(classifier, classifier.encode_texts(TEXTS), mask)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("removed", MASKS)
+def test_mask_equals_zeroed_weights_equals_removed_heads(classifier, removed):
+    mask = HeadMask.parse(removed, 2, 4)
+    found = predict(classifier, classifier.encode_texts(TEXTS), mask)
+    padded = classifier.tokenizer(list(TEXTS), padding=True, return_tensors="pt")
+    for change in (reference.zeroed, reference.sliced):
+        with torch.no_grad():
+            expected = change(classifier, mask)(**padded).logits.numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_mask_equals_zeroed_weights_in_every_family(tmp_path, family):
+    classifier = load_classifier(save_tiny(tmp_path, family))
+    mask = HeadMask.parse("L0H2,L1H0,L1H3", 2, 4)
+    model = reference.zeroed(classifier, mask)
+    for text in TEXTS[:3]:
+        with torch.no_grad():
+            expected = model(**reference.inputs_of(classifier, text)).logits.numpy()
+        found = predict(classifier, classifier.encode_texts([text]), mask)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_batching_and_padding_change_nothing(classifier):
+    encoded = classifier.encode_texts(TEXTS)
+    mask = HeadMask.parse("L0H1,L1H2", 2, 4)
+    together = predict(classifier, encoded, mask)
+    alone = [predict(classifier, classifier.encode_texts([text]), mask)[0] for text in TEXTS]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    some = [7, 0, 3]
+    np.testing.assert_allclose(
+        predict(classifier, encoded, mask, indices=some), together[some], atol=1e-5
+    )
+
+
+def test_pairs_of_sentences_reach_the_model_as_pairs(classifier):
+    encoded = classifier.encode_texts(TEXTS[:3], TEXTS[3:6])
+    both = classifier.tokenizer(
+        list(TEXTS[:3]), list(TEXTS[3:6]), padding=True, return_tensors="pt"
+    )
+    with torch.no_grad():
+        expected = classifier.model(**both).logits.numpy()
+    np.testing.assert_allclose(predict(classifier, encoded), expected, atol=1e-5)
+
+
+def test_long_sentences_are_cut_and_counted(classifier):
+    limit = classifier.geometry.max_length
+    encoded = classifier.encode_texts(["good " * (limit - 2), "good " * (limit - 1), "good"])
+    assert list(encoded.lengths) == [limit, limit, 3]
+    assert encoded.truncated == 1
+
+
+def test_state_cache_gives_the_same_numbers_and_skips_layers(classifier, monkeypatch):
+    encoded = classifier.encode_texts(TEXTS)
+    cache = StateCache()
+    masks = [HeadMask.parse(text, 2, 4) for text in ["", "L1H0", "L0H1", "L0H1,L1H3", ""]]
+    expected = [predict(classifier, encoded, mask) for mask in masks]
+    embedded = []
+    embed = type(classifier).embed
+    monkeypatch.setattr(
+        type(classifier), "embed", lambda self, *args: embedded.append(1) or embed(self, *args)
+    )
+    runs = []
+    for mask, wanted in zip(masks, expected, strict=True):
+        embedded.clear()
+        np.testing.assert_allclose(predict(classifier, encoded, mask, cache=cache), wanted, atol=1e-6)
+        runs.append(len(embedded))
+    # Only the first mask and the one that changes layer 0 need the embeddings.
+    assert [count > 0 for count in runs] == [True, False, True, False, False]
+
+
+def test_state_cache_stays_within_its_limit(classifier):
+    encoded = classifier.encode_texts(TEXTS)
+    cache = StateCache(limit_bytes=4000)
+    for text in ["", "L0H0", "L0H1", "L0H2"]:
+        mask = HeadMask.parse(text, 2, 4)
+        np.testing.assert_allclose(
+            predict(classifier, encoded, mask, cache=cache),
+            predict(classifier, encoded, mask),
+            atol=1e-6,
+        )
+        assert cache.used_bytes <= 4000
+
+
+def test_eight_threads_with_different_masks_get_their_own_answers(classifier):
+    encoded = classifier.encode_texts(TEXTS)
+    masks = [HeadMask.parse(text, 2, 4) for text in (*MASKS, "L0H2,L1H3", "L0H0,L1H0")]
+    expected = [predict(classifier, encoded, mask) for mask in masks]
+    cache = StateCache()
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            found = pool.map(lambda mask: predict(classifier, encoded, mask, cache=cache), masks)
+            for got, wanted in zip(found, expected, strict=True):
+                np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_a_progress_callback_sees_every_batch_and_can_stop(classifier):
+    encoded = classifier.encode_texts(TEXTS * 50)
+    calls: list[tuple[int, int]] = []
+    predict(classifier, encoded, progress=lambda done, total: calls.append((done, total)))
+    total = calls[0][1]
+    assert total > 1 and calls == [(done, total) for done in range(total + 1)]
+
+    def stop(done: int, total: int) -> None:
+        if done == 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        predict(classifier, encoded, progress=stop)
+    with pytest.raises(Cancelled):
+        stream(classifier, encoded, np.zeros(len(encoded), dtype=int), [], progress=stop)
+
+
+def test_bfloat16_is_close_to_float32(tmp_path):
+    folder = save_tiny(tmp_path)
+    half, full = load_classifier(folder, dtype="bfloat16"), load_classifier(folder)
+    mask = HeadMask.parse("L0H1", 2, 4)
+    found = predict(half, half.encode_texts(TEXTS), mask)
+    expected = predict(full, full.encode_texts(TEXTS), mask)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
+
+
+def test_the_shared_model_is_left_as_it_was(classifier):
+    before = {name: value.clone() for name, value in classifier.model.state_dict().items()}
+    predict(classifier, classifier.encode_texts(TEXTS), HeadMask.parse("L0H1,L1H2", 2, 4))
+    for name, value in classifier.model.state_dict().items():
+        assert torch.equal(before[name], value), name
+    assert not any(parameter.requires_grad for parameter in classifier.model.parameters())

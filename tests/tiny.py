@@ -1,0 +1,90 @@
+"""Tiny random classifiers of every supported family, built in the test: two layers, four heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+)
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = (
+    "a the this that film book meal hotel phone is was not never very good bad fine dull great "
+    "awful and but , . ! ? ' - it they we you i like love hate ##s ##ed ##ing long short"
+).split()
+
+_SIZES = {
+    "vocab_size": len(SPECIAL) + len(WORDS),
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+    "pad_token_id": 0,
+    # Far from zero, so that heads differ and attention is not uniform.
+    "initializer_range": 0.4,
+}
+
+CONFIGS = {
+    "bert": lambda labels: BertConfig(**_SIZES, num_labels=labels),
+    "roberta": lambda labels: RobertaConfig(**_SIZES, num_labels=labels),
+    "electra": lambda labels: ElectraConfig(**_SIZES, embedding_size=16, num_labels=labels),
+    "distilbert": lambda labels: DistilBertConfig(
+        vocab_size=_SIZES["vocab_size"],
+        dim=32,
+        n_layers=2,
+        n_heads=4,
+        hidden_dim=64,
+        max_position_embeddings=40,
+        pad_token_id=0,
+        initializer_range=0.4,
+        num_labels=labels,
+    ),
+}
+
+
+def tiny_tokenizer(family: str = "bert") -> PreTrainedTokenizerFast:
+    """A lower-casing word-piece tokenizer over a few dozen words."""
+    vocabulary = {token: index for index, token in enumerate(SPECIAL + WORDS)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=40,
+        model_input_names=["input_ids", "attention_mask"]
+        + (["token_type_ids"] if family in ("bert", "electra") else []),
+        **{
+            f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")
+        },
+    )
+
+
+def save_tiny(folder: Path, family: str = "bert", *, labels: int = 2, seed: int = 0) -> Path:
+    """Save a random classifier of a family with its tokenizer; returns the folder."""
+    torch.manual_seed(seed)
+    config = CONFIGS[family](labels)
+    if labels == 2:
+        config.id2label = {0: "negative", 1: "positive"}
+        config.label2id = {"negative": 0, "positive": 1}
+    model = AutoModelForSequenceClassification.from_config(config)
+    with torch.no_grad():  # biases and norms start at fixed values, which would hide mistakes
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.save_pretrained(folder)
+    tiny_tokenizer(family).save_pretrained(folder)
+    return folder
