@@ -262,7 +262,8 @@ def test_paired_interval_does_not_vanish_where_nothing_or_everything_changed():
     nothing = paired_change_interval(0, 0, 480)
     assert nothing == pytest.approx((-z_squared / (480 + z_squared), z_squared / (480 + z_squared)))
     low, high = paired_change_interval(0, 10, 10)
-    assert 0 < low < 1 and high == 1
+    assert 0 < low < 1
+    assert high == 1
 
 
 # --- two evaluations ------------------------------------------------------------------------------
@@ -354,7 +355,7 @@ def test_progressive_evaluation_ends_with_the_exact_one_and_asks_once(toy):
     assert (first.logits == exact.logits[first.indices]).all()
     assert (first.labels == labels[first.indices]).all()
     assert first.tags == tuple("abcde"[index % 5] for index in first.indices)
-    assert last.complete and last.mask == MASK
+    assert (last.complete, last.mask) == (True, MASK)
     assert (last.logits == exact.logits).all()
     assert last.tags == dataset.tags
     assert told == [(0, 50), (20, 50), (20, 50), (50, 50)]
