@@ -12,8 +12,8 @@ feed-forward, I = intermediate size   2 · 2 · T · D · I
 ====================================  =====================
 
 and once, for the first token, the dense layer below the classifier (2 · D · D) and the classifier
-(2 · D · C). Biases, softmax, normalisation, activation functions and the table look-up of
-embeddings are left out, as is usual: together they are about one percent.
+(2 · D · C). Biases, softmax, normalisation, activation functions and embeddings are left out, as is
+usual: together they are about one percent.
 """
 
 from __future__ import annotations

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.datasets import Dataset
 from tests.tiny import save_tiny
+
+# A test says what is true, not how fast the machine is.
+settings.register_profile("bhpvas", deadline=None)
+settings.load_profile("bhpvas")
 
 TEXTS = (
     "the film is good .",

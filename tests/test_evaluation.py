@@ -8,12 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 
 import bhpvas.evaluation
+from bhpvas.classifier import Classifier
+from bhpvas.datasets import Dataset
+from bhpvas.engine import StateCache
 from bhpvas.errors import DataError, ModelError
 from bhpvas.evaluation import (
     Evaluation,
@@ -366,6 +370,37 @@ def test_a_small_dataset_is_evaluated_at_once(toy):
     mask = MASK.without([HeadId(0, 0)])
     (only,) = evaluate_progressively(classifier, ToyDataset(np.array([0, 1, 1])), mask, first=3)
     assert (only.complete, only.n, only.mask, asked) == (True, 3, mask, [0, 1, 2])
+
+
+def test_evaluation_of_a_real_classifier_is_its_own_forward(
+    classifier: Classifier, dataset: Dataset
+):
+    result = evaluate(classifier, dataset)
+    for row, text in zip(result.logits, dataset.texts, strict=True):
+        with torch.no_grad():
+            logits = classifier.model(**classifier.tokenizer(text, return_tensors="pt")).logits
+        assert row == pytest.approx(logits[0].numpy(), abs=1e-5)
+    assert (result.dataset, result.tags) == (dataset.name, dataset.tags)
+    assert result.label_names == classifier.label_names
+
+
+def test_a_cache_changes_no_answer(classifier: Classifier, dataset: Dataset):
+    cache = StateCache()
+    for removed in ("", "L1H2", "L0H0,L1H2", "L1H3"):
+        mask = HeadMask.parse(removed, 2, 4)
+        plain = evaluate(classifier, dataset, mask)
+        first, last = evaluate_progressively(classifier, dataset, mask, first=5, cache=cache)
+        for cached in (evaluate(classifier, dataset, mask, cache=cache), last):
+            assert cached.logits == pytest.approx(plain.logits, abs=1e-5)
+        assert first.logits == pytest.approx(plain.logits[first.indices], abs=1e-5)
+
+
+def test_labels_are_numbered_as_the_model_does(classifier: Classifier, dataset: Dataset):
+    swapped = replace(dataset, label_names=("Positive", "Negative"), labels=1 - dataset.labels)
+    assert evaluate(classifier, swapped).labels.tolist() == dataset.labels.tolist()
+    unknown = replace(dataset, label_names=("negative", "neutral"))
+    with pytest.raises(DataError, match="neutral"):
+        evaluate(classifier, unknown)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.data())

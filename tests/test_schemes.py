@@ -314,7 +314,7 @@ class Transitions(RuleBasedStateMachine):
 
 
 TestTransitions = Transitions.TestCase
-TestTransitions.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestTransitions.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -530,7 +530,7 @@ fitting_values = json_values | st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     st.lists(st.tuples(st.sampled_from(places(DOCUMENT)), fitting_values), min_size=1, max_size=3)
 )
@@ -554,7 +554,7 @@ def test_missing_entries_open_or_say_why(path: tuple):
     opens_or_says_why(json.dumps(document))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 10_000), st.integers(0, 30), st.binary(max_size=6))
 def test_changed_bytes_open_or_say_why(start: int, length: int, instead: bytes):
     content = branched().to_json().encode()
