@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_TOKENIZER_FILES = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"
+)  # fmt: skip
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # What a model folder may contain for us; pickled weights and code are never fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
@@ -273,6 +276,12 @@ def load_classifier(
     model.to(place).eval().requires_grad_(False)
     layers = tuple(architecture.parts(layer) for layer in architecture.layers(model))
     tokenizer = _load_tokenizer(folder, name)
+    vocabulary = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > vocabulary:
+        raise ModelError(
+            f"The tokenizer of {name!r} has {len(tokenizer):,} tokens and the model knows "
+            f"{vocabulary:,}: they do not belong together."
+        )
     return Classifier(
         name=name,
         source=str(source) if source is not None else "sample",
@@ -289,36 +298,54 @@ def load_classifier(
     )
 
 
-def read_geometry(source: str | Path | None = None, *, revision: str | None = None) -> Geometry:
-    """The sizes of a model from its config and the headers of its weights, without loading them."""
+@dataclass(frozen=True)
+class Info:
+    """What a model's files say of it, without loading its weights."""
+
+    name: str
+    geometry: Geometry
+    label_names: tuple[str, ...]
+
+
+def read_info(source: str | Path | None = None, *, revision: str | None = None) -> Info:
+    """Read a model's sizes and labels from its config and the headers of its weight files.
+
+    Raises :class:`ModelError` as :func:`load_classifier` does, as far as that shows without weights.
+    """
     name, folder, _ = _locate(source, revision)
-    config = _read_config(folder, name)
-    _architecture(config, name)
+    settings = _read_config(folder, name)
+    _architecture(settings, name)
     from transformers import AutoConfig
 
-    settings = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     parameters = sum(
         int(np.prod(tensor["shape"]))
         for path in sorted(folder.glob("*.safetensors"))
-        for key, tensor in _safetensors_header(path).items()
-        if key != "__metadata__" and not key.endswith("position_ids")
+        for key, tensor in _safetensors_header(path, name).items()
+        if not key.endswith("position_ids")
     )
-    return Geometry(
-        layers=settings.num_hidden_layers,
-        heads=settings.num_attention_heads,
-        hidden_size=settings.hidden_size,
-        head_size=settings.hidden_size // settings.num_attention_heads,
-        intermediate_size=getattr(settings, "intermediate_size", None) or settings.hidden_dim,
-        labels=settings.num_labels,
+    geometry = Geometry(
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        hidden_size=config.hidden_size,
+        head_size=config.hidden_size // config.num_attention_heads,
+        intermediate_size=getattr(config, "intermediate_size", None) or config.hidden_dim,
+        labels=config.num_labels,
         parameters=parameters,
-        max_length=_position_limit(settings),
+        max_length=_position_limit(config),
     )
+    return Info(name, geometry, tuple(config.id2label[index] for index in range(config.num_labels)))
 
 
-def _safetensors_header(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        return json.loads(file.read(size))
+def _safetensors_header(path: Path, name: str) -> dict[str, Any]:
+    """What a weight file says it holds: name → dtype, shape and place."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as weights:
+            return {key: {"shape": weights.get_slice(key).get_shape()} for key in weights.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"The weights of {name!r} could not be read: {_reason(error)}.") from error
 
 
 def _locate(source: str | Path | None, revision: str | None) -> tuple[str, Path, str | None]:
@@ -444,6 +471,11 @@ def _load_weights(folder: Path, name: str, dtype: torch.dtype) -> Any:
 def _load_tokenizer(folder: Path, name: str) -> Any:
     from transformers import AutoTokenizer
 
+    # Without any of these files transformers makes up an empty tokenizer and says nothing.
+    if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
+        raise ModelError(
+            f"The tokenizer of {name!r} is missing: add its tokenizer.json to the model."
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, use_fast=True, trust_remote_code=False, local_files_only=True

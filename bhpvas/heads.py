@@ -11,7 +11,7 @@ import numpy as np
 
 from bhpvas.errors import HeadError
 
-_HEAD = re.compile(r"L(\d+)H(\d+)", re.IGNORECASE)
+_HEAD = re.compile(r"L(\d{1,6})H(\d{1,6})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)

@@ -1,0 +1,369 @@
+"""The same work as in the app, without a screen.
+
+Heavy imports stand inside the commands, so that ``--help`` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.errors import BhpvasError, SchemeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bhpvas.classifier import Classifier
+    from bhpvas.datasets import Dataset
+    from bhpvas.heads import HeadMask
+
+_EXAMPLES = """examples:
+  bhpvas app
+  bhpvas score --criteria importance,similarity --json > scores.json
+  bhpvas evaluate --remove L0H3,L5H11
+  bhpvas evaluate --model ./my-bert --data reviews.csv --scheme scheme.json --json
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 interrupted or failed, 2 bad input."""
+    given = _parser().parse_args(arguments)
+    try:
+        given.run(given)
+    except BhpvasError as error:
+        print(f"bhpvas: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bhpvas: interrupted; nothing was written.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has closed it, as `head` does; nothing is left to say.
+        sys.stderr.close()
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bhpvas",
+        description="See what every attention head of a BERT classifier does, and remove the ones "
+        "it can do without.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        """A command whose help is the first line of its function's docstring."""
+        first = (run.__doc__ or "").split("\n")[0].rstrip(".")
+        added = commands.add_parser(name, help=first, description=first)
+        added.set_defaults(run=run)
+        return added
+
+    app = command("app", _app)
+    app.add_argument("--port", type=int, default=8501, help="port of the web page (default: 8501)")
+    app.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+
+    info = command("info", _info)
+    _add_model(info, weights=False)
+
+    score = command("score", _score)
+    _add_model(score)
+    _add_data(score, "calibration")
+    _add_removed(score)
+    score.add_argument(
+        "--criteria",
+        metavar="NAMES",
+        default="importance,stability,similarity",
+        help="comma-separated criteria, or 'all' (default: importance,stability,similarity)",
+    )
+
+    ablate = command("ablate", _ablate)
+    _add_model(ablate)
+    _add_data(ablate, "calibration")
+    _add_removed(ablate)
+
+    evaluate = command("evaluate", _evaluate)
+    _add_model(evaluate)
+    _add_data(evaluate, "evaluation")
+    which = evaluate.add_mutually_exclusive_group()
+    _add_removed(which)
+    which.add_argument("--scheme", metavar="S", help="evaluate the current step of a scheme file")
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser, *, weights: bool = True) -> None:
+    parser.add_argument(
+        "--model",
+        metavar="M",
+        help="folder or hub id, also as id@revision (default: the sample model)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    if weights:
+        parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
+        parser.add_argument(
+            "--dtype", default="float32", help="float32 or bfloat16 (default: float32)"
+        )
+
+
+def _add_data(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="D",
+        help=f"file or hub id, used whole (default: the sample sentences' {default} split)",
+    )
+    parser.set_defaults(split=default)
+    for part in ("text", "pair", "label", "tag"):
+        parser.add_argument(
+            f"--{part}", metavar="COLUMN", help=f"column of the {part}, if not found by its name"
+        )
+
+
+def _add_removed(parser: Any) -> None:
+    parser.add_argument(
+        "--remove", metavar="HEADS", default="", help="heads to remove, such as L0H3,L5H11"
+    )
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def _app(given: argparse.Namespace) -> None:
+    """Open the workbench in the browser."""
+    from bhpvas.paths import app_script
+
+    command = [sys.executable, "-m", "streamlit", "run", str(app_script())]
+    command += ["--server.port", str(given.port), "--browser.gatherUsageStats", "false"]
+    command += ["--server.headless", "true" if given.no_browser else "false"]
+    # From the app's own folder, where its theme and settings lie.
+    code = subprocess.call(command, cwd=app_script().parent)
+    if code not in (0, -2, 130):
+        raise SystemExit(1)
+
+
+def _info(given: argparse.Namespace) -> None:
+    """Say how large a model is and which labels it knows, without loading its weights."""
+    from dataclasses import asdict
+
+    from bhpvas.classifier import read_info
+
+    info = read_info(given.model)
+    geometry = asdict(info.geometry)
+    document = {
+        "model": info.name,
+        **{name: geometry[name] for name in ("layers", "heads", "hidden_size", "head_size")},
+        "parameters": info.geometry.parameters,
+        "head_parameters": info.geometry.head_parameters,
+        "max_length": info.geometry.max_length,
+        "labels": list(info.label_names),
+    }
+    _print(given, document, "\n".join(f"{name:16} {_plain(document[name])}" for name in document))
+
+
+def _score(given: argparse.Namespace) -> None:
+    """Score every head by one or more criteria."""
+    from bhpvas.criteria import CRITERIA, score
+
+    names = (
+        list(CRITERIA)
+        if given.criteria == "all"
+        else [name.strip() for name in given.criteria.split(",") if name.strip()]
+    )
+    unknown = [name for name in names if name not in CRITERIA]
+    if unknown or not names:
+        raise BhpvasError(
+            f"{(unknown or [given.criteria])[0]!r} is no criterion; choose from "
+            f"{', '.join(CRITERIA)}."
+        )
+    classifier, dataset = _load(given)
+    with _bar("scoring") as progress:
+        scores = score(classifier, dataset, names, mask=_mask(given, classifier), progress=progress)
+    document: dict[str, Any] = {
+        "layers": classifier.geometry.layers,
+        "heads": classifier.geometry.heads,
+        "sentences": scores.sentences,
+        "data": scores.dataset,
+        "model": _model_of(classifier),
+        "removed_heads": _removed(scores.mask),
+        "criteria": {
+            name: {
+                "values": _numbers(scores.values[name]),
+                "higher_means": CRITERIA[name].higher_means,
+            }
+            for name in names
+        },
+    }
+    matrices = scores.similarity_matrix
+    if matrices:
+        # The first criterion asked for that compares heads; `similarity` by default.
+        first = next(name for name in names if name in matrices)
+        document["similarity_matrix"] = _numbers(matrices[first])
+    tables = [
+        f"{CRITERIA[name].title} (higher = {CRITERIA[name].higher_means}), "
+        f"{scores.sentences} sentences of {scores.dataset}\n{_grid(scores.values[name])}"
+        for name in names
+    ]
+    _print(given, document, "\n\n".join(tables))
+
+
+def _ablate(given: argparse.Namespace) -> None:
+    """Remove each head alone and measure what it costs, exactly."""
+    from bhpvas.ablation import ablate
+
+    classifier, dataset = _load(given)
+    with _bar("ablating") as progress:
+        found = ablate(classifier, dataset, _mask(given, classifier), progress=progress)
+    document = {
+        "loss_change": _numbers(found.loss_change),
+        "accuracy_change": _numbers(found.accuracy_change),
+        "baseline": found.baseline.metrics(),
+        "removed_heads": _removed(found.baseline.mask),
+        "model": _model_of(classifier),
+    }
+    text = (
+        f"Change of the loss when one more head goes (base {found.baseline.loss:.4f}, "
+        f"{found.baseline.n} sentences of {found.baseline.dataset})\n{_grid(found.loss_change)}"
+        f"\n\nChange of accuracy in points (base {100 * found.baseline.accuracy:.1f})\n"
+        f"{_grid(100 * found.accuracy_change, '+.1f')}"
+    )
+    _print(given, document, text)
+
+
+def _evaluate(given: argparse.Namespace) -> None:
+    """Measure a mask: accuracy with interval, loss, F1, flips, parameters and FLOPs."""
+    from bhpvas.cost import flops_per_sentence, parameters
+    from bhpvas.engine import StateCache
+    from bhpvas.evaluation import accuracy_change_interval, evaluate
+    from bhpvas.schemes import load_scheme
+
+    scheme = load_scheme(given.scheme) if given.scheme else None
+    if scheme is not None and given.model is None and scheme.model["id"] != "sample":
+        raise SchemeError(
+            f"The scheme was made for the model {scheme.model['id']}: name it with --model."
+        )
+    classifier, dataset = _load(given)
+    mask = scheme.matches(classifier).mask if scheme else _mask(given, classifier)
+    cache = StateCache()
+    with _bar("evaluating the unpruned model") as progress:
+        unpruned = evaluate(classifier, dataset, cache=cache, progress=progress)
+    with _bar("evaluating the mask") as progress:
+        found = evaluate(classifier, dataset, mask, cache=cache, progress=progress)
+    encoded = classifier.encode(dataset)
+    document = found.summary(unpruned) | {
+        "parameters": parameters(classifier.geometry, mask),
+        "flops_per_sentence": flops_per_sentence(classifier.geometry, mask, encoded.lengths),
+        "truncated_sentences": encoded.truncated,
+        "model": _model_of(classifier),
+    }
+    low, high = found.accuracy_interval
+    lines = [
+        f"{found.n} sentences of {found.dataset}, {mask.kept_count} of "
+        f"{mask.layers * mask.heads} heads kept",
+        f"accuracy    {100 * found.accuracy:.1f}% (95% interval {100 * low:.1f} to "
+        f"{100 * high:.1f})",
+        f"loss        {found.loss:.4f}",
+        f"F1          {found.f1:.4f}",
+        f"parameters  {document['parameters']:,}",
+        f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
+    ]
+    if mask.removed:
+        change = accuracy_change_interval(unpruned, found)
+        lines.insert(
+            2,
+            f"change      {100 * change.change:+.1f} points against all heads (95% interval "
+            f"{100 * change.low:+.1f} to {100 * change.high:+.1f}), "
+            f"{len(document['flipped'])} predictions flipped",
+        )
+    _print(given, document, "\n".join(lines).replace("-", "−"))
+
+
+# --- what the commands share ----------------------------------------------------------------------
+
+
+def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
+    """The classifier, and the data in the numbering of its labels."""
+    from bhpvas.classifier import load_classifier
+    from bhpvas.datasets import read_dataset, sample_splits
+
+    if given.data is None or given.data == "sample":
+        dataset = getattr(sample_splits(), given.split)
+    else:
+        columns = {part: getattr(given, part) for part in ("text", "pair", "label", "tag")}
+        dataset = read_dataset(given.data, **columns)
+    classifier = load_classifier(given.model, device=given.device, dtype=given.dtype)
+    return classifier, dataset.aligned(classifier.label_names)
+
+
+def _mask(given: argparse.Namespace, classifier: Classifier) -> HeadMask:
+    from bhpvas.heads import HeadMask
+
+    return HeadMask.parse(given.remove, classifier.geometry.layers, classifier.geometry.heads)
+
+
+def _model_of(classifier: Classifier) -> dict[str, str | None]:
+    return {
+        "id": classifier.source,
+        "revision": classifier.revision,
+        "fingerprint": classifier.fingerprint,
+    }
+
+
+def _removed(mask: HeadMask) -> list[str]:
+    return [str(head) for head in sorted(mask.removed)]
+
+
+class _bar:
+    """A progress bar on stderr while it is a terminal; as a context it yields the callback."""
+
+    def __init__(self, what: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc=what, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _show(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+
+def _numbers(values: np.ndarray) -> list[Any]:
+    """Nested lists fit for JSON: a number that is not there becomes null."""
+    return [
+        _numbers(row) if getattr(row, "ndim", 0) else (None if math.isnan(row) else float(row))
+        for row in values
+    ]
+
+
+def _grid(values: np.ndarray, form: str = ".4f") -> str:
+    """A head map as text, layers upward from 0."""
+    rows = [
+        f"L{layer:<3}"
+        + " ".join(f"{'×' if math.isnan(value) else format(value, form):>8}" for value in row)
+        for layer, row in reversed(list(enumerate(values)))
+    ]
+    heads = "    " + " ".join(f"{f'H{head}':>8}" for head in range(values.shape[1]))
+    return "\n".join([*rows, heads])
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print(given: argparse.Namespace, document: dict[str, Any], text: str) -> None:
+    print(json.dumps(document, allow_nan=False) if given.json else text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
