@@ -128,9 +128,10 @@ def test_deleting_a_step_takes_its_subtree_and_no_other_id():
 
 def test_metrics_notes_and_names():
     scheme = branched()
-    measured = scheme.measured({"n": 480}).measured({"accuracy": 0.5}, step_id=2)
+    measured = scheme.measured({"n": 480}).measured({"n": 96, "accuracy": 0.5}, step_id=2)
     assert measured.step(3).metrics == {"n": 480}
-    assert measured.step(2).metrics == {"accuracy": 0.5}
+    assert measured.step(2).metrics == {"n": 96, "accuracy": 0.5}
+    assert measured.measured({"n": 480}, 2).step(2).metrics == {"n": 480, "accuracy": 0.5}
     assert scheme.noted(1, "by eye").step(1).note == "by eye"
     assert scheme.renamed("second").name == "second"
 
