@@ -374,7 +374,9 @@ def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset
     return dataset.take(first), dataset.take(second)
 
 
-def length_sorted_batches(lengths: Sequence[int], tokens_per_batch: int) -> list[np.ndarray]:
+def length_sorted_batches(
+    lengths: Sequence[int] | np.ndarray, tokens_per_batch: int
+) -> list[np.ndarray]:
     """Indices of the sentences in batches of similar length, the longest first.
 
     A batch is padded to its longest sentence; so padded it has at most ``tokens_per_batch`` tokens
