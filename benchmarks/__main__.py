@@ -20,7 +20,7 @@ import transformers
 from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import score
-from bhpvas.datasets import Dataset, length_sorted_batches, read_dataset, sample_splits
+from bhpvas.datasets import Dataset, read_dataset, sample_splits
 from bhpvas.engine import StateCache, predict
 from bhpvas.estimate import Estimate
 from bhpvas.heads import HeadMask
