@@ -68,14 +68,15 @@ enough that pruning its heads means something.
   {recipe.averaged_checkpoints} checkpoints, {recipe.checkpoints_per_epoch} of which fall in an
   epoch (Izmailov et al. 2018), rounded to half precision. Seeds {recipe.layer_seed} (new layer)
   and {recipe.order_seed} (order and dropout).
-- **Accuracy:** {validation} on the {n} validation sentences of SST-2, computed in float32 from the
-  half-precision weights. Learning rate, batch size and seed were chosen on these sentences, so a
+- **Accuracy:** {validation} on the {n} validation sentences of SST-2,
+  computed in float32 from the half-precision weights. Learning rate, batch size and seed were chosen on these sentences, so a
   fresh test set would show a little less.
 
 ## On the sample sentences
 
-{sample} on the {sample_n} evaluation sentences in `sample_data/sentences.tsv`, which were written
-for this project and not chosen by what the model gets right. By phenomenon:
+{sample} on the {sample_n} evaluation sentences
+in `sample_data/sentences.tsv`, which were written for this project and not chosen by what the model
+gets right. By phenomenon:
 
 | tag | sentences | accuracy in % | 95% interval |
 |---|---|---|---|
@@ -83,8 +84,8 @@ for this project and not chosen by what the model gets right. By phenomenon:
 
 ## Limits
 
-It knows film reviews in English and two labels; there is no neutral. Irony and conditions mislead
-it, as the table shows. Label smoothing keeps its probabilities away from 0 and 1. It is made for
+It knows film reviews in English and two labels; there is no neutral. It does worst on
+{worst}. Label smoothing keeps its probabilities away from 0 and 1. It is made for
 looking at heads, not for judging people or products.
 """
 
@@ -240,7 +241,9 @@ def write_record(
         f"{100 * row.low:.0f} to {100 * row.high:.0f} |"
         for row in whole.per_tag().itertuples()
     )
+    worst = whole.per_tag().sort_values("accuracy")["tag"].head(3)
     card = CARD.format(
+        worst=", ".join(worst.iloc[:-1]) + f" and {worst.iloc[-1]}",
         recipe=recipe,
         n=held_out.n,
         validation=percent(held_out),
