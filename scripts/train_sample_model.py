@@ -69,8 +69,8 @@ enough that pruning its heads means something.
   epoch (Izmailov et al. 2018), rounded to half precision. Seeds {recipe.layer_seed} (new layer)
   and {recipe.order_seed} (order and dropout).
 - **Accuracy:** {validation} on the {n} validation sentences of SST-2,
-  computed in float32 from the half-precision weights. Learning rate, batch size and seed were chosen on these sentences, so a
-  fresh test set would show a little less.
+  computed in float32 from the half-precision weights. Learning rate, batch size and seed were
+  chosen on these sentences, so a fresh test set would show a little less.
 
 ## On the sample sentences
 
@@ -84,9 +84,9 @@ gets right. By phenomenon:
 
 ## Limits
 
-It knows film reviews in English and two labels; there is no neutral. It does worst on
-{worst}. Label smoothing keeps its probabilities away from 0 and 1. It is made for
-looking at heads, not for judging people or products.
+It knows film reviews in English and two labels; there is no neutral. Of these tags it does worst
+on {worst}. Label smoothing keeps its probabilities away from 0
+and 1. It is made for looking at heads, not for judging people or products.
 """
 
 
