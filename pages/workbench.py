@@ -3,9 +3,9 @@
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, controls, panels, work
+from bhpvas.ui import aid, controls, definitions, panels, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import COMBINED, columns
+from bhpvas.ui.columns import columns
 from bhpvas.ui.head_grid import head_grid
 
 session = sessions.current()
@@ -16,9 +16,9 @@ ablation = work.ablation_for(session)
 aid.heading(
     "Which heads can go?",
     "Each cell is an attention head. Select some, see what removing them costs, remove them.",
-    ("Head map", aid.HEAD_MAP),
-    ("Combined priority", aid.COMBINED),
-    ("Cost", aid.COST),
+    *aid.column_aids(settings.colour),
+    ("Head map", definitions.HEAD_MAP),
+    ("What would it cost?", definitions.COST),
     key="workbench",
     page=True,
 )
@@ -34,7 +34,7 @@ else:
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=width):
             head_grid(column, session, pointer=settings.pointer)
-            st.caption(column.aid)
+            st.caption(column.aid if settings.weighing.usable else controls.NO_WEIGHT)
         with st.container(width="stretch"):
             panels.selected_heads(scores, found, session)
     panels.actions(scores, session)

@@ -79,7 +79,7 @@ def chromium() -> str | None:
 
 @contextmanager
 def launch(playwright: Playwright) -> Iterator[Browser]:
-    """A headless browser: the system's, else playwright's, which is installed where it is missing."""
+    """A headless browser: the system's, else playwright's, installed where it is missing."""
     executable = chromium()
     if executable is None and not Path(playwright.chromium.executable_path).exists():
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
@@ -151,6 +151,44 @@ class Workbench:
         self.page.wait_for_timeout(150)
         self.page.mouse.click(x, y)
         self.settle()
+
+    def drag_box(self, low: tuple[int, int], high: tuple[int, int]) -> None:
+        """Draw a box from one head to another, both included; the pointer must select a box."""
+        x, y = self.cell(*low)
+        to_x, to_y = self.cell(*high)
+        self.page.mouse.move(x - 8, y + 8)
+        self.page.mouse.down()
+        self.page.mouse.move(to_x, to_y, steps=4)
+        self.page.mouse.move(to_x + 8, to_y - 8)
+        self.page.mouse.up()
+        self.settle()
+
+    def choose(self, pointer: str) -> None:
+        """Choose what the pointer selects: head, layer or box."""
+        self.page.locator(".st-key-pointer").get_by_text(pointer, exact=True).click()
+        self.settle()
+
+    def click_step(self, step: int) -> None:
+        """Click a step's point on the timeline."""
+        point = self.page.locator(".st-key-timeline-chart .scatterlayer .point").nth(step)
+        point.evaluate("element => element.scrollIntoView({block: 'center'})")
+        box = point.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x - 2, y - 2)
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(150)
+        self.page.mouse.click(x, y)
+        self.settle()
+
+    def selected(self) -> list[str]:
+        """The selected heads, as the panel beside the map lists them, in order."""
+        cells = self.page.locator(".st-key-panel td.name").all_inner_texts()
+        return sorted(cells, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
+
+    def text(self) -> str:
+        """Everything that the page says."""
+        return self.page.locator("[data-testid=stMainBlockContainer]").inner_text()
 
     def fact(self, name: str) -> str:
         """A line of the sidebar by its name, such as ``accuracy``."""

@@ -27,7 +27,9 @@ def criteria_scatter(
     Every point carries ``[layer, head]`` as custom data, so a click or a box selects heads.
     """
     figure = style.blank(height=height, margin=(64, 12, 10, 46))
-    kept = [head for head in mask if np.isfinite(x[head.layer, head.head] + y[head.layer, head.head])]
+    kept = [
+        head for head in mask if np.isfinite(x[head.layer, head.head] + y[head.layer, head.head])
+    ]
     chosen = set(selected)
     for among, name in ((False, "heads"), (True, "selected")):
         points = [head for head in kept if (head in chosen) is among]

@@ -38,7 +38,9 @@ def attention_profile(
         hovertemplate="%{y} spends %{z:.1f}% of its attention on %{x}<extra></extra>",
     )
     figure.update_xaxes(side="top", showgrid=False, ticks="", tickfont={"size": 11})
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont={"size": 11})
+    figure.update_yaxes(
+        autorange="reversed", showgrid=False, ticks="", tickfont={"size": 11}, ticklabelstandoff=6
+    )
     return figure
 
 
@@ -67,9 +69,9 @@ def by_class(
     )
     symbols = ("circle", "diamond", "square", "triangle-up", "cross", "star")
     for label, name in enumerate(labels):
-        column = [float(values[label, head.layer, head.head]) for head in heads]
+        dots = [float(values[label, head.layer, head.head]) for head in heads]
         figure.add_scatter(
-            x=column,
+            x=dots,
             y=names,
             mode="markers",
             marker={
@@ -77,7 +79,7 @@ def by_class(
                 "color": style.class_colour(label),
                 "symbol": symbols[label % len(symbols)],
             },
-            text=[number(value) for value in column],
+            text=[number(value) for value in dots],
             hovertemplate="%{y}, sentences labelled " + name + ": %{text}<extra></extra>",
             name=name,
         )

@@ -14,6 +14,7 @@ from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, Weighing, title_of
 from bhpvas.ui.session import Session
 
 POINTERS = {"head": "head", "layer": "layer", "box": "box"}
+NO_WEIGHT = "Every weight is 0, so nothing is combined: raise one, or colour by a criterion."
 _STABLE = {"keep": "worth keeping", "remove": "first to go"}
 
 
@@ -32,7 +33,9 @@ def settings() -> Settings:
     return Settings(
         colour=state.get("colour", COMBINED),
         weighing=Weighing(
-            weights={name: state.get(f"weight-{name}", DEFAULT_WEIGHTS[name]) for name in _weighed()},
+            weights={
+                name: state.get(f"weight-{name}", DEFAULT_WEIGHTS[name]) for name in _weighed()
+            },
             directions={
                 "stability": "remove" if state.get("stable") == _STABLE["remove"] else "keep"
             },

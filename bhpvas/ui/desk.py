@@ -87,8 +87,12 @@ class Desk:
             job = self._running.get(key)
             if job is None or job.stopped:
                 job = self._running[key] = Job()
-                threading.Thread(target=self._do, args=(key, job, work), daemon=True).start()
+                thread = threading.Thread(target=self._do, args=(key, job, work), daemon=True)
+            else:
+                thread = None
             job.watchers += 1
+        if thread is not None:
+            thread.start()
         try:
             yield job
         finally:

@@ -39,11 +39,8 @@ def _session(model: str | None, data: Splits) -> Session:
     from bhpvas.schemes import Scheme
 
     classifier = work.classifier_named(model)
-    return Session(
-        model=model,
-        data=_aligned(data, classifier.label_names),
-        scheme=Scheme.of(classifier, data=_about(data)),
-    )
+    data = _aligned(data, classifier.label_names)
+    return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
 
 
 def _aligned(data: Splits, label_names: tuple[str, ...]) -> Splits:
@@ -82,10 +79,20 @@ def _model_and_data(session: Session) -> None:
         "Data": f"{_short(data)} · {len(data.calibration):,} + {len(data.evaluation):,}",
     }
     st.html(_rows(rows))
-    if st.button(
-        "Change model or data", key="change", width="stretch", help=f"Data: {data.made}."
-    ):
+    st.button(
+        "Change model or data",
+        key="change",
+        width="stretch",
+        help=f"Data: {data.made}.",
+        on_click=_dialog,
+        args=(True,),
+    )
+    if session.dialog:
         choose_model_and_data()
+
+
+def _dialog(shown: bool) -> None:
+    sessions.change(partial(Session.asking_dialog, shown=shown))
 
 
 def _short(data: Splits) -> str:
@@ -197,15 +204,13 @@ def _open_scheme() -> None:
         return
     text = upload.getvalue().decode("utf-8", errors="replace")
     classifier = work.classifier_named(sessions.current().model)
-    sessions.change(
-        partial(Session.opening, text=text, source=upload.name, classifier=classifier)
-    )
+    sessions.change(partial(Session.opening, text=text, source=upload.name, classifier=classifier))
 
 
 # --- another model, other data --------------------------------------------------------------------
 
 
-@st.dialog("Model and data", width="medium")
+@st.dialog("Model and data", width="medium", on_dismiss=partial(_dialog, False))
 def choose_model_and_data() -> None:
     """Choose both; nothing changes unless both load and fit each other."""
     session = sessions.current()
@@ -234,7 +239,7 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
     fresh = _session(model, data)
     if model != session.model:
         return fresh
-    scheme = replace(session.scheme, data=_about(data))
+    scheme = replace(session.scheme, data=_about(fresh.data))
     return replace(fresh, scheme=scheme, selected=session.selected)
 
 
@@ -291,10 +296,10 @@ def _data_choice(session: Session) -> Any:
     return lambda: session.data
 
 
-def _column_choice() -> dict[str, str]:
+def _column_choice() -> dict[str, str | None]:
     with st.expander("Column names, where they are not found by themselves"):
-        given = {
-            role: st.text_input(label, key=f"column-{role}").strip()
+        return {
+            role: st.text_input(label, key=f"column-{role}").strip() or None
             for role, label in (
                 ("text", "Text"),
                 ("pair", "Second text"),
@@ -302,15 +307,21 @@ def _column_choice() -> dict[str, str]:
                 ("split", "Split"),
             )
         }
-    return {role: name for role, name in given.items() if name}
 
 
-def _from_upload(upload: Any, columns: dict[str, str]) -> Splits:
+def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
     from bhpvas.datasets import read_splits
 
     if upload is None:
         raise DataError("No file is chosen: upload a TSV, CSV, JSONL or Parquet file first.")
-    return read_splits(upload, name=upload.name, **columns)
+    return read_splits(
+        upload,
+        name=upload.name,
+        text=columns["text"],
+        pair=columns["pair"],
+        label=columns["label"],
+        split=columns["split"],
+    )
 
 
 def _from_hub(typed: str) -> Splits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -48,7 +48,7 @@ def selecting(
     key: str,
     height: int,
     alt: str,
-    width: int | str = "stretch",
+    width: int | Literal["stretch"] = "stretch",
 ) -> None:
     """Draw a figure whose points carry ``[layer, head]``, and let it change the selection."""
     # Streamlit passes clicks on while dragmode is unset, and boxes while it is "select".

@@ -13,11 +13,11 @@ from bhpvas.charts import words
 from bhpvas.charts.criteria import criteria_scatter
 from bhpvas.charts.panel import attention_profile, by_class
 from bhpvas.charts.timeline import TimelinePoint, timeline
-from bhpvas.criteria import DEFAULT_CRITERIA, PROFILE_PARTS, Scores
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId
-from bhpvas.ui import aid, tables, work
+from bhpvas.ui import aid, definitions, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, table
+from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.ui.head_grid import CONFIG, selecting
 from bhpvas.ui.session import Session
 
@@ -53,16 +53,24 @@ def selected_heads(scores: Scores, found: Mapping[str, Column], session: Session
             ],
             height=PANEL_HEIGHT - 76,
         )
-        st.caption(
-            f"Value, then rank of {scores.mask.kept_count} (95% interval); the last rank goes first."
+        aid.footnote(
+            f"Value, then rank of {scores.mask.kept_count} (95% interval): the last goes first.",
+            *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
+            key="numbers",
         )
     shown = by_rank[:MOST_ROWS]
     with looks:
         if scores.profile is not None and shown:
             st.plotly_chart(
-                attention_profile(scores.profile, shown, PROFILE_PARTS), config=CONFIG, key="profile"
+                attention_profile(scores.profile, shown, PROFILE_PARTS),
+                config=CONFIG,
+                key="profile-chart",
             )
-            _how_many(shown, by_rank, "Percent of a head's attention, by where it goes.")
+            aid.footnote(
+                f"Percent of a head's attention, by where it goes.{_which(shown, by_rank)}",
+                ("Attention profile", definitions.PROFILE),
+                key="profile",
+            )
     with classes:
         if "importance" in scores.per_example and shown:
             st.plotly_chart(
@@ -73,9 +81,13 @@ def selected_heads(scores: Scores, found: Mapping[str, Column], session: Session
                     title="importance, mean |∂loss/∂gate|",
                 ),
                 config=CONFIG,
+                key="by-class-chart",
+            )
+            aid.footnote(
+                f"Dots apart: the head matters more for one class.{_which(shown, by_rank)}",
+                ("Importance by class", definitions.BY_CLASS),
                 key="by-class",
             )
-            _how_many(shown, by_rank, "Dots apart: the head matters more for one class.")
 
 
 def _nothing_selected(scores: Scores) -> None:
@@ -98,9 +110,8 @@ def _value_and_rank(column: Column, head: HeadId) -> str:
     return tables.text(column.value(head), rank, wrap=False)
 
 
-def _how_many(shown: list[HeadId], every: list[HeadId], reading: str) -> None:
-    more = f" The {len(shown)} ranked lowest of {len(every)}." if len(shown) < len(every) else ""
-    st.caption(reading + more)
+def _which(shown: list[HeadId], every: list[HeadId]) -> str:
+    return f" The {len(shown)} lowest ranked of {len(every)}." if len(shown) < len(every) else ""
 
 
 # --- cost, remove, restore ------------------------------------------------------------------------
@@ -149,12 +160,17 @@ def _cost(scores: Scores, session: Session) -> str:
     model = work.estimate(scores)
     loss = float(model.loss_change([changed])[0])
     accuracy = float(model.accuracy_change([changed])[0])
+    now = work.known(work.evaluating(session, session.mask))
+    base = ""
+    if now is not None:
+        after = words.percent(now.accuracy + accuracy)
+        base = f" ({words.percent(now.accuracy)} {words.ARROW} about {after})"
     far = len(session.mask.removed ^ changed.removed) * 3 > session.mask.layers * session.mask.heads
-    weak = " Beyond a third of the heads it says little." if far else ""
+    weak = "; beyond a third of the heads it says little" if far else ""
     return (
-        f"**Estimate:** loss {words.signed(loss, 3)}, accuracy about "
-        f"{words.signed(100 * accuracy)} points "
-        f":small[(from gradients on {words.plural(scores.sentences, 'calibration sentence')}.{weak})]"
+        f"**Estimate:** accuracy about {words.signed(100 * accuracy)} points{base}, loss "
+        f"{words.signed(loss, 3)} :small[from gradients on "
+        f"{words.plural(scores.sentences, 'calibration sentence')}{weak}]"
     )
 
 
@@ -195,7 +211,7 @@ def steps(session: Session) -> None:
     aid.heading(
         "Timeline",
         "Accuracy with its 95% interval at each step; click a point to go there.",
-        ("Timeline", aid.TIMELINE),
+        ("Timeline", definitions.TIMELINE),
         key="timeline",
     )
     scheme = session.scheme
@@ -253,7 +269,7 @@ def what_changed(session: Session) -> None:
     aid.heading(
         "What changed",
         "Sentences that the pruned model answers differently from the unpruned one.",
-        ("What changed", aid.CHANGED),
+        ("What changed", definitions.CHANGED),
         key="changed",
     )
     start = work.want(work.evaluating(session, session.scheme.mask_at(0)))
@@ -298,9 +314,7 @@ def _changed_row(before: Evaluation, after: Evaluation, index: int, data: Datase
 
 def _answer(of: Evaluation, index: int) -> str:
     answer = int(of.predictions[index])
-    return tables.label(
-        answer, of.label_names[answer], f"{of.probabilities[index, answer]:.2f}"
-    )
+    return tables.label(answer, of.label_names[answer], f"{of.probabilities[index, answer]:.2f}")
 
 
 def _kind(before: Evaluation, after: Evaluation, index: int) -> str:
@@ -320,8 +334,8 @@ def explorer(found: Mapping[str, Column], session: Session, *, pointer: str) -> 
         aid.heading(
             "Two criteria",
             "One point a head; selected heads are diamonds. Click a point, or draw a box.",
-            ("Two criteria", aid.SCATTER),
-            *((found[name].title, aid.criterion_aid(name)) for name in names if name in _registry()),
+            ("Two criteria", definitions.SCATTER),
+            *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
             key="scatter",
         )
         with st.container(horizontal=True):
@@ -350,12 +364,6 @@ def explorer(found: Mapping[str, Column], session: Session, *, pointer: str) -> 
         ranked_table(found, session)
 
 
-def _registry() -> Mapping[str, object]:
-    from bhpvas.criteria import CRITERIA
-
-    return CRITERIA
-
-
 def _axis(
     label: str, names: list[str], default: str, *, key: str, found: Mapping[str, Column]
 ) -> str:
@@ -371,7 +379,7 @@ def ranked_table(found: Mapping[str, Column], session: Session) -> None:
     aid.heading(
         "Ranked table",
         "Every head with every criterion, sortable; tick rows to select heads.",
-        ("Head map", aid.HEAD_MAP),
+        ("Head map", definitions.HEAD_MAP),
         key="table",
     )
     whole = table(found, session.mask)
@@ -422,7 +430,7 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
     aid.heading(
         "Does the criterion agree with what really happens?",
         "Rank correlation of each criterion with the exact effect of removing one head alone.",
-        ("Ablation", aid.ABLATION),
+        ("Ablation", definitions.ABLATION),
         key="ablation",
     )
     loss = next((found[name] for name in ABLATIONS if name in found), None)
@@ -450,8 +458,8 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
     st.caption(
         f"1: the same order, 0: no relation; {words.plural(session.mask.kept_count, 'head')}, "
         f"{words.plural(len(session.data.calibration), 'calibration sentence')}. The effects of "
-        "single heads also colour the map and the scatter now. They are no oracle for removing many "
-        "heads together."
+        "single heads can now also colour the map and stand in the scatter. They are no oracle for "
+        "removing many heads together."
     )
 
 

@@ -41,8 +41,10 @@ class Session:
     """Model, data, scheme, and what the person is about to do.
 
     ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
-    removed heads, and ``picks`` counts how often it changed outside the ranked table. ``cancelled`` names jobs that the person stopped, which do not start again by
-    themselves. ``scored`` is the mask whose criteria are on screen until newer ones are there.
+    removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
+    mask whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that the
+    person stopped, which do not start again by themselves. ``dialog`` says whether another model or
+    other data are being chosen; nothing is computed meanwhile.
     """
 
     model: str | None
@@ -55,6 +57,7 @@ class Session:
     ablating: bool = False
     cost_asked: bool = False
     cancelled: frozenset[Hashable] = frozenset()
+    dialog: bool = False
     error: str | None = None
 
     @property
@@ -112,7 +115,7 @@ class Session:
         return replace(self, scheme=self.scheme.measured(metrics, step_id))
 
     def opening(self, text: str, source: str, classifier: Classifier) -> Session:
-        """The scheme in a file, if it fits the model; else this session with the error's sentence."""
+        """The scheme in a file, if it fits the model; else this session with an error."""
         try:
             scheme = Scheme.from_json(text, source).matches(classifier)
         except BhpvasError as error:
@@ -128,6 +131,10 @@ class Session:
     def asking_ablation(self) -> Session:
         """The exact effect of each head alone asked for, at the current mask."""
         return replace(self, ablating=True, cancelled=frozenset())
+
+    def asking_dialog(self, shown: bool) -> Session:
+        """The choice of model and data opened or closed."""
+        return replace(self, dialog=shown)
 
     # --- jobs -----------------------------------------------------------------------------------
 

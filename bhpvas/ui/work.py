@@ -108,9 +108,7 @@ def evaluating(session: Session, mask: HeadMask, *, turn: int = 2) -> Task:
         from bhpvas.evaluation import evaluate_progressively
 
         states = _states(classifier.fingerprint)
-        for found in evaluate_progressively(
-            classifier, data, mask, cache=states, progress=job
-        ):
+        for found in evaluate_progressively(classifier, data, mask, cache=states, progress=job):
             job.partial = found
         return job.partial
 
@@ -160,8 +158,8 @@ def _of(classifier: Classifier, data: Dataset, mask: HeadMask) -> tuple[Hashable
 def want(task: Task) -> Any:
     """The result of a task, or None: then it is on the list of what this run still has to do."""
     found = desk().result(task.key)
-    if found is None and task.key not in sessions.current().cancelled:
-        st.session_state.setdefault(_TASKS, []).append(task)
+    if found is None:
+        st.session_state[_TASKS].append(task)
     return found
 
 
@@ -225,19 +223,25 @@ def measure_steps() -> None:
 def carry_out() -> None:
     """Do the most urgent of what is wanted and missing, then run the page again."""
     session = sessions.current()
+    if session.dialog:  # its own reruns would have to wait until the work is done
+        return
     tasks: list[Task] = sorted(st.session_state[_TASKS], key=lambda task: task.turn)
     if session.wish is not None:
         tasks.insert(0, evaluating(session, session.wish.applied_to(session.mask), turn=0))
-    if not tasks:
+    stopped = [task for task in tasks if task.key in session.cancelled]
+    task = next((task for task in tasks if task not in stopped), None)
+    if task is None:
+        if stopped:
+            _offer_again(stopped[0])
         return
-    task = tasks[0]
     try:
-        known = desk().result(task.key)
-        found = _watch(task) if known is None else known
-    except (BhpvasError, Cancelled) as error:
-        failed = session.cancelling(task.key)
-        said = "" if isinstance(error, Cancelled) else str(error)
-        sessions.put(replace(failed, error=said or None))
+        found = known(task)
+        if found is None:
+            found = _watch(task)
+    except Cancelled:  # by itself, since nobody watched; this run wants it again
+        st.rerun()
+    except BhpvasError as error:
+        sessions.put(replace(session.cancelling(task.key), error=str(error)))
         st.rerun()
     if session.wish is not None:
         sessions.put(session.granted(metrics_of(session, found)))
@@ -302,6 +306,16 @@ def _state(task: Task, job: Job) -> str:
             f"on {words.plural(found.n, 'sentence')}"
         )
     return said
+
+
+def _offer_again(task: Task) -> None:
+    with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
+        st.caption(f"Stopped: {task.saying}", width="stretch")
+        st.button("Continue", key="continue", on_click=_again, type="tertiary")
+
+
+def _again() -> None:
+    sessions.change(Session.retrying)
 
 
 def _cancel(key: Hashable) -> None:
