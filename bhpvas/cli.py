@@ -298,17 +298,17 @@ def _roles(given: argparse.Namespace) -> None:
     """Say what every head attends to: position, delimiters, rare tokens, syntax, everything."""
     from bhpvas.heads import HeadId
     from bhpvas.roles import DIRECTIONS, RoleSettings, find_roles
-    from bhpvas.syntax import parse_dataset
+    from bhpvas.syntax import parse_dataset, sentences_of
 
     settings = RoleSettings(min_count=given.min_count)
     classifier, dataset = _load(given)
     with _bar("parsing") as progress:
-        parses = parse_dataset(dataset, progress=progress)
+        sentences = sentences_of(classifier, dataset, parse_dataset(dataset, progress=progress))
     with _bar("reading attention") as progress:
         found = find_roles(
             classifier,
             dataset,
-            parses=parses,
+            sentences=sentences,
             settings=settings,
             keep_predictions=False,
             progress=progress,

@@ -37,7 +37,7 @@ from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.progress import Progress, silent
 from bhpvas.significance import holm, sign_test
-from bhpvas.syntax import TOKEN_PARTS, Parse, Sentence, sentences_of
+from bhpvas.syntax import TOKEN_PARTS, Sentence, sentences_of
 
 Direction = Literal["dependent to head", "head to dependent"]
 DIRECTIONS: tuple[Direction, Direction] = ("dependent to head", "head to dependent")
@@ -606,7 +606,7 @@ def find_roles(
     classifier: Classifier,
     dataset: Dataset,
     *,
-    parses: Sequence[Parse] | None = None,
+    sentences: Sequence[Sentence] | None = None,
     mask: HeadMask | None = None,
     settings: RoleSettings | None = None,
     keep_predictions: bool = True,
@@ -614,13 +614,16 @@ def find_roles(
 ) -> Roles:
     """The roles of every kept head of a classifier, in one pass over the sentences.
 
-    ``parses`` are made where they are not given. Raises :class:`~bhpvas.errors.BhpvasError` where
+    ``sentences`` are those of :func:`~bhpvas.syntax.sentences_of`, made here if not given; whoever
+    wants :func:`examples` afterwards keeps them. Raises :class:`~bhpvas.errors.BhpvasError` where
     the parser is not installed.
     """
     dataset = dataset.aligned(classifier.label_names)
     mask = mask or classifier.full_mask()
+    sentences = sentences_of(classifier, dataset) if sentences is None else sentences
+    assert len(sentences) == len(dataset)
     collector = RoleCollector(
-        sentences_of(classifier, dataset, parses),
+        sentences,
         mask.layers,
         mask.heads,
         settings=settings,

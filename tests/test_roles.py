@@ -404,7 +404,7 @@ def test_a_pass_equals_loops_over_single_sentences(tmp_path, family, paired):
     dataset = Dataset("some", texts, pairs, np.arange(len(texts)) % 2, ("negative", "positive"))
     parses = parse_dataset(dataset)
     counts, best, offset_hits, hits, net, shares = slow_counts(classifier, dataset, parses)
-    found = find_roles(classifier, dataset, parses=parses, settings=FEW)
+    found = find_roles(classifier, dataset, settings=FEW)
 
     assert {name: one.count for name, one in found.relations.items()} == counts
     p = []
@@ -426,10 +426,9 @@ def test_a_pass_equals_loops_over_single_sentences(tmp_path, family, paired):
 
 
 def test_maps_from_elsewhere_give_the_roles_of_the_pass(classifier, dataset):
-    parses = parse_dataset(dataset)
-    sentences = sentences_of(classifier, dataset, parses)
+    sentences = sentences_of(classifier, dataset)
     maps = [reference.attention_maps(classifier, text) for text in TEXTS]
-    streamed = find_roles(classifier, dataset, parses=parses, settings=FEW)
+    streamed = find_roles(classifier, dataset, sentences=sentences, settings=FEW)
     assert streamed.predictions is not None
     given = roles_of_maps(maps, sentences, settings=FEW)
     assert given.labels == streamed.labels
@@ -452,9 +451,8 @@ def test_removed_heads_are_not_judged(classifier, dataset):
 
 
 def test_examples_add_up_to_the_accuracy(classifier, dataset):
-    parses = parse_dataset(dataset)
-    sentences = sentences_of(classifier, dataset, parses)
-    found = find_roles(classifier, dataset, parses=parses, settings=FEW)
+    sentences = sentences_of(classifier, dataset)
+    found = find_roles(classifier, dataset, sentences=sentences, settings=FEW)
     for name, relation in found.relations.items():
         for way, direction in enumerate(DIRECTIONS):
             shown = examples(found, sentences, name, HeadId(1, 2), direction)
@@ -463,7 +461,7 @@ def test_examples_add_up_to_the_accuracy(classifier, dataset):
                 relation.accuracies[way, 1, 2]
             )
             for one in shown:
-                parse = parses[one.sentence]
+                parse = sentences[one.sentence].parse
                 assert parse.relations[one.dependent] == name
                 assert parse.heads[one.dependent] == one.head
                 assert one.predicted != one.dependent
