@@ -157,24 +157,26 @@ class Dataset:
     def aligned(self, label_names: Sequence[str]) -> Dataset:
         """The same sentences with labels numbered as a model numbers them.
 
-        Labels are matched by name whatever their capitals, or, if they are whole numbers, taken as
-        the model's own numbers. Where the model has no names (``LABEL_0``, ``LABEL_1``) and the
-        source numbers its labels, these numbers count. Raises :class:`DataError` with the first
-        label that the model lacks.
+        Labels are matched by name whatever their capitals; by the start of a name (``neg`` is
+        ``negative``) where that is clear; or, if they are whole numbers, taken as the model's own
+        numbers. Where the model has no names (``LABEL_0``, ``LABEL_1``) and the source numbers its
+        labels, these numbers count. One way must fit all labels. Raises :class:`DataError` with
+        the first label that the model lacks.
 
         >>> data = Dataset("two", ("Good.", "Bad."), None, [1, 0], ("Negative", "Positive"))
         >>> data.aligned(["positive", "negative"]).labels
         array([0, 1])
         """
-        known = {name.casefold(): number for number, name in enumerate(label_names)}
         mine = self.label_names
+        known = {name.casefold(): number for number, name in enumerate(label_names)}
         by_name = {name: known[name.casefold()] for name in mine if name.casefold() in known}
+        by_start = _matched_by_start(mine, label_names)
         by_number = {name: int(float(name)) for name in mine if _is_number(name, len(label_names))}
         by_order: dict[str, int] = {}
         if self.numbered and all(re.fullmatch(r"LABEL_\d+", name) for name in label_names):
             by_order = dict(zip(mine, range(len(label_names)), strict=False))
         used = {mine[label] for label in self.labels}
-        for numbers in (by_name, by_number, by_order):
+        for numbers in (by_name, by_start, by_number, by_order):
             if used <= numbers.keys():
                 return replace(
                     self,
@@ -306,7 +308,7 @@ def read_splits(
     whole = _dataset(table, columns)
     if columns.split is None:
         return _in_two(whole, calibration_share, seed)
-    parts = np.array([_as_text(cell) for cell in table.frame[columns.split]])
+    parts = np.array([_as_text(cell).casefold() for cell in table.frame[columns.split]])
     if "" in parts:
         raise DataError(
             f"{whole.place(int(np.flatnonzero(parts == '')[0]))} names no split: fill in the "
@@ -398,6 +400,26 @@ def length_sorted_batches(
 def _is_number(name: str, below: int) -> bool:
     """Whether a label is a whole number that counts from 0 and is less than ``below``."""
     return re.fullmatch(r"[0-9]+(\.0+)?", name) is not None and float(name) < below
+
+
+def _matched_by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, int]:
+    """Which of their names each of mine abbreviates or spells out, where it can be only that one.
+
+    >>> _matched_by_start(["neg", "pos"], ["POSITIVE", "NEGATIVE"])
+    {'neg': 1, 'pos': 0}
+    """
+
+    def same(one: str, other: str) -> bool:
+        short, long = sorted((one.casefold(), other.casefold()), key=len)
+        return len(short) >= 3 and (short + long).isalpha() and long.startswith(short)
+
+    fits = {name: [k for k, other in enumerate(theirs) if same(name, other)] for name in mine}
+    taken = [numbers[0] for numbers in fits.values() if numbers]
+    return {
+        name: numbers[0]
+        for name, numbers in fits.items()
+        if len(numbers) == 1 and taken.count(numbers[0]) == 1
+    }
 
 
 def _is_hub_id(source: str) -> bool:
@@ -553,7 +575,7 @@ def _by_parts(
             f"No part of {name} gives its labels (they are empty or -1): take one that does."
         )
     learn, measure = (
-        next((part for known in parts for part in rows if part.casefold() == known), None)
+        next((part for known in parts for part in rows if part == known), None)
         for parts in (CALIBRATION_PARTS, EVALUATION_PARTS)
     )
     if len(rows) > 1 and learn is None and measure is None:
@@ -567,7 +589,7 @@ def _by_parts(
 
     chosen = rows[learn]
     made = [f"{learn} → calibration", f"{measure} → evaluation"]
-    if learn.casefold() != "calibration" and chosen.size > MAX_TRAINING_SENTENCES:
+    if learn != "calibration" and chosen.size > MAX_TRAINING_SENTENCES:
         made[0] += (
             f" (stratified sample, seed {seed}, {MAX_TRAINING_SENTENCES:,} of {chosen.size:,})"
         )
@@ -576,7 +598,7 @@ def _by_parts(
     unlabelled = sum(int((labels[part] < 0).sum()) for part in (learn, measure))
     made += [f"{unlabelled:,} sentences without a label left out"] if unlabelled else []
     made += [f"{part} not used" for part in rows if part not in (learn, measure)]
-    as_is = (learn.casefold(), measure.casefold()) == ("calibration", "evaluation")
+    as_is = (learn, measure) == ("calibration", "evaluation")
     return Splits(
         replace(take(learn, chosen), name=f"{name} · calibration"),
         replace(take(measure, rows[measure]), name=f"{name} · evaluation"),
@@ -588,7 +610,11 @@ def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, s
     parts = load_parts(hub_id)
     header = pd.DataFrame(columns=next(iter(parts.values())).column_names)
     columns = guess_columns(header, **choice, split="", name=str(hub_id))
-    cells = {part: rows[columns.label][:] for part, rows in parts.items()}
+    cells = {
+        part: rows[columns.label][:]
+        for part, rows in parts.items()
+        if columns.label in rows.column_names
+    }
     named = class_names(next(iter(parts.values())), columns.label)
     if named:
         names = named

@@ -248,6 +248,21 @@ def test_labels_are_matched_by_name_whatever_their_capitals() -> None:
     assert data.label_names == ("Positive", "Negative")
 
 
+def test_a_clear_beginning_of_a_name_is_enough() -> None:
+    data = read("text,label", "good,pos", "bad,neg")
+    assert data.aligned(("NEGATIVE", "POSITIVE")).labels.tolist() == [1, 0]
+    spelled_out = read("text,label", "so,neutral", "bad,Negative")
+    assert spelled_out.aligned(("neg", "neu", "pos")).labels.tolist() == [1, 0]
+    for names in (
+        ("posh", "positive", "negative"),
+        ("po", "ne"),
+        ("other", "negative"),
+        ("neg1", "pos1"),
+    ):
+        with pytest.raises(DataError, match="which the model does not know"):
+            data.aligned(names)
+
+
 def test_whole_numbers_are_the_models_own() -> None:
     data = read("text,label", "good,1", "bad,0", "fine,1.0")
     assert data.aligned(MODEL).labels.tolist() == [1, 0, 1]
@@ -317,11 +332,11 @@ def test_a_split_column_is_kept_as_it_is() -> None:
 
 
 def test_train_and_test_parts_by_their_usual_names() -> None:
-    lines = ["text,label,split", "a,0,Train", "b,1,Train", "c,1,validation", "d,0,test", "e,1,test"]
+    lines = ["text,label,split", "a,0,Train", "b,1,train", "c,1,validation", "d,0,test", "e,1,test"]
     splits = read_splits(csv_file(*lines), name="a.csv")
     assert splits.calibration.texts == ("a", "b")
     assert splits.evaluation.texts == ("d", "e")
-    assert splits.made == "Train → calibration, test → evaluation, validation not used"
+    assert splits.made == "train → calibration, test → evaluation, validation not used"
 
 
 def test_a_large_training_part_is_sampled() -> None:

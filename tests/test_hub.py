@@ -119,6 +119,11 @@ def test_sentences_without_a_label_are_left_out_and_counted(hub_with) -> None:
     )
 
 
+def test_a_part_without_the_label_column_is_passed_over(hub_with) -> None:
+    hub_with(train=part([0, 1]), test=part([0, 1]).remove_columns("label"), dev=part([1, 0]))
+    assert read_splits("some/data").made == "train → calibration, dev → evaluation"
+
+
 def test_one_part_is_divided(hub_with) -> None:
     hub_with(train=part([0, 1, 0, 1, 0, 1]))
     splits = read_splits("some/data", seed=2)

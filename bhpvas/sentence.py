@@ -1,0 +1,114 @@
+"""One sentence under the glass: its attention maps, rollout, and what each head contributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from bhpvas.ablation import ablate
+from bhpvas.classifier import Classifier
+from bhpvas.criteria.gradients import GateGradients
+from bhpvas.datasets import Dataset
+from bhpvas.engine import Batch, Seen, predict, stream
+from bhpvas.errors import BhpvasError
+from bhpvas.heads import HeadMask
+
+
+class _KeptMaps:
+    """Keeps the maps of a single sentence."""
+
+    needs = frozenset({"maps"})
+
+    def __init__(self) -> None:
+        self.layers: list[np.ndarray] = []
+
+    def see_layer(self, seen: Seen) -> None:
+        assert seen.maps is not None
+        self.layers.append(seen.maps[0].float().cpu().numpy())
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        """Everything was seen layer by layer."""
+
+
+def attention_maps(
+    classifier: Classifier, text: str, pair: str | None = None, mask: HeadMask | None = None
+) -> np.ndarray:
+    """Attention maps of one sentence under a mask: float32 ``[L, H, T, T]``, rows sum to 1.
+
+    A removed head still has a map; nothing reads it any more.
+    """
+    encoded = classifier.encode_texts([text], None if pair is None else [pair])
+    kept = _KeptMaps()
+    stream(classifier, encoded, np.zeros(1, dtype=np.int64), [kept], mask=mask)
+    return np.stack(kept.layers)
+
+
+def rollout(maps: np.ndarray, mask: HeadMask | None = None) -> np.ndarray:
+    """Attention rollout (Abnar and Zuidema 2020): ``[L, T, T]``, rows sum to 1.
+
+    Entry ``[l, i, j]`` is how much of token i after layer l comes from input token j if attention
+    is all that mixes: half of each layer is the mean map of its kept heads, half the residual
+    connection, and layers multiply. A layer without heads passes everything on.
+    """
+    layers, _, tokens, _ = maps.shape
+    mixed = np.eye(tokens)
+    found = np.empty((layers, tokens, tokens))
+    for layer in range(layers):
+        kept = maps[layer] if mask is None else maps[layer][mask.array[layer] > 0]
+        if len(kept):
+            mixed = (kept.mean(0, dtype=np.float64) + np.eye(tokens)) / 2 @ mixed
+        found[layer] = mixed
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """What each head contributes to the decision on one sentence, for the class ``label``.
+
+    ``gradient`` ``[L, H]`` is the slope of the loss at each gate: above 0 the loss falls as the
+    head is turned down. ``loss_change`` ``[L, H]`` is exact removal of the head alone: above 0 the
+    head speaks for ``label``. ``logits`` ``[C]`` are those under the mask, ``removed_logits``
+    ``[L, H, C]`` those without each head as well. NaN where a head is removed.
+    """
+
+    label: int
+    logits: np.ndarray
+    gradient: np.ndarray
+    loss_change: np.ndarray
+    removed_logits: np.ndarray
+
+
+def contributions(
+    classifier: Classifier,
+    text: str,
+    *,
+    pair: str | None = None,
+    label: int | None = None,
+    mask: HeadMask | None = None,
+) -> Contributions:
+    """What each head contributes to one sentence; without a label, to the class predicted.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` for a label that the model does not have.
+    """
+    pairs = None if pair is None else (pair,)
+    encoded = classifier.encode_texts([text], pairs)
+    if label is None:
+        label = int(predict(classifier, encoded, mask)[0].argmax())
+    if not 0 <= label < len(classifier.label_names):
+        raise BhpvasError(
+            f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
+        )
+    one = Dataset("one sentence", (text,), pairs, np.array([label]), classifier.label_names)
+    gates = GateGradients(classifier, 1)
+    stream(classifier, encoded, one.labels, [gates], mask=mask)
+    removal = ablate(classifier, one, mask)
+    gone = np.isnan(removal.loss_change)
+    return Contributions(
+        label=label,
+        logits=removal.baseline.logits[0],
+        gradient=np.where(gone, np.nan, gates.gradients[0]),
+        loss_change=removal.loss_change,
+        removed_logits=removal.logits[:, :, 0],
+    )
