@@ -22,6 +22,7 @@ FLOORS = (
         "estimate",
         "evaluation",
         "roles",
+        "saliency",
         "schemes",
         "sentence",
         "syntax",
