@@ -7,7 +7,7 @@ it speaks for the class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,12 +157,3 @@ def _embedded(classifier: Classifier, text: str, pair: str | None) -> tuple[Tens
 
 def _of_tokens(attributions: Tensor) -> np.ndarray:
     return attributions.detach()[0].sum(-1).float().cpu().numpy()  # [T]
-
-
-def of_units(values: np.ndarray, unit_of: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Sums of token values ``[T]`` over the tokens of each unit ``[U]``.
-
-    >>> of_units(np.array([1.0, 2.0, 4.0]), [0, 1, 1]).tolist()
-    [1.0, 6.0]
-    """
-    return np.bincount(np.asarray(unit_of), weights=values)

@@ -15,10 +15,11 @@ from bhpvas.datasets import Dataset
 from bhpvas.engine import Batch, Seen, predict, stream
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
-from bhpvas.syntax import Sentence, sentences_of
+from bhpvas.syntax import TOKEN_PARTS, Sentence, sentences_of
 
 #: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
 MOST_TOKENS = 96
+_MARKS = (TOKEN_PARTS.index("[CLS]"), TOKEN_PARTS.index("[SEP]"))
 
 
 class _KeptMaps:
@@ -81,6 +82,55 @@ class Reading:
     mask: HeadMask
     maps: np.ndarray
     rollout: np.ndarray
+
+    def line(self, *, words: bool, marks: bool) -> Line:
+        """The sentence as units side by side: words or word pieces, with or without the marks.
+
+        Marks are [CLS] and [SEP].
+        """
+        sentence = self.sentence
+        units = sentence.unit_of if words else np.arange(len(sentence))
+        first = np.unique(units, return_index=True)[1]  # the first token of each unit
+        shown = np.flatnonzero(marks | ~np.isin(sentence.parts[first], _MARKS))
+        names = sentence.unit_names if words else sentence.tokens
+        return Line(
+            sentence=sentence,
+            words=words,
+            units=units,
+            shown=shown,
+            names=tuple(names[unit] for unit in shown),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Units of a sentence side by side.
+
+    ``units`` ``[T]`` is the unit of each token, ``shown`` ``[U]`` the units on the line, ``names``
+    what they are called.
+    """
+
+    sentence: Sentence
+    words: bool
+    units: np.ndarray
+    shown: np.ndarray
+    names: tuple[str, ...]
+
+    def attention(self, maps: np.ndarray) -> np.ndarray:
+        """Attention between the units ``[…, U, U]`` from that between tokens ``[…, T, T]``."""
+        whole = self.sentence.word_attention(maps) if self.words else maps
+        return whole[..., self.shown[:, None], self.shown[None, :]]
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of token values over each unit: ``[U]``; tokens that are cut are left out."""
+        kept = np.asarray(values)[: len(self.units)]
+        return np.bincount(self.units, weights=kept)[self.shown]
+
+    def place_of(self, word: int) -> int | None:
+        """Where a word of the parse stands: the middle one of its units; None where it does not."""
+        tokens = np.flatnonzero(self.sentence.word_of == word)
+        places = np.flatnonzero(np.isin(self.shown, self.units[tokens]))
+        return int(places[(len(places) - 1) // 2]) if len(places) else None
 
 
 def read(
