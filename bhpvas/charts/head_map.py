@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -29,6 +29,7 @@ def head_map(
     change: bool = False,
     rise_is_bad: bool = True,
     labels: np.ndarray | None = None,
+    palette: Sequence[str] | None = None,
 ) -> go.Figure:
     """Draw one number a head as a grid of cells.
 
@@ -36,7 +37,8 @@ def head_map(
     with ``change`` the scale is red to blue with zero in its middle, red where a rise (or, without
     ``rise_is_bad``, a fall) is. Removed heads are crossed out and keep no colour; selected ones are
     framed. ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short
-    texts ``[L, H]`` laid over the cells, cut to fit them.
+    texts ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in
+    it: kinds instead of amounts, which the labels name.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -48,13 +50,21 @@ def head_map(
 
     shown = np.where(mask.array > 0, np.asarray(values, dtype=float), np.nan)  # [L, H]
     reach = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 1.0
+    low, high = (-(reach or 1.0), reach or 1.0) if change else (None, None)
+    if palette is not None:
+        low, high = -0.5, len(palette) - 0.5
     figure.add_heatmap(
         z=shown,
-        colorscale=style.CHANGES if change else style.AMOUNTS,
+        colorscale=_steps(palette)
+        if palette is not None
+        else style.CHANGES
+        if change
+        else style.AMOUNTS,
         reversescale=change and rise_is_bad,
         zmid=0 if change else None,
-        zmin=-(reach or 1.0) if change else None,
-        zmax=(reach or 1.0) if change else None,
+        zmin=low,
+        zmax=high,
+        showscale=palette is None,
         xgap=style.CELL_GAP,
         ygap=style.CELL_GAP,
         hoverinfo="skip",
@@ -71,7 +81,7 @@ def head_map(
         },
     )
     if labels is not None:
-        _label(figure, labels, shown, mask, cell, change=change)
+        _label(figure, labels, _is_bright(shown, change, palette), mask, cell)
     _cross_out(figure, mask, cell)
     _frame(figure, selected)
     every = list(mask.every_head())
@@ -110,31 +120,36 @@ def head_map(
     return figure
 
 
+def _steps(palette: Sequence[str]) -> list[list[object]]:
+    """A scale that has one flat colour for each place."""
+    count = len(palette)
+    return [
+        [(place + edge) / count, colour] for place, colour in enumerate(palette) for edge in (0, 1)
+    ]
+
+
+def _is_bright(shown: np.ndarray, change: bool, palette: Sequence[str] | None) -> np.ndarray:
+    """Which cells are bright enough for dark text, in all of these scales: bool ``[L, H]``."""
+    if palette is not None or not np.isfinite(shown).any():
+        return np.ones(shown.shape, dtype=bool)
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    with np.errstate(invalid="ignore"):
+        if change:  # the middle of the scale is bright, both its ends are dark
+            return np.abs(shown) < 0.6 * max(abs(low), abs(high), 1e-12)
+        return shown > low + 0.52 * (high - low)
+
+
 def _label(
-    figure: go.Figure,
-    labels: np.ndarray,
-    shown: np.ndarray,
-    mask: HeadMask,
-    cell: int,
-    *,
-    change: bool,
+    figure: go.Figure, labels: np.ndarray, bright: np.ndarray, mask: HeadMask, cell: int
 ) -> None:
     """Write on the kept cells, dark on bright ones and bright on dark ones."""
     size = min(9.5, 0.5 * cell)
     fits = max(int((cell - 3) / (0.5 * size)), 1)
-    low, high = (np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else (0.0, 1.0)
-    with np.errstate(invalid="ignore"):
-        if change:  # the middle of the scale is bright, both its ends are dark
-            bright = np.abs(shown) < 0.6 * max(abs(low), abs(high), 1e-12)
-        else:
-            bright = shown > low + 0.52 * (high - low)
     for is_bright, colour in ((True, style.ON_BRIGHT), (False, style.ON_DARK)):
         written = [
             head
             for head in mask
-            if labels[head.layer, head.head]
-            and np.isfinite(shown[head.layer, head.head])
-            and bool(bright[head.layer, head.head]) is is_bright
+            if labels[head.layer, head.head] and bright[head.layer, head.head] == is_bright
         ]
         figure.add_scatter(
             x=[head.head for head in written],

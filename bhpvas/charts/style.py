@@ -25,6 +25,10 @@ CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
 HEADS = ("#2f8fb3", "#c2408f", "#7d8f1e", "#8b6fd0")
 # What speaks for and what speaks against, where a mark is too thin for a scale.
 FOR, AGAINST = "#3c86c4", "#d2504a"
+# Changes of which those below zero are many and say little: red stays pale.
+GAINS = [[0, "#efd3c6"], [0.5, "#f7f7f7"], [0.7, "#7ab6d9"], [1, "#0b4a87"]]
+# Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
+KINDS = ("#8fb8de", "#a3d2ae", "#d3e29b", "#f3d587", "#f0ae8a", "#d9c5e8", "#cfd4da")
 # Text on the cells of a scale.
 ON_BRIGHT, ON_DARK = "#14181d", "#f4f6f8"
 

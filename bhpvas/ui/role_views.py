@@ -23,6 +23,7 @@ from bhpvas.ui.session import Opened, Session
 if TYPE_CHECKING:
     from bhpvas.roles import Example, Relation
 
+ROLE = "role"
 _BEST, _ANY = "either way", "any relation"
 _WAYS = {"dependent to head": "dependent → head", "head to dependent": "head → dependent"}
 #: Examples of each kind that are shown at once.
@@ -36,12 +37,13 @@ def settings(counted: Counted) -> tuple[str, str]:
     """The relation that colours the map and the direction; and what is judged at all."""
     counts = counted.collector.counts
     judged = [name for name, count in counts.items() if count >= reading.fewest()]
-    if st.session_state.get("role-relation") not in [_ANY, *judged]:
-        st.session_state["role-relation"] = _ANY
+    colours = [ROLE, _ANY, *judged]
+    if st.session_state.get("role-relation") not in colours:
+        st.session_state["role-relation"] = ROLE
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="roles"):
         relation = st.selectbox(
             "Colour by",
-            [_ANY, *judged],
+            colours,
             key="role-relation",
             width=190,
             persist_state="session",
@@ -74,7 +76,9 @@ def accuracy(relation: Relation, way: str) -> np.ndarray:
 
 
 def column(roles: Roles, relation: str, way: str) -> Column:
-    """By how many points each head beats the best fixed offset."""
+    """What colours the map: the kind of each head, or how far it beats the best fixed offset."""
+    if relation == ROLE:
+        return _kinds(roles)
     chosen = [one for name, one in roles.relations.items() if one.judged and name == relation]
     every = chosen or [one for one in roles.relations.values() if one.judged]
     shape = (roles.mask.layers, roles.mask.heads)
@@ -90,8 +94,26 @@ def column(roles: Roles, relation: str, way: str) -> Column:
     )
 
 
+def _kinds(roles: Roles) -> Column:
+    """The place of each head's first role among all roles, NaN where it has none."""
+    places = np.full((roles.mask.layers, roles.mask.heads), np.nan)
+    for head, found in roles.evidence.items():
+        if found:
+            places[head.layer, head.head] = list(ROLES).index(found[0].role)
+    return Column(
+        name=ROLE,
+        title="role",
+        values=places,
+        higher_means="keep",
+        aid="Text and colour: what the head attends to. Empty: no role beats its rival.",
+    )
+
+
 def hover(roles: Roles, shown: Column) -> np.ndarray:
     """What a cell says besides its role."""
+    if shown.name == ROLE:
+        every = [f"<b>{head}</b>" for head in roles.mask.every_head()]
+        return np.array(every).reshape(roles.mask.layers, roles.mask.heads)
     said = [
         f"<b>{head}</b><br>{words.signed(float(shown.values[head.layer, head.head]))} points over "
         "the best fixed offset"
@@ -143,8 +165,8 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
     """Relations against heads; a click asks for examples. Returns the cell that was clicked."""
     aid.heading(
         "Relations against heads",
-        "One column a head, layer by layer. Blue beats the best fixed offset, red does not, a dot "
-        "is a role; click a cell for examples.",
+        "One column a head, layer by layer. Blue beats the best fixed offset, pale red does not, "
+        "a dot is a role; click a cell for examples.",
         ("Relations", definitions.RELATIONS),
         key="relations",
     )
@@ -259,7 +281,9 @@ def _spread(found: list[Example]) -> list[Example]:
 
 
 def _example(one: Example, counted: Counted, session: Session, key: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"example-{key}"
+    ):
         st.html(_marked(one, counted), width="stretch")
         st.button(
             "Open",

@@ -30,8 +30,8 @@ MOST_LISTED = 1000
 LONGEST_TYPED = 2000
 _DATA, _TYPED = "From the data", "Typed"
 _WORDS, _PIECES = "words", "pieces"
-_EXACT, _SLOPE = "Exact removal", "Gate gradient"
-_SWITCH, _SELECT = "switches the head off here", "shows its attention"
+_EXACT, _SLOPE = "exact removal", "gate gradient"
+_SWITCH, _SELECT = "switches off", "selects"
 
 
 # --- which sentence -------------------------------------------------------------------------------
@@ -205,22 +205,27 @@ def line_controls() -> tuple[bool, bool, float, str]:
             persist_state="session",
         )
         marks = st.toggle("[CLS] and [SEP]", value=True, key="marks", persist_state="session")
+        st.caption("Arcs from", width="content")
         threshold = st.slider(
-            "Attention from",
+            "Arcs from",
             0.0,
             1.0,
             0.1,
             0.01,
             key="threshold",
-            width=190,
+            width=150,
+            label_visibility="collapsed",
             persist_state="session",
+            help="Attention weights below this are not drawn.",
         )
+        st.caption("Bars", width="content")
         method = st.selectbox(
-            "Saliency",
+            "Bars",
             list(SALIENCIES),
             key="saliency",
             format_func=lambda name: SALIENCIES[name].title,
             width=210,
+            label_visibility="collapsed",
             persist_state="session",
         )
     return units == _WORDS, marks, threshold, method
@@ -266,8 +271,11 @@ def arcs(
             alt=f"Dependencies and attention of {words.head_list(heads)} over the words: "
             f"{' '.join(line.names)}",
         )
+    for note in _notes(session, found, heads, drawn, threshold):
+        st.caption(note)
     aid.footnote(
-        " ".join(_about_arcs(session, found, heads, drawn, threshold, name)),
+        f"Above: dependencies, strong where a shown head follows them. Bars: up speaks for "
+        f"{name or 'the answer'}, down against. Below: who looks at whom, thicker for more.",
         ("Dependencies and attention", definitions.ARCS),
         *((one.title, aid.saliency_aid(one.name)) for one in SALIENCIES.values()),
         key="arcs",
@@ -293,27 +301,24 @@ def _dependencies(found: Reading, line: Line, heads: list[HeadId]) -> list[Depen
     return drawn
 
 
-def _about_arcs(
+def _notes(
     session: Session,
     found: Reading,
     heads: list[HeadId],
     drawn: list[HeadArcs],
     threshold: float,
-    label: str,
 ) -> list[str]:
-    said = ["Above: who depends on whom, strong where a shown head follows it."]
-    if label:
-        said.append(f"Bars: up speaks for {label}, down against.")
-    said.append("Below: an arc from the unit that looks to the one it looks at.")
+    """What is not as it was asked for."""
+    said = []
     if not session.selected and heads:
-        said.append(f"No head is selected, so {heads[0]}, which contributes most here, is shown.")
+        said.append(f"No head is selected: {heads[0]}, which contributes most here, is shown.")
     elif len(heads) < len(session.selected):
         said.append(f"The first {len(heads)} of {len(session.selected)} selected heads are shown.")
     if len(found.sentence) < found.length:
         said.append(f"The first {len(found.sentence)} of {found.length} tokens are drawn.")
     most = MOST_ARCS // max(len(drawn), 1)
     if any(len(strongest(one.attention, threshold, most + 1)) > most for one in drawn):
-        said.append(f"The strongest {most} arcs of a head are drawn.")
+        said.append(f"Of each head the strongest {most} arcs are drawn.")
     return said
 
 
@@ -339,7 +344,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             label_visibility="collapsed",
             persist_state="session",
         )
-        st.caption("A click", width="content")
+        st.caption("Click", width="content")
         click = st.segmented_control(
             "A click",
             [_SWITCH, _SELECT],
