@@ -11,6 +11,7 @@ from bhpvas.charts import style
 from bhpvas.heads import HeadId, HeadMask
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 72, 4, 26
+_MOST_LETTERS = 5
 
 
 def size(layers: int, heads: int) -> tuple[int, int]:
@@ -143,8 +144,9 @@ def _label(
     figure: go.Figure, labels: np.ndarray, bright: np.ndarray, mask: HeadMask, cell: int
 ) -> None:
     """Write on the kept cells, dark on bright ones and bright on dark ones."""
-    size = min(9.5, 0.5 * cell)
-    fits = max(int((cell - 3) / (0.5 * size)), 1)
+    size = min(9, 0.5 * cell)
+    # A narrow screen draws smaller cells than these, with letters of the same size.
+    fits = min(max(int((cell - 3) / (0.5 * size)), 1), _MOST_LETTERS)
     for is_bright, colour in ((True, style.ON_BRIGHT), (False, style.ON_DARK)):
         written = [
             head

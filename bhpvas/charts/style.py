@@ -25,8 +25,13 @@ CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
 HEADS = ("#2f8fb3", "#c2408f", "#7d8f1e", "#8b6fd0")
 # What speaks for and what speaks against, where a mark is too thin for a scale.
 FOR, AGAINST = "#3c86c4", "#d2504a"
-# Changes of which those below zero are many and say little: red stays pale.
-GAINS = [[0, "#efd3c6"], [0.5, "#f7f7f7"], [0.7, "#7ab6d9"], [1, "#0b4a87"]]
+# Changes of which those below zero are many and say little: red stays pale, on any ground.
+GAINS = [
+    [0, "rgba(201, 96, 60, 0.24)"],
+    [0.5, "rgba(131, 138, 147, 0.12)"],
+    [0.5001, "rgba(47, 126, 192, 0.22)"],
+    [1, "rgba(47, 126, 192, 1)"],
+]
 # Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
 KINDS = ("#8fb8de", "#a3d2ae", "#d3e29b", "#f3d587", "#f0ae8a", "#d9c5e8", "#cfd4da")
 # Text on the cells of a scale.

@@ -79,6 +79,16 @@ def _label(key: str) -> None:
     sessions.change(partial(Session.labelling, shown=st.session_state[key]))
 
 
+def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
+    """Draw a figure at its own width; a narrower page scrolls it, where Streamlit would squeeze."""
+    width, height = int(figure.layout.width), int(figure.layout.height)
+    st.html(f"<style>.st-key-wide-{key} > * {{ min-width: {width}px; }}</style>")
+    with st.container(key=f"wide-{key}"):
+        st.plotly_chart(
+            figure, key=key, width=width, height=height, config=CONFIG, alt=alt, **options
+        )
+
+
 def selecting(
     figure: go.Figure,
     *,

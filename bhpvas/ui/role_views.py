@@ -16,7 +16,7 @@ from bhpvas.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_cha
 from bhpvas.ui import aid, definitions, reading, tables
 from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
-from bhpvas.ui.head_grid import CONFIG
+from bhpvas.ui.head_grid import wide_chart
 from bhpvas.ui.reading import Counted
 from bhpvas.ui.session import Opened, Session
 
@@ -181,18 +181,14 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
     rows = [_row(one, roles, way) for one in judged]
     chosen = _chosen(rows, roles)
     figure = relation_map(rows, roles.mask, chosen)
-    with st.container(key="relations-frame"):
-        st.plotly_chart(
-            figure,
-            key="relation-map",
-            on_select=partial(_cell_chosen, names=tuple(row.name for row in rows)),
-            selection_mode="points",
-            width=int(figure.layout.width),
-            height=int(figure.layout.height),
-            config=CONFIG,
-            alt=f"Accuracy of {words.plural(roles.mask.kept_count, 'head')} on "
-            f"{words.plural(len(rows), 'relation')} against the best fixed offset",
-        )
+    wide_chart(
+        figure,
+        key="relation-map",
+        alt=f"Accuracy of {words.plural(roles.mask.kept_count, 'head')} on "
+        f"{words.plural(len(rows), 'relation')} against the best fixed offset",
+        on_select=partial(_cell_chosen, names=tuple(row.name for row in rows)),
+        selection_mode="points",
+    )
     left = len(roles.relations) - len(judged)
     if left:
         st.caption(

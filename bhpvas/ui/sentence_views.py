@@ -19,7 +19,7 @@ from bhpvas.saliency import SALIENCIES
 from bhpvas.ui import aid, definitions, reading, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
-from bhpvas.ui.head_grid import CONFIG, head_grid, selecting
+from bhpvas.ui.head_grid import CONFIG, head_grid, selecting, wide_chart
 from bhpvas.ui.session import Opened, Session
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ def choose(session: Session) -> None:
     """A sentence of the evaluation split, or one that is typed."""
     said = session.sentence
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choosing"):
-        st.session_state["sentence-from"] = st.session_state.get("sentence-from") or (
-            _TYPED if said.row is None else _DATA
-        )
+        if st.session_state.get("sentence-seen") != said:  # opened here or on another page
+            st.session_state["sentence-seen"] = said
+            st.session_state["sentence-from"] = _TYPED if said.row is None else _DATA
+            if said.row is None:
+                st.session_state["sentence-typed"] = said.text
+                st.session_state["sentence-pair"] = said.pair or ""
         source = st.segmented_control(
             "Sentence",
             [_DATA, _TYPED],
@@ -88,8 +91,6 @@ def _open_row() -> None:
 
 
 def _type(session: Session) -> None:
-    said = session.sentence
-    st.session_state.setdefault("sentence-typed", said.text if said.row is None else "")
     options: dict[str, Any] = {
         "max_chars": LONGEST_TYPED,
         "on_change": _open_typed,
@@ -205,26 +206,25 @@ def line_controls() -> tuple[bool, bool, float, str]:
             persist_state="session",
         )
         marks = st.toggle("[CLS] and [SEP]", value=True, key="marks", persist_state="session")
-        st.caption("Arcs from", width="content")
         threshold = st.slider(
             "Arcs from",
             0.0,
             1.0,
             0.1,
             0.01,
+            format="arcs from %.2f",
             key="threshold",
-            width=150,
+            width=170,
             label_visibility="collapsed",
             persist_state="session",
             help="Attention weights below this are not drawn.",
         )
-        st.caption("Bars", width="content")
         method = st.selectbox(
             "Bars",
             list(SALIENCIES),
             key="saliency",
-            format_func=lambda name: SALIENCIES[name].title,
-            width=210,
+            format_func=lambda name: f"bars: {SALIENCIES[name].title.lower()}",
+            width=230,
             label_visibility="collapsed",
             persist_state="session",
         )
@@ -261,16 +261,12 @@ def arcs(
         saliency_title=SALIENCIES[method].title,
         towards=name,
     )
-    with st.container(key="arcs"):
-        st.plotly_chart(
-            figure,
-            key="arcs-chart",
-            width=int(figure.layout.width),
-            height=int(figure.layout.height),
-            config=CONFIG,
-            alt=f"Dependencies and attention of {words.head_list(heads)} over the words: "
-            f"{' '.join(line.names)}",
-        )
+    wide_chart(
+        figure,
+        key="arcs",
+        alt=f"Dependencies and attention of {words.head_list(heads)} over the words: "
+        f"{' '.join(line.names)}",
+    )
     for note in _notes(session, found, heads, drawn, threshold):
         st.caption(note)
     aid.footnote(
