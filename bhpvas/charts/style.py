@@ -29,7 +29,7 @@ FOR, AGAINST = "#3c86c4", "#d2504a"
 GAINS = [
     [0, "rgba(201, 96, 60, 0.24)"],
     [0.5, "rgba(131, 138, 147, 0.12)"],
-    [0.5001, "rgba(47, 126, 192, 0.22)"],
+    [0.5001, "rgba(47, 126, 192, 0.35)"],
     [1, "rgba(47, 126, 192, 1)"],
 ]
 # Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
