@@ -116,6 +116,11 @@ class Workbench:
             state = app.get_attribute("data-test-script-state")
             quiet = quiet + 1 if state == "notRunning" else 0
 
+    def remove(self) -> None:
+        """Remove whatever is selected, and wait until it is measured."""
+        self.page.get_by_role("button", name=re.compile(r"^Remove \d+ heads?$")).click()
+        self.settle()
+
     def press(self, label: str) -> None:
         """Press a button by its exact label and wait for the page."""
         button = self.page.get_by_role("button", name=label, exact=True)
