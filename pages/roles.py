@@ -42,7 +42,7 @@ else:
             )
             st.caption(column.aid)
         with st.container(width="stretch"):
-            role_views.summary(roles)
+            role_views.summary(roles, session)
     chosen = role_views.relations(roles, way, session)
     if chosen is not None:
         role_views.show_examples(counted, roles, chosen, way, session)

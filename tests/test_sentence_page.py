@@ -157,6 +157,15 @@ def test_a_long_sentence_is_cut_with_a_note(classifier, dataset, monkeypatch) ->
     assert "The first 6 of 12 tokens are drawn." in said(app)
 
 
+@pytest.mark.parametrize("view", ["one head", "a layer", "rollout"])
+def test_every_matrix_follows_the_selection(classifier, dataset, view) -> None:
+    app = opened("sentence", classifier, dataset, selected=frozenset([HeadId(1, 2)]))
+    fine(app.segmented_control(key="matrix-of").set_value(view).run())
+    keys = {"one head": "matrix-head", "a layer": "layer", "rollout": "rollout-of"}
+    expected = {"one head": HeadId(1, 2), "a layer": 1, "rollout": 0}
+    assert app.selectbox(key=keys[view]).value == expected[view]
+
+
 def test_pairs_are_read_together(classifier, dataset) -> None:
     pairs = Dataset(
         "pairs", dataset.texts, dataset.texts[::-1], dataset.labels, dataset.label_names
@@ -236,7 +245,8 @@ def test_a_scheme_names_what_nobody_carries_and_roles_are_found_anew(
     with_broad_head, dataset
 ) -> None:
     assert find_roles(with_broad_head, dataset).carriers()["broad"] == (HeadId(0, 1),)
-    app = opened("roles", with_broad_head, dataset, "L0H1,L1H0")
+    app = opened("roles", with_broad_head, dataset, "L0H1,L1H0", selected=frozenset([HeadId(0, 1)]))
+    assert "Removed by the scheme. Broad: 100%, of " in html(app)
     assert "Carried by nobody now: Broad." in said(app)
     press(app, "Find the roles of the 6 kept heads anew")
     assert "Found anew under the scheme" in said(app)
@@ -245,7 +255,7 @@ def test_a_scheme_names_what_nobody_carries_and_roles_are_found_anew(
 
 
 def test_every_view_has_a_reading_aid_and_a_source(classifier, dataset) -> None:
-    for page, views in (("sentence", 3), ("roles", 4)):
+    for page, views in (("sentence", 4), ("roles", 4)):
         app = opened(page, classifier, dataset)
         titles = [one for one in app.html if one.value.startswith(("<h1 class", "<h2 class"))]
         assert len(titles) == views

@@ -125,8 +125,8 @@ def hover(roles: Roles, shown: Column) -> np.ndarray:
 # --- who does what --------------------------------------------------------------------------------
 
 
-def summary(roles: Roles) -> None:
-    """How many heads carry each role, and which."""
+def summary(roles: Roles, session: Session) -> None:
+    """How many heads carry each role and which; of selected heads, the evidence."""
     aid.heading(
         "Roles found",
         f"On {words.plural(roles.sentences, 'calibration sentence')}; a head can have several.",
@@ -150,7 +150,19 @@ def summary(roles: Roles) -> None:
             tables.text(words.head_list(idle, 12)),
         ]
     )
-    tables.reading_table(["Role", "Heads", "Which"], rows, height=236)
+    chosen = sorted(session.selected)
+    if chosen:
+        proofs = [
+            [tables.name(str(head)), tables.text(_proof(roles, head, session))] for head in chosen
+        ]
+        tables.reading_table(["Selected", "Evidence"], proofs, height=112)
+    tables.reading_table(["Role", "Heads", "Which"], rows, height=124 if chosen else 236)
+
+
+def _proof(roles: Roles, head: HeadId, session: Session) -> str:
+    gone = "Removed by the scheme. " if head in session.mask.removed else ""
+    found = roles.evidence.get(head, ())
+    return gone + ("; ".join(map(reading.evidence, found)) or "No role beats its rival.")
 
 
 def _titled(label: str) -> str:

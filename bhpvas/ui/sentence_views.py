@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas.charts import style, words
 from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, strongest
@@ -405,56 +406,78 @@ def _hover(
 
 
 def maps(session: Session, found: Reading, heads: list[HeadId], line: Line) -> None:
-    """The matrix of one head, all heads of a layer, and the rollout."""
-    one, layer, flow = st.tabs(["Matrix of a head", "A layer", "Rollout"], key="maps")
-    every = list(found.mask.every_head())
-    first = heads[0] if heads else every[0]
-    with one:
-        head = _pick("matrix-head", every, first)
-        st.plotly_chart(
-            attention_matrix(
-                line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
-            ),
-            key="matrix",
-            config=CONFIG,
-            alt=f"Attention matrix of {head}",
+    """The matrix of one head, all heads of a layer, or the rollout; one of them is drawn."""
+    views = {"one head": _matrix, "a layer": _layer, "rollout": _rollout}
+    aid.heading(
+        "Attention as a matrix",
+        "A row looks at the columns; bright is much.",
+        ("Attention matrix", definitions.MATRIX),
+        ("Rollout", definitions.ROLLOUT),
+        key="maps",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="of"):
+        view = st.segmented_control(
+            "Matrix of",
+            list(views),
+            default="one head",
+            required=True,
+            key="matrix-of",
+            label_visibility="collapsed",
+            persist_state="session",
         )
-        aid.footnote(
-            "A row looks at the columns. Bright: much.",
-            ("Attention matrix", definitions.MATRIX),
-            key="matrix",
-        )
-    with layer:
+        choice = st.container(width=170)
+    first = heads[0] if heads else HeadId(0, 0)
+    views[view or "one head"](session, found, first, line, choice)
+
+
+def _matrix(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    with choice:
+        head = _pick("matrix-head", list(found.mask.every_head()), first)
+    st.plotly_chart(
+        attention_matrix(
+            line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
+        ),
+        key="matrix",
+        config=CONFIG,
+        alt=f"Attention matrix of {head}",
+    )
+
+
+def _layer(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    with choice:
         number = _pick("layer", list(range(found.mask.layers)), first.layer, "L")
-        figure = layer_maps(
-            line.attention(found.maps[number]), line.names, number, found.mask, session.selected
-        )
-        selecting(
-            figure,
-            pointer="head",
-            key="layer-maps",
-            height=int(figure.layout.height),
-            alt=f"Attention of all heads of layer {number}",
-        )
-        aid.footnote(
-            "Every head of the layer on one scale; click one to select it.",
-            ("Attention matrix", definitions.MATRIX),
-            key="layer-maps",
-        )
-    with flow:
-        whole = found.line(words=line.words, marks=True)
+    figure = layer_maps(
+        line.attention(found.maps[number]), line.names, number, found.mask, session.selected
+    )
+    selecting(
+        figure,
+        pointer="head",
+        key="layer-maps",
+        height=int(figure.layout.height),
+        alt=f"Attention of all heads of layer {number}",
+    )
+    st.caption("Every head of the layer on one scale; click one to select it.")
+
+
+def _rollout(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    whole = found.line(words=line.words, marks=True)
+    with choice:
         source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
-        st.plotly_chart(
-            rollout_map(whole.attention(found.rollout), whole.names, source),
-            key="rollout",
-            config=CONFIG,
-            alt=f"Attention rollout of {whole.names[source]}",
-        )
-        aid.footnote(
-            "How much of it comes from each input unit after each layer; kept heads alone.",
-            ("Rollout", definitions.ROLLOUT),
-            key="rollout",
-        )
+    st.plotly_chart(
+        rollout_map(whole.attention(found.rollout), whole.names, source),
+        key="rollout",
+        config=CONFIG,
+        alt=f"Attention rollout of {whole.names[source]}",
+    )
+    st.caption(
+        "How much of this unit comes from each input unit after each layer, through the kept heads."
+    )
 
 
 def _pick(key: str, options: list[Any], default: Any, letter: str = "", names: Any = None) -> Any:
