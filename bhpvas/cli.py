@@ -95,6 +95,17 @@ def _parser() -> argparse.ArgumentParser:
     which = evaluate.add_mutually_exclusive_group()
     _add_removed(which)
     which.add_argument("--scheme", metavar="S", help="evaluate the current step of a scheme file")
+
+    roles = command("roles", _roles)
+    _add_model(roles)
+    _add_data(roles, "calibration")
+    roles.add_argument(
+        "--min-count",
+        metavar="N",
+        type=int,
+        default=100,
+        help="dependents that a relation needs to be judged (default: 100)",
+    )
     return parser
 
 
@@ -281,6 +292,74 @@ def _evaluate(given: argparse.Namespace) -> None:
             f"{len(document['flipped'])} predictions flipped",
         )
     _print(given, document, "\n".join(lines).replace("-", "−"))
+
+
+def _roles(given: argparse.Namespace) -> None:
+    """Say what every head attends to: position, delimiters, rare tokens, syntax, everything."""
+    from bhpvas.heads import HeadId
+    from bhpvas.roles import DIRECTIONS, RoleSettings, find_roles
+    from bhpvas.syntax import parse_dataset, sentences_of
+
+    settings = RoleSettings(min_count=given.min_count)
+    classifier, dataset = _load(given)
+    with _bar("parsing") as progress:
+        sentences = sentences_of(classifier, dataset, parse_dataset(dataset, progress=progress))
+    with _bar("reading attention") as progress:
+        found = find_roles(
+            classifier,
+            dataset,
+            sentences=sentences,
+            settings=settings,
+            keep_predictions=False,
+            progress=progress,
+        )
+    document = {
+        "layers": classifier.geometry.layers,
+        "heads": classifier.geometry.heads,
+        "sentences": found.sentences,
+        "data": found.dataset,
+        "model": _model_of(classifier),
+        "min_count": settings.min_count,
+        "relations": {
+            name: {
+                "accuracy": _numbers(one.accuracy),
+                "direction": [[DIRECTIONS[way] for way in row] for row in one.direction.tolist()],
+                "baseline": one.baseline,
+                "offset": one.offset,
+                "count": one.count,
+                "judged": one.judged,
+            }
+            for name, one in found.relations.items()
+        },
+        "roles": {
+            str(head): {
+                "label": found.label(head),
+                "evidence": [one.to_dict() for one in found.evidence[head]],
+            }
+            for head in found.mask
+        },
+    }
+    lines = [
+        f"{found.sentences} sentences of {found.dataset}; relations with {settings.min_count} "
+        f"dependents or more",
+        f"{'relation':12}{'count':>7}{'baseline':>10}{'offset':>8}{'best head':>11}"
+        f"{'accuracy':>10}",
+    ]
+    for one in found.relations.values():
+        if one.judged:
+            best = HeadId(*divmod(int(one.accuracy.argmax()), found.mask.heads))
+            accuracy = one.accuracy[best.layer, best.head]
+            lines.append(
+                f"{one.name:12}{one.count:>7}{100 * one.baseline:>9.1f}%{one.offset:>+8}"
+                f"{best!s:>11}{100 * accuracy:>9.1f}%  "
+                f"{DIRECTIONS[one.direction[best.layer, best.head]]}"
+            )
+    lines.append("")
+    for label, heads in found.carriers().items():
+        lines.append(f"{label:24}{', '.join(map(str, heads))}")
+    without = [str(head) for head in found.mask if not found.evidence[head]]
+    lines.append(f"{'no role':24}{', '.join(without) or '–'}")
+    _print(given, document, "\n".join(lines))
 
 
 # --- what the commands share ----------------------------------------------------------------------

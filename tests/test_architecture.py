@@ -12,10 +12,21 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a module imports from its own floor and from those below. A name stands for a
 # module or for a package with all that is in it; `bhpvas` alone is the package's own __init__.py.
 FLOORS = (
-    ("errors", "heads", "hub", "datasets", "paths", "progress", "tables"),
+    ("errors", "heads", "hub", "datasets", "paths", "progress", "significance", "tables"),
     ("classifier",),
     ("engine",),
-    ("ablation", "cost", "criteria", "estimate", "evaluation", "roles", "schemes", "syntax"),
+    (
+        "ablation",
+        "cost",
+        "criteria",
+        "estimate",
+        "evaluation",
+        "roles",
+        "saliency",
+        "schemes",
+        "sentence",
+        "syntax",
+    ),
     ("export", "recovery", "search", "surgery"),
     ("charts",),
     ("bhpvas",),

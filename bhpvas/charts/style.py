@@ -21,6 +21,21 @@ REMOVED_FILL = "rgba(131, 138, 147, 0.14)"
 NOWHERE = "rgba(0, 0, 0, 0)"
 # Class hues in label order: two fixed ones first (orange for the first label, teal for the second).
 CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
+# Hues of heads that are drawn over each other; none means a class where these are used.
+HEADS = ("#2f8fb3", "#c2408f", "#7d8f1e", "#8b6fd0")
+# What speaks for and what speaks against, where a mark is too thin for a scale.
+FOR, AGAINST = "#3c86c4", "#d2504a"
+# Changes of which those below zero are many and say little: red stays pale, on any ground.
+GAINS = [
+    [0, "rgba(201, 96, 60, 0.24)"],
+    [0.5, "rgba(131, 138, 147, 0.12)"],
+    [0.5001, "rgba(47, 126, 192, 0.35)"],
+    [1, "rgba(47, 126, 192, 1)"],
+]
+# Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
+KINDS = ("#8fb8de", "#a3d2ae", "#d3e29b", "#f3d587", "#f0ae8a", "#d9c5e8", "#cfd4da")
+# Text on the cells of a scale.
+ON_BRIGHT, ON_DARK = "#14181d", "#f4f6f8"
 
 # Sizes in pixels.
 LARGEST_CELL = 36
