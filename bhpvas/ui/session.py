@@ -18,9 +18,11 @@ from bhpvas.schemes import Scheme
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
-    from bhpvas.datasets import Splits
+    from bhpvas.datasets import Dataset, Splits
 
 _KEY = "bhpvas"
+
+Split = Literal["evaluation", "calibration"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class Session:
     removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
     mask whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that the
     person stopped, which do not start again by themselves. ``dialog`` says whether another model or
-    other data are being chosen; nothing is computed meanwhile.
+    other data are being chosen; nothing is computed meanwhile. ``sentences`` are the selected ones
+    of the ``split`` that is looked at, by their places in it, and ``opened`` is the one under the
+    glass.
     """
 
     model: str | None
@@ -59,6 +63,14 @@ class Session:
     cancelled: frozenset[Hashable] = frozenset()
     dialog: bool = False
     error: str | None = None
+    split: Split = "evaluation"
+    sentences: frozenset[int] = frozenset()
+    opened: int | None = None
+
+    @property
+    def looked_at(self) -> Dataset:
+        """The sentences of the split that is looked at."""
+        return self.data.evaluation if self.split == "evaluation" else self.data.calibration
 
     @property
     def mask(self) -> HeadMask:
@@ -91,6 +103,20 @@ class Session:
         if asked <= self.selected:
             return self.choosing(self.selected - asked)
         return self.choosing(self.selected | asked)
+
+    def choosing_sentences(self, places: Iterable[int]) -> Session:
+        """Exactly these sentences selected, of those looked at."""
+        return replace(self, sentences=frozenset(places))
+
+    def looking_at(self, split: Split) -> Session:
+        """The sentences of a split looked at; none of them selected or opened yet."""
+        if split == self.split:
+            return self
+        return replace(self, split=split, sentences=frozenset(), opened=None)
+
+    def opening_sentence(self, place: int) -> Session:
+        """One of the sentences looked at put under the glass."""
+        return replace(self, opened=place)
 
     # --- steps ----------------------------------------------------------------------------------
 
