@@ -6,10 +6,11 @@ st.set_page_config(page_title="bhpvas", page_icon=":material/grid_on:", layout="
 
 # An address of its own keeps a page from being taken for one of Streamlit's older kind, which are
 # found by their file name in pages/ and run without this frame: its test runner starts that way.
-page = st.navigation(
-    [st.Page("pages/workbench.py", title="Workbench", url_path="which-heads", default=True)],
-    position="hidden",
-)
+pages = [
+    st.Page("pages/workbench.py", title="Workbench", url_path="which-heads", default=True),
+    st.Page("pages/samples.py", title="Samples", url_path="which-sentences"),
+]
+page = st.navigation(pages, position="hidden")
 
 from bhpvas.ui import frame, session, work  # noqa: E402  (something shows while this loads)
 
@@ -17,5 +18,5 @@ frame.open_session()
 if (error := session.current().error) is not None:
     st.error(error)
 page.run()
-frame.sidebar(session.current())
+frame.sidebar(session.current(), pages)
 work.carry_out()

@@ -18,7 +18,7 @@ _BLOCK = 200
 class Comparison:
     """Two groups of sentences, head by head; arrays are ``[L, H]``, NaN at removed heads.
 
-    ``difference`` is the mean of the ``chosen`` sentences minus that of the ``rest``; positive = the
+    ``difference`` is the mean of the ``chosen`` sentences minus that of the ``rest``; positive: the
     head matters more for the chosen ones. ``p`` is corrected for the number of heads, NaN where a
     group was too small to test.
     """

@@ -97,8 +97,8 @@ class Dataset:
 
     ``labels`` ``[N]`` are indices into ``label_names``; ``tags`` name one group a sentence.
     ``numbered`` says that the source itself numbers its labels in the order of ``label_names``;
-    ``file``, ``unit`` and ``lines`` say where a sentence came from; ``groups`` holds further columns
-    of the source that part the sentences into a few groups, by their names.
+    ``file``, ``unit`` and ``lines`` say where a sentence came from. ``groups`` holds, by name,
+    further columns of the source that part the sentences into a few groups.
     """
 
     name: str

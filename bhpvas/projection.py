@@ -91,9 +91,7 @@ def pca_map(coordinates: np.ndarray) -> SentenceMap:
     return SentenceMap("PCA", coordinates, coordinates[:, :2])
 
 
-def umap_map(
-    coordinates: np.ndarray, *, seed: int = 0, progress: Progress = silent
-) -> SentenceMap:
+def umap_map(coordinates: np.ndarray, *, seed: int = 0, progress: Progress = silent) -> SentenceMap:
     """The map by UMAP of all components; at least :data:`FEWEST_FOR_UMAP` sentences.
 
     Progress counts the epochs of the layout. The first call of a process also compiles UMAP.
@@ -144,7 +142,7 @@ def nearest(among: np.ndarray, of: np.ndarray, count: int) -> tuple[np.ndarray, 
 
 
 class _Reports:
-    """What tqdm writes to, passed on as progress: UMAP offers no other way to hear of its epochs."""
+    """What tqdm writes to, passed on as progress: UMAP tells of its epochs in no other way."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress

@@ -73,6 +73,42 @@ def by_length(lengths: np.ndarray, bins: int = LENGTH_BINS) -> Grouping:
     return Grouping("Length in tokens", tuple(names), codes)
 
 
+def sentence_table(
+    dataset: Dataset, before: Evaluation, after: Evaluation, lengths: np.ndarray
+) -> pd.DataFrame:
+    """One row a sentence, in the dataset's order: what it is, and what two masks make of it.
+
+    Columns: ``sentence`` (and ``pair``), ``label``; ``before``, ``after``: the predicted labels,
+    with ``confidence``, the probability of that prediction, and ``loss`` in nats; ``change`` of the
+    label's probability, negative = worse; ``outcome``: ``lost``, ``gained``, ``other`` (a different
+    wrong answer) or ``same``; ``tag``, ``tokens``, and the file's further columns.
+    """
+    rows = np.arange(len(dataset))
+    names = np.array(before.label_names)
+    columns: dict[str, object] = {"sentence": dataset.texts}
+    if dataset.pairs is not None:
+        columns["pair"] = dataset.pairs
+    columns["label"] = names[before.labels]
+    for when, one in (("before", before), ("after", after)):
+        columns[when] = names[one.predictions]
+        columns[f"confidence {when}"] = one.probabilities[rows, one.predictions]
+        columns[f"loss {when}"] = one.losses
+    columns["change"] = (after.probabilities - before.probabilities)[rows, before.labels]
+    columns["outcome"] = outcomes(before, after)
+    if dataset.tags is not None:
+        columns["tag"] = dataset.tags
+    columns["tokens"] = lengths
+    return pd.DataFrame({**dict(dataset.groups), **columns})[[*columns, *dataset.groups]]
+
+
+def outcomes(before: Evaluation, after: Evaluation) -> np.ndarray:
+    """What became of every sentence: ``lost``, ``gained``, ``other`` or ``same``, text ``[N]``."""
+    moved = before.predictions != after.predictions
+    return np.select(
+        [moved & before.right, moved & after.right, moved], ["lost", "gained", "other"], "same"
+    )
+
+
 class LossChange(NamedTuple):
     """A change of the mean loss with its interval, in nats; positive = worse."""
 
@@ -81,9 +117,7 @@ class LossChange(NamedTuple):
     high: float
 
 
-def loss_change_interval(
-    before: np.ndarray, after: np.ndarray, level: float = 0.95
-) -> LossChange:
+def loss_change_interval(before: np.ndarray, after: np.ndarray, level: float = 0.95) -> LossChange:
     """How the mean of paired losses changed: Student's interval of the mean difference.
 
     Without a second sentence there is no interval: its ends are NaN.
@@ -105,8 +139,8 @@ def slice_table(grouping: Grouping, before: Evaluation, after: Evaluation) -> pd
     Columns: ``slice``, ``n``; ``accuracy before`` and ``after`` each with ``low`` and ``high``
     (95%, Wilson); ``accuracy change`` with ``low`` and ``high`` (paired, Tango 1998); ``lost`` and
     ``gained`` sentences; ``p``, McNemar's exact test corrected for the number of groups (Holm);
-    ``loss before``, ``after`` and ``change`` with ``low`` and ``high`` (paired, Student). Shares are
-    of 1, losses in nats. Both evaluations are of all the sentences that were grouped.
+    ``loss before``, ``after`` and ``change`` with ``low`` and ``high`` (paired, Student). Shares
+    are of 1, losses in nats. Both evaluations are of all the sentences that were grouped.
     """
     assert before.n == after.n == len(grouping.codes), "slices are of whole evaluations"
     rows = []

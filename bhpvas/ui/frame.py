@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,8 +59,8 @@ def _about(data: Splits) -> dict[str, object]:
 # --- the sidebar ----------------------------------------------------------------------------------
 
 
-def sidebar(session: Session) -> None:
-    """Model, data, and what the scheme keeps, costs and saves."""
+def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
+    """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
     start = work.want(work.evaluating(session, session.scheme.mask_at(0)))
     now = work.want(work.evaluating(session, session.mask))
     with st.sidebar:
@@ -68,6 +69,10 @@ def sidebar(session: Session) -> None:
         st.divider()
         _scheme(session, start, now)
         _scheme_buttons(session)
+        st.divider()
+        with st.container(key="pages", gap=None):
+            for page in pages:
+                st.page_link(page, label=page.title)
 
 
 def _model_and_data(session: Session) -> None:

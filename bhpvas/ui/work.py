@@ -82,9 +82,11 @@ def _states(model: str) -> StateCache:
 # --- what there is to compute ---------------------------------------------------------------------
 
 
-def scoring(session: Session, mask: HeadMask, names: tuple[str, ...]) -> Task:
-    """Criteria of every kept head, on the calibration split."""
-    classifier, data = classifier_named(session.model), session.data.calibration
+def scoring(
+    session: Session, mask: HeadMask, names: tuple[str, ...], *, data: Dataset | None = None
+) -> Task:
+    """Criteria of every kept head, on the calibration split or on ``data``."""
+    classifier, data = classifier_named(session.model), data or session.data.calibration
 
     def work(job: Job) -> Scores:
         from bhpvas.criteria import score
