@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="bhpvas", page_icon=":material/grid_on:", layout="wide")
+from bhpvas.ui import ICON
+
+st.set_page_config(page_title="bhpvas", page_icon=str(ICON), layout="wide")
 
 # An address of its own keeps a page from being taken for one of Streamlit's older kind, which are
 # found by their file name in pages/ and run without this frame: its test runner starts that way.

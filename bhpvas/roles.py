@@ -735,6 +735,32 @@ def examples(
     return found
 
 
+def followed(sentence: Sentence, attention: np.ndarray) -> dict[int, tuple[Direction, ...]]:
+    """The dependents of one sentence whose relation a map ``[T, T]`` follows, and in which way.
+
+    As everywhere here: words alone, no word itself, the strongest decides.
+    """
+    words = sentence.word_attention(attention)  # [U, U]
+    units = np.flatnonzero(sentence.unit_words >= 0)
+    among = torch.from_numpy(words[np.ix_(units, units)]).float()
+    among.fill_diagonal_(0)
+    if len(units) < 2:
+        return {}
+    names = sentence.unit_words[units]
+    strongest = _strongest(torch.stack([among, among.T])).numpy()  # [2, words]
+    truth = _dependents(sentence)
+    found = {}
+    for place, word in enumerate(names.tolist()):
+        ways = tuple(
+            direction
+            for direction, at in zip(DIRECTIONS, strongest[:, place], strict=True)
+            if at >= 0 and truth[word] >= 0 and names[at] == truth[word]
+        )
+        if ways:
+            found[word] = ways
+    return found
+
+
 @dataclass(frozen=True)
 class RoleChange:
     """Who carries one role before and after a change of the mask."""

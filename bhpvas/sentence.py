@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import logsumexp
 from torch import Tensor
 
 from bhpvas.ablation import ablate
@@ -14,6 +15,11 @@ from bhpvas.datasets import Dataset
 from bhpvas.engine import Batch, Seen, predict, stream
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
+from bhpvas.syntax import TOKEN_PARTS, Sentence, sentences_of
+
+#: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
+MOST_TOKENS = 96
+_MARKS = (TOKEN_PARTS.index("[CLS]"), TOKEN_PARTS.index("[SEP]"))
 
 
 class _KeptMaps:
@@ -64,6 +70,103 @@ def rollout(maps: np.ndarray, mask: HeadMask | None = None) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
+class Reading:
+    """One sentence with its parse and what the heads make of it under a mask.
+
+    ``maps`` ``[L, H, T, T]`` and ``rollout`` ``[L, T, T]`` hold the first T of ``length`` tokens,
+    at most :data:`MOST_TOKENS`; rows sum to 1 where nothing is cut.
+    """
+
+    sentence: Sentence
+    length: int
+    mask: HeadMask
+    maps: np.ndarray
+    rollout: np.ndarray
+
+    def line(self, *, words: bool, marks: bool) -> Line:
+        """The sentence as units side by side: words or word pieces, with or without the marks.
+
+        Marks are [CLS] and [SEP].
+        """
+        sentence = self.sentence
+        units = sentence.unit_of if words else np.arange(len(sentence))
+        first = np.unique(units, return_index=True)[1]  # the first token of each unit
+        shown = np.flatnonzero(marks | ~np.isin(sentence.parts[first], _MARKS))
+        names = sentence.unit_names if words else sentence.tokens
+        return Line(
+            sentence=sentence,
+            words=words,
+            units=units,
+            shown=shown,
+            names=tuple(names[unit] for unit in shown),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Units of a sentence side by side.
+
+    ``units`` ``[T]`` is the unit of each token, ``shown`` ``[U]`` the units on the line, ``names``
+    what they are called.
+    """
+
+    sentence: Sentence
+    words: bool
+    units: np.ndarray
+    shown: np.ndarray
+    names: tuple[str, ...]
+
+    def attention(self, maps: np.ndarray) -> np.ndarray:
+        """Attention between the units ``[…, U, U]`` from that between tokens ``[…, T, T]``."""
+        whole = self.sentence.word_attention(maps) if self.words else maps
+        return whole[..., self.shown[:, None], self.shown[None, :]]
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of token values over each unit: ``[U]``; tokens that are cut are left out."""
+        kept = np.asarray(values)[: len(self.units)]
+        return np.bincount(self.units, weights=kept)[self.shown]
+
+    def place_of(self, word: int) -> int | None:
+        """Where a word of the parse stands: the middle one of its units; None where it does not."""
+        tokens = np.flatnonzero(self.sentence.word_of == word)
+        places = np.flatnonzero(np.isin(self.shown, self.units[tokens]))
+        return int(places[(len(places) - 1) // 2]) if len(places) else None
+
+
+def read(
+    classifier: Classifier, text: str, pair: str | None = None, mask: HeadMask | None = None
+) -> Reading:
+    """Parse one sentence and pass it through the network once.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` where the parser is not installed.
+    """
+    mask = mask or classifier.full_mask()
+    one = Dataset(
+        "one sentence",
+        (text,),
+        None if pair is None else (pair,),
+        np.zeros(1, dtype=np.int64),
+        classifier.label_names,
+    )
+    (sentence,) = sentences_of(classifier, one)
+    maps = attention_maps(classifier, text, pair, mask)
+    kept = slice(MOST_TOKENS)
+    return Reading(
+        sentence=replace(
+            sentence,
+            tokens=sentence.tokens[kept],
+            token_ids=sentence.token_ids[kept],
+            word_of=sentence.word_of[kept],
+            parts=sentence.parts[kept],
+        ),
+        length=len(sentence),
+        mask=mask,
+        maps=maps[..., kept, kept].copy(),
+        rollout=rollout(maps, mask)[:, kept, kept].astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, eq=False)
 class Contributions:
     """What each head contributes to the decision on one sentence, for the class ``label``.
 
@@ -78,6 +181,27 @@ class Contributions:
     gradient: np.ndarray
     loss_change: np.ndarray
     removed_logits: np.ndarray
+
+    @property
+    def removal_log_odds(self) -> np.ndarray:
+        """What each head adds to the log-odds of the class, by exact removal: ``[L, H]``."""
+        return _log_odds(self.logits, self.label) - _log_odds(self.removed_logits, self.label)
+
+    @property
+    def gradient_log_odds(self) -> np.ndarray:
+        """The same to first order: the slope of the log-odds at each gate, ``[L, H]``.
+
+        The loss is −log p and the log-odds are log p − log(1 − p), so the slopes differ by the
+        factor −1/(1 − p).
+        """
+        odds = np.exp(_log_odds(self.logits, self.label))
+        return -self.gradient * (1 + odds)
+
+
+def _log_odds(logits: np.ndarray, label: int) -> np.ndarray:
+    """Log-odds of a class from logits ``[…, C]``."""
+    wide = np.asarray(logits, dtype=np.float64)
+    return wide[..., label] - logsumexp(np.delete(wide, label, axis=-1), axis=-1)
 
 
 def contributions(

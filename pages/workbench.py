@@ -26,7 +26,7 @@ controls.colour_controls(ablated=ablation is not None)
 
 width, height = size(session.mask.layers, session.mask.heads)
 if scores is None:
-    st.skeleton(height)
+    st.skeleton(height, width=width)
 else:
     found = columns(scores, ablation, settings.weighing, desk=work.desk(), key=key)
     column = found.get(settings.colour) or next(iter(found.values()))
@@ -34,7 +34,7 @@ else:
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=width):
             head_grid(column, session, pointer=settings.pointer)
-            st.caption(column.aid if settings.weighing.usable else controls.NO_WEIGHT)
+            st.caption(column.reading if settings.weighing.usable else controls.NO_WEIGHT)
         with st.container(width="stretch"):
             panels.selected_heads(scores, found, session)
     panels.actions(scores, session)
@@ -46,5 +46,5 @@ with right:
     panels.what_changed(session)
 
 if scores is not None:
-    panels.explorer(found, session, pointer=settings.pointer)
+    panels.explorer(found, column, session, pointer=settings.pointer)
     panels.ablation_agreement(found, session)

@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-sync",
 ]
 #: Longest wait for anything, in milliseconds: a slow machine with a cold cache still gets there.
-PATIENCE = 90_000
+PATIENCE = 300_000
 
 
 @contextmanager

@@ -33,6 +33,7 @@ FLOORS = (
         "estimate",
         "evaluation",
         "roles",
+        "saliency",
         "schemes",
         "sentence",
         "slices",

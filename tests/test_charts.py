@@ -42,7 +42,18 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("colour", [style.SELECTED, style.MARK, style.MUTED, *style.CLASSES])
+@pytest.mark.parametrize(
+    "colour",
+    [
+        style.SELECTED,
+        style.MARK,
+        style.MUTED,
+        style.FOR,
+        style.AGAINST,
+        *style.CLASSES,
+        *style.HEADS,
+    ],
+)
 def test_every_mark_stands_out_on_light_and_dark(theme: str, colour: str) -> None:
     themes = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["theme"]
     assert contrast(colour, themes[theme]["backgroundColor"]) >= 3

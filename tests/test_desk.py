@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bhpvas.progress import Cancelled
 from bhpvas.ui import desk as desks
-from bhpvas.ui.desk import Desk, Job
+from bhpvas.ui.desk import Desk, Job, size_of
 
 LONG = 30
 
@@ -109,20 +111,40 @@ def test_an_error_goes_to_whoever_watches_and_is_not_a_result() -> None:
     assert desk.result("a") is None
 
 
+def kilobyte() -> np.ndarray:
+    return np.zeros(1024, dtype=np.uint8)
+
+
 def test_the_oldest_results_are_forgotten() -> None:
-    desk = Desk(most_results=2)
+    desk = Desk(most_bytes=2 * 1024)
     for key in "abc":
-        desk.quick(key, key.upper)
-    assert [desk.result(key) for key in "abc"] == [None, "B", "C"]
+        desk.quick(key, kilobyte)
+    assert [desk.result(key) is not None for key in "abc"] == [False, True, True]
 
 
 def test_a_result_in_use_stays() -> None:
-    desk = Desk(most_results=2)
-    desk.quick("a", lambda: "A")
-    desk.quick("b", lambda: "B")
-    assert desk.result("a") == "A"
-    desk.quick("c", lambda: "C")
-    assert [desk.result(key) for key in "abc"] == ["A", None, "C"]
+    desk = Desk(most_bytes=2 * 1024)
+    for key in "aba":
+        desk.quick(key, kilobyte)
+    desk.quick("c", kilobyte)
+    assert [desk.result(key) is not None for key in "abc"] == [True, False, True]
+
+
+def test_one_result_is_kept_however_large() -> None:
+    desk = Desk(most_bytes=1)
+    desk.quick("a", kilobyte)
+    assert desk.result("a") is not None
+
+
+def test_the_size_of_a_result_is_that_of_its_arrays() -> None:
+    point = Part(kilobyte(), 3)
+    assert size_of({"a": [kilobyte(), (kilobyte(), None)], "b": point}) == 3 * 1024
+
+
+@dataclass
+class Part:
+    array: np.ndarray
+    number: int
 
 
 def test_the_time_left_follows_from_the_time_taken(monkeypatch: pytest.MonkeyPatch) -> None:

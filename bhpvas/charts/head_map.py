@@ -28,13 +28,15 @@ def head_map(
     hover: np.ndarray | None = None,
     change: bool = False,
     rise_is_bad: bool = True,
+    labels: np.ndarray | None = None,
 ) -> go.Figure:
     """Draw one number a head as a grid of cells.
 
     ``values`` is ``[L, H]``, NaN where there is none. Amounts are drawn in cividis (bright = much);
     with ``change`` the scale is red to blue with zero in its middle, red where a rise (or, without
     ``rise_is_bad``, a fall) is. Removed heads are crossed out and keep no colour; selected ones are
-    framed. ``hover`` is text ``[L, H]``, by default the head's name and value.
+    framed. ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short
+    texts ``[L, H]`` laid over the cells, cut to fit them.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -68,6 +70,8 @@ def head_map(
             "tickfont": {"size": 11},
         },
     )
+    if labels is not None:
+        _label(figure, labels, shown, mask, cell, change=change)
     _cross_out(figure, mask, cell)
     _frame(figure, selected)
     every = list(mask.every_head())
@@ -104,6 +108,43 @@ def head_map(
         ticklabelstandoff=6,
     )
     return figure
+
+
+def _label(
+    figure: go.Figure,
+    labels: np.ndarray,
+    shown: np.ndarray,
+    mask: HeadMask,
+    cell: int,
+    *,
+    change: bool,
+) -> None:
+    """Write on the kept cells, dark on bright ones and bright on dark ones."""
+    size = min(9.5, 0.5 * cell)
+    fits = max(int((cell - 3) / (0.5 * size)), 1)
+    low, high = (np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else (0.0, 1.0)
+    with np.errstate(invalid="ignore"):
+        if change:  # the middle of the scale is bright, both its ends are dark
+            bright = np.abs(shown) < 0.6 * max(abs(low), abs(high), 1e-12)
+        else:
+            bright = shown > low + 0.52 * (high - low)
+    for is_bright, colour in ((True, style.ON_BRIGHT), (False, style.ON_DARK)):
+        written = [
+            head
+            for head in mask
+            if labels[head.layer, head.head]
+            and np.isfinite(shown[head.layer, head.head])
+            and bool(bright[head.layer, head.head]) is is_bright
+        ]
+        figure.add_scatter(
+            x=[head.head for head in written],
+            y=[head.layer for head in written],
+            mode="text",
+            text=[str(labels[head.layer, head.head])[:fits] for head in written],
+            textfont={"size": size, "color": colour},
+            hoverinfo="skip",
+            name="labels on bright cells" if is_bright else "labels on dark cells",
+        )
 
 
 def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:

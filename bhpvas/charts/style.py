@@ -26,6 +26,12 @@ LOST = "#cf4b4b"
 GAINED = "#4180bd"
 # Class hues in label order: two fixed ones first (orange for the first label, teal for the second).
 CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
+# Hues of heads that are drawn over each other; none means a class where these are used.
+HEADS = ("#2f8fb3", "#c2408f", "#7d8f1e", "#8b6fd0")
+# What speaks for and what speaks against, where a mark is too thin for a scale.
+FOR, AGAINST = "#3c86c4", "#d2504a"
+# Text on the cells of a scale.
+ON_BRIGHT, ON_DARK = "#14181d", "#f4f6f8"
 
 # Sizes in pixels.
 LARGEST_CELL = 36

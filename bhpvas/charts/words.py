@@ -138,6 +138,15 @@ def p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
+def literal(text: str) -> str:
+    """Text of a person for a figure, which would take ``<b>`` in it for markup.
+
+    >>> literal("<b>R&D</b>")
+    '&lt;b&gt;R&amp;D&lt;/b&gt;'
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def seconds(value: float) -> str:
     """A time as a person says it.
 

@@ -49,6 +49,14 @@ class Column:
     change: bool = False
     rise_is_bad: bool = True
 
+    @property
+    def reading(self) -> str:
+        """One line on how to read the column as colours."""
+        if self.change or self.name == COMBINED:
+            return self.aid
+        shade = "Dark" if self.higher_means == "keep" else "Bright"
+        return f"{self.aid.replace('High:', 'Bright:')} {shade} heads are first to go."
+
     @cached_property
     def ranks(self) -> np.ndarray:
         """Places ``[L, H]``: 1 = most worth keeping, the last = first to go, 0 = removed."""

@@ -12,7 +12,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from typing import Any
+
+import numpy as np
 
 from bhpvas.progress import Cancelled
 
@@ -56,10 +59,14 @@ Work = Callable[[Job], Any]
 
 
 class Desk:
-    """All jobs that run and the latest results; shared by every session of the server."""
+    """All jobs that run and the latest results; shared by every session of the server.
 
-    def __init__(self, most_results: int = 128) -> None:
-        self.most_results = most_results
+    The results that were not used for longest leave when their arrays take ``most_bytes``.
+    """
+
+    def __init__(self, most_bytes: int = 128 * 2**20) -> None:
+        self.most_bytes = most_bytes
+        self._used = 0
         self._lock = threading.Lock()
         self._running: dict[Hashable, Job] = {}
         self._results: OrderedDict[Hashable, Any] = OrderedDict()
@@ -120,6 +127,21 @@ class Desk:
         job.finished.set()
 
     def _keep(self, key: Hashable, result: Any) -> None:
+        self._used += size_of(result) - size_of(self._results.pop(key, None))
         self._results[key] = result
-        while len(self._results) > self.most_results:
-            self._results.popitem(last=False)
+        while self._used > self.most_bytes and len(self._results) > 1:
+            _, forgotten = self._results.popitem(last=False)
+            self._used -= size_of(forgotten)
+
+
+def size_of(result: Any) -> int:
+    """Bytes of the arrays in a result: in containers and dataclasses too."""
+    if isinstance(result, np.ndarray):
+        return result.nbytes
+    if isinstance(result, dict):
+        return sum(map(size_of, result.values()))
+    if isinstance(result, list | tuple):
+        return sum(map(size_of, result))
+    if is_dataclass(result):
+        return sum(size_of(getattr(result, field.name)) for field in fields(result))
+    return 0

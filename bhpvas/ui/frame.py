@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from bhpvas.charts import words
-from bhpvas.errors import BhpvasError, DataError
+from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.ui import session as sessions
 from bhpvas.ui import work
 from bhpvas.ui.session import Session
@@ -241,6 +241,8 @@ def choose_model_and_data() -> None:
 
 def _reopened(session: Session, model: str | None, data: Splits) -> Session:
     """The session on another model or other data; the scheme stays where the model does."""
+    if model == "":
+        raise ModelError("No model is named: type a hub id such as owner/model, or a folder.")
     fresh = _session(model, data)
     if model != session.model:
         return fresh
@@ -266,7 +268,7 @@ def _model_choice(session: Session) -> str | None:
         placeholder="owner/model or owner/model@revision",
         key="model-id",
     )
-    return typed.strip() or "?"
+    return typed.strip()
 
 
 def _data_choice(session: Session) -> Any:
@@ -297,7 +299,11 @@ def _data_choice(session: Session) -> Any:
         )
         columns = _column_choice()
         return lambda: _from_upload(upload, columns)
-    st.caption(f"{session.data.evaluation.name}, {session.data.made}.")
+    data = session.data
+    st.caption(
+        f"{_short(data)}: {words.plural(len(data.calibration), 'sentence')} to score heads on, "
+        f"{len(data.evaluation):,} to measure on ({data.made})."
+    )
     return lambda: session.data
 
 

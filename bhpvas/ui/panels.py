@@ -326,8 +326,8 @@ def _kind(before: Evaluation, after: Evaluation, index: int) -> str:
 # --- criteria against each other ------------------------------------------------------------------
 
 
-def explorer(found: Mapping[str, Column], session: Session, *, pointer: str) -> None:
-    """Any two criteria as a scatter, and every criterion as a ranked table."""
+def explorer(found: Mapping[str, Column], by: Column, session: Session, *, pointer: str) -> None:
+    """Any two criteria as a scatter, and every criterion as a table ranked by one of them."""
     names = list(found)
     left, right = st.columns([1, 1], gap="large")
     with left:
@@ -361,7 +361,7 @@ def explorer(found: Mapping[str, Column], session: Session, *, pointer: str) -> 
             alt=f"{found[y].title} against {found[x].title}, one point a head",
         )
     with right:
-        ranked_table(found, session)
+        ranked_table(found, by, session)
 
 
 def _axis(
@@ -374,18 +374,18 @@ def _axis(
     )
 
 
-def ranked_table(found: Mapping[str, Column], session: Session) -> None:
+def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> None:
     """Every head with every criterion; ticking rows selects heads."""
     aid.heading(
         "Ranked table",
-        "Every head with every criterion, sortable; tick rows to select heads.",
+        f"By {by.title[0].lower() + by.title[1:]}, first to go on top; tick rows to select heads.",
         ("Head map", definitions.HEAD_MAP),
         key="table",
     )
     whole = table(found, session.mask)
-    by = next(iter(found))
-    order = whole.sort_values(f"{by} rank", ascending=False, kind="stable")
-    shown = order[["head", *found]].reset_index(drop=True)
+    rank = f"{by.name} rank"
+    order = whole.sort_values(rank, ascending=False, kind="stable")
+    shown = order[["head", rank, *found]].reset_index(drop=True)
     names = tuple(shown["head"])
     ticked = [row for row, name in enumerate(names) if HeadId.parse(name) in session.selected]
     # A new key makes the table take over what was selected elsewhere; its own ticks keep it.
@@ -401,6 +401,7 @@ def ranked_table(found: Mapping[str, Column], session: Session) -> None:
         selection_default={"selection": {"rows": ticked, "columns": [], "cells": []}},
         column_config={
             "head": st.column_config.TextColumn("Head", width=60, pinned=True),
+            rank: st.column_config.NumberColumn("Rank", width=56),
             **{
                 name: st.column_config.NumberColumn(column.title, format="%.4g")
                 for name, column in found.items()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from html import escape
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.comparison import Comparison, compare, shares
@@ -35,7 +38,7 @@ class Measured:
     before: Evaluation
     after: Evaluation
     lengths: np.ndarray
-    key: Hashable
+    key: str
 
     @property
     def pruned(self) -> bool:
@@ -59,11 +62,27 @@ class Measured:
             lambda: slice_table(self.groupings[grouping], self.before, self.after),
         )
 
+    @cached_property
+    def hover(self) -> list[str]:
+        """What each sentence's point says under the pointer."""
+        return [_said(row, self.pruned) for row in self.table.to_dict("records")]
+
     def selection(self, session: Session) -> np.ndarray:
         """Which sentences are selected: bool ``[N]``."""
         chosen = np.zeros(len(self.data), dtype=bool)
         chosen[[place for place in session.sentences if place < len(chosen)]] = True
         return chosen
+
+
+def _said(row: dict[str, Any], pruned: bool) -> str:
+    text = row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
+    lines = wrap(text, 56, max_lines=4, placeholder=" …")
+    models = f"{row['before']} {row['confidence before']:.2f}"
+    if pruned:
+        models += f" {words.ARROW} {row['after']} {row['confidence after']:.2f}"
+    tag = f" · {escape(row['tag'])}" if "tag" in row else ""
+    text = "<br>".join(map(escape, lines))
+    return f"{text}<br><b>{escape(row['label'])}</b>{tag}<br>{escape(models)}"
 
 
 def measured(session: Session) -> Measured | None:
@@ -74,10 +93,15 @@ def measured(session: Session) -> Measured | None:
     before, after = work.want(start), work.want(now)
     if before is None or after is None:
         return None
-    key = ("sentences", start.key, now.key)
-    return work.desk().quick(
-        key, lambda: Measured(data, before, after, work.lengths(session, data), key)
-    )
+    key = f"{session.model} {data.fingerprint} {before.mask} | {after.mask}"
+    return _together(key, data, before, after, work.lengths(session, data))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _together(
+    key: str, _data: Dataset, _before: Evaluation, _after: Evaluation, _lengths: np.ndarray
+) -> Measured:
+    return Measured(_data, _before, _after, _lengths, key)
 
 
 # --- the map --------------------------------------------------------------------------------------

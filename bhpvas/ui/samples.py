@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from bhpvas.comparison import FEWEST_TO_TEST, Comparison
 from bhpvas.evaluation import mcnemar
 from bhpvas.heads import HeadMask
 from bhpvas.slices import worst_hit
-from bhpvas.ui import aid, definitions, sample_work, work
+from bhpvas.ui import aid, definitions, sample_work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import CONFIG, selecting
 from bhpvas.ui.sample_work import Measured, Places
@@ -198,7 +197,7 @@ def map_of_sentences(
             for title, where, pruned in panels[shown]
         ],
         session.sentences,
-        hover=work.desk().quick(("hover", found.key), partial(_hover, found)),
+        hover=found.hover,
         moves=_moves(found) if shown == MOVES else (),
         height=MAP_HEIGHT,
     )
@@ -254,24 +253,6 @@ def _moves(found: Measured) -> list[Moves]:
         "gained": style.GAINED,
     }
     return [Moves(name, np.flatnonzero(outcome == name), hue) for name, hue in colours.items()]
-
-
-def _hover(found: Measured) -> list[str]:
-    """What a point says under the pointer."""
-    from html import escape
-
-    def said(row: Any) -> str:
-        text = row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
-        lines = wrap(text, 56, max_lines=4, placeholder=" …") or [""]
-        models = f"{row['before']} {row['confidence before']:.2f}"
-        if found.pruned:
-            models += f" {words.ARROW} {row['after']} {row['confidence after']:.2f}"
-        tag = f" · {row['tag']}" if "tag" in row else ""
-        return "<br>".join(map(escape, lines)) + (
-            f"<br><b>{escape(row['label'])}</b>{escape(tag)}<br>{escape(models)}"
-        )
-
-    return [said(row) for row in found.table.to_dict("records")]
 
 
 def _selected(*, pointer: str) -> None:

@@ -39,6 +39,16 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """The sentence on the Sentence page: one of the evaluation split (``row``), or a typed one."""
+
+    text: str
+    pair: str | None = None
+    label: int | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True)
 class Session:
     """Model, data, scheme, and what the person is about to do.
 
@@ -47,8 +57,10 @@ class Session:
     mask whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that the
     person stopped, which do not start again by themselves. ``dialog`` says whether another model or
     other data are being chosen; nothing is computed meanwhile. ``sentences`` are the selected ones
-    of the ``split`` that is looked at, by their places in it, and ``opened`` is the one under the
-    glass.
+    of the ``split`` that is looked at, by their places in it. ``opened`` is the sentence that
+    is read closely, the first where none was chosen; ``switched`` are heads that are off (or, where
+    the scheme removed them, on) for that sentence alone; ``labelled`` says whether head maps show
+    the heads' roles.
     """
 
     model: str | None
@@ -63,9 +75,11 @@ class Session:
     cancelled: frozenset[Hashable] = frozenset()
     dialog: bool = False
     error: str | None = None
+    opened: Opened | None = None
+    switched: frozenset[HeadId] = frozenset()
+    labelled: bool = False
     split: Split = "evaluation"
     sentences: frozenset[int] = frozenset()
-    opened: int | None = None
 
     @property
     def looked_at(self) -> Dataset:
@@ -104,19 +118,56 @@ class Session:
             return self.choosing(self.selected - asked)
         return self.choosing(self.selected | asked)
 
+    # --- one sentence ---------------------------------------------------------------------------
+
+    @property
+    def sentence(self) -> Opened:
+        """The sentence that is read closely."""
+        return self.opened or self.sentence_at(0)
+
+    def sentence_at(self, row: int) -> Opened:
+        """A sentence of the evaluation split."""
+        data = self.data.evaluation
+        pair = None if data.pairs is None else data.pairs[row]
+        return Opened(data.texts[row], pair, int(data.labels[row]), row)
+
+    def reading(self, sentence: Opened) -> Session:
+        """Another sentence read closely, by the scheme as it is."""
+        return replace(self, opened=sentence, switched=frozenset())
+
+    @property
+    def mask_here(self) -> HeadMask:
+        """The scheme's mask with what is switched for this sentence alone."""
+        mask = self.mask
+        return mask.without(self.switched - mask.removed).restored(self.switched & mask.removed)
+
+    def switching(self, heads: Collection[HeadId]) -> Session:
+        """These heads switched over for this sentence, or back."""
+        return replace(self, switched=self.switched ^ frozenset(heads))
+
+    def labelling(self, shown: bool) -> Session:
+        """Roles written on every head map, or on none."""
+        return replace(self, labelled=shown)
+
+    # --- some sentences -------------------------------------------------------------------------
+
     def choosing_sentences(self, places: Iterable[int]) -> Session:
         """Exactly these sentences selected, of those looked at."""
         return replace(self, sentences=frozenset(places))
 
     def looking_at(self, split: Split) -> Session:
-        """The sentences of a split looked at; none of them selected or opened yet."""
+        """The sentences of a split looked at; none of them selected yet."""
         if split == self.split:
             return self
-        return replace(self, split=split, sentences=frozenset(), opened=None)
+        return replace(self, split=split, sentences=frozenset())
 
     def opening_sentence(self, place: int) -> Session:
-        """One of the sentences looked at put under the glass."""
-        return replace(self, opened=place)
+        """One of the sentences looked at read closely."""
+        if self.split == "evaluation":
+            return self.reading(self.sentence_at(place))
+        data = self.data.calibration
+        pair = None if data.pairs is None else data.pairs[place]
+        return self.reading(Opened(data.texts[place], pair, int(data.labels[place])))
 
     # --- steps ----------------------------------------------------------------------------------
 
@@ -134,7 +185,14 @@ class Session:
 
     def moved(self, scheme: Scheme) -> Session:
         """Another step, or another scheme of the same model; what was asked for before is off."""
-        return replace(self, scheme=scheme, wish=None, ablating=False, cost_asked=False)
+        return replace(
+            self,
+            scheme=scheme,
+            wish=None,
+            ablating=False,
+            cost_asked=False,
+            switched=frozenset(),
+        )
 
     def measured(self, metrics: dict[str, object], step_id: int) -> Session:
         """Metrics added to a step."""

@@ -1,0 +1,322 @@
+"""One sentence: its dependency tree as arcs over the words, attention as arcs under them.
+
+All coordinates are pixels, since words are as wide as their letters. The words stand at y = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.words import ARROW, literal, number, signed
+
+#: Attention arcs that are drawn at most; the weakest are left out.
+MOST_ARCS = 240
+
+_LETTER, _GAP, _SIDE = 8.2, 24, 24
+_WORDS = 13  # half the height of the line of words
+_BARS = 16  # the longest bar of saliency
+_LEVEL, _TREE = 23, 190  # height of one level of the tree, and of the whole tree at most
+_DEEPEST = 120
+_POINTS = 25
+_WIDTHS = 8  # plotly knows one width a line, so weights are drawn in so many steps
+_BEND = 0.55  # 1 is an ellipse; less has steeper sides and a flatter top
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """``dependent`` depends on ``head`` (places in the line); ``followed`` says by what."""
+
+    dependent: int
+    head: int
+    relation: str
+    followed: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class HeadArcs:
+    """The attention of one head between the units of the line, ``[U, U]``, a row for each asker."""
+
+    name: str
+    attention: np.ndarray
+    removed: bool = False
+
+
+@dataclass(frozen=True)
+class Arc:
+    """Unit ``source`` looks at unit ``target`` with a weight."""
+
+    source: int
+    target: int
+    weight: float
+
+
+def strongest(attention: np.ndarray, threshold: float, most: int = MOST_ARCS) -> list[Arc]:
+    """The arcs of at least a weight, the strongest first, at most so many."""
+    order = np.argsort(-attention, axis=None, kind="stable")[:most]
+    rows, columns = np.unravel_index(order, attention.shape)
+    return [
+        Arc(int(row), int(column), float(attention[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+        if attention[row, column] >= max(threshold, 1e-9)
+    ]
+
+
+def sentence_arcs(
+    units: Sequence[str],
+    dependencies: Sequence[Dependency],
+    heads: Sequence[HeadArcs],
+    *,
+    threshold: float = 0.1,
+    saliency: np.ndarray | None = None,
+    saliency_title: str = "",
+    towards: str = "",
+) -> go.Figure:
+    """Draw the sentence. The figure is as wide as its words; a page lets it scroll.
+
+    An arc below runs from the unit that looks to a triangle at the one that is looked at, and is
+    the thicker the more weight it has. ``saliency`` ``[U]`` is drawn as bars over the words, up
+    where it speaks for the class ``towards``. Followed dependencies are strong.
+    """
+    middles, width = _layout(units)
+    bars = 0 if saliency is None else 2 * _BARS + 10
+    base = _WORDS + bars
+    levels = _levels(dependencies)
+    step = min(_LEVEL, _TREE / max(levels.values(), default=1))
+    top = base + step * max(levels.values(), default=0) + 20
+    reach = _reach(heads, threshold, middles)
+    bottom = -_WORDS - reach - 8
+    figure = style.blank(height=round(top - bottom) + 30, width=width, margin=(0, 0, 0, 30))
+    _tree(figure, dependencies, levels, middles, base, step)
+    if saliency is not None:
+        _bars(figure, units, saliency, middles, saliency_title, towards)
+    _attention(figure, units, heads, threshold, middles)
+    figure.add_scatter(
+        x=middles,
+        y=[0] * len(units),
+        mode="text",
+        text=[literal(unit) for unit in units],
+        textfont={"size": 14},
+        hoverinfo="skip",
+        showlegend=False,
+        name="words",
+    )
+    figure.update_xaxes(range=[0, width], visible=False)
+    figure.update_yaxes(range=[bottom, top], visible=False)
+    figure.update_layout(
+        showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "font": {"size": 12}},
+        hoverdistance=6,
+    )
+    return figure
+
+
+def _layout(units: Sequence[str]) -> tuple[np.ndarray, int]:
+    """The middle of each unit in pixels, and the width of the whole line."""
+    wide = np.array([max(len(unit), 2) * _LETTER + _GAP for unit in units])
+    ends = np.cumsum(wide) + _SIDE
+    return ends - wide / 2, max(int(ends[-1]) + _SIDE, 320)
+
+
+def _levels(dependencies: Sequence[Dependency]) -> dict[Dependency, int]:
+    """How high each arc stands: one above the highest that lies within it."""
+    found: dict[Dependency, int] = {}
+    for one in sorted(dependencies, key=lambda arc: abs(arc.dependent - arc.head)):
+        low, high = sorted((one.dependent, one.head))
+        within = [
+            level
+            for other, level in found.items()
+            if low <= min(other.dependent, other.head) and max(other.dependent, other.head) <= high
+        ]
+        found[one] = 1 + max(within, default=0)
+    return found
+
+
+def _curve(start: float, end: float, base: float, height: float) -> tuple[list, list]:
+    """Points of an arc; a negative height hangs below."""
+    turn = np.linspace(np.pi, 0, _POINTS)
+    wide = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** _BEND
+    x = (start + end) / 2 + (end - start) / 2 * wide
+    y = base + height * np.abs(np.sin(turn)) ** _BEND
+    return x.round(1).tolist(), y.round(1).tolist()
+
+
+def _tree(
+    figure: go.Figure,
+    dependencies: Sequence[Dependency],
+    levels: dict[Dependency, int],
+    middles: np.ndarray,
+    base: float,
+    step: float,
+) -> None:
+    for strong in (False, True):
+        chosen = [one for one in dependencies if bool(one.followed) is strong]
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for one in chosen:
+            aside = 5 if one.dependent > one.head else -5
+            start, end = middles[one.head] + aside, middles[one.dependent]
+            xs, ys = _curve(start, end, base, step * levels[one])
+            x, y = [*x, *xs, None], [*y, *ys, None]
+        colour = style.SELECTED if strong else style.MUTED
+        name = "followed relations" if strong else "relations"
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            line={"width": 2.5 if strong else 1.2, "color": colour},
+            hoverinfo="skip",
+            showlegend=strong and bool(chosen),
+            name=name,
+        )
+        figure.add_scatter(
+            x=[float(middles[one.dependent]) for one in chosen],
+            y=[base + 1] * len(chosen),
+            mode="markers",
+            marker={"symbol": "triangle-down", "size": 7, "color": colour},
+            hoverinfo="skip",
+            showlegend=False,
+            name=f"{name}: dependents",
+        )
+        figure.add_scatter(
+            x=[float(middles[[one.dependent, one.head]].mean()) for one in chosen],
+            y=[base + step * levels[one] + 7 for one in chosen],
+            mode="text",
+            text=[f"<b>{one.relation}</b>" if strong else one.relation for one in chosen],
+            textfont={"size": 11},
+            hovertext=[
+                f"{one.relation}{', followed by ' + one.followed if one.followed else ''}"
+                for one in chosen
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
+            showlegend=False,
+            name=f"{name}: names",
+        )
+
+
+def _bars(
+    figure: go.Figure,
+    units: Sequence[str],
+    saliency: np.ndarray,
+    middles: np.ndarray,
+    title: str,
+    towards: str,
+) -> None:
+    zero = _WORDS + _BARS + 2
+    most = float(np.abs(saliency).max()) or 1.0
+    lengths = _BARS * saliency / most
+    figure.add_bar(
+        x=middles,
+        y=lengths,
+        base=zero,
+        width=22,
+        marker={"color": [style.FOR if one >= 0 else style.AGAINST for one in saliency]},
+        text=[
+            f"{literal(unit)}: {signed(float(one), 2)} for {literal(towards)}<br>{title}"
+            for unit, one in zip(units, saliency, strict=True)
+        ],
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+        name="saliency",
+    )
+    figure.add_scatter(
+        x=[float(middles[0]) - 14, float(middles[-1]) + 14],
+        y=[zero, zero],
+        mode="lines",
+        line={"width": 1, "color": style.FAINT},
+        hoverinfo="skip",
+        showlegend=False,
+        name="saliency zero",
+    )
+
+
+def _depth(source: float, target: float) -> float:
+    return 20 + min(0.3 * abs(source - target), _DEEPEST - 20)
+
+
+def _reach(heads: Sequence[HeadArcs], threshold: float, middles: np.ndarray) -> float:
+    """How deep the deepest arc hangs."""
+    arcs = [arc for head in heads for arc in strongest(head.attention, threshold)]
+    deepest = max((_depth(middles[arc.source], middles[arc.target]) for arc in arcs), default=20)
+    return deepest + 4 * max(len(heads) - 1, 0)
+
+
+def _attention(
+    figure: go.Figure,
+    units: Sequence[str],
+    heads: Sequence[HeadArcs],
+    threshold: float,
+    middles: np.ndarray,
+) -> None:
+    base = -_WORDS - 3
+    most = MOST_ARCS // max(len(heads), 1)
+    for place, head in enumerate(heads):
+        colour = style.HEADS[place % len(style.HEADS)]
+        arcs = strongest(head.attention, threshold, most)
+        steps: dict[int, list[Arc]] = {}
+        for arc in arcs:
+            steps.setdefault(min(int(arc.weight * _WIDTHS), _WIDTHS - 1), []).append(arc)
+        for thick in sorted(steps):
+            x: list[float | None] = []
+            y: list[float | None] = []
+            for arc in steps[thick]:
+                start, end = _feet(arc, middles)
+                depth = 14 if arc.source == arc.target else _depth(start, end) + 4 * place
+                xs, ys = _curve(start, end, base - 5, -depth)
+                x, y = [*x, *xs, None], [*y, *ys, None]
+            figure.add_scatter(
+                x=x,
+                y=y,
+                mode="lines",
+                line={
+                    "width": 0.8 + 6.5 * (thick + 0.5) / _WIDTHS,
+                    "color": colour,
+                    "dash": "dot" if head.removed else "solid",
+                },
+                opacity=0.35 + 0.5 * (thick + 0.5) / _WIDTHS,
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=head.name,
+                name=f"{head.name} arcs",
+            )
+        figure.add_scatter(
+            x=[_feet(arc, middles)[1] for arc in arcs],
+            y=[base] * len(arcs),
+            mode="markers",
+            marker={
+                "symbol": "triangle-up",
+                "size": [6 + 7 * arc.weight for arc in arcs],
+                "color": colour,
+            },
+            text=[_said(head, units, arc) for arc in arcs],
+            hovertemplate="%{text}<extra></extra>",
+            showlegend=False,
+            legendgroup=head.name,
+            name=f"{head.name} targets",
+        )
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            line={"width": 4, "color": colour, "dash": "dot" if head.removed else "solid"},
+            legendgroup=head.name,
+            name=f"{head.name} (removed)" if head.removed else head.name,
+        )
+
+
+def _feet(arc: Arc, middles: np.ndarray) -> tuple[float, float]:
+    """Where an arc starts and ends: beside the middle, so that both ways can be told apart."""
+    if arc.source == arc.target:
+        return float(middles[arc.source]) - 7, float(middles[arc.target]) + 7
+    aside = 4 if arc.target > arc.source else -4
+    return float(middles[arc.source]) + aside, float(middles[arc.target]) - aside
+
+
+def _said(head: HeadArcs, units: Sequence[str], arc: Arc) -> str:
+    source, target = literal(units[arc.source]), literal(units[arc.target])
+    return f"{head.name}: {source} {ARROW} {target} {number(arc.weight, 2)}"

@@ -1,0 +1,179 @@
+"""Attention as matrices: one head, all heads of a layer, and the flow through all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.words import ARROW, literal, number
+from bhpvas.heads import HeadId, HeadMask
+
+_COLUMNS = 6
+#: Labels of an axis that can still be read side by side.
+_MOST_LABELS = 40
+_LONGEST_LABEL = 12
+
+
+def attention_matrix(attention: np.ndarray, units: Sequence[str], *, title: str) -> go.Figure:
+    """Draw one head's attention ``[U, U]``: a row for each asker, a column for each target."""
+    figure = style.blank(height=388, margin=(88, 8, 70, 4))
+    _heat(figure, attention, units, units, title)
+    ticks = _ticks(units)
+    figure.update_xaxes(**ticks, side="top", tickangle=-50, title=None)
+    figure.update_yaxes(**ticks, autorange="reversed", ticklabelstandoff=4)
+    return figure
+
+
+def rollout_map(rollout: np.ndarray, units: Sequence[str], source: int) -> go.Figure:
+    """Draw how much of one unit comes from each input unit after every layer.
+
+    ``rollout`` is ``[L, U, U]``; layers run upward from 0 as in the head map.
+    """
+    layers = len(rollout)
+    figure = style.blank(height=30 * layers + 84, margin=(40, 8, 70, 6))
+    rows = [f"L{layer}" for layer in range(layers)]
+    _heat(figure, rollout[:, source], rows, units, f"{units[source]} after")
+    figure.update_xaxes(**_ticks(units), side="top", tickangle=-50)
+    figure.update_yaxes(**_ticks(rows), ticklabelstandoff=4)
+    return figure
+
+
+def layer_maps(
+    maps: np.ndarray,
+    units: Sequence[str],
+    layer: int,
+    mask: HeadMask,
+    selected: Collection[HeadId] = (),
+) -> go.Figure:
+    """Draw the attention ``[H, U, U]`` of all heads of a layer, small, on one scale.
+
+    A transparent square over each carries ``[layer, head]``, so that a click selects it.
+    """
+    heads, size, _ = maps.shape
+    columns = min(_COLUMNS, heads)
+    rows = -(-heads // columns)
+    gap, title = 0.08 * size + 0.5, 0.2 * size + 1
+    figure = style.blank(height=118 * rows + 8, margin=(4, 4, 4, 4))
+    most = float(maps.max()) or 1.0
+    middles: dict[HeadId, tuple[float, float]] = {}
+    for head in range(heads):
+        left = (head % columns) * (size + gap)
+        top = (head // columns) * (size + gap + title) + title
+        one = HeadId(layer, head)
+        middles[one] = (left + size / 2, top + size / 2)
+        figure.add_heatmap(
+            z=maps[head],
+            x0=left + 0.5,
+            dx=1,
+            y0=top + 0.5,
+            dy=1,
+            coloraxis="coloraxis",
+            hoverinfo="skip",
+            opacity=0.35 if one in mask.removed else 1,
+            name=str(one),
+        )
+        figure.add_annotation(
+            x=left,
+            y=top,
+            text=_titled(one, mask, selected),
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 11},
+        )
+    _frames(figure, middles, size, selected)
+    figure.add_scatter(
+        x=[x for x, _ in middles.values()],
+        y=[y for _, y in middles.values()],
+        customdata=[[head.layer, head.head] for head in middles],
+        text=[_most_said(maps[head.head], units, head) for head in middles],
+        hovertemplate="%{text}<extra></extra>",
+        mode="markers",
+        marker={"symbol": "square", "size": 84, "color": style.NOWHERE},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        name="heads",
+    )
+    figure.update_layout(
+        coloraxis={"colorscale": style.AMOUNTS, "cmin": 0, "cmax": most, "showscale": False}
+    )
+    figure.update_xaxes(visible=False, range=[0, columns * (size + gap) - gap])
+    figure.update_yaxes(visible=False, range=[rows * (size + gap + title) - gap, 0])
+    return figure
+
+
+def _heat(
+    figure: go.Figure, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str
+) -> None:
+    said = [
+        [
+            f"{literal(title)}: {literal(row)} {ARROW} {literal(column)} "
+            f"{number(float(values[y, x]), 2)}"
+            for x, column in enumerate(columns)
+        ]
+        for y, row in enumerate(rows)
+    ]
+    figure.add_heatmap(
+        z=np.asarray(values, dtype=float).round(4),
+        text=said,
+        hovertemplate="%{text}<extra></extra>",
+        colorscale=style.AMOUNTS,
+        zmin=0,
+        showscale=False,
+        xgap=1 if len(columns) <= _MOST_LABELS else 0,
+        ygap=1 if len(rows) <= _MOST_LABELS else 0,
+    )
+
+
+def _ticks(units: Sequence[str]) -> dict[str, object]:
+    every = -(-len(units) // _MOST_LABELS)
+    shown = list(range(0, len(units), every))
+    return {
+        "tickvals": shown,
+        "ticktext": [literal(_short(units[place])) for place in shown],
+        "tickfont": {"size": 11 if len(units) <= 24 else 9},
+        "showgrid": False,
+        "ticks": "",
+    }
+
+
+def _short(unit: str) -> str:
+    return unit if len(unit) <= _LONGEST_LABEL else unit[: _LONGEST_LABEL - 1] + "…"
+
+
+def _titled(head: HeadId, mask: HeadMask, selected: Collection[HeadId]) -> str:
+    name = f"{head} ×" if head in mask.removed else str(head)
+    return f"<b>{name}</b>" if head in selected else name
+
+
+def _most_said(attention: np.ndarray, units: Sequence[str], head: HeadId) -> str:
+    source, target = divmod(int(attention.argmax()), len(units))
+    return (
+        f"<b>{head}</b><br>strongest: {literal(units[source])} {ARROW} {literal(units[target])} "
+        f"{number(float(attention[source, target]), 2)}"
+    )
+
+
+def _frames(
+    figure: go.Figure,
+    middles: dict[HeadId, tuple[float, float]],
+    size: int,
+    selected: Collection[HeadId],
+) -> None:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for head in sorted(set(selected) & set(middles)):
+        (mx, my), half = middles[head], size / 2
+        x += [mx - half, mx + half, mx + half, mx - half, mx - half, None]
+        y += [my - half, my - half, my + half, my + half, my - half, None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"width": 3, "color": style.SELECTED},
+        hoverinfo="skip",
+        name="selected",
+    )
