@@ -31,17 +31,6 @@ else:
             samples.map_of_sentences(found, places, settings, session)
         width, _ = size(session.mask.layers, session.mask.heads)
         with st.container(width=width):
-            panel = st.segmented_control(
-                "Panel",
-                [samples.SLICES, samples.HEADS],
-                default=samples.SLICES,
-                required=True,
-                key="panel-of-samples",
-                label_visibility="collapsed",
-            )
-            if panel == samples.SLICES:
-                samples.slices(found)
-            else:
-                samples.heads_that_matter(found, session)
+            samples.panel(found, session)
     samples.selection(found, session)
     samples.table(found, session)

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from bhpvas.charts import style
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
-_SIZE, _OPACITY = 8, 0.9
+_SIZE = 8
+_SHOWN, _DIMMED = 0.9, 0.3
 _LEGEND_LINE = 19
 
 
@@ -97,7 +98,7 @@ def sentence_map(
     for number, panel in enumerate(drawn):
         places = panel.places
         axes = {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"} if number else {}
-        _points(figure, panel, hover, axes, first=number == 0, counted=not titled)
+        _points(figure, panel, selected, hover, axes, first=number == 0, counted=not titled)
         ringed = sorted(selected)
         figure.add_scatter(
             x=places[ringed, 0],
@@ -105,9 +106,9 @@ def sentence_map(
             mode="markers",
             marker={
                 "symbol": "circle-open",
-                "size": _SIZE + 5,
+                "size": _SIZE + 3,
                 "color": style.SELECTED,
-                "line": {"width": 2},
+                "line": {"width": 1.2},
             },
             hoverinfo="skip",
             name="selected",
@@ -138,7 +139,6 @@ def sentence_map(
             "entrywidth": 1 / columns - 0.01,
             "entrywidthmode": "fraction",
             "font": {"size": 12},
-            "itemsizing": "constant",
             "itemclick": False,
             "itemdoubleclick": False,
         },
@@ -149,6 +149,7 @@ def sentence_map(
 def _points(
     figure: go.Figure,
     panel: Panel,
+    selected: Collection[int],
     hover: Sequence[str],
     axes: dict[str, str],
     *,
@@ -156,6 +157,8 @@ def _points(
     counted: bool,
 ) -> None:
     colouring = panel.colouring
+    opacity = np.full(len(panel.places), _DIMMED if selected else _SHOWN)
+    opacity[sorted(selected)] = _SHOWN
 
     def add(rows: np.ndarray, name: str, marker: dict[str, object]) -> None:
         figure.add_scatter(
@@ -167,12 +170,13 @@ def _points(
             mode="markers",
             marker={
                 "size": _SIZE,
-                "opacity": _OPACITY,
+                "opacity": opacity[rows],
                 "line": {"width": 0.6, "color": style.EDGE},
                 **marker,
             },
-            selected={"marker": {"opacity": _OPACITY}},
-            unselected={"marker": {"opacity": _OPACITY}},
+            # A lasso's own highlighting would stay after the selection has changed elsewhere.
+            selectedpoints=None,
+            unselected={"marker": {"opacity": _SHOWN}},
             name=name,
             showlegend=first,
             **axes,

@@ -25,46 +25,99 @@ def slice_changes(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figu
     what it was and is. Red dots and triangles down lost, blue ones and triangles up gained; hollow
     dots did not change. Every point carries the slice's name as custom data.
     """
-    scale = 100 if measure == "accuracy" else 1
+    scale = _SCALE[measure]
     worse = np.sign(table[f"{measure} change"]) * (1 if measure == "loss" else -1)
     order = table.assign(worse=worse).sort_values(
         f"{measure} change", ascending=measure == "accuracy", kind="stable"
     )
+    texts = [_before_and_after(row, measure) for _, row in order.iterrows()]
+    figure = _rows(
+        order,
+        scale * order[f"{measure} change"],
+        scale * order[f"{measure} change low"],
+        scale * order[f"{measure} change high"],
+        marker={
+            "color": [_COLOUR[int(sign)] for sign in order["worse"]],
+            "symbol": [_SYMBOL[int(sign)] for sign in order["worse"]],
+        },
+        texts=texts,
+        hover=[_said(row, measure) for _, row in order.iterrows()],
+        title=f"change of {measure}, {'points' if measure == 'accuracy' else 'nats'}",
+    )
+    figure.update_xaxes(zeroline=True, zerolinecolor=style.MUTED, zerolinewidth=1)
+    return figure
+
+
+def slice_levels(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figure:
+    """Draw accuracy (percent, with its 95% interval) or loss (nats) of every row, worst on top.
+
+    For a scheme that removes nothing: what stands there before anything changes.
+    """
+    scale = _SCALE[measure]
+    order = table.sort_values(f"{measure} after", ascending=measure == "accuracy", kind="stable")
+    value = scale * order[f"{measure} after"]
+    known = measure == "accuracy"
+    low, high = (
+        scale * order[f"accuracy after {end}"] if known else value for end in ("low", "high")
+    )
+    return _rows(
+        order,
+        value,
+        low,
+        high,
+        marker={"color": style.MARK, "symbol": "circle"},
+        texts=[f"{one:.1f}%" if known else f"{one:.3f}" for one in value],
+        hover=[
+            f"<b>{row['slice']}</b>, {plural(int(row['n']), 'sentence')}<br>accuracy "
+            f"{percent(row['accuracy after'])}% "
+            f"{interval(row['accuracy after low'], row['accuracy after high'])}<br>"
+            f"loss {row['loss after']:.3f}"
+            for _, row in order.iterrows()
+        ],
+        title="accuracy, %" if known else "loss, nats",
+    )
+
+
+def _rows(
+    order: pd.DataFrame,
+    value: pd.Series,
+    low: pd.Series,
+    high: pd.Series,
+    *,
+    marker: dict[str, object],
+    texts: list[str],
+    hover: list[str],
+    title: str,
+) -> go.Figure:
+    """One row a slice, first on top: name and size, a dot with its interval, and a text."""
     figure = style.blank(
         height=_ROW * len(order) + _TOP + _BOTTOM, margin=(_LABELS, _NUMBERS, _TOP, _BOTTOM)
     )
     names = [str(name) for name in order["slice"]]
-    change = scale * order[f"{measure} change"]
-    low, high = (scale * order[f"{measure} change {end}"] for end in ("low", "high"))
     figure.add_scatter(
-        x=change,
+        x=value,
         y=names,
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": (high - change).fillna(0),
-            "arrayminus": (change - low).fillna(0),
+            "array": (high - value).fillna(0),
+            "arrayminus": (value - low).fillna(0),
             "thickness": 1.2,
             "width": 3,
             "color": style.MUTED,
         },
         mode="markers",
-        marker={
-            "size": 9,
-            "opacity": 1,
-            "color": [_COLOUR[int(sign)] for sign in order["worse"]],
-            "symbol": [_SYMBOL[int(sign)] for sign in order["worse"]],
-        },
+        marker={"size": 9, "opacity": 1, **marker},
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
         customdata=[[name] for name in names],
-        text=[_said(row, measure) for _, row in order.iterrows()],
+        text=hover,
         hovertemplate="%{text}<extra></extra>",
         name="slices",
     )
-    for name, (_, row) in zip(names, order.iterrows(), strict=True):
+    for name, text in zip(names, texts, strict=True):
         figure.add_annotation(
-            text=_before_and_after(row, measure),
+            text=text,
             xref="paper",
             x=1,
             y=name,
@@ -73,34 +126,31 @@ def slice_changes(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figu
             showarrow=False,
             font={"size": 12},
         )
-    shown = [_short(name) for name in names]
     figure.update_yaxes(
+        type="category",
         categoryorder="array",
         categoryarray=names[::-1],
         range=[-0.6, len(names) - 0.4],
         tickvals=names,
         ticktext=[
-            f"{short}  <span style='opacity:.66'>{int(n)}</span>"
-            for short, n in zip(shown, order["n"], strict=True)
+            f"{_short(name)}  <span style='opacity:.66'>{int(n)}</span>"
+            for name, n in zip(names, order["n"], strict=True)
         ],
         tickfont={"size": 12},
         gridcolor=style.FAINT,
         ticks="",
         ticklabelstandoff=4,
     )
-    unit = "points" if measure == "accuracy" else "nats"
     figure.update_xaxes(
-        title={"text": f"change of {measure}, {unit}", "standoff": 4, "font": {"size": 12}},
+        title={"text": title, "standoff": 4, "font": {"size": 12}},
         showgrid=False,
-        zeroline=True,
-        zerolinecolor=style.MUTED,
-        zerolinewidth=1,
         nticks=6,
         tickfont={"size": 11},
     )
     return figure
 
 
+_SCALE = {"accuracy": 100, "loss": 1}
 _COLOUR = {1: style.LOST, 0: style.MUTED, -1: style.GAINED}
 _SYMBOL = {1: "triangle-down", 0: "circle-open", -1: "triangle-up"}
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas.charts import style, words
 from bhpvas.charts.difference import difference_map
 from bhpvas.charts.head_map import size
 from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
-from bhpvas.charts.slices import slice_changes
+from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.comparison import FEWEST_TO_TEST, Comparison
 from bhpvas.evaluation import mcnemar
 from bhpvas.heads import HeadMask
@@ -27,7 +28,7 @@ from bhpvas.ui.sample_work import Measured, Places
 from bhpvas.ui.session import Session, Split
 
 SENTENCE_PAGE = "pages/sentence.py"
-MAP_HEIGHT = 416
+MAP_HEIGHT = 400
 ALONE, AFTER, BESIDE, MOVES = "unpruned", "pruned", "side by side", "moves"
 SLICES, HEADS = "Slices", "Heads that matter here"
 #: What the pointer does on the map, and what plotly calls it; a click needs it left unset.
@@ -40,35 +41,33 @@ _OUTCOME_SYMBOLS = {"lost": "triangle-down", "gained": "triangle-up", "other": "
 
 @dataclass(frozen=True)
 class Settings:
-    """What the controls say."""
+    """What the controls above the map say."""
 
     layer: int
     colour: str
-    show: str
-    pointer: str
 
 
 # --- settings -------------------------------------------------------------------------------------
 
 
 def controls(session: Session, found: Measured | None) -> Settings:
-    """Which sentences, at which layer, coloured by what, before or after pruning."""
+    """Which sentences, at which layer, coloured by what."""
     layers = session.mask.layers
-    pruned = bool(session.mask.removed)
-    colours = _colours(found, pruned)
-    if st.session_state.get("sentence-colour") not in colours:
-        st.session_state["sentence-colour"] = next(iter(colours))
-    if (st.session_state.get("layer") or 0) >= layers:
-        st.session_state["layer"] = layers - 1
+    colours = _colours(found, pruned=bool(session.mask.removed))
+    state = st.session_state
+    if not state.get("colour-chosen") or state.get("sentence-colour") not in colours:
+        state["sentence-colour"] = next(iter(colours))
+    if (state.get("layer") or 0) >= layers:
+        state["layer"] = layers - 1
     sizes = {
         "evaluation": f"evaluation · {len(session.data.evaluation):,}",
         "calibration": f"calibration · {len(session.data.calibration):,}",
     }
+    state["split"] = session.split
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="looking"):
         st.segmented_control(
             "Sentences",
             list(sizes),
-            default=session.split,
             required=True,
             format_func=sizes.__getitem__,
             key="split",
@@ -81,8 +80,8 @@ def controls(session: Session, found: Measured | None) -> Settings:
             list(colours),
             key="sentence-colour",
             format_func=colours.__getitem__,
-            width=210,
-            persist_state="session",
+            on_change=_colour_chosen,
+            width=230,
         )
         layer = st.selectbox(
             "[CLS] state of layer",
@@ -90,31 +89,13 @@ def controls(session: Session, found: Measured | None) -> Settings:
             index=layers - 1,
             key="layer",
             format_func=lambda layer: f"L{layer}",
-            width=126,
+            width=140,
             persist_state="session",
         )
-        show = st.segmented_control(
-            "Model",
-            [ALONE, AFTER, BESIDE, MOVES],
-            default=BESIDE,
-            required=True,
-            key="show",
-            disabled=not pruned,
-            persist_state="session",
-            help=None if pruned else "Remove heads in the Workbench to see what that changes here.",
-        )
-        pointer = st.segmented_control(
-            "Pointer",
-            list(POINTERS),
-            default="lasso",
-            required=True,
-            key="sentence-pointer",
-            persist_state="session",
-        )
-    return Settings(layer, colour, show if pruned else ALONE, pointer)
+    return Settings(layer, colour)
 
 
-def _colours(found: Measured | None, pruned: bool) -> dict[str, str]:
+def _colours(found: Measured | None, *, pruned: bool) -> dict[str, str]:
     names = {"change": "change under the scheme"} if pruned else {}
     names |= {
         "right": "right or wrong",
@@ -131,10 +112,40 @@ def _colours(found: Measured | None, pruned: bool) -> dict[str, str]:
     return names
 
 
+def _colour_chosen() -> None:
+    st.session_state["colour-chosen"] = True
+
+
 def _look() -> None:
     split: Split = st.session_state["split"]
     sessions.change(partial(Session.looking_at, split=split))
     st.session_state["rows"] = EVERY
+
+
+def pointer_and_model(found: Measured) -> tuple[str, str]:
+    """What the pointer does on the map, and whose places the map shows."""
+    with st.container(horizontal=True, gap="small", key="on-the-map"):
+        pointer: Any = st.segmented_control(
+            "Pointer",
+            list(POINTERS),
+            default="lasso",
+            required=True,
+            key="sentence-pointer",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        if not found.pruned:
+            return pointer, ALONE
+        show: Any = st.segmented_control(
+            "Model",
+            [ALONE, AFTER, BESIDE, MOVES],
+            default=BESIDE,
+            required=True,
+            key="show",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+    return pointer, show
 
 
 # --- the answer in a line -------------------------------------------------------------------------
@@ -181,11 +192,12 @@ def map_of_sentences(
     found: Measured, places: Places | None, settings: Settings, session: Session
 ) -> None:
     """Every sentence as a point; a lasso, a box or clicks select."""
+    pointer, show = pointer_and_model(found)
     if places is None:
         st.skeleton(MAP_HEIGHT)
         return
     after = places.before if places.after is None else places.after
-    shown = settings.show if places.after is not None else ALONE
+    shown = show if places.after is not None else ALONE
     panels = {
         ALONE: [("unpruned", places.before, False)],
         AFTER: [("current scheme", after, True)],
@@ -201,11 +213,11 @@ def map_of_sentences(
         moves=_moves(found) if shown == MOVES else (),
         height=MAP_HEIGHT,
     )
-    figure.update_layout(dragmode=POINTERS[settings.pointer])
+    figure.update_layout(dragmode=POINTERS[pointer])
     st.plotly_chart(
         figure,
         key="sentence-map",
-        on_select=partial(_selected, pointer=settings.pointer),
+        on_select=partial(_selected, pointer=pointer),
         selection_mode=("points", "box", "lasso"),
         height=MAP_HEIGHT,
         config=CONFIG,
@@ -216,8 +228,8 @@ def map_of_sentences(
     mark = ""
     if settings.colour == "change":
         mark = " Red: the label's probability fell. ▼ lost, ▲ gained."
-    elif shown == MOVES:
-        mark = " A line leads from each sentence's unpruned place; red: lost, blue: gained."
+    if shown == MOVES:
+        mark = " Lines: from the unpruned place; red lost, blue gained."
     aid.footnote(
         f"Near: alike to the model at L{settings.layer} ({places.method}{wait}).{mark}",
         ("Map of sentences", definitions.SENTENCE_MAP),
@@ -307,13 +319,39 @@ def selection(found: Measured, session: Session) -> None:
 # --- slices ---------------------------------------------------------------------------------------
 
 
-def slices(found: Measured) -> None:
+def panel(found: Measured, session: Session) -> None:
+    """Slices of all sentences, or the heads that the selected ones need."""
+    with st.container(horizontal=True, gap="small", key="panel-row"):
+        shown = st.segmented_control(
+            "Panel",
+            [SLICES, HEADS],
+            default=SLICES,
+            required=True,
+            key="panel-of-samples",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        row = st.container(horizontal=True, gap="small", width="content")
+    if shown == SLICES:
+        slices(found, row)
+    else:
+        heads_that_matter(found, session, row)
+
+
+def slices(found: Measured, row: DeltaGenerator) -> None:
     """What the scheme does to each slice; a click on one selects its sentences."""
     names = {name: one.title.lower() for name, one in found.groupings.items()}
     if st.session_state.get("slices-by") not in names:
         st.session_state["slices-by"] = next(iter(names))
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        by = st.selectbox("Slices by", list(names), key="slices-by", format_func=names.__getitem__)
+    with row:
+        by = st.selectbox(
+            "Slices by",
+            list(found.groupings),
+            key="slices-by",
+            format_func=lambda name: f"by {names[name]}",
+            width=150,
+            label_visibility="collapsed",
+        )
         measure: Any = st.segmented_control(
             "Measure",
             ["accuracy", "loss"],
@@ -321,9 +359,10 @@ def slices(found: Measured) -> None:
             required=True,
             key="slices-measure",
             persist_state="session",
+            label_visibility="collapsed",
         )
     table = found.slices(by)
-    figure = slice_changes(table, measure)
+    figure = slice_changes(table, measure) if found.pruned else slice_levels(table, measure)
     # One height whatever the grouping, so that nothing below jumps; what does not fit scrolls.
     with st.container(height=348, border=False, key="slices"):
         st.plotly_chart(
@@ -337,7 +376,8 @@ def slices(found: Measured) -> None:
         )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         aid.footnote(
-            "Change with 95% interval, worst on top; click a slice to select its sentences.",
+            f"{'Change with' if found.pruned else 'With'} 95% interval, worst on top; "
+            "click a slice to select its sentences.",
             ("Slices", definitions.SLICES),
             key="slices",
         )
@@ -364,7 +404,7 @@ def _slice_selected(*, found: Measured, by: str) -> None:
 # --- heads that matter for the selection ----------------------------------------------------------
 
 
-def heads_that_matter(found: Measured, session: Session) -> None:
+def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) -> None:
     """Importance of every head for the selected sentences against the rest."""
     chosen = found.selection(session)
     if not chosen.any() or chosen.all():
@@ -374,7 +414,7 @@ def heads_that_matter(found: Measured, session: Session) -> None:
         )
         return
     full = session.scheme.mask_at(0)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with row:
         kind: Any = st.segmented_control(
             "Importance as",
             ["share", "amount"],
@@ -382,18 +422,20 @@ def heads_that_matter(found: Measured, session: Session) -> None:
             required=True,
             key="difference-kind",
             persist_state="session",
-            help="Share: a head's part of each sentence's importance. Amount: the gradient itself.",
+            label_visibility="collapsed",
         )
-        model = st.segmented_control(
-            "In the model",
-            ["unpruned", "pruned"],
-            default="unpruned",
-            required=True,
-            key="difference-model",
-            disabled=not found.pruned,
-            persist_state="session",
-        )
-    mask = session.mask if model == "pruned" else full
+        model = ALONE
+        if found.pruned:
+            model = st.segmented_control(
+                "In the model",
+                [ALONE, AFTER],
+                default=ALONE,
+                required=True,
+                key="difference-model",
+                persist_state="session",
+                label_visibility="collapsed",
+            )
+    mask = session.mask if model == AFTER else full
     result = sample_work.comparison(session, found, mask, kind)
     width, height = size(mask.layers, mask.heads)
     if result is None:
@@ -420,26 +462,19 @@ def heads_that_matter(found: Measured, session: Session) -> None:
             figure, key="difference-map", width=width, height=height, config=CONFIG, alt=about
         )
     aid.footnote(
-        f"Red: matters more for these {result.chosen} sentences than for the other {result.rest}. "
-        f"{_tested(result)}",
+        f"Red: matters more for these {result.chosen} than for the rest. {_tested(result)}",
         ("Heads that matter here", definitions.DIFFERENCE),
         key="difference",
     )
     if session.split == "evaluation":
-        st.caption(
-            "These are evaluation sentences: this explains, it must not choose. Look at "
-            "calibration sentences to select heads here."
-        )
+        st.caption("It explains, and must not choose: heads are selected by calibration sentences.")
 
 
 def _tested(result: Comparison) -> str:
     if not result.tested:
-        return f"Fewer than {FEWEST_TO_TEST} sentences on one side: not tested."
+        return f"Not tested: fewer than {FEWEST_TO_TEST}."
     count, heads = int(result.found().sum()), int(np.isfinite(result.p).sum())
-    return (
-        f"Dot: more than chance, {count} of {words.plural(heads, 'head')} "
-        f"(p ≤ 0.05, corrected for all {heads})."
-    )
+    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05, corrected)."
 
 
 def _heads_said(result: Comparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
