@@ -11,6 +11,8 @@ st.set_page_config(page_title="bhpvas", page_icon=str(ICON), layout="wide")
 pages = [
     st.Page("pages/workbench.py", title="Workbench", url_path="which-heads", default=True),
     st.Page("pages/samples.py", title="Samples", url_path="which-sentences"),
+    st.Page("pages/sentence.py", title="Sentence", url_path="what-heads-look-at"),
+    st.Page("pages/roles.py", title="Roles", url_path="what-heads-are-for"),
 ]
 page = st.navigation(pages, position="hidden")
 

@@ -137,6 +137,7 @@ ROLES: dict[str, Role] = {
 NO_ROLE = "none"
 # What is counted row by row; the three delimiters are parts of the habit "delimiter".
 _DELIMITERS = TOKEN_PARTS[1:]
+_TAGS = {"previous": "prev", "rare-token": "rare", "punctuation": "punct"}
 _HABITS = ("previous", "next", "self", "rare-token", "broad", "delimiter")
 
 
@@ -229,6 +230,11 @@ class Evidence:
     def label(self) -> str:
         """The role with its detail: ``syntactic: nsubj``."""
         return f"{self.role}: {self.detail}" if self.detail else self.role
+
+    @property
+    def tag(self) -> str:
+        """The label in a few letters, for the cell of a head map."""
+        return _TAGS.get(self.detail or self.role, self.detail or self.role)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are set, with the label, for JSON."""
@@ -489,10 +495,16 @@ class RoleCollector:
         best = right.argmax(1) if len(right) else np.zeros(0, dtype=np.int64)
         return np.array(OFFSETS, dtype=np.int64)[best], right.max(1, initial=0)
 
-    def roles(self, mask: HeadMask, dataset: str = "") -> Roles:
-        """Judge what was counted; removed heads get no role."""
+    def roles(
+        self, mask: HeadMask, dataset: str = "", settings: RoleSettings | None = None
+    ) -> Roles:
+        """Judge what was counted, by other settings if given; removed heads get no role.
+
+        ``rare_among`` belongs to the counting and stays as it was.
+        """
+        settings = settings or self.settings
         kept = mask.array > 0
-        judged = np.array([count >= self.settings.min_count for count in self.counts.values()])
+        judged = np.array([count >= settings.min_count for count in self.counts.values()])
         tried = kept[None, :, :, None] & judged.astype(bool)  # [1, L, H, R]
         tested = holm(np.where(tried, sign_test(self._wins, self._losses), np.nan))  # [2, L, H, R]
         relations = {
@@ -524,13 +536,11 @@ class RoleCollector:
         return Roles(
             mask=mask,
             dataset=dataset,
-            settings=self.settings,
+            settings=settings,
             sentences=len(self.sentences),
             relations=relations,
             habits=habits,
-            evidence={
-                head: tuple(_evidence(head, relations, habits, self.settings)) for head in mask
-            },
+            evidence={head: tuple(_evidence(head, relations, habits, settings)) for head in mask},
             predictions=None
             if self._predictions is None
             else Predictions(self._predictions, self._starts),
@@ -618,17 +628,40 @@ def find_roles(
     wants :func:`examples` afterwards keeps them. Raises :class:`~bhpvas.errors.BhpvasError` where
     the parser is not installed.
     """
-    dataset = dataset.aligned(classifier.label_names)
     mask = mask or classifier.full_mask()
     sentences = sentences_of(classifier, dataset) if sentences is None else sentences
+    collector = count_roles(
+        classifier,
+        dataset,
+        sentences,
+        mask=mask,
+        settings=settings,
+        keep_predictions=keep_predictions,
+        progress=progress,
+    )
+    return collector.roles(mask, dataset.name)
+
+
+def count_roles(
+    classifier: Classifier,
+    dataset: Dataset,
+    sentences: Sequence[Sentence],
+    *,
+    mask: HeadMask | None = None,
+    settings: RoleSettings | None = None,
+    keep_predictions: bool = True,
+    progress: Progress = silent,
+) -> RoleCollector:
+    """As :func:`find_roles`, but what was counted itself: it can be judged more than once."""
     assert len(sentences) == len(dataset)
     collector = RoleCollector(
         sentences,
-        mask.layers,
-        mask.heads,
+        classifier.geometry.layers,
+        classifier.geometry.heads,
         settings=settings,
         keep_predictions=keep_predictions,
     )
+    dataset = dataset.aligned(classifier.label_names)
     stream(
         classifier,
         classifier.encode(dataset),
@@ -637,7 +670,7 @@ def find_roles(
         mask=mask,
         progress=progress,
     )
-    return collector.roles(mask, dataset.name)
+    return collector
 
 
 def roles_of_maps(

@@ -83,3 +83,19 @@ def criterion_aid(name: str) -> Aid:
         source=criterion.source,
         misleads=criterion.misleads,
     )
+
+
+def saliency_aid(name: str) -> Aid:
+    """The definition of a saliency method, from the registry."""
+    from bhpvas.saliency import SALIENCIES
+
+    method = SALIENCIES[name]
+    return Aid(method.summary, method.source, method.misleads, method.formula)
+
+
+def role_aid(name: str) -> Aid:
+    """The definition of a role, from the registry."""
+    from bhpvas.roles import ROLES
+
+    role = ROLES[name]
+    return Aid(f"{role.summary} {role.rule}", role.source, role.misleads)

@@ -112,3 +112,71 @@ DIFFERENCE = Aid(
     "predictions or confidence differs in gradients for that reason alone. On evaluation sentences "
     "it explains and must not choose: heads picked by them cannot be measured on them any more.",
 )
+ARCS = Aid(
+    definition="Above the words: spaCy's dependency parse, an arc from each word to those that "
+    "depend on it; the root and punctuation have none. Below: the attention of the shown heads, an "
+    "arc from the unit that looks to a triangle at the one that is looked at, thicker for more "
+    "weight. For words, attention is the sum over the pieces that are looked at and the mean over "
+    "those that look. A relation is strong where the strongest attention among words follows it, "
+    "from the dependent or from its head.",
+    source="Clark et al. 2019, What Does BERT Look At?, section 4.1, for words from word pieces",
+    misleads="Attention says where a head reads, not what it does with it. One sentence shows a "
+    "coincidence as readily as a habit: the Roles page counts over many.",
+)
+CONTRIBUTIONS = Aid(
+    definition="What each head adds to the log-odds of the answer that the scheme gives, for this "
+    "sentence alone, with what is switched off here. Exact removal runs the model without the "
+    "head; the gate gradient is its first-order estimate from one pass.",
+    formula=r"\Delta_h=\log\frac{p}{1-p}-\log\frac{p_{-h}}{1-p_{-h}},\qquad "
+    r"\Delta_h\approx\frac{\partial}{\partial g_h}\log\frac{p}{1-p}",
+    source="Gates after Michel, Levy, Neubig 2019; removal as ablation of one head",
+    misleads="Heads that do the same work each look idle alone: switch several off. The parts do "
+    "not sum to the whole, since heads act through each other.",
+)
+MATRIX = Aid(
+    definition="The attention of one head between the units: a row sums to 1 where [CLS] and [SEP] "
+    "are shown and nothing is cut. The scale ends at the largest weight shown.",
+    source="Vaswani et al. 2017",
+    misleads="A bright column at [SEP] is often how a head does nothing. Hide the marks to see the "
+    "rest, which is then scaled anew.",
+)
+ROLLOUT = Aid(
+    definition="How much of a unit after each layer comes from each input unit if attention is all "
+    "that mixes: half of each layer is the mean map of its kept heads, half the residual "
+    "connection, and layers multiply. Start with [CLS], which the classifier reads.",
+    formula=r"\tilde A_l=\tfrac12(\bar A_l+I)\,\tilde A_{l-1}",
+    source="Abnar and Zuidema 2020, Quantifying Attention Flow in Transformers",
+    misleads="It knows neither the values nor the feed-forward part, and takes all heads of a "
+    "layer for equally important.",
+)
+BERTVIZ = Aid(
+    definition="Head view: all heads of a layer over each other; double-click a colour to see one "
+    "alone, point at a token to see its lines. Model view: every head as a thumbnail; click one to "
+    "enlarge it. A removed head has no lines.",
+    source="Vig 2019, A Multiscale Visualization of Attention in the Transformer Model",
+    misleads="Lines are as strong as attention weights, whatever the head does with them.",
+)
+ROLES = Aid(
+    definition="A role is a claim that beat its rival on the calibration split, by a sign test "
+    "over sentences that is corrected for all heads tried. A head that has several is labelled by "
+    "the first of the list. Most heads need not have any.",
+    source="Clark et al. 2019; Voita et al. 2019, Analyzing Multi-Head Self-Attention",
+    misleads="A head without a role may still matter, and one with a clear role may be idle: what "
+    "a head looks at is not yet what it does. The roles are those of the unpruned model.",
+)
+RELATIONS = Aid(
+    definition="For each word that depends on another: is that the word it attends to most "
+    "(dependent to head), or the word that attends to it most (head to dependent)? Among words "
+    "alone, no word itself. The rival always answers the word at the best fixed offset from the "
+    "dependent; colour is the difference in points. A dot marks a role.",
+    source="Clark et al. 2019, section 4.2, with the baseline of table 1",
+    misleads="The best of many heads looks good by chance: trust the dots. Relations with few "
+    "dependents are not judged, and the parser makes mistakes of its own.",
+)
+ROLE_CHANGES = Aid(
+    definition="Who carries each role in the unpruned model, and which of these heads the scheme "
+    "keeps. Measured anew, roles that other heads have taken over, or lost, are seen as well.",
+    source="Own view, after Voita et al. 2019, section 6",
+    misleads="A role that nobody carries any more is no loss by itself: the accuracy says what it "
+    "was worth. Where heads below are gone, those above see other words and can change.",
+)

@@ -5,40 +5,74 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
 from bhpvas.charts.head_map import head_map, size
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
 from bhpvas.ui.controls import layer_heads
+from bhpvas.ui.reading import role_labels
 from bhpvas.ui.session import Session
 
 CONFIG: dict[str, Any] = {"displayModeBar": False, "doubleClick": False}
 
 
-def head_grid(column: Column, session: Session, *, pointer: str, key: str = "head-map") -> None:
-    """Draw the head map of a column; a click or a box changes the selection."""
+def head_grid(
+    column: Column,
+    session: Session,
+    *,
+    pointer: str,
+    key: str = "head-map",
+    mask: HeadMask | None = None,
+    hover: np.ndarray | None = None,
+    labelled: bool | None = None,
+) -> None:
+    """Draw the head map of a column; a click or a box changes the selection.
+
+    Another ``mask`` than the scheme's and another ``hover`` text can be given. The roles can be
+    written on every map; with ``labelled`` the page decides that, without it a switch below does.
+    """
+    mask = session.mask if mask is None else mask
+    hover = column.hover(mask) if hover is None else hover
+    shown = session.labelled if labelled is None else labelled
+    tags, evidence = role_labels(session) if shown else (None, None)
     figure = head_map(
         column.values,
-        session.mask,
+        mask,
         session.selected,
         title=column.title,
-        hover=column.hover(session.mask),
+        hover=hover if evidence is None else np.char.add(hover.astype(str), evidence),
         change=column.change,
         rise_is_bad=column.rise_is_bad,
+        labels=tags,
     )
-    width, height = size(session.mask.layers, session.mask.heads)
+    width, height = size(mask.layers, mask.heads)
     selecting(
         figure,
         pointer=pointer,
         key=key,
         width=width,
         height=height,
-        alt=f"Head map of {session.mask.layers} layers by {session.mask.heads} heads, coloured by "
-        f"{column.title}; {len(session.mask.removed)} removed, {len(session.selected)} selected",
+        alt=f"Head map of {mask.layers} layers by {mask.heads} heads, coloured by {column.title}; "
+        f"{len(mask.removed)} removed, {len(session.selected)} selected",
     )
+    if labelled is None:
+        st.session_state[f"labels-{key}"] = session.labelled
+        st.toggle(
+            "Roles on the map",
+            key=f"labels-{key}",
+            on_change=_label,
+            args=(f"labels-{key}",),
+            help="What each head attends to, by the Roles page: a dependency relation, a position, "
+            "a delimiter, rare tokens, or broadly everything. Cells without a label have no role.",
+        )
+
+
+def _label(key: str) -> None:
+    sessions.change(partial(Session.labelling, shown=st.session_state[key]))
 
 
 def selecting(
@@ -73,7 +107,12 @@ def _selected(*, key: str, pointer: str) -> None:
 
 
 def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:
-    """The selection after a click on a head or a box around some."""
+    """The session after a click on a head or a box around some.
+
+    The pointer ``switch`` turns heads off and on for the open sentence, all others select.
+    """
+    if pointer == "switch":
+        return session.switching(picked)
     if pointer == "layer":
         return session.toggling(layer_heads(session, picked[0].layer))
     return session.toggling(picked)

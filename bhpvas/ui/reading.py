@@ -1,0 +1,214 @@
+"""What the pages Sentence and Roles compute, as tasks of :mod:`bhpvas.ui.work`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.charts.words import percent
+from bhpvas.heads import HeadMask
+from bhpvas.ui import work
+from bhpvas.ui.desk import Job
+from bhpvas.ui.session import Opened, Session
+from bhpvas.ui.work import Task
+
+if TYPE_CHECKING:
+    from bhpvas.classifier import Classifier
+    from bhpvas.roles import Evidence, RoleCollector, Roles
+    from bhpvas.saliency import Saliency
+    from bhpvas.sentence import Contributions, Reading
+    from bhpvas.syntax import Sentence
+
+#: Dependents that a relation needs at least, unless the person says otherwise.
+FEWEST = 100
+
+
+# --- one sentence ---------------------------------------------------------------------------------
+
+
+def _name(
+    what: str, classifier: Classifier, said: Opened, mask: HeadMask, *more: object
+) -> tuple[object, ...]:
+    return (what, classifier.fingerprint, str(classifier.dtype), said.text, said.pair, mask, *more)
+
+
+def reading(session: Session) -> Task:
+    """The parse of the open sentence, and its attention with what is switched here."""
+    classifier, said = work.classifier_named(session.model), session.sentence
+    mask = session.mask_here
+
+    def do(job: Job) -> Reading:
+        from bhpvas.sentence import read
+
+        return read(classifier, said.text, said.pair, mask)
+
+    return Task(_name("reading", classifier, said, mask), "Reading the sentence", do, turn=0)
+
+
+def prediction(session: Session, mask: HeadMask) -> Task:
+    """The probability of each class for the open sentence under a mask: float64 ``[C]``."""
+    classifier, said = work.classifier_named(session.model), session.sentence
+
+    def do(job: Job) -> np.ndarray:
+        from scipy.special import softmax
+
+        from bhpvas.engine import predict
+
+        pairs = None if said.pair is None else [said.pair]
+        logits = predict(classifier, classifier.encode_texts([said.text], pairs), mask)
+        return softmax(logits[0].astype(np.float64))
+
+    return Task(_name("prediction", classifier, said, mask), "Predicting", do, turn=0)
+
+
+def contributing(session: Session, label: int) -> Task:
+    """What each head contributes to the decision, with what is switched here."""
+    classifier, said = work.classifier_named(session.model), session.sentence
+    mask = session.mask_here
+
+    def do(job: Job) -> Contributions:
+        from bhpvas.sentence import contributions
+
+        return contributions(classifier, said.text, pair=said.pair, label=label, mask=mask)
+
+    return Task(
+        _name("contributions", classifier, said, mask, label),
+        f"Removing each of {words.plural(mask.kept_count, 'head')} from this decision",
+        do,
+        turn=0,
+    )
+
+
+def salient(session: Session, label: int) -> Task:
+    """What each token adds to the decision, with what is switched here."""
+    classifier, said = work.classifier_named(session.model), session.sentence
+    mask = session.mask_here
+
+    def do(job: Job) -> Saliency:
+        from bhpvas.saliency import saliency
+
+        return saliency(classifier, said.text, label=label, pair=said.pair, mask=mask)
+
+    return Task(
+        _name("saliency", classifier, said, mask, label), "Attributing to tokens", do, turn=1
+    )
+
+
+# --- roles ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What every head does in parsed sentences, to be judged by any settings.
+
+    ``weight`` are the collector's largest arrays, so that the desk knows what it keeps.
+    """
+
+    sentences: tuple[Sentence, ...]
+    collector: RoleCollector
+    mask: HeadMask
+    weight: object
+
+
+def _parsing(session: Session) -> Task:
+    """The calibration split, parsed."""
+    classifier, data = work.classifier_named(session.model), session.data.calibration
+
+    def do(job: Job) -> tuple[Sentence, ...]:
+        from bhpvas.syntax import parse_dataset, sentences_of
+
+        return sentences_of(classifier, data, parse_dataset(data, progress=job))
+
+    return Task(
+        key=("parses", classifier.fingerprint, data.fingerprint),
+        saying=f"Parsing {words.plural(len(data), 'sentence')}",
+        work=do,
+        turn=2,
+    )
+
+
+def _counting(session: Session, mask: HeadMask, sentences: tuple[Sentence, ...]) -> Task:
+    """What every kept head attends to, on the calibration split."""
+    classifier, data = work.classifier_named(session.model), session.data.calibration
+
+    def do(job: Job) -> Counted:
+        from bhpvas.roles import count_roles
+
+        collector = count_roles(classifier, data, sentences, mask=mask, progress=job)
+        kept = collector.roles(mask).predictions
+        return Counted(sentences, collector, mask, None if kept is None else kept.words)
+
+    return Task(
+        key=_counting_key(session, mask),
+        saying=f"Finding the roles of {words.plural(mask.kept_count, 'head')} "
+        f"on {words.plural(len(data), 'sentence')}",
+        work=do,
+        turn=2,
+    )
+
+
+def _counting_key(session: Session, mask: HeadMask) -> tuple[object, ...]:
+    classifier = work.classifier_named(session.model)
+    data = session.data.calibration
+    return ("roles", classifier.fingerprint, str(classifier.dtype), data.fingerprint, mask)
+
+
+def counted(session: Session, mask: HeadMask, *, ask: bool = True) -> Counted | None:
+    """What the heads of a mask do, or None while that is (if asked for) still to be found."""
+    found = work.desk().result(_counting_key(session, mask))
+    if found is not None or not ask:
+        return found
+    sentences = work.want(_parsing(session))
+    return None if sentences is None else work.want(_counting(session, mask, sentences))
+
+
+def judged(session: Session, found: Counted, fewest: int) -> Roles:
+    """The roles by what was counted, where relations of so many dependents are judged."""
+    from bhpvas.roles import RoleSettings
+
+    return work.desk().quick(
+        ("judged", _counting_key(session, found.mask), fewest),
+        lambda: found.collector.roles(
+            found.mask, session.data.calibration.name, RoleSettings(min_count=fewest)
+        ),
+    )
+
+
+def fewest() -> int:
+    """How many dependents a relation needs to be judged, by the Roles page."""
+    return st.session_state.get("fewest", FEWEST)
+
+
+def role_labels(session: Session) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """A tag and its evidence for each head ``[L, H]`` in the unpruned model, once they are known.
+
+    Without them, they are on the list of what this run has to do.
+    """
+    known = counted(session, session.scheme.mask_at(0))
+    if known is None:
+        return None, None
+    roles = judged(session, known, fewest())
+    every = list(roles.mask.every_head())
+    shape = roles.mask.layers, roles.mask.heads
+    found = [roles.evidence.get(head, ()) for head in every]
+    tags = [one[0].tag if one else "" for one in found]
+    said = ["".join(f"<br>{evidence(one)}" for one in several[:2]) for several in found]
+    return np.array(tags).reshape(shape), np.array(said).reshape(shape)
+
+
+def evidence(one: Evidence) -> str:
+    """Why a head has a role, in a line."""
+    from bhpvas.roles import ROLES
+
+    title = ROLES[one.role].title + (f" ({one.detail})" if one.detail else "")
+    rival = (
+        f"best offset {words.signed(one.offset, 0)}: {percent(one.baseline, 0)}%"
+        if one.offset is not None
+        else f"of {one.count:,} tokens"
+    )
+    way = f", {one.direction}" if one.direction else ""
+    return f"{title}: {percent(one.measured, 0)}%{way}, {rival}, {words.p_value(one.p)}"

@@ -1,0 +1,510 @@
+"""The views of the Sentence page."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from bhpvas.charts import style, words
+from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, strongest
+from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
+from bhpvas.charts.bertviz import head_view, model_view
+from bhpvas.charts.head_map import size
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.saliency import SALIENCIES
+from bhpvas.ui import aid, definitions, reading, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.columns import Column
+from bhpvas.ui.head_grid import CONFIG, head_grid, selecting
+from bhpvas.ui.session import Opened, Session
+
+if TYPE_CHECKING:
+    from bhpvas.sentence import Contributions, Line, Reading
+
+#: Sentences that the list offers; more would make every page slow to load.
+MOST_LISTED = 1000
+LONGEST_TYPED = 2000
+_DATA, _TYPED = "From the data", "Typed"
+_WORDS, _PIECES = "words", "pieces"
+_EXACT, _SLOPE = "Exact removal", "Gate gradient"
+_SWITCH, _SELECT = "switches the head off here", "shows its attention"
+
+
+# --- which sentence -------------------------------------------------------------------------------
+
+
+def choose(session: Session) -> None:
+    """A sentence of the evaluation split, or one that is typed."""
+    said = session.sentence
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choosing"):
+        st.session_state["sentence-from"] = st.session_state.get("sentence-from") or (
+            _TYPED if said.row is None else _DATA
+        )
+        source = st.segmented_control(
+            "Sentence",
+            [_DATA, _TYPED],
+            required=True,
+            key="sentence-from",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        if source == _DATA:
+            _choose_row(session)
+        else:
+            _type(session)
+
+
+def _choose_row(session: Session) -> None:
+    data, row = session.data.evaluation, session.sentence.row
+    listed = list(range(min(len(data), MOST_LISTED)))
+    if row is not None and row not in listed:
+        listed.append(row)
+    st.session_state["sentence-row"] = row
+    st.selectbox(
+        "Sentence of the evaluation split",
+        listed,
+        key="sentence-row",
+        format_func=lambda place: f"{place} · {_joined(data.texts[place], session, place)}",
+        placeholder="Choose a sentence",
+        on_change=_open_row,
+        label_visibility="collapsed",
+        width="stretch",
+    )
+
+
+def _joined(text: str, session: Session, row: int) -> str:
+    pairs = session.data.evaluation.pairs
+    return text if pairs is None else f"{text} | {pairs[row]}"
+
+
+def _open_row() -> None:
+    row = st.session_state["sentence-row"]
+    if row is not None:
+        sessions.change(lambda session: session.reading(session.sentence_at(row)))
+
+
+def _type(session: Session) -> None:
+    said = session.sentence
+    st.session_state.setdefault("sentence-typed", said.text if said.row is None else "")
+    options: dict[str, Any] = {
+        "max_chars": LONGEST_TYPED,
+        "on_change": _open_typed,
+        "label_visibility": "collapsed",
+        "width": "stretch",
+        "persist_state": "session",
+    }
+    st.text_input("A sentence", key="sentence-typed", placeholder="Type a sentence", **options)
+    if session.data.evaluation.pairs is not None:
+        st.text_input("Its pair", key="sentence-pair", placeholder="Second sentence", **options)
+
+
+def _open_typed() -> None:
+    text = st.session_state["sentence-typed"].strip()
+    if text:
+        pair = (st.session_state.get("sentence-pair") or "").strip()
+        paired = sessions.current().data.evaluation.pairs is not None
+        sessions.change(partial(Session.reading, sentence=Opened(text, pair if paired else None)))
+
+
+# --- predictions ----------------------------------------------------------------------------------
+
+
+def decision(session: Session) -> int | None:
+    """Draw what the unpruned model, the scheme, and the model as switched here answer.
+
+    Returns the class that the scheme answers: all that follows is about the case for it.
+    """
+    full, here = session.scheme.mask_at(0), session.mask_here
+    masks = {"Unpruned": full}
+    if session.mask != full:
+        masks[f"Scheme, {session.mask.kept_count} of {_all(full)} heads"] = session.mask
+    if session.switched:
+        masks[f"Here, {here.kept_count} of {_all(full)} heads"] = here
+    found = {name: work.promptly(reading.prediction(session, mask)) for name, mask in masks.items()}
+    known = {name: one for name, one in found.items() if one is not None}
+    decided = work.promptly(reading.prediction(session, session.mask))
+    names = session.data.evaluation.label_names
+    truth = session.sentence.label
+    before: float | None = None
+    cells = []
+    for name, chances in known.items():
+        label = int(np.argmax(decided)) if decided is not None else int(np.argmax(chances))
+        cells.append(_answer(name, chances, label, before, names))
+        before = float(chances[label])
+    if truth is not None:
+        cells.append(
+            f'<div class="answer"><span>Label in the data</span><b>{_dot(truth)}'
+            f"{escape(names[truth])}</b></div>"
+        )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="decision"):
+        st.html(f'<div class="answers" id="answers">{"".join(cells)}</div>', width="content")
+        if session.switched:
+            st.button("Switch all back", on_click=_switch_back, type="tertiary", key="switch-back")
+    return None if decided is None else int(np.argmax(decided))
+
+
+def _all(mask: HeadMask) -> int:
+    return mask.layers * mask.heads
+
+
+def _dot(label: int) -> str:
+    return f'<i style="background: {style.class_colour(label)}"></i>'
+
+
+def _answer(
+    name: str, chances: np.ndarray, label: int, before: float | None, names: tuple[str, ...]
+) -> str:
+    answer = int(np.argmax(chances))
+    share = f"{100 * chances[answer]:.1f}%"
+    moved = ""
+    if before is not None:
+        moved = (
+            f"<small>{escape(names[label])} "
+            f"{words.signed(100 * (float(chances[label]) - before))} points</small>"
+        )
+    colour = style.class_colour(answer)
+    bar = f'<u style="width: {100 * chances[answer]:.1f}%; background: {colour}"></u>'
+    return (
+        f'<div class="answer"><span>{escape(name)}</span><b>{_dot(answer)}{escape(names[answer])} '
+        f"{share}{moved}</b><s>{bar}</s></div>"
+    )
+
+
+def _switch_back() -> None:
+    sessions.change(lambda session: session.switching(session.switched))
+
+
+# --- the sentence itself --------------------------------------------------------------------------
+
+
+def shown_heads(session: Session, found: Contributions | None) -> list[HeadId]:
+    """The heads whose attention is drawn: the first selected, else the one that counts most."""
+    if session.selected:
+        return sorted(session.selected)[: len(style.HEADS)]
+    if found is None:
+        return []
+    strength = np.nan_to_num(np.abs(found.removal_log_odds), nan=-1.0)
+    layer, head = np.unravel_index(int(strength.argmax()), strength.shape)
+    return [HeadId(int(layer), int(head))]
+
+
+def line_controls() -> tuple[bool, bool, float, str]:
+    """Words or pieces, marks or none, the threshold, and the saliency."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="line"):
+        units = st.segmented_control(
+            "Units",
+            [_WORDS, _PIECES],
+            default=_WORDS,
+            required=True,
+            key="units",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        marks = st.toggle("[CLS] and [SEP]", value=True, key="marks", persist_state="session")
+        threshold = st.slider(
+            "Attention from",
+            0.0,
+            1.0,
+            0.1,
+            0.01,
+            key="threshold",
+            width=190,
+            persist_state="session",
+        )
+        method = st.selectbox(
+            "Saliency",
+            list(SALIENCIES),
+            key="saliency",
+            format_func=lambda name: SALIENCIES[name].title,
+            width=210,
+            persist_state="session",
+        )
+    return units == _WORDS, marks, threshold, method
+
+
+def arcs(
+    session: Session,
+    found: Reading,
+    heads: list[HeadId],
+    label: int | None,
+    *,
+    in_words: bool,
+    marks: bool,
+    threshold: float,
+    method: str,
+) -> None:
+    """Dependencies above the words, attention of some heads below them, saliency between."""
+    line = found.line(words=in_words, marks=marks)
+    salient = None if label is None else work.promptly(reading.salient(session, label))
+    drawn = [
+        HeadArcs(
+            str(head), line.attention(found.maps[head.layer, head.head]), head in found.mask.removed
+        )
+        for head in heads
+    ]
+    name = session.data.evaluation.label_names[label] if label is not None else ""
+    figure = sentence_arcs(
+        line.names,
+        _dependencies(found, line, heads),
+        drawn,
+        threshold=threshold,
+        saliency=None if salient is None else line.sums(salient.values[method]),
+        saliency_title=SALIENCIES[method].title,
+        towards=name,
+    )
+    with st.container(key="arcs"):
+        st.plotly_chart(
+            figure,
+            key="arcs-chart",
+            width=int(figure.layout.width),
+            height=int(figure.layout.height),
+            config=CONFIG,
+            alt=f"Dependencies and attention of {words.head_list(heads)} over the words: "
+            f"{' '.join(line.names)}",
+        )
+    aid.footnote(
+        " ".join(_about_arcs(session, found, heads, drawn, threshold, name)),
+        ("Dependencies and attention", definitions.ARCS),
+        *((one.title, aid.saliency_aid(one.name)) for one in SALIENCIES.values()),
+        key="arcs",
+    )
+
+
+def _dependencies(found: Reading, line: Line, heads: list[HeadId]) -> list[Dependency]:
+    from bhpvas.roles import followed
+
+    parse = found.sentence.parse
+    ways: dict[int, list[str]] = {}
+    for head in heads:
+        in_map = followed(found.sentence, found.maps[head.layer, head.head])
+        for word, directions in in_map.items():
+            ways.setdefault(word, []).append(f"{head}, {' and '.join(directions)}")
+    drawn = []
+    for word, governor in enumerate(parse.heads):
+        here, there = line.place_of(word), line.place_of(governor)
+        if word == governor or parse.relations[word] == "punct" or here is None or there is None:
+            continue
+        by = "; ".join(ways.get(word, ()))
+        drawn.append(Dependency(here, there, parse.relations[word], by))
+    return drawn
+
+
+def _about_arcs(
+    session: Session,
+    found: Reading,
+    heads: list[HeadId],
+    drawn: list[HeadArcs],
+    threshold: float,
+    label: str,
+) -> list[str]:
+    said = ["Above: who depends on whom, strong where a shown head follows it."]
+    if label:
+        said.append(f"Bars: up speaks for {label}, down against.")
+    said.append("Below: an arc from the unit that looks to the one it looks at.")
+    if not session.selected and heads:
+        said.append(f"No head is selected, so {heads[0]}, which contributes most here, is shown.")
+    elif len(heads) < len(session.selected):
+        said.append(f"The first {len(heads)} of {len(session.selected)} selected heads are shown.")
+    if len(found.sentence) < found.length:
+        said.append(f"The first {len(found.sentence)} of {found.length} tokens are drawn.")
+    most = MOST_ARCS // max(len(drawn), 1)
+    if any(len(strongest(one.attention, threshold, most + 1)) > most for one in drawn):
+        said.append(f"The strongest {most} arcs of a head are drawn.")
+    return said
+
+
+# --- what each head contributes -------------------------------------------------------------------
+
+
+def contribution_map(session: Session, found: Contributions | None, label: int | None) -> None:
+    """The head map of this decision; a click switches a head off, or selects it."""
+    aid.heading(
+        "What each head contributes",
+        "Blue: speaks for the answer. Red: against it. Crossed out: off.",
+        ("Contributions", definitions.CONTRIBUTIONS),
+        key="contributions",
+    )
+    mask = session.mask_here
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="measure"):
+        measure = st.segmented_control(
+            "Contribution by",
+            [_EXACT, _SLOPE],
+            default=_EXACT,
+            required=True,
+            key="contribution",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        st.caption("A click", width="content")
+        click = st.segmented_control(
+            "A click",
+            [_SWITCH, _SELECT],
+            default=_SWITCH,
+            required=True,
+            key="click",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+    values = np.full((mask.layers, mask.heads), np.nan)
+    if found is not None:
+        values = found.removal_log_odds if measure == _EXACT else found.gradient_log_odds
+    column = Column(
+        name="contribution",
+        title="log-odds",
+        values=values,
+        higher_means="keep",
+        aid="",
+        change=True,
+        rise_is_bad=False,
+    )
+    with st.container(width=size(mask.layers, mask.heads)[0]):
+        head_grid(
+            column,
+            session,
+            pointer="switch" if click == _SWITCH else "head",
+            key="contribution-map",
+            mask=mask,
+            hover=_hover(session, mask, found, values, label),
+        )
+
+
+def _hover(
+    session: Session,
+    mask: HeadMask,
+    found: Contributions | None,
+    values: np.ndarray,
+    label: int | None,
+) -> np.ndarray:
+    from scipy.special import softmax
+
+    said = []
+    for head in mask.every_head():
+        at = (head.layer, head.head)
+        if head in mask.removed:
+            why = "switched off here" if head in session.switched else "removed by the scheme"
+            said.append(f"<b>{head}</b> {why}")
+        elif found is None or label is None:
+            said.append(f"<b>{head}</b>")
+        else:
+            now, without = softmax(found.logits)[label], softmax(found.removed_logits[at])[label]
+            name = words.literal(session.data.evaluation.label_names[label])
+            said.append(
+                f"<b>{head}</b><br>{words.signed(float(values[at]), 3)} log-odds for {name}<br>"
+                f"without it: {name} {words.percent(float(now))} {words.ARROW} "
+                f"{words.percent(float(without))}%"
+            )
+    return np.array(said).reshape(mask.layers, mask.heads)
+
+
+# --- maps -----------------------------------------------------------------------------------------
+
+
+def maps(session: Session, found: Reading, heads: list[HeadId], line: Line) -> None:
+    """The matrix of one head, all heads of a layer, and the rollout."""
+    one, layer, flow = st.tabs(["Matrix of a head", "A layer", "Rollout"], key="maps")
+    every = list(found.mask.every_head())
+    first = heads[0] if heads else every[0]
+    with one:
+        head = _pick("matrix-head", every, first)
+        st.plotly_chart(
+            attention_matrix(
+                line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
+            ),
+            key="matrix",
+            config=CONFIG,
+            alt=f"Attention matrix of {head}",
+        )
+        aid.footnote(
+            "A row looks at the columns. Bright: much.",
+            ("Attention matrix", definitions.MATRIX),
+            key="matrix",
+        )
+    with layer:
+        number = _pick("layer", list(range(found.mask.layers)), first.layer, "L")
+        figure = layer_maps(
+            line.attention(found.maps[number]), line.names, number, found.mask, session.selected
+        )
+        selecting(
+            figure,
+            pointer="head",
+            key="layer-maps",
+            height=int(figure.layout.height),
+            alt=f"Attention of all heads of layer {number}",
+        )
+        aid.footnote(
+            "Every head of the layer on one scale; click one to select it.",
+            ("Attention matrix", definitions.MATRIX),
+            key="layer-maps",
+        )
+    with flow:
+        whole = found.line(words=line.words, marks=True)
+        source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
+        st.plotly_chart(
+            rollout_map(whole.attention(found.rollout), whole.names, source),
+            key="rollout",
+            config=CONFIG,
+            alt=f"Attention rollout of {whole.names[source]}",
+        )
+        aid.footnote(
+            "How much of it comes from each input unit after each layer; kept heads alone.",
+            ("Rollout", definitions.ROLLOUT),
+            key="rollout",
+        )
+
+
+def _pick(key: str, options: list[Any], default: Any, letter: str = "", names: Any = None) -> Any:
+    """A small select box that follows the selection until a person picks something else."""
+    follow = f"{key}-default"
+    if st.session_state.get(follow) != default or st.session_state.get(key) not in options:
+        st.session_state[follow] = default
+        st.session_state[key] = default
+    return st.selectbox(
+        "Of",
+        options,
+        key=key,
+        width=160,
+        label_visibility="collapsed",
+        format_func=(lambda one: f"{letter}{one}") if names is None else names.__getitem__,
+    )
+
+
+# --- bertviz --------------------------------------------------------------------------------------
+
+
+def bertviz(found: Reading, heads: list[HeadId]) -> None:
+    """bertviz's own views of the same sentence, drawn once they are asked for."""
+    aid.heading(
+        "bertviz",
+        "The views of bertviz on the same attention; removed heads are left empty.",
+        ("bertviz", definitions.BERTVIZ),
+        key="bertviz",
+    )
+    which = st.segmented_control(
+        "View",
+        ["Head view", "Model view"],
+        key="bertviz",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    if which is None:
+        return
+    kept = found.maps * found.mask.array[:, :, None, None]
+    tokens, dark = found.sentence.tokens, st.context.theme.type == "dark"
+    layer = heads[0].layer if heads else 0
+    view = (
+        head_view(kept, tokens, layer=layer, heads=_of_layer(heads, layer), dark=dark)
+        if which == "Head view"
+        else model_view(kept, tokens, layer=layer, dark=dark)
+    )
+    if view.note:
+        st.caption(view.note)
+    with st.container(key="bertviz-frame"):
+        st.iframe(view.html, height=view.height, alt=f"bertviz {which.lower()}")
+
+
+def _of_layer(heads: list[HeadId], layer: int) -> list[int] | None:
+    return [head.head for head in heads if head.layer == layer] or None

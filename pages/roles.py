@@ -1,0 +1,47 @@
+"""Roles: what is each head for?"""
+
+import streamlit as st
+
+from bhpvas.charts.head_map import size
+from bhpvas.ui import aid, definitions, reading, role_views
+from bhpvas.ui import session as sessions
+from bhpvas.ui.head_grid import head_grid
+
+if st.session_state.pop("to-sentence", False):
+    st.switch_page("pages/sentence.py")
+
+session = sessions.current()
+counted = reading.counted(session, session.scheme.mask_at(0))
+
+aid.heading(
+    "What is each head for?",
+    "A role is what a head attends to, where that beats its rival by a corrected test.",
+    ("Roles", definitions.ROLES),
+    ("Head map", definitions.HEAD_MAP),
+    key="roles",
+    page=True,
+)
+width, height = size(session.mask.layers, session.mask.heads)
+if counted is None:
+    st.skeleton(height)
+else:
+    relation, way = role_views.settings(counted)
+    roles = reading.judged(session, counted, reading.fewest())
+    column = role_views.column(roles, relation, way)
+    with st.container(horizontal=True, gap="medium"):
+        with st.container(width=width):
+            head_grid(
+                column,
+                session,
+                pointer="head",
+                key="role-map",
+                hover=role_views.hover(roles, column),
+                labelled=True,
+            )
+            st.caption(column.aid)
+        with st.container(width="stretch"):
+            role_views.summary(roles)
+    chosen = role_views.relations(roles, way, session)
+    if chosen is not None:
+        role_views.show_examples(counted, roles, chosen, way, session)
+    role_views.changes(roles, session)
