@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -32,6 +32,8 @@ MAX_CHARACTERS = 20_000
 # A training part is usually far larger than scoring needs; of one, this many sentences calibrate.
 MAX_TRAINING_SENTENCES = 2_048
 CALIBRATION_SHARE = 1 / 3
+# A further column with more values than this tells sentences apart instead of grouping them.
+MOST_GROUPS = 40
 
 # Column names that are recognised, the likeliest first; capitals do not matter.
 PAIR_COLUMNS = (
@@ -95,7 +97,8 @@ class Dataset:
 
     ``labels`` ``[N]`` are indices into ``label_names``; ``tags`` name one group a sentence.
     ``numbered`` says that the source itself numbers its labels in the order of ``label_names``;
-    ``file``, ``unit`` and ``lines`` say where a sentence came from.
+    ``file``, ``unit`` and ``lines`` say where a sentence came from. ``groups`` holds, by name,
+    further columns of the source that part the sentences into a few groups.
     """
 
     name: str
@@ -108,12 +111,13 @@ class Dataset:
     file: str = "the data"
     unit: str = "sentence"
     lines: tuple[int, ...] | None = None
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         labels = np.array(self.labels, dtype=np.int64)
         labels.setflags(write=False)
         object.__setattr__(self, "labels", labels)
-        for column in (self.pairs, self.labels, self.tags, self.lines):
+        for column in (self.pairs, self.labels, self.tags, self.lines, *self.groups.values()):
             assert column is None or len(column) == len(self.texts)
 
     def __len__(self) -> int:
@@ -152,6 +156,7 @@ class Dataset:
             labels=self.labels[rows],
             tags=taken(self.tags),
             lines=taken(self.lines),
+            groups={name: taken(column) or () for name, column in self.groups.items()},
         )
 
     def aligned(self, label_names: Sequence[str]) -> Dataset:
@@ -504,7 +509,20 @@ def _dataset(table: Table, columns: Columns, label_names: tuple[str, ...] | None
         file=table.name,
         unit=table.unit,
         lines=lines,
+        groups=_groups(frame, columns),
     )
+
+
+def _groups(frame: pd.DataFrame, columns: Columns) -> dict[str, tuple[str, ...]]:
+    """The columns without a role of their own that part the sentences into a few groups."""
+    found = {}
+    for name in frame.columns:
+        if name in columns.used():
+            continue
+        cells = tuple(_as_text(cell) or "none" for cell in frame[name])
+        if 2 <= len(set(cells)) <= MOST_GROUPS:
+            found[str(name)] = cells
+    return found
 
 
 def _sentence(cell: object, place: str) -> str:

@@ -261,6 +261,37 @@ def predict(
     return logits[chosen]
 
 
+def first_states(
+    classifier: Classifier,
+    encoded: Encoded,
+    mask: HeadMask | None = None,
+    *,
+    layers: Sequence[int] | None = None,
+    progress: Progress = silent,
+) -> np.ndarray:
+    """The first token's ([CLS]) state as it leaves each of ``layers``: float32 ``[K, N, D]``.
+
+    By default all L layers, lowest first. What lies above the highest one is not computed.
+    """
+    wanted = list(range(len(classifier.layers))) if layers is None else list(layers)
+    gates = gates_of(classifier, mask)
+    states = np.empty((len(wanted), len(encoded), classifier.geometry.hidden_size), np.float32)
+    parts = batches(classifier, encoded)
+    with torch.inference_mode():
+        for done, rows in enumerate(parts):
+            progress(done, len(parts))
+            batch = load_batch(classifier, encoded, rows)
+            embedded = classifier.embed(batch.input_ids, batch.token_type_ids)
+            for number, entering in run_layers(classifier, embedded, batch.attention_mask, gates):
+                if number - 1 in wanted:
+                    leaving = entering[:, 0].float().cpu().numpy()  # [B, D]
+                    states[wanted.index(number - 1), rows] = leaving
+                if number > max(wanted):
+                    break
+    progress(len(parts), len(parts))
+    return states
+
+
 # --- one pass that feeds collectors ---------------------------------------------------------------
 
 

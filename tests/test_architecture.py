@@ -12,7 +12,18 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a module imports from its own floor and from those below. A name stands for a
 # module or for a package with all that is in it; `bhpvas` alone is the package's own __init__.py.
 FLOORS = (
-    ("errors", "heads", "hub", "datasets", "paths", "progress", "significance", "tables"),
+    (
+        "comparison",
+        "datasets",
+        "errors",
+        "heads",
+        "hub",
+        "paths",
+        "progress",
+        "projection",
+        "significance",
+        "tables",
+    ),
     ("classifier",),
     ("engine",),
     (
@@ -25,6 +36,7 @@ FLOORS = (
         "saliency",
         "schemes",
         "sentence",
+        "slices",
         "syntax",
     ),
     ("export", "recovery", "search", "surgery"),

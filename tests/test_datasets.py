@@ -22,6 +22,7 @@ from bhpvas.datasets import (
     length_sorted_batches,
     read_dataset,
     read_splits,
+    sample_splits,
     stratified_split,
 )
 from bhpvas.errors import DataError
@@ -436,3 +437,22 @@ def test_batches_hold_every_index_once_within_the_budget(lengths: list[int], bud
         # One more sentence would not have fitted.
         assert following.size
         assert (len(batch) + 1) * max(lengths[batch[0]], 1) > budget
+
+
+def test_further_columns_with_a_few_values_are_kept_as_groups(tmp_path):
+    rows = "".join(
+        f"text {row}\t{row % 2}\t{row % 3}\t{'' if row == 4 else 'abc'[row % 3]}\t{row}\tone\n"
+        for row in range(60)
+    )
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\tstars\tletter\tid\tsame\n" + rows, encoding="utf-8")
+    data = read_dataset(path)
+    assert list(data.groups) == ["stars", "letter"]
+    assert data.groups["stars"][:4] == ("0", "1", "2", "0")
+    assert data.groups["letter"][3:6] == ("a", "none", "c")
+    part = data.take([5, 4])
+    assert part.groups == {"stars": ("2", "1"), "letter": ("c", "none")}
+
+
+def test_the_topic_of_the_sample_sentences_is_a_group():
+    assert set(sample_splits().evaluation.groups) == {"topic"}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bhpvas.classifier import load_classifier
-from bhpvas.engine import StateCache, predict, stream
+from bhpvas.engine import StateCache, first_states, predict, stream
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Cancelled
 from tests import reference
@@ -160,3 +160,26 @@ def test_the_shared_model_is_left_as_it_was(classifier):
     for name, value in classifier.model.state_dict().items():
         assert torch.equal(before[name], value), name
     assert not any(parameter.requires_grad for parameter in classifier.model.parameters())
+
+
+def test_first_states_are_what_the_plain_model_has_at_cls(classifier, dataset):
+    encoded = classifier.encode(dataset)
+    found = first_states(classifier, encoded)
+    assert found.shape == (2, 12, 32)
+    for row in range(len(dataset)):
+        ids = torch.tensor(encoded.input_ids[row])[None]
+        with torch.no_grad():
+            states = classifier.model(ids, output_hidden_states=True).hidden_states
+        for layer in range(2):
+            expected = states[layer + 1][0, 0].numpy()
+            np.testing.assert_allclose(found[layer, row], expected, atol=2e-5)
+
+
+def test_first_states_of_one_layer_under_a_mask(classifier, dataset):
+    encoded, mask = classifier.encode(dataset), HeadMask.parse("L0H1,L1H2", 2, 4)
+    every = first_states(classifier, encoded, mask)
+    for layer in range(2):
+        (one,) = first_states(classifier, encoded, mask, layers=[layer])
+        np.testing.assert_array_equal(one, every[layer])
+    logits = classifier.read(torch.tensor(every[1])).detach().numpy()
+    np.testing.assert_allclose(logits, predict(classifier, encoded, mask), atol=1e-5)

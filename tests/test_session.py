@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from bhpvas.classifier import Classifier
@@ -112,3 +115,23 @@ def test_a_click_in_layer_mode_takes_the_kept_heads_of_the_layer(session: Sessio
     assert picked.selected == heads("L0H0,L0H1,L0H2")
     assert picking(picked, [HeadId(0, 0)], "layer").selected == frozenset()
     assert picking(session, [HeadId(0, 1)], "head").selected == heads("L0H1")
+
+
+def test_sentences_are_selected_within_the_split_that_is_looked_at(session: Session) -> None:
+    chosen = session.choosing_sentences([3, 1, 3])
+    assert chosen.sentences == {1, 3}
+    assert chosen.looking_at("evaluation") is chosen
+    other = chosen.looking_at("calibration")
+    assert (other.sentences, other.looked_at) == (frozenset(), session.data.calibration)
+    assert chosen.moved(session.scheme.undone()).sentences == {1, 3}
+
+
+@pytest.mark.parametrize("split", ["evaluation", "calibration"])
+def test_a_sentence_of_either_split_can_be_opened(session: Session, split: Any) -> None:
+    data = Splits(session.data.calibration.take([5, 6]), session.data.evaluation, "by hand")
+    opened = replace(session, data=data).looking_at(split).opening_sentence(1).opened
+    row = 1 if split == "evaluation" else 6
+    assert opened is not None
+    assert opened.text == session.data.evaluation.texts[row]
+    assert opened.label == session.data.evaluation.labels[row]
+    assert opened.row == (1 if split == "evaluation" else None)

@@ -19,6 +19,11 @@ MUTED = "#838a93"
 FAINT = "rgba(131, 138, 147, 0.28)"
 REMOVED_FILL = "rgba(131, 138, 147, 0.14)"
 NOWHERE = "rgba(0, 0, 0, 0)"
+# Around a point whose own colour may come near the ground's.
+EDGE = "rgba(110, 117, 126, 0.9)"
+# What got worse and what got better, in the hues of the ends of CHANGES.
+LOST = "#cf4b4b"
+GAINED = "#4180bd"
 # Class hues in label order: two fixed ones first (orange for the first label, teal for the second).
 CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
 # Hues of heads that are drawn over each other; none means a class where these are used.

@@ -18,9 +18,11 @@ from bhpvas.schemes import Scheme
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
-    from bhpvas.datasets import Splits
+    from bhpvas.datasets import Dataset, Splits
 
 _KEY = "bhpvas"
+
+Split = Literal["evaluation", "calibration"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ class Session:
     removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
     mask whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that the
     person stopped, which do not start again by themselves. ``dialog`` says whether another model or
-    other data are being chosen; nothing is computed meanwhile. ``opened`` is the
-    sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
-    off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
-    head maps show the heads' roles.
+    other data are being chosen; nothing is computed meanwhile. ``sentences`` are the selected ones
+    of the ``split`` that is looked at, by their places in it. ``opened`` is the sentence that
+    is read closely, the first where none was chosen; ``switched`` are heads that are off (or, where
+    the scheme removed them, on) for that sentence alone; ``labelled`` says whether head maps show
+    the heads' roles.
     """
 
     model: str | None
@@ -75,6 +78,13 @@ class Session:
     opened: Opened | None = None
     switched: frozenset[HeadId] = frozenset()
     labelled: bool = False
+    split: Split = "evaluation"
+    sentences: frozenset[int] = frozenset()
+
+    @property
+    def looked_at(self) -> Dataset:
+        """The sentences of the split that is looked at."""
+        return self.data.evaluation if self.split == "evaluation" else self.data.calibration
 
     @property
     def mask(self) -> HeadMask:
@@ -138,6 +148,26 @@ class Session:
     def labelling(self, shown: bool) -> Session:
         """Roles written on every head map, or on none."""
         return replace(self, labelled=shown)
+
+    # --- some sentences -------------------------------------------------------------------------
+
+    def choosing_sentences(self, places: Iterable[int]) -> Session:
+        """Exactly these sentences selected, of those looked at."""
+        return replace(self, sentences=frozenset(places))
+
+    def looking_at(self, split: Split) -> Session:
+        """The sentences of a split looked at; none of them selected yet."""
+        if split == self.split:
+            return self
+        return replace(self, split=split, sentences=frozenset())
+
+    def opening_sentence(self, place: int) -> Session:
+        """One of the sentences looked at read closely."""
+        if self.split == "evaluation":
+            return self.reading(self.sentence_at(place))
+        data = self.data.calibration
+        pair = None if data.pairs is None else data.pairs[place]
+        return self.reading(Opened(data.texts[place], pair, int(data.labels[place])))
 
     # --- steps ----------------------------------------------------------------------------------
 

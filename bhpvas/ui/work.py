@@ -82,9 +82,11 @@ def _states(model: str) -> StateCache:
 # --- what there is to compute ---------------------------------------------------------------------
 
 
-def scoring(session: Session, mask: HeadMask, names: tuple[str, ...]) -> Task:
-    """Criteria of every kept head, on the calibration split."""
-    classifier, data = classifier_named(session.model), session.data.calibration
+def scoring(
+    session: Session, mask: HeadMask, names: tuple[str, ...], *, data: Dataset | None = None
+) -> Task:
+    """Criteria of every kept head, on the calibration split or on ``data``."""
+    classifier, data = classifier_named(session.model), data or session.data.calibration
 
     def work(job: Job) -> Scores:
         from bhpvas.criteria import score
@@ -100,9 +102,11 @@ def scoring(session: Session, mask: HeadMask, names: tuple[str, ...]) -> Task:
     )
 
 
-def evaluating(session: Session, mask: HeadMask, *, turn: int = 2) -> Task:
-    """The exact evaluation of a mask on the evaluation split; a part of it comes first."""
-    classifier, data = classifier_named(session.model), session.data.evaluation
+def evaluating(
+    session: Session, mask: HeadMask, *, turn: int = 2, data: Dataset | None = None
+) -> Task:
+    """The exact evaluation of a mask on the evaluation split (or ``data``); a part comes first."""
+    classifier, data = classifier_named(session.model), data or session.data.evaluation
 
     def work(job: Job) -> Evaluation:
         from bhpvas.evaluation import evaluate_progressively
@@ -281,9 +285,10 @@ def is_measured(session: Session, step: Step) -> bool:
     return "accuracy" in step.metrics and known == session.data.evaluation.fingerprint
 
 
-def lengths(session: Session) -> Any:
-    """Tokens in each sentence of the evaluation split."""
-    return _lengths(session.model, session.data.evaluation.fingerprint, session.data.evaluation)
+def lengths(session: Session, data: Dataset | None = None) -> Any:
+    """Tokens in each sentence of the evaluation split, or of ``data``."""
+    data = data or session.data.evaluation
+    return _lengths(session.model, data.fingerprint, data)
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

@@ -1,0 +1,61 @@
+"""How much more each head matters for some sentences than for the rest, as a head map."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.head_map import head_map
+from bhpvas.heads import HeadId, HeadMask
+
+
+def difference_map(
+    values: np.ndarray,
+    found: np.ndarray,
+    scored: HeadMask,
+    current: HeadMask,
+    selected: Collection[HeadId] = (),
+    *,
+    title: str,
+    hover: np.ndarray | None = None,
+) -> go.Figure:
+    """Draw differences ``[L, H]`` red (matters more here) to blue (less), zero in the middle.
+
+    Heads that a test bears out (``found``, bool ``[L, H]``) carry a dot. Heads that the scored
+    model has and the ``current`` one has not keep their colour under the cross of a removed head.
+    """
+    figure = head_map(
+        values, scored, selected, title=title, hover=hover, change=True, rise_is_bad=True
+    )
+    cell = style.cell_size(scored.layers, scored.heads)
+    gone = sorted(current.removed - scored.removed)
+    figure.add_scatter(
+        x=[head.head for head in gone],
+        y=[head.layer for head in gone],
+        mode="markers",
+        marker={
+            "symbol": "x-thin",
+            "size": 0.36 * cell,
+            "line": {"width": 2, "color": style.MUTED},
+        },
+        hoverinfo="skip",
+        name="removed since",
+    )
+    places = np.argwhere(found)
+    figure.add_scatter(
+        x=places[:, 1],
+        y=places[:, 0] - 0.3,
+        mode="markers",
+        marker={
+            "symbol": "circle",
+            "size": max(0.2 * cell, 5),
+            "color": "#1d2731",
+            "line": {"width": 1.5, "color": "#ffffff"},
+        },
+        hoverinfo="skip",
+        name="borne out",
+    )
+    return figure

@@ -1,0 +1,266 @@
+"""The map of sentences: one point a sentence, near others that the model reads alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
+_SIZE = 8
+_SHOWN, _DIMMED = 0.9, 0.3
+_LEGEND_LINE = 19
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Sentences in named groups: ``codes`` ``[N]`` are places in ``names``.
+
+    ``marks`` gives each group a colour and a symbol; by default they are those of classes, and
+    symbols change once the hues are used up, so that no two of 36 groups look the same.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    codes: np.ndarray
+    marks: tuple[tuple[str, str], ...] | None = None
+
+    def mark(self, code: int) -> tuple[str, str]:
+        """Colour and symbol of a group."""
+        if self.marks is not None:
+            return self.marks[code]
+        hue, turn = code % len(style.CLASSES), code // len(style.CLASSES)
+        # The first round pairs every hue with a shape of its own, so that colour is never alone.
+        return style.class_colour(code), SYMBOLS[(hue + turn) % len(SYMBOLS)]
+
+
+@dataclass(frozen=True, eq=False)
+class Amounts:
+    """One number a sentence: ``values`` ``[N]``; a ``change`` is drawn red to blue around zero.
+
+    ``symbols`` ``[N]`` marks some sentences by their shape as well.
+    """
+
+    title: str
+    values: np.ndarray
+    change: bool = False
+    symbols: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Places ``[N, 2]`` of all sentences under one mask, and what colours them there."""
+
+    title: str
+    places: np.ndarray
+    colouring: Groups | Amounts
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """Sentences, by their places in the dataset, whose way is drawn in one colour."""
+
+    name: str
+    rows: np.ndarray
+    colour: str
+
+
+def sentence_map(
+    panels: Sequence[Panel],
+    selected: Collection[int] = (),
+    *,
+    hover: Sequence[str],
+    moves: Sequence[Moves] = (),
+    height: int = 400,
+    columns: int = 3,
+) -> go.Figure:
+    """Draw every sentence as a point, in one panel or two side by side.
+
+    With ``moves`` the first panel is where sentences came from: only the last one is drawn, with a
+    line to each sentence's place from that in the first. Every point carries its sentence's place
+    in the dataset as custom data; ``hover`` is its text. Selected sentences are ringed. ``columns``
+    is how many entries of the legend stand in a line.
+    """
+    drawn = list(panels[-1:] if moves else panels)
+    every = np.concatenate([panel.places for panel in panels])
+    groups = [panel.colouring for panel in drawn if isinstance(panel.colouring, Groups)]
+    entries = len(groups[0].names) if groups else 0
+    below = 6 + _LEGEND_LINE * -(-entries // columns)
+    titled = len(drawn) > 1
+    scale = 4 if groups else 58
+    figure = style.blank(height=height, margin=(4, scale, 24 if titled else 4, below))
+    for one in moves:
+        _lines(figure, panels[0].places[one.rows], drawn[0].places[one.rows], one)
+    for number, panel in enumerate(drawn):
+        places = panel.places
+        axes = {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"} if number else {}
+        _points(figure, panel, selected, hover, axes, first=number == 0, counted=not titled)
+        ringed = sorted(selected)
+        figure.add_scatter(
+            x=places[ringed, 0],
+            y=places[ringed, 1],
+            mode="markers",
+            marker={
+                "symbol": "circle-open",
+                "size": _SIZE + 3,
+                "color": style.SELECTED,
+                "line": {"width": 1.2},
+            },
+            hoverinfo="skip",
+            name="selected",
+            showlegend=False,
+            **axes,
+        )
+        _axes(figure, number, len(drawn), every)
+        if titled:
+            figure.add_annotation(
+                text=panel.title,
+                xref=f"x{number + 1 if number else ''} domain",
+                yref="y domain",
+                x=0,
+                y=1,
+                xanchor="left",
+                yanchor="bottom",
+                yshift=4,
+                showarrow=False,
+                font={"size": 12},
+            )
+    figure.update_layout(
+        showlegend=entries > 0,
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 0,
+            "yanchor": "top",
+            "entrywidth": 1 / columns - 0.01,
+            "entrywidthmode": "fraction",
+            "font": {"size": 12},
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
+    )
+    return figure
+
+
+def _points(
+    figure: go.Figure,
+    panel: Panel,
+    selected: Collection[int],
+    hover: Sequence[str],
+    axes: dict[str, str],
+    *,
+    first: bool,
+    counted: bool,
+) -> None:
+    colouring = panel.colouring
+    opacity = np.full(len(panel.places), _DIMMED if selected else _SHOWN)
+    opacity[sorted(selected)] = _SHOWN
+
+    def add(rows: np.ndarray, name: str, marker: dict[str, object]) -> None:
+        figure.add_scatter(
+            x=panel.places[rows, 0],
+            y=panel.places[rows, 1],
+            customdata=[[int(row)] for row in rows],
+            text=[hover[row] for row in rows],
+            hovertemplate="%{text}<extra></extra>",
+            mode="markers",
+            marker={
+                "size": _SIZE,
+                "opacity": opacity[rows],
+                "line": {"width": 0.6, "color": style.EDGE},
+                **marker,
+            },
+            # A lasso's own highlighting would stay after the selection has changed elsewhere.
+            selectedpoints=None,
+            unselected={"marker": {"opacity": _SHOWN}},
+            name=name,
+            showlegend=first,
+            **axes,
+        )
+
+    if isinstance(colouring, Groups):
+        for code, name in enumerate(colouring.names):
+            rows = np.flatnonzero(colouring.codes == code)
+            colour, symbol = colouring.mark(code)
+            said = f"{name} ({len(rows):,})" if counted else name
+            add(rows, said, {"color": colour, "symbol": symbol})
+        return
+    values = np.asarray(colouring.values, dtype=float)
+    # The strongest on top, so that a few changes are not buried under many that did not.
+    rows = np.argsort(np.abs(values), kind="stable") if colouring.change else np.arange(len(values))
+    reach = float(np.abs(values).max(initial=0.0)) or 1.0
+    marker = {
+        "color": values[rows],
+        "colorscale": style.CHANGES if colouring.change else style.AMOUNTS,
+        "cmin": -reach if colouring.change else float(values.min()),
+        "cmax": reach if colouring.change else float(values.max()),
+        "showscale": first,
+        "colorbar": {
+            "title": {"text": colouring.title, "side": "right", "font": {"size": 12}},
+            "thickness": 8,
+            "outlinewidth": 0,
+            "len": 0.94,
+            "x": 1.0,
+            "xpad": 6,
+            "nticks": 5,
+            "tickfont": {"size": 11},
+        },
+    }
+    if colouring.symbols is not None:
+        marker["symbol"] = [str(symbol) for symbol in colouring.symbols[rows]]
+    add(rows, "sentences", marker)
+
+
+def _lines(figure: go.Figure, start: np.ndarray, end: np.ndarray, moves: Moves) -> None:
+    """One line a sentence, all in one trace, broken by gaps."""
+    gaps = np.full(len(start), np.nan)
+    figure.add_scatter(
+        x=np.column_stack([start[:, 0], end[:, 0], gaps]).ravel(),
+        y=np.column_stack([start[:, 1], end[:, 1], gaps]).ravel(),
+        mode="lines",
+        line={"width": 1, "color": moves.colour},
+        hoverinfo="skip",
+        name=moves.name,
+        showlegend=False,
+    )
+
+
+def _axes(figure: go.Figure, number: int, panels: int, places: np.ndarray) -> None:
+    """A frame without ticks, the same range in every panel: distances mean something, axes not."""
+    low, high = places.min(0), places.max(0)
+    room = 0.04 * np.maximum(high - low, 1e-6)
+    gap = 0.03
+    width = (1 - gap * (panels - 1)) / panels
+    start = number * (width + gap)
+    bare = {
+        "showgrid": False,
+        "showticklabels": False,
+        "ticks": "",
+        "title": None,
+        "fixedrange": True,
+        "zeroline": False,
+        "showline": True,
+        "mirror": True,
+        "linecolor": style.FAINT,
+        "automargin": False,
+    }
+    name = str(number + 1) if number else ""
+    figure.update_layout(
+        {
+            f"xaxis{name}": {
+                **bare,
+                "range": [float(low[0] - room[0]), float(high[0] + room[0])],
+                "domain": [start, start + width],
+                "anchor": f"y{name}",
+            },
+            f"yaxis{name}": {
+                **bare,
+                "range": [float(low[1] - room[1]), float(high[1] + room[1])],
+                "anchor": f"x{name}",
+            },
+        }
+    )

@@ -1,0 +1,220 @@
+"""What the Samples page computes: states, the map, where sentences move, importance of each."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.comparison import Comparison, compare, shares
+from bhpvas.evaluation import Evaluation
+from bhpvas.heads import HeadMask
+from bhpvas.projection import FEWEST_FOR_UMAP, Components, SentenceMap, pca_map, umap_map
+from bhpvas.slices import Grouping, groupings, sentence_table, slice_table
+from bhpvas.ui import work
+from bhpvas.ui.desk import Job, Work
+from bhpvas.ui.session import Session
+from bhpvas.ui.work import Task
+
+if TYPE_CHECKING:
+    from bhpvas.datasets import Dataset
+
+Kind = Literal["share", "amount"]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The sentences that are looked at, evaluated without pruning and under the current scheme."""
+
+    data: Dataset
+    before: Evaluation
+    after: Evaluation
+    lengths: np.ndarray
+    key: str
+
+    @property
+    def pruned(self) -> bool:
+        """Whether the current scheme removes anything."""
+        return self.before.mask != self.after.mask
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Every sentence with both answers."""
+        return sentence_table(self.data, self.before, self.after, self.lengths)
+
+    @cached_property
+    def groupings(self) -> dict[str, Grouping]:
+        """Every way to slice the sentences."""
+        return groupings(self.data, self.before.label_names, self.lengths)
+
+    def slices(self, grouping: str) -> pd.DataFrame:
+        """What the scheme does to each slice."""
+        return work.desk().quick(
+            ("slices", self.key, grouping),
+            lambda: slice_table(self.groupings[grouping], self.before, self.after),
+        )
+
+    @cached_property
+    def hover(self) -> list[str]:
+        """What each sentence's point says under the pointer."""
+        return [_said(row, self.pruned) for row in self.table.to_dict("records")]
+
+    def selection(self, session: Session) -> np.ndarray:
+        """Which sentences are selected: bool ``[N]``."""
+        chosen = np.zeros(len(self.data), dtype=bool)
+        chosen[[place for place in session.sentences if place < len(chosen)]] = True
+        return chosen
+
+
+def _said(row: dict[str, Any], pruned: bool) -> str:
+    text = row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
+    lines = wrap(text, 56, max_lines=4, placeholder=" …")
+    models = f"{row['before']} {row['confidence before']:.2f}"
+    if pruned:
+        models += f" {words.ARROW} {row['after']} {row['confidence after']:.2f}"
+    tag = f" · {escape(row['tag'])}" if "tag" in row else ""
+    text = "<br>".join(map(escape, lines))
+    return f"{text}<br><b>{escape(row['label'])}</b>{tag}<br>{escape(models)}"
+
+
+def measured(session: Session) -> Measured | None:
+    """Both evaluations with what follows from them, once they are there."""
+    data = session.looked_at
+    start = work.evaluating(session, session.scheme.mask_at(0), data=data)
+    now = work.evaluating(session, session.mask, data=data)
+    before, after = work.want(start), work.want(now)
+    if before is None or after is None:
+        return None
+    key = f"{session.model} {data.fingerprint} {before.mask} | {after.mask}"
+    return _together(key, data, before, after, work.lengths(session, data))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _together(
+    key: str, _data: Dataset, _before: Evaluation, _after: Evaluation, _lengths: np.ndarray
+) -> Measured:
+    return Measured(_data, _before, _after, _lengths, key)
+
+
+# --- the map --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where sentences lie ``[N, 2]`` without pruning and, once known, under the scheme."""
+
+    method: str
+    before: np.ndarray
+    after: np.ndarray | None
+
+
+def places(session: Session, layer: int) -> Places | None:
+    """The map at a layer: by PCA as soon as the states are there, by UMAP once it is done."""
+    states = _states(session, layer)
+    found = work.want(states)
+    if found is None:
+        return None
+    components, coordinates = found
+    best = _umap(session, layer, states.key, coordinates)
+    chart = (best and work.want(best)) or pca_map(coordinates)
+    after: np.ndarray | None = chart.places
+    if session.mask != session.scheme.mask_at(0):
+        pruned = _pruned_states(session, layer, components)
+        moved = work.want(pruned)
+        after = None
+        if moved is not None:
+            key = ("moved", chart.method, states.key, session.mask)
+            after = work.desk().quick(key, lambda: chart.moved(moved))
+    return Places(chart.method, chart.places, after)
+
+
+def _states(session: Session, layer: int) -> Task:
+    """The unpruned model's [CLS] states at a layer, as components and coordinates along them."""
+    mask = session.scheme.mask_at(0)
+
+    def do(job: Job) -> tuple[Components, np.ndarray]:
+        states = _first_states(session, layer, mask, job)
+        components = Components.of(states)
+        return components, components.coordinates(states)
+
+    return _of_states(session, layer, mask, do, "components", turn=3)
+
+
+def _pruned_states(session: Session, layer: int, components: Components) -> Task:
+    """Coordinates of the current model's [CLS] states along the unpruned one's components."""
+
+    def do(job: Job) -> np.ndarray:
+        return components.coordinates(_first_states(session, layer, session.mask, job))
+
+    return _of_states(session, layer, session.mask, do, "coordinates", turn=3)
+
+
+def _first_states(session: Session, layer: int, mask: HeadMask, job: Job) -> np.ndarray:
+    from bhpvas.engine import first_states
+
+    classifier = work.classifier_named(session.model)
+    encoded = classifier.encode(session.looked_at)
+    return first_states(classifier, encoded, mask, layers=[layer], progress=job)[0]
+
+
+def _of_states(
+    session: Session, layer: int, mask: HeadMask, do: Work, what: str, *, turn: int
+) -> Task:
+    classifier, data = work.classifier_named(session.model), session.looked_at
+    model = "the unpruned model" if mask == session.scheme.mask_at(0) else "the pruned model"
+    return Task(
+        key=(what, layer, classifier.fingerprint, str(classifier.dtype), data.fingerprint, mask),
+        saying=f"Reading {words.plural(len(data), 'sentence')} with {model} up to layer {layer}",
+        work=do,
+        turn=turn,
+    )
+
+
+def _umap(session: Session, layer: int, of: Hashable, coordinates: np.ndarray) -> Task | None:
+    if len(coordinates) < FEWEST_FOR_UMAP:
+        return None
+
+    def do(job: Job) -> SentenceMap:
+        return umap_map(coordinates, progress=job)
+
+    return Task(
+        key=("umap", of),
+        saying=f"Placing {words.plural(len(coordinates), 'sentence')} by UMAP",
+        work=do,
+        turn=6,
+    )
+
+
+# --- heads that matter for some -------------------------------------------------------------------
+
+
+def comparison(session: Session, found: Measured, mask: HeadMask, kind: Kind) -> Comparison | None:
+    """How the selected sentences differ from the rest in what each head is worth to them.
+
+    None while importance is being measured; there must be selected sentences and others.
+    """
+    task = _weighing(session, mask)
+    scores = work.want(task)
+    if scores is None:
+        return None
+    chosen = found.selection(session)
+
+    def make() -> Comparison:
+        values = scores.per_example["importance"]
+        values = shares(values, mask.array) if kind == "share" else values
+        return compare(values, chosen, mask.array)
+
+    return work.desk().quick(("comparison", task.key, kind, chosen.tobytes()), make)
+
+
+def _weighing(session: Session, mask: HeadMask) -> Task:
+    task = work.scoring(session, mask, ("importance",), data=session.looked_at)
+    return Task(key=task.key, saying=task.saying, work=task.work, turn=4)

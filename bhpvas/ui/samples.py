@@ -1,0 +1,615 @@
+"""The views of the Samples page: the map, the selection, slices, heads that matter, the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from bhpvas.charts import style, words
+from bhpvas.charts.difference import difference_map
+from bhpvas.charts.head_map import size
+from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
+from bhpvas.charts.slices import slice_changes, slice_levels
+from bhpvas.comparison import FEWEST_TO_TEST, Comparison
+from bhpvas.evaluation import mcnemar
+from bhpvas.heads import HeadMask
+from bhpvas.slices import worst_hit
+from bhpvas.ui import aid, definitions, sample_work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.sample_work import Measured, Places
+from bhpvas.ui.session import Session, Split
+
+SENTENCE_PAGE = "pages/sentence.py"
+MAP_HEIGHT = 400
+ALONE, AFTER, BESIDE, MOVES = "unpruned", "pruned", "side by side", "moves"
+SLICES, HEADS = "Slices", "Heads that matter here"
+#: What the pointer does on the map, and what plotly calls it; a click needs it left unset.
+POINTERS = {"lasso": "lasso", "box": "select", "click": None}
+EVERY, CHOSEN = "all", "selected"
+_RIGHT = ("wrong", "right")
+_RIGHT_MARKS = ((style.LOST, "x"), (style.MARK, "circle"))
+_OUTCOME_SYMBOLS = {"lost": "triangle-down", "gained": "triangle-up", "other": "diamond"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the controls above the map say."""
+
+    layer: int
+    colour: str
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def controls(session: Session, found: Measured | None) -> Settings:
+    """Which sentences, at which layer, coloured by what."""
+    layers = session.mask.layers
+    colours = _colours(found, pruned=bool(session.mask.removed))
+    state = st.session_state
+    if not state.get("colour-chosen") or state.get("sentence-colour") not in colours:
+        state["sentence-colour"] = next(iter(colours))
+    if (state.get("layer") or 0) >= layers:
+        state["layer"] = layers - 1
+    sizes = {
+        "evaluation": f"evaluation · {len(session.data.evaluation):,}",
+        "calibration": f"calibration · {len(session.data.calibration):,}",
+    }
+    state["split"] = session.split
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="looking"):
+        st.segmented_control(
+            "Sentences",
+            list(sizes),
+            required=True,
+            format_func=sizes.__getitem__,
+            key="split",
+            on_change=_look,
+            help="Evaluation sentences measure; criteria, search and recovery never read them. "
+            "Calibration sentences are what heads may be chosen by.",
+        )
+        colour = st.selectbox(
+            "Colour by",
+            list(colours),
+            key="sentence-colour",
+            format_func=colours.__getitem__,
+            on_change=_colour_chosen,
+            width=230,
+        )
+        layer = st.selectbox(
+            "[CLS] state of layer",
+            range(layers),
+            index=layers - 1,
+            key="layer",
+            format_func=lambda layer: f"L{layer}",
+            width=140,
+            persist_state="session",
+        )
+    return Settings(layer, colour)
+
+
+def _colours(found: Measured | None, *, pruned: bool) -> dict[str, str]:
+    names = {"change": "change under the scheme"} if pruned else {}
+    names |= {
+        "right": "right or wrong",
+        "label": "label",
+        "prediction": "prediction",
+        "confidence": "confidence",
+    }
+    if found is not None:
+        names |= {
+            name: one.title.lower()
+            for name, one in found.groupings.items()
+            if name not in ("class", "length")
+        }
+    return names
+
+
+def _colour_chosen() -> None:
+    st.session_state["colour-chosen"] = True
+
+
+def _look() -> None:
+    split: Split = st.session_state["split"]
+    sessions.change(partial(Session.looking_at, split=split))
+    st.session_state["rows"] = EVERY
+
+
+def pointer_and_model(found: Measured) -> tuple[str, str]:
+    """What the pointer does on the map, and whose places the map shows."""
+    with st.container(horizontal=True, gap="small", key="on-the-map"):
+        pointer: Any = st.segmented_control(
+            "Pointer",
+            list(POINTERS),
+            default="lasso",
+            required=True,
+            key="sentence-pointer",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        if not found.pruned:
+            return pointer, ALONE
+        show: Any = st.segmented_control(
+            "Model",
+            [ALONE, AFTER, BESIDE, MOVES],
+            default=BESIDE,
+            required=True,
+            key="show",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+    return pointer, show
+
+
+# --- the answer in a line -------------------------------------------------------------------------
+
+
+def answer(found: Measured) -> str:
+    """What the scheme changes, and where it hurts most."""
+    n = found.after.n
+    if not found.pruned:
+        return (
+            f"No head is removed: accuracy **{words.percent(found.after.accuracy)}%** on "
+            f"{words.plural(n, 'sentence')}. Remove heads in the Workbench to see which sentences "
+            "that changes."
+        )
+    changed = int((found.table["outcome"] != "same").sum())
+    test = mcnemar(found.before, found.after)
+    said = (
+        f"**{changed} of {words.plural(n, 'prediction')} changed:** {test.lost} lost, "
+        f"{test.gained} gained ({words.p_value(test.p)}, McNemar)."
+    )
+    return said + worst(found, "tag" if "tag" in found.groupings else "class")
+
+
+def worst(found: Measured, grouping: str) -> str:
+    """The slice that is hit worst, with a test that counts how many there are."""
+    table = found.slices(grouping)
+    title = found.groupings[grouping].title.lower()
+    hit = worst_hit(table)
+    if hit is None:
+        return f" No {title} lost accuracy."
+    change = words.accuracy_change(
+        float(hit["accuracy before"]), float(hit["accuracy after"]), int(hit["n"])
+    )
+    return (
+        f" Worst hit by {title}: **{hit['slice']}**, {change}; {words.p_value(float(hit['p']))}, "
+        f"corrected for {words.plural(len(table), 'slice')}."
+    )
+
+
+# --- the map --------------------------------------------------------------------------------------
+
+
+def map_of_sentences(
+    found: Measured, places: Places | None, settings: Settings, session: Session
+) -> None:
+    """Every sentence as a point; a lasso, a box or clicks select."""
+    pointer, show = pointer_and_model(found)
+    if places is None:
+        st.skeleton(MAP_HEIGHT)
+        return
+    after = places.before if places.after is None else places.after
+    shown = show if places.after is not None else ALONE
+    panels = {
+        ALONE: [("unpruned", places.before, False)],
+        AFTER: [("current scheme", after, True)],
+    }
+    panels[BESIDE] = panels[MOVES] = panels[ALONE] + panels[AFTER]
+    figure = sentence_map(
+        [
+            Panel(title, where, _colouring(found, settings.colour, after=pruned))
+            for title, where, pruned in panels[shown]
+        ],
+        session.sentences,
+        hover=found.hover,
+        moves=_moves(found) if shown == MOVES else (),
+        height=MAP_HEIGHT,
+    )
+    figure.update_layout(dragmode=POINTERS[pointer])
+    st.plotly_chart(
+        figure,
+        key="sentence-map",
+        on_select=partial(_selected, pointer=pointer),
+        selection_mode=("points", "box", "lasso"),
+        height=MAP_HEIGHT,
+        config=CONFIG,
+        alt=f"Map of {words.plural(found.after.n, 'sentence')}, {shown}, "
+        f"{len(session.sentences)} selected",
+    )
+    wait = ", UMAP follows" if places.method == "PCA" and len(found.data) >= 60 else ""
+    mark = ""
+    if settings.colour == "change":
+        mark = " Red: the label's probability fell. ▼ lost, ▲ gained."
+    if shown == MOVES:
+        mark = " Lines: from the unpruned place; red lost, blue gained."
+    aid.footnote(
+        f"Near: alike to the model at L{settings.layer} ({places.method}{wait}).{mark}",
+        ("Map of sentences", definitions.SENTENCE_MAP),
+        key="sentence-map",
+    )
+
+
+def _colouring(found: Measured, colour: str, *, after: bool) -> Groups | Amounts:
+    """What colours the sentences of one model."""
+    model = found.after if after else found.before
+    if colour == "change":
+        outcome = found.table["outcome"].to_numpy()
+        symbols = np.array([_OUTCOME_SYMBOLS.get(what, "circle") for what in outcome])
+        values = found.table["change"].to_numpy()
+        return Amounts("change of the label's probability", values, True, symbols)
+    if colour == "confidence":
+        return Amounts("confidence", model.probabilities.max(1))
+    if colour == "right":
+        return Groups("Right or wrong", _RIGHT, model.right.astype(int), _RIGHT_MARKS)
+    if colour in ("label", "prediction"):
+        codes = model.labels if colour == "label" else model.predictions
+        return Groups(colour.capitalize(), model.label_names, codes)
+    grouping = found.groupings[colour]
+    return Groups(grouping.title, grouping.names, grouping.codes)
+
+
+def _moves(found: Measured) -> list[Moves]:
+    outcome = found.table["outcome"].to_numpy()
+    colours = {
+        "same": style.FAINT,
+        "other": style.MUTED,
+        "lost": style.LOST,
+        "gained": style.GAINED,
+    }
+    return [Moves(name, np.flatnonzero(outcome == name), hue) for name, hue in colours.items()]
+
+
+def _selected(*, pointer: str) -> None:
+    points = st.session_state["sentence-map"].selection.points
+    picked = {int(point["customdata"][0]) for point in points if "customdata" in point}
+    if picked:
+        session = sessions.current()
+        choose(session.sentences ^ picked if pointer == "click" else picked)
+
+
+def choose(places: Sequence[int] | set[int] | frozenset[int]) -> None:
+    """Select exactly these sentences, and show them."""
+    sessions.change(partial(Session.choosing_sentences, places=places))
+    st.session_state["rows"] = CHOSEN if places else EVERY
+    st.session_state["panel-of-samples"] = HEADS if places else SLICES
+
+
+# --- the selection --------------------------------------------------------------------------------
+
+
+def selection(found: Measured, session: Session) -> None:
+    """What is selected, in numbers, and the way out."""
+    chosen = found.selection(session)
+    n = int(chosen.sum())
+    with st.container(
+        key="chosen", horizontal=True, vertical_alignment="center", border=True, gap="small"
+    ):
+        if not n:
+            st.markdown(
+                "**Select sentences** on the map: draw around them, or filter the table below. "
+                "Then see what the scheme does to them, and which heads they need.",
+                width="stretch",
+            )
+            return
+        before, after = found.before.right[chosen].mean(), found.after.right[chosen].mean()
+        said = f"**{words.plural(n, 'sentence')} selected:** accuracy "
+        if found.pruned:
+            outcome = found.table["outcome"].to_numpy()[chosen]
+            said += (
+                f"{words.percent(before)} {words.ARROW} {words.percent(after)}%, "
+                f"{int((outcome == 'lost').sum())} lost, {int((outcome == 'gained').sum())} gained"
+            )
+        else:
+            said += f"{words.percent(after)}%"
+        rest = ~chosen
+        if rest.any():
+            said += f" :small[the rest {words.percent(found.after.right[rest].mean())}%]"
+        st.markdown(said, width="stretch")
+        st.button("Clear", key="clear-sentences", on_click=choose, args=((),), type="tertiary")
+
+
+# --- slices ---------------------------------------------------------------------------------------
+
+
+def panel(found: Measured, session: Session) -> None:
+    """Slices of all sentences, or the heads that the selected ones need."""
+    with st.container(horizontal=True, gap="small", key="panel-row"):
+        shown = st.segmented_control(
+            "Panel",
+            [SLICES, HEADS],
+            default=SLICES,
+            required=True,
+            key="panel-of-samples",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        row = st.container(horizontal=True, gap="small", width="content")
+    if shown == SLICES:
+        slices(found, row)
+    else:
+        heads_that_matter(found, session, row)
+
+
+def slices(found: Measured, row: DeltaGenerator) -> None:
+    """What the scheme does to each slice; a click on one selects its sentences."""
+    names = {name: one.title.lower() for name, one in found.groupings.items()}
+    if st.session_state.get("slices-by") not in names:
+        st.session_state["slices-by"] = next(iter(names))
+    with row:
+        by = st.selectbox(
+            "Slices by",
+            list(found.groupings),
+            key="slices-by",
+            format_func=lambda name: f"by {names[name]}",
+            width=150,
+            label_visibility="collapsed",
+        )
+        measure: Any = st.segmented_control(
+            "Measure",
+            ["accuracy", "loss"],
+            default="accuracy",
+            required=True,
+            key="slices-measure",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+    table = found.slices(by)
+    figure = slice_changes(table, measure) if found.pruned else slice_levels(table, measure)
+    # One height whatever the grouping, so that nothing below jumps; what does not fit scrolls.
+    with st.container(height=348, border=False, key="slices"):
+        st.plotly_chart(
+            figure,
+            key="slices-chart",
+            on_select=partial(_slice_selected, found=found, by=by),
+            selection_mode="points",
+            height=figure.layout.height,
+            config=CONFIG,
+            alt=f"Change of {measure} by {names[by]}, {words.plural(len(table), 'slice')}",
+        )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        aid.footnote(
+            f"{'Change with' if found.pruned else 'With'} 95% interval, worst on top; "
+            "click a slice to select its sentences.",
+            ("Slices", definitions.SLICES),
+            key="slices",
+        )
+        st.download_button(
+            "CSV",
+            table.to_csv(index=False),
+            file_name=f"slices-by-{names[by]}.csv",
+            mime="text/csv",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+            help="Download the slices as CSV",
+        )
+
+
+def _slice_selected(*, found: Measured, by: str) -> None:
+    points = st.session_state["slices-chart"].selection.points
+    if points and "customdata" in points[0]:
+        grouping = found.groupings[by]
+        code = grouping.names.index(points[0]["customdata"][0])
+        choose([int(place) for place in np.flatnonzero(grouping.codes == code)])
+
+
+# --- heads that matter for the selection ----------------------------------------------------------
+
+
+def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) -> None:
+    """Importance of every head for the selected sentences against the rest."""
+    chosen = found.selection(session)
+    if not chosen.any() or chosen.all():
+        st.caption(
+            "Select some of the sentences, on the map or in the table: here you will see which "
+            "heads matter more for them than for the rest."
+        )
+        return
+    full = session.scheme.mask_at(0)
+    with row:
+        kind: Any = st.segmented_control(
+            "Importance as",
+            ["share", "amount"],
+            default="share",
+            required=True,
+            key="difference-kind",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        model = ALONE
+        if found.pruned:
+            model = st.segmented_control(
+                "In the model",
+                [ALONE, AFTER],
+                default=ALONE,
+                required=True,
+                key="difference-model",
+                persist_state="session",
+                label_visibility="collapsed",
+            )
+    mask = session.mask if model == AFTER else full
+    result = sample_work.comparison(session, found, mask, kind)
+    width, height = size(mask.layers, mask.heads)
+    if result is None:
+        st.skeleton(height)
+        return
+    scale = 100 if kind == "share" else 1
+    unit = "points" if kind == "share" else "|∂loss/∂gate|"
+    figure = difference_map(
+        scale * result.difference,
+        result.found(),
+        mask,
+        session.mask,
+        session.selected,
+        title=f"selected − rest, {unit}",
+        hover=_heads_said(result, mask, scale, "%" if kind == "share" else ""),
+    )
+    about = f"Difference in importance of each head, {result.chosen} sentences against the rest"
+    if session.split == "calibration":
+        selecting(
+            figure, pointer="head", key="difference-map", width=width, height=height, alt=about
+        )
+    else:
+        st.plotly_chart(
+            figure, key="difference-map", width=width, height=height, config=CONFIG, alt=about
+        )
+    aid.footnote(
+        f"Red: matters more for these {result.chosen} than for the rest. {_tested(result)}",
+        ("Heads that matter here", definitions.DIFFERENCE),
+        key="difference",
+    )
+    if session.split == "evaluation":
+        st.caption("It explains, and must not choose: heads are selected by calibration sentences.")
+
+
+def _tested(result: Comparison) -> str:
+    if not result.tested:
+        return f"Not tested: fewer than {FEWEST_TO_TEST}."
+    count, heads = int(result.found().sum()), int(np.isfinite(result.p).sum())
+    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05, corrected)."
+
+
+def _heads_said(result: Comparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
+    def said(layer: int, head: int) -> str:
+        here, rest = scale * result.chosen_mean[layer, head], scale * result.rest_mean[layer, head]
+        if np.isnan(here):
+            return f"<b>L{layer}H{head}</b> removed"
+        p = result.p[layer, head]
+        test = "" if np.isnan(p) else f"<br>{words.p_value(float(p))}, corrected"
+        return (
+            f"<b>L{layer}H{head}</b><br>selected {words.number(here)}{unit}, "
+            f"rest {words.number(rest)}{unit}{test}"
+        )
+
+    return np.array([[said(la, he) for he in range(mask.heads)] for la in range(mask.layers)])
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def table(found: Measured, session: Session) -> None:
+    """Sentences with both answers: sort, filter, search, download, open."""
+    aid.heading(
+        "Sentences",
+        "Click a column to sort, Open to see what the heads do with a sentence.",
+        ("Changes", definitions.CHANGED),
+        key="sentences",
+    )
+    whole = found.table
+    chosen = found.selection(session)
+    rows = {EVERY: np.ones(len(whole), dtype=bool), CHOSEN: chosen}
+    if found.pruned:
+        outcome = whole["outcome"].to_numpy()
+        rows |= {"changed": outcome != "same", "lost": outcome == "lost"}
+        rows |= {"gained": outcome == "gained"}
+    rows["wrong"] = ~found.after.right
+    if st.session_state.get("rows") not in rows:
+        st.session_state["rows"] = EVERY
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
+        kept: Any = st.segmented_control(
+            "Rows",
+            list(rows),
+            required=True,
+            key="rows",
+            format_func=lambda name: f"{name} {int(rows[name].sum()):,}",
+            label_visibility="collapsed",
+        )
+        search = st.text_input(
+            "Search",
+            key="search",
+            placeholder="Search sentence, label or tag",
+            label_visibility="collapsed",
+            width=240,
+        )
+        shown = np.flatnonzero(rows[kept] & _matching(whole, search))
+        count = words.plural(len(shown), "sentence")
+        st.button(
+            f"Select {count}",
+            key="select-shown",
+            on_click=choose,
+            args=([int(place) for place in shown],),
+            disabled=not len(shown),
+            help="Select exactly the sentences in the table.",
+        )
+        st.download_button(
+            "CSV",
+            whole.iloc[shown].to_csv(index_label="place"),
+            file_name=f"sentences-{session.split}.csv",
+            mime="text/csv",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+            help=f"Download {count} as CSV",
+        )
+    st.dataframe(
+        _visible(whole.iloc[shown], found),
+        key=f"sentences-{session.split}",
+        hide_index=True,
+        height=360,
+        row_height=30,
+        column_config={
+            "open": st.column_config.ButtonColumn(
+                "",
+                width=64,
+                pinned=True,
+                type="tertiary",
+                key="open-sentence",
+                on_click=_open,
+                args=(tuple(int(place) for place in shown),),
+            ),
+            "sentence": st.column_config.TextColumn("Sentence", width=420),
+            "pair": st.column_config.TextColumn("Second sentence", width=300),
+            "label": st.column_config.TextColumn("Label"),
+            "before": st.column_config.TextColumn("Unpruned"),
+            "after": st.column_config.TextColumn("Pruned" if found.pruned else "Prediction"),
+            **{
+                f"confidence {when}": st.column_config.NumberColumn("p", format="%.2f", width=52)
+                for when in ("before", "after")
+            },
+            **{
+                f"loss {when}": st.column_config.NumberColumn(title, format="%.3f")
+                for when, title in (
+                    ("before", "Loss unpruned"),
+                    ("after", "Loss pruned" if found.pruned else "Loss"),
+                )
+            },
+            "change": st.column_config.NumberColumn(
+                "Δ p(label)", format="%+.3f", help="Change of the probability of the label"
+            ),
+            "outcome": st.column_config.TextColumn("Outcome"),
+            "tag": st.column_config.TextColumn("Tag"),
+            "tokens": st.column_config.NumberColumn("Tokens", width=66),
+        },
+    )
+
+
+def _matching(whole: pd.DataFrame, search: str) -> np.ndarray:
+    """Which rows hold every word that is searched for, in whatever capitals: bool ``[N]``."""
+    found = np.ones(len(whole), dtype=bool)
+    if not search.strip():
+        return found
+    columns = [name for name in ("sentence", "pair", "label", "tag") if name in whole]
+    text = whole[columns].astype(str).agg(" ".join, axis=1).str.casefold()
+    for word in search.casefold().split():
+        found &= text.str.contains(word, regex=False).to_numpy()
+    return found
+
+
+def _visible(rows: pd.DataFrame, found: Measured) -> pd.DataFrame:
+    if not found.pruned:
+        same = ["before", "confidence before", "loss before", "change", "outcome"]
+        rows = rows.drop(columns=same)
+    return rows.assign(open="Open")[["open", *rows.columns]]
+
+
+def _open(places: tuple[int, ...]) -> None:
+    place = places[int(st.session_state["open-sentence"]["row"])]
+    sessions.change(partial(Session.opening_sentence, place=place))

@@ -1,0 +1,187 @@
+"""The Samples page in a real browser, with every request to another host refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from tests.browser import Workbench, launch, serving
+
+pytestmark = pytest.mark.browser
+
+MARKUP = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving({"HF_HUB_OFFLINE": "1"}) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, launch(playwright) as found:
+        yield found
+
+
+@pytest.fixture
+def refused() -> list[str]:
+    """What the page asked other hosts for, and dialogs that it opened."""
+    return []
+
+
+@pytest.fixture
+def samples(browser: Browser, address: str, refused: list[str]) -> Iterator[Workbench]:
+    """The Samples page, settled."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+
+    def stay(route: Route) -> None:
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+        else:
+            refused.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", stay)
+    page.on("dialog", lambda dialog: (refused.append(dialog.message), dialog.dismiss()))
+    found = Workbench(page, address)
+    found.open()
+    found.settle()
+    go(found, "Samples")
+    yield found
+    assert found.complaints() == []
+    assert refused == []
+    page.close()
+
+
+def go(samples: Workbench, title: str) -> None:
+    """Go to another page by the sidebar."""
+    samples.page.locator(".st-key-pages").get_by_text(title, exact=True).click()
+    samples.settle()
+
+
+def area(page: Page) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the first panel of the map."""
+    found = page.locator(".st-key-sentence-map .nsewdrag").first
+    found.evaluate("element => element.scrollIntoView({block: 'center'})")
+    box = found.bounding_box()
+    assert box is not None
+    return box["x"], box["y"], box["width"], box["height"]
+
+
+def draw(samples: Workbench, corners: list[tuple[float, float]]) -> None:
+    """Drag the pointer over the map, from corner to corner given as shares of its sides."""
+    x, y, width, height = area(samples.page)
+    (begin, *rest) = [(x + width * right, y + height * down) for right, down in corners]
+    samples.page.mouse.move(*begin)
+    samples.page.mouse.down()
+    for corner in rest:
+        samples.page.mouse.move(*corner, steps=6)
+    samples.page.mouse.up()
+    samples.settle()
+
+
+def selected(samples: Workbench) -> int:
+    """How many sentences are selected, as the page says it."""
+    found = re.search(r"([\d,]+) sentences? selected", samples.text())
+    return 0 if found is None else int(found[1].replace(",", ""))
+
+
+def test_a_lasso_selects_fills_the_table_and_draws_the_difference(samples: Workbench) -> None:
+    assert "(UMAP)" in samples.text()
+    draw(samples, [(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+    count = selected(samples)
+    assert 20 < count < 460
+    page = samples.page
+    assert page.locator(".st-key-rows").get_by_text(f"selected {count}").is_visible()
+    assert page.get_by_role("button", name=f"Select {count} sentences").is_enabled()
+    cells = page.locator(".st-key-difference-map .scatterlayer .point")
+    assert cells.count() >= 72
+    assert re.search(rf"more for these {count} than for the rest. Dot: beyond", samples.text())
+    samples.press("Clear")
+    assert selected(samples) == 0
+
+
+def test_a_box_selects_and_a_click_adds_one(samples: Workbench) -> None:
+    page = samples.page
+    page.locator(".st-key-sentence-pointer").get_by_text("box", exact=True).click()
+    samples.settle()
+    draw(samples, [(0.02, 0.02), (0.5, 0.98)])
+    count = selected(samples)
+    assert count > 20
+    go(samples, "Workbench")
+    go(samples, "Samples")
+    assert selected(samples) == count
+    page.locator(".st-key-sentence-pointer").get_by_text("click", exact=True).click()
+    samples.settle()
+    right = page.evaluate(
+        """() => [...document.querySelectorAll('.st-key-sentence-map .scatterlayer .point')]
+            .map(point => point.getBoundingClientRect())
+            .map(box => [box.x + box.width / 2, box.y + box.height / 2])
+            .sort((one, other) => other[0] - one[0])[0]"""
+    )
+    page.mouse.move(right[0] - 2, right[1] - 2)
+    page.mouse.move(*right)
+    page.wait_for_timeout(150)
+    page.mouse.click(*right)
+    samples.settle()
+    assert selected(samples) == count + 1
+
+
+def test_after_pruning_it_shows_what_changed_and_a_row_opens_its_sentence(
+    samples: Workbench,
+) -> None:
+    page = samples.page
+    go(samples, "Workbench")
+    samples.press("Select lowest 9")
+    samples.press("Remove 9 heads")
+    go(samples, "Samples")
+    found = re.search(r"(\d+) of 480 predictions changed: (\d+) lost", samples.text())
+    assert found is not None
+    assert "tag" in samples.text()
+    for show in ("moves", "pruned", "side by side"):
+        page.locator(".st-key-show").get_by_text(show, exact=True).click()
+        samples.settle()
+        panels = page.locator(".st-key-sentence-map .nsewdrag").count()
+        assert panels == (2 if show == "side by side" else 1)
+    page.get_by_placeholder("Search sentence, label or tag").fill("irony")
+    page.keyboard.press("Enter")
+    samples.settle()
+    grid = page.locator("[data-testid=stDataFrame]").first
+    grid.evaluate("element => element.scrollIntoView({block: 'center'})")
+    grid.click(position={"x": 32, "y": 52})
+    expect(page.locator("h1.title")).to_have_text("What does a head look at?")
+    samples.settle()
+    assert "which-sentences" not in page.url
+
+
+def test_markup_in_a_sentence_is_text(samples: Workbench, tmp_path: Path) -> None:
+    page = samples.page
+    rows = "".join(
+        f"{MARKUP} number {row} is {('bad', 'good')[row % 2]}\t{row % 2}\t{MARKUP}\n"
+        for row in range(24)
+    )
+    path = tmp_path / "markup.tsv"
+    path.write_text("text\tlabel\ttag\n" + rows, encoding="utf-8")
+    samples.press("Change model or data")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Upload", exact=True).click()
+    dialog.locator("input[type=file]").set_input_files(path)
+    dialog.get_by_text("markup.tsv").first.wait_for()
+    dialog.get_by_role("button", name="Use these").click()
+    expect(dialog).to_have_count(0)
+    samples.settle()
+    assert "(PCA)" in samples.text()
+    page.locator(".st-key-sentence-colour").click()
+    page.get_by_role("option", name="tag").click()
+    samples.settle()
+    draw(samples, [(0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0), (0.0, 0.05)])
+    assert selected(samples) > 0
+    x, y, width, height = area(page)
+    for right in range(12):
+        page.mouse.move(x + width * right / 12, y + height / 2)
+    assert page.locator("img[src=x]").count() == 0

@@ -1,0 +1,231 @@
+"""The Samples page without a browser: what is selected, compared, sliced, filtered and opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from bhpvas.classifier import Classifier
+from bhpvas.comparison import compare, shares
+from bhpvas.criteria import score
+from bhpvas.datasets import Dataset, Splits
+from bhpvas.evaluation import evaluate
+from bhpvas.heads import HeadMask, parse_heads
+from bhpvas.schemes import Scheme
+from bhpvas.slices import Grouping, outcomes, slice_table, worst_hit
+from bhpvas.ui import samples
+from bhpvas.ui.session import Session
+
+SCRIPT = Path(__file__).resolve().parent.parent / "streamlit_app.py"
+PRUNED = "L0H0,L0H1,L0H2,L0H3"
+
+
+@pytest.fixture
+def data(dataset: Dataset) -> Splits:
+    grouped = Dataset(
+        **{
+            **{name: getattr(dataset, name) for name in ("texts", "pairs", "labels", "tags")},
+            "name": "tiny",
+            "label_names": dataset.label_names,
+            "groups": {"shelf": tuple("xyz"[row % 3] for row in range(len(dataset)))},
+        }
+    )
+    return Splits(grouped.take(range(8)), grouped, "by hand")
+
+
+def opened(data: Splits, classifier: Classifier, removed: str = "", **settings: Any) -> AppTest:
+    """The page on the tiny model with some heads removed, settled."""
+    scheme = Scheme.of(classifier)
+    if removed:
+        scheme = scheme.removing(parse_heads(removed))
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(
+        model=classifier.source, data=data, scheme=scheme, **settings
+    )
+    app.run()
+    return fine(app.switch_page("pages/samples.py").run())
+
+
+def fine(app: AppTest) -> AppTest:
+    assert [box.value for box in app.exception] == []
+    return app
+
+
+def session(app: AppTest) -> Session:
+    return app.session_state["bhpvas"]
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(one.value for one in [*app.markdown, *app.caption])
+
+
+def table(app: AppTest) -> pd.DataFrame:
+    (found,) = [one.value for one in app.dataframe if "sentence" in one.value]
+    return found
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    (button,) = [one for one in app.button if one.label == label]
+    return fine(button.click().run())
+
+
+def test_without_pruning_it_says_so_and_lists_every_sentence(
+    data: Splits, classifier: Classifier
+) -> None:
+    app = opened(data, classifier)
+    assert "No head is removed" in said(app)
+    assert table(app)["sentence"].tolist() == list(data.evaluation.texts)
+    assert "before" not in table(app)
+    assert "change" not in app.selectbox(key="sentence-colour").options
+
+
+def test_the_answer_counts_and_names_the_worst_slice(data: Splits, classifier: Classifier) -> None:
+    app = opened(data, classifier, PRUNED)
+    before = evaluate(classifier, data.evaluation)
+    after = evaluate(classifier, data.evaluation, HeadMask.parse(PRUNED, 2, 4))
+    found = outcomes(before, after)
+    changed, lost = int((found != "same").sum()), int((found == "lost").sum())
+    assert changed > 0
+    assert f"**{changed} of 12 predictions changed:** {lost} lost" in said(app)
+    hit = worst_hit(slice_table(Grouping.of("Tag", data.evaluation.tags or ()), before, after))
+    expected = "No tag lost accuracy" if hit is None else f"Worst hit by tag: **{hit['slice']}**"
+    assert expected in said(app)
+    assert table(app)["outcome"].tolist() == found.tolist()
+
+
+@pytest.mark.parametrize("removed", ["", PRUNED])
+@pytest.mark.parametrize(
+    "colour", ["label", "prediction", "right", "confidence", "change", "tag", "column shelf"]
+)
+def test_every_colour_draws(
+    data: Splits, classifier: Classifier, colour: str, removed: str
+) -> None:
+    app = opened(data, classifier, removed)
+    if colour == "change" and not removed:
+        return
+    fine(app.selectbox(key="sentence-colour").set_value(colour).run())
+    assert app.selectbox(key="sentence-colour").value == colour
+    for show in ("unpruned", "pruned", "side by side", "moves") if removed else ():
+        fine(app.segmented_control(key="show").set_value(show).run())
+
+
+@pytest.mark.parametrize("removed", ["", PRUNED])
+@pytest.mark.parametrize("measure", ["accuracy", "loss"])
+@pytest.mark.parametrize("by", ["tag", "class", "length", "column shelf"])
+def test_every_slicing_draws(
+    data: Splits, classifier: Classifier, by: str, measure: str, removed: str
+) -> None:
+    app = opened(data, classifier, removed)
+    fine(app.selectbox(key="slices-by").set_value(by).run())
+    fine(app.segmented_control(key="slices-measure").set_value(measure).run())
+    assert app.selectbox(key="slices-by").value == by
+
+
+def test_a_search_filters_and_what_is_left_can_be_selected(
+    data: Splits, classifier: Classifier
+) -> None:
+    app = opened(data, classifier)
+    fine(app.text_input(key="search").set_value("FILM long").run())
+    expected = [
+        row
+        for row, text in enumerate(data.evaluation.texts)
+        if "film" in text.lower() and "long" in text.lower()
+    ]
+    assert table(app)["sentence"].tolist() == [data.evaluation.texts[row] for row in expected]
+    press(app, f"Select {len(expected)} sentences")
+    assert session(app).sentences == set(expected)
+    assert f"**{len(expected)} sentences selected:**" in said(app)
+    press(app, "Clear")
+    assert not session(app).sentences
+    assert "**Select sentences**" in said(app)
+
+
+@pytest.mark.parametrize("kind", ["share", "amount"])
+def test_the_comparison_is_of_the_selected_with_the_rest(
+    data: Splits, classifier: Classifier, kind: str
+) -> None:
+    places = [0, 2, 4, 6, 8]
+    app = opened(data, classifier, sentences=frozenset(places))
+    fine(app.segmented_control(key="panel-of-samples").set_value(samples.HEADS).run())
+    fine(app.segmented_control(key="difference-kind").set_value(kind).run())
+    chosen = np.isin(np.arange(12), places)
+    full = np.ones((2, 4))
+    values = score(classifier, data.evaluation, ["importance"]).per_example["importance"]
+    found = compare(shares(values, full) if kind == "share" else values, chosen, full)
+    assert "more for these 5 than for the rest" in said(app)
+    assert f"beyond chance, {int(found.found().sum())} of 8" in said(app)
+    assert "It explains, and must not choose" in said(app)
+
+
+def test_a_few_sentences_are_not_tested(data: Splits, classifier: Classifier) -> None:
+    app = opened(data, classifier, PRUNED, sentences=frozenset([1, 2]))
+    fine(app.segmented_control(key="panel-of-samples").set_value(samples.HEADS).run())
+    assert "Not tested: fewer than 5" in said(app)
+    fine(app.segmented_control(key="difference-model").set_value("pruned").run())
+
+
+def test_calibration_sentences_may_choose_heads(data: Splits, classifier: Classifier) -> None:
+    app = opened(data, classifier, sentences=frozenset([1, 2]))
+    fine(app.segmented_control(key="split").set_value("calibration").run())
+    assert session(app).split == "calibration"
+    assert not session(app).sentences
+    assert len(table(app)) == 8
+    fine(app.text_input(key="search").set_value("even").run())
+    press(app, "Select 4 sentences")
+    assert "It explains, and must not choose" not in said(app)
+    assert "more for these 4 than for the rest" in said(app)
+
+
+def test_every_layer_has_a_map(data: Splits, classifier: Classifier) -> None:
+    app = opened(data, classifier, PRUNED)
+    for layer in (0, 1):
+        fine(app.selectbox(key="layer").set_value(layer).run())
+        assert f"alike to the model at L{layer} (PCA)" in said(app)
+
+
+def test_a_row_opens_its_sentence(
+    data: Splits, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {
+        "bhpvas": Session(model="tiny", data=data, scheme=Scheme.of(classifier)),
+        "open-sentence": {"row": 1, "label": "Open"},
+    }
+    monkeypatch.setattr(st, "session_state", state)
+    samples._open((4, 7, 9))
+    assert state["bhpvas"].opened.text == data.evaluation.texts[7]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "expected"), [("lasso", {1, 5}), ("box", {1, 5}), ("click", {3, 5})]
+)
+def test_a_lasso_selects_anew_and_a_click_toggles(
+    data: Splits,
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    pointer: str,
+    expected: set[int],
+) -> None:
+    chosen = Session(
+        model="tiny", data=data, scheme=Scheme.of(classifier), sentences=frozenset([1, 3])
+    )
+    points = [{"customdata": [1]}, {"customdata": [5]}, {"x": 0.0}]
+    event = SimpleNamespace(selection=SimpleNamespace(points=points))
+    state: dict[str, Any] = {"bhpvas": chosen, "sentence-map": event}
+    monkeypatch.setattr(st, "session_state", state)
+    samples._selected(pointer=pointer)
+    assert state["bhpvas"].sentences == expected
+    assert (state["rows"], state["panel-of-samples"]) == (samples.CHOSEN, samples.HEADS)
+
+
+def test_every_view_has_a_definition_and_a_source(data: Splits, classifier: Classifier) -> None:
+    app = opened(data, classifier, PRUNED)
+    sources = [one.value for one in app.caption if one.value.startswith("Source: ")]
+    assert len(sources) >= 5
+    assert "!" not in said(app).replace("dull , long book !", "")
