@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # module or for a package with all that is in it; `bhpvas` alone is the package's own __init__.py.
 FLOORS = (
     (
-        "comparison",
+        "groups",
         "datasets",
         "errors",
         "heads",

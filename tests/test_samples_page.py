@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.classifier import Classifier
-from bhpvas.comparison import compare, shares
+from bhpvas.groups import compare, shares
 from bhpvas.criteria import score
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.evaluation import evaluate

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import words
-from bhpvas.comparison import Comparison, compare, shares
+from bhpvas.groups import Comparison, compare, shares
 from bhpvas.evaluation import Evaluation
 from bhpvas.heads import HeadMask
 from bhpvas.projection import FEWEST_FOR_UMAP, Components, SentenceMap, pca_map, umap_map

@@ -17,7 +17,7 @@ from bhpvas.charts.difference import difference_map
 from bhpvas.charts.head_map import size
 from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
-from bhpvas.comparison import FEWEST_TO_TEST, Comparison
+from bhpvas.groups import FEWEST_TO_TEST, Comparison
 from bhpvas.evaluation import mcnemar
 from bhpvas.heads import HeadMask
 from bhpvas.slices import worst_hit

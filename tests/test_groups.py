@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from bhpvas.comparison import FEWEST_TO_TEST, _welch, compare, shares
+from bhpvas.groups import FEWEST_TO_TEST, _welch, compare, shares
 
 EVERY = np.ones((2, 4))
 
