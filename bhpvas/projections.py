@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from bhpvas.errors import ModelError
@@ -42,6 +41,7 @@ class Projection:
 class Projections:
     """Output projections by layer; a layer that is not named keeps its own. Compared by content.
 
+    >>> import torch
     >>> one = Projections({1: Projection(torch.eye(2), torch.zeros(2))})
     >>> one == Projections({1: Projection(torch.eye(2), torch.zeros(2))}), one.below(1)
     (True, ())

@@ -103,7 +103,8 @@ def test_half_precision_classifiers_take_projections(tmp_path):
 
 def test_equality_and_names_follow_the_content():
     one, same, other = random_projections(), random_projections(), random_projections(seed=1)
-    assert one == same and hash(one) == hash(same) and one != other
+    assert (one, hash(one)) == (same, hash(same))
+    assert one != other
     assert random_projections((0,)) != random_projections((1,))
     assert one.below(1) == same.below(1) != other.below(1)
     assert one.below(0) == other.below(0) == ()
