@@ -68,8 +68,8 @@ def search(task: Task) -> list[Removal]:
             chosen += [
                 Removal(
                     head,
-                    f"layer {head.layer} gives it at the least: {best.divergence:.4f} nats from the "
-                    "unpruned answers",
+                    f"layer {head.layer} gives it at the least: {best.divergence:.4f} nats from "
+                    "the unpruned answers",
                 )
                 for head in best.heads
             ]
