@@ -34,7 +34,8 @@ class Ablation:
     """Change of loss and accuracy when exactly one more head is removed from ``baseline.mask``.
 
     ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN where the head is gone
-    already); a positive loss change means that removal hurts. ``logits`` is float32 ``[L, H, N, C]``.
+    already); a positive loss change means that removal hurts. ``logits`` is float32
+    ``[L, H, N, C]``.
     """
 
     baseline: Evaluation
@@ -53,8 +54,8 @@ def ablate(
     """Remove each kept head alone and measure; exact, yet far cheaper than one run a head.
 
     Below a head nothing changes, and in its layer the other heads' attention does not either: its
-    part ``Z_h W_h`` is subtracted from the layer's attention output. The variants of a layer then go
-    through the rest of the network as one stacked batch.
+    part ``Z_h W_h`` is subtracted from the layer's attention output. The variants of a layer then
+    go through the rest of the network as one stacked batch.
     """
     dataset = dataset.aligned(classifier.label_names)
     encoded = classifier.encode(dataset)

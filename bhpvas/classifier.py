@@ -290,8 +290,8 @@ def load_classifier(
 ) -> Classifier:
     """Load a sequence classifier from a folder or a hub id (``name`` or ``name@revision``).
 
-    Without a source it is the sample model. Only safetensors are read and no code of the model runs.
-    ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
+    Without a source it is the sample model. Only safetensors are read, and no code of the model
+    runs. ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
     """
@@ -339,7 +339,8 @@ class Info:
 def read_info(source: str | Path | None = None, *, revision: str | None = None) -> Info:
     """Read a model's sizes and labels from its config and the headers of its weight files.
 
-    Raises :class:`ModelError` as :func:`load_classifier` does, as far as that shows without weights.
+    Raises :class:`ModelError` as :func:`load_classifier` does, as far as that shows without
+    weights.
     """
     name, folder, _ = _locate(source, revision)
     settings = _read_config(folder, name)
@@ -372,7 +373,7 @@ def _safetensors_header(path: Path, name: str) -> dict[str, Any]:
 
     try:
         with safe_open(path, framework="pt") as weights:
-            return {key: {"shape": weights.get_slice(key).get_shape()} for key in weights.keys()}
+            return {key: {"shape": weights.get_slice(key).get_shape()} for key in weights.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"The weights of {name!r} could not be read: {_reason(error)}.") from error
 
@@ -490,7 +491,9 @@ def _load_weights(folder: Path, name: str, dtype: torch.dtype) -> Any:
     if report["mismatched_keys"]:
         raise ModelError(f"The weights of {name!r} do not have the sizes that its config states.")
     if model.config.num_labels < 2:
-        raise ModelError(f"The model {name!r} has a single output; bhpvas needs two labels or more.")
+        raise ModelError(
+            f"The model {name!r} has a single output; bhpvas needs two labels or more."
+        )
     broken = next((key for key, value in model.named_parameters() if not value.isfinite().all()), 0)
     if broken:
         raise ModelError(f"The weights of {name!r} hold numbers that are not finite, in {broken}.")

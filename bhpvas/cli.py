@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
     from bhpvas.datasets import Dataset
     from bhpvas.heads import HeadMask
+    from bhpvas.progress import Progress
 
 _EXAMPLES = """examples:
   bhpvas app
@@ -325,7 +326,7 @@ class _bar:
 
         self._bar = tqdm(desc=what, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
 
-    def __enter__(self) -> Callable[[int, int], None]:
+    def __enter__(self) -> Progress:
         return self._show
 
     def __exit__(self, *_: object) -> None:

@@ -152,9 +152,7 @@ def run_layers(
     for number in range(start, last + 1):
         yield number, states
         layer = classifier.layers[number]
-        outputs, _ = attend(
-            classifier, layer, states, attention_mask, first_only=number == last
-        )
+        outputs, _ = attend(classifier, layer, states, attention_mask, first_only=number == last)
         attention_output = project(layer, outputs, None if gates is None else gates[:, number])
         states = finish_layer(layer, states[:, : outputs.shape[1]], attention_output)
     yield last + 1, states

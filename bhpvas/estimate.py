@@ -16,9 +16,9 @@ from bhpvas.heads import HeadMask
 class Estimate:
     """A second-order model of the loss around the mask at which gradients were taken.
 
-    With ``δ`` the change of the gates, ``Δloss ≈ δᵀḡ + ½ δᵀFδ`` where ``F = GᵀG / N`` stands for the
-    curvature (the empirical Fisher matrix; Kwon et al. 2022 keep its blocks). Accuracy follows from
-    each sentence's margin, log-odds of its right label, moved along its own gradient. Both are
+    With ``δ`` the change of the gates, ``Δloss ≈ δᵀḡ + ½ δᵀFδ`` where ``F = GᵀG / N`` stands for
+    the curvature (the empirical Fisher matrix; Kwon et al. 2022 keep its blocks). Accuracy follows
+    from each sentence's margin, log-odds of its right label, moved along its own gradient. Both are
     local: beyond about a third of the heads they say little, and they are never exact.
     """
 
@@ -56,10 +56,8 @@ class Estimate:
 
     def _change(self, masks: Sequence[HeadMask] | np.ndarray) -> np.ndarray:
         """Change of the gates ``[M, L·H]`` from masks or from gates ``[M, L, H]``."""
-        if isinstance(masks, np.ndarray):
-            gates = masks
-        else:
-            gates = np.stack([mask.array for mask in masks])
+        ready = isinstance(masks, np.ndarray)
+        gates = np.asarray(masks if ready else [mask.array for mask in masks])
         return gates.reshape(len(gates), -1) - self.mask.array.reshape(1, -1)
 
     def loss_change(self, masks: Sequence[HeadMask] | np.ndarray) -> np.ndarray:

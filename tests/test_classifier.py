@@ -133,5 +133,7 @@ def test_the_fingerprint_follows_the_weights(tmp_path):
 
 
 def test_punctuation_is_told_from_words(classifier):
-    tokens = classifier.tokenizer.convert_ids_to_tokens(list(np.flatnonzero(classifier.punctuation)))
+    tokens = classifier.tokenizer.convert_ids_to_tokens(
+        list(np.flatnonzero(classifier.punctuation))
+    )
     assert sorted(tokens) == sorted([",", ".", "!", "?", "'", "-"])

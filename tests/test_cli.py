@@ -75,7 +75,9 @@ def test_ablate(capsys, files):
 
 
 def test_evaluate(capsys, files):
-    found = run(capsys, "evaluate", "--model", files[0], "--data", files[1], "--remove", "L0H1,L1H3")
+    found = run(
+        capsys, "evaluate", "--model", files[0], "--data", files[1], "--remove", "L0H1,L1H3"
+    )
     classifier = load_classifier(files[0])
     mask = HeadMask.parse("L0H1,L1H3", 2, 4)
     expected = evaluate(classifier, read_dataset(files[1]), mask)

@@ -158,7 +158,9 @@ def test_profile_and_stability_follow_from_eager_maps(scores, classifier, maps):
         for head in range(4):
             mean = profiles[:, layer, head].mean(0)
             alike = [1 - slow_jsd(one, mean) for one in profiles[:, layer, head]]
-            assert scores.values["stability"][layer, head] == pytest.approx(np.mean(alike), abs=1e-5)
+            assert scores.values["stability"][layer, head] == pytest.approx(
+                np.mean(alike), abs=1e-5
+            )
 
 
 def test_a_head_that_never_changes_is_perfectly_stable(tmp_path):
@@ -199,9 +201,7 @@ def test_similarity_is_the_unbiased_cka_of_all_tokens(scores, classifier):
     expected = hsic / np.sqrt(np.outer(np.diag(hsic), np.diag(hsic)))
     np.testing.assert_allclose(scores.similarity_matrix["similarity"], expected, atol=1e-4)
     np.fill_diagonal(expected, -np.inf)
-    np.testing.assert_allclose(
-        scores.values["similarity"].reshape(-1), expected.max(1), atol=1e-4
-    )
+    np.testing.assert_allclose(scores.values["similarity"].reshape(-1), expected.max(1), atol=1e-4)
 
 
 def test_map_similarities_follow_from_eager_maps(scores, maps):

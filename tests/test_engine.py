@@ -94,7 +94,9 @@ def test_state_cache_gives_the_same_numbers_and_skips_layers(classifier, monkeyp
     runs = []
     for mask, wanted in zip(masks, expected, strict=True):
         embedded.clear()
-        np.testing.assert_allclose(predict(classifier, encoded, mask, cache=cache), wanted, atol=1e-6)
+        np.testing.assert_allclose(
+            predict(classifier, encoded, mask, cache=cache), wanted, atol=1e-6
+        )
         runs.append(len(embedded))
     # Only the first mask and the one that changes layer 0 need the embeddings.
     assert [count > 0 for count in runs] == [True, False, True, False, False]

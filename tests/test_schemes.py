@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -295,7 +296,7 @@ class Transitions(RuleBasedStateMachine):
     @invariant()
     def redo_goes_down_from_the_current_step(self) -> None:
         line = [self.scheme.current, *self.scheme.redo]
-        for before, after in zip(line, line[1:], strict=False):
+        for before, after in pairwise(line):
             assert self.scheme.step(after).parent == before
 
     @invariant()

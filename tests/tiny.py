@@ -67,9 +67,7 @@ def tiny_tokenizer(family: str = "bert") -> PreTrainedTokenizerFast:
         model_max_length=40,
         model_input_names=["input_ids", "attention_mask"]
         + (["token_type_ids"] if family in ("bert", "electra") else []),
-        **{
-            f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")
-        },
+        **{f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")},
     )
 
 
@@ -82,7 +80,7 @@ def save_tiny(folder: Path, family: str = "bert", *, labels: int = 2, seed: int 
         config.label2id = {"negative": 0, "positive": 1}
     model = AutoModelForSequenceClassification.from_config(config)
     with torch.no_grad():  # biases and norms start at fixed values, which would hide mistakes
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.randn_like(parameter) * 0.2)
     model.save_pretrained(folder)

@@ -120,9 +120,7 @@ def stability(found: AttentionProfile) -> Measured:
     """``1 − mean_b JSD(p_b ‖ p̄) / ln 2`` of the attention profiles."""
     mean = found.values.mean(0, dtype=np.float64)  # [L, H, 7]
     alike = 1.0 - jensen_shannon(found.values, mean[None])
-    return Measured(
-        values=alike.mean(0), per_example=alike.astype(np.float32), profile=mean
-    )
+    return Measured(values=alike.mean(0), per_example=alike.astype(np.float32), profile=mean)
 
 
 def confidence(found: Confidence) -> Measured:
@@ -147,9 +145,10 @@ CRITERIA = (
         higher_means="keep",
         summary="High: the head spreads its attention the same way in every sentence.",
         formula=r"S(l,h)=1-\frac1N\sum_b \mathrm{JSD}(p_b\,\|\,\bar p)\,/\,\ln 2",
-        source="Our reading of BHPVAS 2024, whose abstract fixes no formula; divergence of Lin 1991",
-        misleads="A stable head can be a useful positional head or an idle one that rests on [SEP]: "
-        "look at its attention profile before you decide which way stability counts.",
+        source="Our reading of BHPVAS 2024, whose abstract fixes no formula; divergence of Lin "
+        "1991",
+        misleads="A stable head can be a useful positional head or an idle one that rests on "
+        "[SEP]: look at its attention profile before you decide which way stability counts.",
         collector=AttentionProfile,
         measure=stability,
     ),

@@ -50,7 +50,7 @@ class Measured:
 def weighted_statistic(
     per_example: np.ndarray, weights: np.ndarray, statistic: Statistic
 ) -> np.ndarray:
-    """A statistic of ``[N, L, H]`` under each row of weights ``[R, N]`` that sum to 1: ``[R, L, H]``.
+    """A statistic of ``[N, L, H]`` under each row of weights ``[R, N]`` (sum 1): ``[R, L, H]``.
 
     A head whose values are all zero does not vary, so its steadiness is 1.
     """

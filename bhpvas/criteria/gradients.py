@@ -61,7 +61,8 @@ CRITERIA = (
         title="Importance",
         higher_means="keep",
         summary="High: the loss of single sentences feels this head.",
-        formula=r"I(l,h)=\frac1N\sum_b\left|\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}\right|",
+        formula=r"I(l,h)=\frac1N\sum_b"
+        r"\left|\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}\right|",
         source="Michel, Levy, Neubig 2019, Are Sixteen Heads Really Better than One?",
         misleads="It is local: it speaks of a small turn of one gate, not of taking the head away, "
         "and not of several heads together. Heads that stand in for each other all score low.",
@@ -85,7 +86,8 @@ CRITERIA = (
         title="Fisher information",
         higher_means="keep",
         summary="High: some sentences depend on this head strongly.",
-        formula=r"F(l,h)=\frac1N\sum_b\left(\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}\right)^2",
+        formula=r"F(l,h)=\frac1N\sum_b"
+        r"\left(\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}\right)^2",
         source="Kwon et al. 2022, A Fast Post-Training Pruning Framework for Transformers",
         misleads="A few hard sentences decide it; and like importance it is local.",
         collector=GateGradients,
@@ -109,7 +111,8 @@ CRITERIA = (
         title="Stability of importance",
         higher_means="keep",
         summary="High: every sentence needs this head about equally.",
-        formula=r"S_g(l,h)=1\,/\,(1+\sigma_b/\mu_b)\ \text{of}\ \left|\partial\,\mathrm{loss}_b/\partial g_{b,l,h}\right|",
+        formula=r"S_g(l,h)=1\,/\,(1+\sigma_b/\mu_b)\ \text{of}\ "
+        r"\left|\partial\,\mathrm{loss}_b/\partial g_{b,l,h}\right|",
         source="Coefficient of variation; our reading of stability in BHPVAS 2024",
         misleads="Losses differ by orders of magnitude between easy and hard sentences, so most of "
         "the variation is the sentences', not the head's.",

@@ -82,6 +82,6 @@ def combined(
 def keep_share(values: np.ndarray, higher_means: Direction) -> np.ndarray:
     """Ranks scaled to 1 (most worth keeping) … 0 (first to go), NaN at removed heads."""
     places = ranks(values, higher_means).astype(np.float64)
-    count = np.count_nonzero(places)
+    count = int(np.count_nonzero(places))
     share = 1.0 - (places - 1) / max(count - 1, 1)
     return np.where(places > 0, share, np.nan)

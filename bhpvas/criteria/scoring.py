@@ -20,8 +20,7 @@ from bhpvas.progress import Progress, silent
 
 #: Every criterion by name, in the order in which a person meets them.
 CRITERIA: dict[str, Criterion] = {
-    one.name: one
-    for one in (*gradients.CRITERIA, *attention.CRITERIA, *similarities.CRITERIA)
+    one.name: one for one in (*gradients.CRITERIA, *attention.CRITERIA, *similarities.CRITERIA)
 }
 #: The three criteria of BHPVAS.
 DEFAULT_CRITERIA = ("importance", "stability", "similarity")
@@ -73,10 +72,12 @@ class Scores:
         )
 
     def by_class(self, name: str) -> np.ndarray:
-        """A criterion over the sentences of each label alone: ``[C, L, H]``, NaN for no sentence."""
+        """A criterion over the sentences of each label alone: ``[C, L, H]``, NaN for none."""
         one = self.measured[name]
         if one.per_example is None:
-            raise BhpvasError(f"{name} compares heads over all sentences, so it has no part by class.")
+            raise BhpvasError(
+                f"{name} compares heads over all sentences, so it has no part by class."
+            )
         member = self.labels[None, :] == np.arange(len(self.label_names))[:, None]  # [C, N]
         counts = member.sum(1, keepdims=True)
         weights = member / np.where(counts > 0, counts, 1)
@@ -116,7 +117,9 @@ def score(
         mask=mask,
         progress=progress,
     )
-    measured = {name: CRITERIA[name].measure(collectors[CRITERIA[name].collector]) for name in names}
+    measured = {
+        name: CRITERIA[name].measure(collectors[CRITERIA[name].collector]) for name in names
+    }
     gate_gradients = collectors.get(gradients.GateGradients)
     outputs = collectors.get(similarities.OutputProducts)
     return Scores(

@@ -119,7 +119,9 @@ class OutputProducts:
                 products = pooled[:, part].T @ pooled[:, first:]
             blocks = products.double().view(per_layer, self.head_size, -1, self.head_size)
             trace = blocks.square().sum((1, 3))  # ‖X_iᵀ X_j‖²
-            mixed = torch.einsum("id,idje,je->ij", sums[start : start + per_layer], blocks, sums[start:])
+            mixed = torch.einsum(
+                "id,idje,je->ij", sums[start : start + per_layer], blocks, sums[start:]
+            )
             rows, columns = slice(start, start + per_layer), slice(start, None)
             norms = self.norm_products[rows, columns]
             trace = trace - norms
@@ -245,7 +247,8 @@ CRITERIA = (
         title="Similarity",
         higher_means="remove",
         summary="High: another kept head already says the same.",
-        formula=r"\mathrm{CKA}(i,j)=\lVert X_i^\top X_j\rVert_F^2\,/\,(\lVert X_i^\top X_i\rVert_F\lVert X_j^\top X_j\rVert_F)"
+        formula=r"\mathrm{CKA}(i,j)=\lVert X_i^\top X_j\rVert_F^2\,/\,"
+        r"(\lVert X_i^\top X_i\rVert_F\lVert X_j^\top X_j\rVert_F)"
         r",\quad s(i)=\max_{j\ \text{kept}}\mathrm{CKA}(i,j)",
         source="Kornblith et al. 2019; unbiased estimator of Song et al. 2012",
         misleads="Two heads that say the same can be passed on differently, since each has its own "

@@ -1,0 +1,1 @@
+"""Every budget of the design, measured as ratios within one run."""

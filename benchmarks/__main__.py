@@ -1,0 +1,148 @@
+"""Measure the budgets: ``python -m benchmarks`` (``--short`` for fewer rounds).
+
+Each row is a ratio of two times taken in the same round, interleaved; the median over the rounds is
+printed with its spread, so that a machine whose speed drifts does not change the verdict.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import transformers
+
+from bhpvas.ablation import ablate
+from bhpvas.classifier import Classifier, load_classifier
+from bhpvas.criteria import score
+from bhpvas.datasets import Dataset, read_dataset, sample_splits
+from bhpvas.engine import StateCache, predict
+from bhpvas.estimate import Estimate
+from bhpvas.heads import HeadMask
+
+# Sentences in a batch of the plain loop; the fastest of these stands for it.
+_PLAIN_BATCH_SIZES = (8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One budget: what it is, the two jobs whose times are divided, and the limit."""
+
+    what: str
+    job: Callable[[], object]
+    against: Callable[[], object]
+    limit: float
+    per: int = 1
+
+
+def plain_loop(classifier: Classifier, dataset: Dataset, batch_size: int) -> np.ndarray:
+    """What a careful user would write: the model's own forward on length-sorted batches."""
+    encoded = classifier.tokenizer(list(dataset.texts), truncation=True)
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    order = np.argsort(lengths, kind="stable")
+    logits = np.empty((len(dataset), classifier.geometry.labels), dtype=np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = classifier.tokenizer.pad(
+                {name: [encoded[name][row] for row in rows] for name in encoded},
+                return_tensors="pt",
+            ).to(classifier.device)
+            logits[rows] = classifier.model(**batch).logits.float().cpu().numpy()
+    return logits
+
+
+def seconds(job: Callable[[], object]) -> float:
+    """How long a job takes, once."""
+    begun = time.perf_counter()
+    job()
+    return time.perf_counter() - begun
+
+
+def rows_of(classifier: Classifier, dataset: Dataset) -> list[Row]:
+    """The budgets that this version can be measured against."""
+    geometry = classifier.geometry
+    heads = geometry.layers * geometry.heads
+    encoded = classifier.encode(dataset)
+    batch_size = min(
+        _PLAIN_BATCH_SIZES,
+        key=lambda size: min(seconds(lambda: plain_loop(classifier, dataset, size)) for _ in "ab"),
+    )
+
+    def plain() -> object:
+        return plain_loop(classifier, dataset, batch_size)
+
+    def own() -> object:
+        return predict(classifier, classifier.encode(dataset))
+
+    def toggles() -> None:
+        """Each head removed alone, one after the other, as clicks would do it."""
+        cache = StateCache()
+        predict(classifier, encoded, cache=cache)
+        for head in classifier.full_mask().every_head():
+            predict(classifier, encoded, classifier.full_mask().without([head]), cache=cache)
+
+    return [
+        Row("three criteria in one pass / one plain evaluation",
+            lambda: score(classifier, dataset), plain, 2.6),
+        Row("exact ablation of all heads / heads × one plain evaluation",
+            lambda: ablate(classifier, dataset), plain, 0.42 if geometry.layers < 12 else 0.48,
+            per=heads),
+        Row("metrics after one toggled head / one plain evaluation",
+            toggles, plain, 0.5, per=heads + 1),
+        Row(f"one evaluation / plain loop, length-sorted batches of {batch_size}",
+            own, plain, 0.9),
+    ]  # fmt: skip
+
+
+def estimate_times(classifier: Classifier, dataset: Dataset) -> tuple[float, float]:
+    """Seconds for the estimate of one mask and of 10,000."""
+    estimate = Estimate.from_scores(score(classifier, dataset, ["importance"]))
+    geometry = classifier.geometry
+    gates = np.random.default_rng(0).integers(0, 2, (10_000, geometry.layers, geometry.heads))
+    one = [HeadMask.from_array(gates[0])]
+
+    def both(masks: object) -> None:
+        estimate.loss_change(masks)  # type: ignore[arg-type]
+        estimate.accuracy_change(masks)  # type: ignore[arg-type]
+
+    return seconds(lambda: both(one)), seconds(lambda: both(gates.astype(np.float64)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", help="folder or hub id (default: the sample model)")
+    parser.add_argument("--data", help="file (default: the 480 sample evaluation sentences)")
+    parser.add_argument("--short", action="store_true", help="three rounds instead of seven")
+    given = parser.parse_args()
+    classifier = load_classifier(given.model)
+    dataset = read_dataset(given.data) if given.data else sample_splits().evaluation
+    dataset = dataset.aligned(classifier.label_names)
+    lengths = classifier.encode(dataset).lengths
+    print(
+        f"Python {platform.python_version()}, torch {torch.__version__}, transformers "
+        f"{transformers.__version__}, {torch.get_num_threads()} threads; model {classifier.name}, "
+        f"{len(dataset)} sentences of {lengths.mean():.1f} tokens\n"
+    )
+    rounds = 3 if given.short else 7
+    print("| what | ratio (median) | min – max | budget |\n|---|---|---|---|")
+    for row in rows_of(classifier, dataset):
+        row.job(), row.against()
+        ratios = [seconds(row.job) / seconds(row.against) / row.per for _ in range(rounds)]
+        print(
+            f"| {row.what} | {statistics.median(ratios):.3f} | {min(ratios):.3f} – "
+            f"{max(ratios):.3f} | {row.limit} |",
+            flush=True,
+        )
+    one, many = estimate_times(classifier, dataset)
+    print(f"| estimate of one mask | {1000 * one:.1f} ms | | 10 ms |")
+    print(f"| estimate of 10,000 masks | {many:.2f} s | | 1 s |")
+
+
+if __name__ == "__main__":
+    main()

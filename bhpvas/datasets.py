@@ -1,0 +1,646 @@
+"""Labelled sentences, their calibration and evaluation split, and every way in.
+
+A source is a file (TSV, CSV, JSONL, Parquet), the bytes of one, or a hub id. Its columns are
+guessed from their names and can be chosen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from bhpvas.errors import DataError
+from bhpvas.hub import HubId, class_names, load_parts, part_table
+from bhpvas.paths import sample_data_folder
+from bhpvas.tables import Table, is_table_name, listed, read_table
+
+Source: TypeAlias = str | Path | BinaryIO | Table
+
+# BERT reads 512 word pieces, about 2,500 characters; the longest review of IMDB has 13,704. More
+# is a file read with the wrong quotes or separators.
+MAX_CHARACTERS = 20_000
+# A training part is usually far larger than scoring needs; of one, this many sentences calibrate.
+MAX_TRAINING_SENTENCES = 2_048
+CALIBRATION_SHARE = 1 / 3
+
+# Column names that are recognised, the likeliest first; capitals do not matter.
+PAIR_COLUMNS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("text", "text_pair"),
+    ("#1 string", "#2 string"),
+)
+TEXT_COLUMNS = (
+    "sentence",
+    "text",
+    "review",
+    "content",
+    "comment",
+    "tweet",
+    "utterance",
+    "document",
+    "title",
+    "headline",
+    "question",
+)
+LABEL_COLUMNS = (
+    "label",
+    "labels",
+    "gold_label",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "polarity",
+    "emotion",
+    "intent",
+    "is_duplicate",
+    "quality",
+)
+TAG_COLUMNS = ("tag", "phenomenon", "slice", "group")
+SPLIT_COLUMNS = ("split",)
+
+# Names of parts, the best choice first.
+CALIBRATION_PARTS = ("calibration", "train", "training")
+EVALUATION_PARTS = (
+    "evaluation",
+    "test",
+    "validation",
+    "validation_matched",
+    "valid",
+    "val",
+    "dev",
+    "eval",
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Labelled sentences, or pairs of sentences; an immutable value.
+
+    ``labels`` ``[N]`` are indices into ``label_names``; ``tags`` name one group a sentence.
+    ``numbered`` says that the source itself numbers its labels in the order of ``label_names``;
+    ``file``, ``unit`` and ``lines`` say where a sentence came from.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None
+    labels: np.ndarray
+    label_names: tuple[str, ...]
+    tags: tuple[str, ...] | None = None
+    numbered: bool = False
+    file: str = "the data"
+    unit: str = "sentence"
+    lines: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        labels = np.array(self.labels, dtype=np.int64)
+        labels.setflags(write=False)
+        object.__setattr__(self, "labels", labels)
+        for column in (self.pairs, self.labels, self.tags, self.lines):
+            assert column is None or len(column) == len(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, {len(self)} sentences, labels {self.label_names})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of sentences, labels and tags: equal for equal content under any name."""
+        content = [self.texts, self.pairs, self.labels.tolist(), self.label_names, self.tags]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def place(self, index: int) -> str:
+        """Where a sentence stands in its source, as a message starts with it.
+
+        >>> Dataset("two", ("Good.", "Bad."), None, [1, 0], ("no", "yes")).place(1)
+        'Sentence 2 of the data'
+        """
+        number = self.lines[index] if self.lines else index + 1
+        return f"{self.unit.capitalize()} {number} of {self.file}"
+
+    def take(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> Dataset:
+        """The sentences at ``indices``, in that order, under the same or another name."""
+        rows = np.asarray(indices, dtype=np.int64)
+
+        def taken(column: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+            return None if column is None else tuple(column[row] for row in rows)
+
+        return replace(
+            self,
+            name=name or self.name,
+            texts=taken(self.texts) or (),
+            pairs=taken(self.pairs),
+            labels=self.labels[rows],
+            tags=taken(self.tags),
+            lines=taken(self.lines),
+        )
+
+    def aligned(self, label_names: Sequence[str]) -> Dataset:
+        """The same sentences with labels numbered as a model numbers them.
+
+        Labels are matched by name whatever their capitals; by the start of a name (``neg`` is
+        ``negative``) where that is clear; or, if they are whole numbers, taken as the model's own
+        numbers. Where the model has no names (``LABEL_0``, ``LABEL_1``) and the source numbers its
+        labels, these numbers count. One way must fit all labels. Raises :class:`DataError` with
+        the first label that the model lacks.
+
+        >>> data = Dataset("two", ("Good.", "Bad."), None, [1, 0], ("Negative", "Positive"))
+        >>> data.aligned(["positive", "negative"]).labels
+        array([0, 1])
+        """
+        mine = self.label_names
+        known = {name.casefold(): number for number, name in enumerate(label_names)}
+        by_name = {name: known[name.casefold()] for name in mine if name.casefold() in known}
+        by_start = _matched_by_start(mine, label_names)
+        by_number = {name: int(float(name)) for name in mine if _is_number(name, len(label_names))}
+        by_order: dict[str, int] = {}
+        if self.numbered and all(re.fullmatch(r"LABEL_\d+", name) for name in label_names):
+            by_order = dict(zip(mine, range(len(label_names)), strict=False))
+        used = {mine[label] for label in self.labels}
+        for numbers in (by_name, by_start, by_number, by_order):
+            if used <= numbers.keys():
+                return replace(
+                    self,
+                    labels=np.array([numbers[mine[label]] for label in self.labels]),
+                    label_names=tuple(label_names),
+                    numbered=True,
+                )
+        unknown = used - by_name.keys() - by_number.keys() or used - by_name.keys()
+        first = next(i for i, label in enumerate(self.labels) if mine[label] in unknown)
+        raise DataError(
+            f"{self.place(first)} has the label {mine[self.labels[first]]!r}, which the model does "
+            f"not know: its labels are {listed(label_names)}, or 0 to {len(label_names) - 1}."
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Sentences to learn from and sentences to measure on; ``made`` says how they were parted."""
+
+    calibration: Dataset
+    evaluation: Dataset
+    made: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table holds what; ``None`` = the table has no such column."""
+
+    text: str
+    label: str
+    pair: str | None = None
+    tag: str | None = None
+    split: str | None = None
+
+    def used(self) -> list[str]:
+        """The names of the columns that are there."""
+        return [c for c in (self.text, self.pair, self.label, self.tag, self.split) if c]
+
+
+def guess_columns(
+    frame: pd.DataFrame,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    tag: str | None = None,
+    split: str | None = None,
+    name: str = "the data",
+) -> Columns:
+    """Which column holds what, by the names listed at the top of this module.
+
+    A column that is given is taken; capitals do not matter. ``""`` says that there is none. Raises
+    :class:`DataError` if a given column is missing, or no name is known for text or label.
+
+    >>> guess_columns(pd.DataFrame(columns=["Review", "Sentiment", "stars"]))
+    Columns(text='Review', label='Sentiment', pair=None, tag=None, split=None)
+    """
+    columns = [str(column) for column in frame.columns]
+    roles: dict[str, str | None] = {}
+    given = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
+    for role, choice in given.items():
+        if choice is not None:
+            roles[role] = _column(choice, columns)
+            if choice and roles[role] is None:
+                raise DataError(f"{name} has no column {choice!r}: it has {listed(columns)}.")
+
+    def free() -> list[str]:
+        return [column for column in columns if column not in roles.values()]
+
+    for one, other in PAIR_COLUMNS:
+        first = _column(one, [roles["text"] or ""] if "text" in roles else free())
+        second = _column(other, free())
+        if "pair" not in roles and first and second:
+            roles |= {"text": first, "pair": second}
+    for role, candidates in (
+        ("text", (*TEXT_COLUMNS, *(first for first, _ in PAIR_COLUMNS))),
+        ("label", LABEL_COLUMNS),
+        ("tag", TAG_COLUMNS),
+        ("split", SPLIT_COLUMNS),
+    ):
+        if role not in roles:
+            found = (_column(candidate, free()) for candidate in candidates)
+            roles[role] = next((column for column in found if column), None)
+    if not (roles["text"] and roles["label"]):
+        missing = "label" if roles["text"] else "text"
+        raise DataError(
+            f"No column of {name} is named like a {missing} column (it has {listed(columns)}): "
+            "choose one."
+        )
+    return Columns(roles["text"], roles["label"], roles.get("pair"), roles["tag"], roles["split"])
+
+
+def _column(name: str, columns: Sequence[str]) -> str | None:
+    """The column of that name, or else of that name with other capitals."""
+    same = [column for column in columns if column.casefold() == name.casefold()]
+    return name if name in same else next(iter(same), None)
+
+
+def read_splits(
+    source: Source,
+    *,
+    name: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    tag: str | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    calibration_share: float = CALIBRATION_SHARE,
+) -> Splits:
+    """Read labelled sentences in a calibration and an evaluation part.
+
+    ``source`` is a file (.tsv, .csv, .jsonl, .parquet), a binary stream with such a ``name``, a
+    :class:`~bhpvas.tables.Table`, or a hub id: ``name``, ``name:config``, ``name@revision``. The
+    columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there is
+    none.
+
+    Parts that the source has are kept: one named train (of it a stratified sample of
+    2,048 sentences) or calibration to learn from, one named test, validation or evaluation whose
+    labels are given to measure on. A source in one part is divided by a stratified split.
+
+    Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
+    """
+    choice = {"text": text, "pair": pair, "label": label, "tag": tag}
+    if isinstance(source, str) and _is_hub_id(source):
+        return _hub_splits(HubId.parse(source), choice, calibration_share, seed)
+    table = source if isinstance(source, Table) else read_table(source, name=name)
+    columns = guess_columns(table.frame, **choice, split=split, name=table.name)
+    whole = _dataset(table, columns)
+    if columns.split is None:
+        return _in_two(whole, calibration_share, seed)
+    parts = np.array([_as_text(cell).casefold() for cell in table.frame[columns.split]])
+    if "" in parts:
+        raise DataError(
+            f"{whole.place(int(np.flatnonzero(parts == '')[0]))} names no split: fill in the "
+            f"column {listed([columns.split])}."
+        )
+    rows = {str(part): np.flatnonzero(parts == part) for part in np.unique(parts)}
+    return _by_parts(
+        whole.name,
+        {part: whole.labels[rows[part]] for part in rows},
+        lambda part, chosen: whole.take(rows[part][chosen]),
+        calibration_share,
+        seed,
+    )
+
+
+def read_dataset(
+    source: Source,
+    *,
+    name: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    tag: str | None = None,
+) -> Dataset:
+    """Read every sentence of a source, whatever its parts; arguments as in :func:`read_splits`.
+
+    Of a hub id it is the part that :func:`read_splits` measures on.
+    """
+    choice = {"text": text, "pair": pair, "label": label, "tag": tag}
+    if isinstance(source, str) and _is_hub_id(source):
+        return _hub_splits(HubId.parse(source), choice, CALIBRATION_SHARE, seed=0).evaluation
+    table = source if isinstance(source, Table) else read_table(source, name=name)
+    return _dataset(table, guess_columns(table.frame, **choice, split="", name=table.name))
+
+
+def sample_splits() -> Splits:
+    """The sentences that ship with bhpvas, written for it: 240 to learn from, 480 to measure on.
+
+    >>> splits = sample_splits()
+    >>> len(splits.calibration), len(splits.evaluation), splits.made
+    (240, 480, 'as in the file')
+    """
+    splits = read_splits(sample_data_folder() / "sentences.tsv")
+    return replace(
+        splits,
+        calibration=replace(splits.calibration, name="sample · calibration"),
+        evaluation=replace(splits.evaluation, name="sample · evaluation"),
+    )
+
+
+def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Divide at random into ``share`` of the sentences and the rest, both in their old order.
+
+    The first part has ``round(share · N)`` sentences, at least one and not all, and each label's
+    share of them is its share of the whole as nearly as whole sentences allow. The same seed gives
+    the same parts. Raises :class:`DataError` on a share outside (0, 1) or fewer than two sentences.
+    """
+    if not 0 < share < 1:
+        raise DataError(f"A share of {share} cannot be split off: it must lie between 0 and 1.")
+    if len(dataset) < 2:
+        raise DataError(f"{dataset.name} has too few sentences to be split: it needs two or more.")
+    count = min(max(round(share * len(dataset)), 1), len(dataset) - 1)
+    first = _stratified_rows(dataset.labels, count, seed)
+    second = np.setdiff1d(np.arange(len(dataset)), first)
+    return dataset.take(first), dataset.take(second)
+
+
+def length_sorted_batches(
+    lengths: Sequence[int] | np.ndarray, tokens_per_batch: int
+) -> list[np.ndarray]:
+    """Indices of the sentences in batches of similar length, the longest first.
+
+    A batch is padded to its longest sentence; so padded it has at most ``tokens_per_batch`` tokens
+    unless it is a single sentence. Every index is in exactly one batch.
+
+    >>> [batch.tolist() for batch in length_sorted_batches([3, 9, 4, 2], tokens_per_batch=9)]
+    [[1], [2, 0], [3]]
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches = []
+    while order.size:
+        longest = max(int(lengths[order[0]]), 1)
+        size = max(tokens_per_batch // longest, 1)
+        batches.append(order[:size])
+        order = order[size:]
+    return batches
+
+
+def _is_number(name: str, below: int) -> bool:
+    """Whether a label is a whole number that counts from 0 and is less than ``below``."""
+    return re.fullmatch(r"[0-9]+(\.0+)?", name) is not None and float(name) < below
+
+
+def _matched_by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, int]:
+    """Which of their names each of mine abbreviates or spells out, where it can be only that one.
+
+    >>> _matched_by_start(["neg", "pos"], ["POSITIVE", "NEGATIVE"])
+    {'neg': 1, 'pos': 0}
+    """
+
+    def same(one: str, other: str) -> bool:
+        short, long = sorted((one.casefold(), other.casefold()), key=len)
+        return len(short) >= 3 and (short + long).isalpha() and long.startswith(short)
+
+    fits = {name: [k for k, other in enumerate(theirs) if same(name, other)] for name in mine}
+    taken = [numbers[0] for numbers in fits.values() if numbers]
+    return {
+        name: numbers[0]
+        for name, numbers in fits.items()
+        if len(numbers) == 1 and taken.count(numbers[0]) == 1
+    }
+
+
+def _is_hub_id(source: str) -> bool:
+    return not is_table_name(source) and not Path(source).expanduser().is_file()
+
+
+def _is_nothing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def _as_text(cell: object) -> str:
+    """A label, tag or split as text; "" for nothing.
+
+    >>> [_as_text(cell) for cell in ("  NA ", 1, 1.0, True, None, float("nan"))]
+    ['NA', '1', '1', 'true', '', '']
+    """
+    if _is_nothing(cell):
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def _in_order(label_names: Iterable[str]) -> tuple[str, ...]:
+    """Label names in the order of their numbers, or else of the alphabet.
+
+    >>> _in_order({"10", "9", "-1"}), _in_order({"positive", "Negative"})
+    (('-1', '9', '10'), ('Negative', 'positive'))
+    """
+
+    def key(name: str) -> tuple[bool, float, str, str]:
+        number = re.fullmatch(r"-?[0-9]+", name)
+        return number is None, float(name) if number else 0.0, name.casefold(), name
+
+    return tuple(sorted(label_names, key=key))
+
+
+def _dataset(table: Table, columns: Columns, label_names: tuple[str, ...] | None = None) -> Dataset:
+    """The table's sentences, every cell checked.
+
+    With ``label_names`` the label column holds numbers of these names.
+    """
+    frame = table.frame
+    lines = tuple(int(line) for line in frame.index)
+    places = [table.place(line) for line in lines]
+
+    def sentences(column: str) -> tuple[str, ...]:
+        return tuple(map(_sentence, frame[column], places))
+
+    first = sentences(columns.text)
+    second = sentences(columns.pair) if columns.pair else None
+    if label_names is None:
+        written = list(map(_label, frame[columns.label], places))
+        names = _in_order(set(written))
+        number = {name: index for index, name in enumerate(names)}
+        labels = np.array([number[name] for name in written])
+    else:
+        names = label_names
+        labels = frame[columns.label].to_numpy(dtype=np.int64)
+    if names == ("-1",):
+        raise DataError(
+            f"Every label of {table.name} is -1, which GLUE writes where the labels are withheld: "
+            "take a part that has labels, such as the validation part."
+        )
+    if len(names) < 2:
+        raise DataError(
+            f"{table.name} has only the label {names[0]!r}: a classifier is measured on sentences "
+            "of at least two labels."
+        )
+    tags = None
+    if columns.tag:
+        tags = tuple(_as_text(cell) or "untagged" for cell in frame[columns.tag])
+    return Dataset(
+        name=table.name,
+        texts=first,
+        pairs=second,
+        labels=labels,
+        label_names=names,
+        tags=tags,
+        file=table.name,
+        unit=table.unit,
+        lines=lines,
+    )
+
+
+def _sentence(cell: object, place: str) -> str:
+    if _is_nothing(cell) or (isinstance(cell, str) and not cell.strip()):
+        raise DataError(f"{place} has no sentence: fill it in or delete the line.")
+    if not isinstance(cell, str):
+        raise DataError(f"{place} has {cell!r:.50} where a sentence should be: choose the column.")
+    text = cell.strip()
+    if len(text) > MAX_CHARACTERS:
+        raise DataError(
+            f"{place} has a sentence of {len(text):,} characters, and at most {MAX_CHARACTERS:,} "
+            "are read: check the separators and quotation marks, or shorten it."
+        )
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise DataError(f"{place} has half of a two-part character: remove it.")
+    return text
+
+
+def _label(cell: object, place: str) -> str:
+    if not _as_text(cell):
+        raise DataError(f"{place} has no label: fill it in or delete the line.")
+    if not isinstance(cell, str | int) and not (isinstance(cell, float) and cell.is_integer()):
+        raise DataError(
+            f"{place} has the label {cell!r:.50}, which names no class: labels are words or whole "
+            "numbers."
+        )
+    return _as_text(cell)
+
+
+def _stratified_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """``count`` rows drawn at random, each label as often as its share, in ascending order."""
+    random = np.random.default_rng(seed)
+    _, code, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    due = sizes * count / len(labels)
+    drawn = np.floor(due).astype(int)
+    drawn[np.argsort(drawn - due, kind="stable")[: count - drawn.sum()]] += 1
+    rows = [random.permutation(np.flatnonzero(code == k))[:n] for k, n in enumerate(drawn)]
+    return np.sort(np.concatenate(rows))
+
+
+def _in_two(whole: Dataset, share: float, seed: int, part: str | None = None) -> Splits:
+    calibration, evaluation = stratified_split(whole, share, seed)
+    size = {1 / 3: "one third", 1 / 2: "one half"}.get(share, f"{share:.0%}")
+    of = f" of {part}" if part else ""
+    return Splits(
+        replace(calibration, name=f"{whole.name} · calibration"),
+        replace(evaluation, name=f"{whole.name} · evaluation"),
+        f"stratified split{of}, seed {seed}, {size} calibration",
+    )
+
+
+def _by_parts(
+    name: str,
+    labels: Mapping[str, np.ndarray],
+    take: Callable[[str, np.ndarray], Dataset],
+    share: float,
+    seed: int,
+) -> Splits:
+    """Splits of a source that has named parts.
+
+    ``labels`` are those of each part, with -1 for one that is withheld; ``take`` gives some rows of
+    a part as a dataset.
+    """
+    rows = {part: np.flatnonzero(given >= 0) for part, given in labels.items()}
+    rows = {part: given for part, given in rows.items() if given.size}
+    if not rows:
+        raise DataError(
+            f"No part of {name} gives its labels (they are empty or -1): take one that does."
+        )
+    learn, measure = (
+        next((part for known in parts for part in rows if part == known), None)
+        for parts in (CALIBRATION_PARTS, EVALUATION_PARTS)
+    )
+    if len(rows) > 1 and learn is None and measure is None:
+        raise DataError(
+            f"{name} has the parts {listed(rows)}, none of which bhpvas knows: call them "
+            "calibration and evaluation, or train and test."
+        )
+    if learn is None or measure is None:
+        part = learn or measure or next(iter(rows))
+        return _in_two(replace(take(part, rows[part]), name=name), share, seed, part)
+
+    chosen = rows[learn]
+    made = [f"{learn} → calibration", f"{measure} → evaluation"]
+    if learn != "calibration" and chosen.size > MAX_TRAINING_SENTENCES:
+        made[0] += (
+            f" (stratified sample, seed {seed}, {MAX_TRAINING_SENTENCES:,} of {chosen.size:,})"
+        )
+        sample = _stratified_rows(labels[learn][chosen], MAX_TRAINING_SENTENCES, seed)
+        chosen = chosen[sample]
+    unlabelled = sum(int((labels[part] < 0).sum()) for part in (learn, measure))
+    made += [f"{unlabelled:,} sentences without a label left out"] if unlabelled else []
+    made += [f"{part} not used" for part in rows if part not in (learn, measure)]
+    as_is = (learn, measure) == ("calibration", "evaluation")
+    return Splits(
+        replace(take(learn, chosen), name=f"{name} · calibration"),
+        replace(take(measure, rows[measure]), name=f"{name} · evaluation"),
+        "as in the file" if as_is and len(made) == 2 else ", ".join(made),
+    )
+
+
+def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, seed: int) -> Splits:
+    parts = load_parts(hub_id)
+    header = pd.DataFrame(columns=next(iter(parts.values())).column_names)
+    columns = guess_columns(header, **choice, split="", name=str(hub_id))
+    cells = {
+        part: rows[columns.label][:]
+        for part, rows in parts.items()
+        if columns.label in rows.column_names
+    }
+    named = class_names(next(iter(parts.values())), columns.label)
+    if named:
+        names = named
+        labels = {
+            part: np.array([-1 if cell is None else cell for cell in column], dtype=np.int64)
+            for part, column in cells.items()
+        }
+    else:
+        texts = {
+            part: [
+                "" if _is_nothing(cell) else _label(cell, f"Row {row} of {hub_id} ({part})")
+                for row, cell in enumerate(column, start=1)
+            ]
+            for part, column in cells.items()
+        }
+        given = {part for part in texts if set(texts[part]) - {"", "-1"}}
+        names = _in_order({text for part in given for text in texts[part] if text})
+        number = {name: index for index, name in enumerate(names)}
+        labels = {
+            part: np.array([number.get(text, -1) if part in given else -1 for text in column])
+            for part, column in texts.items()
+        }
+
+    def take(part: str, rows: np.ndarray) -> Dataset:
+        table = part_table(parts[part], f"{hub_id} ({part})", columns.used(), rows.tolist())
+        table.frame[columns.label] = labels[part][rows]
+        return replace(_dataset(table, columns, names), numbered=named is not None)
+
+    return _by_parts(str(hub_id), labels, take, share, seed)

@@ -1,0 +1,135 @@
+"""Data sets of the Hugging Face hub, by ids such as ``glue:sst2`` or ``stanfordnlp/imdb@main``.
+
+The package ``datasets`` is imported when an id is loaded and not before. Its releases since 4.0 run
+no code of a data set and read no pickles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from bhpvas.errors import DataError
+from bhpvas.tables import Table
+
+if TYPE_CHECKING:
+    import datasets
+
+# Seconds to wait for the hub's first answer, so that a machine without network says so at once.
+ANSWER_SECONDS = 5.0
+
+# Names that data sets had before every one had an owner.
+_OWNED = {
+    "ag_news": "fancyzhx/ag_news",
+    "glue": "nyu-mll/glue",
+    "imdb": "stanfordnlp/imdb",
+    "rotten_tomatoes": "cornell-movie-review-data/rotten_tomatoes",
+    "sst2": "stanfordnlp/sst2",
+}
+
+_ID = re.compile(
+    r"(?P<path>\w[\w.-]*(?:/\w[\w.-]*)?)(?::(?P<config>[\w.+-]+))?(?:@(?P<revision>[\w./-]+))?"
+)
+
+
+@dataclass(frozen=True)
+class HubId:
+    """A data set of the hub, one of its configurations, and a revision (branch, tag or commit).
+
+    >>> HubId.parse("glue:sst2@main")
+    HubId(path='glue', config='sst2', revision='main')
+    >>> str(HubId.parse("stanfordnlp/imdb"))
+    'stanfordnlp/imdb'
+    """
+
+    path: str
+    config: str | None = None
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> HubId:
+        """Read ``name``, ``name:config``, ``name@revision`` or ``name:config@revision``."""
+        match = _ID.fullmatch(text.strip())
+        if match is None:
+            raise DataError(
+                f"{text.strip()!r} is neither a file nor a hub id: name a file, or an id such as "
+                "glue:sst2 or stanfordnlp/imdb@main."
+            )
+        return cls(match["path"], match["config"], match["revision"])
+
+    def __str__(self) -> str:
+        config = f":{self.config}" if self.config else ""
+        return self.path + config + (f"@{self.revision}" if self.revision else "")
+
+
+def load_parts(hub_id: HubId) -> Mapping[str, datasets.Dataset]:
+    """The parts (train, validation, …) of a data set, fetched or taken from the hub's cache.
+
+    With ``HF_HUB_OFFLINE=1`` in the environment only the cache is asked. Raises
+    :class:`~bhpvas.errors.DataError` if the package ``datasets`` is missing, the hub cannot be
+    reached, or it has no such data set, configuration or revision.
+    """
+    try:
+        import datasets
+        import huggingface_hub
+        from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+        from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+    except ImportError as error:
+        raise DataError(
+            f"{hub_id} is a hub id, and reading it needs the package datasets: install it with "
+            "pip install 'bhpvas[hub]', or give a file."
+        ) from error
+
+    path = _OWNED.get(hub_id.path, hub_id.path)
+    revision = hub_id.revision
+    try:
+        if not huggingface_hub.constants.HF_HUB_OFFLINE:
+            # The library itself asks again and again for half a minute when there is no network.
+            api = huggingface_hub.HfApi()
+            revision = api.dataset_info(path, revision=revision, timeout=ANSWER_SECONDS).sha
+        parts: Mapping[str, datasets.Dataset] = datasets.load_dataset(
+            path, hub_id.config, revision=revision
+        )
+        return parts
+    except RepositoryNotFoundError as error:
+        raise DataError(
+            f"The hub has no data set {hub_id.path} that can be read without an account: check "
+            "the id, log in with 'hf auth login', or give a file."
+        ) from error
+    except httpx.RequestError as error:
+        raise DataError(
+            f"{hub_id} cannot be fetched because the hub does not answer: check the network, give "
+            "a file, or set HF_HUB_OFFLINE=1 to use a copy fetched earlier."
+        ) from error
+    except (
+        HfHubHTTPError,
+        ImportError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        datasets.exceptions.DatasetsError,
+        pa.ArrowException,
+    ) as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise DataError(
+            f"{hub_id} cannot be loaded from the hub ({reason}): check the id, its configuration "
+            "and revision, or give a file."
+        ) from error
+
+
+def class_names(part: datasets.Dataset, column: str) -> tuple[str, ...] | None:
+    """The names of the classes that a column of numbers stands for, if the data set gives them."""
+    return tuple(getattr(part.features[column], "names", None) or ()) or None
+
+
+def part_table(
+    part: datasets.Dataset, name: str, columns: Sequence[str], rows: Sequence[int]
+) -> Table:
+    """Some rows (counted from 0) and columns of a part as a table; its index counts from 1."""
+    cells = part.select(rows).select_columns(list(columns)).to_dict()
+    return Table(name, pd.DataFrame(cells, index=[row + 1 for row in rows], dtype=object), "row")

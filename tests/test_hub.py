@@ -1,0 +1,210 @@
+"""Data sets of the hub: ids, their parts and labels, and one sentence when it does not answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import datasets
+import huggingface_hub
+import pytest
+
+from bhpvas.datasets import read_dataset, read_splits
+from bhpvas.errors import DataError
+from bhpvas.hub import HubId, load_parts
+
+SENTIMENT = datasets.Features(
+    {
+        "idx": datasets.Value("int32"),
+        "sentence": datasets.Value("string"),
+        "label": datasets.ClassLabel(names=["negative", "positive"]),
+    }
+)
+
+
+def part(labels: list, features: datasets.Features | None = SENTIMENT) -> datasets.Dataset:
+    rows = {
+        "idx": list(range(len(labels))),
+        "sentence": [f"sentence {index}" for index in range(len(labels))],
+        "label": labels,
+    }
+    return datasets.Dataset.from_dict(rows, features=features)
+
+
+class Hub:
+    """Stands in for the hub: notes what is asked for and answers with the parts it was given."""
+
+    def __init__(self, **parts: datasets.Dataset) -> None:
+        self.parts = datasets.DatasetDict(parts)
+        self.asked: list[tuple[str, str | None, str | None]] = []
+
+    def load_dataset(self, path: str, name: str | None = None, revision: str | None = None):
+        self.asked.append((path, name, revision))
+        return self.parts
+
+
+@pytest.fixture
+def hub_with(monkeypatch: pytest.MonkeyPatch):
+    def install(**parts: datasets.Dataset) -> Hub:
+        hub = Hub(**parts)
+        monkeypatch.setattr(datasets, "load_dataset", hub.load_dataset)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        return hub
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "config", "revision"),
+    [
+        ("sst2", "sst2", None, None),
+        ("glue:sst2", "glue", "sst2", None),
+        ("nyu-mll/glue:mrpc", "nyu-mll/glue", "mrpc", None),
+        ("stanfordnlp/sst2@main", "stanfordnlp/sst2", None, "main"),
+        ("a/b.c:d-e@refs/pr/1", "a/b.c", "d-e", "refs/pr/1"),
+    ],
+)
+def test_ids(text: str, path: str, config: str | None, revision: str | None) -> None:
+    assert HubId.parse(text) == HubId(path, config, revision)
+    assert str(HubId.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a/b/c", "glue:", "../secret", "/no/such", "a@"])
+def test_text_that_is_no_id(text: str) -> None:
+    with pytest.raises(DataError, match="is neither a file nor a hub id"):
+        read_splits(text)
+
+
+def test_old_names_are_asked_for_under_their_owner(hub_with) -> None:
+    hub = hub_with(train=part([0, 1]))
+    load_parts(HubId.parse("glue:sst2"))
+    load_parts(HubId.parse("someone/else@v1"))
+    assert hub.asked == [("nyu-mll/glue", "sst2", None), ("someone/else", None, "v1")]
+
+
+def test_glue_learns_from_train_and_measures_on_validation(hub_with) -> None:
+    hub_with(train=part([0, 1] * 1500), validation=part([1, 0, 1]), test=part([-1, -1]))
+    splits = read_splits("glue:sst2")
+    assert splits.made == (
+        "train → calibration (stratified sample, seed 0, 2,048 of 3,000), validation → evaluation"
+    )
+    assert (len(splits.calibration), len(splits.evaluation)) == (2048, 3)
+    assert splits.calibration.label_names == ("negative", "positive")
+    assert splits.calibration.labels.sum() == 1024
+    assert splits.evaluation.labels.tolist() == [1, 0, 1]
+    assert splits.evaluation.texts == ("sentence 0", "sentence 1", "sentence 2")
+    assert splits.evaluation.name == "glue:sst2 · evaluation"
+    assert splits.evaluation.place(2) == "Row 3 of glue:sst2 (validation)"
+    row = int(splits.calibration.texts[5].split()[1]) + 1
+    assert splits.calibration.place(5) == f"Row {row} of glue:sst2 (train)"
+    # The hub numbers its labels, so a model without names can be measured.
+    assert splits.evaluation.aligned(("LABEL_0", "LABEL_1")).labels.tolist() == [1, 0, 1]
+
+
+def test_a_test_part_with_labels_measures(hub_with) -> None:
+    hub_with(train=part([0, 1]), test=part([1, 0, 0]), unsupervised=part([-1, -1]))
+    splits = read_splits("imdb")
+    assert splits.made == "train → calibration, test → evaluation"
+    assert len(splits.evaluation) == 3
+    assert read_dataset("imdb").fingerprint == splits.evaluation.fingerprint
+
+
+def test_sentences_without_a_label_are_left_out_and_counted(hub_with) -> None:
+    hub_with(train=part([0, 1, -1]), validation=part([1, -1, 0, -1]))
+    splits = read_splits("stanfordnlp/snli")
+    assert splits.evaluation.texts == ("sentence 0", "sentence 2")
+    assert splits.made == (
+        "train → calibration, validation → evaluation, 3 sentences without a label left out"
+    )
+
+
+def test_a_part_without_the_label_column_is_passed_over(hub_with) -> None:
+    hub_with(train=part([0, 1]), test=part([0, 1]).remove_columns("label"), dev=part([1, 0]))
+    assert read_splits("some/data").made == "train → calibration, dev → evaluation"
+
+
+def test_one_part_is_divided(hub_with) -> None:
+    hub_with(train=part([0, 1, 0, 1, 0, 1]))
+    splits = read_splits("some/data", seed=2)
+    assert splits.made == "stratified split of train, seed 2, one third calibration"
+    assert splits.calibration.name == "some/data · calibration"
+    assert (len(splits.calibration), len(splits.evaluation)) == (2, 4)
+
+
+def test_labels_that_are_words_are_numbered_alike_in_every_part(hub_with) -> None:
+    hub_with(train=part(["b", "c", "a"], None), test=part(["c", "b"], None))
+    splits = read_splits("some/data")
+    assert splits.calibration.label_names == splits.evaluation.label_names == ("a", "b", "c")
+    assert splits.calibration.labels.tolist() == [1, 2, 0]
+    assert splits.evaluation.labels.tolist() == [2, 1]
+    assert not splits.evaluation.numbered
+
+
+def test_parts_that_cannot_be_used(hub_with) -> None:
+    hub_with(test=part([-1, -1]))
+    with pytest.raises(DataError, match=r"^No part of glue:sst2 gives its labels"):
+        read_splits("glue:sst2")
+    hub_with(train=part([0.5, 1.25], None), test=part([3.5], None))
+    with pytest.raises(DataError, match=r"^Row 1 of glue:stsb \(train\) has the label 0\.5, which"):
+        read_splits("glue:stsb")
+    hub_with(clean=part([0, 1]), noisy=part([0, 1]))
+    with pytest.raises(DataError, match=r"^some/data has the parts clean, noisy, none of which"):
+        read_splits("some/data")
+    hub_with(train=part([0, 1]))
+    with pytest.raises(DataError, match=r"^some/data has no column 'stars': it has idx, sentence"):
+        read_splits("some/data", label="stars")
+
+
+def test_what_the_library_says_becomes_one_sentence(hub_with, monkeypatch) -> None:
+    def load_dataset(*arguments: object, **settings: object) -> None:
+        raise ValueError("Config name is missing.\nPlease pick one among: ['cola', 'sst2']")
+
+    hub_with()
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(DataError) as caught:
+        read_splits("glue")
+    assert str(caught.value) == (
+        "glue cannot be loaded from the hub (Config name is missing. Please pick one among: "
+        "['cola', 'sst2']): check the id, its configuration and revision, or give a file."
+    )
+
+
+def test_without_the_package_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"^glue:sst2 is a hub id, .* pip install 'bhpvas\[hub\]'"):
+        read_splits("glue:sst2")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        # Nothing listens on port 9 of this machine, so that it refuses as no network does.
+        (
+            {"HF_ENDPOINT": "http://127.0.0.1:9"},
+            "cannot be fetched because the hub does not answer",
+        ),
+        ({"HF_HUB_OFFLINE": "1"}, "cannot be loaded from the hub"),
+    ],
+)
+def test_without_network(setting: dict[str, str], message: str, tmp_path) -> None:
+    """In a process of its own, since the hub's library reads its settings when it is imported."""
+    code = "from bhpvas.datasets import read_splits\nread_splits('nobody/nothing:here')"
+    environment = {**os.environ, "HF_HOME": str(tmp_path), **setting}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"bhpvas.errors.DataError: nobody/nothing:here {message}")
+    assert "Retrying" not in done.stderr
+
+
+def test_files_do_not_import_the_hub() -> None:
+    code = (
+        "import sys, io\n"
+        "from bhpvas.datasets import read_splits\n"
+        "read_splits(io.BytesIO(b'text,label\\ngood,1\\nbad,0\\n'), name='a.csv')\n"
+        "sys.exit(any(name in sys.modules for name in ('datasets', 'huggingface_hub', 'torch')))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
