@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bhpvas.errors import ModelError
+from bhpvas.files import write_beside
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FORMAT = "bhpvas-projections"
 
@@ -70,8 +71,8 @@ class Projections:
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
     def file(self, folder: str | Path) -> Path:
-        """Where these projections lie in a folder: a safetensors file named by their hash."""
-        return Path(folder) / f"{self.fingerprint}.safetensors"
+        """Where these projections lie in a folder."""
+        return weights_file(folder, self.fingerprint)
 
     def save(self, folder: str | Path) -> Path:
         """Write :meth:`file`: beside it first, then renamed, so never half a file.
@@ -85,19 +86,19 @@ class Projections:
             tensors[f"{number}.weight"] = projection.weight.contiguous()
             tensors[f"{number}.bias"] = projection.bias.contiguous()
         path = self.file(folder)
-        beside = path.parent / f".{secrets.token_hex(8)}.tmp"
         try:
-            try:
-                beside.write_bytes(save(tensors, {"format": _FORMAT}))
-                os.replace(beside, path)
-            finally:
-                beside.unlink(missing_ok=True)
+            write_beside(path, save(tensors, {"format": _FORMAT}))
         except OSError as error:
             raise ModelError(
                 f"The weights {path.name} cannot be written to {path.parent} ({error.strerror}): "
                 "choose a folder that exists and that you may write to."
             ) from None
         return path
+
+
+def weights_file(folder: str | Path, fingerprint: str) -> Path:
+    """The safetensors file named by a hash."""
+    return Path(folder) / f"{fingerprint}.safetensors"
 
 
 def load_projections(path: str | Path) -> Projections:

@@ -12,10 +12,20 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a module imports from its own floor and from those below. A name stands for a
 # module or for a package with all that is in it; `bhpvas` alone is the package's own __init__.py.
 FLOORS = (
-    ("errors", "heads", "hub", "datasets", "paths", "progress", "tables"),
+    ("errors", "files", "heads", "hub", "datasets", "paths", "progress", "projections", "tables"),
     ("classifier",),
     ("engine",),
-    ("ablation", "cost", "criteria", "estimate", "evaluation", "roles", "schemes", "syntax"),
+    (
+        "ablation",
+        "comparison",
+        "cost",
+        "criteria",
+        "estimate",
+        "evaluation",
+        "roles",
+        "schemes",
+        "syntax",
+    ),
     ("export", "recovery", "search", "surgery"),
     ("charts",),
     ("bhpvas",),
