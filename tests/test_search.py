@@ -72,9 +72,7 @@ def test_a_dead_head_goes_first_from_its_layer_by_shares(tmp_path, family):
 
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("method", ["redundancy", "similarity", "reconstruction", "shares"])
-def test_of_two_copies_one_goes_before_a_unique_head_and_the_other_stays(
-    classifier, method, layer
-):
+def test_of_two_copies_one_goes_before_a_unique_head_and_the_other_stays(classifier, method, layer):
     copied = with_copied_head(classifier, layer, 1, 3)
     options = {"step": 1} if method == "shares" else {}
     found = propose(copied, many_sentences(200), method, heads=4, options=options)
@@ -108,8 +106,7 @@ def test_random_orders_follow_the_seed_and_are_even(classifier):
     assert one == same
     assert one != other
     first = [
-        propose(classifier, SENTENCES, "random", heads=1, seed=seed).heads[0]
-        for seed in range(400)
+        propose(classifier, SENTENCES, "random", heads=1, seed=seed).heads[0] for seed in range(400)
     ]
     counts = [first.count(head) for head in classifier.full_mask()]
     assert min(counts) > 25

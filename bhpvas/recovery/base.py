@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bhpvas.heads import HeadMask
 from bhpvas.projections import Projections
@@ -40,6 +41,16 @@ class Recovered:
     layers: tuple[LayerReport, ...]
     calibration: str
     sentences: int
+
+    def record(self) -> dict[str, Any]:
+        """What a scheme step keeps of it, ready for JSON; a ridge of null is an infinite one."""
+        return {
+            "calibration": {"name": self.calibration, "sentences": self.sentences},
+            "layers": [
+                {**one._asdict(), "ridge": one.ridge if math.isfinite(one.ridge) else None}
+                for one in self.layers
+            ],
+        }
 
 
 @dataclass(frozen=True)

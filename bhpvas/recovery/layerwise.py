@@ -86,8 +86,7 @@ class Originals:
         self.classifier = classifier.with_projections(None)
         self.parts = parts
         self.embedded = [
-            self.classifier.embed(part.batch.input_ids, part.batch.token_type_ids)
-            for part in parts
+            self.classifier.embed(part.batch.input_ids, part.batch.token_type_ids) for part in parts
         ]
         self._keep = keep
         self._states = self.embedded

@@ -139,9 +139,7 @@ def _measured(method: Method) -> str:
     return "after compensation" if method.for_compensation else "as masked"
 
 
-def _within(
-    max_drop: float, task: Task, method: Method, longest: list[Removal]
-) -> list[Removal]:
+def _within(max_drop: float, task: Task, method: Method, longest: list[Removal]) -> list[Removal]:
     """The longest proposal that bisection finds within a drop of accuracy.
 
     Accuracy need not fall steadily with every head, so a longer one may exist.

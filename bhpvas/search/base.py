@@ -126,6 +126,14 @@ class Proposal:
     calibration: str
     sentences: int
 
+    def record(self) -> dict[str, Any]:
+        """What a scheme step keeps of it, ready for JSON."""
+        return {
+            **self.settings,
+            "calibration": {"name": self.calibration, "sentences": self.sentences},
+            "reasons": [[str(removal.head), removal.reason] for removal in self.removals],
+        }
+
     @property
     def heads(self) -> tuple[HeadId, ...]:
         """The removed heads in order."""
