@@ -26,7 +26,7 @@ FLOORS = (
         "schemes",
         "syntax",
     ),
-    ("export", "recovery", "search", "surgery"),
+    ("curves", "export", "recovery", "search", "surgery"),
     ("charts",),
     ("bhpvas",),
     ("cli", "ui"),
