@@ -48,8 +48,13 @@ def recover(
     encoded = classifier.encode(calibration)
     parts = parts_of(classifier, encoded, seed=seed)
     with torch.inference_mode():
-        originals = Originals(classifier, parts)
-        fits = walk(originals, mask, RECOVERIES[method].fitter, progress=progress).fits
+        fits = walk(
+            Originals(classifier, parts),
+            mask,
+            RECOVERIES[method].fitter,
+            begin=min(head.layer for head in mask.removed),
+            progress=progress,
+        ).fits
     return Recovered(
         method=method,
         mask=mask,

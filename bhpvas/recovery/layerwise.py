@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bhpvas.classifier import Classifier, Encoded, Layer
-from bhpvas.engine import Batch, attend, batches, finish_layer, load_batch
+from bhpvas.engine import Batch, attend, batches, finish_layer, load_batch, project
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
@@ -85,50 +85,49 @@ class Originals:
     ) -> None:
         self.classifier = classifier.with_projections(None)
         self.parts = parts
-        self.embedded = [
+        self._keep = keep
+        embedded = [
             self.classifier.embed(part.batch.input_ids, part.batch.token_type_ids) for part in parts
         ]
-        self._keep = keep
-        self._states = self.embedded
-        self._layers: dict[int, list[Original]] = {}
-        self._next = 0
+        self._entering = {0: embedded}
+        self._attended: dict[int, list[Tensor]] = {}
 
-    def layer(self, number: int) -> list[Original]:
-        """What a layer did with each part; layers are asked for in order, unless they are kept."""
-        while self._next <= number:
-            found = [self._run(self._next, place) for place in range(len(self.parts))]
-            self._layers = {**(self._layers if self._keep else {}), self._next: found}
-            self._next += 1
-        return self._layers[number]
+    def entering(self, number: int) -> list[Tensor]:
+        """The states that enter a layer, part by part ``[B, T, D]``; ``L`` gives the last ones.
+
+        Layers are asked for in order, unless they are kept.
+        """
+        self._run_to(number)
+        return self._entering[number]
+
+    def attended(self, number: int) -> list[Tensor]:
+        """The states of a layer after its attention and before the norm, part by part."""
+        self._run_to(number + 1)
+        return self._attended[number]
 
     @property
     def logits(self) -> Tensor:
         """The unpruned network's logits ``[n, C]``, part after part."""
-        self.layer(len(self.classifier.layers) - 1)
-        return read(self.classifier, self._states)
+        return read(self.classifier, self.entering(len(self.classifier.layers)))
 
-    def _run(self, number: int, place: int) -> Original:
-        layer, states = self.classifier.layers[number], self._states[place]
-        outputs, _ = attend(
-            self.classifier,
-            layer,
-            states,
-            self.parts[place].batch.attention_mask,
-            first_only=number == len(self.classifier.layers) - 1,
-        )
-        states = states[:, : outputs.shape[1]]
-        attention = layer.output(outputs.flatten(2))
-        if place == 0:
-            self._states = list(self._states)
-        self._states[place] = finish_layer(layer, states, attention)
-        return Original(states, attention)
-
-
-class Original(NamedTuple):
-    """What entered an unpruned layer and what its attention gave: ``[B, T, D]`` each."""
-
-    states: Tensor
-    attention: Tensor
+    def _run_to(self, number: int) -> None:
+        for current in range(max(self._entering), number):
+            layer, last = self.classifier.layers[current], len(self.classifier.layers) - 1
+            attended, leaving = [], []
+            for part, states in zip(self.parts, self._entering[current], strict=True):
+                mask = part.batch.attention_mask
+                outputs, _ = attend(
+                    self.classifier, layer, states, mask, first_only=current == last
+                )
+                states = states[:, : outputs.shape[1]]
+                attention = project(layer, outputs, None)
+                attended.append(attention + states)
+                leaving.append(finish_layer(layer, states, attention))
+            if not self._keep:
+                self._entering.clear()
+                self._attended.clear()
+            self._entering[current + 1] = leaving
+            self._attended[current] = attended
 
 
 def read(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
@@ -186,11 +185,12 @@ def walk(
 ) -> Walk:
     """Run the pruned network from layer ``begin`` up, refitting each layer that has lost a head.
 
-    ``entering`` are the states that enter ``begin``, part by part; the embeddings if not given.
+    ``entering`` are the states that enter ``begin``, part by part; those of the unpruned network if
+    not given, so no head below may be gone then.
     """
     classifier, parts = originals.classifier, originals.parts
     layers = len(classifier.layers)
-    states = list(originals.embedded if entering is None else entering)
+    states = list(originals.entering(begin) if entering is None else entering)
     fits: dict[int, LayerFit] = {}
     kept_states: dict[int, list[Tensor]] = {}
     for number in range(begin, layers):
@@ -206,8 +206,8 @@ def walk(
         states = [one[:, : out.shape[1]] for one, out in zip(states, outputs, strict=True)]
         if not kept.all():
             aims = [
-                original.attention + original.states - one
-                for original, one in zip(originals.layer(number), states, strict=True)
+                attended - one
+                for attended, one in zip(originals.attended(number), states, strict=True)
             ]
             fits[number] = _fit(classifier, layer, fitter, parts, outputs, aims)
             layer = replace(layer, output=_as_linear(classifier, fits[number]))
