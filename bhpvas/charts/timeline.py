@@ -1,0 +1,113 @@
+"""The timeline of a scheme: accuracy against heads kept, one point a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.words import interval, percent, plural
+
+
+@dataclass(frozen=True)
+class TimelinePoint:
+    """One measured step: its number, the step before it, and what it kept and scored."""
+
+    step: int
+    parent: int | None
+    kept: int
+    accuracy: float
+    low: float
+    high: float
+    what: str
+    on_path: bool = True
+    current: bool = False
+
+
+def timeline(
+    points: Sequence[TimelinePoint], *, all_heads: int, sentences: int, height: int = 240
+) -> go.Figure:
+    """Draw each step's accuracy with its 95% interval against the number of heads kept.
+
+    Time runs to the right, so the axis counts the heads down. Lines join a step to the one that it
+    came from; the way to the current step is drawn strong, other branches faint. Every point
+    carries its step number as custom data.
+    """
+    figure = style.blank(height=height, margin=(48, 14, 12, 42))
+    where = {point.step: point for point in points}
+    for strong in (False, True):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for point in points:
+            parent = where.get(point.parent) if point.parent is not None else None
+            if parent is not None and point.on_path is strong:
+                x += [parent.kept, point.kept, None]
+                y += [100 * parent.accuracy, 100 * point.accuracy, None]
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            line={
+                "width": 2.5 if strong else 1.5,
+                "color": style.MARK if strong else style.MUTED,
+                "dash": "solid" if strong else "dot",
+            },
+            hoverinfo="skip",
+            name="path" if strong else "branches",
+        )
+    figure.add_scatter(
+        x=[point.kept for point in points],
+        y=[100 * point.accuracy for point in points],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * (point.high - point.accuracy) for point in points],
+            "arrayminus": [100 * (point.accuracy - point.low) for point in points],
+            "thickness": 1,
+            "width": 4,
+            "color": style.MUTED,
+        },
+        customdata=[[point.step] for point in points],
+        text=[
+            f"{point.what}<br>{point.kept} of {plural(all_heads, 'head')} kept<br>accuracy "
+            f"{percent(point.accuracy)}% {interval(point.low, point.high)}, "
+            f"{plural(sentences, 'sentence')}"
+            for point in points
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        mode="markers",
+        marker={
+            "size": [15 if point.current else 11 for point in points],
+            "symbol": ["diamond" if point.current else "circle" for point in points],
+            "color": [
+                style.SELECTED if point.current else style.MARK if point.on_path else style.MUTED
+                for point in points
+            ],
+            "opacity": 1,
+        },
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+        cliponaxis=False,
+        name="steps",
+    )
+    # At least a quarter of the way, so that a first step is not drawn as a fall off the edge.
+    fewest = min([*(point.kept for point in points), round(all_heads * 0.75)])
+    room = (all_heads - fewest) * 0.05 + 0.5
+    figure.update_xaxes(
+        title={"text": "heads kept", "standoff": 4},
+        range=[all_heads + room, fewest - room],
+        tickformat="d",
+        showgrid=False,
+        nticks=8,
+    )
+    lowest = min((100 * point.low for point in points), default=50)
+    highest = max((100 * point.high for point in points), default=100)
+    figure.update_yaxes(
+        title={"text": "accuracy, %", "standoff": 4},
+        range=[max(lowest - 1.5, 0), min(highest + 1.5, 101)],
+        gridcolor=style.FAINT,
+        nticks=5,
+    )
+    return figure

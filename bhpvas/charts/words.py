@@ -1,0 +1,149 @@
+"""Numbers as they stand on the screen: unit, sign, interval and sample size, one way everywhere.
+
+Minus is the minus sign (U+2212), a range is an en dash, an interval of a change has an ellipsis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from bhpvas.heads import HeadId
+
+MINUS = "\N{MINUS SIGN}"
+DASH = "\N{EN DASH}"
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+ARROW = "\N{RIGHTWARDS ARROW}"
+CROSS = "\N{MULTIPLICATION SIGN}"
+NOTHING = "\N{EM DASH}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """``value`` with ``digits`` significant digits; a dash where there is no value.
+
+    >>> number(0.021449), number(-3.0), number(float("nan")), number(0.00000123)
+    ('0.0214', '−3.00', '—', '1.23e−6')
+    """
+    if math.isnan(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -4 or exponent >= 7:
+        mantissa, power = f"{value:.{digits - 1}e}".split("e")
+        text = f"{mantissa}e{int(power)}"
+    else:
+        text = f"{value:,.{max(digits - 1 - exponent, 0)}f}"
+    return text.replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """``value`` with a sign and ``digits`` decimals; a zero after rounding has no sign.
+
+    >>> signed(-0.62), signed(0.249, 2), signed(-0.01)
+    ('−0.6', '+0.25', '0.0')
+    """
+    if math.isnan(value):
+        return NOTHING
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in [0, 1] as percent without the unit: ``0.914`` is ``91.4``.
+
+    >>> percent(0.91372)
+    '91.4'
+    """
+    return NOTHING if math.isnan(share) else f"{100 * share:.{digits}f}"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of two shares in percent.
+
+    >>> interval(0.8901, 0.9371)
+    '(89.0–93.7)'
+    """
+    return f"({percent(low)}{DASH}{percent(high)})"
+
+
+def change_interval(low: float, high: float) -> str:
+    """An interval of a change of shares, in points.
+
+    >>> change_interval(-0.004, 0.001)
+    '(−0.4 … +0.1)'
+    """
+    return f"({signed(100 * low)} {ELLIPSIS} {signed(100 * high)})"
+
+
+def accuracy_change(before: float, after: float, sentences: int) -> str:
+    """A change of accuracy with its sign, unit, base and sample size.
+
+    >>> accuracy_change(0.92, 0.914, 480)
+    '−0.6 points (92.0 → 91.4, 480 sentences)'
+    """
+    base = f"{percent(before)} {ARROW} {percent(after)}"
+    return f"{signed(100 * (after - before))} points ({base}, {plural(sentences, 'sentence')})"
+
+
+def relative_change(before: float, after: float) -> str:
+    """A relative change in whole percent.
+
+    >>> relative_change(200.0, 182.0), relative_change(1.0, 1.0)
+    ('−9%', '0%')
+    """
+    return f"{signed(100 * (after / before - 1), 0)}%"
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "head"), plural(480, "sentence"), plural(0, "class", "classes")
+    ('1 head', '480 sentences', '0 classes')
+    """
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def big(count: float) -> str:
+    """A large count with three digits and its letter.
+
+    >>> big(22_713_218), big(980), big(1.25e9)
+    ('22.7M', '980', '1.25G')
+    """
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= unit:
+            scaled = count / unit
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{letter}"
+    return f"{count:.0f}"
+
+
+def head_list(heads: Iterable[HeadId], at_most: int = 6) -> str:
+    """Heads in order, the first few by name.
+
+    >>> head_list([HeadId(1, 2), HeadId(0, 3)]), head_list([HeadId(0, h) for h in range(9)], 2)
+    ('L0H3, L1H2', 'L0H0, L0H1 and 7 more')
+    """
+    names = [str(head) for head in sorted(heads)]
+    if len(names) <= at_most:
+        return ", ".join(names)
+    return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
+
+
+def p_value(value: float) -> str:
+    """A p-value, never rounded to zero.
+
+    >>> p_value(0.0421), p_value(0.00001), p_value(1.0)
+    ('p = 0.042', 'p < 0.001', 'p = 1.000')
+    """
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def seconds(value: float) -> str:
+    """A time as a person says it.
+
+    >>> seconds(0.4), seconds(12.4), seconds(200)
+    ('under 1 s', '12 s', '3 min')
+    """
+    if value < 1:
+        return "under 1 s"
+    return f"{value:.0f} s" if value < 90 else f"{value / 60:.0f} min"

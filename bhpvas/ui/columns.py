@@ -1,0 +1,222 @@
+"""Everything that is known per head, as columns of one table: what every view of the page reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from bhpvas.ablation import Ablation
+from bhpvas.charts.words import DASH, number
+from bhpvas.criteria import (
+    CRITERIA,
+    DEFAULT_WEIGHTS,
+    Criterion,
+    Scores,
+    combined,
+    rank_intervals,
+    ranks,
+    removal_order,
+)
+from bhpvas.criteria.base import Direction
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.ui.desk import Desk
+
+COMBINED = "combined"
+#: Exact effects of removing one head alone, which stand beside the criteria once they are measured.
+ABLATIONS = {"ablation-loss": "Ablation: loss", "ablation-accuracy": "Ablation: accuracy"}
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One number a head: ``values`` ``[L, H]``, NaN where there is none.
+
+    ``low`` and ``high`` bound the rank (95%), where its uncertainty is known. ``change`` says that
+    the values are changes around zero, ``rise_is_bad`` which side of zero hurts.
+    """
+
+    name: str
+    title: str
+    values: np.ndarray
+    higher_means: Direction
+    aid: str
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    change: bool = False
+    rise_is_bad: bool = True
+
+    @property
+    def reading(self) -> str:
+        """One line on how to read the column as colours."""
+        if self.change or self.name == COMBINED:
+            return self.aid
+        shade = "Dark" if self.higher_means == "keep" else "Bright"
+        return f"{self.aid.replace('High:', 'Bright:')} {shade} heads are first to go."
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """Places ``[L, H]``: 1 = most worth keeping, the last = first to go, 0 = removed."""
+        return ranks(self.values, self.higher_means)
+
+    @cached_property
+    def first_to_go(self) -> list[HeadId]:
+        """Kept heads from the first to go to the last."""
+        return removal_order(self.values, self.higher_means)
+
+    def beyond(self, threshold: float) -> list[HeadId]:
+        """Kept heads on the far side of a threshold: the side that goes first."""
+        with np.errstate(invalid="ignore"):
+            worse = (
+                self.values < threshold if self.higher_means == "keep" else self.values > threshold
+            )
+        return [HeadId(int(la), int(he)) for la, he in zip(*np.nonzero(worse), strict=True)]
+
+    def value(self, head: HeadId) -> str:
+        """The value of one head as it stands on the screen."""
+        return number(float(self.values[head.layer, head.head]))
+
+    def rank(self, head: HeadId) -> str:
+        """The rank of one head, with its interval where there is one: ``12 (9–17)``."""
+        place = int(self.ranks[head.layer, head.head])
+        if place == 0:
+            return "removed"
+        if self.low is None or self.high is None:
+            return str(place)
+        low, high = self.low[head.layer, head.head], self.high[head.layer, head.head]
+        return f"{place} ({low}{DASH}{high})"
+
+    def hover(self, mask: HeadMask) -> np.ndarray:
+        """What a cell says under the pointer: text ``[L, H]``."""
+        count = mask.kept_count
+        lines = [
+            f"<b>{head}</b> removed"
+            if head in mask.removed
+            else f"<b>{head}</b><br>{self.title} {self.value(head)}<br>"
+            f"rank {self.rank(head)} of {count}"
+            for head in mask.every_head()
+        ]
+        return np.array(lines).reshape(mask.layers, mask.heads)
+
+    def agreement(self, other: Column) -> float:
+        """Spearman's rank correlation of two orders of keeping, −1 to 1."""
+        ours, theirs = (
+            np.where(one.higher_means == "keep", one.values, -one.values).ravel()
+            for one in (self, other)
+        )
+        both = np.isfinite(ours) & np.isfinite(theirs)
+        if both.sum() < 3:
+            return float("nan")
+        return float(spearmanr(ours[both], theirs[both]).statistic)
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How criteria are combined: their weights, and which way each counts."""
+
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    directions: Mapping[str, Direction] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        """Whether any criterion counts."""
+        return any(weight > 0 for weight in self.weights.values())
+
+
+def title_of(name: str) -> str:
+    """What a column is called on the screen, known before it is measured."""
+    if name == COMBINED:
+        return "Combined priority"
+    return ABLATIONS.get(name) or CRITERIA[name].title
+
+
+def columns(
+    scores: Scores, ablation: Ablation | None, weighing: Weighing, *, desk: Desk, key: object
+) -> dict[str, Column]:
+    """Every column that is measured, by name; the combined priority first.
+
+    ``key`` names the scores, for the rank intervals that ``desk`` remembers.
+    """
+    found = {}
+    if weighing.usable:
+        found[COMBINED] = Column(
+            name=COMBINED,
+            title=title_of(COMBINED),
+            values=combined(scores, weighing.weights, weighing.directions),
+            higher_means="keep",
+            aid="Bright: worth keeping by the weights above. Dark: first to go.",
+        )
+    for name, criterion in CRITERIA.items():
+        if name in scores.values:
+            found[name] = _measured(scores, criterion, weighing, desk, key)
+    if ablation is not None:
+        found |= _ablated(ablation)
+    return found
+
+
+def _measured(
+    scores: Scores, criterion: Criterion, weighing: Weighing, desk: Desk, key: object
+) -> Column:
+    name = criterion.name
+    direction = weighing.directions.get(name, criterion.higher_means)
+    low = high = None
+    if scores.measured[name].per_example is not None:
+        low, high = desk.quick(("ranks", key, name), lambda: rank_intervals(scores, name))
+        if direction != criterion.higher_means:
+            kept = scores.mask.kept_count + 1
+            low, high = kept - high, kept - low
+    return Column(
+        name=name,
+        title=criterion.title,
+        values=scores.values[name],
+        higher_means=direction,
+        aid=criterion.summary,
+        low=low,
+        high=high,
+        change=criterion.signed,
+    )
+
+
+def _ablated(ablation: Ablation) -> dict[str, Column]:
+    loss, accuracy = ABLATIONS
+    return {
+        loss: Column(
+            name=loss,
+            title=ABLATIONS[loss],
+            values=ablation.loss_change,
+            higher_means="keep",
+            aid="Red: removing exactly this head raises the loss. Blue: it lowers it.",
+            change=True,
+        ),
+        accuracy: Column(
+            name=accuracy,
+            title=ABLATIONS[accuracy],
+            values=100 * ablation.accuracy_change,
+            higher_means="remove",
+            aid="Red: removing exactly this head costs accuracy, in points. Blue: it gains.",
+            change=True,
+            rise_is_bad=False,
+        ),
+    }
+
+
+def table(found: Mapping[str, Column], mask: HeadMask) -> pd.DataFrame:
+    """One row a head: its name, layer, whether it is kept, and each column's value and rank."""
+    every = list(mask.every_head())
+    frame = pd.DataFrame(
+        {
+            "head": [str(head) for head in every],
+            "layer": [head.layer for head in every],
+            "kept": [head not in mask.removed for head in every],
+        }
+    )
+    for column in found.values():
+        frame[column.name] = column.values.ravel()
+        frame[f"{column.name} rank"] = column.ranks.ravel()
+        if column.low is not None and column.high is not None:
+            frame[f"{column.name} rank low"] = column.low.ravel()
+            frame[f"{column.name} rank high"] = column.high.ravel()
+    return frame

@@ -1,0 +1,147 @@
+"""Work that takes longer than a blink: done once for everybody, watched, cancelled, remembered.
+
+A job runs in a thread of its own, so a person's click never leaves anything half done: the script
+that watched goes away, the job runs on for a few seconds, and the next run of the script watches it
+again. A job that nobody watches stops by itself. Two sessions that want the same thing share it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from bhpvas.progress import Cancelled
+
+#: Seconds that a job runs on with nobody watching: longer than a rerun of the page takes.
+PATIENCE = 6.0
+
+
+class Job:
+    """One piece of work, how far it is, and in the end its result or its error.
+
+    The work gets its job as the progress callback, and may leave a first answer in ``partial``.
+    """
+
+    def __init__(self) -> None:
+        self.done, self.total = 0, 0
+        self.started = time.monotonic()
+        self.watchers = 0
+        self.unwatched_since = self.started
+        self.stopped = False
+        self.partial: Any = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.finished = threading.Event()
+
+    @property
+    def remaining(self) -> float | None:
+        """Estimated seconds to go; None until a tenth is done."""
+        if not self.total or self.done < 0.1 * self.total:
+            return None
+        return (time.monotonic() - self.started) * (self.total / self.done - 1)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Note the progress; stops the work where nobody wants it any more."""
+        self.done, self.total = done, total
+        lonely = not self.watchers and time.monotonic() - self.unwatched_since > PATIENCE
+        if self.stopped or lonely:
+            raise Cancelled
+
+
+Work = Callable[[Job], Any]
+
+
+class Desk:
+    """All jobs that run and the latest results; shared by every session of the server.
+
+    The results that were not used for longest leave when their arrays take ``most_bytes``.
+    """
+
+    def __init__(self, most_bytes: int = 128 * 2**20) -> None:
+        self.most_bytes = most_bytes
+        self._used = 0
+        self._lock = threading.Lock()
+        self._running: dict[Hashable, Job] = {}
+        self._results: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def result(self, key: Hashable) -> Any:
+        """What a finished job gave; None where it is not known (any more)."""
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+            return self._results.get(key)
+
+    def quick(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What takes milliseconds: made here and now, and remembered like any result."""
+        found = self.result(key)
+        if found is None:
+            found = make()
+            with self._lock:
+                self._keep(key, found)
+        return found
+
+    @contextmanager
+    def watching(self, key: Hashable, work: Work) -> Iterator[Job]:
+        """The job of this key, started where it does not run yet."""
+        with self._lock:
+            job = self._running.get(key)
+            if job is None or job.stopped:
+                job = self._running[key] = Job()
+                thread = threading.Thread(target=self._do, args=(key, job, work), daemon=True)
+            else:
+                thread = None
+            job.watchers += 1
+        if thread is not None:
+            thread.start()
+        try:
+            yield job
+        finally:
+            with self._lock:
+                job.watchers -= 1
+                job.unwatched_since = time.monotonic()
+
+    def stop(self, key: Hashable) -> None:
+        """Stop a job that nobody watches; one that others watch runs on for them."""
+        with self._lock:
+            job = self._running.get(key)
+            if job is not None and not job.watchers:
+                job.stopped = True
+
+    def _do(self, key: Hashable, job: Job, work: Work) -> None:
+        try:
+            job.result = work(job)
+        except BaseException as error:  # handed to whoever watches
+            job.error = error
+        with self._lock:
+            if job.error is None:
+                self._keep(key, job.result)
+            if self._running.get(key) is job:
+                del self._running[key]
+        job.finished.set()
+
+    def _keep(self, key: Hashable, result: Any) -> None:
+        self._used += size_of(result) - size_of(self._results.pop(key, None))
+        self._results[key] = result
+        while self._used > self.most_bytes and len(self._results) > 1:
+            _, forgotten = self._results.popitem(last=False)
+            self._used -= size_of(forgotten)
+
+
+def size_of(result: Any) -> int:
+    """Bytes of the arrays in a result: in containers and dataclasses too."""
+    if isinstance(result, np.ndarray):
+        return result.nbytes
+    if isinstance(result, dict):
+        return sum(map(size_of, result.values()))
+    if isinstance(result, list | tuple):
+        return sum(map(size_of, result))
+    if is_dataclass(result):
+        return sum(size_of(getattr(result, field.name)) for field in fields(result))
+    return 0

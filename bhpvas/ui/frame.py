@@ -1,0 +1,341 @@
+"""The frame around every page: model, data and scheme in the sidebar, and how to change them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.errors import BhpvasError, DataError, ModelError
+from bhpvas.ui import session as sessions
+from bhpvas.ui import work
+from bhpvas.ui.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.datasets import Splits
+    from bhpvas.evaluation import Evaluation
+
+STYLE = Path(__file__).with_name("style.css")
+FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
+_SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
+
+
+def open_session() -> None:
+    """Give this browser a session on the sample model and sentences, if it has none."""
+    st.html(STYLE)
+    work.begin_run()
+    if not sessions.is_open():
+        with st.spinner("Loading the sample model"):
+            sessions.put(_session(None, work.sample_data()))
+    work.measure_steps()
+
+
+def _session(model: str | None, data: Splits) -> Session:
+    """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model."""
+    from bhpvas.schemes import Scheme
+
+    classifier = work.classifier_named(model)
+    data = _aligned(data, classifier.label_names)
+    return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
+
+
+def _aligned(data: Splits, label_names: tuple[str, ...]) -> Splits:
+    return replace(
+        data,
+        calibration=data.calibration.aligned(label_names),
+        evaluation=data.evaluation.aligned(label_names),
+    )
+
+
+def _about(data: Splits) -> dict[str, object]:
+    return {"name": data.evaluation.name, "fingerprint": data.evaluation.fingerprint}
+
+
+# --- the sidebar ----------------------------------------------------------------------------------
+
+
+def sidebar(session: Session) -> None:
+    """Model, data, and what the scheme keeps, costs and saves."""
+    start = work.want(work.evaluating(session, session.scheme.mask_at(0)))
+    now = work.want(work.evaluating(session, session.mask))
+    with st.sidebar:
+        st.html('<div class="wordmark">bhpvas</div>')
+        _model_and_data(session)
+        st.divider()
+        _scheme(session, start, now)
+        _scheme_buttons(session)
+
+
+def _model_and_data(session: Session) -> None:
+    classifier = work.classifier_named(session.model)
+    geometry, data = classifier.geometry, session.data
+    rows = {
+        "Model": f"{classifier.name} · {geometry.layers}{words.CROSS}{geometry.heads} · "
+        f"{words.big(geometry.parameters)}",
+        "Data": f"{_short(data)} · {len(data.calibration):,} + {len(data.evaluation):,}",
+    }
+    st.html(_rows(rows))
+    st.button(
+        "Change model or data",
+        key="change",
+        width="stretch",
+        help=f"Data: {data.made}.",
+        on_click=_dialog,
+        args=(True,),
+    )
+    if session.dialog:
+        choose_model_and_data()
+
+
+def _dialog(shown: bool) -> None:
+    sessions.change(partial(Session.asking_dialog, shown=shown))
+
+
+def _short(data: Splits) -> str:
+    return data.evaluation.name.split(" · ")[0]
+
+
+def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) -> None:
+    from bhpvas.cost import flops_per_sentence, parameters
+
+    geometry = work.classifier_named(session.model).geometry
+    mask, full = session.mask, session.scheme.mask_at(0)
+    lengths = work.lengths(session)
+    flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
+    every = mask.layers * mask.heads
+    rows = {
+        "Scheme": session.scheme.name,
+        "Heads": f"{mask.kept_count} of {every} kept",
+        **_accuracy(start, now),
+        "Parameters": _before_and_now(
+            words.big(parameters(geometry, full)), words.big(parameters(geometry, mask))
+        ),
+        "FLOPs": f"{words.big(flops[1])} a sentence"
+        + (f" ({words.relative_change(*flops)})" if mask.removed else ""),
+    }
+    st.html(_rows(rows))
+
+
+def _accuracy(start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
+    from bhpvas.evaluation import accuracy_change_interval
+
+    if start is None:
+        return {"Accuracy": "being measured", "Change": words.NOTHING}
+    if now is None:
+        return {"Accuracy": f"{words.percent(start.accuracy)}% at the start", "Change": "measuring"}
+    if not now.mask.removed:
+        return {
+            "Accuracy": f"{words.percent(now.accuracy)}% {words.interval(*now.accuracy_interval)}",
+            "Change": f"none, {words.plural(now.n, 'sentence')}",
+        }
+    change, low, high = accuracy_change_interval(start, now)
+    return {
+        "Accuracy": f"{words.percent(start.accuracy)} {words.ARROW} {words.percent(now.accuracy)}% "
+        f"{words.interval(*now.accuracy_interval)}",
+        "Change": f"{words.signed(100 * change)} points {words.change_interval(low, high)}",
+    }
+
+
+def _before_and_now(before: str, now: str) -> str:
+    return now if before == now else f"{before} {words.ARROW} {now}"
+
+
+def _rows(rows: dict[str, str]) -> str:
+    from html import escape
+
+    cells = "".join(
+        f'<div class="fact"><span>{escape(name)}</span>'
+        f'<b id="{escape(name.lower())}">{escape(said)}</b></div>'
+        for name, said in rows.items()
+    )
+    return f'<div class="facts">{cells}</div>'
+
+
+def _scheme_buttons(session: Session) -> None:
+    scheme = session.scheme
+    with st.container(horizontal=True, gap="xsmall", key="history"):
+        st.button(
+            "Undo",
+            on_click=_move,
+            args=("undone",),
+            disabled=not scheme.can_undo,
+            icon=":material/undo:",
+            width="stretch",
+        )
+        st.button(
+            "Redo",
+            on_click=_move,
+            args=("redone",),
+            disabled=not scheme.can_redo,
+            icon=":material/redo:",
+            width="stretch",
+        )
+    with st.container(horizontal=True, gap="xsmall", key="files"):
+        st.download_button(
+            "Save",
+            scheme.to_json(),
+            file_name=f"{scheme.name}.json",
+            mime="application/json",
+            on_click="ignore",
+            icon=":material/download:",
+            width="stretch",
+            help="The scheme as a file: every step, with what was measured.",
+        )
+        with st.popover("Load", icon=":material/upload:", width="stretch"):
+            st.file_uploader(
+                "A scheme file saved here or by the command line",
+                type=["json"],
+                key="scheme-file",
+                on_change=_open_scheme,
+            )
+
+
+def _move(how: str) -> None:
+    sessions.change(lambda session: session.moved(getattr(session.scheme, how)()))
+
+
+def _open_scheme() -> None:
+    upload = st.session_state["scheme-file"]
+    if upload is None:
+        return
+    text = upload.getvalue().decode("utf-8", errors="replace")
+    classifier = work.classifier_named(sessions.current().model)
+    sessions.change(partial(Session.opening, text=text, source=upload.name, classifier=classifier))
+
+
+# --- another model, other data --------------------------------------------------------------------
+
+
+@st.dialog("Model and data", width="medium", on_dismiss=partial(_dialog, False))
+def choose_model_and_data() -> None:
+    """Choose both; nothing changes unless both load and fit each other."""
+    session = sessions.current()
+    st.markdown("**Model**")
+    model = _model_choice(session)
+    st.markdown("**Data**")
+    read = _data_choice(session)
+    if len(session.scheme.steps) > 1:
+        st.caption(
+            f"The scheme {session.scheme.name!r} belongs to this model: save it first if you "
+            "want to keep it. Other data alone leaves it as it is."
+        )
+    if st.button("Use these", type="primary", key="use"):
+        try:
+            with st.spinner("Loading"):
+                opened = _reopened(session, model, read())
+        except BhpvasError as error:
+            st.error(str(error))
+            return
+        sessions.put(opened)
+        st.rerun()
+
+
+def _reopened(session: Session, model: str | None, data: Splits) -> Session:
+    """The session on another model or other data; the scheme stays where the model does."""
+    if model == "":
+        raise ModelError("No model is named: type a hub id such as owner/model, or a folder.")
+    fresh = _session(model, data)
+    if model != session.model:
+        return fresh
+    scheme = replace(session.scheme, data=_about(fresh.data))
+    return replace(fresh, scheme=scheme, selected=session.selected)
+
+
+def _model_choice(session: Session) -> str | None:
+    kind = st.segmented_control(
+        "Model",
+        [_SAMPLE, "Hub id or folder"],
+        default=_SAMPLE if session.model is None else "Hub id or folder",
+        required=True,
+        key="model-kind",
+        label_visibility="collapsed",
+    )
+    if kind == _SAMPLE:
+        st.caption("6 layers × 12 heads, fine-tuned for sentiment; ships with bhpvas.")
+        return None
+    typed = st.text_input(
+        "Hub id or folder of a BERT, RoBERTa, DistilBERT or ELECTRA sequence classifier",
+        value=session.model or "",
+        placeholder="owner/model or owner/model@revision",
+        key="model-id",
+    )
+    return typed.strip()
+
+
+def _data_choice(session: Session) -> Any:
+    """A function that reads the chosen data, called once the person says so."""
+    kind = st.segmented_control(
+        "Data",
+        ["As now", _SAMPLE, _UPLOAD, _HUB],
+        default="As now",
+        required=True,
+        key="data-kind",
+        label_visibility="collapsed",
+    )
+    if kind == _SAMPLE:
+        st.caption("720 labelled sentences, written for bhpvas.")
+        return work.sample_data
+    if kind == _HUB:
+        typed = st.text_input(
+            "Hub id of a labelled data set",
+            placeholder="owner/name, name:config or name@revision",
+            key="data-id",
+        )
+        return lambda: _from_hub(typed.strip())
+    if kind == _UPLOAD:
+        upload = st.file_uploader(
+            "Labelled sentences: a text and a label column, one row a sentence",
+            type=FILE_ENDINGS,
+            key="data-file",
+        )
+        columns = _column_choice()
+        return lambda: _from_upload(upload, columns)
+    data = session.data
+    st.caption(
+        f"{_short(data)}: {words.plural(len(data.calibration), 'sentence')} to score heads on, "
+        f"{len(data.evaluation):,} to measure on ({data.made})."
+    )
+    return lambda: session.data
+
+
+def _column_choice() -> dict[str, str | None]:
+    with st.expander("Column names, where they are not found by themselves"):
+        return {
+            role: st.text_input(label, key=f"column-{role}").strip() or None
+            for role, label in (
+                ("text", "Text"),
+                ("pair", "Second text"),
+                ("label", "Label"),
+                ("split", "Split"),
+            )
+        }
+
+
+def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
+    from bhpvas.datasets import read_splits
+
+    if upload is None:
+        raise DataError("No file is chosen: upload a TSV, CSV, JSONL or Parquet file first.")
+    return read_splits(
+        upload,
+        name=upload.name,
+        text=columns["text"],
+        pair=columns["pair"],
+        label=columns["label"],
+        split=columns["split"],
+    )
+
+
+def _from_hub(typed: str) -> Splits:
+    """Read a hub id; a path of the server is none, since whoever has the link could read it."""
+    from bhpvas.datasets import read_splits
+    from bhpvas.hub import HubId
+    from bhpvas.tables import is_table_name
+
+    if is_table_name(typed) or Path(typed).exists():
+        raise DataError(f"{typed!r} names a file: choose Upload to use it.")
+    return read_splits(str(HubId.parse(typed)))

@@ -1,0 +1,468 @@
+"""The views of the Workbench around the head map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.charts.criteria import criteria_scatter
+from bhpvas.charts.panel import attention_profile, by_class
+from bhpvas.charts.timeline import TimelinePoint, timeline
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
+from bhpvas.heads import HeadId
+from bhpvas.ui import aid, definitions, tables, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, table, title_of
+from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.datasets import Dataset
+    from bhpvas.evaluation import Evaluation
+    from bhpvas.schemes import Step
+
+#: Selected heads drawn one by one in the small figures; more would not fit the screen.
+MOST_ROWS = 8
+PANEL_HEIGHT = 262
+
+
+# --- the selected heads ---------------------------------------------------------------------------
+
+
+def selected_heads(scores: Scores, found: Mapping[str, Column], session: Session) -> None:
+    """Each selected head: criteria with rank and interval, where it looks, what class it is for."""
+    kept = [head for head in session.selected_kept if head in set(scores.mask)]
+    if not session.selected:
+        _nothing_selected(scores)
+        return
+    order = next(iter(found.values()))
+    by_rank = sorted(kept, key=lambda head: -order.ranks[head.layer, head.head])
+    numbers, looks, classes = st.tabs(["Numbers", "Where they look", "By class"], key="panel")
+    with numbers:
+        names = [name for name in (COMBINED, *DEFAULT_CRITERIA) if name in found]
+        tables.reading_table(
+            ["Head", *("Combined" if name == COMBINED else found[name].title for name in names)],
+            [
+                [tables.name(str(head)), *(_value_and_rank(found[name], head) for name in names)]
+                for head in by_rank + list(session.selected_removed)
+            ],
+            height=PANEL_HEIGHT - 76,
+        )
+        aid.footnote(
+            f"Value, then rank of {scores.mask.kept_count} (95% interval): the last goes first.",
+            *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
+            key="numbers",
+        )
+    shown = by_rank[:MOST_ROWS]
+    with looks:
+        if scores.profile is not None and shown:
+            st.plotly_chart(
+                attention_profile(scores.profile, shown, PROFILE_PARTS),
+                config=CONFIG,
+                key="profile-chart",
+            )
+            aid.footnote(
+                f"Percent of a head's attention, by where it goes.{_which(shown, by_rank)}",
+                ("Attention profile", definitions.PROFILE),
+                key="profile",
+            )
+    with classes:
+        if "importance" in scores.per_example and shown:
+            st.plotly_chart(
+                by_class(
+                    scores.by_class("importance"),
+                    shown,
+                    scores.label_names,
+                    title="importance, mean |∂loss/∂gate|",
+                ),
+                config=CONFIG,
+                key="by-class-chart",
+            )
+            aid.footnote(
+                f"Dots apart: the head matters more for one class.{_which(shown, by_rank)}",
+                ("Importance by class", definitions.BY_CLASS),
+                key="by-class",
+            )
+
+
+def _nothing_selected(scores: Scores) -> None:
+    st.markdown(
+        "**1. Select** heads: click cells on the map, or take the lowest ranked.  \n"
+        "**2. Ask** what removing them would cost: an estimate, at once.  \n"
+        "**3. Remove** them: measured exactly, and you can always go back."
+    )
+    st.caption(
+        f"Each attention head is one of {scores.mask.heads} in a layer that moves information "
+        "between words. Many can go without a change in what the model answers; which ones is the "
+        "question of this page."
+    )
+
+
+def _value_and_rank(column: Column, head: HeadId) -> str:
+    rank = column.rank(head)
+    if rank == "removed":
+        return tables.text(rank)
+    return tables.text(column.value(head), rank, wrap=False)
+
+
+def _which(shown: list[HeadId], every: list[HeadId]) -> str:
+    return f" The {len(shown)} lowest ranked of {len(every)}." if len(shown) < len(every) else ""
+
+
+# --- cost, remove, restore ------------------------------------------------------------------------
+
+
+def actions(scores: Scores, session: Session) -> None:
+    """The estimate and the two buttons that change the mask."""
+    going, back = session.selected_kept, session.selected_removed
+    with st.container(
+        key="actions", horizontal=True, vertical_alignment="center", border=True, gap="small"
+    ):
+        st.markdown(_cost(scores, session), width="stretch")
+        st.button(
+            "What would it cost?",
+            on_click=_ask_cost,
+            disabled=not session.selected,
+            help="An estimate from gradients, at once and without running the model.",
+        )
+        if back:
+            st.button(
+                f"Restore {words.plural(len(back), 'head')}",
+                key="restore",
+                on_click=_wish,
+                args=("restore",),
+            )
+        st.button(
+            f"Remove {words.plural(len(going), 'head')}" if going else "Remove heads",
+            key="remove",
+            type="primary",
+            on_click=_wish,
+            args=("remove",),
+            disabled=not going,
+            help="Measured exactly on the evaluation split; a step that you can undo.",
+        )
+
+
+def _cost(scores: Scores, session: Session) -> str:
+    if not session.selected:
+        return standing(session)
+    named = words.head_list(session.selected, 5)
+    if not session.cost_asked:
+        return f"Selected: {named}"
+    if scores.mask != session.mask:
+        return "The estimate follows as soon as this model is scored."
+    changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
+    model = work.estimate(scores)
+    loss = float(model.loss_change([changed])[0])
+    accuracy = float(model.accuracy_change([changed])[0])
+    now = work.known(work.evaluating(session, session.mask))
+    base = ""
+    if now is not None:
+        after = words.percent(now.accuracy + accuracy)
+        base = f" ({words.percent(now.accuracy)} {words.ARROW} about {after})"
+    far = len(session.mask.removed ^ changed.removed) * 3 > session.mask.layers * session.mask.heads
+    weak = "; beyond a third of the heads it says little" if far else ""
+    return (
+        f"**Estimate:** accuracy about {words.signed(100 * accuracy)} points{base}, loss "
+        f"{words.signed(loss, 3)} :small[from gradients on "
+        f"{words.plural(scores.sentences, 'calibration sentence')}{weak}]"
+    )
+
+
+def standing(session: Session) -> str:
+    """Where the scheme stands, in a sentence."""
+    mask = session.mask
+    kept = f"{mask.kept_count} of {words.plural(mask.layers * mask.heads, 'head')} kept"
+    start = work.known(work.evaluating(session, session.scheme.mask_at(0)))
+    now = work.known(work.evaluating(session, mask))
+    if start is None or now is None:
+        return kept
+    if not mask.removed:
+        return f"{kept}: accuracy **{words.percent(now.accuracy)}%** on {_sentences(now)}"
+    from bhpvas.evaluation import accuracy_change_interval
+
+    _, low, high = accuracy_change_interval(start, now)
+    change = words.accuracy_change(start.accuracy, now.accuracy, now.n)
+    return f"{kept}: **{change}**, 95% interval {words.change_interval(low, high)}"
+
+
+def _sentences(evaluation: Evaluation) -> str:
+    return words.plural(evaluation.n, "sentence")
+
+
+def _ask_cost() -> None:
+    sessions.change(Session.asking_cost)
+
+
+def _wish(what: Any) -> None:
+    sessions.change(partial(Session.wishing, what=what))
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def steps(session: Session) -> None:
+    """The timeline; a click on a point goes back (or forward) to its step."""
+    aid.heading(
+        "Timeline",
+        "Accuracy with its 95% interval at each step; click a point to go there.",
+        ("Timeline", definitions.TIMELINE),
+        key="timeline",
+    )
+    scheme = session.scheme
+    on_path = {step.id for step in scheme.path()}
+    points = [
+        TimelinePoint(
+            step=step.id,
+            parent=step.parent,
+            kept=scheme.layers * scheme.heads - len(step.removed),
+            accuracy=step.metrics["accuracy"],
+            low=step.metrics["accuracy_interval"][0],
+            high=step.metrics["accuracy_interval"][1],
+            what=_said(step),
+            on_path=step.id in on_path,
+            current=step.id == scheme.current,
+        )
+        for step in scheme.steps
+        if work.is_measured(session, step)
+    ]
+    st.plotly_chart(
+        timeline(
+            points,
+            all_heads=scheme.layers * scheme.heads,
+            sentences=len(session.data.evaluation),
+            height=196,
+        ),
+        key="timeline-chart",
+        on_select=_step_selected,
+        selection_mode="points",
+        height=196,
+        config=CONFIG,
+        alt=f"Accuracy against heads kept, {words.plural(len(points), 'step')}",
+    )
+
+
+def _said(step: Step) -> str:
+    if step.what == "start":
+        return "Start: every head kept"
+    verb = "removed" if step.what == "remove" else "restored"
+    return f"Step {step.id}: {verb} {words.head_list(step.heads, 4)} ({step.method})"
+
+
+def _step_selected() -> None:
+    points = st.session_state["timeline-chart"].selection.points
+    if points:
+        step = int(points[0]["customdata"][0])
+        sessions.change(lambda session: session.moved(session.scheme.at(step)))
+
+
+# --- what changed ---------------------------------------------------------------------------------
+
+
+def what_changed(session: Session) -> None:
+    """The sentences whose prediction differs from the unpruned model's, with both predictions."""
+    aid.heading(
+        "What changed",
+        "Sentences that the pruned model answers differently from the unpruned one.",
+        ("What changed", definitions.CHANGED),
+        key="changed",
+    )
+    start = work.want(work.evaluating(session, session.scheme.mask_at(0)))
+    now = work.want(work.evaluating(session, session.mask))
+    if start is None or now is None:
+        st.caption("Not measured yet.")
+        return
+    from bhpvas.evaluation import flips, mcnemar
+
+    changed = flips(start, now)
+    if not len(changed):
+        st.markdown(
+            f"No prediction changed: all {words.plural(now.n, 'sentence')} are answered as by the "
+            "unpruned model."
+        )
+        return
+    test = mcnemar(start, now)
+    st.markdown(
+        f"**{len(changed)} of {words.plural(now.n, 'prediction')} changed:** {test.lost} lost, "
+        f"{test.gained} gained ({words.p_value(test.p)}, McNemar)"
+    )
+    tables.reading_table(
+        ["", "Sentence", "Label", "Before", "Now"],
+        [_changed_row(start, now, index, session.data.evaluation) for index in changed],
+        height=176,
+    )
+
+
+def _changed_row(before: Evaluation, after: Evaluation, index: int, data: Dataset) -> list[str]:
+    said = data.texts[index]
+    if data.pairs is not None:
+        said += f" | {data.pairs[index]}"
+    truth = int(after.labels[index])
+    return [
+        tables.name(_kind(before, after, index)),
+        tables.text(said),
+        tables.label(truth, after.label_names[truth]),
+        _answer(before, index),
+        _answer(after, index),
+    ]
+
+
+def _answer(of: Evaluation, index: int) -> str:
+    answer = int(of.predictions[index])
+    return tables.label(answer, of.label_names[answer], f"{of.probabilities[index, answer]:.2f}")
+
+
+def _kind(before: Evaluation, after: Evaluation, index: int) -> str:
+    if before.right[index]:
+        return "lost"
+    return "gained" if after.right[index] else "other"
+
+
+# --- criteria against each other ------------------------------------------------------------------
+
+
+def explorer(found: Mapping[str, Column], by: Column, session: Session, *, pointer: str) -> None:
+    """Any two criteria as a scatter, and every criterion as a table ranked by one of them."""
+    names = list(found)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        aid.heading(
+            "Two criteria",
+            "One point a head; selected heads are diamonds. Click a point, or draw a box.",
+            ("Two criteria", definitions.SCATTER),
+            *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
+            key="scatter",
+        )
+        with st.container(horizontal=True):
+            x = _axis("Across", names, "importance", key="scatter-x", found=found)
+            y = _axis("Up", names, "similarity", key="scatter-y", found=found)
+        st.caption(
+            f"Rank correlation of the two orders: {words.signed(found[x].agreement(found[y]), 2)} "
+            f"({words.plural(session.mask.kept_count, 'head')})"
+        )
+        selecting(
+            criteria_scatter(
+                found[x].values,
+                found[y].values,
+                session.mask,
+                session.selected,
+                x_title=found[x].title,
+                y_title=found[y].title,
+                hover=found[x].hover(session.mask),
+            ),
+            pointer=pointer,
+            key="scatter",
+            height=300,
+            alt=f"{found[y].title} against {found[x].title}, one point a head",
+        )
+    with right:
+        ranked_table(found, by, session)
+
+
+def _axis(
+    label: str, names: list[str], default: str, *, key: str, found: Mapping[str, Column]
+) -> str:
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = default if default in names else names[0]
+    return st.selectbox(
+        label, names, key=key, format_func=lambda name: found[name].title, width=190
+    )
+
+
+def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> None:
+    """Every head with every criterion; ticking rows selects heads."""
+    aid.heading(
+        "Ranked table",
+        f"By {by.title[0].lower() + by.title[1:]}, first to go on top; tick rows to select heads.",
+        ("Head map", definitions.HEAD_MAP),
+        key="table",
+    )
+    whole = table(found, session.mask)
+    rank = f"{by.name} rank"
+    order = whole.sort_values(rank, ascending=False, kind="stable")
+    shown = order[["head", rank, *found]].reset_index(drop=True)
+    names = tuple(shown["head"])
+    ticked = [row for row, name in enumerate(names) if HeadId.parse(name) in session.selected]
+    # A new key makes the table take over what was selected elsewhere; its own ticks keep it.
+    key = f"ranked-{session.picks}-{abs(hash(names)):x}"
+    st.dataframe(
+        shown,
+        key=key,
+        hide_index=True,
+        height=330,
+        row_height=29,
+        on_select=partial(_rows_selected, key=key, names=names),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": ticked, "columns": [], "cells": []}},
+        column_config={
+            "head": st.column_config.TextColumn("Head", width=60, pinned=True),
+            rank: st.column_config.NumberColumn("Rank", width=56),
+            **{
+                name: st.column_config.NumberColumn(column.title, format="%.4g")
+                for name, column in found.items()
+            },
+        },
+    )
+    st.download_button(
+        "Download as CSV",
+        whole.to_csv(index=False),
+        file_name="heads.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+
+
+def _rows_selected(*, key: str, names: tuple[str, ...]) -> None:
+    rows = st.session_state[key].selection.rows
+    heads = tuple(HeadId.parse(names[row]) for row in rows)
+    sessions.change(partial(Session.ticking, heads=heads))
+
+
+# --- ablation beside the criteria -----------------------------------------------------------------
+
+
+def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
+    """How far each criterion agrees with removing each head alone; measured on request."""
+    aid.heading(
+        "Does the criterion agree with what really happens?",
+        "Rank correlation of each criterion with the exact effect of removing one head alone.",
+        ("Ablation", definitions.ABLATION),
+        key="ablation",
+    )
+    loss = next((found[name] for name in ABLATIONS if name in found), None)
+    if loss is None:
+        st.button(
+            f"Remove each of {words.plural(session.mask.kept_count, 'head')} alone and measure",
+            key="ablate",
+            on_click=_ablate,
+            disabled=session.ablating,
+        )
+        return
+    rows = [column for name, column in found.items() if name not in ABLATIONS]
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Criterion": [column.title for column in rows],
+                "Rank correlation with the loss change": [
+                    words.signed(column.agreement(loss), 2) for column in rows
+                ],
+            }
+        ),
+        hide_index=True,
+        width=460,
+    )
+    st.caption(
+        f"1: the same order, 0: no relation; {words.plural(session.mask.kept_count, 'head')}, "
+        f"{words.plural(len(session.data.calibration), 'calibration sentence')}. The effects of "
+        "single heads can now also colour the map and stand in the scatter. They are no oracle for "
+        "removing many heads together."
+    )
+
+
+def _ablate() -> None:
+    sessions.change(Session.asking_ablation)

@@ -1,0 +1,323 @@
+"""What the pages compute: each result named by what it is of, and worked on one at a time.
+
+A page asks :func:`want` for a result and draws what is there. What is missing is done after the
+page is drawn, by :func:`carry_out`, with a bar and a way to cancel at the foot of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.errors import BhpvasError
+from bhpvas.heads import HeadMask
+from bhpvas.progress import Cancelled
+from bhpvas.ui import session as sessions
+from bhpvas.ui.desk import Desk, Job, Work
+from bhpvas.ui.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.ablation import Ablation
+    from bhpvas.classifier import Classifier
+    from bhpvas.criteria import Scores
+    from bhpvas.datasets import Dataset, Splits
+    from bhpvas.engine import StateCache
+    from bhpvas.estimate import Estimate
+    from bhpvas.evaluation import Evaluation
+    from bhpvas.schemes import Step
+
+#: Work shorter than this needs no bar.
+UNNOTICED = 0.4
+#: Seconds between two looks at a job.
+GLANCE = 0.15
+
+_TASKS = "bhpvas tasks"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A result by its name (``key``), how to get it, and when its turn is (0 = first)."""
+
+    key: Hashable
+    saying: str
+    work: Work
+    turn: int
+
+
+@st.cache_resource(show_spinner=False)
+def desk() -> Desk:
+    """The desk of this server."""
+    return Desk()
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def classifier_named(source: str | None) -> Classifier:
+    """A loaded classifier by folder or hub id; None is the sample model."""
+    from bhpvas.classifier import load_classifier
+
+    return load_classifier(source)
+
+
+@st.cache_resource(show_spinner=False)
+def sample_data() -> Splits:
+    """The sentences that ship with the project."""
+    from bhpvas.datasets import sample_splits
+
+    return sample_splits()
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _states(model: str) -> StateCache:
+    """Hidden states of one model that later masks can start from."""
+    from bhpvas.engine import StateCache
+
+    return StateCache()
+
+
+# --- what there is to compute ---------------------------------------------------------------------
+
+
+def scoring(session: Session, mask: HeadMask, names: tuple[str, ...]) -> Task:
+    """Criteria of every kept head, on the calibration split."""
+    classifier, data = classifier_named(session.model), session.data.calibration
+
+    def work(job: Job) -> Scores:
+        from bhpvas.criteria import score
+
+        return score(classifier, data, names, mask=mask, progress=job)
+
+    return Task(
+        key=("scores", names, *_of(classifier, data, mask)),
+        saying=f"Scoring {words.plural(mask.kept_count, 'head')} "
+        f"on {words.plural(len(data), 'sentence')}",
+        work=work,
+        turn=1,
+    )
+
+
+def evaluating(session: Session, mask: HeadMask, *, turn: int = 2) -> Task:
+    """The exact evaluation of a mask on the evaluation split; a part of it comes first."""
+    classifier, data = classifier_named(session.model), session.data.evaluation
+
+    def work(job: Job) -> Evaluation:
+        from bhpvas.evaluation import evaluate_progressively
+
+        states = _states(classifier.fingerprint)
+        for found in evaluate_progressively(classifier, data, mask, cache=states, progress=job):
+            job.partial = found
+        return job.partial
+
+    return Task(
+        key=("evaluation", *_of(classifier, data, mask)),
+        saying=f"Measuring {mask.kept_count} of {mask.layers * mask.heads} heads "
+        f"on {words.plural(len(data), 'sentence')}",
+        work=work,
+        turn=turn,
+    )
+
+
+def ablating(session: Session, mask: HeadMask) -> Task:
+    """What removing each kept head alone really does, on the calibration split."""
+    classifier, data = classifier_named(session.model), session.data.calibration
+
+    def work(job: Job) -> Ablation:
+        from bhpvas.ablation import ablate
+
+        found = ablate(classifier, data, mask, progress=job)
+        # Every variant's logits are large and nobody asks for them again.
+        return replace(found, logits=found.logits[:0])
+
+    return Task(
+        key=("ablation", *_of(classifier, data, mask)),
+        saying=f"Removing each of {words.plural(mask.kept_count, 'head')} alone "
+        f"on {words.plural(len(data), 'sentence')}",
+        work=work,
+        turn=3,
+    )
+
+
+def estimate(scores: Scores) -> Estimate:
+    """The estimate around the scores' mask: milliseconds, so it needs no desk."""
+    from bhpvas.estimate import Estimate
+
+    return Estimate.from_scores(scores)
+
+
+def _of(classifier: Classifier, data: Dataset, mask: HeadMask) -> tuple[Hashable, ...]:
+    return (classifier.fingerprint, str(classifier.dtype), data.fingerprint, mask)
+
+
+# --- asking for it and getting it -----------------------------------------------------------------
+
+
+def want(task: Task) -> Any:
+    """The result of a task, or None: then it is on the list of what this run still has to do."""
+    found = desk().result(task.key)
+    if found is None:
+        st.session_state[_TASKS].append(task)
+    return found
+
+
+def known(task: Task) -> Any:
+    """The result of a task where it is there, without asking for it."""
+    return desk().result(task.key)
+
+
+def scores_for(session: Session, colour: str) -> tuple[Scores | None, Hashable]:
+    """The criteria to show, with their name: those of the current mask, or the last ones known.
+
+    The three of BHPVAS are measured first; all others together, once one of them is asked for.
+    """
+    from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA
+
+    every = scoring(session, session.mask, tuple(CRITERIA))
+    if (found := desk().result(every.key)) is not None:
+        return _shown(session, found), every.key
+    three = scoring(session, session.mask, DEFAULT_CRITERIA)
+    asked = every if colour in CRITERIA and colour not in DEFAULT_CRITERIA else three
+    if (found := want(asked)) is not None:
+        return _shown(session, found), asked.key
+    for mask in (session.mask, session.scored):
+        for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
+            if mask is not None:
+                key = scoring(session, mask, names).key
+                if (found := desk().result(key)) is not None:
+                    return found, key
+    return None, None
+
+
+def _shown(session: Session, scores: Scores) -> Scores:
+    if session.scored != scores.mask:
+        sessions.put(replace(session, scored=scores.mask))
+    return scores
+
+
+def ablation_for(session: Session) -> Ablation | None:
+    """The exact effect of each head at the current mask, where it was asked for."""
+    task = ablating(session, session.mask)
+    return want(task) if session.ablating else desk().result(task.key)
+
+
+def begin_run() -> None:
+    """Forget what an earlier run of the script wanted."""
+    st.session_state[_TASKS] = []
+
+
+def measure_steps() -> None:
+    """Give the first and the current step their metrics, where the results are there."""
+    session = sessions.current()
+    for step in (session.scheme.step(0), session.scheme.step(session.scheme.current)):
+        if not is_measured(session, step):
+            mask = session.scheme.mask_at(step.id)
+            found = desk().result(evaluating(session, mask).key)
+            if found is not None:
+                session = session.measured(metrics_of(session, found), step.id)
+    sessions.put(session)
+
+
+def carry_out() -> None:
+    """Do the most urgent of what is wanted and missing, then run the page again."""
+    session = sessions.current()
+    if session.dialog:  # its own reruns would have to wait until the work is done
+        return
+    tasks: list[Task] = sorted(st.session_state[_TASKS], key=lambda task: task.turn)
+    if session.wish is not None:
+        tasks.insert(0, evaluating(session, session.wish.applied_to(session.mask), turn=0))
+    stopped = [task for task in tasks if task.key in session.cancelled]
+    task = next((task for task in tasks if task not in stopped), None)
+    if task is None:
+        if stopped:
+            _offer_again(stopped[0])
+        return
+    try:
+        found = known(task)
+        if found is None:
+            found = _watch(task)
+    except Cancelled:  # by itself, since nobody watched; this run wants it again
+        st.rerun()
+    except BhpvasError as error:
+        sessions.put(replace(session.cancelling(task.key), error=str(error)))
+        st.rerun()
+    if session.wish is not None:
+        sessions.put(session.granted(metrics_of(session, found)))
+    st.rerun()
+
+
+def metrics_of(session: Session, evaluation: Evaluation) -> dict[str, object]:
+    """What a step keeps of its evaluation, with what real removal would leave."""
+    from bhpvas.cost import flops_per_sentence, parameters
+
+    classifier = classifier_named(session.model)
+    return evaluation.metrics() | {
+        "data_fingerprint": session.data.evaluation.fingerprint,
+        "parameters": parameters(classifier.geometry, evaluation.mask),
+        "flops_per_sentence": flops_per_sentence(
+            classifier.geometry, evaluation.mask, lengths(session)
+        ),
+    }
+
+
+def is_measured(session: Session, step: Step) -> bool:
+    """Whether a step's metrics are of the evaluation split in use."""
+    known = step.metrics.get("data_fingerprint")
+    return "accuracy" in step.metrics and known == session.data.evaluation.fingerprint
+
+
+def lengths(session: Session) -> Any:
+    """Tokens in each sentence of the evaluation split."""
+    return _lengths(session.model, session.data.evaluation.fingerprint, session.data.evaluation)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _lengths(model: str | None, data: str, _dataset: Dataset) -> Any:
+    return classifier_named(model).encode(_dataset).lengths
+
+
+def _watch(task: Task) -> Any:
+    """Show a job's progress at the foot of the page until it ends; a click elsewhere leaves it."""
+    with desk().watching(task.key, task.work) as job:
+        if not job.finished.wait(UNNOTICED):
+            with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
+                bar = st.progress(0.0, text=task.saying)
+                st.button(
+                    "Cancel", key="cancel", on_click=_cancel, args=(task.key,), type="tertiary"
+                )
+            while not job.finished.wait(GLANCE):
+                bar.progress(job.done / job.total if job.total else 0.0, text=_state(task, job))
+    if job.error is not None:
+        raise job.error
+    return job.result
+
+
+def _state(task: Task, job: Job) -> str:
+    """What the bar says: the work, the time left, and a first answer where there is one."""
+    said = task.saying
+    if job.remaining is not None:
+        said += f", {words.seconds(job.remaining)} left"
+    if job.partial is not None and not job.partial.complete:
+        found = job.partial
+        said += (
+            f". So far {words.percent(found.accuracy)}% {words.interval(*found.accuracy_interval)} "
+            f"on {words.plural(found.n, 'sentence')}"
+        )
+    return said
+
+
+def _offer_again(task: Task) -> None:
+    with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
+        st.caption(f"Stopped: {task.saying}", width="stretch")
+        st.button("Continue", key="continue", on_click=_again, type="tertiary")
+
+
+def _again() -> None:
+    sessions.change(Session.retrying)
+
+
+def _cancel(key: Hashable) -> None:
+    desk().stop(key)
+    sessions.change(partial(Session.cancelling, job=key))

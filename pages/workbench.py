@@ -1,0 +1,50 @@
+"""Workbench: which heads can go?"""
+
+import streamlit as st
+
+from bhpvas.charts.head_map import size
+from bhpvas.ui import aid, controls, definitions, panels, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.columns import columns
+from bhpvas.ui.head_grid import head_grid
+
+session = sessions.current()
+settings = controls.settings()
+scores, key = work.scores_for(session, settings.colour)
+ablation = work.ablation_for(session)
+
+aid.heading(
+    "Which heads can go?",
+    "Each cell is an attention head. Select some, see what removing them costs, remove them.",
+    *aid.column_aids(settings.colour),
+    ("Head map", definitions.HEAD_MAP),
+    ("What would it cost?", definitions.COST),
+    key="workbench",
+    page=True,
+)
+controls.colour_controls(ablated=ablation is not None)
+
+width, height = size(session.mask.layers, session.mask.heads)
+if scores is None:
+    st.skeleton(height, width=width)
+else:
+    found = columns(scores, ablation, settings.weighing, desk=work.desk(), key=key)
+    column = found.get(settings.colour) or next(iter(found.values()))
+    controls.selection_controls(column, session)
+    with st.container(horizontal=True, gap="medium"):
+        with st.container(width=width):
+            head_grid(column, session, pointer=settings.pointer)
+            st.caption(column.reading if settings.weighing.usable else controls.NO_WEIGHT)
+        with st.container(width="stretch"):
+            panels.selected_heads(scores, found, session)
+    panels.actions(scores, session)
+
+left, right = st.columns(2, gap="large")
+with left:
+    panels.steps(session)
+with right:
+    panels.what_changed(session)
+
+if scores is not None:
+    panels.explorer(found, column, session, pointer=settings.pointer)
+    panels.ablation_agreement(found, session)

@@ -1,0 +1,78 @@
+"""Take pictures of the app as a person meets it: wide and narrow, light and dark.
+
+    python scripts/screenshots.py build/screenshots
+
+Starts the app on a free port, works through it in a headless browser, and writes PNG files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.browser import Workbench, launch, serving
+
+SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
+
+
+def main() -> None:
+    """Take every picture, or those of one size and scheme."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", choices=SIZES, action="append")
+    parser.add_argument("--scheme", choices=("light", "dark"), action="append")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with serving() as address, sync_playwright() as playwright, launch(playwright) as browser:
+        for size in arguments.size or SIZES:
+            for scheme in arguments.scheme or ("light", "dark"):
+                width, height = SIZES[size]
+                page = browser.new_page(
+                    viewport={"width": width, "height": height}, color_scheme=scheme
+                )
+                walk(page, address, arguments.folder, f"{size}-{scheme}")
+                page.close()
+
+
+def walk(page: Page, address: str, folder: Path, name: str) -> None:
+    """Open, select, ask, remove, branch; a picture after each."""
+    workbench = Workbench(page, address)
+
+    def picture(what: str, *, whole: bool = False) -> None:
+        path = folder / f"{name}-{what}.png"
+        if whole:
+            workbench.show_whole()
+        page.screenshot(path=path)
+        print(path)
+
+    workbench.open()
+    workbench.settle()
+    picture("1-open")
+    workbench.press("Select lowest 9")
+    workbench.press("What would it cost?")
+    workbench.settle()
+    picture("2-selected")
+    workbench.remove()
+    workbench.settle()
+    workbench.click_head(3, 2)
+    workbench.click_head(1, 1)
+    picture("3-removed")
+    workbench.remove()
+    workbench.settle()
+    workbench.press("Undo")
+    workbench.settle()
+    workbench.press("Select lowest 9")
+    workbench.remove()
+    workbench.settle()
+    workbench.press("Select lowest 9")
+    picture("4-branches")
+    picture("5-whole", whole=True)
+
+
+if __name__ == "__main__":
+    main()

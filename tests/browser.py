@@ -1,0 +1,219 @@
+"""The app in a real browser: a server on a free port, a Chromium, and the Workbench's gestures."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+#: Longest wait for anything, in milliseconds: a slow machine with a cold cache still gets there.
+PATIENCE = 300_000
+
+
+@contextmanager
+def serving(environment: dict[str, str] | None = None) -> Iterator[str]:
+    """The app on a free port; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+    options = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(
+            command + options,
+            cwd=ROOT,
+            env=os.environ | (environment or {}),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_for(f"{address}/_stcore/health", server)
+            yield address
+        except BaseException:
+            log.seek(0)
+            print(log.read().decode(errors="replace"), file=sys.stderr)
+            raise
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RuntimeError(f"the server ended with exit code {server.returncode}")
+        with suppress(OSError), urllib.request.urlopen(address, timeout=5):
+            return
+        time.sleep(0.2)
+    raise RuntimeError("the server did not answer")
+
+
+def chromium() -> str | None:
+    """A Chromium or Chrome of this system; None where playwright has to bring its own."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
+@contextmanager
+def launch(playwright: Playwright) -> Iterator[Browser]:
+    """A headless browser: the system's, else playwright's, installed where it is missing."""
+    executable = chromium()
+    if executable is None and not Path(playwright.chromium.executable_path).exists():
+        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+    browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+class Workbench:
+    """What a person does on the Workbench page, in words of the page."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+
+    def open(self) -> None:
+        """Open the page; returns once the head map is there."""
+        self.page.goto(self.address)
+        ready = self.page.locator(".st-key-head-map .nsewdrag, [data-testid=stException]").first
+        ready.wait_for()
+        assert not self.complaints()
+
+    def settle(self) -> None:
+        """Wait until nothing runs and everything that the page wants is measured."""
+        app = self.page.locator("[data-testid=stApp]")
+        quiet = 0
+        while quiet < 4:
+            expect(app).to_have_attribute("data-test-script-state", "notRunning")
+            self.page.wait_for_timeout(150)
+            state = app.get_attribute("data-test-script-state")
+            quiet = quiet + 1 if state == "notRunning" else 0
+
+    def remove(self) -> None:
+        """Remove whatever is selected, and wait until it is measured."""
+        self.page.get_by_role("button", name=re.compile(r"^Remove \d+ heads?$")).click()
+        self.settle()
+
+    def press(self, label: str) -> None:
+        """Press a button by its exact label and wait for the page."""
+        button = self.page.get_by_role("button", name=label, exact=True)
+        closed = self.page.get_by_test_id("stExpandSidebarButton")
+        inside = self.page.get_by_test_id("stSidebar").get_by_role("button", name=label, exact=True)
+        opened = closed.is_visible() and inside.count() > 0
+        if opened:
+            closed.click()
+        button.click()
+        if opened:
+            self.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+        self.page.mouse.move(0, 0)
+        self.settle()
+
+    def cell(self, layer: int, head: int) -> tuple[float, float]:
+        """Where a head's cell is on the screen."""
+        area = self.page.locator(".st-key-head-map .nsewdrag").first
+        area.evaluate("element => element.scrollIntoView({block: 'center'})")
+        box = area.bounding_box()
+        assert box is not None
+        layers = self.page.locator(".st-key-head-map .ytick").count()
+        heads = self.page.locator(".st-key-head-map .xtick").count()
+        x = box["x"] + box["width"] * (head + 0.5) / heads
+        y = box["y"] + box["height"] * (1 - (layer + 0.5) / layers)
+        return x, y
+
+    def click_head(self, layer: int, head: int) -> None:
+        """Click a cell of the head map."""
+        x, y = self.cell(layer, head)
+        # Plotly takes a click on what the pointer was over before, so the pointer comes first.
+        self.page.mouse.move(x - 3, y - 3)
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(150)
+        self.page.mouse.click(x, y)
+        self.settle()
+
+    def drag_box(self, low: tuple[int, int], high: tuple[int, int]) -> None:
+        """Draw a box from one head to another, both included; the pointer must select a box."""
+        x, y = self.cell(*low)
+        to_x, to_y = self.cell(*high)
+        self.page.mouse.move(x - 8, y + 8)
+        self.page.mouse.down()
+        self.page.mouse.move(to_x, to_y, steps=4)
+        self.page.mouse.move(to_x + 8, to_y - 8)
+        self.page.mouse.up()
+        self.settle()
+
+    def choose(self, pointer: str) -> None:
+        """Choose what the pointer selects: head, layer or box."""
+        self.page.locator(".st-key-pointer").get_by_text(pointer, exact=True).click()
+        self.settle()
+
+    def click_step(self, step: int) -> None:
+        """Click a step's point on the timeline."""
+        point = self.page.locator(".st-key-timeline-chart .scatterlayer .point").nth(step)
+        point.evaluate("element => element.scrollIntoView({block: 'center'})")
+        box = point.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x - 2, y - 2)
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(150)
+        self.page.mouse.click(x, y)
+        self.settle()
+
+    def selected(self) -> list[str]:
+        """The selected heads, as the panel beside the map lists them, in order."""
+        cells = self.page.locator(".st-key-panel td.name").all_inner_texts()
+        return sorted(cells, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
+
+    def text(self) -> str:
+        """Everything that the page says."""
+        return self.page.locator("[data-testid=stMainBlockContainer]").inner_text()
+
+    def fact(self, name: str) -> str:
+        """A line of the sidebar by its name, such as ``accuracy``."""
+        return self.page.locator(f"#{name}").inner_text()
+
+    def accuracy(self) -> float:
+        """The accuracy of the current step in percent, as the sidebar says it."""
+        found = re.findall(r"(\d+\.\d)(?=%)", self.fact("accuracy"))
+        assert found, self.fact("accuracy")
+        return float(found[0])
+
+    def complaints(self) -> list[str]:
+        """Every exception box on the page."""
+        return self.page.locator("[data-testid=stException]").all_inner_texts()
+
+    def show_whole(self) -> None:
+        """Make the window as high as the page, so that a picture shows all of it."""
+        height = self.page.evaluate(
+            "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
+        )
+        width = self.page.viewport_size["width"] if self.page.viewport_size else 1440
+        self.page.set_viewport_size({"width": width, "height": int(height) + 80})
+        self.settle()

@@ -1,0 +1,156 @@
+"""Jobs are shared, watched, cancelled and remembered."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bhpvas.progress import Cancelled
+from bhpvas.ui import desk as desks
+from bhpvas.ui.desk import Desk, Job, size_of
+
+LONG = 30
+
+
+class Gate:
+    """Work that reports until it is let through."""
+
+    def __init__(self, result: Any = "done") -> None:
+        self.result = result
+        self.open = threading.Event()
+        self.runs = 0
+
+    def __call__(self, job: Job) -> Any:
+        self.runs += 1
+        while not self.open.wait(0.005):
+            job(1, 2)
+        return self.result
+
+
+def test_a_result_is_remembered_and_made_once() -> None:
+    desk, gate = Desk(), Gate()
+    gate.open.set()
+    with desk.watching("a", gate) as job:
+        assert job.finished.wait(LONG)
+    assert (job.result, desk.result("a"), gate.runs) == ("done", "done", 1)
+
+
+def test_two_who_want_the_same_share_one_job() -> None:
+    desk, gate = Desk(), Gate()
+    with desk.watching("a", gate) as first, desk.watching("a", gate) as second:
+        assert first is second
+        gate.open.set()
+        assert first.finished.wait(LONG)
+    assert gate.runs == 1
+
+
+def test_a_job_survives_a_rerun_of_the_page() -> None:
+    desk, gate = Desk(), Gate()
+    with desk.watching("a", gate) as first:
+        pass
+    with desk.watching("a", gate) as again:
+        assert again is first
+        gate.open.set()
+        assert again.finished.wait(LONG)
+    assert (again.result, gate.runs) == ("done", 1)
+
+
+def test_a_stopped_job_ends_and_leaves_nothing() -> None:
+    desk, gate = Desk(), Gate()
+    with desk.watching("a", gate) as job:
+        pass
+    desk.stop("a")
+    assert job.finished.wait(LONG)
+    assert isinstance(job.error, Cancelled)
+    assert desk.result("a") is None
+
+
+def test_one_who_stops_does_not_stop_the_others() -> None:
+    desk, gate = Desk(), Gate()
+    with desk.watching("a", gate) as job:
+        desk.stop("a")
+        gate.open.set()
+        assert job.finished.wait(LONG)
+        assert (job.error, job.result) == (None, "done")
+
+
+def test_after_a_stop_the_same_can_be_wanted_again() -> None:
+    desk, gate = Desk(), Gate()
+    with desk.watching("a", gate) as first:
+        pass
+    desk.stop("a")
+    with desk.watching("a", gate) as again:
+        assert again is not first
+        gate.open.set()
+        assert again.finished.wait(LONG)
+    assert desk.result("a") == "done"
+
+
+def test_a_job_that_nobody_watches_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "PATIENCE", 0.0)
+    desk, gate = Desk(), Gate()
+    with desk.watching("a", gate) as job:
+        assert not job.finished.wait(0.05)
+    assert job.finished.wait(LONG)
+    assert isinstance(job.error, Cancelled)
+
+
+def test_an_error_goes_to_whoever_watches_and_is_not_a_result() -> None:
+    desk = Desk()
+
+    def broken(job: Job) -> None:
+        raise ValueError("no")
+
+    with desk.watching("a", broken) as job:
+        assert job.finished.wait(LONG)
+    assert str(job.error) == "no"
+    assert desk.result("a") is None
+
+
+def kilobyte() -> np.ndarray:
+    return np.zeros(1024, dtype=np.uint8)
+
+
+def test_the_oldest_results_are_forgotten() -> None:
+    desk = Desk(most_bytes=2 * 1024)
+    for key in "abc":
+        desk.quick(key, kilobyte)
+    assert [desk.result(key) is not None for key in "abc"] == [False, True, True]
+
+
+def test_a_result_in_use_stays() -> None:
+    desk = Desk(most_bytes=2 * 1024)
+    for key in "aba":
+        desk.quick(key, kilobyte)
+    desk.quick("c", kilobyte)
+    assert [desk.result(key) is not None for key in "abc"] == [True, False, True]
+
+
+def test_one_result_is_kept_however_large() -> None:
+    desk = Desk(most_bytes=1)
+    desk.quick("a", kilobyte)
+    assert desk.result("a") is not None
+
+
+def test_the_size_of_a_result_is_that_of_its_arrays() -> None:
+    point = Part(kilobyte(), 3)
+    assert size_of({"a": [kilobyte(), (kilobyte(), None)], "b": point}) == 3 * 1024
+
+
+@dataclass
+class Part:
+    array: np.ndarray
+    number: int
+
+
+def test_the_time_left_follows_from_the_time_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job()
+    assert job.remaining is None
+    monkeypatch.setattr(desks.time, "monotonic", lambda: job.started + 3)
+    job.watchers = 1
+    job(1, 4)
+    assert job.remaining == pytest.approx(9)
