@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.paths import sample_data_folder
+from bhpvas.projections import Projection, Projections
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
@@ -198,6 +199,34 @@ class Classifier:
     layers: tuple[Layer, ...]
     device: torch.device
     dtype: torch.dtype
+    projections: Projections | None = None
+
+    def with_projections(self, projections: Projections | None) -> Classifier:
+        """This classifier with other output projections; None = those that it was loaded with.
+
+        The model itself is shared and stays as it is: only :attr:`layers`, which is what the engine
+        runs, refers to the new matrices. Raises :class:`ModelError` where they do not fit.
+        """
+        loaded = [self.architecture.parts(layer) for layer in self.architecture.layers(self.model)]
+        for number, projection in (projections.layers if projections else {}).items():
+            fits = number < len(loaded) and projection.weight.shape == (
+                loaded[number].output.weight.shape
+            )
+            if not fits:
+                raise ModelError(
+                    f"The changed weights of layer {number} do not fit the model {self.name!r}: "
+                    "they were made for another one."
+                )
+            loaded[number] = replace(loaded[number], output=self._linear(projection))
+        return replace(self, layers=tuple(loaded), projections=projections)
+
+    def _linear(self, projection: Projection) -> nn.Linear:
+        outputs, inputs = projection.weight.shape
+        linear = nn.Linear(inputs, outputs, device="meta")
+        for name in ("weight", "bias"):
+            tensor = getattr(projection, name).to(self.device, self.dtype)
+            setattr(linear, name, nn.Parameter(tensor, requires_grad=False))
+        return linear
 
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head."""

@@ -11,6 +11,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.errors import BhpvasError, SchemeError
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
     from bhpvas.heads import HeadMask
     from bhpvas.progress import Progress
+    from bhpvas.schemes import Scheme
 
 _EXAMPLES = """examples:
   bhpvas app
   bhpvas score --criteria importance,similarity --json > scores.json
   bhpvas evaluate --remove L0H3,L5H11
+  bhpvas propose --heads 36 --protect L0H3 --out scheme.json
+  bhpvas recover --scheme scheme.json --method compensate --out recovered.json
   bhpvas evaluate --model ./my-bert --data reviews.csv --scheme scheme.json --json
+  bhpvas compare scheme.json recovered.json --random 20 --out table.csv
 """
 
 
@@ -106,6 +111,53 @@ def _parser() -> argparse.ArgumentParser:
         default=100,
         help="dependents that a relation needs to be judged (default: 100)",
     )
+
+    propose = command("propose", _propose)
+    _add_model(propose)
+    _add_calibration(propose)
+    propose.add_argument(
+        "--method", metavar="NAME", help="how heads are chosen (default: the best on the sample)"
+    )
+    propose.add_argument(
+        "--heads", metavar="K", type=int, required=True, help="how many heads to remove"
+    )
+    propose.add_argument(
+        "--max-drop",
+        metavar="X",
+        type=float,
+        help="remove fewer, as many as keep the accuracy on the calibration sentences within X "
+        "(0.01 = one point)",
+    )
+    propose.add_argument(
+        "--protect", metavar="HEADS", default="", help="heads that must stay, such as L0H3,L5H11"
+    )
+    propose.add_argument(
+        "--min-per-layer", metavar="N", type=int, default=0, help="heads that every layer keeps"
+    )
+    _add_out(propose, "scheme file to write")
+
+    recover = command("recover", _recover)
+    _add_model(recover)
+    _add_calibration(recover)
+    recover.add_argument("--scheme", metavar="S", required=True, help="scheme file to start from")
+    recover.add_argument(
+        "--method", metavar="NAME", default="compensate", help="compensate (default) or rescale"
+    )
+    _add_out(recover, "scheme file to write; changed weights are written beside it")
+
+    compare = command("compare", _compare)
+    _add_model(compare)
+    _add_data(compare, "evaluation")
+    compare.add_argument("schemes", metavar="S", nargs="+", help="scheme files")
+    compare.add_argument(
+        "--random",
+        metavar="N",
+        type=int,
+        default=20,
+        help="random masks to set beside each number of removed heads (default: 20; 0 = none)",
+    )
+    compare.add_argument("--seed", type=int, default=0, help="of the random masks (default: 0)")
+    _add_out(compare, "table to write, as CSV")
     return parser
 
 
@@ -130,6 +182,33 @@ def _add_data(parser: argparse.ArgumentParser, default: str) -> None:
         help=f"file or hub id, used whole (default: the sample sentences' {default} split)",
     )
     parser.set_defaults(split=default)
+    _add_columns(parser)
+
+
+def _add_calibration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calibration",
+        metavar="D",
+        dest="data",
+        help="file or hub id to learn from (default: the sample sentences' calibration split)",
+    )
+    parser.set_defaults(split="calibration")
+    parser.add_argument(
+        "--sentences",
+        metavar="N",
+        type=int,
+        default=2048,
+        help="of more sentences, so many are drawn, each label in its proportion (default: 2048)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
+    _add_columns(parser)
+
+
+def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--out", metavar="FILE", required=True, help=what)
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
     for part in ("text", "pair", "label", "tag"):
         parser.add_argument(
             f"--{part}", metavar="COLUMN", help=f"column of the {part}, if not found by its name"
@@ -254,17 +333,17 @@ def _evaluate(given: argparse.Namespace) -> None:
     from bhpvas.schemes import load_scheme
 
     scheme = load_scheme(given.scheme) if given.scheme else None
-    if scheme is not None and given.model is None and scheme.model["id"] != "sample":
-        raise SchemeError(
-            f"The scheme was made for the model {scheme.model['id']}: name it with --model."
-        )
+    if scheme is not None:
+        _check_model(given, scheme)
     classifier, dataset = _load(given)
-    mask = scheme.matches(classifier).mask if scheme else _mask(given, classifier)
+    changed, mask = classifier, _mask(given, classifier)
+    if scheme is not None:
+        changed, mask = scheme.on(classifier, Path(given.scheme).parent), scheme.mask
     cache = StateCache()
     with _bar("evaluating the unpruned model") as progress:
         unpruned = evaluate(classifier, dataset, cache=cache, progress=progress)
     with _bar("evaluating the mask") as progress:
-        found = evaluate(classifier, dataset, mask, cache=cache, progress=progress)
+        found = evaluate(changed, dataset, mask, cache=cache, progress=progress)
     encoded = classifier.encode(dataset)
     document = found.summary(unpruned) | {
         "parameters": parameters(classifier.geometry, mask),
@@ -362,6 +441,131 @@ def _roles(given: argparse.Namespace) -> None:
     _print(given, document, "\n".join(lines))
 
 
+def _propose(given: argparse.Namespace) -> None:
+    """Choose heads to remove, with a reason for each, and write a scheme."""
+    from bhpvas.heads import parse_heads
+    from bhpvas.schemes import Scheme
+    from bhpvas.search import DEFAULT_METHOD, Constraints, method_named, propose
+
+    method = method_named(given.method or DEFAULT_METHOD).name
+    if given.max_drop is not None and not 0 <= given.max_drop <= 1:
+        raise BhpvasError(
+            f"--max-drop {given.max_drop:g} is no share of 1: write 0.01 for one point."
+        )
+    classifier, dataset = _load_calibration(given)
+    _mask_of(classifier, given.protect)  # so that a head that does not exist is named
+    constraints = Constraints(frozenset(parse_heads(given.protect)), given.min_per_layer)
+    with _bar(f"searching by {method}") as progress:
+        found = propose(
+            classifier,
+            dataset,
+            method,
+            heads=given.heads,
+            constraints=constraints,
+            max_drop=given.max_drop,
+            seed=given.seed,
+            progress=progress,
+        )
+    scheme = Scheme.of(classifier, name=Path(given.out).stem)
+    if found.heads:
+        scheme = scheme.removing(found.heads, method, found.record(), seed=given.seed)
+    scheme.save(given.out)
+    document = found.record() | {
+        "method": method,
+        "seed": given.seed,
+        "removed_heads": _removed(found.mask),
+        "scheme": str(given.out),
+        "model": _model_of(classifier),
+    }
+    lines = [f"{removal.head!s:8} {removal.reason}" for removal in found.removals]
+    lines.append(
+        f"{len(found.heads)} of {found.mask.layers * found.mask.heads} heads removed by {method}, "
+        f"learnt from {found.sentences} sentences of {found.calibration}; written to {given.out}"
+    )
+    _print(given, document, "\n".join(lines))
+
+
+def _recover(given: argparse.Namespace) -> None:
+    """Win back accuracy without training: refit the output projections of a scheme's heads."""
+    from bhpvas.recovery import RECOVERIES, recover
+    from bhpvas.schemes import load_scheme
+
+    if given.method not in RECOVERIES:
+        raise BhpvasError(f"{given.method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
+    scheme = load_scheme(given.scheme)
+    _check_model(given, scheme)
+    classifier, dataset = _load_calibration(given)
+    scheme.matches(classifier)
+    with _bar("recovering") as progress:
+        found = recover(
+            classifier, dataset, scheme.mask, given.method, seed=given.seed, progress=progress
+        )
+    out = Path(given.out)
+    scheme.copy_weights(Path(given.scheme).parent, out.parent)
+    written = found.projections.save(out.parent)
+    scheme.recovered(
+        found.projections.fingerprint, given.method, found.record(), seed=given.seed
+    ).save(out)
+    document = found.record() | {
+        "method": given.method,
+        "seed": given.seed,
+        "removed_heads": _removed(scheme.mask),
+        "scheme": str(out),
+        "weights": str(written),
+        "model": _model_of(classifier),
+    }
+    lines = [
+        f"layer {one.layer:<3} error {one.error_before:8.4f} → {one.error_after:.4f}"
+        for one in found.layers
+    ]
+    lines.append(
+        "Errors are shares of the variance of what the layer should say, on held-out calibration "
+        f"sentences ({found.sentences} of {found.calibration})."
+    )
+    lines.append(f"Scheme {out}, weights {written}")
+    _print(given, document, "\n".join(lines))
+
+
+def _compare(given: argparse.Namespace) -> None:
+    """Measure schemes side by side, with random masks of the same size, and write a table."""
+    from bhpvas.comparison import compare
+    from bhpvas.files import write_beside
+    from bhpvas.schemes import load_scheme
+
+    if given.random < 0:
+        raise BhpvasError(f"--random {given.random} is no number of masks: give 0 or more.")
+    schemes = {path: load_scheme(path) for path in given.schemes}
+    for scheme in schemes.values():
+        _check_model(given, scheme)
+    classifier, dataset = _load(given)
+    with _bar("comparing") as progress:
+        table = compare(
+            classifier,
+            dataset,
+            {
+                path: (scheme.on(classifier, Path(path).parent), scheme.mask)
+                for path, scheme in schemes.items()
+            },
+            random=given.random,
+            seed=given.seed,
+            progress=progress,
+        )
+    try:
+        write_beside(given.out, table.to_csv(index=False).encode("utf-8"))
+    except OSError as error:
+        raise BhpvasError(
+            f"The table cannot be written to {given.out} ({error.strerror}): choose a file in a "
+            "folder that exists."
+        ) from None
+    document = {
+        "rows": table.astype(object).where(table.notna(), None).to_dict("records"),
+        "data": dataset.name,
+        "table": str(given.out),
+        "model": _model_of(classifier),
+    }
+    _print(given, document, table.to_string(index=False, float_format=lambda x: f"{x:.4f}"))
+
+
 # --- what the commands share ----------------------------------------------------------------------
 
 
@@ -379,10 +583,34 @@ def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
     return classifier, dataset.aligned(classifier.label_names)
 
 
+def _load_calibration(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
+    """As :func:`_load`; of more sentences than asked for, a stratified draw."""
+    from bhpvas.evaluation import stratified_sample
+
+    if given.sentences < 2:
+        raise BhpvasError(f"--sentences {given.sentences} is too few: 2 are the least.")
+    classifier, dataset = _load(given)
+    if len(dataset) > given.sentences:
+        dataset = dataset.take(stratified_sample(dataset.labels, given.sentences, given.seed))
+    return classifier, dataset
+
+
+def _check_model(given: argparse.Namespace, scheme: Scheme) -> None:
+    """Refuse the sample model where a scheme was made for one that was not named."""
+    if given.model is None and scheme.model["id"] != "sample":
+        raise SchemeError(
+            f"The scheme was made for the model {scheme.model['id']}: name it with --model."
+        )
+
+
 def _mask(given: argparse.Namespace, classifier: Classifier) -> HeadMask:
+    return _mask_of(classifier, given.remove)
+
+
+def _mask_of(classifier: Classifier, heads: str) -> HeadMask:
     from bhpvas.heads import HeadMask
 
-    return HeadMask.parse(given.remove, classifier.geometry.layers, classifier.geometry.heads)
+    return HeadMask.parse(heads, classifier.geometry.layers, classifier.geometry.heads)
 
 
 def _model_of(classifier: Classifier) -> dict[str, str | None]:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from bhpvas.classifier import Classifier, Encoded, Layer
 from bhpvas.datasets import length_sorted_batches
-from bhpvas.heads import HeadId, HeadMask
+from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
 
 # Padded tokens in a batch: enough to fill the cores, few enough to stay in their caches.
@@ -177,9 +178,9 @@ def logits_from(
 class StateCache:
     """Hidden states that enter each layer, kept for masks that share everything below it.
 
-    An entry belongs to one batch of one dataset, one layer, and the heads removed below that layer.
+    An entry belongs to one batch of one dataset, one layer, and what was changed below that layer.
     Entries are never written to; the least used leave when ``limit_bytes`` is reached. One cache
-    serves one classifier; threads may share it.
+    serves one model, with all its masks and projections; threads may share it.
     """
 
     def __init__(self, limit_bytes: int = 192 * 2**20) -> None:
@@ -193,19 +194,26 @@ class StateCache:
         """Bytes that the kept states take."""
         return self._used
 
-    def deepest(self, batch_key: tuple, mask: HeadMask, layers: int) -> tuple[int, Tensor] | None:
-        """The highest layer whose entering states are known under ``mask``, with those states."""
+    def deepest(
+        self, batch_key: tuple, below: Callable[[int], Hashable], layers: int
+    ) -> tuple[int, Tensor] | None:
+        """The highest layer whose entering states are known, with those states.
+
+        ``below(layer)`` says what was changed below a layer.
+        """
         with self._lock:
             for layer in range(layers - 1, 0, -1):
-                key = (batch_key, layer, _removed_below(mask, layer))
+                key = (batch_key, layer, below(layer))
                 if key in self._entries:
                     self._entries.move_to_end(key)
                     return layer, self._entries[key]
         return None
 
-    def keep(self, batch_key: tuple, mask: HeadMask, layer: int, states: Tensor) -> None:
-        """Remember the states that enter ``layer`` under ``mask``."""
-        key = (batch_key, layer, _removed_below(mask, layer))
+    def keep(
+        self, batch_key: tuple, below: Callable[[int], Hashable], layer: int, states: Tensor
+    ) -> None:
+        """Remember the states that enter ``layer``."""
+        key = (batch_key, layer, below(layer))
         size = states.numel() * states.element_size()
         with self._lock:
             if key in self._entries or size > self.limit_bytes:
@@ -217,8 +225,15 @@ class StateCache:
                 self._used -= dropped.numel() * dropped.element_size()
 
 
-def _removed_below(mask: HeadMask, layer: int) -> frozenset[HeadId]:
-    return frozenset(head for head in mask.removed if head.layer < layer)
+def _changes_below(classifier: Classifier, mask: HeadMask) -> Callable[[int], Hashable]:
+    """What the states that enter a layer depend on: removed heads and changed projections."""
+
+    @lru_cache
+    def below(layer: int) -> Hashable:
+        removed = frozenset(head for head in mask.removed if head.layer < layer)
+        return removed, classifier.projections.below(layer) if classifier.projections else ()
+
+    return below
 
 
 def predict(
@@ -240,12 +255,13 @@ def predict(
     gates = gates_of(classifier, mask)
     logits = np.empty((len(encoded), classifier.geometry.labels), dtype=np.float32)
     parts = batches(classifier, encoded, chosen)
+    below = _changes_below(classifier, mask)
     with torch.inference_mode():
         for done, rows in enumerate(parts):
             progress(done, len(parts))
             batch = load_batch(classifier, encoded, rows)
             batch_key = (encoded.fingerprint, rows.tobytes()) if cache else ()
-            known = cache.deepest(batch_key, mask, len(classifier.layers)) if cache else None
+            known = cache.deepest(batch_key, below, len(classifier.layers)) if cache else None
             if known is None:
                 start, states = 0, classifier.embed(batch.input_ids, batch.token_type_ids)
             else:
@@ -254,7 +270,7 @@ def predict(
                 classifier, states, batch.attention_mask, gates, start=start
             ):
                 if cache and start < number < len(classifier.layers):
-                    cache.keep(batch_key, mask, number, entering)
+                    cache.keep(batch_key, below, number, entering)
                 states = entering
             logits[rows] = classifier.read(states[:, 0]).float().cpu().numpy()
     progress(len(parts), len(parts))

@@ -1,9 +1,10 @@
 """Schemes: every step by which heads were removed and restored, as a tree of immutable values.
 
-A scheme starts with all heads. Removing or restoring heads adds a step below the current one;
-undo, redo and :meth:`Scheme.at` only move along the tree, so nothing that was measured is lost, and
-removing after an undo makes a branch. Every transition returns a new scheme. Keeping the old value
-is therefore all that it takes to revoke a transition, :meth:`Scheme.without_step` included.
+A scheme starts with all heads. Removing or restoring heads, or a recovery, which changes weights
+and no head, adds a step below the current one; undo, redo and :meth:`Scheme.at` only move along the
+tree, so nothing that was measured is lost, and removing after an undo makes a branch. Every
+transition returns a new scheme. Keeping the old value is therefore all that it takes to revoke a
+transition, :meth:`Scheme.without_step` included.
 
 A scheme file is JSON::
 
@@ -17,7 +18,9 @@ A scheme file is JSON::
     redo           ids of the steps that redo goes through, next one first
     next_id        id of the next new step; an id is never used twice
     steps          [{"id", "parent", "what", "heads", "method", "settings", "seed", "metrics",
-                     "time", "note"}, …], every step after its parent, the first one "start"
+                     "time", "note"}, …], every step after its parent, the first one "start";
+                    a step "recover" also has "weights", the hash that names the safetensors file
+                    beside the scheme; it holds until a later step has its own
 
 Reading is strict: each of these keys must be there, of its type, and agree with the others. Keys
 that this version doesn't know are kept, at the top, in a step and inside "model", and are written
@@ -27,9 +30,8 @@ back; a later version that changes what a known key means raises the version num
 from __future__ import annotations
 
 import json
-import os
+import re
 import reprlib
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,23 +41,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bhpvas.errors import SchemeError
+from bhpvas.files import write_beside
 from bhpvas.heads import HeadId, HeadMask, format_heads
+from bhpvas.projections import load_projections, weights_file
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
 
 FORMAT = {"name": "bhpvas-scheme", "version": 1}
-What = Literal["start", "remove", "restore"]
+What = Literal["start", "remove", "restore", "recover"]
 
 # What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
 _LARGEST_SIZE = 1000
 _LARGEST_ID = 2**53
+# A hash, so a name can never lead out of the scheme's folder.
+_WEIGHTS = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Step:
     """One change of the mask: ``heads`` went or came back, after which ``removed`` are gone.
 
+    A step "recover" changes no head; ``weights`` is the hash of what it changed, else None.
     ``settings``, ``metrics`` and ``extra`` are ready for JSON and never written to; ``extra`` holds
     what a later version of bhpvas wrote into the file. ``time`` is ISO 8601.
     """
@@ -71,6 +78,7 @@ class Step:
     metrics: dict[str, Any] = field(hash=False)
     time: str
     note: str = ""
+    weights: str | None = None
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -159,6 +167,19 @@ class Scheme:
         """The mask at any step."""
         return HeadMask(self.layers, self.heads, self.step(step_id).removed)
 
+    @property
+    def weights(self) -> str | None:
+        """The hash of the weights that hold at the current step; None = the model's own."""
+        return self.weights_at(self.current)
+
+    def weights_at(self, step_id: int) -> str | None:
+        """The hash of the weights that hold at any step: those of the last recovery before it.
+
+        They were fitted for the heads of their own step. A head that is restored later has no part
+        in them until the next recovery.
+        """
+        return next((step.weights for step in reversed(self.path(step_id)) if step.weights), None)
+
     def step(self, step_id: int) -> Step:
         """A step by its id; raises :class:`SchemeError` where there is none."""
         if step_id not in self._by_id:
@@ -213,6 +234,17 @@ class Scheme:
             )
         return self
 
+    def on(self, classifier: Classifier, folder: str | Path) -> Classifier:
+        """The classifier with the weights that hold at the current step, read from ``folder``.
+
+        Raises :class:`SchemeError` where the scheme was made for another classifier, and
+        :class:`ModelError` where the weights are missing or damaged.
+        """
+        self.matches(classifier)
+        if self.weights is None:
+            return classifier.with_projections(None)
+        return classifier.with_projections(load_projections(weights_file(folder, self.weights)))
+
     # --- transitions -------------------------------------------------------------------------
 
     def removing(
@@ -250,6 +282,38 @@ class Scheme:
         none of the heads is removed.
         """
         return self._stepping("restore", heads, method, settings, metrics, seed, note, time)
+
+    def recovered(
+        self,
+        weights: str,
+        method: str,
+        settings: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        seed: int | None = None,
+        note: str = "",
+        time: str | None = None,
+    ) -> Scheme:
+        """A step that changes weights and no head; it becomes the current one.
+
+        ``weights`` is the hash that names their file; the file itself is not the scheme's to write.
+        """
+        assert _WEIGHTS.fullmatch(weights), weights
+        step = Step(
+            id=self.next_id,
+            parent=self.current,
+            what="recover",
+            heads=(),
+            removed=self.mask.removed,
+            method=method,
+            settings=_plain(settings),
+            seed=None if seed is None else int(seed),
+            metrics=_plain(metrics),
+            time=_time(time),
+            note=note,
+            weights=weights,
+        )
+        return self._with_new(step)
 
     def measured(self, metrics: Mapping[str, Any], step_id: int | None = None) -> Scheme:
         """``metrics``, all numbers finite, added to those of a step (default: the current one)."""
@@ -335,6 +399,9 @@ class Scheme:
             time=_time(time),
             note=note,
         )
+        return self._with_new(step)
+
+    def _with_new(self, step: Step) -> Scheme:
         return replace(
             self, steps=(*self.steps, step), current=step.id, redo=(), next_id=step.id + 1
         )
@@ -372,6 +439,7 @@ class Scheme:
                     "metrics": step.metrics,
                     "time": step.time,
                     "note": step.note,
+                    **({} if step.weights is None else {"weights": step.weights}),
                     **step.extra,
                 }
                 for step in self.steps
@@ -400,22 +468,29 @@ class Scheme:
 
         Raises :class:`SchemeError` where that is not possible; what stood there before stays.
         """
-        path = Path(path)
-        beside = path.parent / f".{secrets.token_hex(8)}.tmp"
         try:
-            try:
-                with open(beside, "x", encoding="utf-8", newline="\n") as file:
-                    file.write(self.to_json())
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(beside, path)
-            finally:
-                beside.unlink(missing_ok=True)
+            write_beside(path, self.to_json().encode("utf-8"))
         except OSError as error:
             raise SchemeError(
                 f"Scheme {self.name!r} cannot be written to {path} ({error.strerror}): choose a "
                 "file in a folder that exists and that you may write to."
             ) from None
+
+    def copy_weights(self, source: str | Path, target: str | Path) -> None:
+        """Copy the weights of every recovery, so that the scheme can be saved in another folder.
+
+        Raises :class:`SchemeError` where they are missing or cannot be written.
+        """
+        for weights in sorted({step.weights for step in self.steps if step.weights}):
+            here, there = weights_file(source, weights), weights_file(target, weights)
+            try:
+                if not (there.exists() and there.samefile(here)):
+                    write_beside(there, here.read_bytes())
+            except OSError as error:
+                raise SchemeError(
+                    f"The weights {here} of scheme {self.name!r} cannot be copied to {target} "
+                    f"({error.strerror}): they stand beside the scheme file."
+                ) from None
 
 
 def load_scheme(path: str | Path) -> Scheme:
@@ -578,6 +653,9 @@ def _check_places(top: dict[str, Any], steps: dict[int, Step]) -> None:
 
 def _step(value: Any, place: str, earlier: dict[int, Step], every_head: HeadMask) -> Step:
     entry = _checked(value, _STEP, place)
+    recovers = entry["what"] == "recover"
+    fields = {**_STEP, "weights": (str,)} if recovers else _STEP
+    _checked(value, fields, place)
     step_id, what, parent = entry["id"], entry["what"], entry["parent"]
     changed = _heads(entry["heads"], f"'heads' of {place}", every_head)
     if step_id < 0 or step_id in earlier:
@@ -592,7 +670,13 @@ def _step(value: Any, place: str, earlier: dict[int, Step], every_head: HeadMask
         if parent not in earlier:
             raise SchemeError(f"{place} has the parent {reprlib.repr(parent)}, no step before it")
         before = earlier[parent].removed
-        if not changed or _changeable(what, changed, before) != changed:
+        if recovers and changed:
+            raise SchemeError(f"{place} recovers, and yet names heads")
+        if recovers and not _WEIGHTS.fullmatch(entry["weights"]):
+            raise SchemeError(
+                f"'weights' of {place} is {reprlib.repr(entry['weights'])} and no hash"
+            )
+        if not recovers and (not changed or _changeable(what, changed, before) != changed):
             named = reprlib.repr(format_heads(changed))
             raise SchemeError(f"{place} cannot {what} the heads {named} of its parent {parent}")
     try:
@@ -613,7 +697,8 @@ def _step(value: Any, place: str, earlier: dict[int, Step], every_head: HeadMask
         metrics=entry["metrics"],
         time=entry["time"],
         note=entry["note"],
-        extra=_extra(entry, _STEP),
+        weights=entry["weights"] if recovers else None,
+        extra=_extra(entry, fields),
     )
 
 

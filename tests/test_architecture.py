@@ -13,14 +13,16 @@ ROOT = Path(__file__).resolve().parent.parent
 # module or for a package with all that is in it; `bhpvas` alone is the package's own __init__.py.
 FLOORS = (
     (
-        "groups",
+        "cls_map",
         "datasets",
         "errors",
+        "files",
+        "groups",
         "heads",
         "hub",
         "paths",
         "progress",
-        "projection",
+        "projections",
         "significance",
         "tables",
     ),
@@ -28,6 +30,7 @@ FLOORS = (
     ("engine",),
     (
         "ablation",
+        "comparison",
         "cost",
         "criteria",
         "estimate",
@@ -39,7 +42,7 @@ FLOORS = (
         "slices",
         "syntax",
     ),
-    ("export", "recovery", "search", "surgery"),
+    ("curves", "export", "recovery", "search", "surgery"),
     ("charts",),
     ("bhpvas",),
     ("cli", "ui"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bhpvas import syntax
@@ -14,11 +15,13 @@ from bhpvas.ablation import ablate
 from bhpvas.classifier import load_classifier
 from bhpvas.cli import main
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.datasets import read_dataset
+from bhpvas.datasets import Splits, read_dataset
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.recovery import recover
 from bhpvas.roles import DIRECTIONS, RoleSettings, find_roles
-from bhpvas.schemes import Scheme
+from bhpvas.schemes import Scheme, load_scheme
+from bhpvas.search import METHODS, propose
 from tests.conftest import tiny_dataset
 from tests.tiny import save_tiny
 
@@ -232,3 +235,172 @@ def test_help_needs_no_heavy_import():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "evaluate" in done.stdout and "examples:" in done.stdout
+
+
+# --- propose, recover, compare --------------------------------------------------------------------
+
+
+@pytest.fixture
+def proposed(capsys, files, tmp_path):
+    """A proposal's scheme file, and what the command said of it."""
+    out = str(tmp_path / "proposed.json")
+    arguments = ["--model", files[0], "--calibration", files[1], "--heads", "3", "--out", out]
+    return out, run(capsys, "propose", "--method", "importance", *arguments)
+
+
+def test_propose_writes_a_scheme_with_reasons(files, proposed):
+    path, document = proposed
+    scheme = load_scheme(path).matches(load_classifier(files[0]))
+    expected = propose(load_classifier(files[0]), read_dataset(files[1]), "importance", heads=3)
+    assert scheme.mask == expected.mask
+    assert document["removed_heads"] == [str(head) for head in scheme.removed_heads]
+    step = scheme.step(1)
+    assert (step.what, step.method, step.seed) == ("remove", "importance", 0)
+    assert step.settings["reasons"] == [[str(head), why] for head, why in expected.removals]
+    assert document["reasons"] == step.settings["reasons"]
+    assert step.settings["calibration"]["sentences"] == 12
+
+
+def test_propose_respects_its_constraints(capsys, files, tmp_path):
+    found = run(
+        capsys, "propose", "--model", files[0], "--calibration", files[1], "--heads", "4",
+        "--method", "fisher", "--protect", "L0H0,L0H1", "--min-per-layer", "1",
+        "--out", str(tmp_path / "s.json"), "--sentences", "8", "--seed", "5",
+    )  # fmt: skip
+    assert not {"L0H0", "L0H1"} & set(found["removed_heads"])
+    assert len(found["removed_heads"]) == 4
+    assert found["protected"] == ["L0H0", "L0H1"]
+    assert found["calibration"]["sentences"] == 8
+    nothing = run(
+        capsys, "propose", "--model", files[0], "--calibration", files[1], "--heads", "0",
+        "--out", str(tmp_path / "none.json"),
+    )  # fmt: skip
+    assert nothing["removed_heads"] == []
+    assert len(load_scheme(tmp_path / "none.json").steps) == 1
+
+
+@pytest.mark.parametrize("method", ["compensate", "rescale"])
+def test_recover_writes_weights_beside_the_scheme(capsys, files, tmp_path, proposed, method):
+    (tmp_path / "elsewhere").mkdir()
+    out = tmp_path / "elsewhere" / "recovered.json"
+    found = run(
+        capsys, "recover", "--model", files[0], "--scheme", proposed[0], "--method", method,
+        "--calibration", files[1], "--out", str(out),
+    )  # fmt: skip
+    scheme, classifier = load_scheme(out), load_classifier(files[0])
+    expected = recover(classifier, read_dataset(files[1]), scheme.mask, method).projections
+    changed = scheme.on(classifier, out.parent)
+    assert changed.projections == expected
+    assert found["weights"] == str(out.parent / f"{expected.fingerprint}.safetensors")
+    assert [step.what for step in scheme.steps] == ["start", "remove", "recover"]
+    measured = run(
+        capsys, "evaluate", "--model", files[0], "--data", files[1], "--scheme", str(out)
+    )
+    assert measured["loss"] == pytest.approx(
+        evaluate(changed, read_dataset(files[1]), scheme.mask).loss
+    )
+    # A second recovery elsewhere takes the first one's weights along.
+    run(
+        capsys, "recover", "--model", files[0], "--scheme", str(out), "--sentences", "6",
+        "--calibration", files[1], "--out", str(tmp_path / "again.json"),
+    )  # fmt: skip
+    again = load_scheme(tmp_path / "again.json")
+    assert again.undone().on(classifier, tmp_path).projections == expected
+
+
+def test_compare(capsys, files, tmp_path, proposed):
+    recovered = str(tmp_path / "recovered.json")
+    common = ["--model", files[0]]
+    run(
+        capsys, "recover", *common, "--scheme", proposed[0], "--calibration", files[1],
+        "--out", recovered,
+    )  # fmt: skip
+    table = tmp_path / "table.csv"
+    found = run(
+        capsys, "compare", proposed[0], recovered, *common, "--data", files[1],
+        "--random", "4", "--out", str(table),
+    )  # fmt: skip
+    frame = pd.read_csv(table)
+    assert list(frame["scheme"]) == ["unpruned", proposed[0], recovered]
+    assert [row["accuracy"] for row in found["rows"]] == list(frame["accuracy"])
+    for path, row in zip((proposed[0], recovered), found["rows"][1:], strict=True):
+        alone = run(capsys, "evaluate", *common, "--data", files[1], "--scheme", path)
+        assert row["accuracy"] == alone["accuracy"]
+        assert row["loss"] == pytest.approx(alone["loss"], abs=1e-6)
+        assert row["flipped"] == len(alone["flipped"])
+        assert row["random_low"] <= row["random_median"] <= row["random_high"]
+
+
+def test_what_searches_and_recovers_never_reads_the_evaluation_split(
+    capsys, files, tmp_path, monkeypatch
+):
+    """The sample sentences with an evaluation split that cannot be touched."""
+
+    class Untouchable:
+        def __getattribute__(self, name):
+            raise AssertionError(f"the evaluation split was read: {name}")
+
+        def __len__(self):
+            raise AssertionError("the evaluation split was counted")
+
+    splits = Splits(read_dataset(files[1]), Untouchable(), "for this test")
+    monkeypatch.setattr("bhpvas.datasets.sample_splits", lambda: splits)
+    out = str(tmp_path / "s.json")
+    for method in METHODS:
+        arguments = ["--model", files[0], "--method", method, "--heads", "2", "--out", out]
+        run(capsys, "propose", *arguments, "--max-drop", "0.5")
+    run(capsys, "propose", "--model", files[0], "--method", "random", "--heads", "2", "--out", out)
+    for method in ("compensate", "rescale"):
+        arguments = ["--model", files[0], "--method", method, "--scheme", out]
+        run(capsys, "recover", *arguments, "--out", str(tmp_path / "r.json"))
+    with pytest.raises(AssertionError, match="the evaluation split was read"):
+        main(["compare", out, "--model", files[0], "--out", str(tmp_path / "t.csv")])
+
+
+MISTAKES = {
+    "too many heads": (["propose", "--heads", "9"], "9 heads cannot be removed: 8 of the 8"),
+    "a negative number": (["propose", "--heads", "-1"], "-1 heads cannot be removed"),
+    "no such method": (["propose", "--heads", "1", "--method", "magic"], "'magic' is no method"),
+    "no such head": (["propose", "--heads", "1", "--protect", "L7H0"], "L7H0 does not exist"),
+    "a drop in points": (["propose", "--heads", "1", "--max-drop", "2"], "is no share of 1"),
+    "one sentence": (["propose", "--heads", "1", "--sentences", "1"], "2 are the least"),
+    "no such folder": (
+        ["propose", "--heads", "1", "--out", "/nowhere/s.json"],
+        "cannot be written",
+    ),
+    "no such recovery": (["recover", "--scheme", "S", "--method", "magic"], "is no recovery"),
+    "nothing removed": (["recover", "--scheme", "EMPTY"], "nothing to recover"),
+    "no such scheme": (["recover", "--scheme", "nowhere.json"], "nowhere.json cannot be read"),
+    "weights missing": (["recover", "--scheme", "LOST"], "stand beside the scheme file"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_one_line_and_leave_no_file(capsys, files, tmp_path, proposed, case):
+    arguments, message = MISTAKES[case]
+    scheme = load_scheme(proposed[0])
+    Scheme.of(load_classifier(files[0])).save(tmp_path / "EMPTY")
+    scheme.save(tmp_path / "S")
+    scheme.recovered("0" * 16, "compensate").save(tmp_path / "LOST")
+    arguments = [str(tmp_path / one) if one in ("S", "EMPTY", "LOST") else one for one in arguments]
+    before = set(tmp_path.iterdir())
+    common = ["--model", files[0], "--calibration", files[1], "--json"]
+    if "--out" not in arguments:
+        common += ["--out", str(tmp_path / "out.json")]
+    assert main([*arguments, *common]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_new_commands_speak_to_people(capsys, files, tmp_path, proposed):
+    common = ["--model", files[0]]
+    for command in (
+        ["propose", *common, "--calibration", files[1], "--heads", "2", "--method", "random"],
+        ["recover", *common, "--calibration", files[1], "--scheme", proposed[0]],
+        ["compare", proposed[0], *common, "--data", files[1], "--random", "2"],
+    ):
+        assert main([*command, "--out", str(tmp_path / "out")]) == 0
+        assert len(capsys.readouterr().out.splitlines()) > 2

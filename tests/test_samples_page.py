@@ -13,10 +13,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.classifier import Classifier
-from bhpvas.groups import compare, shares
 from bhpvas.criteria import score
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.evaluation import evaluate
+from bhpvas.groups import compare, shares
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.schemes import Scheme
 from bhpvas.slices import Grouping, outcomes, slice_table, worst_hit

@@ -97,6 +97,24 @@ def test_removing_after_undo_makes_a_branch_and_ends_redo():
     assert (again.current, again.redo, again.can_redo) == (5, (), False)
 
 
+def test_a_recovery_changes_weights_and_no_head_and_holds_until_the_next():
+    first, second = "0123456789abcdef", "fedcba9876543210"
+    scheme = started().removing(parse_heads("L0H3"))
+    assert scheme.weights is None
+    scheme = scheme.recovered(first, "compensate", {"sentences": 240}, seed=3, time=NOON)
+    assert (scheme.mask, scheme.weights) == (HeadMask.parse("L0H3", LAYERS, HEADS), first)
+    step = scheme.step(2)
+    assert (step.what, step.heads, step.method, step.seed) == ("recover", (), "compensate", 3)
+    later = scheme.removing(parse_heads("L1H0")).restoring(parse_heads("L0H3"))
+    assert later.weights == first
+    again = later.recovered(second, "rescale")
+    assert [again.weights_at(number) for number in range(6)] == [None] * 2 + [first] * 3 + [second]
+    assert again.undone().weights == first
+    assert again.at(1).removing(parse_heads("L1H2")).weights is None
+    assert Scheme.from_json(again.to_json()) == again
+    assert json.loads(again.to_json())["steps"][2]["weights"] == first
+
+
 def test_undo_at_the_start_and_redo_at_the_end_change_nothing():
     scheme = started()
     assert (scheme.can_undo, scheme.can_redo) == (False, False)
@@ -225,6 +243,12 @@ class Transitions(RuleBasedStateMachine):
             after = self.scheme.restoring(chosen, time=NOON)
             assert after.mask == self.scheme.mask.restored(chosen)
             self.stepped(after)
+
+    @rule(weights=st.sampled_from(["0" * 16, "1" * 16]))
+    def recover(self, weights: str) -> None:
+        after = self.scheme.recovered(weights, "compensate", time=NOON)
+        assert (after.mask, after.weights) == (self.scheme.mask, weights)
+        self.stepped(after)
 
     @precondition(lambda self: self.scheme.can_undo)
     @rule()
@@ -437,7 +461,22 @@ DAMAGED = {
     "start with heads": (damage("steps", 0, "heads", to=["L0H0"]), "start has a parent or heads"),
     "start with parent": (damage("steps", 0, "parent", to=3), "start has a parent or heads"),
     "two starts": (damage("steps", 2, "what", to="start"), "'start', which cannot stand there"),
-    "what of a later version": (damage("steps", 4, "what", to="recover"), "'recover', which"),
+    "what of a later version": (damage("steps", 4, "what", to="merge"), "'merge', which"),
+    "recovered without weights": (damage("steps", 4, "what", to="recover"), "no 'weights'"),
+    "recovered with heads": (
+        lambda document: document["steps"][4].update(what="recover", weights="0" * 16),
+        "step number 4 recovers, and yet names heads",
+    ),
+    "weights elsewhere": (
+        lambda document: document["steps"][4].update(
+            what="recover", heads=[], weights="../../etc/passwd"
+        ),
+        "'weights' of step number 4 is '../../etc/passwd' and no hash",
+    ),
+    "weights a number": (
+        lambda document: document["steps"][4].update(what="recover", heads=[], weights=7),
+        "'weights' of step number 4 is 7 and not text",
+    ),
     "unknown parent": (damage("steps", 2, "parent", to=17), "has the parent 17, no step before"),
     "no parent": (damage("steps", 2, "parent", to=None), "has the parent None"),
     "cycle": (damage("steps", 3, "parent", to=4), "step number 3 has the parent 4"),

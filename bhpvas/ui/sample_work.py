@@ -14,10 +14,10 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import words
-from bhpvas.groups import Comparison, compare, shares
+from bhpvas.cls_map import FEWEST_FOR_UMAP, Components, SentenceMap, pca_map, umap_map
 from bhpvas.evaluation import Evaluation
+from bhpvas.groups import Comparison, compare, shares
 from bhpvas.heads import HeadMask
-from bhpvas.projection import FEWEST_FOR_UMAP, Components, SentenceMap, pca_map, umap_map
 from bhpvas.slices import Grouping, groupings, sentence_table, slice_table
 from bhpvas.ui import work
 from bhpvas.ui.desk import Job, Work

@@ -17,8 +17,8 @@ from bhpvas.charts.difference import difference_map
 from bhpvas.charts.head_map import size
 from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
-from bhpvas.groups import FEWEST_TO_TEST, Comparison
 from bhpvas.evaluation import mcnemar
+from bhpvas.groups import FEWEST_TO_TEST, Comparison
 from bhpvas.heads import HeadMask
 from bhpvas.slices import worst_hit
 from bhpvas.ui import aid, definitions, sample_work

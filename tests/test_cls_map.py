@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bhpvas.progress import Cancelled
-from bhpvas.projection import (
+from bhpvas.cls_map import (
     FEWEST_FOR_UMAP,
     Components,
     SentenceMap,
@@ -14,6 +13,7 @@ from bhpvas.projection import (
     pca_map,
     umap_map,
 )
+from bhpvas.progress import Cancelled
 
 
 @pytest.fixture(scope="module")

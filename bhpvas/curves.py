@@ -1,0 +1,237 @@
+"""Accuracy against heads removed: what judges a method's order, beside random orders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bhpvas.classifier import Classifier
+from bhpvas.datasets import Dataset
+from bhpvas.errors import DataError
+from bhpvas.evaluation import evaluate
+from bhpvas.heads import HeadMask, format_heads
+from bhpvas.progress import Progress, silent
+from bhpvas.recovery import recover
+from bhpvas.search import method_named, propose
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method's accuracy and loss on the evaluation split after each number of removals.
+
+    ``removed`` rises from 0; ``recovery`` is the name of what followed each removal, or None.
+    """
+
+    method: str
+    recovery: str | None
+    seed: int
+    total: int
+    removed: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+
+    @property
+    def area(self) -> float:
+        """Mean accuracy over all numbers of removals that were measured, by the trapezoid rule.
+
+        As a share of 1, over the same range for every curve with the same ``removed``; higher =
+        better.
+        """
+        width = self.removed[-1] - self.removed[0]
+        return float(np.trapezoid(self.accuracy, self.removed) / width) if width else np.nan
+
+    def frame(self) -> pd.DataFrame:
+        """One row a point, ready for a table or a figure."""
+        return pd.DataFrame(
+            {
+                "method": self.method,
+                "recovery": self.recovery or "none",
+                "seed": self.seed,
+                "removed": self.removed,
+                "kept": self.total - np.array(self.removed),
+                "accuracy": self.accuracy,
+                "loss": self.loss,
+            }
+        )
+
+
+class Store:
+    """What was measured, as a file of one JSON line a result, so that work can be resumed.
+
+    A line that was cut off when the work stopped is measured again. Without a path it only
+    remembers.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self._known: dict[str, Any] = {}
+        if self.path is not None and self.path.exists():
+            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    entry = json.loads(line)
+                    self._known[json.dumps(entry["key"])] = entry["value"]
+                except (ValueError, KeyError, TypeError):
+                    continue  # cut off, so unknown
+
+    def get(self, key: Sequence[Any]) -> Any:
+        """What was stored under a key, or None."""
+        return self._known.get(json.dumps(key))
+
+    def put(self, key: Sequence[Any], value: Any) -> None:
+        """Remember a value, and append it to the file.
+
+        Raises :class:`DataError` where the file cannot be written.
+        """
+        self._known[json.dumps(key)] = value
+        if self.path is None:
+            return
+        line = json.dumps({"key": key, "value": value})
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                # After a line that was cut off, a new one begins.
+                file.write(f"\n{line}" if file.tell() else line)
+        except OSError as error:
+            raise DataError(
+                f"The results cannot be written to {self.path} ({error.strerror}): choose a file "
+                "in a folder that exists."
+            ) from None
+
+
+def measure_curve(
+    classifier: Classifier,
+    calibration: Dataset,
+    evaluation: Dataset,
+    method: str,
+    removed: Sequence[int],
+    *,
+    recovery: str | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> Curve:
+    """Follow a method's proposals and measure each on the evaluation split.
+
+    The search and the recovery see the calibration split only. ``removed`` are the numbers of
+    removed heads to measure, rising. What the ``store`` knows is not computed again.
+    """
+    store = store or Store()
+    counts = [int(count) for count in removed]
+    assert counts == sorted(set(counts)), counts
+    learnt = [classifier.fingerprint, calibration.fingerprint, method, seed, dict(options or {})]
+    masks: dict[int, HeadMask] = {}
+    found = []
+    for done, count in enumerate(counts):
+        progress(done, len(counts))
+        if count not in masks:
+            masks |= _masks(classifier, calibration, method, counts[done:], seed, options, store,
+                            learnt)  # fmt: skip
+        found.append(
+            _measured(classifier, calibration, evaluation, masks[count], recovery, seed, store)
+        )
+    progress(len(counts), len(counts))
+    return Curve(
+        method=method,
+        recovery=recovery,
+        seed=seed,
+        total=classifier.geometry.layers * classifier.geometry.heads,
+        removed=tuple(counts),
+        accuracy=tuple(one["accuracy"] for one in found),
+        loss=tuple(one["loss"] for one in found),
+    )
+
+
+def _masks(
+    classifier: Classifier,
+    calibration: Dataset,
+    method: str,
+    counts: Sequence[int],
+    seed: int,
+    options: Mapping[str, Any] | None,
+    store: Store,
+    learnt: list[Any],
+) -> dict[int, HeadMask]:
+    """The masks of all counts if one search gives them, else that of the first."""
+    nested = method_named(method).nested
+    longest = max(counts) if nested else counts[0]
+    known = store.get(["order", *learnt, longest])
+    if known is None:
+        proposal = propose(
+            classifier, calibration, method, heads=longest, seed=seed, options=options
+        )
+        known = [str(head) for head in proposal.heads]
+        store.put(["order", *learnt, longest], known)
+    full = classifier.full_mask()
+    return {
+        count: HeadMask.parse(",".join(known[:count]), full.layers, full.heads)
+        for count in (counts if nested else counts[:1])
+    }
+
+
+def _measured(
+    classifier: Classifier,
+    calibration: Dataset,
+    evaluation: Dataset,
+    mask: HeadMask,
+    recovery: str | None,
+    seed: int,
+    store: Store,
+) -> dict[str, float]:
+    recovered = recovery is not None and bool(mask.removed)
+    key: list[Any] = ["point", classifier.fingerprint, evaluation.fingerprint]
+    key += [format_heads(mask.removed)]
+    key += [recovery, calibration.fingerprint, seed] if recovered else [None]
+    known = store.get(key)
+    if known is None:
+        changed = classifier
+        if recovered:
+            assert recovery is not None
+            fitted = recover(classifier, calibration, mask, recovery, seed=seed)
+            changed = classifier.with_projections(fitted.projections)
+        result = evaluate(changed, evaluation, mask)
+        known = {"accuracy": result.accuracy, "loss": result.loss}
+        store.put(key, known)
+    return dict(known)
+
+
+def band(curves: Sequence[Curve], level: float = 0.9) -> pd.DataFrame:
+    """What lies between the tails of several curves, such as those of random orders.
+
+    One row a point: removed, kept, low, median, high of the accuracy; ``level`` 0.9 is 5 to 95%.
+    """
+    assert len({curve.removed for curve in curves}) == 1
+    tail = (1 - level) / 2
+    accuracies = np.array([curve.accuracy for curve in curves])
+    low, median, high = np.quantile(accuracies, [tail, 0.5, 1 - tail], axis=0)
+    removed = np.array(curves[0].removed)
+    return pd.DataFrame(
+        {
+            "removed": removed,
+            "kept": curves[0].total - removed,
+            "low": low,
+            "median": median,
+            "high": high,
+        }
+    )
+
+
+def areas(curves: Sequence[Curve]) -> pd.DataFrame:
+    """The area under each curve, best first: method, recovery, seeds, area (mean), low, high.
+
+    Curves of one method and recovery are one row; ``low`` and ``high`` are their extremes.
+    """
+    rows = pd.DataFrame(
+        [
+            {"method": one.method, "recovery": one.recovery or "none", "area": one.area}
+            for one in curves
+        ]
+    )
+    groups = rows.groupby(["method", "recovery"], sort=False)["area"]
+    table = groups.agg(seeds="size", area="mean", low="min", high="max").reset_index()
+    return table.sort_values("area", ascending=False, kind="stable", ignore_index=True)

@@ -1,0 +1,79 @@
+"""Recovery without training: other output projections for a mask, in closed form."""
+
+from __future__ import annotations
+
+import torch
+
+from bhpvas.classifier import Classifier
+from bhpvas.datasets import Dataset
+from bhpvas.errors import BhpvasError
+from bhpvas.heads import HeadMask
+from bhpvas.progress import Progress, silent
+from bhpvas.projections import Projection, Projections
+from bhpvas.recovery import compensation, rescaling
+from bhpvas.recovery.base import LayerReport, Recovered, Recovery
+from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
+
+__all__ = ["RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
+
+#: Every recovery by name, the strongest first.
+RECOVERIES: dict[str, Recovery] = {
+    one.name: one for one in (compensation.RECOVERY, rescaling.RECOVERY)
+}
+
+
+def recover(
+    classifier: Classifier,
+    calibration: Dataset,
+    mask: HeadMask,
+    method: str = "compensate",
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Recovered:
+    """Refit every layer that has lost a head, from the lowest up, on the pruned network's inputs.
+
+    The aim is the unpruned model's attention output plus what the lower layers have gone astray, so
+    that what enters the rest of the layer stays as it was. Labels are not read. In the last layer
+    only the first token counts, since the classifier reads no other. The seed draws the held-out
+    quarter of the sentences that the ridge is chosen on.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method, a mask that removes nothing,
+    or fewer than two sentences.
+    """
+    if method not in RECOVERIES:
+        raise BhpvasError(f"{method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
+    if not mask.removed:
+        raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
+    encoded = classifier.encode(calibration)
+    parts = parts_of(classifier, encoded, seed=seed)
+    with torch.inference_mode():
+        fits = walk(
+            Originals(classifier, parts),
+            mask,
+            RECOVERIES[method].fitter,
+            begin=min(head.layer for head in mask.removed),
+            progress=progress,
+        ).fits
+    return Recovered(
+        method=method,
+        mask=mask,
+        projections=as_projections(classifier, mask, fits),
+        layers=tuple(LayerReport.of(number, fit) for number, fit in fits.items()),
+        calibration=calibration.name,
+        sentences=sum(len(part.batch.rows) for part in parts),
+    )
+
+
+def as_projections(
+    classifier: Classifier, mask: HeadMask, fits: dict[int, LayerFit]
+) -> Projections:
+    """Fitted columns at their heads' places, zeros at those of the removed heads."""
+    size = classifier.geometry.head_size
+    made = {}
+    for number, fit in fits.items():
+        kept = torch.from_numpy(mask.array[number].repeat(size) > 0)
+        weight = torch.zeros(len(fit.bias), len(kept))
+        weight[:, kept] = fit.weight.float()
+        made[number] = Projection(weight, fit.bias.float())
+    return Projections(made)

@@ -1,0 +1,64 @@
+"""What a recovery is, and what it gives back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from bhpvas.heads import HeadMask
+from bhpvas.projections import Projections
+from bhpvas.recovery.layerwise import Fitter, LayerFit
+
+
+class LayerReport(NamedTuple):
+    """How well a layer's attention output is met on held-out calibration sentences.
+
+    ``error_before`` and ``error_after`` are squared errors as shares of the output's variance: 0 =
+    as in the unpruned model, 1 = no better than its mean. ``ridge`` is the chosen one, infinite
+    where the layer was left as it was.
+    """
+
+    layer: int
+    ridge: float
+    error_before: float
+    error_after: float
+
+    @classmethod
+    def of(cls, layer: int, fit: LayerFit) -> LayerReport:
+        """The report on a fit. What does not vary at all is met by its mean."""
+        whole = fit.variance or 1.0
+        return cls(layer, fit.ridge, fit.error_before / whole, fit.error_after / whole)
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """New output projections for one mask, and what they were fitted on."""
+
+    method: str
+    mask: HeadMask
+    projections: Projections
+    layers: tuple[LayerReport, ...]
+    calibration: str
+    sentences: int
+
+    def record(self) -> dict[str, Any]:
+        """What a scheme step keeps of it, ready for JSON; a ridge of null is an infinite one."""
+        return {
+            "calibration": {"name": self.calibration, "sentences": self.sentences},
+            "layers": [
+                {**one._asdict(), "ridge": one.ridge if math.isfinite(one.ridge) else None}
+                for one in self.layers
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A way to win back what removal cost, and what a person needs to know of it."""
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    fitter: Fitter

@@ -1,0 +1,254 @@
+"""Both networks side by side: what the unpruned one aims at, what the pruned one can give.
+
+Layers are visited from the lowest up. At each, the pruned network's heads are run on what its own
+lower layers produce, their outputs and the aim are summed into moments, the output projection is
+fitted, and the layer is finished with it. Only the states of one layer are kept at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bhpvas.classifier import Classifier, Encoded, Layer
+from bhpvas.engine import Batch, attend, batches, finish_layer, load_batch, project
+from bhpvas.errors import DataError
+from bhpvas.heads import HeadMask
+from bhpvas.progress import Progress, silent
+from bhpvas.recovery.ridge import Moments
+from bhpvas.surgery import linear, prune_layer
+
+#: Memory for the states of one layer on the calibration sentences. 64 MB hold 43,000 tokens of 384
+#: numbers, 2,048 sentences of SST-2 twice over; of more, a random part is used.
+STATE_BYTES = 64 * 2**20
+#: Every so many sentences, one does not fit but chooses the ridge.
+HELD_OUT = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A batch of calibration sentences and which of them are held out."""
+
+    batch: Batch
+    held_out: Tensor  # [B]
+
+    def samples(self, values: Tensor) -> Tensor:
+        """The real tokens of ``[B, T, p]`` as ``[n, p]``; T is 1 where only the first counts."""
+        if values.shape[1] == 1 or not self.batch.padded:
+            return values.flatten(0, 1)
+        return values[self.batch.real]
+
+    def held_out_samples(self, length: int) -> Tensor:
+        """Which of :meth:`samples` belong to held-out sentences: ``[n]``."""
+        spread = self.held_out[:, None].expand(-1, length)  # [B, T]
+        return spread.flatten() if length == 1 else spread[self.batch.real]
+
+
+def parts_of(classifier: Classifier, encoded: Encoded, *, seed: int = 0) -> list[Part]:
+    """Calibration sentences in batches, every fourth held out, no more than memory allows.
+
+    Raises :class:`DataError` where there are fewer than two sentences.
+    """
+    if len(encoded) < 2:
+        raise DataError(
+            "Recovery needs at least 2 calibration sentences, one to fit and one to check: "
+            f"there is {len(encoded)}."
+        )
+    order = np.random.default_rng(seed).permutation(len(encoded))
+    room = STATE_BYTES // (4 * classifier.geometry.hidden_size)
+    fitting = int(np.searchsorted(np.cumsum(encoded.lengths[order]), room, side="right"))
+    order = order[: max(fitting, 2)]
+    held_out = np.zeros(len(encoded), dtype=bool)
+    held_out[order[1::HELD_OUT]] = True
+    return [
+        Part(
+            load_batch(classifier, encoded, rows),
+            torch.from_numpy(held_out[rows]).to(classifier.device),
+        )
+        for rows in batches(classifier, encoded, np.sort(order))
+    ]
+
+
+class Originals:
+    """What the unpruned network does on the calibration sentences, layer by layer.
+
+    One layer's is kept at a time, unless ``keep`` says that many recoveries will ask for all.
+    """
+
+    def __init__(
+        self, classifier: Classifier, parts: Sequence[Part], *, keep: bool = False
+    ) -> None:
+        self.classifier = classifier.with_projections(None)
+        self.parts = parts
+        self._keep = keep
+        embedded = [
+            self.classifier.embed(part.batch.input_ids, part.batch.token_type_ids) for part in parts
+        ]
+        self._entering = {0: embedded}
+        self._attended: dict[int, list[Tensor]] = {}
+
+    def entering(self, number: int) -> list[Tensor]:
+        """The states that enter a layer, part by part ``[B, T, D]``; ``L`` gives the last ones.
+
+        Layers are asked for in order, unless they are kept.
+        """
+        self._run_to(number)
+        return self._entering[number]
+
+    def attended(self, number: int) -> list[Tensor]:
+        """The states of a layer after its attention and before the norm, part by part."""
+        self._run_to(number + 1)
+        return self._attended[number]
+
+    @property
+    def logits(self) -> Tensor:
+        """The unpruned network's logits ``[n, C]``, part after part."""
+        return read(self.classifier, self.entering(len(self.classifier.layers)))
+
+    def _run_to(self, number: int) -> None:
+        for current in range(max(self._entering), number):
+            layer, last = self.classifier.layers[current], len(self.classifier.layers) - 1
+            attended, leaving = [], []
+            for part, states in zip(self.parts, self._entering[current], strict=True):
+                mask = part.batch.attention_mask
+                outputs, _ = attend(
+                    self.classifier, layer, states, mask, first_only=current == last
+                )
+                states = states[:, : outputs.shape[1]]
+                attention = project(layer, outputs, None)
+                attended.append(attention + states)
+                leaving.append(finish_layer(layer, states, attention))
+            if not self._keep:
+                self._entering.clear()
+                self._attended.clear()
+            self._entering[current + 1] = leaving
+            self._attended[current] = attended
+
+
+def read(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
+    """Logits ``[n, C]`` from the last states of each part."""
+    return torch.cat([classifier.read(one[:, 0]) for one in states]).float()
+
+
+class LayerFit(NamedTuple):
+    """A fitted projection of the kept heads: W ``[D, k·d_h]``, bias ``[D]``, and how good it is.
+
+    Errors are sums of squares over the held-out samples, as is the variance of what is aimed at.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    ridge: float
+    error_before: float
+    error_after: float
+    variance: float
+
+
+class Fitter(Protocol):
+    """Fits a layer whose kept heads' columns of W_O are ``weight``.
+
+    Inputs of the moments are the kept heads' outputs, targets the attention output aimed at.
+    """
+
+    def __call__(
+        self, weight: Tensor, bias: Tensor, head_size: int, fitted: Moments, held_out: Moments
+    ) -> LayerFit: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A pruned network on the calibration sentences: its fits, states and logits.
+
+    ``states[l]`` are those that enter layer l, part by part; only from the layer at which the walk
+    began, and only if they were kept.
+    """
+
+    fits: dict[int, LayerFit]
+    states: dict[int, list[Tensor]]
+    logits: Tensor  # [n, C]
+
+
+def walk(
+    originals: Originals,
+    mask: HeadMask,
+    fitter: Fitter,
+    *,
+    begin: int = 0,
+    entering: Sequence[Tensor] | None = None,
+    keep: bool = False,
+    progress: Progress = silent,
+) -> Walk:
+    """Run the pruned network from layer ``begin`` up, refitting each layer that has lost a head.
+
+    ``entering`` are the states that enter ``begin``, part by part; those of the unpruned network if
+    not given, so no head below may be gone then.
+    """
+    classifier, parts = originals.classifier, originals.parts
+    layers = len(classifier.layers)
+    states = list(originals.entering(begin) if entering is None else entering)
+    fits: dict[int, LayerFit] = {}
+    kept_states: dict[int, list[Tensor]] = {}
+    for number in range(begin, layers):
+        progress(number - begin, layers - begin)
+        if keep:
+            kept_states[number] = states
+        kept = mask.array[number] > 0
+        layer = prune_layer(classifier, number, kept)
+        outputs = [
+            heads_of(classifier, layer, one, part, first_only=number == layers - 1)
+            for one, part in zip(states, parts, strict=True)
+        ]  # [B, T, k·d_h] each
+        states = [one[:, : out.shape[1]] for one, out in zip(states, outputs, strict=True)]
+        if not kept.all():
+            aims = [
+                attended - one
+                for attended, one in zip(originals.attended(number), states, strict=True)
+            ]
+            fits[number] = _fit(classifier, layer, fitter, parts, outputs, aims)
+            layer = replace(layer, output=_as_linear(classifier, fits[number]))
+        states = [
+            finish_layer(layer, one, layer.output(out))
+            for one, out in zip(states, outputs, strict=True)
+        ]
+    progress(layers - begin, layers - begin)
+    return Walk(fits, kept_states, read(classifier, states))
+
+
+def heads_of(
+    classifier: Classifier, layer: Layer, states: Tensor, part: Part, *, first_only: bool
+) -> Tensor:
+    """The outputs of a pruned layer's heads ``[B, T, k·d_h]``."""
+    if not layer.query.out_features:
+        return states[:, : 1 if first_only else None, :0]
+    mask = part.batch.attention_mask
+    return attend(classifier, layer, states, mask, first_only=first_only)[0].flatten(2)
+
+
+def _fit(
+    classifier: Classifier,
+    layer: Layer,
+    fitter: Fitter,
+    parts: Sequence[Part],
+    outputs: Sequence[Tensor],
+    aims: Sequence[Tensor],
+) -> LayerFit:
+    sizes = layer.output.in_features, layer.output.out_features
+    fitted, held_out = Moments(*sizes), Moments(*sizes)
+    for part, out, aim in zip(parts, outputs, aims, strict=True):
+        checks = part.held_out_samples(out.shape[1])
+        inputs, targets = part.samples(out), part.samples(aim)
+        fitted.add(inputs[~checks], targets[~checks])
+        held_out.add(inputs[checks], targets[checks])
+    weight = layer.output.weight.double().cpu()
+    bias = layer.output.bias.double().cpu()
+    return fitter(weight, bias, classifier.geometry.head_size, fitted, held_out)
+
+
+def _as_linear(classifier: Classifier, fit: LayerFit) -> nn.Linear:
+    weight, bias = (one.to(classifier.device, classifier.dtype) for one in (fit.weight, fit.bias))
+    return linear(weight, bias)

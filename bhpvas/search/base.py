@@ -1,0 +1,161 @@
+"""What a search is given, what it gives back, and what it must respect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from bhpvas.classifier import Classifier
+from bhpvas.datasets import Dataset
+from bhpvas.errors import BhpvasError
+from bhpvas.evaluation import stratified_sample
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a proposal must leave alone.
+
+    >>> constraints = Constraints(frozenset({HeadId(0, 0)}), min_per_layer=2)
+    >>> [str(head) for head in constraints.removable(HeadMask.parse("L1H1", 2, 3))]
+    ['L0H1', 'L0H2']
+    >>> constraints.most(HeadMask(2, 3))
+    2
+    """
+
+    protected: frozenset[HeadId] = frozenset()
+    min_per_layer: int = 0
+
+    def allows(self, mask: HeadMask, head: HeadId) -> bool:
+        """Whether a head may be the next to go."""
+        return (
+            head not in mask.removed
+            and head not in self.protected
+            and mask.kept_per_layer[head.layer] > self.min_per_layer
+        )
+
+    def removable(self, mask: HeadMask) -> list[HeadId]:
+        """Every head that may be the next to go, layer by layer."""
+        return [head for head in mask.every_head() if self.allows(mask, head)]
+
+    def most(self, mask: HeadMask) -> int:
+        """How many heads may go in all."""
+        most = 0
+        for layer, kept in enumerate(mask.kept_per_layer):
+            free = sum(head.layer == layer and head not in self.protected for head in mask)
+            most += min(free, max(kept - self.min_per_layer, 0))
+        return most
+
+
+class Removal(NamedTuple):
+    """A head to remove and why, as one short clause."""
+
+    head: HeadId
+    reason: str
+
+
+#: No constraint at all.
+FREE = Constraints()
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a search works on: a classifier, calibration sentences, and how many heads must go.
+
+    There is always room for ``count`` removals from ``mask`` under the constraints.
+    """
+
+    classifier: Classifier
+    calibration: Dataset
+    mask: HeadMask
+    count: int
+    constraints: Constraints = FREE
+    seed: int = 0
+    progress: Progress = silent
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def sample(self, size: int) -> Task:
+        """The same task on at most so many of its sentences, each label in its proportion."""
+        if len(self.calibration) <= size:
+            return self
+        labels = self.calibration.labels
+        rows = stratified_sample(labels, size, self.seed)
+        return replace(self, calibration=self.calibration.take(rows))
+
+    def in_order(self, order: Sequence[Removal]) -> list[Removal]:
+        """The first ``count`` removals of a full order that the constraints allow."""
+        mask, chosen = self.mask, list[Removal]()
+        for removal in order:
+            if len(chosen) == self.count:
+                break
+            if self.constraints.allows(mask, removal.head):
+                mask = mask.without([removal.head])
+                chosen.append(removal)
+        return chosen
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to choose the heads to remove, and what a person needs to know of it.
+
+    ``nested``: a shorter proposal is always the beginning of a longer one. ``for_compensation``: it
+    chooses what is best after compensation, and is poor without it. ``defaults`` are its options.
+    """
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    search: Callable[[Task], list[Removal]]
+    nested: bool = True
+    for_compensation: bool = False
+    defaults: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Heads that a method would remove, first to go first, with a reason for each."""
+
+    method: str
+    start: HeadMask
+    removals: tuple[Removal, ...]
+    settings: dict[str, Any] = field(hash=False)
+    seed: int
+    calibration: str
+    sentences: int
+
+    def record(self) -> dict[str, Any]:
+        """What a scheme step keeps of it, ready for JSON."""
+        return {
+            **self.settings,
+            "calibration": {"name": self.calibration, "sentences": self.sentences},
+            "reasons": [[str(removal.head), removal.reason] for removal in self.removals],
+        }
+
+    @property
+    def heads(self) -> tuple[HeadId, ...]:
+        """The removed heads in order."""
+        return tuple(removal.head for removal in self.removals)
+
+    @property
+    def mask(self) -> HeadMask:
+        """The mask that results."""
+        return self.start.without(self.heads)
+
+    def mask_after(self, count: int) -> HeadMask:
+        """The mask after the first ``count`` removals."""
+        return self.start.without(self.heads[:count])
+
+
+def checked_count(mask: HeadMask, count: int, constraints: Constraints) -> int:
+    """``count``, if so many heads may go; otherwise raises :class:`BhpvasError`."""
+    most = constraints.most(mask)
+    if not 0 <= count <= most:
+        raise BhpvasError(
+            f"{count} heads cannot be removed: {most} of the {mask.kept_count} kept heads may go "
+            f"({len(constraints.protected)} protected, at least {constraints.min_per_layer} a "
+            "layer)."
+        )
+    return count

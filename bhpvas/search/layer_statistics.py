@@ -1,0 +1,84 @@
+"""How each layer's heads vary together, and how much the answer feels the layer's attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bhpvas.classifier import Classifier
+from bhpvas.engine import Batch, attend, finish_layer, project
+from bhpvas.progress import Progress, silent
+
+
+class LayerStatistics(NamedTuple):
+    """Of one layer on the calibration sentences, in float64.
+
+    ``covariance`` ``[H·d_h, H·d_h]`` is that of the heads' outputs, a mean over tokens; ``metric``
+    ``[D, D]`` is the mean of ``g gᵀ``, with g the gradient of the answer for the layer's attention
+    output at a token. In the last layer only the first token counts.
+    """
+
+    covariance: Tensor
+    metric: Tensor
+
+
+def measure_layers(
+    classifier: Classifier, batches: Sequence[Batch], *, seed: int = 0, progress: Progress = silent
+) -> list[LayerStatistics]:
+    """One pass forward and backward over the batches, without labels.
+
+    The answer is a random direction of the logits, drawn anew for each sentence and orthogonal to
+    their mean, so that over sentences it stands for all of them; unlike the gradient of a loss, it
+    does not vanish where the model is sure.
+    """
+    layers, labels = len(classifier.layers), classifier.geometry.labels
+    width = classifier.geometry.heads * classifier.geometry.head_size
+    hidden = classifier.geometry.hidden_size
+    draws = torch.Generator().manual_seed(seed)
+    products = [torch.zeros(width, width, dtype=torch.float64) for _ in range(layers)]
+    sums = [torch.zeros(width, dtype=torch.float64) for _ in range(layers)]
+    metrics = [torch.zeros(hidden, hidden, dtype=torch.float64) for _ in range(layers)]
+    counts = [0] * layers
+    for done, batch in enumerate(batches):
+        progress(done, len(batches))
+        states = classifier.embed(batch.input_ids, batch.token_type_ids)
+        leaves: list[Tensor] = []
+        for number, layer in enumerate(classifier.layers):
+            with torch.enable_grad():
+                outputs, _ = attend(
+                    classifier, layer, states, batch.attention_mask, first_only=number == layers - 1
+                )
+                attention = project(layer, outputs, None)
+                leaf = torch.zeros_like(attention).requires_grad_()
+                states = finish_layer(layer, states[:, : outputs.shape[1]], attention + leaf)
+            leaves.append(leaf)
+            samples = _real(outputs.detach().flatten(2), batch)
+            products[number] += (samples.T @ samples).cpu()
+            sums[number] += samples.sum(0).cpu()
+            counts[number] += len(samples)
+        with torch.enable_grad():
+            logits = classifier.read(states[:, 0]).float()  # [B, C]
+            direction = torch.randn(len(logits), labels, generator=draws).to(logits.device)
+            direction -= direction.mean(1, keepdim=True)
+            gradients = torch.autograd.grad((logits * direction).sum(), leaves)
+        for number, gradient in enumerate(gradients):
+            samples = _real(gradient, batch)
+            metrics[number] += (samples.T @ samples).cpu()
+    progress(len(batches), len(batches))
+    return [
+        LayerStatistics(
+            products[number] / count - torch.outer(sums[number], sums[number]) / count**2,
+            metrics[number] / count,
+        )
+        for number, count in enumerate(counts)
+    ]
+
+
+def _real(values: Tensor, batch: Batch) -> Tensor:
+    """The real tokens of ``[B, T, p]`` as ``[n, p]``."""
+    if values.shape[1] == 1 or not batch.padded:
+        return values.flatten(0, 1).float()
+    return values[batch.real].float()

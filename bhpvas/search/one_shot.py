@@ -1,0 +1,113 @@
+"""Orders that one look at the unpruned model gives: by chance, by a criterion, by a priority."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bhpvas.criteria import (
+    CRITERIA,
+    DEFAULT_WEIGHTS,
+    combined,
+    ranks,
+    removal_order,
+    score,
+    similarity_to_kept,
+)
+from bhpvas.search.base import Method, Removal, Task
+
+
+def at_random(task: Task) -> list[Removal]:
+    """Every order of the heads is as likely as any other."""
+    heads = list(task.mask)
+    order = np.random.default_rng(task.seed).permutation(len(heads))
+    return task.in_order([Removal(heads[place], "drawn by chance") for place in order])
+
+
+def by_criterion(name: str) -> Callable[[Task], list[Removal]]:
+    """A search that removes the heads that a criterion values least."""
+
+    def search(task: Task) -> list[Removal]:
+        scores = score(
+            task.classifier, task.calibration, [name], mask=task.mask, progress=task.progress
+        )
+        matrix = scores.similarity_matrix.get(name)
+        if matrix is not None:
+            return _by_similarity(task, name, matrix)
+        return task.in_order(_ranked(scores.values[name], name))
+
+    return search
+
+
+def by_priority(task: Task) -> list[Removal]:
+    """The combined priority of the criteria, with the weights of the options."""
+    weights = task.options["weights"]
+    used = [name for name, weight in weights.items() if weight]
+    scores = score(task.classifier, task.calibration, used, mask=task.mask, progress=task.progress)
+    values = combined(scores, weights)
+    places = {name: ranks(scores.values[name], CRITERIA[name].higher_means) for name in used}
+    count = task.mask.kept_count
+    return task.in_order(
+        [
+            Removal(
+                head,
+                f"priority {values[head.layer, head.head]:.2f}: place "
+                + ", ".join(f"{places[name][head.layer, head.head]} by {name}" for name in used)
+                + f" of {count}",
+            )
+            for head in removal_order(values)
+        ]
+    )
+
+
+def _ranked(values: np.ndarray, name: str) -> list[Removal]:
+    order = removal_order(values, CRITERIA[name].higher_means)
+    return [
+        Removal(head, f"{name} {values[head.layer, head.head]:.4g}, place {len(order) - index} of "
+                f"{len(order)}")
+        for index, head in enumerate(order)
+    ]  # fmt: skip
+
+
+def _by_similarity(task: Task, name: str, matrix: np.ndarray) -> list[Removal]:
+    """Of two alike, one has to stay: the score is taken anew after every removal."""
+    mask, chosen = task.mask, list[Removal]()
+    for _ in range(task.count):
+        values = similarity_to_kept(matrix, mask.array)
+        head = max(
+            task.constraints.removable(mask), key=lambda one: float(values[one.layer, one.head])
+        )
+        mask = mask.without([head])
+        chosen.append(Removal(head, f"{name} {values[head.layer, head.head]:.3f} to a kept head"))
+    return chosen
+
+
+RANDOM = Method(
+    name="random",
+    title="By chance",
+    summary="Heads drawn at random: what every other method has to beat.",
+    source="—",
+    search=at_random,
+)
+
+COMBINED = Method(
+    name="combined",
+    title="Combined priority",
+    summary="The heads that come last when importance, stability and similarity are weighed.",
+    source="Our reading of BHPVAS 2024",
+    search=by_priority,
+    defaults={"weights": DEFAULT_WEIGHTS},
+)
+
+
+def one_shot(name: str) -> Method:
+    """The method that follows one criterion of the registry."""
+    criterion = CRITERIA[name]
+    return Method(
+        name=name,
+        title=criterion.title,
+        summary=f"The heads that come last by {criterion.title.lower()}, measured once.",
+        source=criterion.source,
+        search=by_criterion(name),
+    )

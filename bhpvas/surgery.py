@@ -1,0 +1,60 @@
+"""Heads really removed: smaller matrices in a copy of the model, equal to the mask.
+
+Rows of the query, key and value matrices and columns of W_O are sliced by hand. The helpers of
+transformers for this fall back to the default number type and switch gradients on again.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bhpvas.classifier import Classifier, Layer
+from bhpvas.heads import HeadMask
+
+
+def remove_heads(classifier: Classifier, mask: HeadMask) -> Any:
+    """A copy of the model without the removed heads, with the classifier's own projections.
+
+    The copy is an ordinary module of its family: its attention reshapes by the head size, so it
+    runs as it is, even where a layer has no head left. Weights stay frozen and of the same number
+    type, on the same device.
+    """
+    model = copy.deepcopy(classifier.model)
+    for number, layer in enumerate(classifier.architecture.layers(model)):
+        parts = classifier.architecture.parts(layer)
+        smaller = prune_layer(classifier, number, mask.array[number] > 0)
+        for name in ("query", "key", "value", "output"):
+            target, source = getattr(parts, name), getattr(smaller, name)
+            target.weight, target.bias = source.weight, source.bias
+            target.in_features, target.out_features = source.in_features, source.out_features
+    return model
+
+
+def prune_layer(classifier: Classifier, number: int, kept: np.ndarray) -> Layer:
+    """A layer with the ``kept`` heads (bool ``[H]``) alone; its matrices are new ones."""
+    layer = classifier.layers[number]
+    rows = torch.from_numpy(np.flatnonzero(np.repeat(kept, classifier.geometry.head_size)))
+    rows = rows.to(classifier.device)
+    return replace(
+        layer,
+        query=linear(layer.query.weight[rows], layer.query.bias[rows]),
+        key=linear(layer.key.weight[rows], layer.key.bias[rows]),
+        value=linear(layer.value.weight[rows], layer.value.bias[rows]),
+        output=linear(layer.output.weight[:, rows], layer.output.bias.clone()),
+    )
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A frozen linear map with weight ``[out, in]`` and bias ``[out]``; either may be empty."""
+    outputs, inputs = weight.shape
+    made = nn.Linear(1, 1, device="meta")  # without a place for values, so none are drawn
+    made.in_features, made.out_features = inputs, outputs
+    made.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    made.bias = nn.Parameter(bias, requires_grad=False)
+    return made
