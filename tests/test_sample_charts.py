@@ -9,7 +9,7 @@ import pytest
 
 from bhpvas.charts import style
 from bhpvas.charts.difference import difference_map
-from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
+from bhpvas.charts.sentence_map import MANY, Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation import Evaluation
 from bhpvas.heads import HeadId, HeadMask
@@ -76,12 +76,14 @@ def test_selected_sentences_are_ringed_and_the_others_step_back() -> None:
     (ring,) = traces(figure, "selected")
     assert list(ring.x) == [4, 10]
     opacity = {
-        row: shown
+        row: one.marker.opacity
         for one in figure.data
         if one.customdata is not None
-        for (row,), shown in zip(one.customdata, one.marker.opacity, strict=True)
+        for (row,) in one.customdata
     }
     assert {row for row, shown in opacity.items() if shown == max(opacity.values())} == {2, 5}
+    assert points(figure) == {row: tuple(PLACES[row]) for row in range(10)}
+    assert len([one for one in figure.data if one.showlegend]) == 2
 
 
 def test_two_panels_share_their_range() -> None:
@@ -162,3 +164,18 @@ def test_the_difference_map_keeps_the_colour_of_heads_removed_since() -> None:
     assert list(dots.x) == [3] and round(dots.y[0]) == 1
     cells = next(one for one in figure.data if one.name == "heads")
     assert len(cells.customdata) == 8
+
+
+def test_many_sentences_are_drawn_by_the_graphics_card() -> None:
+    places = np.random.default_rng(0).normal(size=(MANY, 2))
+    codes = np.arange(MANY) % 2
+    panels = [Panel("", places, Groups("Label", ("no", "yes"), codes))] * 2
+    hover = [""] * MANY
+    moves = [Moves("same", np.arange(5), style.FAINT)]
+    for figure in (
+        sentence_map(panels, hover=hover),
+        sentence_map(panels, hover=hover, moves=moves),
+    ):
+        assert {one.type for one in figure.data} == {"scattergl"}
+    few = [Panel("", places[1:], Groups("Label", ("no", "yes"), codes[1:]))]
+    assert {one.type for one in sentence_map(few, hover=hover).data} == {"scatter"}

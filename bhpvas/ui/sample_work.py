@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import words
+from bhpvas.charts.sentence_map import MANY
 from bhpvas.cls_map import FEWEST_FOR_UMAP, Components, SentenceMap, pca_map, umap_map
 from bhpvas.evaluation import Evaluation
 from bhpvas.groups import Comparison, compare, shares
@@ -65,7 +66,8 @@ class Measured:
     @cached_property
     def hover(self) -> list[str]:
         """What each sentence's point says under the pointer."""
-        return [_said(row, self.pruned) for row in self.table.to_dict("records")]
+        lines = 4 if len(self.data) < MANY else 1  # all of it travels with every selection
+        return [_said(row, self.pruned, lines) for row in self.table.to_dict("records")]
 
     def selection(self, session: Session) -> np.ndarray:
         """Which sentences are selected: bool ``[N]``."""
@@ -74,9 +76,9 @@ class Measured:
         return chosen
 
 
-def _said(row: dict[str, Any], pruned: bool) -> str:
+def _said(row: dict[str, Any], pruned: bool, at_most: int) -> str:
     text = row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
-    lines = wrap(text, 56, max_lines=4, placeholder=" …")
+    lines = wrap(text, 56, max_lines=at_most, placeholder=" …")
     models = f"{row['before']} {row['confidence before']:.2f}"
     if pruned:
         models += f" {words.ARROW} {row['after']} {row['confidence after']:.2f}"

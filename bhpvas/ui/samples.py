@@ -462,7 +462,7 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
             figure, key="difference-map", width=width, height=height, config=CONFIG, alt=about
         )
     aid.footnote(
-        f"Red: matters more for these {result.chosen} than for the rest. {_tested(result)}",
+        f"Red: matters more for these {result.chosen:,} than for the rest. {_tested(result)}",
         ("Heads that matter here", definitions.DIFFERENCE),
         key="difference",
     )
@@ -474,7 +474,7 @@ def _tested(result: Comparison) -> str:
     if not result.tested:
         return f"Not tested: fewer than {FEWEST_TO_TEST}."
     count, heads = int(result.found().sum()), int(np.isfinite(result.p).sum())
-    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05, corrected)."
+    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05)."
 
 
 def _heads_said(result: Comparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
@@ -596,8 +596,10 @@ def _matching(whole: pd.DataFrame, search: str) -> np.ndarray:
     found = np.ones(len(whole), dtype=bool)
     if not search.strip():
         return found
-    columns = [name for name in ("sentence", "pair", "label", "tag") if name in whole]
-    text = whole[columns].astype(str).agg(" ".join, axis=1).str.casefold()
+    text = whole["sentence"]
+    for name in ("pair", "label", "tag"):
+        text = text + " " + whole[name] if name in whole else text
+    text = text.str.casefold()
     for word in search.casefold().split():
         found &= text.str.contains(word, regex=False).to_numpy()
     return found
