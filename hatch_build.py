@@ -15,4 +15,4 @@ class ShippedFiles(BuildHookInterface):
         # An editable install reads them where they stand.
         if version == "standard":
             here = [name for name in SHIPPED if (Path(self.root) / name).exists()]
-            build_data["force_include"] |= {name: f"bhpvas/{name}" for name in here}
+            build_data["force_include"] |= {name: f"bhpvas/app/{name}" for name in here}

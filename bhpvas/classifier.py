@@ -408,6 +408,7 @@ def _locate(source: str | Path | None, revision: str | None) -> tuple[str, Path,
 def _reason(error: Exception) -> str:
     """The first sentence of a library's error, without addresses."""
     first = str(error).strip().split("\n")[0] or type(error).__name__
+    first = re.sub(r"^Got: \w+: (\[Errno -?\d+\] )?", "", first)
     return re.sub(r"\S*://\S+", "…", first).rstrip(".")[:160]
 
 

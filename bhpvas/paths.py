@@ -22,6 +22,10 @@ def app_script() -> Path:
 
 
 def _shipped(name: str) -> Path:
-    """In a wheel inside the package, in a checkout beside it."""
-    inside = _PACKAGE / name
+    """In a wheel inside the package, in a checkout beside it.
+
+    There they have a folder of their own: Streamlit puts its script's folder on the search path,
+    where modules of the package, such as ``datasets``, would hide others of that name.
+    """
+    inside = _PACKAGE / "app" / name
     return inside if inside.exists() else _PACKAGE.parent / name

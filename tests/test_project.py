@@ -32,12 +32,14 @@ def test_a_wheel_carries_the_sample_data_and_the_app(tmp_path: Path) -> None:
     code = (
         "from bhpvas.datasets import sample_splits\n"
         "from bhpvas.paths import app_script, sample_data_folder\n"
-        "print(sample_data_folder(), app_script().is_file(), len(sample_splits().evaluation))"
+        "print(sample_data_folder(), app_script().parent, len(sample_splits().evaluation))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=installed, check=True, capture_output=True, text=True
     )
-    app = (ROOT / "streamlit_app.py").is_file()
-    folder = installed / "bhpvas" / "sample_data"
-    assert done.stdout.split() == [str(folder), str(app), "480"]
+    app = installed / "bhpvas" / "app"
+    assert done.stdout.split() == [str(app / "sample_data"), str(app), "480"]
+    assert (app / "streamlit_app.py").is_file()
+    assert (app / "sample_data" / "model" / "model.safetensors").is_file()
+    assert (app / "pages" / "workbench.py").is_file()
     assert (installed / "bhpvas" / "py.typed").is_file()
