@@ -173,7 +173,7 @@ def test_a_cell_of_the_relations_shows_examples_that_open(watched: Watched) -> N
     watched.app.settle()
     expect(page.locator("h2.title", has_text="L1H8 and det")).to_be_visible()
     example = page.locator(".example").first.inner_text()
-    page.get_by_role("button", name="Open").first.click()
+    page.locator("[class*=st-key-example-] button").first.click()
     page.locator(SENTENCE).first.wait_for()
     watched.app.settle()
     assert page.get_by_placeholder("Type a sentence").input_value() == example.strip()
