@@ -33,7 +33,8 @@ def search(task: Task) -> list[Removal]:
 
     Each layer's heads are in the order of :mod:`~bhpvas.search.reconstruction`. For every layer in
     turn the next few are removed, everything from that layer up is compensated, and the KL
-    divergence to the unpruned model's answers is measured; the layer with the least gives them.
+    divergence to the unpruned model's answers is measured; the layer where it rises least, by head,
+    gives them.
     """
     classifier = task.classifier
     orders = [_order(number, layer) for number, layer in enumerate(layer_errors(task))]
@@ -43,10 +44,12 @@ def search(task: Task) -> list[Removal]:
         parts = parts_of(classifier, classifier.encode(sample.calibration), seed=task.seed)
         originals = Originals(classifier, parts, keep=True)
         answers = originals.logits
-        states = walk(originals, mask, compensate, keep=True).states
+        walked = walk(originals, mask, compensate, keep=True)
+        before, states = divergence(answers, walked.logits), walked.states
         while len(chosen) < task.count:
             task.progress(len(chosen), task.count)
-            most = min(task.options["step"], task.count - len(chosen))
+            # Few at a time where few are left: there each one matters more.
+            most = max(1, round(task.options["share"] * mask.kept_count))
             tried = []
             for layer, order in enumerate(orders):
                 heads = _next(task, order, mask, most)
@@ -60,21 +63,18 @@ def search(task: Task) -> list[Removal]:
                         keep=True,
                     )
                     tried.append(_Tried(heads, divergence(answers, walked.logits), walked))
-            # A layer that has fewer heads left to give must not win by giving fewer.
-            full = max(len(one.heads) for one in tried)
-            best = min(
-                (one for one in tried if len(one.heads) == full), key=lambda one: one.divergence
-            )
+            # By head, since a layer with few heads left can only give those.
+            best = min(tried, key=lambda one: (one.divergence - before) / len(one.heads))
             chosen += [
                 Removal(
                     head,
                     f"layer {head.layer} gives it at the least: {best.divergence:.4f} nats from "
                     "the unpruned answers",
                 )
-                for head in best.heads
+                for head in best.heads[: task.count - len(chosen)]
             ]
             mask = mask.without(best.heads)
-            states |= best.walked.states
+            before, states = best.divergence, states | best.walked.states
     task.progress(task.count, task.count)
     return chosen
 
@@ -107,5 +107,5 @@ METHOD = Method(
     source="Ours",
     search=search,
     for_compensation=True,
-    defaults={"step": 3, "sentences": 512},
+    defaults={"share": 0.05, "sentences": 512},
 )
