@@ -12,7 +12,7 @@ from bhpvas.charts import style
 from bhpvas.charts.words import percent, signed
 from bhpvas.heads import HeadId, HeadMask
 
-_LEFT, _TOP, _CELL, _HIGH = 176, 34, 15, 22
+_LEFT, _TOP, _CELL, _HIGH = 176, 34, 12, 22
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,8 @@ LOST = "#cf4b4b"
 GAINED = "#4180bd"
 # Class hues in label order: two fixed ones first (orange for the first label, teal for the second).
 CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
-# Hues of heads that are drawn over each other; none means a class where these are used.
-HEADS = ("#2f8fb3", "#c2408f", "#7d8f1e", "#8b6fd0")
+# Hues of heads that are drawn over each other; where these are used, none means a class.
+HEADS = ("#2f8fb3", "#b9721c", "#7d8f1e", "#8b6fd0")
 # What speaks for and what speaks against, where a mark is too thin for a scale.
 FOR, AGAINST = "#3c86c4", "#d2504a"
 # Changes of which those below zero are many and say little: red stays pale, on any ground.
