@@ -9,7 +9,7 @@ import pytest
 
 from bhpvas.charts import style
 from bhpvas.charts.difference import difference_map
-from bhpvas.charts.sentence_map import MANY, Amounts, Groups, Moves, Panel, sentence_map
+from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation import Evaluation
 from bhpvas.heads import HeadId, HeadMask
@@ -29,7 +29,7 @@ def points(figure: go.Figure) -> dict[int, tuple[float, float]]:
     found: dict[int, tuple[float, float]] = {}
     for one in figure.data:
         if one.customdata is not None:
-            for (row,), x, y in zip(one.customdata, one.x, one.y, strict=True):
+            for row, x, y in zip(one.customdata, one.x, one.y, strict=True):
                 assert row not in found
                 found[row] = (x, y)
     return found
@@ -43,13 +43,13 @@ def test_every_sentence_is_one_point_with_its_text(colouring: Groups | Amounts) 
     assert points(figure) == {row: tuple(PLACES[row]) for row in range(10)}
     for one in figure.data:
         if one.customdata is not None:
-            assert list(one.text) == [HOVER[row] for (row,) in one.customdata]
+            assert list(one.text) == [HOVER[row] for row in one.customdata]
 
 
 def test_each_group_has_its_colour_and_size_in_the_legend() -> None:
     figure = sentence_map([Panel("", PLACES, GROUPS)], hover=HOVER)
     (yes,) = traces(figure, "yes (5)")
-    assert [row for (row,) in yes.customdata] == [1, 3, 5, 7, 9]
+    assert list(yes.customdata) == [1, 3, 5, 7, 9]
     assert yes.marker.color == style.class_colour(1)
     assert figure.layout.showlegend
 
@@ -65,10 +65,14 @@ def test_changes_are_centred_on_zero_and_the_strongest_on_top() -> None:
     symbols = np.array(["circle", "triangle-down", "circle", "triangle-up"])
     amounts = Amounts("change", values, True, symbols)
     figure = sentence_map([Panel("", PLACES[:4], amounts)], hover=HOVER)
-    (drawn,) = traces(figure, "sentences")
-    assert drawn.marker.cmin == -drawn.marker.cmax == -0.4
-    assert [row for (row,) in drawn.customdata] == [2, 0, 3, 1]
-    assert list(drawn.marker.symbol) == ["circle", "circle", "triangle-up", "triangle-down"]
+    circles, down, up = traces(figure, "sentences")
+    assert circles.marker.cmin == -circles.marker.cmax == down.marker.cmin == -0.4
+    assert list(circles.customdata) == [2, 0]
+    assert [(one.marker.symbol, list(one.marker.color)) for one in (down, up)] == [
+        ("triangle-down", [-0.4]),
+        ("triangle-up", [0.2]),
+    ]
+    assert [one.marker.showscale for one in (circles, down, up)] == [True, False, False]
 
 
 def test_selected_sentences_are_ringed_and_the_others_step_back() -> None:
@@ -79,7 +83,7 @@ def test_selected_sentences_are_ringed_and_the_others_step_back() -> None:
         row: one.marker.opacity
         for one in figure.data
         if one.customdata is not None
-        for (row,) in one.customdata
+        for row in one.customdata
     }
     assert {row for row, shown in opacity.items() if shown == max(opacity.values())} == {2, 5}
     assert points(figure) == {row: tuple(PLACES[row]) for row in range(10)}
@@ -164,18 +168,3 @@ def test_the_difference_map_keeps_the_colour_of_heads_removed_since() -> None:
     assert list(dots.x) == [3] and round(dots.y[0]) == 1
     cells = next(one for one in figure.data if one.name == "heads")
     assert len(cells.customdata) == 8
-
-
-def test_many_sentences_are_drawn_by_the_graphics_card() -> None:
-    places = np.random.default_rng(0).normal(size=(MANY, 2))
-    codes = np.arange(MANY) % 2
-    panels = [Panel("", places, Groups("Label", ("no", "yes"), codes))] * 2
-    hover = [""] * MANY
-    moves = [Moves("same", np.arange(5), style.FAINT)]
-    for figure in (
-        sentence_map(panels, hover=hover),
-        sentence_map(panels, hover=hover, moves=moves),
-    ):
-        assert {one.type for one in figure.data} == {"scattergl"}
-    few = [Panel("", places[1:], Groups("Label", ("no", "yes"), codes[1:]))]
-    assert {one.type for one in sentence_map(few, hover=hover).data} == {"scatter"}

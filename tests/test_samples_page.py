@@ -215,7 +215,7 @@ def test_a_lasso_selects_anew_and_a_click_toggles(
     chosen = Session(
         model="tiny", data=data, scheme=Scheme.of(classifier), sentences=frozenset([1, 3])
     )
-    points = [{"customdata": [1]}, {"customdata": [5]}, {"x": 0.0}]
+    points = [{"customdata": 1}, {"customdata": 5}, {"x": 0.0}]
     event = SimpleNamespace(selection=SimpleNamespace(points=points))
     state: dict[str, Any] = {"bhpvas": chosen, "sentence-map": event}
     monkeypatch.setattr(st, "session_state", state)

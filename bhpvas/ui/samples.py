@@ -269,7 +269,7 @@ def _moves(found: Measured) -> list[Moves]:
 
 def _selected(*, pointer: str) -> None:
     points = st.session_state["sentence-map"].selection.points
-    picked = {int(point["customdata"][0]) for point in points if "customdata" in point}
+    picked = {int(point["customdata"]) for point in points if "customdata" in point}
     if picked:
         session = sessions.current()
         choose(session.sentences ^ picked if pointer == "click" else picked)
