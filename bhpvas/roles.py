@@ -137,7 +137,13 @@ ROLES: dict[str, Role] = {
 NO_ROLE = "none"
 # What is counted row by row; the three delimiters are parts of the habit "delimiter".
 _DELIMITERS = TOKEN_PARTS[1:]
-_TAGS = {"previous": "prev", "rare-token": "rare", "punctuation": "punct"}
+_TAGS = {
+    "previous": "prev",
+    "rare-token": "rare",
+    "punctuation": "punct",
+    "[CLS]": "CLS",
+    "[SEP]": "SEP",
+}
 _HABITS = ("previous", "next", "self", "rare-token", "broad", "delimiter")
 
 

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from bhpvas.charts.head_map import size
+from bhpvas.charts.style import KINDS
 from bhpvas.ui import aid, definitions, reading, role_views
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid
@@ -37,10 +38,11 @@ else:
                 key="role-map",
                 hover=role_views.hover(roles, column),
                 labelled=True,
+                palette=KINDS if relation == role_views.ROLE else None,
             )
             st.caption(column.aid)
         with st.container(width="stretch"):
-            role_views.summary(roles)
+            role_views.summary(roles, session)
     chosen = role_views.relations(roles, way, session)
     if chosen is not None:
         role_views.show_examples(counted, roles, chosen, way, session)

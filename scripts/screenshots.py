@@ -35,12 +35,13 @@ def main() -> None:
                 page = browser.new_page(
                     viewport={"width": width, "height": height}, color_scheme=scheme
                 )
-                walk(page, address, arguments.folder, f"{size}-{scheme}")
+                walk(page, address, arguments.folder, f"{size}-{scheme}", (width, height))
                 page.close()
 
 
-def walk(page: Page, address: str, folder: Path, name: str) -> None:
-    """Open, select, ask, remove, branch; a picture after each."""
+def walk(page: Page, address: str, folder: Path, name: str, size: tuple[int, int]) -> None:
+    """Open, select, ask, remove, branch, then the other pages; a picture after each."""
+    width, height = size
     workbench = Workbench(page, address)
 
     def picture(what: str, *, whole: bool = False) -> None:
@@ -57,21 +58,31 @@ def walk(page: Page, address: str, folder: Path, name: str) -> None:
     workbench.press("What would it cost?")
     workbench.settle()
     picture("2-selected")
-    workbench.press("Remove 9 heads")
+    workbench.remove()
     workbench.settle()
     workbench.click_head(3, 2)
-    workbench.click_head(4, 4)
+    workbench.click_head(1, 1)
     picture("3-removed")
-    workbench.press("Remove 2 heads")
+    workbench.remove()
     workbench.settle()
     workbench.press("Undo")
     workbench.settle()
     workbench.press("Select lowest 9")
-    workbench.press("Remove 9 heads")
+    workbench.remove()
     workbench.settle()
     workbench.press("Select lowest 9")
     picture("4-branches")
     picture("5-whole", whole=True)
+    page.set_viewport_size({"width": width, "height": height})
+    workbench.go("Sentence", ".st-key-arcs .main-svg")
+    picture("6-sentence")
+    page.locator(".st-key-bertviz").get_by_text("Model view", exact=True).click()
+    workbench.settle()
+    picture("7-sentence-whole", whole=True)
+    page.set_viewport_size({"width": width, "height": height})
+    workbench.go("Roles", ".st-key-role-map .main-svg")
+    picture("8-roles")
+    picture("9-roles-whole", whole=True)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,11 @@ class Workbench:
             state = app.get_attribute("data-test-script-state")
             quiet = quiet + 1 if state == "notRunning" else 0
 
+    def remove(self) -> None:
+        """Remove whatever is selected, and wait until it is measured."""
+        self.page.get_by_role("button", name=re.compile(r"^Remove \d+ heads?$")).click()
+        self.settle()
+
     def press(self, label: str) -> None:
         """Press a button by its exact label and wait for the page."""
         button = self.page.get_by_role("button", name=label, exact=True)
@@ -130,21 +135,35 @@ class Workbench:
         self.page.mouse.move(0, 0)
         self.settle()
 
-    def cell(self, layer: int, head: int) -> tuple[float, float]:
+    def go(self, title: str, sign: str) -> None:
+        """Go to another page by the sidebar; returns once ``sign`` is on it."""
+        link = self.page.get_by_test_id("stSidebar").get_by_role("link", name=title, exact=True)
+        closed = self.page.get_by_test_id("stExpandSidebarButton")
+        opened = closed.is_visible()
+        if opened:
+            closed.click()
+        link.click()
+        if opened:
+            self.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+        self.page.locator(f"{sign}, [data-testid=stException]").first.wait_for()
+        self.settle()
+        assert not self.complaints()
+
+    def cell(self, layer: int, head: int, grid: str = "head-map") -> tuple[float, float]:
         """Where a head's cell is on the screen."""
-        area = self.page.locator(".st-key-head-map .nsewdrag").first
+        area = self.page.locator(f".st-key-{grid} .nsewdrag").first
         area.evaluate("element => element.scrollIntoView({block: 'center'})")
         box = area.bounding_box()
         assert box is not None
-        layers = self.page.locator(".st-key-head-map .ytick").count()
-        heads = self.page.locator(".st-key-head-map .xtick").count()
+        layers = self.page.locator(f".st-key-{grid} .ytick").count()
+        heads = self.page.locator(f".st-key-{grid} .xtick").count()
         x = box["x"] + box["width"] * (head + 0.5) / heads
         y = box["y"] + box["height"] * (1 - (layer + 0.5) / layers)
         return x, y
 
-    def click_head(self, layer: int, head: int) -> None:
-        """Click a cell of the head map."""
-        x, y = self.cell(layer, head)
+    def click_head(self, layer: int, head: int, grid: str = "head-map") -> None:
+        """Click a cell of a head map."""
+        x, y = self.cell(layer, head, grid)
         # Plotly takes a click on what the pointer was over before, so the pointer comes first.
         self.page.mouse.move(x - 3, y - 3)
         self.page.mouse.move(x, y)

@@ -21,8 +21,10 @@ from bhpvas.roles import (
     NOT_JUDGED,
     ROLES,
     RoleSettings,
+    count_roles,
     examples,
     find_roles,
+    followed,
     role_changes,
     roles_of_maps,
 )
@@ -522,3 +524,54 @@ def test_every_role_says_what_it_means(roles):
     for name, role in ROLES.items():
         assert role.name == name
         assert all((role.title, role.summary, role.rule, role.source, role.misleads))
+
+
+def test_followed_in_one_sentence_agrees_with_the_count(classifier, dataset):
+    sentences = sentences_of(classifier, dataset)
+    found = find_roles(classifier, dataset, sentences=sentences)
+    for number, sentence in enumerate(sentences):
+        maps = reference.attention_maps(classifier, dataset.texts[number])
+        for head in (HeadId(0, 1), HeadId(1, 2)):
+            here = followed(sentence, maps[head.layer, head.head])
+            for name in found.relations:
+                for direction in DIRECTIONS:
+                    expected = {
+                        one.dependent
+                        for one in examples(found, sentences, name, head, direction)
+                        if one.sentence == number and one.follows
+                    }
+                    words = {
+                        word
+                        for word, ways in here.items()
+                        if direction in ways and sentence.parse.relations[word] == name
+                    }
+                    assert words == expected
+
+
+def test_followed_by_hand():
+    sentence = sentence_with([1, 1, 1], ["a", "ROOT", "b"], [1, 2, 1], [5, 6, 7, 8])
+    assert followed(sentence, follows_head(sentence)) == {
+        0: ("dependent to head",),
+        2: ("dependent to head",),
+    }
+    even = sentence_with([1, 1, 1], ["a", "ROOT", "b"], [1, 1, 1], [5, 6, 7])
+    assert followed(even, uniform(even)) == {}
+    alone = sentence_with([0], ["ROOT"], [1], [5])
+    assert followed(alone, uniform(alone)) == {}
+
+
+def test_what_was_counted_can_be_judged_more_than_once(classifier, dataset):
+    sentences = sentences_of(classifier, dataset)
+    counted = count_roles(classifier, dataset, sentences)
+    for fewest in (3, 100):
+        settings = RoleSettings(min_count=fewest)
+        expected = find_roles(classifier, dataset, sentences=sentences, settings=settings)
+        again = counted.roles(expected.mask, dataset.name, settings)
+        assert again.evidence == expected.evidence and again.settings == settings
+        judged = {name for name, one in again.relations.items() if one.judged}
+        assert judged == {name for name, count in counted.counts.items() if count >= fewest}
+
+
+def test_tags_fit_a_cell(roles):
+    tags = {one.tag for found in roles.evidence.values() for one in found}
+    assert {"far", "prev", "next", "self", "SEP", "CLS"} <= tags

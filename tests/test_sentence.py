@@ -8,7 +8,7 @@ import torch
 
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.sentence import attention_maps, contributions, rollout
+from bhpvas.sentence import attention_maps, contributions, read, rollout
 from tests import reference
 from tests.conftest import TEXTS
 
@@ -90,3 +90,48 @@ def test_without_a_label_it_is_the_predicted_class(classifier):
     assert pair.label == 0 and np.abs(pair.logits - found.logits).max() > 1e-4
     with pytest.raises(BhpvasError, match="no class 2: it has 0 to 1"):
         contributions(classifier, TEXTS[4], label=2)
+
+
+def test_contributions_in_log_odds(classifier):
+    """The exact one is a difference of log-odds; the slope is that of the log-odds at the gate."""
+    found = contributions(classifier, TEXTS[2], label=1)
+    now = found.logits[1] - found.logits[0]
+    without = found.removed_logits[..., 1] - found.removed_logits[..., 0]
+    np.testing.assert_allclose(found.removal_log_odds, now - without, atol=1e-5)
+    other = contributions(classifier, TEXTS[2], label=0)
+    np.testing.assert_allclose(found.removal_log_odds, -other.removal_log_odds, atol=1e-5)
+    # For two classes both labels see the same slope, with the sign turned.
+    np.testing.assert_allclose(found.gradient_log_odds, -other.gradient_log_odds, atol=1e-4)
+    expected = reference.gate_gradients(classifier, TEXTS[2], 1)
+    chance = 1 / (1 + np.exp(-now))
+    np.testing.assert_allclose(found.gradient_log_odds, -expected / (1 - chance), rtol=1e-3)
+
+
+def test_a_line_of_words_or_pieces(classifier):
+    found = read(classifier, "good films , not bad .")
+    assert found.sentence.tokens[:4] == ("[CLS]", "good", "film", "##s")
+    pieces = found.line(words=False, marks=True)
+    assert pieces.names == found.sentence.tokens
+    np.testing.assert_array_equal(pieces.attention(found.maps), found.maps)
+    line = found.line(words=True, marks=False)
+    assert line.names == ("good", "films", ",", "not", "bad", ".")
+    whole = found.line(words=True, marks=True).attention(found.maps)
+    np.testing.assert_allclose(whole.sum(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(line.attention(found.maps), whole[..., 1:-1, 1:-1])
+    values = np.arange(len(found.sentence), dtype=float)
+    assert line.sums(values).tolist() == [1, 2 + 3, 4, 5, 6, 7]
+    assert [line.place_of(word) for word in range(6)] == list(range(6))
+    assert found.line(words=False, marks=False).place_of(1) == 1  # the first of film ##s
+    assert line.place_of(99) is None
+
+
+def test_a_reading_is_cut_where_a_screen_ends(classifier, monkeypatch):
+    whole = read(classifier, TEXTS[2], mask=HeadMask.parse("L0H1", 2, 4))
+    monkeypatch.setattr("bhpvas.sentence.MOST_TOKENS", 4)
+    cut = read(classifier, TEXTS[2], mask=HeadMask.parse("L0H1", 2, 4))
+    assert (len(cut.sentence), cut.length) == (4, len(whole.sentence))
+    np.testing.assert_array_equal(cut.maps, whole.maps[..., :4, :4])
+    np.testing.assert_allclose(cut.rollout, whole.rollout[:, :4, :4])
+    line = cut.line(words=True, marks=False)
+    assert len(line.names) == 3
+    assert len(line.sums(np.ones(whole.length))) == 3

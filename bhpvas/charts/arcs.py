@@ -17,7 +17,7 @@ from bhpvas.charts.words import ARROW, literal, number, signed
 #: Attention arcs that are drawn at most; the weakest are left out.
 MOST_ARCS = 240
 
-_LETTER, _GAP, _SIDE = 8.2, 24, 24
+_LETTER, _GAP, _SIDE = 8.2, 28, 20
 _WORDS = 13  # half the height of the line of words
 _BARS = 16  # the longest bar of saliency
 _LEVEL, _TREE = 23, 190  # height of one level of the tree, and of the whole tree at most
@@ -235,14 +235,19 @@ def _bars(
     )
 
 
-def _depth(source: float, target: float) -> float:
-    return 20 + min(0.3 * abs(source - target), _DEEPEST - 20)
+def _depth(arc: Arc, middles: np.ndarray) -> float:
+    """How deep an arc hangs: the deeper the further apart its ends are, so that few overlap."""
+    if arc.source == arc.target:
+        return 14
+    apart = abs(middles[arc.source] - middles[arc.target])
+    longest = max(float(middles[-1] - middles[0]), 600)
+    return 18 + (_DEEPEST - 18) * float(apart / longest) ** 0.7
 
 
 def _reach(heads: Sequence[HeadArcs], threshold: float, middles: np.ndarray) -> float:
     """How deep the deepest arc hangs."""
     arcs = [arc for head in heads for arc in strongest(head.attention, threshold)]
-    deepest = max((_depth(middles[arc.source], middles[arc.target]) for arc in arcs), default=20)
+    deepest = max((_depth(arc, middles) for arc in arcs), default=20)
     return deepest + 4 * max(len(heads) - 1, 0)
 
 
@@ -266,7 +271,7 @@ def _attention(
             y: list[float | None] = []
             for arc in steps[thick]:
                 start, end = _feet(arc, middles)
-                depth = 14 if arc.source == arc.target else _depth(start, end) + 4 * place
+                depth = _depth(arc, middles) + 4 * place
                 xs, ys = _curve(start, end, base - 5, -depth)
                 x, y = [*x, *xs, None], [*y, *ys, None]
             figure.add_scatter(

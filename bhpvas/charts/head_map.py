@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,6 +11,7 @@ from bhpvas.charts import style
 from bhpvas.heads import HeadId, HeadMask
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 72, 4, 26
+_MOST_LETTERS = 5
 
 
 def size(layers: int, heads: int) -> tuple[int, int]:
@@ -29,6 +30,7 @@ def head_map(
     change: bool = False,
     rise_is_bad: bool = True,
     labels: np.ndarray | None = None,
+    palette: Sequence[str] | None = None,
 ) -> go.Figure:
     """Draw one number a head as a grid of cells.
 
@@ -36,7 +38,8 @@ def head_map(
     with ``change`` the scale is red to blue with zero in its middle, red where a rise (or, without
     ``rise_is_bad``, a fall) is. Removed heads are crossed out and keep no colour; selected ones are
     framed. ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short
-    texts ``[L, H]`` laid over the cells, cut to fit them.
+    texts ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in
+    it: kinds instead of amounts, which the labels name.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -48,15 +51,23 @@ def head_map(
 
     shown = np.where(mask.array > 0, np.asarray(values, dtype=float), np.nan)  # [L, H]
     reach = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 1.0
+    low, high = (-(reach or 1.0), reach or 1.0) if change else (None, None)
+    if palette is not None:
+        low, high = -0.5, len(palette) - 0.5
     figure.add_heatmap(
         z=shown,
-        colorscale=style.CHANGES if change else style.AMOUNTS,
+        colorscale=_steps(palette)
+        if palette is not None
+        else style.CHANGES
+        if change
+        else style.AMOUNTS,
         reversescale=change and rise_is_bad,
         zmid=0 if change else None,
-        zmin=-(reach or 1.0) if change else None,
-        zmax=(reach or 1.0) if change else None,
-        xgap=style.CELL_GAP,
-        ygap=style.CELL_GAP,
+        zmin=low,
+        zmax=high,
+        showscale=palette is None,
+        xgap=style.cell_gap(cell),
+        ygap=style.cell_gap(cell),
         hoverinfo="skip",
         colorbar={
             "title": {"text": title, "side": "right", "font": {"size": 12}},
@@ -71,9 +82,9 @@ def head_map(
         },
     )
     if labels is not None:
-        _label(figure, labels, shown, mask, cell, change=change)
+        _label(figure, labels, _is_bright(shown, change, palette), mask, cell)
     _cross_out(figure, mask, cell)
-    _frame(figure, selected)
+    _frame(figure, selected, cell)
     every = list(mask.every_head())
     if hover is None:
         hover = np.array([[f"L{la}H{he}" for he in range(heads)] for la in range(layers)])
@@ -90,13 +101,13 @@ def head_map(
         name="heads",
     )
     bare = {"showgrid": False, "showline": False, "ticks": ""}
-    every_other = 1 if cell >= 24 else 2
+    every_other = 1 if cell >= style.SMALL_CELL else 2
     figure.update_xaxes(
         **bare,
         range=[-0.5, heads - 0.5],
         tickvals=list(range(0, heads, every_other)),
         ticktext=[f"H{head}" for head in range(0, heads, every_other)],
-        tickfont={"size": 10 if cell >= 24 else 8},
+        tickfont={"size": 10 if cell >= style.SMALL_CELL else 8},
         tickangle=0,
     )
     figure.update_yaxes(
@@ -110,31 +121,37 @@ def head_map(
     return figure
 
 
-def _label(
-    figure: go.Figure,
-    labels: np.ndarray,
-    shown: np.ndarray,
-    mask: HeadMask,
-    cell: int,
-    *,
-    change: bool,
-) -> None:
-    """Write on the kept cells, dark on bright ones and bright on dark ones."""
-    size = min(9.5, 0.5 * cell)
-    fits = max(int((cell - 3) / (0.5 * size)), 1)
-    low, high = (np.nanmin(shown), np.nanmax(shown)) if np.isfinite(shown).any() else (0.0, 1.0)
+def _steps(palette: Sequence[str]) -> list[list[object]]:
+    """A scale that has one flat colour for each place."""
+    count = len(palette)
+    return [
+        [(place + edge) / count, colour] for place, colour in enumerate(palette) for edge in (0, 1)
+    ]
+
+
+def _is_bright(shown: np.ndarray, change: bool, palette: Sequence[str] | None) -> np.ndarray:
+    """Which cells are bright enough for dark text, in all of these scales: bool ``[L, H]``."""
+    if palette is not None or not np.isfinite(shown).any():
+        return np.ones(shown.shape, dtype=bool)
+    low, high = np.nanmin(shown), np.nanmax(shown)
     with np.errstate(invalid="ignore"):
         if change:  # the middle of the scale is bright, both its ends are dark
-            bright = np.abs(shown) < 0.6 * max(abs(low), abs(high), 1e-12)
-        else:
-            bright = shown > low + 0.52 * (high - low)
+            return np.abs(shown) < 0.6 * max(abs(low), abs(high), 1e-12)
+        return shown > low + 0.52 * (high - low)
+
+
+def _label(
+    figure: go.Figure, labels: np.ndarray, bright: np.ndarray, mask: HeadMask, cell: int
+) -> None:
+    """Write on the kept cells, dark on bright ones and bright on dark ones."""
+    size = min(9, 0.5 * cell)
+    # A narrow screen draws smaller cells than these, with letters of the same size.
+    fits = min(max(int((cell - 3) / (0.5 * size)), 1), _MOST_LETTERS)
     for is_bright, colour in ((True, style.ON_BRIGHT), (False, style.ON_DARK)):
         written = [
             head
             for head in mask
-            if labels[head.layer, head.head]
-            and np.isfinite(shown[head.layer, head.head])
-            and bool(bright[head.layer, head.head]) is is_bright
+            if labels[head.layer, head.head] and bright[head.layer, head.head] == is_bright
         ]
         figure.add_scatter(
             x=[head.head for head in written],
@@ -154,8 +171,8 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
         z=np.where(mask.array > 0, np.nan, 0.0),
         colorscale=[[0, style.REMOVED_FILL], [1, style.REMOVED_FILL]],
         showscale=False,
-        xgap=style.CELL_GAP,
-        ygap=style.CELL_GAP,
+        xgap=style.cell_gap(cell),
+        ygap=style.cell_gap(cell),
         hoverinfo="skip",
         name="removed ground",
     )
@@ -173,7 +190,7 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
     )
 
 
-def _frame(figure: go.Figure, selected: Collection[HeadId]) -> None:
+def _frame(figure: go.Figure, selected: Collection[HeadId], cell: int) -> None:
     """Frame the selected cells with one closed line each, in a single trace."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -186,7 +203,7 @@ def _frame(figure: go.Figure, selected: Collection[HeadId]) -> None:
         x=x,
         y=y,
         mode="lines",
-        line={"width": 3, "color": style.SELECTED},
+        line={"width": style.cell_gap(cell) - 1, "color": style.SELECTED},
         hoverinfo="skip",
         cliponaxis=False,
         name="selected",

@@ -12,7 +12,7 @@ from bhpvas.charts import style
 from bhpvas.charts.words import percent, signed
 from bhpvas.heads import HeadId, HeadMask
 
-_LEFT, _TOP, _CELL, _HIGH = 176, 34, 15, 22
+_LEFT, _TOP, _CELL, _HIGH = 176, 34, 12, 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def relation_map(
     reach = float(np.nanmax(gain, initial=0.0)) or 1.0
     figure.add_heatmap(
         z=gain,
-        colorscale=style.CHANGES,
+        colorscale=style.GAINS,
         zmid=0,
         # Far below the offset is common and says little, so both sides end where the best is.
         zmin=-reach,

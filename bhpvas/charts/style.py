@@ -26,16 +26,25 @@ LOST = "#cf4b4b"
 GAINED = "#4180bd"
 # Class hues in label order: two fixed ones first (orange for the first label, teal for the second).
 CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
-# Hues of heads that are drawn over each other; none means a class where these are used.
-HEADS = ("#2f8fb3", "#c2408f", "#7d8f1e", "#8b6fd0")
+# Hues of heads that are drawn over each other; where these are used, none means a class.
+HEADS = ("#2f8fb3", "#b9721c", "#7d8f1e", "#8b6fd0")
 # What speaks for and what speaks against, where a mark is too thin for a scale.
 FOR, AGAINST = "#3c86c4", "#d2504a"
+# Changes of which those below zero are many and say little: red stays pale, on any ground.
+GAINS = [
+    [0, "rgba(201, 96, 60, 0.24)"],
+    [0.5, "rgba(131, 138, 147, 0.12)"],
+    [0.5001, "rgba(47, 126, 192, 0.35)"],
+    [1, "rgba(47, 126, 192, 1)"],
+]
+# Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
+KINDS = ("#8fb8de", "#a3d2ae", "#d3e29b", "#f3d587", "#f0ae8a", "#d9c5e8", "#cfd4da")
 # Text on the cells of a scale.
 ON_BRIGHT, ON_DARK = "#14181d", "#f4f6f8"
 
 # Sizes in pixels.
 LARGEST_CELL = 36
-CELL_GAP = 4
+SMALL_CELL = 24
 
 
 def class_colour(label: int) -> str:
@@ -46,6 +55,11 @@ def class_colour(label: int) -> str:
 def cell_size(layers: int, heads: int) -> int:
     """Edge of a cell of the head map in pixels: the same wherever this geometry is drawn."""
     return max(min(LARGEST_CELL, 432 // heads, 384 // layers), 12)
+
+
+def cell_gap(cell: int) -> int:
+    """Pixels between two cells: where a frame around a selected one is drawn."""
+    return 4 if cell >= SMALL_CELL else 3
 
 
 def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int, int]) -> go.Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -29,11 +30,13 @@ def head_grid(
     mask: HeadMask | None = None,
     hover: np.ndarray | None = None,
     labelled: bool | None = None,
+    palette: Sequence[str] | None = None,
 ) -> None:
     """Draw the head map of a column; a click or a box changes the selection.
 
     Another ``mask`` than the scheme's and another ``hover`` text can be given. The roles can be
     written on every map; with ``labelled`` the page decides that, without it a switch below does.
+    With a ``palette`` the values are places in it.
     """
     mask = session.mask if mask is None else mask
     hover = column.hover(mask) if hover is None else hover
@@ -48,6 +51,7 @@ def head_grid(
         change=column.change,
         rise_is_bad=column.rise_is_bad,
         labels=tags,
+        palette=palette,
     )
     width, height = size(mask.layers, mask.heads)
     selecting(
@@ -73,6 +77,16 @@ def head_grid(
 
 def _label(key: str) -> None:
     sessions.change(partial(Session.labelling, shown=st.session_state[key]))
+
+
+def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
+    """Draw a figure at its own width; a narrower page scrolls it, where Streamlit would squeeze."""
+    width, height = int(figure.layout.width), int(figure.layout.height)
+    st.html(f"<style>.st-key-wide-{key} > * {{ min-width: {width}px; }}</style>")
+    with st.container(key=f"wide-{key}"):
+        st.plotly_chart(
+            figure, key=key, width=width, height=height, config=CONFIG, alt=alt, **options
+        )
 
 
 def selecting(

@@ -16,13 +16,14 @@ from bhpvas.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_cha
 from bhpvas.ui import aid, definitions, reading, tables
 from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
-from bhpvas.ui.head_grid import CONFIG
+from bhpvas.ui.head_grid import wide_chart
 from bhpvas.ui.reading import Counted
 from bhpvas.ui.session import Opened, Session
 
 if TYPE_CHECKING:
     from bhpvas.roles import Example, Relation
 
+ROLE = "role"
 _BEST, _ANY = "either way", "any relation"
 _WAYS = {"dependent to head": "dependent → head", "head to dependent": "head → dependent"}
 #: Examples of each kind that are shown at once.
@@ -36,12 +37,13 @@ def settings(counted: Counted) -> tuple[str, str]:
     """The relation that colours the map and the direction; and what is judged at all."""
     counts = counted.collector.counts
     judged = [name for name, count in counts.items() if count >= reading.fewest()]
-    if st.session_state.get("role-relation") not in [_ANY, *judged]:
-        st.session_state["role-relation"] = _ANY
+    colours = [ROLE, _ANY, *judged]
+    if st.session_state.get("role-relation") not in colours:
+        st.session_state["role-relation"] = ROLE
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="roles"):
         relation = st.selectbox(
             "Colour by",
-            [_ANY, *judged],
+            colours,
             key="role-relation",
             width=190,
             persist_state="session",
@@ -74,7 +76,9 @@ def accuracy(relation: Relation, way: str) -> np.ndarray:
 
 
 def column(roles: Roles, relation: str, way: str) -> Column:
-    """By how many points each head beats the best fixed offset."""
+    """What colours the map: the kind of each head, or how far it beats the best fixed offset."""
+    if relation == ROLE:
+        return _kinds(roles)
     chosen = [one for name, one in roles.relations.items() if one.judged and name == relation]
     every = chosen or [one for one in roles.relations.values() if one.judged]
     shape = (roles.mask.layers, roles.mask.heads)
@@ -90,8 +94,26 @@ def column(roles: Roles, relation: str, way: str) -> Column:
     )
 
 
+def _kinds(roles: Roles) -> Column:
+    """The place of each head's first role among all roles, NaN where it has none."""
+    places = np.full((roles.mask.layers, roles.mask.heads), np.nan)
+    for head, found in roles.evidence.items():
+        if found:
+            places[head.layer, head.head] = list(ROLES).index(found[0].role)
+    return Column(
+        name=ROLE,
+        title="role",
+        values=places,
+        higher_means="keep",
+        aid="Text and colour: what the head attends to. Empty: no role beats its rival.",
+    )
+
+
 def hover(roles: Roles, shown: Column) -> np.ndarray:
     """What a cell says besides its role."""
+    if shown.name == ROLE:
+        every = [f"<b>{head}</b>" for head in roles.mask.every_head()]
+        return np.array(every).reshape(roles.mask.layers, roles.mask.heads)
     said = [
         f"<b>{head}</b><br>{words.signed(float(shown.values[head.layer, head.head]))} points over "
         "the best fixed offset"
@@ -103,8 +125,8 @@ def hover(roles: Roles, shown: Column) -> np.ndarray:
 # --- who does what --------------------------------------------------------------------------------
 
 
-def summary(roles: Roles) -> None:
-    """How many heads carry each role, and which."""
+def summary(roles: Roles, session: Session) -> None:
+    """How many heads carry each role and which; of selected heads, the evidence."""
     aid.heading(
         "Roles found",
         f"On {words.plural(roles.sentences, 'calibration sentence')}; a head can have several.",
@@ -128,7 +150,19 @@ def summary(roles: Roles) -> None:
             tables.text(words.head_list(idle, 12)),
         ]
     )
-    tables.reading_table(["Role", "Heads", "Which"], rows, height=236)
+    chosen = sorted(session.selected)
+    if chosen:
+        proofs = [
+            [tables.name(str(head)), tables.text(_proof(roles, head, session))] for head in chosen
+        ]
+        tables.reading_table(["Selected", "Evidence"], proofs, height=112)
+    tables.reading_table(["Role", "Heads", "Which"], rows, height=124 if chosen else 236)
+
+
+def _proof(roles: Roles, head: HeadId, session: Session) -> str:
+    gone = "Removed by the scheme. " if head in session.mask.removed else ""
+    found = roles.evidence.get(head, ())
+    return gone + ("; ".join(map(reading.evidence, found)) or "No role beats its rival.")
 
 
 def _titled(label: str) -> str:
@@ -143,8 +177,8 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
     """Relations against heads; a click asks for examples. Returns the cell that was clicked."""
     aid.heading(
         "Relations against heads",
-        "One column a head, layer by layer. Blue beats the best fixed offset, red does not, a dot "
-        "is a role; click a cell for examples.",
+        "One column a head, layer by layer. Blue beats the best fixed offset, pale red does not, "
+        "a dot is a role; click a cell for examples.",
         ("Relations", definitions.RELATIONS),
         key="relations",
     )
@@ -159,18 +193,14 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
     rows = [_row(one, roles, way) for one in judged]
     chosen = _chosen(rows, roles)
     figure = relation_map(rows, roles.mask, chosen)
-    with st.container(key="relations-frame"):
-        st.plotly_chart(
-            figure,
-            key="relation-map",
-            on_select=partial(_cell_chosen, names=tuple(row.name for row in rows)),
-            selection_mode="points",
-            width=int(figure.layout.width),
-            height=int(figure.layout.height),
-            config=CONFIG,
-            alt=f"Accuracy of {words.plural(roles.mask.kept_count, 'head')} on "
-            f"{words.plural(len(rows), 'relation')} against the best fixed offset",
-        )
+    wide_chart(
+        figure,
+        key="relation-map",
+        alt=f"Accuracy of {words.plural(roles.mask.kept_count, 'head')} on "
+        f"{words.plural(len(rows), 'relation')} against the best fixed offset",
+        on_select=partial(_cell_chosen, names=tuple(row.name for row in rows)),
+        selection_mode="points",
+    )
     left = len(roles.relations) - len(judged)
     if left:
         st.caption(
@@ -259,7 +289,9 @@ def _spread(found: list[Example]) -> list[Example]:
 
 
 def _example(one: Example, counted: Counted, session: Session, key: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"example-{key}"
+    ):
         st.html(_marked(one, counted), width="stretch")
         st.button(
             "Open",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas.charts import style, words
 from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, strongest
@@ -19,7 +20,7 @@ from bhpvas.saliency import SALIENCIES
 from bhpvas.ui import aid, definitions, reading, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
-from bhpvas.ui.head_grid import CONFIG, head_grid, selecting
+from bhpvas.ui.head_grid import CONFIG, head_grid, selecting, wide_chart
 from bhpvas.ui.session import Opened, Session
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ MOST_LISTED = 1000
 LONGEST_TYPED = 2000
 _DATA, _TYPED = "From the data", "Typed"
 _WORDS, _PIECES = "words", "pieces"
-_EXACT, _SLOPE = "Exact removal", "Gate gradient"
-_SWITCH, _SELECT = "switches the head off here", "shows its attention"
+_EXACT, _SLOPE = "exact removal", "gate gradient"
+_SWITCH, _SELECT = "switches off", "selects"
 
 
 # --- which sentence -------------------------------------------------------------------------------
@@ -41,9 +42,12 @@ def choose(session: Session) -> None:
     """A sentence of the evaluation split, or one that is typed."""
     said = session.sentence
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choosing"):
-        st.session_state["sentence-from"] = st.session_state.get("sentence-from") or (
-            _TYPED if said.row is None else _DATA
-        )
+        if st.session_state.get("sentence-seen") != said:  # opened here or on another page
+            st.session_state["sentence-seen"] = said
+            st.session_state["sentence-from"] = _TYPED if said.row is None else _DATA
+            if said.row is None:
+                st.session_state["sentence-typed"] = said.text
+                st.session_state["sentence-pair"] = said.pair or ""
         source = st.segmented_control(
             "Sentence",
             [_DATA, _TYPED],
@@ -88,8 +92,6 @@ def _open_row() -> None:
 
 
 def _type(session: Session) -> None:
-    said = session.sentence
-    st.session_state.setdefault("sentence-typed", said.text if said.row is None else "")
     options: dict[str, Any] = {
         "max_chars": LONGEST_TYPED,
         "on_change": _open_typed,
@@ -206,21 +208,25 @@ def line_controls() -> tuple[bool, bool, float, str]:
         )
         marks = st.toggle("[CLS] and [SEP]", value=True, key="marks", persist_state="session")
         threshold = st.slider(
-            "Attention from",
+            "Arcs from",
             0.0,
             1.0,
             0.1,
             0.01,
+            format="arcs from %.2f",
             key="threshold",
-            width=190,
+            width=170,
+            label_visibility="collapsed",
             persist_state="session",
+            help="Attention weights below this are not drawn.",
         )
         method = st.selectbox(
-            "Saliency",
+            "Bars",
             list(SALIENCIES),
             key="saliency",
-            format_func=lambda name: SALIENCIES[name].title,
-            width=210,
+            format_func=lambda name: f"bars: {SALIENCIES[name].title.lower()}",
+            width=230,
+            label_visibility="collapsed",
             persist_state="session",
         )
     return units == _WORDS, marks, threshold, method
@@ -256,18 +262,17 @@ def arcs(
         saliency_title=SALIENCIES[method].title,
         towards=name,
     )
-    with st.container(key="arcs"):
-        st.plotly_chart(
-            figure,
-            key="arcs-chart",
-            width=int(figure.layout.width),
-            height=int(figure.layout.height),
-            config=CONFIG,
-            alt=f"Dependencies and attention of {words.head_list(heads)} over the words: "
-            f"{' '.join(line.names)}",
-        )
+    wide_chart(
+        figure,
+        key="arcs",
+        alt=f"Dependencies and attention of {words.head_list(heads)} over the words: "
+        f"{' '.join(line.names)}",
+    )
+    for note in _notes(session, found, heads, drawn, threshold):
+        st.caption(note)
     aid.footnote(
-        " ".join(_about_arcs(session, found, heads, drawn, threshold, name)),
+        f"Above: dependencies, strong where a shown head follows them. Bars: up speaks for "
+        f"{name or 'the answer'}, down against. Below: who looks at whom, thicker for more.",
         ("Dependencies and attention", definitions.ARCS),
         *((one.title, aid.saliency_aid(one.name)) for one in SALIENCIES.values()),
         key="arcs",
@@ -293,27 +298,24 @@ def _dependencies(found: Reading, line: Line, heads: list[HeadId]) -> list[Depen
     return drawn
 
 
-def _about_arcs(
+def _notes(
     session: Session,
     found: Reading,
     heads: list[HeadId],
     drawn: list[HeadArcs],
     threshold: float,
-    label: str,
 ) -> list[str]:
-    said = ["Above: who depends on whom, strong where a shown head follows it."]
-    if label:
-        said.append(f"Bars: up speaks for {label}, down against.")
-    said.append("Below: an arc from the unit that looks to the one it looks at.")
+    """What is not as it was asked for."""
+    said = []
     if not session.selected and heads:
-        said.append(f"No head is selected, so {heads[0]}, which contributes most here, is shown.")
+        said.append(f"No head is selected: {heads[0]}, which contributes most here, is shown.")
     elif len(heads) < len(session.selected):
         said.append(f"The first {len(heads)} of {len(session.selected)} selected heads are shown.")
     if len(found.sentence) < found.length:
         said.append(f"The first {len(found.sentence)} of {found.length} tokens are drawn.")
     most = MOST_ARCS // max(len(drawn), 1)
     if any(len(strongest(one.attention, threshold, most + 1)) > most for one in drawn):
-        said.append(f"The strongest {most} arcs of a head are drawn.")
+        said.append(f"Of each head the strongest {most} arcs are drawn.")
     return said
 
 
@@ -339,7 +341,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             label_visibility="collapsed",
             persist_state="session",
         )
-        st.caption("A click", width="content")
+        st.caption("Click", width="content")
         click = st.segmented_control(
             "A click",
             [_SWITCH, _SELECT],
@@ -404,56 +406,78 @@ def _hover(
 
 
 def maps(session: Session, found: Reading, heads: list[HeadId], line: Line) -> None:
-    """The matrix of one head, all heads of a layer, and the rollout."""
-    one, layer, flow = st.tabs(["Matrix of a head", "A layer", "Rollout"], key="maps")
-    every = list(found.mask.every_head())
-    first = heads[0] if heads else every[0]
-    with one:
-        head = _pick("matrix-head", every, first)
-        st.plotly_chart(
-            attention_matrix(
-                line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
-            ),
-            key="matrix",
-            config=CONFIG,
-            alt=f"Attention matrix of {head}",
+    """The matrix of one head, all heads of a layer, or the rollout; one of them is drawn."""
+    views = {"one head": _matrix, "a layer": _layer, "rollout": _rollout}
+    aid.heading(
+        "Attention as a matrix",
+        "A row looks at the columns; bright is much.",
+        ("Attention matrix", definitions.MATRIX),
+        ("Rollout", definitions.ROLLOUT),
+        key="maps",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="of"):
+        view = st.segmented_control(
+            "Matrix of",
+            list(views),
+            default="one head",
+            required=True,
+            key="matrix-of",
+            label_visibility="collapsed",
+            persist_state="session",
         )
-        aid.footnote(
-            "A row looks at the columns. Bright: much.",
-            ("Attention matrix", definitions.MATRIX),
-            key="matrix",
-        )
-    with layer:
+        choice = st.container(width=170)
+    first = heads[0] if heads else HeadId(0, 0)
+    views[view or "one head"](session, found, first, line, choice)
+
+
+def _matrix(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    with choice:
+        head = _pick("matrix-head", list(found.mask.every_head()), first)
+    st.plotly_chart(
+        attention_matrix(
+            line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
+        ),
+        key="matrix",
+        config=CONFIG,
+        alt=f"Attention matrix of {head}",
+    )
+
+
+def _layer(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    with choice:
         number = _pick("layer", list(range(found.mask.layers)), first.layer, "L")
-        figure = layer_maps(
-            line.attention(found.maps[number]), line.names, number, found.mask, session.selected
-        )
-        selecting(
-            figure,
-            pointer="head",
-            key="layer-maps",
-            height=int(figure.layout.height),
-            alt=f"Attention of all heads of layer {number}",
-        )
-        aid.footnote(
-            "Every head of the layer on one scale; click one to select it.",
-            ("Attention matrix", definitions.MATRIX),
-            key="layer-maps",
-        )
-    with flow:
-        whole = found.line(words=line.words, marks=True)
+    figure = layer_maps(
+        line.attention(found.maps[number]), line.names, number, found.mask, session.selected
+    )
+    selecting(
+        figure,
+        pointer="head",
+        key="layer-maps",
+        height=int(figure.layout.height),
+        alt=f"Attention of all heads of layer {number}",
+    )
+    st.caption("Every head of the layer on one scale; click one to select it.")
+
+
+def _rollout(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    whole = found.line(words=line.words, marks=True)
+    with choice:
         source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
-        st.plotly_chart(
-            rollout_map(whole.attention(found.rollout), whole.names, source),
-            key="rollout",
-            config=CONFIG,
-            alt=f"Attention rollout of {whole.names[source]}",
-        )
-        aid.footnote(
-            "How much of it comes from each input unit after each layer; kept heads alone.",
-            ("Rollout", definitions.ROLLOUT),
-            key="rollout",
-        )
+    st.plotly_chart(
+        rollout_map(whole.attention(found.rollout), whole.names, source),
+        key="rollout",
+        config=CONFIG,
+        alt=f"Attention rollout of {whole.names[source]}",
+    )
+    st.caption(
+        "How much of this unit comes from each input unit after each layer, through the kept heads."
+    )
 
 
 def _pick(key: str, options: list[Any], default: Any, letter: str = "", names: Any = None) -> Any:
