@@ -200,10 +200,12 @@ class Workbench:
         self.page.mouse.click(x, y)
         self.settle()
 
-    def selected(self) -> list[str]:
-        """The selected heads, as the panel beside the map lists them, in order."""
-        cells = self.page.locator(".st-key-panel td.name").all_inner_texts()
-        return sorted(cells, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
+    def expect_selected(self, *heads: str) -> None:
+        """Wait until exactly these heads are selected, as the panel beside the map lists them."""
+        names = self.page.locator(".st-key-panel td.name")
+        expect(names).to_have_count(len(heads))
+        for head in heads:
+            expect(names.filter(has_text=re.compile(f"^{head}$"))).to_have_count(1)
 
     def text(self) -> str:
         """Everything that the page says."""
@@ -212,6 +214,11 @@ class Workbench:
     def fact(self, name: str) -> str:
         """A line of the sidebar by its name, such as ``accuracy``."""
         return self.page.locator(f"#{name}").inner_text()
+
+    def expect_fact(self, name: str, said: str) -> None:
+        """Wait until a line of the sidebar says this, and for what follows from it."""
+        expect(self.page.locator(f"#{name}")).to_have_text(said)
+        self.settle()
 
     def accuracy(self) -> float:
         """The accuracy of the current step in percent, as the sidebar says it."""
