@@ -74,7 +74,7 @@ def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
         _scheme(session, start, now)
         _scheme_buttons(session)
         st.divider()
-        with st.container(key="pages", gap=None):
+        with st.container(key="pages", gap="xsmall"):
             for page in pages:
                 st.page_link(page, label=page.title)
 
