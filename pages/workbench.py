@@ -36,7 +36,7 @@ else:
             head_grid(column, session, pointer=settings.pointer)
             st.caption(column.reading if settings.weighing.usable else controls.NO_WEIGHT)
         with st.container(width="stretch"):
-            panels.selected_heads(scores, found, session)
+            panels.selected_heads(scores, found, session, height=height)
     panels.actions(scores, session)
 
 left, right = st.columns(2, gap="large")

@@ -138,6 +138,36 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, files, command, case):
     assert message in captured.err and captured.err.count("\n") == 1
 
 
+BAD_FILES = {
+    "an empty file": (b"", "empty"),
+    "only a header": (b"sentence\tlabel\n", "no"),
+    "no text column": (b"a\tb\n1\t2\n", "column"),
+    "one label only": (b"sentence\tlabel\ngood film\t1\ngreat film\t1\n", "label"),
+    "a label that the model lacks": (
+        b"sentence\tlabel\ngood film\tpositive\nodd film\tneutral\n",
+        "neutral",
+    ),
+    "a sentence of 100,001 characters": (
+        b"sentence\tlabel\n" + b"a" * 100_001 + b"\t1\nbad film\t0\n",
+        "100,00",
+    ),
+    "a binary file": (bytes(range(256)) * 8, "text"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_one_line_that_names_it(capsys, files, tmp_path, case):
+    content, message = BAD_FILES[case]
+    (tmp_path / "bad.tsv").write_bytes(content)
+    arguments = ["--model", files[0], "--data", str(tmp_path / "bad.tsv"), "--json"]
+    assert main(["evaluate", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert len(captured.err) < 400
+
+
 def test_an_unknown_criterion_is_refused_before_anything_is_loaded(capsys):
     assert main(["score", "--model", "./nowhere", "--criteria", "magic"]) == 2
     assert "'magic' is no criterion; choose from importance" in capsys.readouterr().err

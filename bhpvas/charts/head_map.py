@@ -53,8 +53,8 @@ def head_map(
         zmid=0 if change else None,
         zmin=-(reach or 1.0) if change else None,
         zmax=(reach or 1.0) if change else None,
-        xgap=style.CELL_GAP,
-        ygap=style.CELL_GAP,
+        xgap=style.cell_gap(cell),
+        ygap=style.cell_gap(cell),
         hoverinfo="skip",
         colorbar={
             "title": {"text": title, "side": "right", "font": {"size": 12}},
@@ -69,7 +69,7 @@ def head_map(
         },
     )
     _cross_out(figure, mask, cell)
-    _frame(figure, selected)
+    _frame(figure, selected, cell)
     every = list(mask.every_head())
     if hover is None:
         hover = np.array([[f"L{la}H{he}" for he in range(heads)] for la in range(layers)])
@@ -86,13 +86,13 @@ def head_map(
         name="heads",
     )
     bare = {"showgrid": False, "showline": False, "ticks": ""}
-    every_other = 1 if cell >= 24 else 2
+    every_other = 1 if cell >= style.SMALL_CELL else 2
     figure.update_xaxes(
         **bare,
         range=[-0.5, heads - 0.5],
         tickvals=list(range(0, heads, every_other)),
         ticktext=[f"H{head}" for head in range(0, heads, every_other)],
-        tickfont={"size": 10 if cell >= 24 else 8},
+        tickfont={"size": 10 if cell >= style.SMALL_CELL else 8},
         tickangle=0,
     )
     figure.update_yaxes(
@@ -113,8 +113,8 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
         z=np.where(mask.array > 0, np.nan, 0.0),
         colorscale=[[0, style.REMOVED_FILL], [1, style.REMOVED_FILL]],
         showscale=False,
-        xgap=style.CELL_GAP,
-        ygap=style.CELL_GAP,
+        xgap=style.cell_gap(cell),
+        ygap=style.cell_gap(cell),
         hoverinfo="skip",
         name="removed ground",
     )
@@ -132,7 +132,7 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
     )
 
 
-def _frame(figure: go.Figure, selected: Collection[HeadId]) -> None:
+def _frame(figure: go.Figure, selected: Collection[HeadId], cell: int) -> None:
     """Frame the selected cells with one closed line each, in a single trace."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -145,7 +145,7 @@ def _frame(figure: go.Figure, selected: Collection[HeadId]) -> None:
         x=x,
         y=y,
         mode="lines",
-        line={"width": 3, "color": style.SELECTED},
+        line={"width": style.cell_gap(cell) - 1, "color": style.SELECTED},
         hoverinfo="skip",
         cliponaxis=False,
         name="selected",

@@ -11,7 +11,8 @@ from bhpvas.charts import style
 from bhpvas.charts.words import number
 from bhpvas.heads import HeadId
 
-_ROW = 26
+#: Pixels of one head's row.
+ROW = 26
 
 
 def attention_profile(
@@ -22,7 +23,7 @@ def attention_profile(
     ``profile`` is the mean attention mass ``[L, H, parts]``, each row summing to 1.
     """
     rows = np.array([profile[head.layer, head.head] for head in heads])  # [heads, parts]
-    figure = style.blank(height=_ROW * max(len(heads), 1) + 34, margin=(50, 6, 30, 4))
+    figure = style.blank(height=ROW * max(len(heads), 1) + 34, margin=(50, 6, 30, 4))
     figure.add_heatmap(
         z=100 * rows,
         x=list(parts),
@@ -51,7 +52,7 @@ def by_class(
 
     ``values`` is ``[C, L, H]``.
     """
-    figure = style.blank(height=_ROW * max(len(heads), 1) + 70, margin=(50, 12, 30, 40))
+    figure = style.blank(height=ROW * max(len(heads), 1) + 70, margin=(50, 12, 30, 40))
     names = [str(head) for head in heads]
     x: list[float | None] = []
     y: list[str | None] = []

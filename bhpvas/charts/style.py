@@ -24,7 +24,7 @@ CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
 
 # Sizes in pixels.
 LARGEST_CELL = 36
-CELL_GAP = 4
+SMALL_CELL = 24
 
 
 def class_colour(label: int) -> str:
@@ -35,6 +35,11 @@ def class_colour(label: int) -> str:
 def cell_size(layers: int, heads: int) -> int:
     """Edge of a cell of the head map in pixels: the same wherever this geometry is drawn."""
     return max(min(LARGEST_CELL, 432 // heads, 384 // layers), 12)
+
+
+def cell_gap(cell: int) -> int:
+    """Pixels between two cells: where a frame around a selected one is drawn."""
+    return 4 if cell >= SMALL_CELL else 3
 
 
 def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int, int]) -> go.Figure:

@@ -11,8 +11,10 @@ from bhpvas.criteria.scoring import CRITERIA, Scores
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId
 
-#: Weights of the combined priority, unless a person sets others.
-DEFAULT_WEIGHTS: dict[str, float] = {"importance": 0.5, "stability": 0.2, "similarity": 0.3}
+#: Weights of the combined priority, unless a person sets others. On the sample model and sentences
+#: of SST-2's train part, a third of the heads can go by this order with little loss; with 0.3 or more
+#: for similarity, which puts both heads of a pair first, the answers fall to chance.
+DEFAULT_WEIGHTS: dict[str, float] = {"importance": 0.6, "stability": 0.3, "similarity": 0.1}
 
 
 def ranks(values: np.ndarray, higher_means: Direction = "keep") -> np.ndarray:

@@ -52,7 +52,9 @@ class Column:
     @property
     def reading(self) -> str:
         """One line on how to read the column as colours."""
-        if self.change or self.name == COMBINED:
+        if self.change:
+            return self.aid.replace("Above 0", "Red").replace("below 0", "blue")
+        if self.name == COMBINED:
             return self.aid
         shade = "Dark" if self.higher_means == "keep" else "Bright"
         return f"{self.aid.replace('High:', 'Bright:')} {shade} heads are first to go."

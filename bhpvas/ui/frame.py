@@ -29,8 +29,12 @@ def open_session() -> None:
     st.html(STYLE)
     work.begin_run()
     if not sessions.is_open():
-        with st.spinner("Loading the sample model"):
-            sessions.put(_session(None, work.sample_data()))
+        try:
+            with st.spinner("Loading the sample model"):
+                sessions.put(_session(None, work.sample_data()))
+        except BhpvasError as error:
+            st.error(str(error))
+            st.stop()
     work.measure_steps()
 
 
@@ -123,21 +127,18 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
 def _accuracy(start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
     from bhpvas.evaluation import accuracy_change_interval
 
-    if start is None:
-        return {"Accuracy": "being measured", "Change": words.NOTHING}
     if now is None:
-        return {"Accuracy": f"{words.percent(start.accuracy)}% at the start", "Change": "measuring"}
-    if not now.mask.removed:
-        return {
-            "Accuracy": f"{words.percent(now.accuracy)}% {words.interval(*now.accuracy_interval)}",
-            "Change": f"none, {words.plural(now.n, 'sentence')}",
-        }
-    change, low, high = accuracy_change_interval(start, now)
-    return {
-        "Accuracy": f"{words.percent(start.accuracy)} {words.ARROW} {words.percent(now.accuracy)}% "
-        f"{words.interval(*now.accuracy_interval)}",
-        "Change": f"{words.signed(100 * change)} points {words.change_interval(low, high)}",
-    }
+        return {"Accuracy": "being measured"}
+    found = {"Accuracy": _with_interval(now)}
+    if now.mask.removed and start is not None:
+        change, low, high = accuracy_change_interval(start, now)
+        found["At start"] = _with_interval(start)
+        found["Change"] = f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
+    return found | {"Measured on": words.plural(now.n, "sentence")}
+
+
+def _with_interval(evaluation: Evaluation) -> str:
+    return f"{words.percent(evaluation.accuracy)}% {words.interval(*evaluation.accuracy_interval)}"
 
 
 def _before_and_now(before: str, now: str) -> str:
@@ -149,7 +150,7 @@ def _rows(rows: dict[str, str]) -> str:
 
     cells = "".join(
         f'<div class="fact"><span>{escape(name)}</span>'
-        f'<b id="{escape(name.lower())}">{escape(said)}</b></div>'
+        f'<b id="{escape(name.lower().replace(" ", "-"))}">{escape(said)}</b></div>'
         for name, said in rows.items()
     )
     return f'<div class="facts">{cells}</div>'

@@ -11,7 +11,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.charts.criteria import criteria_scatter
-from bhpvas.charts.panel import attention_profile, by_class
+from bhpvas.charts.panel import ROW, attention_profile, by_class
 from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId
@@ -26,15 +26,13 @@ if TYPE_CHECKING:
     from bhpvas.evaluation import Evaluation
     from bhpvas.schemes import Step
 
-#: Selected heads drawn one by one in the small figures; more would not fit the screen.
-MOST_ROWS = 8
-PANEL_HEIGHT = 262
-
 
 # --- the selected heads ---------------------------------------------------------------------------
 
 
-def selected_heads(scores: Scores, found: Mapping[str, Column], session: Session) -> None:
+def selected_heads(
+    scores: Scores, found: Mapping[str, Column], session: Session, *, height: int
+) -> None:
     """Each selected head: criteria with rank and interval, where it looks, what class it is for."""
     kept = [head for head in session.selected_kept if head in set(scores.mask)]
     if not session.selected:
@@ -51,14 +49,14 @@ def selected_heads(scores: Scores, found: Mapping[str, Column], session: Session
                 [tables.name(str(head)), *(_value_and_rank(found[name], head) for name in names)]
                 for head in by_rank + list(session.selected_removed)
             ],
-            height=PANEL_HEIGHT - 76,
+            height=height - 60,
         )
         aid.footnote(
             f"Value, then rank of {scores.mask.kept_count} (95% interval): the last goes first.",
             *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
             key="numbers",
         )
-    shown = by_rank[:MOST_ROWS]
+    shown = by_rank[: (height - 100) // ROW]
     with looks:
         if scores.profile is not None and shown:
             st.plotly_chart(
