@@ -56,7 +56,8 @@ METHODS: dict[str, Method] = {
         layers.METHOD,
     )
 }
-#: The method whose curve is best on the sample model.
+#: Where no method is named. It lost least at 63 of 72 removed heads of the sample model, with
+#: compensation and one calibration seed; whole curves over several seeds are not measured yet.
 DEFAULT_METHOD = "shares"
 
 
