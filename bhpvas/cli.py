@@ -115,9 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     propose = command("propose", _propose)
     _add_model(propose)
     _add_calibration(propose)
-    propose.add_argument(
-        "--method", metavar="NAME", help="how heads are chosen (default: shares)"
-    )
+    propose.add_argument("--method", metavar="NAME", help="how heads are chosen (default: shares)")
     propose.add_argument(
         "--heads", metavar="K", type=int, required=True, help="how many heads to remove"
     )
