@@ -154,7 +154,7 @@ def test_heads_selected_on_the_map_are_drawn_below_the_words(watched: Watched) -
     legend = page.locator(".st-key-arcs .legendtext").all_text_contents()
     assert {"L2H0", "L2H5"} <= set(legend)
     watched.app.go("Workbench", ".st-key-head-map .nsewdrag")
-    assert watched.app.selected() == ["L2H0", "L2H5"]
+    watched.app.expect_selected("L2H0", "L2H5")
 
 
 def test_a_cell_of_the_relations_shows_examples_that_open(watched: Watched) -> None:
