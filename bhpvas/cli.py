@@ -500,10 +500,10 @@ def _recover(given: argparse.Namespace) -> None:
         )
     out = Path(given.out)
     scheme.copy_weights(Path(given.scheme).parent, out.parent)
-    written = found.projections.save(out.parent)
-    scheme.recovered(
-        found.projections.fingerprint, given.method, found.record(), seed=given.seed
-    ).save(out)
+    written = found.weights.save(out.parent)
+    scheme.recovered(found.weights.fingerprint, given.method, found.record(), seed=given.seed).save(
+        out
+    )
     document = found.record() | {
         "method": given.method,
         "seed": given.seed,

@@ -193,7 +193,7 @@ def _measured(
         if recovered:
             assert recovery is not None
             fitted = recover(classifier, calibration, mask, recovery, seed=seed)
-            changed = classifier.with_projections(fitted.projections)
+            changed = classifier.with_weights(fitted.weights)
         result = evaluate(changed, evaluation, mask)
         known = {"accuracy": result.accuracy, "loss": result.loss}
         store.put(key, known)
