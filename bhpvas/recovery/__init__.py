@@ -1,4 +1,4 @@
-"""Recovery: without training, other output projections for a mask, in closed form."""
+"""Recovery: other weights for a mask, in closed form or by fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from bhpvas.datasets import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
-from bhpvas.recovery import compensation, rescaling
+from bhpvas.recovery import compensation, finetuning, rescaling
 from bhpvas.recovery.base import LayerReport, Recovered, Recovery
 from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
 from bhpvas.weights import Weights
 
-__all__ = ["RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
+__all__ = ["METHODS", "RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
 
-#: Every recovery by name, the strongest first.
+#: Every recovery in closed form by name, the strongest first.
 RECOVERIES: dict[str, Recovery] = {
     one.name: one for one in (compensation.RECOVERY, rescaling.RECOVERY)
 }
+#: All ways to recover: those, and the training of :mod:`bhpvas.recovery.finetuning`.
+METHODS = (*RECOVERIES, finetuning.NAME)
 
 
 def recover(
