@@ -76,6 +76,14 @@ CHANGED = Aid(
     source="McNemar 1947, exact, for whether lost and gained are as many by chance",
     misleads="With few changed sentences a large p-value means too little data, not no effect.",
 )
+TREE = Aid(
+    definition="A node is a step: heads removed or restored, or weights changed. Its number is how "
+    "many heads it keeps, its height the accuracy on the evaluation split with the 95% interval. A "
+    "line leads to the step that it was made from; a step made after going back starts a branch.",
+    source="Wilson 1927 for the interval of each accuracy; the picture is our own",
+    misleads="Choosing the best of many steps by the same sentences flatters it: its accuracy on "
+    "new sentences is likely a little lower. Compare says how sure a difference is.",
+)
 SENTENCE_MAP = Aid(
     definition="One point a sentence, placed by the [CLS] state that leaves the chosen layer of "
     "the unpruned model: by UMAP of its first 50 principal components, or, with fewer than 60 "
