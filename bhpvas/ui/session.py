@@ -66,6 +66,32 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What a search for heads to remove was asked for: as in :func:`bhpvas.search.propose`."""
+
+    method: str
+    heads: int
+    protected: frozenset[HeadId] = frozenset()
+    min_per_layer: int = 0
+    max_drop: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Which curves of accuracy were asked for: methods and recoveries (None = without one).
+
+    ``every`` is the number of heads from one point to the next, ``random`` that of random orders.
+    """
+
+    methods: tuple[str, ...]
+    recoveries: tuple[str | None, ...]
+    every: int
+    random: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Opened:
     """The sentence on the Sentence page: one of the evaluation split (``row``), or a typed one."""
 
@@ -87,7 +113,9 @@ class Session:
     selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
     sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
     off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
-    head maps show the heads' roles.
+    head maps show the heads' roles. ``search`` is the proposal that was asked for, ``turned`` the
+    heads that the person turned over in it, ``recovering`` the recovery that is to be the next
+    step, ``curves`` the evidence.
     """
 
     model: str | None
@@ -107,6 +135,10 @@ class Session:
     labelled: bool = False
     split: Split = "evaluation"
     sentences: frozenset[int] = frozenset()
+    search: Search | None = None
+    turned: frozenset[HeadId] = frozenset()
+    recovering: str | None = None
+    curves: Curves | None = None
 
     @property
     def looked_at(self) -> Dataset:
@@ -236,6 +268,9 @@ class Session:
             ablating=False,
             cost_asked=False,
             switched=frozenset(),
+            search=None,
+            turned=frozenset(),
+            recovering=None,
         )
 
     def measured(self, metrics: dict[str, object], step_id: int) -> Session:
@@ -249,6 +284,28 @@ class Session:
         except BhpvasError as error:
             return replace(self, error=str(error))
         return replace(self.moved(scheme).choosing(()), cancelled=frozenset())
+
+    # --- proposals ------------------------------------------------------------------------------
+
+    def searching(self, search: Search | None) -> Session:
+        """Heads to remove asked for from here on, or the proposal dropped."""
+        return replace(self, search=search, turned=frozenset(), cancelled=frozenset())
+
+    def turning(self, heads: Collection[HeadId]) -> Session:
+        """Kept heads turned over in the proposal, or back: one that would go stays, or goes."""
+        return replace(self, turned=self.turned ^ (frozenset(heads) - self.mask.removed))
+
+    def recovering_by(self, method: str) -> Session:
+        """A recovery of the current step asked for; it is a step once it is measured."""
+        return replace(self, recovering=method, cancelled=frozenset())
+
+    def asking_for(self, wish: Wish) -> Session:
+        """A step asked for; measured in the next run."""
+        return replace(self, wish=wish, recovering=None, cancelled=frozenset())
+
+    def drawing(self, curves: Curves) -> Session:
+        """Curves of accuracy asked for."""
+        return replace(self, curves=curves, cancelled=frozenset())
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -268,7 +325,9 @@ class Session:
 
     def cancelling(self, job: Hashable) -> Session:
         """A job stopped: it and the wish that needed it are off."""
-        return replace(self, wish=None, ablating=False, cancelled=self.cancelled | {job})
+        return replace(
+            self, wish=None, ablating=False, recovering=None, cancelled=self.cancelled | {job}
+        )
 
     def retrying(self) -> Session:
         """Whatever was cancelled may run again."""

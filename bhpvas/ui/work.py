@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 #: Work shorter than this needs no bar.
 UNNOTICED = 0.4
-#: Seconds between two looks at a job.
-GLANCE = 0.15
+#: Seconds between two looks at a job, and between two pictures of a live one.
+GLANCE, LIVE = 0.15, 2.5
 #: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
 MOST_WEIGHTS = 4 * 2**30
 
@@ -47,12 +48,16 @@ _TASKS = "bhpvas tasks"
 
 @dataclass(frozen=True)
 class Task:
-    """A result by its name (``key``), how to get it, and when its turn is (0 = first)."""
+    """A result by its name (``key``), how to get it, and when its turn is (0 = first).
+
+    Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds.
+    """
 
     key: Hashable
     saying: str
     work: Work
     turn: int
+    live: bool = False
 
 
 @st.cache_resource(show_spinner=False)
@@ -368,7 +373,10 @@ def _watch(task: Task) -> Any:
                 st.button(
                     "Cancel", key="cancel", on_click=_cancel, args=(task.key,), type="tertiary"
                 )
+            redraw = time.monotonic() + LIVE
             while not job.finished.wait(GLANCE):
+                if task.live and time.monotonic() > redraw:
+                    st.rerun()
                 bar.progress(job.done / job.total if job.total else 0.0, text=_state(task, job))
     if job.error is not None:
         raise job.error
