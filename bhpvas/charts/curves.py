@@ -44,7 +44,9 @@ def accuracy_curves(
     figure = style.blank(height=height, margin=(48, 14, 12, 42))
     if chance is not None:
         _band(figure, chance)
-    for (method, recovery), line in points.groupby(["method", "recovery"], sort=False, dropna=False):
+    for (method, recovery), line in points.groupby(
+        ["method", "recovery"], sort=False, dropna=False
+    ):
         recovery = None if pd.isna(recovery) else recovery
         place = list(names).index(method)
         look = line_style(place, recovery)

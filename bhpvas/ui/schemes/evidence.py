@@ -10,12 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import style, words
-from bhpvas.charts.curves import DASHES, accuracy_curves, line_style
+from bhpvas.charts.curves import accuracy_curves, line_style
 from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.criteria import CRITERIA
 from bhpvas.curves import Curve, areas, band
 from bhpvas.recovery import RECOVERIES
-from bhpvas.search import DEFAULT_METHOD, METHODS
+from bhpvas.search import DEFAULT_METHOD
 from bhpvas.ui import aid, definitions, scheme_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import CONFIG
@@ -93,7 +93,9 @@ def _settings(session: Session) -> None:
             persist_state="session",
             width=120,
         )
-        seed = st.number_input("Seed", 0, 10_000, 0, key="curve-seed", persist_state="session", width=90)
+        seed = st.number_input(
+            "Seed", 0, 10_000, 0, key="curve-seed", persist_state="session", width=90
+        )
         curves = Curves(
             tuple(name for name in names if name in methods),
             tuple(name for name in (None, *RECOVERIES) if name in recoveries),
