@@ -367,6 +367,22 @@ class Scheme:
             redo=tuple(takewhile(lambda step: step not in gone, moved.redo)),
         )
 
+    def rejoined(self, steps: Iterable[Step]) -> Scheme:
+        """Deleted steps put back; their ids are free, since an id is never used twice.
+
+        Raises :class:`SchemeError` where the step before one of them is gone, too.
+        """
+        back = tuple(steps)
+        known = {step.id for step in self.steps}
+        for step in back:
+            if step.parent not in known:
+                raise SchemeError(
+                    f"Step {step.id} cannot come back to scheme {self.name!r}: step {step.parent}, "
+                    "which it follows, is deleted as well."
+                )
+            known.add(step.id)
+        return replace(self, steps=self.steps + back)
+
     def _stepping(
         self,
         what: What,

@@ -19,14 +19,18 @@ from bhpvas.heads import HeadMask
 from bhpvas.weights import Weights
 
 
-def remove_heads(classifier: Classifier, mask: HeadMask) -> Any:
+def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False) -> Any:
     """A copy of the model without the removed heads, with the classifier's own weights.
+
+    With ``shared``, weights that removal leaves as they are belong to both models: for running the
+    smaller one beside the other, not for changing it.
 
     The copy is an ordinary module of its family: its attention reshapes by the head size, so it
     runs as it is, even where a layer has no head left. Weights stay frozen and of the same number
     type, on the same device.
     """
-    model = copy.deepcopy(classifier.model)
+    known = {id(one): one for one in classifier.model.parameters()} if shared else {}
+    model = copy.deepcopy(classifier.model, known)
     for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)
         smaller = prune_layer(classifier, number, mask.array[number] > 0)

@@ -15,6 +15,7 @@ from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.ui import session as sessions
 from bhpvas.ui import work
 from bhpvas.ui.session import Session
+from bhpvas.ui.steps import weights_said
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Splits
@@ -65,8 +66,8 @@ def _about(data: Splits) -> dict[str, object]:
 
 def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
     """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
-    start = work.want(work.evaluating(session, session.scheme.mask_at(0)))
-    now = work.want(work.evaluating(session, session.mask))
+    start = work.want(work.evaluating(session, session.start))
+    now = work.want(work.evaluating(session, session.now))
     with st.sidebar:
         st.html('<div class="wordmark">bhpvas</div>')
         _model_and_data(session)
@@ -115,11 +116,12 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     mask, full = session.mask, session.scheme.mask_at(0)
     lengths = work.lengths(session)
     flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
-    every = mask.layers * mask.heads
+    every, weights = mask.layers * mask.heads, weights_said(session.scheme)
     rows = {
         "Scheme": session.scheme.name,
         "Heads": f"{mask.kept_count} of {every} kept",
-        **_accuracy(start, now),
+        **({} if weights is None else {"Weights": weights}),
+        **_accuracy(session, start, now),
         "Parameters": _before_and_now(
             words.big(parameters(geometry, full)), words.big(parameters(geometry, mask))
         ),
@@ -129,13 +131,13 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     st.html(_rows(rows))
 
 
-def _accuracy(start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
+def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
     from bhpvas.evaluation import accuracy_change_interval
 
     if now is None:
         return {"Accuracy": "being measured"}
     found = {"Accuracy": _with_interval(now)}
-    if now.mask.removed and start is not None:
+    if session.now != session.start and start is not None:
         change, low, high = accuracy_change_interval(start, now)
         found["At start"] = _with_interval(start)
         found["Change"] = f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
