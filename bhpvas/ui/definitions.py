@@ -84,6 +84,13 @@ TREE = Aid(
     misleads="Choosing the best of many steps by the same sentences flatters it: its accuracy on "
     "new sentences is likely a little lower. Compare says how sure a difference is.",
 )
+STEP = Aid(
+    definition="What the current step did, and which heads it keeps: layers upward from 0, heads "
+    "left to right. Coloured: the heads that this very step changed. A note stays with the step, "
+    "in the file too. Deleting takes the later steps along, and can be undone until you leave.",
+    source="Own view",
+    misleads="A step that only changed weights has the same heads as the one before it.",
+)
 SENTENCE_MAP = Aid(
     definition="One point a sentence, placed by the [CLS] state that leaves the chosen layer of "
     "the unpruned model: by UMAP of its first 50 principal components, or, with fewer than 60 "
