@@ -10,13 +10,20 @@ from __future__ import annotations
 import io
 import re
 import reprlib
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bhpvas.errors import SchemeError
+from bhpvas.errors import ModelError, SchemeError
+from bhpvas.projections import Projections, load_projections, weights_file
 from bhpvas.schemes import Scheme
+
+if TYPE_CHECKING:
+    from bhpvas.classifier import Classifier
 
 #: Bytes that a file may hold once it is unpacked, unless the caller allows another size.
 MOST_BYTES = 512 * 2**20
@@ -58,6 +65,43 @@ class SchemeFile:
             ]:
                 archive.writestr(zipfile.ZipInfo(name, _LONG_AGO), content, zipfile.ZIP_DEFLATED)
         return packed.getvalue()
+
+    def checked(self, classifier: Classifier, source: str = "The file") -> tuple[Projections, ...]:
+        """The weights, if they hold what their names say, and they and the scheme fit the model.
+
+        Raises :class:`SchemeError` or :class:`ModelError` otherwise.
+        """
+        self.scheme.matches(classifier)
+        found = []
+        with tempfile.TemporaryDirectory(prefix="bhpvas-") as folder:
+            for name, content in self.weights.items():
+                path = weights_file(folder, name)
+                path.write_bytes(content)
+                try:
+                    found.append(load_projections(path))
+                except ModelError:
+                    raise SchemeError(
+                        f"{source} holds weights {name} that are damaged or were changed: save the "
+                        "scheme again."
+                    ) from None
+                finally:
+                    path.unlink()
+                classifier.with_projections(found[-1])
+        return tuple(found)
+
+
+def read_weights(scheme: Scheme, folder: str | Path) -> dict[str, bytes]:
+    """The content of every weights file that a scheme refers to, from the folder beside it.
+
+    Raises :class:`SchemeError` where one is missing.
+    """
+    try:
+        return {one: weights_file(folder, one).read_bytes() for one in weights_of(scheme)}
+    except OSError as error:
+        raise SchemeError(
+            f"The weights {Path(error.filename).name} of scheme {scheme.name!r} are not there any "
+            "more: recover again, or delete the steps that made them."
+        ) from None
 
 
 def weights_of(scheme: Scheme) -> frozenset[str]:

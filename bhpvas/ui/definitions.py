@@ -115,6 +115,13 @@ CURVES = Aid(
     "sidebar. The area also counts regions where nobody would ship, and the best of many methods "
     "looks better than it is.",
 )
+STEP = Aid(
+    definition="What the current step did, and which heads it keeps: layers upward from 0, heads "
+    "left to right. Coloured: the heads that this very step changed. A note stays with the step, "
+    "in the file too. Deleting takes the later steps along, and can be undone until you leave.",
+    source="Own view",
+    misleads="A step that only changed weights has the same heads as the one before it.",
+)
 SENTENCE_MAP = Aid(
     definition="One point a sentence, placed by the [CLS] state that leaves the chosen layer of "
     "the unpruned model: by UMAP of its first 50 principal components, or, with fewer than 60 "

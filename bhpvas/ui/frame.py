@@ -12,6 +12,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError, DataError, ModelError
+from bhpvas.projections import weights_file
 from bhpvas.ui import session as sessions
 from bhpvas.ui import work
 from bhpvas.ui.session import Session
@@ -20,6 +21,7 @@ from bhpvas.ui.steps import weights_said
 if TYPE_CHECKING:
     from bhpvas.datasets import Splits
     from bhpvas.evaluation import Evaluation
+    from bhpvas.schemes import Scheme
 
 STYLE = Path(__file__).with_name("style.css")
 FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
@@ -183,23 +185,35 @@ def _scheme_buttons(session: Session) -> None:
             width="stretch",
         )
     with st.container(horizontal=True, gap="xsmall", key="files"):
-        st.download_button(
-            "Save",
-            scheme.to_json(),
-            file_name=f"{scheme.name}.json",
-            mime="application/json",
-            on_click="ignore",
-            icon=":material/download:",
-            width="stretch",
-            help="The scheme as a file: every step, with what was measured.",
-        )
+        _save_button(scheme)
         with st.popover("Load", icon=":material/upload:", width="stretch"):
             st.file_uploader(
                 "A scheme file saved here or by the command line",
-                type=["json"],
+                type=["json", "zip"],
                 key="scheme-file",
                 on_change=_open_scheme,
             )
+
+
+def _save_button(scheme: Scheme) -> None:
+    """The scheme as one file; weights are packed only once somebody asks for them."""
+    from bhpvas.scheme_files import SchemeFile, read_weights, weights_of
+
+    file, folder = SchemeFile(scheme), work.weights_folder()
+    missing = [one for one in weights_of(scheme) if not weights_file(folder, one).exists()]
+    st.download_button(
+        "Save",
+        lambda: SchemeFile(scheme, read_weights(scheme, folder)).to_bytes(),
+        file_name=file.name,
+        mime="application/zip" if weights_of(scheme) else "application/json",
+        on_click="ignore",
+        icon=":material/download:",
+        width="stretch",
+        disabled=bool(missing),
+        help="The weights of a recovery are not on this server any more: recover again."
+        if missing
+        else "The scheme as one file: every step, with what was measured and the weights it made.",
+    )
 
 
 def _move(how: str) -> None:
@@ -207,12 +221,20 @@ def _move(how: str) -> None:
 
 
 def _open_scheme() -> None:
+    from bhpvas.scheme_files import read_scheme_file
+
     upload = st.session_state["scheme-file"]
     if upload is None:
         return
-    text = upload.getvalue().decode("utf-8", errors="replace")
     classifier = work.classifier_named(sessions.current().model)
-    sessions.change(partial(Session.opening, text=text, source=upload.name, classifier=classifier))
+    try:
+        file = read_scheme_file(upload.getvalue(), upload.name)
+        for weights in file.checked(classifier, upload.name):
+            work.keep_weights(weights)
+    except BhpvasError as error:
+        sessions.put(replace(sessions.current(), error=str(error)))
+        return
+    sessions.change(partial(Session.opening, scheme=file.scheme))
 
 
 # --- another model, other data --------------------------------------------------------------------
@@ -250,7 +272,7 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
     if model != session.model:
         return fresh
     scheme = replace(session.scheme, data=_about(fresh.data))
-    return replace(fresh, scheme=scheme, selected=session.selected)
+    return replace(fresh, scheme=scheme, selected=session.selected, cuts=session.cuts)
 
 
 def _model_choice(session: Session) -> str | None:

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.schemes import Scheme
+from bhpvas.schemes import Scheme, Step
 
 if TYPE_CHECKING:
-    from bhpvas.classifier import Classifier
     from bhpvas.datasets import Dataset, Splits
 
 _KEY = "bhpvas"
@@ -92,6 +90,15 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Steps that were deleted, and where the person stood before and after: (current, redo)."""
+
+    steps: tuple[Step, ...]
+    before: tuple[int, tuple[int, ...]]
+    after: tuple[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
 class Opened:
     """The sentence on the Sentence page: one of the evaluation split (``row``), or a typed one."""
 
@@ -113,9 +120,11 @@ class Session:
     selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
     sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
     off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
-    head maps show the heads' roles. ``search`` is the proposal that was asked for, ``turned`` the
-    heads that the person turned over in it, ``recovering`` the recovery that is to be the next
-    step, ``curves`` the evidence.
+    head maps show the heads' roles. ``measuring`` says that every step is to be measured,
+    ``timing`` which latencies are; ``cuts`` are deleted steps that can be put back, the last first
+    to come back. ``search`` is the proposal that was asked for, ``turned`` the heads that the
+    person turned over in it, ``recovering`` the recovery that is to be the next step, ``curves``
+    the evidence.
     """
 
     model: str | None
@@ -126,6 +135,8 @@ class Session:
     wish: Wish | None = None
     scored: Variant | None = None
     ablating: bool = False
+    measuring: bool = False
+    timing: Hashable | None = None
     cost_asked: bool = False
     cancelled: frozenset[Hashable] = frozenset()
     dialog: bool = False
@@ -139,6 +150,7 @@ class Session:
     turned: frozenset[HeadId] = frozenset()
     recovering: str | None = None
     curves: Curves | None = None
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def looked_at(self) -> Dataset:
@@ -277,13 +289,40 @@ class Session:
         """Metrics added to a step."""
         return replace(self, scheme=self.scheme.measured(metrics, step_id))
 
-    def opening(self, text: str, source: str, classifier: Classifier) -> Session:
-        """The scheme in a file, if it fits the model; else this session with an error."""
-        try:
-            scheme = Scheme.from_json(text, source).matches(classifier)
-        except BhpvasError as error:
-            return replace(self, error=str(error))
-        return replace(self.moved(scheme).choosing(()), cancelled=frozenset())
+    def opening(self, scheme: Scheme) -> Session:
+        """Another scheme of the same model instead of this one."""
+        opened = self.moved(scheme).choosing(())
+        return replace(opened, cancelled=frozenset(), cuts=(), measuring=False)
+
+    # --- the tree -------------------------------------------------------------------------------
+
+    def naming(self, name: str) -> Session:
+        """The scheme under another name; an empty one changes nothing."""
+        name = " ".join(name.split())
+        return replace(self, scheme=self.scheme.renamed(name)) if name else self
+
+    def noting(self, step_id: int, note: str) -> Session:
+        """A step's note replaced."""
+        return replace(self, scheme=self.scheme.noted(step_id, note.strip()))
+
+    def deleting(self, step_id: int) -> Session:
+        """A step gone with all that came after it, until it is put back."""
+        gone, scheme = self.scheme.subtree(step_id), self.scheme.without_step(step_id)
+        cut = Cut(
+            steps=tuple(step for step in self.scheme.steps if step.id in gone),
+            before=(self.scheme.current, self.scheme.redo),
+            after=(scheme.current, scheme.redo),
+        )
+        return replace(self.moved(scheme), cuts=(*self.cuts, cut))
+
+    def putting_back(self) -> Session:
+        """The steps deleted last put back; where nobody moved since, all is as it was."""
+        cut = self.cuts[-1]
+        scheme = self.scheme.rejoined(cut.steps)
+        if (scheme.current, scheme.redo) == cut.after:
+            current, redo = cut.before
+            scheme = replace(scheme, current=current, redo=redo)
+        return replace(self.moved(scheme), cuts=self.cuts[:-1])
 
     # --- proposals ------------------------------------------------------------------------------
 
@@ -317,6 +356,14 @@ class Session:
         """The exact effect of each head alone asked for, at the current mask."""
         return replace(self, ablating=True, cancelled=frozenset())
 
+    def asking_measures(self) -> Session:
+        """Every step measured that is not measured yet."""
+        return replace(self, measuring=True, cancelled=frozenset())
+
+    def asking_times(self, job: Hashable) -> Session:
+        """Latencies to be measured, by the name of that job."""
+        return replace(self, timing=job, cancelled=frozenset())
+
     def asking_dialog(self, shown: bool) -> Session:
         """The choice of model and data opened or closed."""
         return replace(self, dialog=shown)
@@ -326,7 +373,13 @@ class Session:
     def cancelling(self, job: Hashable) -> Session:
         """A job stopped: it and the wish that needed it are off."""
         return replace(
-            self, wish=None, ablating=False, recovering=None, cancelled=self.cancelled | {job}
+            self,
+            wish=None,
+            ablating=False,
+            recovering=None,
+            measuring=False,
+            timing=None,
+            cancelled=self.cancelled | {job},
         )
 
     def retrying(self) -> Session:

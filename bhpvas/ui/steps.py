@@ -24,6 +24,16 @@ def what_happened(step: Step) -> str:
     return f"Step {step.id}: {verb} {words.head_list(step.heads, 4)} ({step.method})"
 
 
+def briefly(step: Step) -> str:
+    """A step in a few words: how many heads, and who chose them."""
+    if step.what == "start":
+        return "start"
+    if step.what == "recover":
+        return done(step)
+    how = step.method if step.method == "by hand" else f"by {step.method}"
+    return f"{step.what}d {len(step.heads)} {how}"
+
+
 def weights_said(scheme: Scheme, step_id: int | None = None) -> str | None:
     """Where the weights that hold at a step (default: the current one) are from.
 

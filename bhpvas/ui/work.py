@@ -295,9 +295,9 @@ def begin_run() -> None:
 
 
 def measure_steps() -> None:
-    """Give the first and the current step their metrics, where the results are there."""
+    """Give every step its metrics, where the results are there."""
     session = sessions.current()
-    for step in (session.scheme.step(0), session.scheme.step(session.scheme.current)):
+    for step in session.scheme.steps:
         if not is_measured(session, step):
             found = desk().result(evaluating(session, session.at(step.id)).key)
             if found is not None:

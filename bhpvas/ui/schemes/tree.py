@@ -112,7 +112,7 @@ def _picture(session: Session) -> None:
         ]
     )
     height = int(figure.layout.height)
-    with st.container(height=MOST_HEIGHT if height > MOST_HEIGHT else None, border=False):
+    with st.container(height=min(height, MOST_HEIGHT), border=False):
         st.plotly_chart(
             figure,
             key="tree-chart",
