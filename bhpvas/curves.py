@@ -262,7 +262,7 @@ def _measured(
         changed = classifier
         if recovery is not None and mask.removed:
             fitted = recover(classifier, calibration, mask, recovery, seed=seed, progress=progress)
-            changed = classifier.with_projections(fitted.projections)
+            changed = classifier.with_weights(fitted.weights)
         result = evaluate(changed, evaluation, mask, progress=progress)
         known = {"accuracy": result.accuracy, "loss": result.loss}
         store.put(key, known)

@@ -75,7 +75,7 @@ def promising(session: Session, mask: HeadMask, seed: int) -> Task:
     def do(job: Job) -> Promise:
         classifier, own = work.classifier_of(session, now), work.classifier_named(session.model)
         fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
-        compensated = own.with_projections(fitted.projections)
+        compensated = own.with_weights(fitted.weights)
         return Promise(
             now=evaluate(classifier, data, now.mask, progress=part(job, 1, 4)),
             masked=evaluate(classifier, data, mask, progress=part(job, 2, 4)),
@@ -130,7 +130,7 @@ def recovering(session: Session, method: str) -> Task:
         classifier, started = work.classifier_named(session.model), time.perf_counter()
         found = recover(classifier, data, mask, method, progress=job)
         taken = {"seconds": round(time.perf_counter() - started, 3)}
-        return Fitted(work.keep_weights(found.projections), found.record() | taken)
+        return Fitted(work.keep_weights(found.weights), found.record() | taken)
 
     return Task(
         key=("recovery", method, *work.named(session, session.start), mask, data.fingerprint),

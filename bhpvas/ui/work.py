@@ -20,10 +20,10 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
 from bhpvas.progress import Cancelled
-from bhpvas.projections import weights_file
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
 from bhpvas.ui.session import Session, Variant
+from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.ablation import Ablation
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from bhpvas.engine import StateCache
     from bhpvas.estimate import Estimate
     from bhpvas.evaluation import Evaluation
-    from bhpvas.projections import Projections
     from bhpvas.schemes import Scheme, Step
+    from bhpvas.weights import Weights
 
 #: Work shorter than this needs no bar.
 UNNOTICED = 0.4
@@ -106,7 +106,7 @@ def weights_folder() -> Path:
     return Path(_weights().name)
 
 
-def keep_weights(weights: Projections) -> str:
+def keep_weights(weights: Weights) -> str:
     """Put weights into the folder; returns the hash that names them.
 
     Those that nobody used for longest leave when all take more than :data:`MOST_WEIGHTS`.
