@@ -167,11 +167,11 @@ def _chart(
         alt=f"Accuracy against heads kept: {words.plural(len(chosen), 'curve')}, "
         f"{words.plural(len(random), 'random order')}",
     )
-    st.html(
-        f'<div class="keys"><span><i style="background: {style.SELECTED}"></i>your steps</span>'
-        f'<span><i style="background: {style.MUTED}"></i>'
-        f"{words.plural(len(random), 'random order')}: median, band 5 to 95%</span></div>"
-    )
+    keys = [tables.key(style.SELECTED, "your steps")]
+    if random:
+        drawn = words.plural(len(random), "random order")
+        keys.append(tables.key(style.MUTED, f"{drawn}: median, band 5 to 95%"))
+    tables.keys(*keys)
 
 
 def points_of(curves: Sequence[Curve]) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from html import escape
 
 import pandas as pd
 import streamlit as st
@@ -210,7 +209,8 @@ def _proposal(session: Session) -> None:
                     "that you can undo.",
                 )
                 st.button("Drop it", on_click=_ask, args=(None,), type="tertiary")
-    _reasons(session, found, going)
+    with st.container(key="reasons"):
+        _reasons(session, found, going)
 
 
 def _map(session: Session, found: Proposal, going: list[HeadId], search: Search) -> None:
@@ -227,18 +227,10 @@ def _map(session: Session, found: Proposal, going: list[HeadId], search: Search)
         height=height,
         alt=f"Head map of the proposal: {len(going)} of {session.mask.kept_count} heads would go",
     )
-    st.html(
-        '<div class="keys">'
-        + _key(style.GOING[0], "goes first")
-        + _key(style.GOING[-1], "goes last")
-        + _key(style.STAYS, "stays")
-        + (_key(style.PROTECTED, "protected") if search.protected else "")
-        + "</div>"
-    )
-
-
-def _key(colour: str, said: str) -> str:
-    return f'<span><i style="background: {colour}"></i>{escape(said)}</span>'
+    keys = {"goes first": style.GOING[0], "goes last": style.GOING[-1], "stays": style.STAYS}
+    if search.protected:
+        keys["protected"] = style.PROTECTED
+    tables.keys(*(tables.key(colour, said) for said, colour in keys.items()))
 
 
 def _turned(session: Session) -> None:
@@ -436,8 +428,12 @@ def _report(session: Session) -> None:
         config=CONFIG,
         alt=f"Error of {words.plural(len(layers), 'layer')} before and after the recovery",
     )
-    st.html(
-        f'<div class="keys">{_key(style.LOST, "before")}{_key(style.GAINED, "after")}'
-        f"<span>on held-out calibration sentences, of "
-        f"{calibration['sentences']:,} of {escape(calibration['name'])}</span></div>"
+    tables.keys(
+        tables.key(style.LOST, "before"),
+        tables.key(style.GAINED, "after"),
+        tables.key(
+            None,
+            f"on held-out calibration sentences, of {calibration['sentences']:,} of "
+            f"{calibration['name']}",
+        ),
     )
