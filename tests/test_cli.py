@@ -376,7 +376,10 @@ def test_ctrl_c_keeps_the_best_so_far(
         with pytest.raises(SystemExit, match="1"):
             main(arguments)
         step = read_scheme_file(out.read_bytes()).scheme.steps[-1]
-        assert (step.settings["stopped_at"], step.settings["best"]["step"] in (10, 19)) == (20, True)
+        assert (step.settings["stopped_at"], step.settings["best"]["step"] in (10, 19)) == (
+            20,
+            True,
+        )
         assert "interrupted at step 20 of 28; the best state" in capsys.readouterr().err
     else:
         assert main(arguments) == 1
