@@ -192,6 +192,7 @@ def _running(session: Session, settings: Settings) -> None:
             weights=found.weights,
         )
         sessions.put(session.asking_for(wish))
+        st.markdown("**Trained.** :small[Now measured on the evaluation split.]")
         _course(found.settings)
         return
     st.markdown("**Training.** :small[Cancel keeps the best state so far.]")
