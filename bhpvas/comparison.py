@@ -32,7 +32,7 @@ UNPRUNED = "unpruned"
 
 
 class Candidate(NamedTuple):
-    """A mask, and the classifier under it: a recovered one refers to other projections."""
+    """A mask, and the classifier under it: a recovered one has other weights."""
 
     classifier: Classifier
     mask: HeadMask
@@ -60,7 +60,7 @@ def compare(
     5%, 50% and 95% quantiles of the accuracy of ``random`` masks with as many heads removed,
     neither chosen nor recovered; empty where no head is removed.
     """
-    named = {UNPRUNED: Candidate(classifier.with_projections(None), classifier.full_mask())}
+    named = {UNPRUNED: Candidate(classifier.with_weights(None), classifier.full_mask())}
     named |= {name: Candidate(*candidate) for name, candidate in candidates.items()}
     sizes = sorted({len(one.mask.removed) for one in named.values()} - {0})
     total, done = len(named) + random * len(sizes), 0

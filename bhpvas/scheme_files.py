@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhpvas.errors import ModelError, SchemeError
-from bhpvas.projections import Projections, load_projections, weights_file
 from bhpvas.schemes import Scheme
+from bhpvas.weights import Weights, load_weights, weights_file
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
@@ -66,7 +66,7 @@ class SchemeFile:
                 archive.writestr(zipfile.ZipInfo(name, _LONG_AGO), content, zipfile.ZIP_DEFLATED)
         return packed.getvalue()
 
-    def checked(self, classifier: Classifier, source: str = "The file") -> tuple[Projections, ...]:
+    def checked(self, classifier: Classifier, source: str = "The file") -> tuple[Weights, ...]:
         """The weights, if they hold what their names say, and they and the scheme fit the model.
 
         Raises :class:`SchemeError` or :class:`ModelError` otherwise.
@@ -78,7 +78,7 @@ class SchemeFile:
                 path = weights_file(folder, name)
                 path.write_bytes(content)
                 try:
-                    found.append(load_projections(path))
+                    found.append(load_weights(path))
                 except ModelError:
                     raise SchemeError(
                         f"{source} holds weights {name} that are damaged or were changed: save the "
@@ -86,7 +86,7 @@ class SchemeFile:
                     ) from None
                 finally:
                     path.unlink()
-                classifier.with_projections(found[-1])
+                classifier.with_weights(found[-1])
         return tuple(found)
 
 

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from bhpvas.errors import SchemeError
 from bhpvas.files import write_beside
 from bhpvas.heads import HeadId, HeadMask, format_heads
-from bhpvas.projections import load_projections, weights_file
+from bhpvas.weights import load_weights, weights_file
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
@@ -242,8 +242,8 @@ class Scheme:
         """
         self.matches(classifier)
         if self.weights is None:
-            return classifier.with_projections(None)
-        return classifier.with_projections(load_projections(weights_file(folder, self.weights)))
+            return classifier.with_weights(None)
+        return classifier.with_weights(load_weights(weights_file(folder, self.weights)))
 
     # --- transitions -------------------------------------------------------------------------
 

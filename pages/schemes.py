@@ -4,9 +4,15 @@ import streamlit as st
 
 from bhpvas.ui import aid, definitions
 from bhpvas.ui import session as sessions
-from bhpvas.ui.schemes import compare, shift, tree
+from bhpvas.ui.schemes import compare, evidence, propose, shift, tree
 
-VIEWS = {"Tree": tree, "Compare": compare, "Shift": shift}
+VIEWS = {
+    "Tree": tree,
+    "Propose": propose,
+    "Compare": compare,
+    "Evidence": evidence,
+    "Shift": shift,
+}
 
 aid.heading(
     "Which way of pruning is best?",

@@ -13,12 +13,12 @@ from bhpvas.comparison import compare, flip_patterns, flip_table, measures, pair
 from bhpvas.evaluation import Evaluation, accuracy_change_interval, evaluate, mcnemar
 from bhpvas.heads import HeadMask
 from bhpvas.significance import holm
-from tests.test_projections import random_projections
+from tests.test_weights import random_projections
 
 
 def test_rows_are_evaluations_and_bands_are_quantiles(classifier, dataset):
     mask = HeadMask.parse("L0H1,L1H2", 2, 4)
-    changed = classifier.with_projections(random_projections())
+    changed = classifier.with_weights(random_projections(classifier))
     calls: list[tuple[int, int]] = []
     table = compare(
         classifier,

@@ -18,11 +18,11 @@ from bhpvas.datasets import Dataset, Splits
 from bhpvas.engine import predict
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, parse_heads
-from bhpvas.projections import weights_file
 from bhpvas.recovery import recover
 from bhpvas.schemes import Scheme
 from bhpvas.ui import work
 from bhpvas.ui.session import Session, Variant
+from bhpvas.weights import weights_file
 from tests.test_app import SCRIPT, facts, fine, press, said, select, session
 from tests.tiny import save_tiny
 
@@ -42,7 +42,7 @@ def recovered(folder: Path, tiny: Classifier, dataset: Dataset) -> Session:
     """A session whose scheme removed three heads and compensated for them."""
     scheme = Scheme.of(tiny).removing(parse_heads("L0H1,L0H2,L1H3"))
     found = recover(tiny, dataset, scheme.mask)
-    scheme = scheme.recovered(work.keep_weights(found.projections), "compensate")
+    scheme = scheme.recovered(work.keep_weights(found.weights), "compensate")
     return Session(model=str(folder), data=Splits(dataset, dataset, "by hand"), scheme=scheme)
 
 
@@ -166,5 +166,5 @@ def test_the_folder_stays_within_its_bound(
     os.utime(old, (0, 0))
     mask = tiny.full_mask().without(parse_heads("L0H0,L1H1"))
     monkeypatch.setattr(work, "MOST_WEIGHTS", old.stat().st_size)
-    kept = work.keep_weights(recover(tiny, dataset, mask).projections)
+    kept = work.keep_weights(recover(tiny, dataset, mask).weights)
     assert [file.name for file in folder.iterdir()] == [weights_file(folder, kept).name]

@@ -146,7 +146,7 @@ def _within(max_drop: float, task: Task, method: Method, longest: list[Removal])
     Accuracy need not fall steadily with every head, so a longer one may exist.
     """
     encoded = task.classifier.encode(task.calibration)
-    before = _accuracy(task, encoded, task.mask)
+    before = _accuracy(task, encoded, task.mask, method.for_compensation)
 
     def proposal(count: int) -> list[Removal]:
         if method.nested or count == len(longest):
@@ -170,6 +170,6 @@ def _accuracy(task: Task, encoded: Any, mask: HeadMask, compensated: bool = Fals
     classifier = task.classifier
     if compensated and mask.removed:
         recovered = recover(classifier, task.calibration, mask, seed=task.seed)
-        classifier = classifier.with_projections(recovered.projections)
+        classifier = classifier.with_weights(recovered.weights)
     right = predict(classifier, encoded, mask).argmax(1) == task.calibration.labels
     return float(np.mean(right))

@@ -12,11 +12,11 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError, DataError, ModelError
-from bhpvas.projections import weights_file
 from bhpvas.ui import session as sessions
 from bhpvas.ui import work
 from bhpvas.ui.session import Session
 from bhpvas.ui.steps import weights_said
+from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Splits

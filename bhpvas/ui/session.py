@@ -64,6 +64,32 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What a search for heads to remove was asked for: as in :func:`bhpvas.search.propose`."""
+
+    method: str
+    heads: int
+    protected: frozenset[HeadId] = frozenset()
+    min_per_layer: int = 0
+    max_drop: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Which curves of accuracy were asked for: methods and recoveries (None = without one).
+
+    ``every`` is the number of heads from one point to the next, ``random`` that of random orders.
+    """
+
+    methods: tuple[str, ...]
+    recoveries: tuple[str | None, ...]
+    every: int
+    random: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Cut:
     """Steps that were deleted, and where the person stood before and after: (current, redo)."""
 
@@ -96,7 +122,9 @@ class Session:
     off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
     head maps show the heads' roles. ``measuring`` says that every step is to be measured,
     ``timing`` which latencies are; ``cuts`` are deleted steps that can be put back, the last first
-    to come back.
+    to come back. ``search`` is the proposal that was asked for, ``turned`` the heads that the
+    person turned over in it, ``recovering`` the recovery that is to be the next step, ``curves``
+    the evidence.
     """
 
     model: str | None
@@ -118,6 +146,10 @@ class Session:
     labelled: bool = False
     split: Split = "evaluation"
     sentences: frozenset[int] = frozenset()
+    search: Search | None = None
+    turned: frozenset[HeadId] = frozenset()
+    recovering: str | None = None
+    curves: Curves | None = None
     cuts: tuple[Cut, ...] = ()
 
     @property
@@ -248,6 +280,9 @@ class Session:
             ablating=False,
             cost_asked=False,
             switched=frozenset(),
+            search=None,
+            turned=frozenset(),
+            recovering=None,
         )
 
     def measured(self, metrics: dict[str, object], step_id: int) -> Session:
@@ -289,6 +324,28 @@ class Session:
             scheme = replace(scheme, current=current, redo=redo)
         return replace(self.moved(scheme), cuts=self.cuts[:-1])
 
+    # --- proposals ------------------------------------------------------------------------------
+
+    def searching(self, search: Search | None) -> Session:
+        """Heads to remove asked for from here on, or the proposal dropped."""
+        return replace(self, search=search, turned=frozenset(), cancelled=frozenset())
+
+    def turning(self, heads: Collection[HeadId]) -> Session:
+        """Kept heads turned over in the proposal, or back: one that would go stays, or goes."""
+        return replace(self, turned=self.turned ^ (frozenset(heads) - self.mask.removed))
+
+    def recovering_by(self, method: str) -> Session:
+        """A recovery of the current step asked for; it is a step once it is measured."""
+        return replace(self, recovering=method, cancelled=frozenset())
+
+    def asking_for(self, wish: Wish) -> Session:
+        """A step asked for; measured in the next run."""
+        return replace(self, wish=wish, recovering=None, cancelled=frozenset())
+
+    def drawing(self, curves: Curves) -> Session:
+        """Curves of accuracy asked for."""
+        return replace(self, curves=curves, cancelled=frozenset())
+
     # --- asking ---------------------------------------------------------------------------------
 
     def asking_cost(self) -> Session:
@@ -319,6 +376,7 @@ class Session:
             self,
             wish=None,
             ablating=False,
+            recovering=None,
             measuring=False,
             timing=None,
             cancelled=self.cancelled | {job},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,10 +20,10 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
 from bhpvas.progress import Cancelled
-from bhpvas.projections import weights_file
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
 from bhpvas.ui.session import Session, Variant
+from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.ablation import Ablation
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
     from bhpvas.engine import StateCache
     from bhpvas.estimate import Estimate
     from bhpvas.evaluation import Evaluation
-    from bhpvas.projections import Projections
     from bhpvas.schemes import Scheme, Step
+    from bhpvas.weights import Weights
 
 #: Work shorter than this needs no bar.
 UNNOTICED = 0.4
-#: Seconds between two looks at a job.
-GLANCE = 0.15
+#: Seconds between two looks at a job, and between two pictures of a live one.
+GLANCE, LIVE = 0.15, 2.5
 #: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
 MOST_WEIGHTS = 4 * 2**30
 
@@ -47,12 +48,16 @@ _TASKS = "bhpvas tasks"
 
 @dataclass(frozen=True)
 class Task:
-    """A result by its name (``key``), how to get it, and when its turn is (0 = first)."""
+    """A result by its name (``key``), how to get it, and when its turn is (0 = first).
+
+    Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds.
+    """
 
     key: Hashable
     saying: str
     work: Work
     turn: int
+    live: bool = False
 
 
 @st.cache_resource(show_spinner=False)
@@ -101,7 +106,7 @@ def weights_folder() -> Path:
     return Path(_weights().name)
 
 
-def keep_weights(weights: Projections) -> str:
+def keep_weights(weights: Weights) -> str:
     """Put weights into the folder; returns the hash that names them.
 
     Those that nobody used for longest leave when all take more than :data:`MOST_WEIGHTS`.
@@ -368,7 +373,10 @@ def _watch(task: Task) -> Any:
                 st.button(
                     "Cancel", key="cancel", on_click=_cancel, args=(task.key,), type="tertiary"
                 )
+            redraw = time.monotonic() + LIVE
             while not job.finished.wait(GLANCE):
+                if task.live and time.monotonic() > redraw:
+                    st.rerun()
                 bar.progress(job.done / job.total if job.total else 0.0, text=_state(task, job))
     if job.error is not None:
         raise job.error
