@@ -305,7 +305,7 @@ def test_curves_are_those_of_the_library(started: Session, tiny: Classifier) -> 
 
 
 def test_what_was_measured_before_it_was_stopped_is_shown(started: Session) -> None:
-    curves = replace(CURVES, seed=7)
+    curves = replace(CURVES, seed=1000)  # random orders that no other test measures
     half = started.drawing(curves)
     task = scheme_work.measuring(half, curves)
     assert task.live

@@ -17,6 +17,7 @@ from bhpvas.schemes import Scheme, Step
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset, Splits
+    from bhpvas.recovery.finetuning import Settings
 
 _KEY = "bhpvas"
 
@@ -123,8 +124,8 @@ class Session:
     head maps show the heads' roles. ``measuring`` says that every step is to be measured,
     ``timing`` which latencies are; ``cuts`` are deleted steps that can be put back, the last first
     to come back. ``search`` is the proposal that was asked for, ``turned`` the heads that the
-    person turned over in it, ``recovering`` the recovery that is to be the next step, ``curves``
-    the evidence.
+    person turned over in it, ``recovering`` the recovery that is to be the next step,
+    ``tuning`` the training that is, ``curves`` the evidence.
     """
 
     model: str | None
@@ -149,6 +150,7 @@ class Session:
     search: Search | None = None
     turned: frozenset[HeadId] = frozenset()
     recovering: str | None = None
+    tuning: Settings | None = None
     curves: Curves | None = None
     cuts: tuple[Cut, ...] = ()
 
@@ -283,6 +285,7 @@ class Session:
             search=None,
             turned=frozenset(),
             recovering=None,
+            tuning=None,
         )
 
     def measured(self, metrics: dict[str, object], step_id: int) -> Session:
@@ -338,9 +341,13 @@ class Session:
         """A recovery of the current step asked for; it is a step once it is measured."""
         return replace(self, recovering=method, cancelled=frozenset())
 
+    def tuning_by(self, settings: Settings) -> Session:
+        """A training of the current step asked for; its best state is a step once measured."""
+        return replace(self, tuning=settings, cancelled=frozenset())
+
     def asking_for(self, wish: Wish) -> Session:
         """A step asked for; measured in the next run."""
-        return replace(self, wish=wish, recovering=None, cancelled=frozenset())
+        return replace(self, wish=wish, recovering=None, tuning=None, cancelled=frozenset())
 
     def drawing(self, curves: Curves) -> Session:
         """Curves of accuracy asked for."""

@@ -199,7 +199,7 @@ def _areas(
     whole = [curve for curve in chosen if curve.removed == counts]
     aid.heading(
         "Area under the curve",
-        "Mean accuracy over all numbers of heads, best first.",
+        "Mean accuracy over all numbers of heads, best first; in brackets the lowest and highest.",
         ("Area", definitions.CURVES),
         key="areas",
     )

@@ -14,6 +14,7 @@ from bhpvas.charts.recovery import layer_errors
 from bhpvas.criteria import CRITERIA
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
+from bhpvas.schemes import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method_named
 from bhpvas.ui import aid, definitions, scheme_work, tables, work
 from bhpvas.ui import session as sessions
@@ -375,6 +376,12 @@ def _recovery(session: Session) -> None:
         )
         recovery = RECOVERIES[name]
         st.caption(f"{recovery.summary}  \nSource: {recovery.source}")
+        trained = _last(session)
+        if trained is not None and trained.method not in RECOVERIES:
+            st.caption(
+                f"It starts from the model's own weights: what step {trained.id} "
+                f"{done(trained)} is not in it."
+            )
         st.button(
             f"{recovery.title} of {words.plural(session.mask.kept_count, 'head')}",
             key="recover",
@@ -393,10 +400,14 @@ def _recover(name: str) -> None:
     sessions.change(partial(Session.recovering_by, method=name))
 
 
+def _last(session: Session) -> Step | None:
+    """The step whose weights hold now."""
+    return next((one for one in reversed(session.scheme.path()) if one.weights), None)
+
+
 def _report(session: Session) -> None:
     """What the last recovery before the current step did, layer by layer."""
-    scheme = session.scheme
-    step = next((one for one in reversed(scheme.path()) if one.weights), None)
+    scheme, step = session.scheme, _last(session)
     if step is None or "layers" not in step.settings:
         st.caption("This scheme is not recovered yet.")
         return
