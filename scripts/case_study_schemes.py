@@ -139,9 +139,12 @@ def compensated(
 
 def size_rows(classifier: Classifier, calibration: Dataset, data: Dataset) -> str:
     rows = []
+    longest = propose(classifier, calibration, DEFAULT_METHOD, heads=max(SIZES))
+    by_importance = propose(classifier, calibration, "importance", heads=max(SIZES))
     for count in SIZES:
-        mask = propose(classifier, calibration, heads=count).mask
-        importance = propose(classifier, calibration, "importance", heads=count).mask
+        mask, importance = longest.mask_after(count), by_importance.mask_after(count)
+        if not METHOD.nested:
+            mask = propose(classifier, calibration, DEFAULT_METHOD, heads=count).mask
         masks = [random_mask(classifier.full_mask(), count, draw) for draw in range(RANDOM)]
         chance = [evaluate(classifier, data, one).accuracy for one in masks]
         low, high = np.quantile(chance, [0.05, 0.95])
@@ -194,7 +197,7 @@ def main() -> None:
     full, start = classifier.full_mask(), evaluate(classifier, data)
     total = full.layers * full.heads
 
-    proposal = propose(classifier, calibration, heads=total, max_drop=MAY_LOSE)
+    proposal = propose(classifier, calibration, DEFAULT_METHOD, heads=total, max_drop=MAY_LOSE)
     going = proposal.heads[:-2]
     mask = full.without(going)
     began = time.perf_counter()
