@@ -83,6 +83,13 @@ def walk(page: Page, address: str, folder: Path, name: str, size: tuple[int, int
     workbench.go("Roles", ".st-key-role-map .main-svg")
     picture("8-roles")
     picture("9-roles-whole", whole=True)
+    page.set_viewport_size({"width": width, "height": height})
+    workbench.go("Schemes", ".st-key-tree-chart .main-svg")
+    picture("10-tree")
+    for view in ("Compare", "Shift"):
+        workbench.view(view)
+        picture(f"11-{view.lower()}-whole", whole=True)
+        page.set_viewport_size({"width": width, "height": height})
 
 
 if __name__ == "__main__":

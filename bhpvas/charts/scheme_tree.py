@@ -276,7 +276,7 @@ def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
         did = f"{one.what}, {one.note}" if one.note else one.what
         lines.append(
             f"<b>{one.kept}</b> · {scored}<br>"
-            f"<span style='opacity:.66'>{literal(_short(did))}</span>"
+            f"<span style='opacity:.85'>{literal(_short(did))}</span>"
         )
     figure.add_scatter(
         x=[0] * len(steps),
