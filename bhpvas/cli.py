@@ -228,8 +228,8 @@ def _add_calibration(parser: argparse.ArgumentParser) -> None:
         "--sentences",
         metavar="N",
         type=int,
-        help="of more sentences, so many are drawn, each label in its proportion (default: 2048; "
-        "for fine-tuning all are used)",
+        help="of more sentences, so many are drawn, each label in its proportion and, where there "
+        "are enough, none that is part of another (default: 2048; for fine-tuning all are used)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
     _add_columns(parser)
@@ -672,15 +672,15 @@ def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
 def _load_calibration(
     given: argparse.Namespace, most: int | None = 2048
 ) -> tuple[Classifier, Dataset]:
-    """As :func:`_load`; of more sentences than asked for (else ``most``), a stratified draw."""
-    from bhpvas.evaluation import stratified_sample
+    """As :func:`_load`; of more sentences than asked for (else ``most``), some are drawn."""
+    from bhpvas.calibration import calibration_sample
 
     most = most if given.sentences is None else given.sentences
     if most is not None and most < 2:
         raise BhpvasError(f"--sentences {most} is too few: 2 are the least.")
     classifier, dataset = _load(given)
     if most is not None and len(dataset) > most:
-        dataset = dataset.take(stratified_sample(dataset.labels, most, given.seed))
+        dataset = calibration_sample(dataset, most, given.seed)
     return classifier, dataset
 
 

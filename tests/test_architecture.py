@@ -30,6 +30,7 @@ FLOORS = (
     ("engine",),
     (
         "ablation",
+        "calibration",
         "comparison",
         "cost",
         "criteria",

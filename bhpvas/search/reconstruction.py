@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,10 +24,17 @@ class LayerError:
     optimal brain surgeon (Hassibi, Stork 1993) for a block of inputs.
     """
 
-    def __init__(self, statistics: LayerStatistics, weight: Tensor, head_size: int) -> None:
+    def __init__(
+        self,
+        statistics: LayerStatistics,
+        weight: Tensor,
+        head_size: int,
+        kept: Sequence[int] | None = None,
+    ) -> None:
+        """``weight`` ``[D, k·d_h]``: W_O's columns of the ``kept`` heads (default: all)."""
         covariance, self.metric = statistics
         self.head_size = head_size
-        self.kept = list(range(len(covariance) // head_size))
+        self.kept = list(range(len(covariance) // head_size) if kept is None else kept)
         damping = _DAMPING * covariance.diagonal().mean().clamp(min=1e-12)
         self.inverse = torch.linalg.inv(
             covariance + damping * torch.eye(len(covariance), dtype=torch.float64)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery.compensation import compensate
-from bhpvas.recovery.layerwise import Originals, Walk, parts_of, walk
-from bhpvas.search.base import Method, Removal, Task
-from bhpvas.search.reconstruction import LayerError, layer_errors
+from bhpvas.recovery.layerwise import LayerFit, Originals, Walk, heads_of, parts_of, walk
+from bhpvas.search.base import Constraints, Method, Removal, Task
+from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
+from bhpvas.search.reconstruction import LayerError
+from bhpvas.surgery import prune_layer
 
 
 def divergence(original: Tensor, other: Tensor) -> float:
@@ -27,44 +32,120 @@ class _Tried(NamedTuple):
     divergence: float
     walked: Walk
 
+    def rise(self, before: float) -> float:
+        """By head, since a layer with few heads left can only give those."""
+        return (self.divergence - before) / len(self.heads)
+
+
+class _Standing:
+    """The pruned network as it stands, compensated, on the sentences of the search."""
+
+    def __init__(self, originals: Originals, metrics: Sequence[Tensor], mask: HeadMask) -> None:
+        self.originals, self.metrics, self.mask = originals, metrics, mask
+        self._answers = originals.logits
+        self._fits: dict[int, LayerFit] = {}
+        self._states: dict[int, list[Tensor]] = {}
+        self._errors: dict[int, LayerError] = {}
+        self._take(walk(originals, mask, compensate, keep=True), begin=0)
+
+    def give(self, tried: _Tried) -> None:
+        """Remove the heads of what was tried."""
+        self.mask = self.mask.without(tried.heads)
+        self._take(tried.walked, begin=tried.heads[0].layer)
+
+    def tried(self, heads: list[HeadId]) -> _Tried:
+        """Remove some heads of one layer, and compensate from there up."""
+        layer = heads[0].layer
+        walked = walk(
+            self.originals,
+            self.mask.without(heads),
+            compensate,
+            begin=layer,
+            entering=self._states[layer],
+            keep=True,
+        )
+        return _Tried(heads, divergence(self._answers, walked.logits), walked)
+
+    def next_heads(self, layer: int, constraints: Constraints, most: int) -> list[HeadId]:
+        """The layer's heads that the others can best make up for, ``most`` at most."""
+        error = copy.copy(self._errors[layer])
+        error.kept = list(error.kept)
+        heads: list[HeadId] = []
+        while len(heads) < most:
+            mask = self.mask.without(heads)
+            added = {
+                HeadId(layer, head): value
+                for head, value in error.added().items()
+                if constraints.allows(mask, HeadId(layer, head))
+            }
+            if not added:
+                break
+            heads.append(min(added, key=added.__getitem__))
+            error.remove(heads[-1].head)
+        return heads
+
+    def _take(self, walked: Walk, *, begin: int) -> None:
+        self.divergence = divergence(self._answers, walked.logits)
+        self._fits |= walked.fits
+        self._states |= walked.states
+        for number in range(begin, len(self.metrics)):
+            self._errors[number] = self._error(number)
+
+    def _error(self, number: int) -> LayerError:
+        """A layer's error on what the pruned network feeds it, from the columns fitted there."""
+        classifier = self.originals.classifier
+        kept = self.mask.array[number] > 0
+        layer = prune_layer(classifier, number, kept)
+        size = layer.query.out_features
+        products = torch.zeros(size, size, dtype=torch.float64)
+        sums, count = torch.zeros(size, dtype=torch.float64), 0
+        last = number == len(self.metrics) - 1
+        for states, part in zip(self._states[number], self.originals.parts, strict=True):
+            outputs = part.samples(heads_of(classifier, layer, states, part, first_only=last))
+            products += (outputs.T.float() @ outputs.float()).cpu()
+            sums += outputs.float().sum(0).cpu()
+            count += len(outputs)
+        covariance = products / count - torch.outer(sums, sums) / count**2
+        fit = self._fits.get(number)
+        weight = layer.output.weight.cpu() if fit is None else fit.weight
+        return LayerError(
+            LayerStatistics(covariance, self.metrics[number]),
+            weight,
+            classifier.geometry.head_size,
+            kept=[int(head) for head in np.flatnonzero(kept)],
+        )
+
 
 def search(task: Task) -> list[Removal]:
     """Take the next few heads from the layer that can give them at the least divergence.
 
-    Each layer's heads are in the order of :mod:`~bhpvas.search.reconstruction`. For every layer in
-    turn the next few are removed, everything from that layer up is compensated, and the KL
-    divergence to the unpruned model's answers is measured; the layer where it rises least, by head,
-    gives them.
+    A layer offers the heads whose absence the others can best make up for in its output, on what
+    the network, as pruned and compensated so far, feeds it (:mod:`~bhpvas.search.reconstruction`).
+    For every layer in turn they are removed, everything from that layer up is compensated, and the
+    KL divergence to the unpruned model's answers is measured; the layer where it rises least, by
+    head, gives them.
     """
     classifier = task.classifier
-    orders = [_order(number, layer) for number, layer in enumerate(layer_errors(task))]
     sample = task.sample(task.options["sentences"])
-    mask, chosen = task.mask, list[Removal]()
+    parts = parts_of(classifier, classifier.encode(sample.calibration), seed=task.seed)
+    measured = measure_layers(classifier, [part.batch for part in parts], seed=task.seed)
+    chosen: list[Removal] = []
     with torch.inference_mode():
-        parts = parts_of(classifier, classifier.encode(sample.calibration), seed=task.seed)
         originals = Originals(classifier, parts, keep=True)
-        answers = originals.logits
-        walked = walk(originals, mask, compensate, keep=True)
-        before, states = divergence(answers, walked.logits), walked.states
+        standing = _Standing(originals, [one.metric for one in measured], task.mask)
         while len(chosen) < task.count:
             task.progress(len(chosen), task.count)
             # Few at a time where few are left: there each one matters more.
-            most = max(1, round(task.options["share"] * mask.kept_count))
-            tried = []
-            for layer, order in enumerate(orders):
-                heads = _next(task, order, mask, most)
-                if heads:
-                    walked = walk(
-                        originals,
-                        mask.without(heads),
-                        compensate,
-                        begin=layer,
-                        entering=states[layer],
-                        keep=True,
-                    )
-                    tried.append(_Tried(heads, divergence(answers, walked.logits), walked))
-            # By head, since a layer with few heads left can only give those.
-            best = min(tried, key=lambda one: (one.divergence - before) / len(one.heads))
+            most = max(1, round(task.options["share"] * standing.mask.kept_count))
+            offers = [
+                standing.next_heads(layer, task.constraints, most)
+                for layer in range(len(classifier.layers))
+            ]
+            before = standing.divergence
+            best = min(
+                (standing.tried(heads) for heads in offers if heads),
+                key=lambda one: one.rise(before),
+            )
             chosen += [
                 Removal(
                     head,
@@ -73,30 +154,9 @@ def search(task: Task) -> list[Removal]:
                 )
                 for head in best.heads[: task.count - len(chosen)]
             ]
-            mask = mask.without(best.heads)
-            before, states = best.divergence, states | best.walked.states
+            standing.give(best)
     task.progress(task.count, task.count)
     return chosen
-
-
-def _order(layer: int, error: LayerError) -> list[HeadId]:
-    """A layer's heads by least added error, each removal refitted before the next is chosen."""
-    order = []
-    while error.kept:
-        added = error.added()
-        head = min(added, key=added.__getitem__)
-        error.remove(head)
-        order.append(HeadId(layer, head))
-    return order
-
-
-def _next(task: Task, order: list[HeadId], mask: HeadMask, most: int) -> list[HeadId]:
-    """The next heads of a layer's order that may go, ``most`` at most."""
-    heads: list[HeadId] = []
-    for head in order:
-        if len(heads) < most and task.constraints.allows(mask.without(heads), head):
-            heads.append(head)
-    return heads
 
 
 METHOD = Method(
@@ -107,5 +167,5 @@ METHOD = Method(
     source="Ours",
     search=search,
     for_compensation=True,
-    defaults={"share": 0.05, "sentences": 512},
+    defaults={"share": 0.1, "sentences": 320},
 )
