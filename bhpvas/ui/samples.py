@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 from bhpvas.charts import style, words
 from bhpvas.charts.difference import difference_map
 from bhpvas.charts.head_map import size
-from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
+from bhpvas.charts.sentence_map import MANY, Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation import mcnemar
 from bhpvas.groups import FEWEST_TO_TEST, Comparison
@@ -212,6 +212,7 @@ def map_of_sentences(
         hover=found.hover,
         moves=_moves(found) if shown == MOVES else (),
         height=MAP_HEIGHT,
+        webgl=len(found.data) >= MANY,
     )
     figure.update_layout(dragmode=POINTERS[pointer])
     st.plotly_chart(
@@ -383,7 +384,7 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
         )
         st.download_button(
             "CSV",
-            table.to_csv(index=False),
+            lambda: table.to_csv(index=False),
             file_name=f"slices-by-{names[by]}.csv",
             mime="text/csv",
             on_click="ignore",
@@ -541,7 +542,7 @@ def table(found: Measured, session: Session) -> None:
         )
         st.download_button(
             "CSV",
-            whole.iloc[shown].to_csv(index_label="place"),
+            lambda: whole.iloc[shown].to_csv(index_label="place"),
             file_name=f"sentences-{session.split}.csv",
             mime="text/csv",
             on_click="ignore",
