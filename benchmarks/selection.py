@@ -104,7 +104,9 @@ def gestures(app: Workbench) -> dict[str, Callable[[], None]]:
         "lasso around most": lambda: drag([(0, 0), (0.9, 0), (0.9, 1), (0, 1), (0, 0.03)]),
         "lasso around few": lambda: drag([(0.4, 0.4), (0.5, 0.4), (0.5, 0.5), (0.4, 0.5)]),
         "rows of the table": lambda: rows("wrong"),
-        "the table's rows selected": lambda: page.locator(".st-key-select-shown button").first.click(),
+        "the table's rows selected": lambda: page.locator(
+            ".st-key-select-shown button"
+        ).first.click(),
         "cleared": lambda: page.locator(".st-key-clear-sentences button").first.click(),
     }
 

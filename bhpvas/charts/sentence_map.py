@@ -176,8 +176,9 @@ def _points(
                 "line": {"width": 0.6, "color": style.EDGE},
                 **marker,
             },
-            # A lasso's own highlighting would stay after the selection has changed elsewhere.
-            "unselected": {"marker": {"opacity": opacity}},
+            # A lasso marks in the browser as a figure of these selected sentences would.
+            "selected": {"marker": {"opacity": _SHOWN}},
+            "unselected": {"marker": {"opacity": _DIMMED}},
             "name": name,
             "legendgroup": name,
             "showlegend": legend,
