@@ -182,6 +182,26 @@ class Workbench:
         self.page.mouse.up()
         self.settle()
 
+    def lasso(self, corners: list[tuple[float, float]]) -> None:
+        """Drag the pointer over the first panel of the map of sentences.
+
+        Corners are shares of its width and height, from the top left.
+        """
+        area = self.page.locator(".st-key-sentence-map .nsewdrag").first
+        area.evaluate("element => element.scrollIntoView({block: 'center'})")
+        box = area.bounding_box()
+        assert box is not None
+        (begin, *rest) = [
+            (box["x"] + box["width"] * right, box["y"] + box["height"] * down)
+            for right, down in corners
+        ]
+        self.page.mouse.move(*begin)
+        self.page.mouse.down()
+        for corner in rest:
+            self.page.mouse.move(*corner, steps=6)
+        self.page.mouse.up()
+        self.settle()
+
     def choose(self, pointer: str) -> None:
         """Choose what the pointer selects: head, layer or box."""
         self.page.locator(".st-key-pointer").get_by_text(pointer, exact=True).click()

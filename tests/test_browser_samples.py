@@ -74,18 +74,6 @@ def area(page: Page) -> tuple[float, float, float, float]:
     return box["x"], box["y"], box["width"], box["height"]
 
 
-def draw(samples: Workbench, corners: list[tuple[float, float]]) -> None:
-    """Drag the pointer over the map, from corner to corner given as shares of its sides."""
-    x, y, width, height = area(samples.page)
-    (begin, *rest) = [(x + width * right, y + height * down) for right, down in corners]
-    samples.page.mouse.move(*begin)
-    samples.page.mouse.down()
-    for corner in rest:
-        samples.page.mouse.move(*corner, steps=6)
-    samples.page.mouse.up()
-    samples.settle()
-
-
 def selected(samples: Workbench) -> int:
     """How many sentences are selected, as the page says it."""
     found = re.search(r"([\d,]+) sentences? selected", samples.text())
@@ -94,7 +82,7 @@ def selected(samples: Workbench) -> int:
 
 def test_a_lasso_selects_fills_the_table_and_draws_the_difference(samples: Workbench) -> None:
     assert "(UMAP)" in samples.text()
-    draw(samples, [(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+    samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
     count = selected(samples)
     assert 20 < count < 460
     page = samples.page
@@ -111,7 +99,7 @@ def test_a_box_selects_and_a_click_adds_one(samples: Workbench) -> None:
     page = samples.page
     page.locator(".st-key-sentence-pointer").get_by_text("box", exact=True).click()
     samples.settle()
-    draw(samples, [(0.02, 0.02), (0.5, 0.98)])
+    samples.lasso([(0.02, 0.02), (0.5, 0.98)])
     count = selected(samples)
     assert count > 20
     go(samples, "Workbench")
@@ -180,7 +168,7 @@ def test_markup_in_a_sentence_is_text(samples: Workbench, tmp_path: Path) -> Non
     page.locator(".st-key-sentence-colour").click()
     page.get_by_role("option", name="tag").click()
     samples.settle()
-    draw(samples, [(0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0), (0.0, 0.05)])
+    samples.lasso([(0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0), (0.0, 0.05)])
     assert selected(samples) > 0
     x, y, width, height = area(page)
     for right in range(12):
@@ -200,7 +188,7 @@ def test_a_page_address_opens_on_a_server_that_nobody_visited(browser: Browser) 
         expect(page.locator("h1.title")).to_have_text("Which sentences does it change?")
         assert samples.fact("heads") == "72 of 72 kept"
         assert samples.complaints() == []
-        draw(samples, [(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+        samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
         assert selected(samples) > 20
         assert page.url.endswith("/samples")
         page.close()
@@ -233,17 +221,17 @@ def test_thousands_of_sentences_are_drawn_and_selected(
         samples.settle()
         points = page.locator(".st-key-sentence-map .scatterlayer .point")
         assert points.count() == (2_200 if flags else 0)
-        draw(samples, [(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+        samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
         lassoed = selected(samples)
         assert 0 < lassoed < 2_200
         samples.press("Clear")
         assert selected(samples) == 0
         # The same lasso again: the page has forgotten the first one.
-        draw(samples, [(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+        samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
         assert selected(samples) == lassoed
         page.locator(".st-key-sentence-pointer").get_by_text("box", exact=True).click()
         samples.settle()
-        draw(samples, [(0.0, 0.0), (0.99, 0.99)])
+        samples.lasso([(0.0, 0.0), (0.99, 0.99)])
         assert lassoed < selected(samples) <= 2_200
         page.locator(".st-key-rows").get_by_text(re.compile("^wrong")).click()
         samples.settle()

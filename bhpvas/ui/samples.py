@@ -508,14 +508,17 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
         key="difference",
     )
     if session.split == "evaluation":
-        st.caption("It explains, and must not choose: heads are selected by calibration sentences.")
+        st.caption(
+            "It explains these evaluation sentences and must not choose heads, which would then be "
+            "measured on what chose them. To select heads by it, look at calibration sentences."
+        )
 
 
 def _tested(result: Comparison) -> str:
     if not result.tested:
         return f"Not tested: fewer than {FEWEST_TO_TEST}."
     count, heads = int(result.found().sum()), int(np.isfinite(result.p).sum())
-    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05)."
+    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05, corrected for all {heads})."
 
 
 def _heads_said(result: Comparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
