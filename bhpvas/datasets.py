@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bhpvas.errors import DataError
-from bhpvas.hub import HubId, class_names, load_parts, part_table
+from bhpvas.hub import HubId, class_names, further_columns, load_parts, part_table
 from bhpvas.paths import sample_data_folder
 from bhpvas.tables import Table, is_table_name, listed, read_table
 
@@ -657,7 +657,8 @@ def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, s
         }
 
     def take(part: str, rows: np.ndarray) -> Dataset:
-        table = part_table(parts[part], f"{hub_id} ({part})", columns.used(), rows.tolist())
+        read = [*columns.used(), *further_columns(parts[part], columns.used())]
+        table = part_table(parts[part], f"{hub_id} ({part})", read, rows.tolist())
         table.frame[columns.label] = labels[part][rows]
         return replace(_dataset(table, columns, names), numbered=named is not None)
 

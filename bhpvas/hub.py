@@ -127,9 +127,30 @@ def class_names(part: datasets.Dataset, column: str) -> tuple[str, ...] | None:
     return tuple(getattr(part.features[column], "names", None) or ()) or None
 
 
+def further_columns(part: datasets.Dataset, used: Sequence[str]) -> list[str]:
+    """The columns besides those used whose cells are words, numbers or classes, and no lists."""
+    import datasets
+
+    return [
+        name
+        for name, feature in part.features.items()
+        if name not in used
+        and isinstance(feature, datasets.ClassLabel | datasets.Value)
+        and "binary" not in feature.dtype
+    ]
+
+
 def part_table(
     part: datasets.Dataset, name: str, columns: Sequence[str], rows: Sequence[int]
 ) -> Table:
-    """Some rows (counted from 0) and columns of a part as a table; its index counts from 1."""
+    """Some rows (counted from 0) and columns of a part as a table; its index counts from 1.
+
+    Classes stand with their names; a withheld one (-1) is None.
+    """
     cells = part.select(rows).select_columns(list(columns)).to_dict()
+    for column in columns:
+        if names := class_names(part, column):
+            cells[column] = [
+                None if cell is None or cell < 0 else names[cell] for cell in cells[column]
+            ]
     return Table(name, pd.DataFrame(cells, index=[row + 1 for row in rows], dtype=object), "row")

@@ -4,10 +4,11 @@ import streamlit as st
 
 from bhpvas.charts.head_map import size
 from bhpvas.charts.style import KINDS
-from bhpvas.ui import aid, definitions, reading, role_views
+from bhpvas.ui import aid, definitions, frame, reading, role_views
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid
 
+frame.ensure()
 if st.session_state.pop("to-sentence", False):
     st.switch_page("pages/sentence.py")
 

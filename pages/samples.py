@@ -3,9 +3,10 @@
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, definitions, sample_work, samples
+from bhpvas.ui import aid, definitions, frame, sample_work, samples
 from bhpvas.ui import session as sessions
 
+frame.ensure()
 session = sessions.current()
 if st.session_state.get("open-sentence"):
     st.switch_page(samples.SENTENCE_PAGE)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from bhpvas.ui import aid, definitions
+from bhpvas.ui import aid, definitions, frame
 from bhpvas.ui import session as sessions
 from bhpvas.ui.schemes import compare, evidence, finetune, propose, shift, tree
 
@@ -15,6 +15,7 @@ VIEWS = {
     "Shift": shift,
 }
 
+frame.ensure()
 aid.heading(
     "Which way of pruning is best?",
     "Every step you took is kept: go back, branch off, compare, take the best one.",

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,12 +78,12 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def launch(playwright: Playwright) -> Iterator[Browser]:
+def launch(playwright: Playwright, flags: Sequence[str] = ()) -> Iterator[Browser]:
     """A headless browser: the system's, else playwright's, installed where it is missing."""
     executable = chromium()
     if executable is None and not Path(playwright.chromium.executable_path).exists():
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
-    browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+    browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, *flags])
     try:
         yield browser
     finally:
@@ -179,6 +179,26 @@ class Workbench:
         self.page.mouse.down()
         self.page.mouse.move(to_x, to_y, steps=4)
         self.page.mouse.move(to_x + 8, to_y - 8)
+        self.page.mouse.up()
+        self.settle()
+
+    def lasso(self, corners: list[tuple[float, float]]) -> None:
+        """Drag the pointer over the first panel of the map of sentences.
+
+        Corners are shares of its width and height, from the top left.
+        """
+        area = self.page.locator(".st-key-sentence-map .nsewdrag").first
+        area.evaluate("element => element.scrollIntoView({block: 'center'})")
+        box = area.bounding_box()
+        assert box is not None
+        (begin, *rest) = [
+            (box["x"] + box["width"] * right, box["y"] + box["height"] * down)
+            for right, down in corners
+        ]
+        self.page.mouse.move(*begin)
+        self.page.mouse.down()
+        for corner in rest:
+            self.page.mouse.move(*corner, steps=6)
         self.page.mouse.up()
         self.settle()
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.browser import Workbench, launch, serving
+from tests.tiny import WORDS, save_tiny
 
 pytestmark = pytest.mark.browser
 
@@ -73,18 +74,6 @@ def area(page: Page) -> tuple[float, float, float, float]:
     return box["x"], box["y"], box["width"], box["height"]
 
 
-def draw(samples: Workbench, corners: list[tuple[float, float]]) -> None:
-    """Drag the pointer over the map, from corner to corner given as shares of its sides."""
-    x, y, width, height = area(samples.page)
-    (begin, *rest) = [(x + width * right, y + height * down) for right, down in corners]
-    samples.page.mouse.move(*begin)
-    samples.page.mouse.down()
-    for corner in rest:
-        samples.page.mouse.move(*corner, steps=6)
-    samples.page.mouse.up()
-    samples.settle()
-
-
 def selected(samples: Workbench) -> int:
     """How many sentences are selected, as the page says it."""
     found = re.search(r"([\d,]+) sentences? selected", samples.text())
@@ -93,7 +82,7 @@ def selected(samples: Workbench) -> int:
 
 def test_a_lasso_selects_fills_the_table_and_draws_the_difference(samples: Workbench) -> None:
     assert "(UMAP)" in samples.text()
-    draw(samples, [(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+    samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
     count = selected(samples)
     assert 20 < count < 460
     page = samples.page
@@ -110,7 +99,7 @@ def test_a_box_selects_and_a_click_adds_one(samples: Workbench) -> None:
     page = samples.page
     page.locator(".st-key-sentence-pointer").get_by_text("box", exact=True).click()
     samples.settle()
-    draw(samples, [(0.02, 0.02), (0.5, 0.98)])
+    samples.lasso([(0.02, 0.02), (0.5, 0.98)])
     count = selected(samples)
     assert count > 20
     go(samples, "Workbench")
@@ -156,7 +145,7 @@ def test_after_pruning_it_shows_what_changed_and_a_row_opens_its_sentence(
     grid.click(position={"x": 32, "y": 52})
     expect(page.locator("h1.title")).to_have_text("What does a head look at?")
     samples.settle()
-    assert "which-sentences" not in page.url
+    assert page.url.endswith("/sentence")
 
 
 def test_markup_in_a_sentence_is_text(samples: Workbench, tmp_path: Path) -> None:
@@ -179,9 +168,78 @@ def test_markup_in_a_sentence_is_text(samples: Workbench, tmp_path: Path) -> Non
     page.locator(".st-key-sentence-colour").click()
     page.get_by_role("option", name="tag").click()
     samples.settle()
-    draw(samples, [(0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0), (0.0, 0.05)])
+    samples.lasso([(0.0, 0.0), (0.9, 0.0), (0.9, 1.0), (0.0, 1.0), (0.0, 0.05)])
     assert selected(samples) > 0
     x, y, width, height = area(page)
     for right in range(12):
         page.mouse.move(x + width * right / 12, y + height / 2)
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_page_address_opens_on_a_server_that_nobody_visited(browser: Browser) -> None:
+    with serving({"HF_HUB_OFFLINE": "1"}) as address:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        samples = Workbench(page, address)
+        page.goto(f"{address}/samples")
+        page.locator(".st-key-sentence-map .nsewdrag, [role=dialog]").first.wait_for()
+        samples.settle()
+        assert page.get_by_role("dialog").count() == 0
+        assert page.get_by_text("Page not found").count() == 0
+        expect(page.locator("h1.title")).to_have_text("Which sentences does it change?")
+        assert samples.fact("heads") == "72 of 72 kept"
+        assert samples.complaints() == []
+        samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+        assert selected(samples) > 20
+        assert page.url.endswith("/samples")
+        page.close()
+
+
+@pytest.mark.parametrize("flags", [[], ["--disable-3d-apis"]], ids=["WebGL", "no WebGL"])
+def test_thousands_of_sentences_are_drawn_and_selected(
+    address: str, tmp_path: Path, flags: list[str]
+) -> None:
+    model = save_tiny(tmp_path / "tiny")
+    rows = [f"the {WORDS[row % len(WORDS)]} film is good {row}\t{row % 2}" for row in range(3_300)]
+    path = tmp_path / "many.tsv"
+    path.write_text("text\tlabel\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    with sync_playwright() as playwright, launch(playwright, flags) as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        samples = Workbench(page, address)
+        samples.open()
+        samples.press("Change model or data")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_text("Hub id or folder", exact=True).click()
+        dialog.get_by_placeholder("owner/model or").fill(str(model))
+        dialog.get_by_text("Upload", exact=True).click()
+        dialog.locator("input[type=file]").set_input_files(path)
+        dialog.get_by_text("many.tsv").first.wait_for()
+        dialog.get_by_role("button", name="Use these").click()
+        expect(dialog).to_have_count(0)
+        samples.settle()
+        samples.go("Samples", ".st-key-sentence-map .nsewdrag")
+        page.get_by_text("(UMAP)").wait_for()
+        samples.settle()
+        points = page.locator(".st-key-sentence-map .scatterlayer .point")
+        assert points.count() == (2_200 if flags else 0)
+        samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+        lassoed = selected(samples)
+        assert 0 < lassoed < 2_200
+        samples.press("Clear")
+        assert selected(samples) == 0
+        # The same lasso again: the page has forgotten the first one.
+        samples.lasso([(0.0, 0.0), (0.6, 0.0), (0.6, 1.0), (0.0, 1.0), (0.0, 0.05)])
+        assert selected(samples) == lassoed
+        page.locator(".st-key-sentence-pointer").get_by_text("box", exact=True).click()
+        samples.settle()
+        samples.lasso([(0.0, 0.0), (0.99, 0.99)])
+        assert lassoed < selected(samples) <= 2_200
+        page.locator(".st-key-rows").get_by_text(re.compile("^wrong")).click()
+        samples.settle()
+        page.get_by_role("button", name=re.compile(r"^Select [\d,]+ sentences?$")).click()
+        samples.settle()
+        assert selected(samples) == int(
+            re.search(r"wrong ([\d,]+)", page.locator(".st-key-rows").inner_text())[1].replace(
+                ",", ""
+            )
+        )
+        assert samples.complaints() == []

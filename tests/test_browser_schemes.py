@@ -134,7 +134,7 @@ def test_a_link_leads_to_a_view_and_a_narrow_screen_shows_it_whole(
 ) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     workbench = Workbench(page, address)
-    page.goto(f"{address}/which-scheme?view={view}")
+    page.goto(f"{address}/schemes?view={view}")
     page.locator(".st-key-view").wait_for()
     workbench.settle()
     chosen = page.locator(".st-key-view [aria-checked=true]")

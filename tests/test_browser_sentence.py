@@ -176,7 +176,11 @@ def test_a_cell_of_the_relations_shows_examples_that_open(watched: Watched) -> N
     page.locator("[class*=st-key-example-] button").first.click()
     page.locator(SENTENCE).first.wait_for()
     watched.app.settle()
-    assert page.get_by_placeholder("Type a sentence").input_value() == example.strip()
+    chosen = page.locator(".st-key-sentence-row input").input_value()
+    assert chosen.partition(" · ")[2] == example.strip()
+    assert page.locator(".st-key-sentence-from button[aria-checked=true]").inner_text() == (
+        "Calibration"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

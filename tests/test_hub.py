@@ -208,3 +208,32 @@ def test_files_do_not_import_the_hub() -> None:
         "sys.exit(any(name in sys.modules for name in ('datasets', 'huggingface_hub', 'torch')))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_further_columns_of_few_values_group_the_sentences(hub_with) -> None:
+    few = {
+        "genre": datasets.ClassLabel(names=["film", "book", "song"]),
+        "stars": datasets.Value("int32"),
+        "words": datasets.Sequence(datasets.Value("string")),
+    }
+    features = datasets.Features({**SENTIMENT, **few})
+
+    def rows(count: int) -> datasets.Dataset:
+        cells = {
+            "idx": list(range(count)),
+            "sentence": [f"sentence {row}" for row in range(count)],
+            "label": [row % 2 for row in range(count)],
+            "genre": [row % 4 - 1 for row in range(count)],
+            "stars": [row % 5 if row else None for row in range(count)],
+            "words": [["sentence", str(row)] for row in range(count)],
+        }
+        return datasets.Dataset.from_dict(cells, features=features)
+
+    hub_with(train=rows(60), validation=rows(50))
+    splits = read_splits("someone/reviews")
+    # Neither what tells sentences apart (idx) nor what is no single value (words).
+    assert set(splits.evaluation.groups) == {"genre", "stars"}
+    assert splits.evaluation.groups["genre"][:5] == ("none", "film", "book", "song", "none")
+    assert splits.evaluation.groups["stars"][:6] == ("none", "1", "2", "3", "4", "0")
+    assert len(splits.calibration.groups["genre"]) == 60
+    assert splits.evaluation.label_names == ("negative", "positive")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -161,7 +162,7 @@ def test_the_comparison_is_of_the_selected_with_the_rest(
     found = compare(shares(values, full) if kind == "share" else values, chosen, full)
     assert "more for these 5 than for the rest" in said(app)
     assert f"beyond chance, {int(found.found().sum())} of 8" in said(app)
-    assert "It explains, and must not choose" in said(app)
+    assert "must not choose heads" in said(app)
 
 
 def test_a_few_sentences_are_not_tested(data: Splits, classifier: Classifier) -> None:
@@ -179,7 +180,7 @@ def test_calibration_sentences_may_choose_heads(data: Splits, classifier: Classi
     assert len(table(app)) == 8
     fine(app.text_input(key="search").set_value("even").run())
     press(app, "Select 4 sentences")
-    assert "It explains, and must not choose" not in said(app)
+    assert "must not choose heads" not in said(app)
     assert "more for these 4 than for the rest" in said(app)
 
 
@@ -202,6 +203,7 @@ def test_a_row_opens_its_sentence(
     assert state["bhpvas"].opened.text == data.evaluation.texts[7]
 
 
+@pytest.mark.parametrize("marked", [True, False])
 @pytest.mark.parametrize(
     ("pointer", "expected"), [("lasso", {1, 5}), ("box", {1, 5}), ("click", {3, 5})]
 )
@@ -211,6 +213,7 @@ def test_a_lasso_selects_anew_and_a_click_toggles(
     monkeypatch: pytest.MonkeyPatch,
     pointer: str,
     expected: set[int],
+    marked: bool,
 ) -> None:
     chosen = Session(
         model="tiny", data=data, scheme=Scheme.of(classifier), sentences=frozenset([1, 3])
@@ -219,9 +222,30 @@ def test_a_lasso_selects_anew_and_a_click_toggles(
     event = SimpleNamespace(selection=SimpleNamespace(points=points))
     state: dict[str, Any] = {"bhpvas": chosen, "sentence-map": event}
     monkeypatch.setattr(st, "session_state", state)
-    samples._selected(pointer=pointer)
+    samples._selected(pointer=pointer, marked=marked)
     assert state["bhpvas"].sentences == expected
+    # What the browser does not mark by itself is drawn anew.
+    assert (state["map-marks"] == expected) == (marked and pointer != "click")
     assert (state["rows"], state["panel-of-samples"]) == (samples.CHOSEN, samples.HEADS)
+
+
+def test_the_map_is_drawn_anew_only_where_there_is_something_else_to_see(
+    data: Splits, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(model="tiny", data=data, scheme=Scheme.of(classifier))
+    lassoed = session.choosing_sentences({1, 5})
+    state: dict[str, Any] = {"sentence-map": None}
+    monkeypatch.setattr(st, "session_state", state)
+    first = samples._drawn(session, go.Figure, "look")
+    assert samples._drawn(session, go.Figure, "look") is first
+    state["map-marks"] = {1, 5}
+    assert samples._drawn(lassoed, go.Figure, "look") is first
+    cleared = samples._drawn(session, go.Figure, "look")
+    assert samples._drawn(session, go.Figure, "other look") is not cleared
+    del state["sentence-map"]  # the page was left
+    samples._drawn(session, go.Figure, "other look")
+    # No two figures are equal, or the browser would show the earlier one's selection.
+    assert (first.layout.meta, cleared.layout.meta, state["map-drawn"][1].layout.meta) == (0, 1, 3)
 
 
 def test_every_view_has_a_definition_and_a_source(data: Splits, classifier: Classifier) -> None:

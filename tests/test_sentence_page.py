@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,36 @@ def test_another_sentence_can_be_chosen(classifier, dataset) -> None:
     fine(app.selectbox(key="sentence-row").set_value(4).run())
     assert session(app).sentence == session(app).sentence_at(4)
     assert f"{100 * chances(classifier, dataset.texts[4]).max():.1f}%" in html(app)
+
+
+def test_a_sentence_of_the_calibration_split_can_be_chosen(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(app.segmented_control(key="sentence-from").set_value("Calibration").run())
+    assert app.selectbox(key="sentence-row").value is None
+    fine(app.selectbox(key="sentence-row").set_value(3).run())
+    assert session(app).sentence == session(app).sentence_at(3, "calibration")
+    assert app.segmented_control(key="sentence-from").value == "Calibration"
+
+
+def test_every_row_of_large_data_can_be_found(classifier, dataset) -> None:
+    many = dataset.take(np.arange(1_300) % len(dataset))
+    many = replace(many, texts=tuple(f"{text} {row}" for row, text in enumerate(many.texts)))
+    app = opened("sentence", classifier, many)
+    box = app.selectbox(key="sentence-row")
+    assert len(box.options) == 1_000
+    assert "300 more: search" in said(app)
+    fine(app.text_input(key="sentence-search").set_value("1299").run())
+    assert [one.split(" · ")[0] for one in app.selectbox(key="sentence-row").options] == [
+        "0",  # the one that is open
+        "1299",
+    ]
+    fine(app.selectbox(key="sentence-row").set_value(1299).run())
+    assert session(app).sentence.row == 1299
+    fine(app.text_input(key="sentence-search").set_value("HOTEL meal").run())
+    found = app.selectbox(key="sentence-row").options[1:]
+    assert len(found) == len(range(2, 1_300, 12)) and all(
+        "hotel" in one and "meal" in one for one in found
+    )
 
 
 def test_a_sentence_can_be_typed_and_its_markup_stays_text(classifier, dataset) -> None:

@@ -174,4 +174,4 @@ def test_a_sentence_of_either_split_can_be_opened(session: Session, split: Any) 
     assert opened is not None
     assert opened.text == session.data.evaluation.texts[row]
     assert opened.label == session.data.evaluation.labels[row]
-    assert opened.row == (1 if split == "evaluation" else None)
+    assert (opened.row, opened.split) == (1, split)

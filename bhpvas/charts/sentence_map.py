@@ -13,8 +13,10 @@ from bhpvas.charts import style
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _SIZE, _SMALL = 8, 5
 _SHOWN, _DIMMED = 0.9, 0.3
-#: From this many sentences on, points are smaller.
+#: From this many sentences on, points are smaller, and drawn by WebGL where the browser can.
 MANY = 2_000
+#: More selected sentences than this are not ringed: the rest is dimmed, and rings would hide them.
+MOST_RINGS = 200
 _LEGEND_LINE = 19
 
 
@@ -79,14 +81,17 @@ def sentence_map(
     moves: Sequence[Moves] = (),
     height: int = 400,
     columns: int = 3,
+    webgl: bool = False,
 ) -> go.Figure:
     """Draw every sentence as a point, in one panel or two side by side.
 
     With ``moves`` the first panel is where sentences came from: only the last one is drawn, with a
     line to each sentence's place from that in the first. Every point carries its sentence's place
-    in the dataset as custom data; ``hover`` is its text. Selected sentences are ringed. ``columns``
-    is how many entries of the legend stand in a line.
+    in the dataset as custom data; ``hover`` is its text. Selected sentences are ringed where they
+    are few. ``columns`` is how many entries of the legend stand in a line. With ``webgl`` the
+    points are pixels of a canvas and not elements of the page, which thousands would slow down.
     """
+    trace_of = go.Scattergl if webgl else go.Scatter
     drawn = list(panels[-1:] if moves else panels)
     every = np.concatenate([panel.places for panel in panels])
     groups = [panel.colouring for panel in drawn if isinstance(panel.colouring, Groups)]
@@ -97,28 +102,14 @@ def sentence_map(
     figure = style.blank(height=height, margin=(4, scale, 24 if titled else 4, below))
     for one in moves:
         begin, end = panels[0].places[one.rows], drawn[0].places[one.rows]
-        figure.add_scatter(**_lines(begin, end, one))
+        figure.add_trace(trace_of(**_lines(begin, end, one)))
     for number, panel in enumerate(drawn):
         places = panel.places
         axes = {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"} if number else {}
         for points in _points(panel, selected, hover, first=number == 0, counted=not titled):
-            figure.add_scatter(**points, **axes)
-        ringed = sorted(selected)
-        figure.add_scatter(
-            x=places[ringed, 0],
-            y=places[ringed, 1],
-            mode="markers",
-            marker={
-                "symbol": "circle-open",
-                "size": (_SIZE if len(places) < MANY else _SMALL) + 3,
-                "color": style.SELECTED,
-                "line": {"width": 1.2},
-            },
-            hoverinfo="skip",
-            name="selected",
-            showlegend=False,
-            **axes,
-        )
+            figure.add_trace(trace_of(**points, **axes))
+        if 0 < len(selected) <= MOST_RINGS:
+            figure.add_trace(trace_of(**_rings(places, sorted(selected)), **axes))
         _axes(figure, number, len(drawn), every)
         if titled:
             figure.add_annotation(
@@ -162,6 +153,7 @@ def _points(
     colouring = panel.colouring
     chosen = np.zeros(len(panel.places), dtype=bool)
     chosen[sorted(selected)] = True
+    texts = np.asarray(hover, dtype=str)
     # Traces of one look each are drawn many times as fast as one trace of many looks.
     looks = [(~chosen, _DIMMED), (chosen, _SHOWN)] if selected else [(~chosen, _SHOWN)]
     size = _SIZE if len(chosen) < MANY else _SMALL
@@ -170,10 +162,12 @@ def _points(
         rows: np.ndarray, name: str, opacity: float, legend: bool, marker: dict[str, object]
     ) -> dict[str, object]:
         return {
-            "x": panel.places[rows, 0],
-            "y": panel.places[rows, 1],
+            # Half of the digits is plenty for a place on the screen, and half of what is sent.
+            "x": panel.places[rows, 0].astype(np.float32),
+            "y": panel.places[rows, 1].astype(np.float32),
             "customdata": rows.tolist(),
-            "text": [hover[row] for row in rows],
+            # An array is checked as a whole, a list text by text.
+            "text": texts[rows],
             "hovertemplate": "%{text}<extra></extra>",
             "mode": "markers",
             "marker": {
@@ -182,8 +176,9 @@ def _points(
                 "line": {"width": 0.6, "color": style.EDGE},
                 **marker,
             },
-            # A lasso's own highlighting would stay after the selection has changed elsewhere.
-            "unselected": {"marker": {"opacity": opacity}},
+            # A lasso marks in the browser as a figure of these selected sentences would.
+            "selected": {"marker": {"opacity": _SHOWN}},
+            "unselected": {"marker": {"opacity": _DIMMED}},
             "name": name,
             "legendgroup": name,
             "showlegend": legend,
@@ -226,6 +221,24 @@ def _points(
             bar = first and opacity == _SHOWN and symbol == used[0]
             marker = {**scale_of, "color": values[rows], "symbol": symbol, "showscale": bar}
             yield trace(rows, "sentences", opacity, False, marker)
+
+
+def _rings(places: np.ndarray, rows: Sequence[int]) -> dict[str, object]:
+    """A trace of rings around some sentences."""
+    return {
+        "x": places[rows, 0],
+        "y": places[rows, 1],
+        "mode": "markers",
+        "marker": {
+            "symbol": "circle-open",
+            "size": (_SIZE if len(places) < MANY else _SMALL) + 3,
+            "color": style.SELECTED,
+            "line": {"width": 1.2},
+        },
+        "hoverinfo": "skip",
+        "name": "selected",
+        "showlegend": False,
+    }
 
 
 def _lines(start: np.ndarray, end: np.ndarray, moves: Moves) -> dict[str, object]:

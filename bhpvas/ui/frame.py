@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError, DataError, ModelError
+from bhpvas.paths import app_script
 from bhpvas.ui import session as sessions
 from bhpvas.ui import work
 from bhpvas.ui.session import Session
@@ -28,6 +31,30 @@ FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
 #: Of uploaded sentences; scheme files may take as much as the server's settings allow.
 MOST_MEGABYTES = 50
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
+
+
+_FRAMED: ContextVar[bool] = ContextVar("framed", default=False)
+
+
+def run(page: Any) -> None:
+    """Run a page's script inside the frame."""
+    token = _FRAMED.set(True)
+    try:
+        page.run()
+    finally:
+        _FRAMED.reset(token)
+
+
+def ensure() -> None:
+    """Where a page's script runs by itself, run the whole app around it instead.
+
+    Until a server has called ``st.navigation`` once, Streamlit takes every script in ``pages/`` for
+    a page of its older kind, with the file's name as its address, and any other address for a page
+    that it lacks. So our pages keep these addresses, and each script begins with this.
+    """
+    if not _FRAMED.get():
+        runpy.run_path(str(app_script()))
+        st.stop()
 
 
 def open_session() -> None:

@@ -18,7 +18,7 @@ from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
 from bhpvas.ui.head_grid import wide_chart
 from bhpvas.ui.reading import Counted
-from bhpvas.ui.session import Opened, Session, Variant
+from bhpvas.ui.session import Session, Variant
 
 if TYPE_CHECKING:
     from bhpvas.roles import Example, Relation
@@ -326,14 +326,7 @@ def _marked(one: Example, counted: Counted) -> str:
 
 
 def _open(row: int) -> None:
-    """A calibration sentence opened as if it were typed: it is not in the evaluation split."""
-    data = sessions.current().data.calibration
-    opened = Opened(
-        data.texts[row],
-        None if data.pairs is None else data.pairs[row],
-        int(data.labels[row]),
-    )
-    sessions.change(partial(Session.reading, sentence=opened))
+    sessions.change(lambda session: session.reading(session.sentence_at(row, "calibration")))
     st.session_state["to-sentence"] = True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -64,8 +64,13 @@ class Measured:
     @cached_property
     def hover(self) -> list[str]:
         """What each sentence's point says under the pointer."""
-        lines = 4 if len(self.data) < MANY else 1  # all of it travels with every selection
-        return [_said(row, self.pruned, lines) for row in self.table.to_dict("records")]
+        rows = self.table.to_dict("records")
+        if len(self.data) >= MANY:  # all of it travels with the map, so each says little
+            return [
+                escape(f"{shorten(_text(row), 48, placeholder=' …')} · {row['label']}", quote=False)
+                for row in rows
+            ]
+        return [_said(row, self.pruned) for row in rows]
 
     def selection(self, session: Session) -> np.ndarray:
         """Which sentences are selected: bool ``[N]``."""
@@ -74,9 +79,12 @@ class Measured:
         return chosen
 
 
-def _said(row: dict[str, Any], pruned: bool, at_most: int) -> str:
-    text = row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
-    lines = wrap(text, 56, max_lines=at_most, placeholder=" …")
+def _text(row: dict[str, Any]) -> str:
+    return row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
+
+
+def _said(row: dict[str, Any], pruned: bool) -> str:
+    lines = wrap(_text(row), 56, max_lines=4, placeholder=" …")
     models = f"{row['before']} {row['confidence before']:.2f}"
     if pruned:
         models += f" {words.ARROW} {row['after']} {row['confidence after']:.2f}"
@@ -93,7 +101,9 @@ def measured(session: Session) -> Measured | None:
     before, after = work.want(start), work.want(now)
     if before is None or after is None:
         return None
-    key = f"{start.key} {now.key}"
+    # The fingerprint leaves out the file's own columns, by which sentences are sliced.
+    columns = hash(tuple(data.groups.items()))
+    key = f"{start.key} {now.key} {columns}"
     pruned = session.now != session.start
     return _together(key, pruned, data, before, after, work.lengths(session, data))
 

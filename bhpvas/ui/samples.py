@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas.charts import style, words
 from bhpvas.charts.difference import difference_map
 from bhpvas.charts.head_map import size
-from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
+from bhpvas.charts.sentence_map import MANY, Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation import mcnemar
 from bhpvas.groups import FEWEST_TO_TEST, Comparison
@@ -34,6 +35,12 @@ SLICES, HEADS = "Slices", "Heads that matter here"
 #: What the pointer does on the map, and what plotly calls it; a click needs it left unset.
 POINTERS = {"lasso": "lasso", "box": "select", "click": None}
 EVERY, CHOSEN = "all", "selected"
+# Says so where the browser has not what plotly needs to draw points by WebGL.
+_WEBGL_CHECK = """export default ({setStateValue}) => {
+    const gl = document.createElement("canvas").getContext("webgl");
+    const needed = ["ANGLE_instanced_arrays", "OES_element_index_uint"];
+    if (!gl || !needed.every(name => gl.getExtension(name))) setStateValue("missing", true);
+}"""
 _RIGHT = ("wrong", "right")
 _RIGHT_MARKS = ((style.LOST, "x"), (style.MARK, "circle"))
 _OUTCOME_SYMBOLS = {"lost": "triangle-down", "gained": "triangle-up", "other": "diamond"}
@@ -203,26 +210,30 @@ def map_of_sentences(
         AFTER: [("current scheme", after, True)],
     }
     panels[BESIDE] = panels[MOVES] = panels[ALONE] + panels[AFTER]
-    figure = sentence_map(
-        [
-            Panel(title, where, _colouring(found, settings.colour, after=pruned))
-            for title, where, pruned in panels[shown]
-        ],
-        session.sentences,
-        hover=found.hover,
-        moves=_moves(found) if shown == MOVES else (),
-        height=MAP_HEIGHT,
-    )
-    figure.update_layout(dragmode=POINTERS[pointer])
+    webgl = len(found.data) >= MANY and _has_webgl()
+
+    def draw() -> go.Figure:
+        return sentence_map(
+            [
+                Panel(title, where, _colouring(found, settings.colour, after=pruned))
+                for title, where, pruned in panels[shown]
+            ],
+            session.sentences,
+            hover=found.hover,
+            moves=_moves(found) if shown == MOVES else (),
+            height=MAP_HEIGHT,
+            webgl=webgl,
+        ).update_layout(dragmode=POINTERS[pointer])
+
+    figure = _drawn(session, draw, (found.key, places.method, settings, pointer, shown, webgl))
     st.plotly_chart(
         figure,
         key="sentence-map",
-        on_select=partial(_selected, pointer=pointer),
+        on_select=partial(_selected, pointer=pointer, marked=webgl and shown != BESIDE),
         selection_mode=("points", "box", "lasso"),
         height=MAP_HEIGHT,
         config=CONFIG,
-        alt=f"Map of {words.plural(found.after.n, 'sentence')}, {shown}, "
-        f"{len(session.sentences)} selected",
+        alt=f"Map of {words.plural(found.after.n, 'sentence')}, {shown}",
     )
     wait = ", UMAP follows" if places.method == "PCA" and len(found.data) >= 60 else ""
     mark = ""
@@ -235,6 +246,31 @@ def map_of_sentences(
         ("Map of sentences", definitions.SENTENCE_MAP),
         key="sentence-map",
     )
+
+
+def _has_webgl() -> bool:
+    """Whether the browser can draw by WebGL; taken for granted until it says otherwise."""
+    check = st.components.v2.component("bhpvas_webgl", js=_WEBGL_CHECK)
+    said = check(key="webgl", on_missing_change=_webgl_missing, height=1)
+    return not (said.missing or st.session_state.get("no-webgl"))
+
+
+def _webgl_missing() -> None:
+    st.session_state["no-webgl"] = True
+
+
+def _drawn(session: Session, draw: Callable[[], go.Figure], look: object) -> go.Figure:
+    """The map as it is on the screen, or drawn anew where that is not what there is to see."""
+    state = st.session_state
+    before, figure = state.get("map-drawn", (None, None))
+    seen = before == look and "sentence-map" in state
+    if figure is None or not seen or state.get("map-marks") != session.sentences:
+        # Streamlit shows a figure that it knows with what was selected there before: so none is
+        # equal to an earlier one.
+        number = 0 if figure is None else figure.layout.meta + 1
+        figure = draw().update_layout(meta=number)
+        state["map-drawn"], state["map-marks"] = (look, figure), session.sentences
+    return figure
 
 
 def _colouring(found: Measured, colour: str, *, after: bool) -> Groups | Amounts:
@@ -267,9 +303,14 @@ def _moves(found: Measured) -> list[Moves]:
     return [Moves(name, np.flatnonzero(outcome == name), hue) for name, hue in colours.items()]
 
 
-def _selected(*, pointer: str) -> None:
+def _selected(*, pointer: str, marked: bool) -> None:
+    """Take what the pointer selected; ``marked``: the browser's own marks show it well enough.
+
+    Of thousands of points they do, where one panel shows them: drawing these anew takes long.
+    """
     points = st.session_state["sentence-map"].selection.points
     picked = {int(point["customdata"]) for point in points if "customdata" in point}
+    st.session_state["map-marks"] = picked if marked and pointer != "click" else None
     if picked:
         session = sessions.current()
         choose(session.sentences ^ picked if pointer == "click" else picked)
@@ -383,7 +424,7 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
         )
         st.download_button(
             "CSV",
-            table.to_csv(index=False),
+            lambda: table.to_csv(index=False),
             file_name=f"slices-by-{names[by]}.csv",
             mime="text/csv",
             on_click="ignore",
@@ -466,14 +507,17 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
         key="difference",
     )
     if session.split == "evaluation":
-        st.caption("It explains, and must not choose: heads are selected by calibration sentences.")
+        st.caption(
+            "It explains these evaluation sentences and must not choose heads, which would then be "
+            "measured on what chose them. To select heads by it, look at calibration sentences."
+        )
 
 
 def _tested(result: Comparison) -> str:
     if not result.tested:
         return f"Not tested: fewer than {FEWEST_TO_TEST}."
     count, heads = int(result.found().sum()), int(np.isfinite(result.p).sum())
-    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05)."
+    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05, corrected for all {heads})."
 
 
 def _heads_said(result: Comparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
@@ -540,7 +584,7 @@ def table(found: Measured, session: Session) -> None:
         )
         st.download_button(
             "CSV",
-            whole.iloc[shown].to_csv(index_label="place"),
+            lambda: whole.iloc[shown].to_csv(index_label="place"),
             file_name=f"sentences-{session.split}.csv",
             mime="text/csv",
             on_click="ignore",

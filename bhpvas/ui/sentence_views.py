@@ -21,15 +21,18 @@ from bhpvas.ui import aid, definitions, reading, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
 from bhpvas.ui.head_grid import CONFIG, head_grid, selecting, wide_chart
-from bhpvas.ui.session import Opened, Session
+from bhpvas.ui.session import Opened, Session, Split
 
 if TYPE_CHECKING:
+    from bhpvas.datasets import Dataset
     from bhpvas.sentence import Contributions, Line, Reading
 
-#: Sentences that the list offers; more would make every page slow to load.
+#: Sentences that the list offers at once, since all of it travels with the page; a search reaches
+#: the others.
 MOST_LISTED = 1000
 LONGEST_TYPED = 2000
-_DATA, _TYPED = "From the data", "Typed"
+_TYPED = "Typed"
+_SPLITS: dict[str, Split] = {"Evaluation": "evaluation", "Calibration": "calibration"}
 _WORDS, _PIECES = "words", "pieces"
 _EXACT, _SLOPE = "exact removal", "gate gradient"
 _SWITCH, _SELECT = "switches off", "selects"
@@ -39,56 +42,85 @@ _SWITCH, _SELECT = "switches off", "selects"
 
 
 def choose(session: Session) -> None:
-    """A sentence of the evaluation split, or one that is typed."""
+    """A sentence of a split, or one that is typed."""
     said = session.sentence
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choosing"):
         if st.session_state.get("sentence-seen") != said:  # opened here or on another page
             st.session_state["sentence-seen"] = said
-            st.session_state["sentence-from"] = _TYPED if said.row is None else _DATA
+            st.session_state["sentence-from"] = (
+                _TYPED if said.row is None else said.split.capitalize()
+            )
             if said.row is None:
                 st.session_state["sentence-typed"] = said.text
                 st.session_state["sentence-pair"] = said.pair or ""
-        source = st.segmented_control(
+        source: Any = st.segmented_control(
             "Sentence",
-            [_DATA, _TYPED],
+            [*_SPLITS, _TYPED],
             required=True,
             key="sentence-from",
             label_visibility="collapsed",
             persist_state="session",
         )
-        if source == _DATA:
-            _choose_row(session)
-        else:
+        if source == _TYPED:
             _type(session)
+        else:
+            _choose_row(session, _SPLITS[source])
 
 
-def _choose_row(session: Session) -> None:
-    data, row = session.data.evaluation, session.sentence.row
-    listed = list(range(min(len(data), MOST_LISTED)))
+def _choose_row(session: Session, split: Split) -> None:
+    data, said = session.sentences_of(split), session.sentence
+    whole = [_joined(data, row) for row in range(len(data))]
+    listed, left = list(range(len(data))), 0
+    if len(data) > MOST_LISTED:
+        search = st.text_input(
+            "Search",
+            key="sentence-search",
+            placeholder=f"Search {len(data):,}",
+            label_visibility="collapsed",
+            width=190,
+            persist_state="session",
+            help="Words or the number of the sentences to list.",
+        )
+        listed = _found(whole, search)
+        left = len(listed) - MOST_LISTED
+        listed = listed[:MOST_LISTED]
+    row = said.row if said.split == split else None
     if row is not None and row not in listed:
-        listed.append(row)
+        listed.insert(0, row)
     st.session_state["sentence-row"] = row
     st.selectbox(
-        "Sentence of the evaluation split",
+        f"Sentence of the {split} split",
         listed,
         key="sentence-row",
-        format_func=lambda place: f"{place} · {_joined(data.texts[place], session, place)}",
-        placeholder="Choose a sentence",
+        format_func=lambda place: f"{place} · {whole[place]}",
+        placeholder="Choose a sentence" if listed else "No sentence has these words",
         on_change=_open_row,
+        args=(split,),
         label_visibility="collapsed",
         width="stretch",
     )
+    if left > 0:
+        st.caption(f"{left:,} more: search", width="content")
 
 
-def _joined(text: str, session: Session, row: int) -> str:
-    pairs = session.data.evaluation.pairs
-    return text if pairs is None else f"{text} | {pairs[row]}"
+def _joined(data: Dataset, row: int) -> str:
+    return data.texts[row] if data.pairs is None else f"{data.texts[row]} | {data.pairs[row]}"
 
 
-def _open_row() -> None:
+def _found(sentences: list[str], search: str) -> list[int]:
+    """The rows with every word that is searched for, in whatever capitals, or with this number."""
+    asked = search.casefold().split()
+    return [
+        row
+        for row, sentence in enumerate(sentences)
+        if asked == [str(row)] or all(word in sentence.casefold() for word in asked)
+    ]
+
+
+def _open_row(split: Split) -> None:
     row = st.session_state["sentence-row"]
     if row is not None:
-        sessions.change(lambda session: session.reading(session.sentence_at(row)))
+        sessions.change(lambda session: session.reading(session.sentence_at(row, split)))
 
 
 def _type(session: Session) -> None:

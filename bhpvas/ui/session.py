@@ -101,12 +101,13 @@ class Cut:
 
 @dataclass(frozen=True)
 class Opened:
-    """The sentence on the Sentence page: one of the evaluation split (``row``), or a typed one."""
+    """The sentence on the Sentence page: one of a ``split`` (by its ``row``), or a typed one."""
 
     text: str
     pair: str | None = None
     label: int | None = None
     row: int | None = None
+    split: Split = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,11 @@ class Session:
     @property
     def looked_at(self) -> Dataset:
         """The sentences of the split that is looked at."""
-        return self.data.evaluation if self.split == "evaluation" else self.data.calibration
+        return self.sentences_of(self.split)
+
+    def sentences_of(self, split: Split) -> Dataset:
+        """The sentences of a split."""
+        return self.data.evaluation if split == "evaluation" else self.data.calibration
 
     @property
     def mask(self) -> HeadMask:
@@ -217,11 +222,11 @@ class Session:
         """The sentence that is read closely."""
         return self.opened or self.sentence_at(0)
 
-    def sentence_at(self, row: int) -> Opened:
-        """A sentence of the evaluation split."""
-        data = self.data.evaluation
+    def sentence_at(self, row: int, split: Split = "evaluation") -> Opened:
+        """A sentence of a split."""
+        data = self.sentences_of(split)
         pair = None if data.pairs is None else data.pairs[row]
-        return Opened(data.texts[row], pair, int(data.labels[row]), row)
+        return Opened(data.texts[row], pair, int(data.labels[row]), row, split)
 
     def reading(self, sentence: Opened) -> Session:
         """Another sentence read closely, by the scheme as it is."""
@@ -255,11 +260,7 @@ class Session:
 
     def opening_sentence(self, place: int) -> Session:
         """One of the sentences looked at read closely."""
-        if self.split == "evaluation":
-            return self.reading(self.sentence_at(place))
-        data = self.data.calibration
-        pair = None if data.pairs is None else data.pairs[place]
-        return self.reading(Opened(data.texts[place], pair, int(data.labels[place])))
+        return self.reading(self.sentence_at(place, self.split))
 
     # --- steps ----------------------------------------------------------------------------------
 
