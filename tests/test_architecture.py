@@ -42,7 +42,7 @@ FLOORS = (
         "slices",
         "syntax",
     ),
-    ("curves", "export", "recovery", "search", "surgery"),
+    ("curves", "export", "latency", "recovery", "search", "surgery"),
     ("charts",),
     ("bhpvas",),
     ("cli", "ui"),
