@@ -1,3 +1,5 @@
 """See what every attention head of a BERT classifier does, and remove those it can do without."""
 
-__version__ = "0.1.0"
+from bhpvas.version import __version__
+
+__all__ = ["__version__"]

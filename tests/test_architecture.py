@@ -25,6 +25,7 @@ FLOORS = (
         "projections",
         "significance",
         "tables",
+        "version",
     ),
     ("classifier",),
     ("engine",),
