@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bhpvas.errors import HeadError, ModelError
+from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import sample_data_folder
 from bhpvas.projections import Projection, Projections
@@ -296,7 +296,8 @@ def load_classifier(
 
     Without a source it is the sample model. Only safetensors are read, and no code of the model
     runs. Heads that the files lack (``pruned_heads`` in the config) are filled with zeros, so every
-    layer has as many; :attr:`Geometry.pruned` names them. ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
+    layer has as many; :attr:`Geometry.pruned` names them. ``device`` is ``cpu``, ``cuda`` or
+    ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
     """
@@ -527,16 +528,15 @@ def _pruned_heads(config: Any, name: str) -> frozenset[HeadId]:
     """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
     layers, heads = config.num_hidden_layers, config.num_attention_heads
     constant = getattr(config, "constant_attention", None) or ()
-    pruned = frozenset(
-        HeadId(int(number), head)
-        for number, removed in (getattr(config, "pruned_heads", None) or {}).items()
-        for head in (range(heads) if int(number) in constant else removed)
-    )
     try:
-        HeadMask(layers, heads, pruned)
-    except HeadError as error:
-        raise ModelError(f"The pruned_heads of {name!r} cannot be: {error}") from None
-    return pruned
+        pruned = frozenset(
+            HeadId(int(number), int(head))
+            for number, removed in (getattr(config, "pruned_heads", None) or {}).items()
+            for head in (range(heads) if int(number) in constant else removed)
+        )
+        return HeadMask(layers, heads, pruned).removed
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelError(f"The pruned_heads of {name!r} cannot be used: {error}") from None
 
 
 def _filled_weights(
@@ -566,11 +566,11 @@ def _filled_weights(
         for part in (parts.query, parts.key, parts.value):
             for kind in ("weight", "bias"):
                 key = f"{names[id(part)]}.{kind}"
-                whole = torch.zeros_like(getattr(part, kind), device="cpu")
+                whole = torch.zeros(getattr(part, kind).shape)
                 whole[rows] = weights[key].float() if kept.any() else 0
                 weights[key] = whole
         key = f"{names[id(parts.output)]}.weight"
-        whole = torch.zeros_like(parts.output.weight, device="cpu")
+        whole = torch.zeros(parts.output.weight.shape)
         whole[:, rows] = weights[key].float() if kept.any() else 0
         weights[key] = whole
     return type(model), weights

@@ -51,11 +51,16 @@ class Format:
     weight_bytes: Callable[[Classifier, HeadMask], int]
 
 
+def whole(classifier: Classifier) -> Any:
+    """A copy of the model with every head, and with the weights that the classifier runs with."""
+    return remove_heads(classifier, HeadMask(*classifier.full_mask().array.shape))
+
+
 def in_float32(classifier: Classifier) -> Classifier:
     """The classifier computing in float32, with its weights as they are."""
     if classifier.dtype == torch.float32:
         return classifier
-    model = remove_heads(classifier, classifier.full_mask()).float()
+    model = whole(classifier).float()
     layers = tuple(map(classifier.architecture.parts, classifier.architecture.layers(model)))
     return replace(classifier, model=model, layers=layers, dtype=torch.float32)
 

@@ -132,7 +132,8 @@ def _figures(found: Exported, dataset: Dataset) -> str:
     }
     lines = [
         f"Measured on {before.n} sentences of {before.dataset} "
-        f"(fingerprint {dataset.fingerprint[:16]}); fair as long as nothing was learnt from them.\n",
+        f"(fingerprint {dataset.fingerprint[:16]}): fair as long as nothing was learnt from "
+        "them.\n",
         f"| | {' | '.join(columns)} |",
         "|---" * (len(columns) + 1) + "|",
         *(f"| {name} | {' | '.join(row[: len(columns)])} |" for name, row in rows.items()),
@@ -163,8 +164,8 @@ def _change(name: str, before: Evaluation, after: Evaluation) -> str:
     test = mcnemar(before, after)
     said = (
         f"- {name}: {100 * change:+.1f} points (95% interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}); {len(flips(before, after))} predictions changed, {test.lost} lost and "
-        f"{test.gained} gained (p = {test.p:.2g})"
+        f"{100 * high:+.1f}); {len(flips(before, after))} predictions changed, {test.lost} lost "
+        f"and {test.gained} gained (p = {test.p:.2g})"
     )
     return said.replace("-", "−").replace("− ", "- ", 1)
 

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from bhpvas.classifier import Classifier
-from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes
+from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes, whole
 from bhpvas.heads import HeadMask
-from bhpvas.surgery import remove_heads
 
 
 def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
@@ -20,7 +19,7 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     With values and output columns both zero no gradient reaches them, so that they stay zero when
     the model is trained further.
     """
-    model = remove_heads(classifier, classifier.full_mask())
+    model = whole(classifier)
     for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)
         gone = torch.from_numpy(np.repeat(mask.array[number] == 0, classifier.geometry.head_size))

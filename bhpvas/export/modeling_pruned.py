@@ -1,9 +1,9 @@
 """Sequence classifiers without the attention heads that their config names. Written by bhpvas.
 
-``pruned_heads`` maps a layer to the heads that it lacks. transformers 4 removes them by itself; from
-version 5 on that is done here. ``constant_attention`` lists layers without any head: all that such
-an attention adds is the bias of its output. transformers 4 cannot run a layer without heads, so the
-weight file holds one for it whose weights are all zero; here it is left out.
+``pruned_heads`` maps a layer to the heads that it lacks. transformers 4 removes them by itself;
+from version 5 on that is done here. ``constant_attention`` lists layers without any head: all that
+such an attention adds is the bias of its output. transformers 4 cannot run a layer without heads,
+so the weight file holds one for it whose weights are all zero; here it is left out.
 """
 
 import torch

@@ -25,11 +25,11 @@ def _with_stand_ins(classifier: Classifier, mask: HeadMask) -> Any:
         if mask.kept_per_layer[number]:
             continue
         parts = classifier.architecture.parts(layer)
-        zeros = parts.output.bias.new_zeros(head_size, size)
-        heads = linear(zeros, zeros[:, 0].clone())
-        for one in (parts.query, parts.key, parts.value):
-            one.weight, one.bias = heads.weight, heads.bias
-        parts.output.weight = torch.nn.Parameter(zeros.T.contiguous(), requires_grad=False)
+        bias = parts.output.bias
+        for part in (parts.query, parts.key, parts.value):
+            head = linear(bias.new_zeros(head_size, size), bias.new_zeros(head_size))
+            part.weight, part.bias = head.weight, head.bias
+        parts.output.weight = linear(bias.new_zeros(size, head_size), bias).weight
     return model
 
 
