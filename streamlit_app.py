@@ -10,6 +10,7 @@ st.set_page_config(page_title="bhpvas", page_icon=str(ICON), layout="wide")
 # found by their file name in pages/ and run without this frame: its test runner starts that way.
 pages = [
     st.Page("pages/workbench.py", title="Workbench", url_path="which-heads", default=True),
+    st.Page("pages/schemes.py", title="Schemes", url_path="which-scheme"),
     st.Page("pages/samples.py", title="Samples", url_path="which-sentences"),
     st.Page("pages/sentence.py", title="Sentence", url_path="what-heads-look-at"),
     st.Page("pages/roles.py", title="Roles", url_path="what-heads-are-for"),

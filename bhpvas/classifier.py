@@ -7,6 +7,7 @@ names.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import sample_data_folder
-from bhpvas.projections import Projection, Projections
+from bhpvas.weights import Weights
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
@@ -203,34 +204,54 @@ class Classifier:
     layers: tuple[Layer, ...]
     device: torch.device
     dtype: torch.dtype
-    projections: Projections | None = None
+    weights: Weights | None = None
+    loaded: Classifier | None = None
 
-    def with_projections(self, projections: Projections | None) -> Classifier:
-        """This classifier with other output projections; None = those that it was loaded with.
+    def with_weights(self, weights: Weights | None) -> Classifier:
+        """This classifier with other weights in place of some; None = those it was loaded with.
 
-        The model itself is shared and stays as it is: only :attr:`layers`, which is what the engine
-        runs, refers to the new matrices. Raises :class:`ModelError` where they do not fit.
+        The model it was loaded as stays as it is, and everything that does not change is shared
+        with it. Raises :class:`ModelError` where the weights do not fit.
         """
-        loaded = [self.architecture.parts(layer) for layer in self.architecture.layers(self.model)]
-        for number, projection in (projections.layers if projections else {}).items():
-            fits = number < len(loaded) and projection.weight.shape == (
-                loaded[number].output.weight.shape
-            )
-            if not fits:
+        base = self.loaded or self
+        if weights is None:
+            return base
+        own = dict(base.model.named_parameters())
+        for name, tensor in weights.tensors.items():
+            if name not in own or own[name].shape != tensor.shape:
                 raise ModelError(
-                    f"The changed weights of layer {number} do not fit the model {self.name!r}: "
-                    "they were made for another one."
+                    f"The changed weights {name} {tuple(tensor.shape)} do not fit the model "
+                    f"{self.name!r}: they were made for another one."
                 )
-            loaded[number] = replace(loaded[number], output=self._linear(projection))
-        return replace(self, layers=tuple(loaded), projections=projections)
+        # What is in a deep copy's memo is taken from there instead of being copied.
+        memo: dict[int, Any] = {id(buffer): buffer for buffer in base.model.buffers()}
+        for name, parameter in own.items():
+            memo[id(parameter)] = parameter
+            if name in weights.tensors:
+                tensor = weights.tensors[name].to(self.device, self.dtype)
+                memo[id(parameter)] = nn.Parameter(tensor, requires_grad=False)
+        model = copy.deepcopy(base.model, memo)
+        layers = tuple(self.architecture.parts(one) for one in self.architecture.layers(model))
+        return replace(base, model=model, layers=layers, weights=weights, loaded=base)
 
-    def _linear(self, projection: Projection) -> nn.Linear:
-        outputs, inputs = projection.weight.shape
-        linear = nn.Linear(inputs, outputs, device="meta")
-        for name in ("weight", "bias"):
-            tensor = getattr(projection, name).to(self.device, self.dtype)
-            setattr(linear, name, nn.Parameter(tensor, requires_grad=False))
-        return linear
+    def name_of(self, parameter: nn.Parameter) -> str:
+        """What the model calls one of its parameters."""
+        return next(name for name, one in self.model.named_parameters() if one is parameter)
+
+    def changed_below(self, layer: int) -> tuple[tuple[str, str], ...]:
+        """Names and hashes of the changed weights below a layer; those of no layer count, too."""
+        hashes = self.weights.hashes if self.weights else {}
+        return tuple(one for one in hashes.items() if self._layer_of.get(one[0], -1) < layer)
+
+    @cached_property
+    def _layer_of(self) -> dict[str, int]:
+        """In which layer the parameters of layers stand, by their names."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        return {
+            names[id(parameter)]: number
+            for number, layer in enumerate(self.architecture.layers(self.model))
+            for parameter in layer.parameters()
+        }
 
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head that the model's files hold."""

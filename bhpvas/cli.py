@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
     from bhpvas.datasets import Dataset
     from bhpvas.heads import HeadMask
-    from bhpvas.progress import Progress
     from bhpvas.schemes import Scheme
 
 _EXAMPLES = """examples:
@@ -31,10 +31,28 @@ _EXAMPLES = """examples:
   bhpvas evaluate --remove L0H3,L5H11
   bhpvas propose --heads 36 --protect L0H3 --out scheme.json
   bhpvas recover --scheme scheme.json --method compensate --out recovered.json
+  bhpvas recover --scheme recovered.json --method finetune --calibration train.tsv --out tuned.json
   bhpvas evaluate --model ./my-bert --data reviews.csv --scheme scheme.json --json
   bhpvas compare scheme.json recovered.json --random 20 --out table.csv
   bhpvas export --scheme recovered.json --format transformers --out ./smaller-bert
 """
+
+
+# Settings of fine-tuning by their names in bhpvas.recovery.finetuning.Settings.
+_TUNING: dict[str, tuple[type, str]] = {
+    "epochs": (float, "how often the sentences are gone through (default: 1)"),
+    "learning_rate": (float, "its highest value (default: 0.00005)"),
+    "batch_size": (int, "sentences in a step (default: 32)"),
+    "distillation": (
+        float,
+        "weight of the unpruned model's answers in the loss; 0 = labels alone (default: 0.5)",
+    ),
+    "temperature": (float, "by which those answers are softened (default: 2)"),
+    "warmup": (float, "share of the steps in which the learning rate rises (default: 0.06)"),
+    "weight_decay": (float, "of AdamW (default: 0.01)"),
+    "embeddings": (bool, "train the embeddings, too (default: they stay as they are)"),
+    "evaluations": (int, "how often the held-out sentences are measured (default: 20)"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -140,8 +158,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_calibration(recover)
     recover.add_argument("--scheme", metavar="S", required=True, help="scheme file to start from")
     recover.add_argument(
-        "--method", metavar="NAME", default="compensate", help="compensate (default) or rescale"
+        "--method",
+        metavar="NAME",
+        default="compensate",
+        help="compensate (default), rescale or finetune",
     )
+    tuning = recover.add_argument_group("with --method finetune")
+    for name, (kind, text) in _TUNING.items():
+        how: dict[str, Any] = {"metavar": "X", "type": kind}
+        if kind is bool:
+            how = {"action": "store_true", "default": None}
+        tuning.add_argument(f"--{name.replace('_', '-')}", help=text, **how)
     _add_out(recover, "scheme file to write; changed weights are written beside it")
 
     compare = command("compare", _compare)
@@ -213,8 +240,8 @@ def _add_calibration(parser: argparse.ArgumentParser) -> None:
         "--sentences",
         metavar="N",
         type=int,
-        default=2048,
-        help="of more sentences, so many are drawn, each label in its proportion (default: 2048)",
+        help="of more sentences, so many are drawn, each label in its proportion (default: 2048; "
+        "for fine-tuning all are used)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
     _add_columns(parser)
@@ -502,34 +529,51 @@ def _propose(given: argparse.Namespace) -> None:
 
 
 def _recover(given: argparse.Namespace) -> None:
-    """Win back accuracy without training: refit the output projections of a scheme's heads."""
-    from bhpvas.recovery import RECOVERIES, recover
+    """Win back accuracy: refit the output projections of a scheme's heads, or train on."""
+    from bhpvas.recovery import METHODS
     from bhpvas.schemes import load_scheme
 
-    if given.method not in RECOVERIES:
-        raise BhpvasError(f"{given.method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
+    if given.method not in METHODS:
+        raise BhpvasError(f"{given.method!r} is no recovery; choose from {', '.join(METHODS)}.")
+    tuned = next((name for name in _TUNING if getattr(given, name) is not None), None)
+    if tuned is not None and given.method != "finetune":
+        raise BhpvasError(
+            f"--{tuned.replace('_', '-')} is a setting of fine-tuning: add --method finetune, or "
+            "leave it out."
+        )
     scheme = load_scheme(given.scheme)
     _check_model(given, scheme)
-    classifier, dataset = _load_calibration(given)
-    scheme.matches(classifier)
-    with _bar("recovering") as progress:
-        found = recover(
-            classifier, dataset, scheme.mask, given.method, seed=given.seed, progress=progress
-        )
+    recovering = _finetune if given.method == "finetune" else _refit
+    found, lines, stopped = recovering(given, scheme)
     out = Path(given.out)
     scheme.copy_weights(Path(given.scheme).parent, out.parent)
-    written = found.projections.save(out.parent)
-    scheme.recovered(
-        found.projections.fingerprint, given.method, found.record(), seed=given.seed
-    ).save(out)
+    written = found.weights.save(out.parent)
+    scheme.recovered(found.weights.fingerprint, given.method, found.record(), seed=given.seed).save(
+        out
+    )
     document = found.record() | {
         "method": given.method,
         "seed": given.seed,
         "removed_heads": _removed(scheme.mask),
         "scheme": str(out),
         "weights": str(written),
-        "model": _model_of(classifier),
+        "model": scheme.model,
     }
+    _print(given, document, "\n".join([*lines, f"Scheme {out}, weights {written}"]))
+    if stopped:
+        raise SystemExit(1)
+
+
+def _refit(given: argparse.Namespace, scheme: Scheme) -> tuple[Any, list[str], bool]:
+    """A recovery in closed form."""
+    from bhpvas.recovery import recover
+
+    classifier, dataset = _load_calibration(given)
+    scheme.matches(classifier)
+    with _bar("recovering") as progress:
+        found = recover(
+            classifier, dataset, scheme.mask, given.method, seed=given.seed, progress=progress
+        )
     lines = [
         f"layer {one.layer:<3} error {one.error_before:8.4f} → {one.error_after:.4f}"
         for one in found.layers
@@ -538,8 +582,54 @@ def _recover(given: argparse.Namespace) -> None:
         "Errors are shares of the variance of what the layer should say, on held-out calibration "
         f"sentences ({found.sentences} of {found.calibration})."
     )
-    lines.append(f"Scheme {out}, weights {written}")
-    _print(given, document, "\n".join(lines))
+    return found, lines, False
+
+
+def _finetune(given: argparse.Namespace, scheme: Scheme) -> tuple[Any, list[str], bool]:
+    """A training; the first Ctrl-C ends it with the best so far, a second one with nothing."""
+    from bhpvas.progress import Cancelled
+    from bhpvas.recovery.finetuning import Course, Settings, finetune
+
+    chosen = {name: getattr(given, name) for name in _TUNING if getattr(given, name) is not None}
+    settings = Settings(**chosen, seed=given.seed).check()
+    classifier, dataset = _load_calibration(given, most=None)
+    changed = scheme.on(classifier, Path(given.scheme).parent)
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, before)
+
+    def step(done: int, total: int) -> None:
+        bar(done, total)
+        if interrupted:
+            raise Cancelled
+
+    def say(course: Course) -> None:
+        bar.say(f"step {course.points[-1].step} of {course.steps}: {course.points[-1]}")
+
+    with _bar("fine-tuning") as bar:
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            found = finetune(changed, dataset, scheme.mask, settings, watch=say, progress=step)
+        except Cancelled:
+            raise KeyboardInterrupt from None
+        finally:
+            signal.signal(signal.SIGINT, before)
+    if found.stopped_at is not None:
+        print(
+            f"bhpvas: interrupted at step {found.stopped_at} of {found.course.steps}; the best "
+            "state so far is kept.",
+            file=sys.stderr,
+        )
+    lines = [
+        f"start      {found.course.start}",
+        f"step {found.best.step:<6}{found.best}",
+        f"Measured on {found.held_out} held-out sentences of the {found.sentences} of "
+        f"{found.calibration}.",
+    ]
+    return found, lines, found.stopped_at is not None
 
 
 def _compare(given: argparse.Namespace) -> None:
@@ -636,15 +726,18 @@ def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
     return classifier, dataset.aligned(classifier.label_names)
 
 
-def _load_calibration(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
-    """As :func:`_load`; of more sentences than asked for, a stratified draw."""
+def _load_calibration(
+    given: argparse.Namespace, most: int | None = 2048
+) -> tuple[Classifier, Dataset]:
+    """As :func:`_load`; of more sentences than asked for (else ``most``), a stratified draw."""
     from bhpvas.evaluation import stratified_sample
 
-    if given.sentences < 2:
-        raise BhpvasError(f"--sentences {given.sentences} is too few: 2 are the least.")
+    most = most if given.sentences is None else given.sentences
+    if most is not None and most < 2:
+        raise BhpvasError(f"--sentences {most} is too few: 2 are the least.")
     classifier, dataset = _load(given)
-    if len(dataset) > given.sentences:
-        dataset = dataset.take(stratified_sample(dataset.labels, given.sentences, given.seed))
+    if most is not None and len(dataset) > most:
+        dataset = dataset.take(stratified_sample(dataset.labels, most, given.seed))
     return classifier, dataset
 
 
@@ -679,22 +772,26 @@ def _removed(mask: HeadMask) -> list[str]:
 
 
 class _bar:
-    """A progress bar on stderr while it is a terminal; as a context it yields the callback."""
+    """A progress bar on stderr while it is a terminal; it is the callback itself."""
 
     def __init__(self, what: str) -> None:
         from tqdm import tqdm
 
         self._bar = tqdm(desc=what, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
 
-    def __enter__(self) -> Progress:
-        return self._show
+    def __enter__(self) -> _bar:
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def _show(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int) -> None:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr, above the bar where there is one."""
+        self._bar.write(line, file=sys.stderr)
 
 
 def _numbers(values: np.ndarray) -> list[Any]:

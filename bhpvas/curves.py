@@ -122,26 +122,91 @@ def measure_curve(
     removed heads to measure, rising. What the ``store`` knows is not computed again.
     """
     store = store or Store()
-    counts = [int(count) for count in removed]
-    assert counts == sorted(set(counts)), counts
-    learnt = [classifier.fingerprint, calibration.fingerprint, method, seed, dict(options or {})]
+    counts = _rising(removed)
+    learnt = _learnt(classifier, calibration, method, seed, options)
     masks: dict[int, HeadMask] = {}
     found = []
     for done, count in enumerate(counts):
-        progress(done, len(counts))
+
+        def alive(_done: int, _total: int, points: int = done) -> None:
+            progress(points, len(counts))
+
+        alive(0, 0)
         if count not in masks:
-            masks |= _masks(classifier, calibration, method, counts[done:], seed, options, store,
-                            learnt)  # fmt: skip
+            masks |= _masks(
+                classifier, calibration, method, counts[done:], seed, options, store, learnt, alive
+            )
         found.append(
-            _measured(classifier, calibration, evaluation, masks[count], recovery, seed, store)
+            _measured(
+                classifier, calibration, evaluation, masks[count], recovery, seed, store, alive
+            )
         )
     progress(len(counts), len(counts))
+    return _curve(classifier, method, recovery, seed, counts, found)
+
+
+def known_curve(
+    classifier: Classifier,
+    calibration: Dataset,
+    evaluation: Dataset,
+    method: str,
+    removed: Sequence[int],
+    *,
+    recovery: str | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    store: Store,
+) -> Curve | None:
+    """Those points of a curve that the ``store`` knows; None where it knows none of them.
+
+    Arguments as for :func:`measure_curve`; nothing is computed.
+    """
+    counts = _rising(removed)
+    learnt = _learnt(classifier, calibration, method, seed, options)
+    full, nested = classifier.full_mask(), method_named(method).nested
+    found: dict[int, dict[str, float]] = {}
+    for count in counts:
+        order = store.get(["order", *learnt, counts[-1] if nested else count])
+        if order is not None:
+            mask = HeadMask.parse(",".join(order[:count]), full.layers, full.heads)
+            key = _point(classifier, calibration, evaluation, mask, recovery, seed)
+            if (point := store.get(key)) is not None:
+                found[count] = point
+    if not found:
+        return None
+    return _curve(classifier, method, recovery, seed, tuple(found), list(found.values()))
+
+
+def _rising(removed: Sequence[int]) -> tuple[int, ...]:
+    counts = tuple(int(count) for count in removed)
+    assert list(counts) == sorted(set(counts)), counts
+    return counts
+
+
+def _learnt(
+    classifier: Classifier,
+    calibration: Dataset,
+    method: str,
+    seed: int,
+    options: Mapping[str, Any] | None,
+) -> list[Any]:
+    return [classifier.fingerprint, calibration.fingerprint, method, seed, dict(options or {})]
+
+
+def _curve(
+    classifier: Classifier,
+    method: str,
+    recovery: str | None,
+    seed: int,
+    counts: tuple[int, ...],
+    found: Sequence[Mapping[str, float]],
+) -> Curve:
     return Curve(
         method=method,
         recovery=recovery,
         seed=seed,
         total=classifier.geometry.layers * classifier.geometry.heads,
-        removed=tuple(counts),
+        removed=counts,
         accuracy=tuple(one["accuracy"] for one in found),
         loss=tuple(one["loss"] for one in found),
     )
@@ -156,6 +221,7 @@ def _masks(
     options: Mapping[str, Any] | None,
     store: Store,
     learnt: list[Any],
+    progress: Progress,
 ) -> dict[int, HeadMask]:
     """The masks of all counts if one search gives them, else that of the first."""
     nested = method_named(method).nested
@@ -163,7 +229,13 @@ def _masks(
     known = store.get(["order", *learnt, longest])
     if known is None:
         proposal = propose(
-            classifier, calibration, method, heads=longest, seed=seed, options=options
+            classifier,
+            calibration,
+            method,
+            heads=longest,
+            seed=seed,
+            options=options,
+            progress=progress,
         )
         known = [str(head) for head in proposal.heads]
         store.put(["order", *learnt, longest], known)
@@ -182,22 +254,34 @@ def _measured(
     recovery: str | None,
     seed: int,
     store: Store,
+    progress: Progress,
 ) -> dict[str, float]:
-    recovered = recovery is not None and bool(mask.removed)
-    key: list[Any] = ["point", classifier.fingerprint, evaluation.fingerprint]
-    key += [format_heads(mask.removed)]
-    key += [recovery, calibration.fingerprint, seed] if recovered else [None]
+    key = _point(classifier, calibration, evaluation, mask, recovery, seed)
     known = store.get(key)
     if known is None:
         changed = classifier
-        if recovered:
-            assert recovery is not None
-            fitted = recover(classifier, calibration, mask, recovery, seed=seed)
-            changed = classifier.with_projections(fitted.projections)
-        result = evaluate(changed, evaluation, mask)
+        if recovery is not None and mask.removed:
+            fitted = recover(classifier, calibration, mask, recovery, seed=seed, progress=progress)
+            changed = classifier.with_weights(fitted.weights)
+        result = evaluate(changed, evaluation, mask, progress=progress)
         known = {"accuracy": result.accuracy, "loss": result.loss}
         store.put(key, known)
     return dict(known)
+
+
+def _point(
+    classifier: Classifier,
+    calibration: Dataset,
+    evaluation: Dataset,
+    mask: HeadMask,
+    recovery: str | None,
+    seed: int,
+) -> list[Any]:
+    """What names a point in the store; a mask that removes nothing is never recovered."""
+    key: list[Any] = ["point", classifier.fingerprint, evaluation.fingerprint]
+    key += [format_heads(mask.removed)]
+    recovered = recovery is not None and mask.removed
+    return key + ([recovery, calibration.fingerprint, seed] if recovered else [None])
 
 
 def band(curves: Sequence[Curve], level: float = 0.9) -> pd.DataFrame:

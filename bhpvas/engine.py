@@ -180,7 +180,7 @@ class StateCache:
 
     An entry belongs to one batch of one dataset, one layer, and what was changed below that layer.
     Entries are never written to; the least used leave when ``limit_bytes`` is reached. One cache
-    serves one model, with all its masks and projections; threads may share it.
+    serves one model, with all its masks and weights; threads may share it.
     """
 
     def __init__(self, limit_bytes: int = 192 * 2**20) -> None:
@@ -226,12 +226,12 @@ class StateCache:
 
 
 def _changes_below(classifier: Classifier, mask: HeadMask) -> Callable[[int], Hashable]:
-    """What the states that enter a layer depend on: removed heads and changed projections."""
+    """What the states that enter a layer depend on: removed heads and changed weights."""
 
     @lru_cache
     def below(layer: int) -> Hashable:
         removed = frozenset(head for head in mask.removed if head.layer < layer)
-        return removed, classifier.projections.below(layer) if classifier.projections else ()
+        return removed, classifier.changed_below(layer)
 
     return below
 

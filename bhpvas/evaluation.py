@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.special import bdtr, log_softmax, ndtri
+from scipy.special import bdtr, log_softmax, ndtri, stdtrit
 
 from bhpvas.engine import predict
 from bhpvas.errors import DataError, ModelError
@@ -111,6 +111,11 @@ class Evaluation:
         return float(self.losses.mean())
 
     @property
+    def loss_interval(self) -> tuple[float, float]:
+        """Student's 95% interval of the mean loss; NaN for a single sentence."""
+        return mean_interval(self.losses)
+
+    @property
     def accuracy(self) -> float:
         """Share of right predictions, in [0, 1]."""
         return float(self.right.mean())
@@ -134,8 +139,19 @@ class Evaluation:
         A class that is never predicted has F1 = 0. The mean leaves out a class that occurs neither
         among the labels nor among the predictions; with two classes such a class 1 gives 0.
         """
-        by_class = self._f1_by_class
-        return float(np.nan_to_num(by_class[1]) if len(by_class) == 2 else np.nanmean(by_class))
+        return float(_f1(self.confusion))
+
+    def f1_interval(self, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+        """The 95% interval of F1: quantiles over sentences drawn again with replacement.
+
+        Sentences with the same label and prediction are alike to F1, so what is drawn are the
+        counts of the confusion matrix (percentile bootstrap, Efron 1979).
+        """
+        cells = np.random.default_rng(seed).multinomial(
+            self.n, self.confusion.ravel() / self.n, size=draws
+        )
+        low, high = np.quantile(_f1(cells.reshape(-1, *self.confusion.shape)), [0.025, 0.975])
+        return float(low), float(high)
 
     @property
     def matthews(self) -> float:
@@ -166,7 +182,7 @@ class Evaluation:
                 "n": frame["n"],
                 "accuracy": frame["accuracy"],
                 "precision": hits / np.maximum(predicted, 1),
-                "f1": self._f1_by_class,
+                "f1": _f1_by_class(self.confusion),
                 "loss": frame["loss"],
                 "low": frame["low"],
                 "high": frame["high"],
@@ -218,11 +234,6 @@ class Evaluation:
         # In float64 and by log-sum-exp, so that 1e-9 does not become 0 nor 800 infinite.
         return np.asarray(log_softmax(self.logits.astype(np.float64), axis=1))
 
-    @property
-    def _f1_by_class(self) -> np.ndarray:
-        hits = self.confusion.diagonal()
-        return _share(2 * hits, self.confusion.sum(1) + self.confusion.sum(0))
-
     def _by_group(self, codes: np.ndarray, names: Any) -> pd.DataFrame:
         def sums(weights: np.ndarray) -> np.ndarray:
             return np.bincount(codes, weights[: len(codes)], minlength=len(names))
@@ -244,6 +255,34 @@ class Evaluation:
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """``part / whole``, NaN where the whole is 0."""
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def _f1_by_class(confusion: np.ndarray) -> np.ndarray:
+    """F1 of each class, ``[…, C]``, from counts ``[…, C, C]``; NaN for one that never occurs."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return _share(2 * hits, confusion.sum(-1) + confusion.sum(-2))
+
+
+def _f1(confusion: np.ndarray) -> np.ndarray:
+    """What :attr:`Evaluation.f1` says, for each of some confusion matrices ``[…, C, C]``."""
+    by_class = _f1_by_class(confusion)
+    if by_class.shape[-1] == 2:
+        return np.nan_to_num(by_class[..., 1])
+    return np.nanmean(by_class, axis=-1)
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Student's interval of a mean; without a second value its ends are NaN.
+
+    >>> low, high = mean_interval(np.array([1.0, 2.0, 3.0]))
+    >>> round(low, 2), round(high, 2)
+    (-0.48, 4.48)
+    """
+    n = len(values)
+    if n < 2:
+        return np.nan, np.nan
+    reach = float(stdtrit(n - 1, (1 + level) / 2) * values.std(ddof=1) / sqrt(n))
+    return float(values.mean()) - reach, float(values.mean()) + reach
 
 
 def wilson_interval(right: float, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -333,6 +372,18 @@ def _highest_change(lost: int, gained: int, n: int, z: float) -> float:
     # Where every pair changes alike the observed change itself is a root, but not the limit.
     start = (gained - lost) / n + 1e-9
     return float(brentq(excess, start, 1.0, xtol=1e-12))
+
+
+def divergences(before: Evaluation, after: Evaluation) -> np.ndarray:
+    """How far each sentence's answer moved: KL(before ‖ after) in nats, float64, 0 = not at all.
+
+    Of the sentences that both evaluations have, in the order of the dataset; errors as for
+    :func:`mcnemar`. Unlike a flip it sees a probability that falls from 0.9 to 0.6.
+    """
+    _, first, second = _paired(before, after)
+    was, is_ = before._log_probabilities[first], after._log_probabilities[second]
+    # Rounding can leave a hair below 0, which no divergence is.
+    return np.maximum((np.exp(was) * (was - is_)).sum(1), 0.0)
 
 
 def flips(before: Evaluation, after: Evaluation) -> np.ndarray:

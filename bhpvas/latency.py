@@ -1,17 +1,19 @@
-"""How long a batch takes before and after heads are really removed, measured here and now.
+"""How long pruned models take, with their heads really removed, beside the unpruned one.
 
-The two models are timed in turn, so that a machine whose speed drifts treats both alike, and the
-median over the rounds is what counts. :func:`bhpvas.cost.speed_bound` says what arithmetic allows.
+A processor's speed drifts while one measures. So the models take turns in every round, each round
+begins with another one, and a speed-up is the ratio of two times of the same round.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from scipy.stats import binom
 
 from bhpvas.classifier import Classifier
 from bhpvas.errors import ModelError
@@ -19,114 +21,102 @@ from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
 from bhpvas.surgery import remove_heads
 
-#: Rounds before the first that counts: the first runs of a model are slower.
+#: Rounds that are measured; the median's 95% interval then goes from the 6th to the 16th of 21.
+ROUNDS = 21
+#: Runs of each model before the first that counts.
 WARM_UP = 2
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Seconds a batch of ``batch_size`` sentences of ``length`` tokens takes, round by round."""
+class Median(NamedTuple):
+    """A median with a 95% interval that holds for any distribution."""
 
-    batch_size: int
-    length: int
-    device: str
-    threads: int
-    unpruned_seconds: tuple[float, ...]
-    pruned_seconds: tuple[float, ...]
+    value: float
+    low: float
+    high: float
 
-    @property
-    def unpruned(self) -> float:
-        """Median seconds a batch with every head."""
-        return statistics.median(self.unpruned_seconds)
+    @classmethod
+    def of(cls, values: np.ndarray) -> Median:
+        """The median, and the order statistics that bound it (a binomial count lies below it).
 
-    @property
-    def pruned(self) -> float:
-        """Median seconds a batch without the removed heads."""
-        return statistics.median(self.pruned_seconds)
-
-    @property
-    def speed_up(self) -> float:
-        """How many times faster the pruned model is: the median over the rounds' ratios."""
-        return statistics.median(self._ratios)
-
-    @property
-    def speed_up_range(self) -> tuple[float, float]:
-        """The quartiles of the rounds' ratios, between which half of the rounds lie."""
-        low, _, high = statistics.quantiles(self._ratios, n=4, method="inclusive")
-        return low, high
-
-    @property
-    def _ratios(self) -> list[float]:
-        return [
-            before / after
-            for before, after in zip(self.unpruned_seconds, self.pruned_seconds, strict=True)
-        ]
+        With fewer than six values there is no such interval: its ends are NaN.
+        """
+        ordered, n = np.sort(values), len(values)
+        rank = int(binom.ppf(0.025, n, 0.5))  # the rank-th smallest, counted from 1
+        if n < 6:
+            return cls(float(np.median(ordered)), np.nan, np.nan)
+        return cls(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[n - rank]))
 
 
-def latency(
-    classifier: Classifier,
-    mask: HeadMask,
-    *,
-    batch_size: int = 1,
-    length: int = 32,
-    repeats: int = 20,
-    progress: Progress = silent,
-) -> Latency:
-    """Time the model's own forward on a batch, with every head and with those of ``mask`` alone.
+@dataclass(frozen=True, eq=False)
+class Latencies:
+    """Seconds ``[rounds, models]`` of one forward pass of ``batch`` sentences of ``length`` tokens.
 
-    ``length`` is in tokens, special tokens included; nothing is padded. Both models run on the
-    classifier's device with its number type and as many threads as torch is set to. Progress counts
-    rounds. Raises :class:`ModelError` for a length that the model cannot read, and for sizes that
-    measure nothing.
+    The first model is the one that the others are compared with.
     """
+
+    names: tuple[str, ...]
+    seconds: np.ndarray
+    batch: int
+    length: int
+    threads: int
+    device: str
+
+    def milliseconds(self, name: str) -> Median:
+        """The time of one pass."""
+        return Median.of(1000 * self.seconds[:, self.names.index(name)])
+
+    def speed_up(self, name: str) -> Median:
+        """How many times faster than the first model, from the ratios within each round."""
+        return Median.of(self.seconds[:, 0] / self.seconds[:, self.names.index(name)])
+
+
+def measure_latency(
+    candidates: Mapping[str, tuple[Classifier, HeadMask]],
+    *,
+    batch: int,
+    length: int,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Latencies:
+    """Time one forward pass of each model, without its removed heads, on the same random tokens.
+
+    Sentences are exactly ``length`` tokens long, so nothing is padded. Raises :class:`ModelError`
+    for a length that the model cannot read.
+    """
+    classifier = next(iter(candidates.values()))[0]
     longest = classifier.geometry.max_length
-    if batch_size < 1 or repeats < 2 or not 1 <= length <= longest:
+    if not 1 <= length <= longest or batch < 1:
         raise ModelError(
-            f"A batch of {batch_size} × {length} tokens in {repeats} rounds cannot be timed: give "
-            f"at least 1 sentence, 1 to {longest} tokens and 2 rounds."
+            f"{batch} sentences of {length} tokens cannot be timed: the model reads at least one "
+            f"sentence of 1 to {longest} tokens."
         )
-    token = classifier.tokenizer.cls_token_id
-    input_ids = torch.full((batch_size, length), token, device=classifier.device)
-    inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
-
-    def running(model: torch.nn.Module) -> Callable[[], object]:
-        def run() -> None:
-            with torch.inference_mode():
-                model(**inputs)
-            if classifier.device.type == "cuda":
-                torch.cuda.synchronize()
-
-        return run
-
-    jobs = running(classifier.model), running(remove_heads(classifier, mask))
-    unpruned, pruned = interleaved(jobs, repeats, progress=progress)
-    return Latency(
-        batch_size=batch_size,
+    models = [remove_heads(one, mask, shared=True) for one, mask in candidates.values()]
+    tokens = np.random.default_rng(seed).integers(
+        classifier.model.get_input_embeddings().num_embeddings, size=(batch, length)
+    )
+    inputs = torch.from_numpy(tokens).to(classifier.device)
+    count = len(models)
+    seconds = np.empty((WARM_UP + rounds, count))
+    with torch.inference_mode():
+        for turn in range(WARM_UP + rounds):
+            for place in range(count):
+                number = (turn + place) % count
+                seconds[turn, number] = _seconds(models[number], inputs, clock)
+                progress(turn * count + place + 1, (WARM_UP + rounds) * count)
+    return Latencies(
+        names=tuple(candidates),
+        seconds=seconds[WARM_UP:],
+        batch=batch,
         length=length,
-        device=classifier.device.type,
         threads=torch.get_num_threads(),
-        unpruned_seconds=unpruned,
-        pruned_seconds=pruned,
+        device=str(classifier.device),
     )
 
 
-def interleaved(
-    jobs: tuple[Callable[[], object], Callable[[], object]],
-    rounds: int,
-    *,
-    warm_up: int = WARM_UP,
-    clock: Callable[[], float] = time.perf_counter,
-    progress: Progress = silent,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Seconds of two jobs in each round; which goes first changes from round to round."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for number in range(warm_up + rounds):
-        progress(max(0, number - warm_up), rounds)
-        for which in (0, 1) if number % 2 else (1, 0):
-            begun = clock()
-            jobs[which]()
-            taken = clock() - begun
-            if number >= warm_up:
-                seconds[which].append(taken)
-    progress(rounds, rounds)
-    return tuple(seconds[0]), tuple(seconds[1])
+def _seconds(model: Any, inputs: torch.Tensor, clock: Callable[[], float]) -> float:
+    began = clock()
+    logits = model(input_ids=inputs).logits
+    logits.cpu()  # a GPU answers at once and works on
+    return clock() - began

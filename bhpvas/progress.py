@@ -21,3 +21,12 @@ class Cancelled(Exception):
 
 def silent(done: int, total: int) -> None:
     """The callback that shows nothing."""
+
+
+def part(progress: Progress, index: int, parts: int) -> Progress:
+    """The callback of one of several parts of some work that take about equally long."""
+
+    def within(done: int, total: int) -> None:
+        progress(index * total + done, parts * total)
+
+    return within

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from bhpvas.errors import SchemeError
 from bhpvas.files import write_beside
 from bhpvas.heads import HeadId, HeadMask, format_heads
-from bhpvas.projections import load_projections, weights_file
+from bhpvas.weights import load_weights, weights_file
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
@@ -242,8 +242,8 @@ class Scheme:
         """
         self.matches(classifier)
         if self.weights is None:
-            return classifier.with_projections(None)
-        return classifier.with_projections(load_projections(weights_file(folder, self.weights)))
+            return classifier.with_weights(None)
+        return classifier.with_weights(load_weights(weights_file(folder, self.weights)))
 
     # --- transitions -------------------------------------------------------------------------
 
@@ -366,6 +366,22 @@ class Scheme:
             steps=tuple(step for step in self.steps if step.id not in gone),
             redo=tuple(takewhile(lambda step: step not in gone, moved.redo)),
         )
+
+    def rejoined(self, steps: Iterable[Step]) -> Scheme:
+        """Deleted steps put back; their ids are free, since an id is never used twice.
+
+        Raises :class:`SchemeError` where the step before one of them is gone, too.
+        """
+        back = tuple(steps)
+        known = {step.id for step in self.steps}
+        for step in back:
+            if step.parent not in known:
+                raise SchemeError(
+                    f"Step {step.id} cannot come back to scheme {self.name!r}: step {step.parent}, "
+                    "which it follows, is deleted as well."
+                )
+            known.add(step.id)
+        return replace(self, steps=self.steps + back)
 
     def _stepping(
         self,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr
 
 from bhpvas.datasets import Dataset
-from bhpvas.evaluation import Evaluation, paired_change_interval, wilson_interval
+from bhpvas.evaluation import (
+    Evaluation,
+    mean_interval,
+    paired_change_interval,
+    wilson_interval,
+)
 from bhpvas.significance import holm
 
 #: Length bins: each holds about the same number of sentences.
@@ -126,11 +130,7 @@ def loss_change_interval(before: np.ndarray, after: np.ndarray, level: float = 0
     [2.0, -0.48, 4.48]
     """
     differences = np.asarray(after) - before
-    change, n = float(differences.mean()), len(differences)
-    if n < 2:
-        return LossChange(change, np.nan, np.nan)
-    reach = float(stdtrit(n - 1, (1 + level) / 2) * differences.std(ddof=1) / sqrt(n))
-    return LossChange(change, change - reach, change + reach)
+    return LossChange(float(differences.mean()), *mean_interval(differences, level))
 
 
 def slice_table(grouping: Grouping, before: Evaluation, after: Evaluation) -> pd.DataFrame:

@@ -16,16 +16,21 @@ from torch import Tensor, nn
 
 from bhpvas.classifier import Classifier, Layer
 from bhpvas.heads import HeadMask
+from bhpvas.weights import Weights
 
 
-def remove_heads(classifier: Classifier, mask: HeadMask) -> Any:
-    """A copy of the model without the removed heads, with the classifier's own projections.
+def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False) -> Any:
+    """A copy of the model without the removed heads, with the classifier's own weights.
+
+    With ``shared``, weights that removal leaves as they are belong to both models: for running the
+    smaller one beside the other, not for changing it.
 
     The copy is an ordinary module of its family: its attention reshapes by the head size, so it
     runs as it is, even where a layer has no head left. Weights stay frozen and of the same number
     type, on the same device.
     """
-    model = copy.deepcopy(classifier.model)
+    known = {id(one): one for one in classifier.model.parameters()} if shared else {}
+    model = copy.deepcopy(classifier.model, known)
     for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)
         smaller = prune_layer(classifier, number, mask.array[number] > 0)
@@ -39,8 +44,7 @@ def remove_heads(classifier: Classifier, mask: HeadMask) -> Any:
 def prune_layer(classifier: Classifier, number: int, kept: np.ndarray) -> Layer:
     """A layer with the ``kept`` heads (bool ``[H]``) alone; its matrices are new ones."""
     layer = classifier.layers[number]
-    rows = torch.from_numpy(np.flatnonzero(np.repeat(kept, classifier.geometry.head_size)))
-    rows = rows.to(classifier.device)
+    rows = _rows(classifier, kept)
     return replace(
         layer,
         query=linear(layer.query.weight[rows], layer.query.bias[rows]),
@@ -48,6 +52,42 @@ def prune_layer(classifier: Classifier, number: int, kept: np.ndarray) -> Layer:
         value=linear(layer.value.weight[rows], layer.value.bias[rows]),
         output=linear(layer.output.weight[:, rows], layer.output.bias.clone()),
     )
+
+
+def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
+    """What a further trained :func:`remove_heads` changed, in the shapes of the unpruned model.
+
+    A removed head keeps the classifier's query, key and value rows, so that it could learn again
+    after it was restored; its columns of W_O are zero, so that until then it writes nothing. What
+    is equal to the model as it was loaded is left out.
+    """
+    parts = classifier.architecture.parts
+    whole = {name: one.detach() for name, one in pruned.named_parameters()}
+    for number, layer in enumerate(classifier.architecture.layers(pruned)):
+        smaller, larger = parts(layer), classifier.layers[number]
+        rows = _rows(classifier, mask.array[number] > 0)
+        for name in ("query", "key", "value"):
+            for part in ("weight", "bias"):
+                there = getattr(getattr(larger, name), part)
+                grown = there.float().clone()
+                grown[rows] = getattr(getattr(smaller, name), part).detach().float()
+                whole[classifier.name_of(there)] = grown
+        there = larger.output.weight
+        grown = torch.zeros_like(there, dtype=torch.float32)
+        grown[:, rows] = smaller.output.weight.detach().float()
+        whole[classifier.name_of(there)] = grown
+    loaded = dict(classifier.with_weights(None).model.named_parameters())
+    whole = {name: one.float().cpu() for name, one in whole.items()}
+    changed = {
+        name: one for name, one in whole.items() if not torch.equal(one, loaded[name].float().cpu())
+    }
+    return Weights(changed)
+
+
+def _rows(classifier: Classifier, kept: np.ndarray) -> Tensor:
+    """Which rows of the query, key and value matrices belong to the ``kept`` heads (``[H]``)."""
+    rows = torch.from_numpy(np.flatnonzero(np.repeat(kept, classifier.geometry.head_size)))
+    return rows.to(classifier.device)
 
 
 def linear(weight: Tensor, bias: Tensor) -> nn.Linear:

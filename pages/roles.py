@@ -12,7 +12,7 @@ if st.session_state.pop("to-sentence", False):
     st.switch_page("pages/sentence.py")
 
 session = sessions.current()
-counted = reading.counted(session, session.scheme.mask_at(0))
+counted = reading.counted(session, session.start)
 
 aid.heading(
     "What is each head for?",

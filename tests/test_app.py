@@ -223,7 +223,7 @@ def test_criteria_are_measured_anew_after_a_step(
 ) -> None:
     select(app, "L0H1")
     press(app, "Remove 1 head")
-    assert session(app).scored == session(app).mask
+    assert session(app).scored == session(app).now
     again = score(tiny, dataset, mask=HeadMask.parse("L0H1", 2, 4))
     press(app, "Select lowest 1")
     assert session(app).selected == {removal_order(combined(again))[0]}

@@ -52,6 +52,7 @@ def contrast(one: str, other: str) -> float:
         style.AGAINST,
         *style.CLASSES,
         *style.HEADS,
+        *style.LINES,
     ],
 )
 def test_every_mark_stands_out_on_light_and_dark(theme: str, colour: str) -> None:

@@ -288,9 +288,9 @@ def test_recover_writes_weights_beside_the_scheme(capsys, files, tmp_path, propo
         "--calibration", files[1], "--out", str(out),
     )  # fmt: skip
     scheme, classifier = load_scheme(out), load_classifier(files[0])
-    expected = recover(classifier, read_dataset(files[1]), scheme.mask, method).projections
+    expected = recover(classifier, read_dataset(files[1]), scheme.mask, method).weights
     changed = scheme.on(classifier, out.parent)
-    assert changed.projections == expected
+    assert changed.weights == expected
     assert found["weights"] == str(out.parent / f"{expected.fingerprint}.safetensors")
     assert [step.what for step in scheme.steps] == ["start", "remove", "recover"]
     measured = run(
@@ -305,7 +305,7 @@ def test_recover_writes_weights_beside_the_scheme(capsys, files, tmp_path, propo
         "--calibration", files[1], "--out", str(tmp_path / "again.json"),
     )  # fmt: skip
     again = load_scheme(tmp_path / "again.json")
-    assert again.undone().on(classifier, tmp_path).projections == expected
+    assert again.undone().on(classifier, tmp_path).weights == expected
 
 
 def test_compare(capsys, files, tmp_path, proposed):

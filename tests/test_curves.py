@@ -27,7 +27,7 @@ def test_a_curve_is_one_evaluation_a_point(classifier, method, recovery):
         changed = classifier
         if recovery and count:
             fitted = recover(classifier, CALIBRATION, mask, recovery, seed=2)
-            changed = classifier.with_projections(fitted.projections)
+            changed = classifier.with_weights(fitted.weights)
         expected = evaluate(changed, EVALUATION, mask)
         assert (accuracy, loss) == (expected.accuracy, expected.loss)
 

@@ -153,13 +153,13 @@ def test_an_int8_graph_is_measured_by_itself(tmp_path):
 def test_compensated_weights_are_folded_in(tmp_path, format):
     classifier = load_classifier(save_tiny(tmp_path / "model"))
     scheme = scheme_without(classifier, EMPTY)
-    recovered = recover(classifier, tiny_dataset(), scheme.mask).projections
+    recovered = recover(classifier, tiny_dataset(), scheme.mask).weights
     recovered.save(tmp_path)
     scheme = scheme.recovered(recovered.fingerprint, "compensate")
     found = export(
         classifier, scheme, tmp_path / "out", format, dataset=tiny_dataset(), weights=tmp_path
     )
-    changed = classifier.with_projections(recovered)
+    changed = classifier.with_weights(recovered)
     expected = evaluate(changed, tiny_dataset(), scheme.mask)
     np.testing.assert_allclose(found.after.logits, expected.logits, atol=1e-4)
     assert np.abs(found.after.logits - masked_logits(classifier, EMPTY)).max() > 0.01

@@ -104,9 +104,9 @@ def make(folder: Path, case: str, format: str) -> Made:
     dataset = tiny_dataset()
     scheme = Scheme.of(classifier).removing(parse_heads(heads))
     if compensated:
-        projections = recover(classifier, dataset, scheme.mask).projections
-        projections.save(folder)
-        scheme = scheme.recovered(projections.fingerprint, "compensate")
+        weights = recover(classifier, dataset, scheme.mask).weights
+        weights.save(folder)
+        scheme = scheme.recovered(weights.fingerprint, "compensate")
     found = export(classifier, scheme, folder / "out", format, dataset=dataset, weights=folder)
     return Made(found, evaluate(scheme.on(classifier, folder), dataset, scheme.mask))
 

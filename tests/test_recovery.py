@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import score
@@ -16,7 +17,7 @@ from bhpvas.datasets import Dataset
 from bhpvas.engine import predict
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask
-from bhpvas.recovery import RECOVERIES, layerwise, recover
+from bhpvas.recovery import RECOVERIES, Recovered, layerwise, recover
 from bhpvas.recovery.ridge import Moments, choose, solve, squared_error
 from bhpvas.surgery import remove_heads
 from tests import reference
@@ -54,13 +55,18 @@ def with_copied_head(classifier: Classifier, layer: int, source: int, target: in
     return with_heads(classifier, change)
 
 
+def projection_of(classifier: Classifier, recovered: Recovered, layer: int) -> nn.Linear:
+    """A layer's refitted output projection."""
+    return classifier.with_weights(recovered.weights).layers[layer].output
+
+
 @pytest.mark.parametrize("family", CONFIGS)
 @pytest.mark.parametrize("layer", [0, 1])
 def test_compensation_makes_the_removal_of_a_copied_head_exact(tmp_path, family, layer):
     classifier = with_copied_head(load_classifier(save_tiny(tmp_path, family)), layer, 1, 3)
     mask = HeadMask.parse(f"L{layer}H3", 2, 4)
     recovered = recover(classifier, many_sentences(), mask)
-    changed = classifier.with_projections(recovered.projections)
+    changed = classifier.with_weights(recovered.weights)
     encoded = classifier.encode_texts(TEXTS)
     plain = predict(classifier, encoded)
     assert np.abs(predict(classifier, encoded, mask) - plain).max() > 1e-2
@@ -79,7 +85,7 @@ def test_rescaling_makes_the_removal_of_a_twin_exact(classifier):
 
     twins = with_heads(twins, same_columns)
     mask = HeadMask.parse("L0H3", 2, 4)
-    projection = recover(twins, many_sentences(), mask, "rescale").projections.layers[0]
+    projection = projection_of(twins, recover(twins, many_sentences(), mask, "rescale"), 0)
     expected = twins.layers[0].output.weight.clone()
     expected[:, 8:16] *= 2
     expected[:, 24:] = 0
@@ -91,8 +97,8 @@ def test_rescaling_makes_the_removal_of_a_twin_exact(classifier):
 @pytest.mark.parametrize("removed", ["L0H1", "L0H0,L0H2,L1H3", "L0H0,L0H1,L0H2,L0H3,L1H1"])
 def test_recovered_masked_and_physically_pruned_models_agree(classifier, method, removed):
     mask = HeadMask.parse(removed, 2, 4)
-    projections = recover(classifier, many_sentences(), mask, method).projections
-    changed = classifier.with_projections(projections)
+    weights = recover(classifier, many_sentences(), mask, method).weights
+    changed = classifier.with_weights(weights)
     encoded = classifier.encode_texts(TEXTS)
     masked = predict(changed, encoded, mask)
     np.testing.assert_allclose(predict(changed, encoded), masked, atol=1e-5)
@@ -126,7 +132,7 @@ def test_compensation_equals_least_squares_on_stacked_activations(classifier, re
     mask = HeadMask.parse(removed, 2, 4)
     layer = int(removed[1])
     sentences = many_sentences(200)
-    projection = recover(classifier, sentences, mask).projections.layers[layer]
+    projection = projection_of(classifier, recover(classifier, sentences, mask), layer)
     inputs, aims = slow_moments(classifier, sentences.texts, mask, layer)
     stacked = np.hstack([inputs, np.ones((len(inputs), 1))]).astype(np.float64)
     solution = np.linalg.lstsq(stacked, aims, rcond=None)[0]
@@ -139,7 +145,7 @@ def test_compensation_equals_least_squares_on_stacked_activations(classifier, re
 def test_a_layer_without_heads_says_what_it_said_on_average(classifier):
     mask = HeadMask.parse("L0H0,L0H1,L0H2,L0H3", 2, 4)
     sentences = many_sentences(30)
-    projection = recover(classifier, sentences, mask).projections.layers[0]
+    projection = projection_of(classifier, recover(classifier, sentences, mask), 0)
     _, aims = slow_moments(classifier, sentences.texts, mask, 0)
     np.testing.assert_allclose(projection.bias, aims.mean(0), atol=1e-4)
     assert not projection.weight.any()
@@ -156,7 +162,7 @@ def test_fresh_sentences_gain_too_and_compensation_beats_rescaling(classifier, r
         return float(np.square(predict(changed, encoded, mask) - plain).mean())
 
     by_name = {method: recover(classifier, sentences, mask, method) for method in RECOVERIES}
-    changed = classifier.with_projections(by_name["compensate"].projections)
+    changed = classifier.with_weights(by_name["compensate"].weights)
     assert distance(changed) < distance(classifier)
     for recovered in by_name.values():
         assert all(layer.error_after < layer.error_before for layer in recovered.layers)
@@ -168,14 +174,14 @@ def test_fresh_sentences_gain_too_and_compensation_beats_rescaling(classifier, r
 def test_labels_are_never_read(classifier):
     sentences, mask = many_sentences(40), HeadMask.parse("L0H1,L1H2", 2, 4)
     turned = replace(sentences, labels=1 - sentences.labels)
-    first, second = (recover(classifier, one, mask).projections for one in (sentences, turned))
+    first, second = (recover(classifier, one, mask).weights for one in (sentences, turned))
     assert first == second
 
 
 def test_a_recovered_classifier_is_recovered_anew_from_the_unpruned_one(classifier):
     sentences, mask = many_sentences(40), HeadMask.parse("L0H1,L1H2", 2, 4)
-    once = recover(classifier, sentences, mask).projections
-    again = recover(classifier.with_projections(once), sentences, mask).projections
+    once = recover(classifier, sentences, mask).weights
+    again = recover(classifier.with_weights(once), sentences, mask).weights
     assert once == again
 
 
@@ -183,7 +189,7 @@ def test_a_recovered_classifier_can_be_scored_and_is_not_shared(classifier, data
     before = copy.deepcopy(classifier.model.state_dict())
     mask = HeadMask.parse("L0H1,L1H2", 2, 4)
     recovered = recover(classifier, many_sentences(40), mask)
-    changed = classifier.with_projections(recovered.projections)
+    changed = classifier.with_weights(recovered.weights)
     scores = score(changed, dataset, ["importance"], mask=mask)
     assert np.isfinite(scores.values["importance"][mask.array > 0]).all()
     for name, value in classifier.model.state_dict().items():
@@ -200,8 +206,8 @@ def test_batches_padding_and_memory_change_nothing_but_how_many_sentences_count(
     alone = recover(classifier, sentences, mask)
     for number in (0, 1):
         np.testing.assert_allclose(
-            alone.projections.layers[number].weight,
-            whole.projections.layers[number].weight,
+            projection_of(classifier, alone, number).weight,
+            projection_of(classifier, whole, number).weight,
             atol=1e-3,
         )
     monkeypatch.setattr(layerwise, "STATE_BYTES", 4 * 32 * 100)  # room for 100 tokens
@@ -212,7 +218,7 @@ def test_half_precision_is_recovered(tmp_path):
     classifier = load_classifier(save_tiny(tmp_path), dtype="bfloat16")
     mask = HeadMask.parse("L0H1,L1H0,L1H1,L1H2,L1H3", 2, 4)
     recovered = recover(classifier, many_sentences(60), mask)
-    changed = classifier.with_projections(recovered.projections)
+    changed = classifier.with_weights(recovered.weights)
     assert np.isfinite(predict(changed, changed.encode_texts(TEXTS), mask)).all()
     assert all(one.error_after < one.error_before for one in recovered.layers)
 

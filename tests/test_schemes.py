@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bhpvas.errors import HeadError, SchemeError
 from bhpvas.heads import HeadId, HeadMask, parse_heads
-from bhpvas.schemes import Scheme, load_scheme
+from bhpvas.schemes import Scheme, Step, load_scheme
 
 LAYERS, HEADS = 2, 4
 MODEL = {"id": "sample", "revision": None, "fingerprint": "0123abcd"}
@@ -212,6 +212,7 @@ class Transitions(RuleBasedStateMachine):
         self.scheme = started()
         self.ids = {0}
         self.earlier: list[tuple[Scheme, str]] = []
+        self.deleted: list[tuple[Step, ...]] = []
 
     def becomes(self, scheme: Scheme) -> None:
         self.earlier.append((self.scheme, self.scheme.to_json()))
@@ -297,7 +298,23 @@ class Transitions(RuleBasedStateMachine):
             assert after.current == self.scheme.current
         else:
             assert after.current == self.scheme.step(victim).parent
+        gone = tuple(step for step in self.scheme.steps if step not in kept)
+        assert set(after.rejoined(gone).steps) == set(self.scheme.steps)
+        self.deleted.append(gone)
         self.becomes(after)
+
+    @precondition(lambda self: self.deleted)
+    @rule()
+    def put_back(self) -> None:
+        gone = self.deleted.pop()
+        if gone[0].parent in [step.id for step in self.scheme.steps]:
+            after = self.scheme.rejoined(gone)
+            assert set(after.steps) == {*self.scheme.steps, *gone}
+            assert (after.current, after.redo) == (self.scheme.current, self.scheme.redo)
+            self.becomes(after)
+        else:
+            with pytest.raises(SchemeError, match=f"step {gone[0].parent}, which it follows"):
+                self.scheme.rejoined(gone)
 
     @rule(metrics=st.dictionaries(st.text(max_size=3), st.floats(0, 1)), data=st.data())
     def measure(self, metrics: dict[str, float], data: st.DataObject) -> None:

@@ -17,13 +17,13 @@ from bhpvas.errors import BhpvasError
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.progress import Cancelled
-from bhpvas.projections import Projection, Projections
 from bhpvas.recovery import recover
 from bhpvas.recovery.layerwise import parts_of
 from bhpvas.search import METHODS, Constraints, propose
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.mask_search import rearranged
 from bhpvas.search.reconstruction import LayerError
+from bhpvas.weights import Weights
 from tests.conftest import TEXTS
 from tests.test_recovery import many_sentences, slow_moments, with_copied_head, with_heads
 from tests.tiny import CONFIGS, save_tiny
@@ -204,11 +204,9 @@ def test_the_metric_says_how_far_the_logits_move(classifier):
     batches = [part.batch for part in parts_of(classifier, encoded)]
     metric = measure_layers(classifier, batches)[1].metric.numpy()
     direction, step = np.random.default_rng(0).standard_normal(32), 1e-3
-    moved = Projection(
-        classifier.layers[1].output.weight.clone(),
-        classifier.layers[1].output.bias + torch.from_numpy(step * direction).float(),
-    )
-    after = predict(classifier.with_projections(Projections({1: moved})), encoded)
+    bias = classifier.layers[1].output.bias
+    moved = Weights({classifier.name_of(bias): bias + torch.from_numpy(step * direction).float()})
+    after = predict(classifier.with_weights(moved), encoded)
     slope = (after - predict(classifier, encoded)) / step  # [N, 2]
     expected = np.square(slope[:, 0] - slope[:, 1]).mean() / 2
     assert direction @ metric @ direction == pytest.approx(expected, rel=0.25)
@@ -264,7 +262,7 @@ def test_the_largest_drop_holds_on_the_calibration_sentences(classifier, method,
     changed = classifier
     if METHODS[method].for_compensation and found.heads:
         recovered = recover(classifier, labelled, found.mask)
-        changed = classifier.with_projections(recovered.projections)
+        changed = classifier.with_weights(recovered.weights)
     before = evaluate(classifier, labelled).accuracy
     assert before - evaluate(changed, labelled, found.mask).accuracy <= max_drop + 1e-9
     assert found.settings["max_drop"] == max_drop

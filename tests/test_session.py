@@ -63,7 +63,7 @@ def test_a_granted_wish_is_a_step_with_its_metrics(session: Session, what: str, 
     asked = session.choosing(heads("L0H3,L1H2")).wishing(what)  # type: ignore[arg-type]
     assert asked.wish is not None
     done = asked.granted(METRICS)
-    assert done.mask == HeadMask.parse(mask, 2, 4) == asked.wish.applied_to(session.mask)
+    assert done.mask == HeadMask.parse(mask, 2, 4) == asked.wish.applied_to(session.now).mask
     assert done.scheme.step(done.scheme.current).metrics == METRICS
     assert (done.wish, done.selected) == (None, frozenset())
     assert done.scheme.undone().mask == session.mask

@@ -14,7 +14,7 @@ from bhpvas.engine import predict
 from bhpvas.heads import HeadMask
 from bhpvas.surgery import remove_heads
 from tests.conftest import TEXTS
-from tests.test_projections import random_projections
+from tests.test_weights import random_projections
 from tests.tiny import CONFIGS, save_tiny
 
 MASKS = [
@@ -32,7 +32,7 @@ MASKS = [
 def test_the_smaller_model_has_the_masked_logits(tmp_path, family, removed, changed):
     classifier = load_classifier(save_tiny(tmp_path, family))
     if changed:
-        classifier = classifier.with_projections(random_projections((1,)))
+        classifier = classifier.with_weights(random_projections(classifier, (1,)))
     mask = HeadMask.parse(removed, 2, 4)
     expected = predict(classifier, classifier.encode_texts(TEXTS), mask)
     model = remove_heads(classifier, mask)

@@ -39,6 +39,16 @@ GAINS = [
 ]
 # Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
 KINDS = ("#8fb8de", "#a3d2ae", "#d3e29b", "#f3d587", "#f0ae8a", "#d9c5e8", "#cfd4da")
+# Heads of a proposal, pale enough to be written on: one that stays, one that is protected, and
+# those that go, the first to go first.
+STAYS, PROTECTED = "#d3dae2", "#a3d2ae"
+GOING = ("#e58f62", "#eda681", "#f3bea2", "#f8d5c3")
+# Hues of lines that are compared, and of the band behind them.
+LINES = (
+    "#2f7fc1", "#c8691c", "#1b8a7a", "#8b6fd0", "#7d8f1e", "#cf4b4b", "#9c6b4a", "#4b8f4b",
+    "#a8629a", "#5f7f9c",
+)  # fmt: skip
+BAND = "rgba(131, 138, 147, 0.20)"
 # Text on the cells of a scale.
 ON_BRIGHT, ON_DARK = "#14181d", "#f4f6f8"
 

@@ -11,6 +11,7 @@ from bhpvas.criteria.ranking import (
     removal_order,
 )
 from bhpvas.criteria.scoring import CRITERIA, DEFAULT_CRITERIA, Scores, score
+from bhpvas.criteria.shift import RankShift, rank_shift, rise_intervals
 from bhpvas.criteria.similarity import similarity_to_kept
 
 __all__ = [
@@ -20,12 +21,15 @@ __all__ = [
     "PROFILE_PARTS",
     "Criterion",
     "Measured",
+    "RankShift",
     "Scores",
     "combined",
     "keep_share",
     "rank_intervals",
+    "rank_shift",
     "ranks",
     "removal_order",
+    "rise_intervals",
     "score",
     "similarity_to_kept",
 ]

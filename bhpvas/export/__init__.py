@@ -22,13 +22,13 @@ import numpy as np
 from bhpvas.classifier import Classifier
 from bhpvas.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.datasets import Dataset
-from bhpvas.engine import StateCache, predict
+from bhpvas.engine import predict
 from bhpvas.evaluation import Evaluation, accuracy_change_interval, evaluate, flips
 from bhpvas.export import dense, onnx_graph, sliced
 from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of
 from bhpvas.export.card import model_card
 from bhpvas.heads import HeadMask
-from bhpvas.progress import Progress, silent
+from bhpvas.progress import Progress, part, silent
 from bhpvas.schemes import Scheme
 
 __all__ = ["FORMATS", "TOLERANCE", "ExportError", "Exported", "Format", "export", "format_named"]
@@ -165,20 +165,20 @@ def _measured(
 ) -> Exported:
     """Write the model's files and measure what they answer."""
     dataset = dataset.aligned(classifier.label_names)
-    stages = _stages(progress, 4 if int8 else 3)
-    before = evaluate(classifier, dataset, cache=StateCache(), progress=next(stages))
+    passes = 4 if int8 else 3
+    before = evaluate(classifier, dataset, progress=part(progress, 0, passes))
     exact = in_float32(changed)
     encoded = exact.encode(dataset)
-    expected = predict(exact, encoded, mask, progress=next(stages))
+    expected = predict(exact, encoded, mask, progress=part(progress, 1, passes))
 
-    def answers(forward: Forward) -> Evaluation:
-        logits = logits_of(forward, exact, encoded, next(stages))
+    def answers(forward: Forward, turn: int) -> Evaluation:
+        logits = logits_of(forward, exact, encoded, part(progress, turn, passes))
         names = classifier.label_names
         return Evaluation(mask, dataset.name, logits, dataset.labels, names, dataset.tags)
 
     with _quiet(), _explained(folder):
         chosen.write(changed, mask, folder)
-        after = answers(chosen.read(exact, folder))
+        after = answers(chosen.read(exact, folder), 2)
         difference = float(np.abs(after.logits - expected).max())
         if not difference <= TOLERANCE:
             raise ExportError(
@@ -189,7 +189,7 @@ def _measured(
         quantised = None
         if int8:
             onnx_graph.quantise(folder)
-            quantised = answers(onnx_graph.read_graph(exact, folder / onnx_graph.INT8))
+            quantised = answers(onnx_graph.read_graph(exact, folder / onnx_graph.INT8), 3)
     geometry, whole = classifier.geometry, classifier.full_mask()
     left, lengths = mask if chosen.smaller else whole, encoded.lengths
     return Exported(
@@ -207,16 +207,6 @@ def _measured(
         flops_per_sentence=flops_per_sentence(geometry, left, lengths),
         speed_bound=speed_bound(geometry, left, lengths),
     )
-
-
-def _stages(progress: Progress, count: int) -> Iterator[Progress]:
-    """Callbacks for ``count`` pieces of work of about the same length, one after the other."""
-    for number in range(count):
-
-        def stage(done: int, total: int, number: int = number) -> None:
-            progress(1000 * number + 1000 * done // total, 1000 * count)
-
-        yield stage
 
 
 @contextlib.contextmanager

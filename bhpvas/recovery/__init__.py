@@ -1,4 +1,4 @@
-"""Recovery without training: other output projections for a mask, in closed form."""
+"""Recovery: other weights for a mask, in closed form or by fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from bhpvas.datasets import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
-from bhpvas.projections import Projection, Projections
-from bhpvas.recovery import compensation, rescaling
+from bhpvas.recovery import compensation, finetuning, rescaling
 from bhpvas.recovery.base import LayerReport, Recovered, Recovery
 from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
+from bhpvas.weights import Weights
 
-__all__ = ["RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
+__all__ = ["METHODS", "RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
 
-#: Every recovery by name, the strongest first.
+#: Every recovery in closed form by name, the strongest first.
 RECOVERIES: dict[str, Recovery] = {
     one.name: one for one in (compensation.RECOVERY, rescaling.RECOVERY)
 }
+#: All ways to recover: those, and the training of :mod:`bhpvas.recovery.finetuning`.
+METHODS = (*RECOVERIES, finetuning.NAME)
 
 
 def recover(
@@ -58,16 +60,14 @@ def recover(
     return Recovered(
         method=method,
         mask=mask,
-        projections=as_projections(classifier, mask, fits),
+        weights=as_weights(classifier, mask, fits),
         layers=tuple(LayerReport.of(number, fit) for number, fit in fits.items()),
         calibration=calibration.name,
         sentences=sum(len(part.batch.rows) for part in parts),
     )
 
 
-def as_projections(
-    classifier: Classifier, mask: HeadMask, fits: dict[int, LayerFit]
-) -> Projections:
+def as_weights(classifier: Classifier, mask: HeadMask, fits: dict[int, LayerFit]) -> Weights:
     """Fitted columns at their heads' places, zeros at those of the removed heads."""
     size = classifier.geometry.head_size
     made = {}
@@ -75,5 +75,7 @@ def as_projections(
         kept = torch.from_numpy(mask.array[number].repeat(size) > 0)
         weight = torch.zeros(len(fit.bias), len(kept))
         weight[:, kept] = fit.weight.float()
-        made[number] = Projection(weight, fit.bias.float())
-    return Projections(made)
+        output = classifier.layers[number].output
+        made[classifier.name_of(output.weight)] = weight
+        made[classifier.name_of(output.bias)] = fit.bias.float()
+    return Weights(made)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bhpvas.heads import HeadMask
-from bhpvas.projections import Projections
 from bhpvas.recovery.layerwise import Fitter, LayerFit
+from bhpvas.weights import Weights
 
 
 class LayerReport(NamedTuple):
@@ -37,7 +37,7 @@ class Recovered:
 
     method: str
     mask: HeadMask
-    projections: Projections
+    weights: Weights
     layers: tuple[LayerReport, ...]
     calibration: str
     sentences: int

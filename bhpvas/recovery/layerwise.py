@@ -83,7 +83,7 @@ class Originals:
     def __init__(
         self, classifier: Classifier, parts: Sequence[Part], *, keep: bool = False
     ) -> None:
-        self.classifier = classifier.with_projections(None)
+        self.classifier = classifier.with_weights(None)
         self.parts = parts
         self._keep = keep
         embedded = [

@@ -170,6 +170,6 @@ def _accuracy(task: Task, encoded: Any, mask: HeadMask, compensated: bool = Fals
     classifier = task.classifier
     if compensated and mask.removed:
         recovered = recover(classifier, task.calibration, mask, seed=task.seed)
-        classifier = classifier.with_projections(recovered.projections)
+        classifier = classifier.with_weights(recovered.weights)
     right = predict(classifier, encoded, mask).argmax(1) == task.calibration.labels
     return float(np.mean(right))

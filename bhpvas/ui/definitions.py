@@ -76,6 +76,52 @@ CHANGED = Aid(
     source="McNemar 1947, exact, for whether lost and gained are as many by chance",
     misleads="With few changed sentences a large p-value means too little data, not no effect.",
 )
+TREE = Aid(
+    definition="A node is a step: heads removed or restored, or weights changed. Its number is how "
+    "many heads it keeps, its height the accuracy on the evaluation split with the 95% interval. A "
+    "line leads to the step that it was made from; a step made after going back starts a branch.",
+    source="Wilson 1927 for the interval of each accuracy; the picture is our own",
+    misleads="Choosing the best of many steps by the same sentences flatters it: its accuracy on "
+    "new sentences is likely a little lower. Compare says how sure a difference is.",
+)
+PROPOSAL = Aid(
+    definition="The method looks at the model as it stands and at the calibration sentences, never "
+    "at the evaluation split, and names heads in the order in which they should go, each with its "
+    "reason. Nothing is removed until you take it as a step; only then is it measured on the "
+    "evaluation split. A click on the map turns a head over: it stays, or it goes as well.",
+    source="One registry of methods; each names its own",
+    misleads="What is expected comes from the sentences that the method learnt from, so new ones "
+    "will like it a little less. A reason says what the method saw, not that it is right.",
+)
+RECOVERY = Aid(
+    definition="The kept heads of each layer are fitted to say what the whole layer used to say, "
+    "from the lowest layer up, on what the pruned network feeds them. The result is folded into "
+    "the output projection, so the model does not grow. The error is on calibration sentences that "
+    "were held out of the fit: 0 is as the unpruned layer, 1 is no better than its mean.",
+    formula=r"\min_{W,b}\ \sum_{t}\lVert y_t-Wz_t-b\rVert^2+\lambda\lVert W-W_0\rVert^2",
+    source="Our own; relatives are Kwon et al. 2022 and optimal brain surgeon (Hassibi 1993)",
+    misleads="A small error in every layer is no promise: the accuracy is measured on the "
+    "evaluation split, in the next step. It is fitted for these heads; restoring one afterwards "
+    "gives it no part in the fitted weights.",
+)
+CURVES = Aid(
+    definition="Each method orders the heads by what it learns on the calibration split; each "
+    "point is the model without the first of them, measured on the evaluation split. The band "
+    "holds 5 to 95% of random orders, without compensation; its line is their median. The area is "
+    "the mean accuracy over all numbers of heads: one number for the whole curve.",
+    formula=r"A=\frac{1}{n}\int_0^{n}\mathrm{accuracy}(k)\,dk",
+    source="Curves after Michel, Levy, Neubig 2019, figure 3; the trapezoid rule",
+    misleads="A point has its own uncertainty, about as wide as the accuracy interval in the "
+    "sidebar. The area also counts regions where nobody would ship, and the best of many methods "
+    "looks better than it is.",
+)
+STEP = Aid(
+    definition="What the current step did, and which heads it keeps: layers upward from 0, heads "
+    "left to right. Coloured: the heads that this very step changed. A note stays with the step, "
+    "in the file too. Deleting takes the later steps along, and can be undone until you leave.",
+    source="Own view",
+    misleads="A step that only changed weights has the same heads as the one before it.",
+)
 SENTENCE_MAP = Aid(
     definition="One point a sentence, placed by the [CLS] state that leaves the chosen layer of "
     "the unpruned model: by UMAP of its first 50 principal components, or, with fewer than 60 "

@@ -15,10 +15,13 @@ from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.ui import session as sessions
 from bhpvas.ui import work
 from bhpvas.ui.session import Session
+from bhpvas.ui.steps import weights_said
+from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Splits
     from bhpvas.evaluation import Evaluation
+    from bhpvas.schemes import Scheme
 
 STYLE = Path(__file__).with_name("style.css")
 FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
@@ -65,8 +68,8 @@ def _about(data: Splits) -> dict[str, object]:
 
 def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
     """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
-    start = work.want(work.evaluating(session, session.scheme.mask_at(0)))
-    now = work.want(work.evaluating(session, session.mask))
+    start = work.want(work.evaluating(session, session.start))
+    now = work.want(work.evaluating(session, session.now))
     with st.sidebar:
         st.html('<div class="wordmark">bhpvas</div>')
         _model_and_data(session)
@@ -115,11 +118,12 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     mask, full = session.mask, session.scheme.mask_at(0)
     lengths = work.lengths(session)
     flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
-    every = mask.layers * mask.heads
+    every, weights = mask.layers * mask.heads, weights_said(session.scheme)
     rows = {
         "Scheme": session.scheme.name,
         "Heads": f"{mask.kept_count} of {every} kept",
-        **_accuracy(start, now),
+        **({} if weights is None else {"Weights": weights}),
+        **_accuracy(session, start, now),
         "Parameters": _before_and_now(
             words.big(parameters(geometry, full)), words.big(parameters(geometry, mask))
         ),
@@ -129,13 +133,13 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     st.html(_rows(rows))
 
 
-def _accuracy(start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
+def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
     from bhpvas.evaluation import accuracy_change_interval
 
     if now is None:
         return {"Accuracy": "being measured"}
     found = {"Accuracy": _with_interval(now)}
-    if now.mask.removed and start is not None:
+    if session.now != session.start and start is not None:
         change, low, high = accuracy_change_interval(start, now)
         found["At start"] = _with_interval(start)
         found["Change"] = f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
@@ -181,23 +185,35 @@ def _scheme_buttons(session: Session) -> None:
             width="stretch",
         )
     with st.container(horizontal=True, gap="xsmall", key="files"):
-        st.download_button(
-            "Save",
-            scheme.to_json(),
-            file_name=f"{scheme.name}.json",
-            mime="application/json",
-            on_click="ignore",
-            icon=":material/download:",
-            width="stretch",
-            help="The scheme as a file: every step, with what was measured.",
-        )
+        _save_button(scheme)
         with st.popover("Load", icon=":material/upload:", width="stretch"):
             st.file_uploader(
                 "A scheme file saved here or by the command line",
-                type=["json"],
+                type=["json", "zip"],
                 key="scheme-file",
                 on_change=_open_scheme,
             )
+
+
+def _save_button(scheme: Scheme) -> None:
+    """The scheme as one file; weights are packed only once somebody asks for them."""
+    from bhpvas.scheme_files import SchemeFile, read_weights, weights_of
+
+    file, folder = SchemeFile(scheme), work.weights_folder()
+    missing = [one for one in weights_of(scheme) if not weights_file(folder, one).exists()]
+    st.download_button(
+        "Save",
+        lambda: SchemeFile(scheme, read_weights(scheme, folder)).to_bytes(),
+        file_name=file.name,
+        mime="application/zip" if weights_of(scheme) else "application/json",
+        on_click="ignore",
+        icon=":material/download:",
+        width="stretch",
+        disabled=bool(missing),
+        help="The weights of a recovery are not on this server any more: recover again."
+        if missing
+        else "The scheme as one file: every step, with what was measured and the weights it made.",
+    )
 
 
 def _move(how: str) -> None:
@@ -205,12 +221,20 @@ def _move(how: str) -> None:
 
 
 def _open_scheme() -> None:
+    from bhpvas.scheme_files import read_scheme_file
+
     upload = st.session_state["scheme-file"]
     if upload is None:
         return
-    text = upload.getvalue().decode("utf-8", errors="replace")
     classifier = work.classifier_named(sessions.current().model)
-    sessions.change(partial(Session.opening, text=text, source=upload.name, classifier=classifier))
+    try:
+        file = read_scheme_file(upload.getvalue(), upload.name)
+        for weights in file.checked(classifier, upload.name):
+            work.keep_weights(weights)
+    except BhpvasError as error:
+        sessions.put(replace(sessions.current(), error=str(error)))
+        return
+    sessions.change(partial(Session.opening, scheme=file.scheme))
 
 
 # --- another model, other data --------------------------------------------------------------------
@@ -248,7 +272,7 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
     if model != session.model:
         return fresh
     scheme = replace(session.scheme, data=_about(fresh.data))
-    return replace(fresh, scheme=scheme, selected=session.selected)
+    return replace(fresh, scheme=scheme, selected=session.selected, cuts=session.cuts)
 
 
 def _model_choice(session: Session) -> str | None:

@@ -123,10 +123,13 @@ def _selected(*, key: str, pointer: str) -> None:
 def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:
     """The session after a click on a head or a box around some.
 
-    The pointer ``switch`` turns heads off and on for the open sentence, all others select.
+    The pointer ``switch`` turns heads off and on for the open sentence, ``propose`` those of a
+    proposal; all others select.
     """
     if pointer == "switch":
         return session.switching(picked)
+    if pointer == "propose":
+        return session.turning(picked)
     if pointer == "layer":
         return session.toggling(layer_heads(session, picked[0].layer))
     return session.toggling(picked)

@@ -20,11 +20,11 @@ from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.ui.head_grid import CONFIG, selecting
 from bhpvas.ui.session import Session
+from bhpvas.ui.steps import weights_said, what_happened
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
     from bhpvas.evaluation import Evaluation
-    from bhpvas.schemes import Step
 
 
 # --- the selected heads ---------------------------------------------------------------------------
@@ -152,13 +152,13 @@ def _cost(scores: Scores, session: Session) -> str:
     named = words.head_list(session.selected, 5)
     if not session.cost_asked:
         return f"Selected: {named}"
-    if scores.mask != session.mask:
+    if sessions.current().scored != session.now:
         return "The estimate follows as soon as this model is scored."
     changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
     model = work.estimate(scores)
     loss = float(model.loss_change([changed])[0])
     accuracy = float(model.accuracy_change([changed])[0])
-    now = work.known(work.evaluating(session, session.mask))
+    now = work.known(work.evaluating(session, session.now))
     base = ""
     if now is not None:
         after = words.percent(now.accuracy + accuracy)
@@ -176,11 +176,13 @@ def standing(session: Session) -> str:
     """Where the scheme stands, in a sentence."""
     mask = session.mask
     kept = f"{mask.kept_count} of {words.plural(mask.layers * mask.heads, 'head')} kept"
-    start = work.known(work.evaluating(session, session.scheme.mask_at(0)))
-    now = work.known(work.evaluating(session, mask))
+    if (weights := weights_said(session.scheme)) is not None:
+        kept += f", {weights}"
+    start = work.known(work.evaluating(session, session.start))
+    now = work.known(work.evaluating(session, session.now))
     if start is None or now is None:
         return kept
-    if not mask.removed:
+    if session.now == session.start:
         return f"{kept}: accuracy **{words.percent(now.accuracy)}%** on {_sentences(now)}"
     from bhpvas.evaluation import accuracy_change_interval
 
@@ -222,7 +224,7 @@ def steps(session: Session) -> None:
             accuracy=step.metrics["accuracy"],
             low=step.metrics["accuracy_interval"][0],
             high=step.metrics["accuracy_interval"][1],
-            what=_said(step),
+            what=what_happened(step),
             on_path=step.id in on_path,
             current=step.id == scheme.current,
         )
@@ -245,13 +247,6 @@ def steps(session: Session) -> None:
     )
 
 
-def _said(step: Step) -> str:
-    if step.what == "start":
-        return "Start: every head kept"
-    verb = "removed" if step.what == "remove" else "restored"
-    return f"Step {step.id}: {verb} {words.head_list(step.heads, 4)} ({step.method})"
-
-
 def _step_selected() -> None:
     points = st.session_state["timeline-chart"].selection.points
     if points:
@@ -270,8 +265,8 @@ def what_changed(session: Session) -> None:
         ("What changed", definitions.CHANGED),
         key="changed",
     )
-    start = work.want(work.evaluating(session, session.scheme.mask_at(0)))
-    now = work.want(work.evaluating(session, session.mask))
+    start = work.want(work.evaluating(session, session.start))
+    now = work.want(work.evaluating(session, session.now))
     if start is None or now is None:
         st.caption("Not measured yet.")
         return

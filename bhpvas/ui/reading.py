@@ -10,14 +10,12 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.charts.words import percent
-from bhpvas.heads import HeadMask
 from bhpvas.ui import work
 from bhpvas.ui.desk import Job
-from bhpvas.ui.session import Opened, Session
+from bhpvas.ui.session import Session, Variant
 from bhpvas.ui.work import Task
 
 if TYPE_CHECKING:
-    from bhpvas.classifier import Classifier
     from bhpvas.roles import Evidence, RoleCollector, Roles
     from bhpvas.saliency import Saliency
     from bhpvas.sentence import Contributions, Reading
@@ -30,28 +28,26 @@ FEWEST = 100
 # --- one sentence ---------------------------------------------------------------------------------
 
 
-def _name(
-    what: str, classifier: Classifier, said: Opened, mask: HeadMask, *more: object
-) -> tuple[object, ...]:
-    return (what, classifier.fingerprint, str(classifier.dtype), said.text, said.pair, mask, *more)
+def _name(what: str, session: Session, variant: Variant, *more: object) -> tuple[object, ...]:
+    said = session.sentence
+    return (what, *work.named(session, variant), said.text, said.pair, *more)
 
 
 def reading(session: Session) -> Task:
     """The parse of the open sentence, and its attention with what is switched here."""
-    classifier, said = work.classifier_named(session.model), session.sentence
-    mask = session.mask_here
+    said, variant = session.sentence, session.here
 
     def do(job: Job) -> Reading:
         from bhpvas.sentence import read
 
-        return read(classifier, said.text, said.pair, mask)
+        return read(work.classifier_of(session, variant), said.text, said.pair, variant.mask)
 
-    return Task(_name("reading", classifier, said, mask), "Reading the sentence", do, turn=0)
+    return Task(_name("reading", session, variant), "Reading the sentence", do, turn=0)
 
 
-def prediction(session: Session, mask: HeadMask) -> Task:
-    """The probability of each class for the open sentence under a mask: float64 ``[C]``."""
-    classifier, said = work.classifier_named(session.model), session.sentence
+def prediction(session: Session, variant: Variant) -> Task:
+    """The probability of each class for the open sentence: float64 ``[C]``."""
+    said = session.sentence
 
     def do(job: Job) -> np.ndarray:
         from scipy.special import softmax
@@ -59,25 +55,26 @@ def prediction(session: Session, mask: HeadMask) -> Task:
         from bhpvas.engine import predict
 
         pairs = None if said.pair is None else [said.pair]
-        logits = predict(classifier, classifier.encode_texts([said.text], pairs), mask)
+        classifier = work.classifier_of(session, variant)
+        logits = predict(classifier, classifier.encode_texts([said.text], pairs), variant.mask)
         return softmax(logits[0].astype(np.float64))
 
-    return Task(_name("prediction", classifier, said, mask), "Predicting", do, turn=0)
+    return Task(_name("prediction", session, variant), "Predicting", do, turn=0)
 
 
 def contributing(session: Session, label: int) -> Task:
     """What each head contributes to the decision, with what is switched here."""
-    classifier, said = work.classifier_named(session.model), session.sentence
-    mask = session.mask_here
+    said, variant = session.sentence, session.here
 
     def do(job: Job) -> Contributions:
         from bhpvas.sentence import contributions
 
-        return contributions(classifier, said.text, pair=said.pair, label=label, mask=mask)
+        classifier = work.classifier_of(session, variant)
+        return contributions(classifier, said.text, pair=said.pair, label=label, mask=variant.mask)
 
     return Task(
-        _name("contributions", classifier, said, mask, label),
-        f"Removing each of {words.plural(mask.kept_count, 'head')} from this decision",
+        _name("contributions", session, variant, label),
+        f"Removing each of {words.plural(variant.mask.kept_count, 'head')} from this decision",
         do,
         turn=0,
     )
@@ -85,17 +82,15 @@ def contributing(session: Session, label: int) -> Task:
 
 def salient(session: Session, label: int) -> Task:
     """What each token adds to the decision, with what is switched here."""
-    classifier, said = work.classifier_named(session.model), session.sentence
-    mask = session.mask_here
+    said, variant = session.sentence, session.here
 
     def do(job: Job) -> Saliency:
         from bhpvas.saliency import saliency
 
-        return saliency(classifier, said.text, label=label, pair=said.pair, mask=mask)
+        classifier = work.classifier_of(session, variant)
+        return saliency(classifier, said.text, label=label, pair=said.pair, mask=variant.mask)
 
-    return Task(
-        _name("saliency", classifier, said, mask, label), "Attributing to tokens", do, turn=1
-    )
+    return Task(_name("saliency", session, variant, label), "Attributing to tokens", do, turn=1)
 
 
 # --- roles ----------------------------------------------------------------------------------------
@@ -110,7 +105,7 @@ class Counted:
 
     sentences: tuple[Sentence, ...]
     collector: RoleCollector
-    mask: HeadMask
+    variant: Variant
     weight: object
 
 
@@ -131,19 +126,20 @@ def _parsing(session: Session) -> Task:
     )
 
 
-def _counting(session: Session, mask: HeadMask, sentences: tuple[Sentence, ...]) -> Task:
+def _counting(session: Session, variant: Variant, sentences: tuple[Sentence, ...]) -> Task:
     """What every kept head attends to, on the calibration split."""
-    classifier, data = work.classifier_named(session.model), session.data.calibration
+    data, mask = session.data.calibration, variant.mask
 
     def do(job: Job) -> Counted:
         from bhpvas.roles import count_roles
 
+        classifier = work.classifier_of(session, variant)
         collector = count_roles(classifier, data, sentences, mask=mask, progress=job)
         kept = collector.roles(mask).predictions
-        return Counted(sentences, collector, mask, None if kept is None else kept.words)
+        return Counted(sentences, collector, variant, None if kept is None else kept.words)
 
     return Task(
-        key=_counting_key(session, mask),
+        key=_counting_key(session, variant),
         saying=f"Finding the roles of {words.plural(mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'sentence')}",
         work=do,
@@ -151,19 +147,17 @@ def _counting(session: Session, mask: HeadMask, sentences: tuple[Sentence, ...])
     )
 
 
-def _counting_key(session: Session, mask: HeadMask) -> tuple[object, ...]:
-    classifier = work.classifier_named(session.model)
-    data = session.data.calibration
-    return ("roles", classifier.fingerprint, str(classifier.dtype), data.fingerprint, mask)
+def _counting_key(session: Session, variant: Variant) -> tuple[object, ...]:
+    return ("roles", *work.named(session, variant), session.data.calibration.fingerprint)
 
 
-def counted(session: Session, mask: HeadMask, *, ask: bool = True) -> Counted | None:
-    """What the heads of a mask do, or None while that is (if asked for) still to be found."""
-    found = work.desk().result(_counting_key(session, mask))
+def counted(session: Session, variant: Variant, *, ask: bool = True) -> Counted | None:
+    """What the heads of a variant do, or None while that is (if asked for) still to be found."""
+    found = work.desk().result(_counting_key(session, variant))
     if found is not None or not ask:
         return found
     sentences = work.want(_parsing(session))
-    return None if sentences is None else work.want(_counting(session, mask, sentences))
+    return None if sentences is None else work.want(_counting(session, variant, sentences))
 
 
 def judged(session: Session, found: Counted, fewest: int) -> Roles:
@@ -171,9 +165,9 @@ def judged(session: Session, found: Counted, fewest: int) -> Roles:
     from bhpvas.roles import RoleSettings
 
     return work.desk().quick(
-        ("judged", _counting_key(session, found.mask), fewest),
+        ("judged", _counting_key(session, found.variant), fewest),
         lambda: found.collector.roles(
-            found.mask, session.data.calibration.name, RoleSettings(min_count=fewest)
+            found.variant.mask, session.data.calibration.name, RoleSettings(min_count=fewest)
         ),
     )
 
@@ -188,7 +182,7 @@ def role_labels(session: Session) -> tuple[np.ndarray | None, np.ndarray | None]
 
     Without them, they are on the list of what this run has to do.
     """
-    known = counted(session, session.scheme.mask_at(0))
+    known = counted(session, session.start)
     if known is None:
         return None, None
     roles = judged(session, known, fewest())

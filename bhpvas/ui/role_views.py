@@ -18,7 +18,7 @@ from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import Column
 from bhpvas.ui.head_grid import wide_chart
 from bhpvas.ui.reading import Counted
-from bhpvas.ui.session import Opened, Session
+from bhpvas.ui.session import Opened, Session, Variant
 
 if TYPE_CHECKING:
     from bhpvas.roles import Example, Relation
@@ -348,11 +348,11 @@ def changes(roles: Roles, session: Session) -> None:
         ("Changes of roles", definitions.ROLE_CHANGES),
         key="changes",
     )
-    if not session.mask.removed:
+    if session.now == session.start:
         st.caption("Nothing is removed yet: every role is carried as above.")
         return
-    asked = st.session_state.get("roles-anew") == session.mask
-    after = reading.counted(session, session.mask, ask=asked)
+    asked = st.session_state.get("roles-anew") == session.now
+    after = reading.counted(session, session.now, ask=asked)
     now = None if after is None else reading.judged(session, after, reading.fewest())
     found = [
         one for one in role_changes(roles, session.mask, now) if set(one.before) != set(one.after)
@@ -382,7 +382,7 @@ def changes(roles: Roles, session: Session) -> None:
             f"Find the roles of the {words.plural(session.mask.kept_count, 'kept head')} anew",
             key="anew",
             on_click=_anew,
-            args=(session.mask,),
+            args=(session.now,),
             help="Without it, kept heads are taken to keep their roles.",
         )
         st.caption("Kept heads are taken to keep their roles.")
@@ -390,6 +390,6 @@ def changes(roles: Roles, session: Session) -> None:
         st.caption("Found anew under the scheme, on the same sentences.")
 
 
-def _anew(mask: object) -> None:
-    st.session_state["roles-anew"] = mask
+def _anew(variant: Variant) -> None:
+    st.session_state["roles-anew"] = variant
     sessions.change(Session.retrying)

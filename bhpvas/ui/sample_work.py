@@ -18,11 +18,10 @@ from bhpvas.charts.sentence_map import MANY
 from bhpvas.cls_map import FEWEST_FOR_UMAP, Components, SentenceMap, pca_map, umap_map
 from bhpvas.evaluation import Evaluation
 from bhpvas.groups import Comparison, compare, shares
-from bhpvas.heads import HeadMask
 from bhpvas.slices import Grouping, groupings, sentence_table, slice_table
 from bhpvas.ui import work
 from bhpvas.ui.desk import Job, Work
-from bhpvas.ui.session import Session
+from bhpvas.ui.session import Session, Variant
 from bhpvas.ui.work import Task
 
 if TYPE_CHECKING:
@@ -33,18 +32,17 @@ Kind = Literal["share", "amount"]
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The sentences that are looked at, evaluated without pruning and under the current scheme."""
+    """The sentences that are looked at, evaluated without pruning and under the current scheme.
+
+    ``pruned`` says whether the scheme changes the model at all.
+    """
 
     data: Dataset
     before: Evaluation
     after: Evaluation
     lengths: np.ndarray
     key: str
-
-    @property
-    def pruned(self) -> bool:
-        """Whether the current scheme removes anything."""
-        return self.before.mask != self.after.mask
+    pruned: bool
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -90,20 +88,26 @@ def _said(row: dict[str, Any], pruned: bool, at_most: int) -> str:
 def measured(session: Session) -> Measured | None:
     """Both evaluations with what follows from them, once they are there."""
     data = session.looked_at
-    start = work.evaluating(session, session.scheme.mask_at(0), data=data)
-    now = work.evaluating(session, session.mask, data=data)
+    start = work.evaluating(session, session.start, data=data)
+    now = work.evaluating(session, session.now, data=data)
     before, after = work.want(start), work.want(now)
     if before is None or after is None:
         return None
-    key = f"{session.model} {data.fingerprint} {before.mask} | {after.mask}"
-    return _together(key, data, before, after, work.lengths(session, data))
+    key = f"{start.key} {now.key}"
+    pruned = session.now != session.start
+    return _together(key, pruned, data, before, after, work.lengths(session, data))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _together(
-    key: str, _data: Dataset, _before: Evaluation, _after: Evaluation, _lengths: np.ndarray
+    key: str,
+    pruned: bool,
+    _data: Dataset,
+    _before: Evaluation,
+    _after: Evaluation,
+    _lengths: np.ndarray,
 ) -> Measured:
-    return Measured(_data, _before, _after, _lengths, key)
+    return Measured(_data, _before, _after, _lengths, key, pruned)
 
 
 # --- the map --------------------------------------------------------------------------------------
@@ -128,52 +132,51 @@ def places(session: Session, layer: int) -> Places | None:
     best = _umap(session, layer, states.key, coordinates)
     chart = (best and work.want(best)) or pca_map(coordinates)
     after: np.ndarray | None = chart.places
-    if session.mask != session.scheme.mask_at(0):
+    if session.now != session.start:
         pruned = _pruned_states(session, layer, components)
         moved = work.want(pruned)
         after = None
         if moved is not None:
-            key = ("moved", chart.method, states.key, session.mask)
+            key = ("moved", chart.method, states.key, session.now)
             after = work.desk().quick(key, lambda: chart.moved(moved))
     return Places(chart.method, chart.places, after)
 
 
 def _states(session: Session, layer: int) -> Task:
     """The unpruned model's [CLS] states at a layer, as components and coordinates along them."""
-    mask = session.scheme.mask_at(0)
 
     def do(job: Job) -> tuple[Components, np.ndarray]:
-        states = _first_states(session, layer, mask, job)
+        states = _first_states(session, layer, session.start, job)
         components = Components.of(states)
         return components, components.coordinates(states)
 
-    return _of_states(session, layer, mask, do, "components", turn=3)
+    return _of_states(session, layer, session.start, do, "components", turn=3)
 
 
 def _pruned_states(session: Session, layer: int, components: Components) -> Task:
     """Coordinates of the current model's [CLS] states along the unpruned one's components."""
 
     def do(job: Job) -> np.ndarray:
-        return components.coordinates(_first_states(session, layer, session.mask, job))
+        return components.coordinates(_first_states(session, layer, session.now, job))
 
-    return _of_states(session, layer, session.mask, do, "coordinates", turn=3)
+    return _of_states(session, layer, session.now, do, "coordinates", turn=3)
 
 
-def _first_states(session: Session, layer: int, mask: HeadMask, job: Job) -> np.ndarray:
+def _first_states(session: Session, layer: int, variant: Variant, job: Job) -> np.ndarray:
     from bhpvas.engine import first_states
 
-    classifier = work.classifier_named(session.model)
+    classifier = work.classifier_of(session, variant)
     encoded = classifier.encode(session.looked_at)
-    return first_states(classifier, encoded, mask, layers=[layer], progress=job)[0]
+    return first_states(classifier, encoded, variant.mask, layers=[layer], progress=job)[0]
 
 
 def _of_states(
-    session: Session, layer: int, mask: HeadMask, do: Work, what: str, *, turn: int
+    session: Session, layer: int, variant: Variant, do: Work, what: str, *, turn: int
 ) -> Task:
-    classifier, data = work.classifier_named(session.model), session.looked_at
-    model = "the unpruned model" if mask == session.scheme.mask_at(0) else "the pruned model"
+    data = session.looked_at
+    model = "the unpruned model" if variant == session.start else "the pruned model"
     return Task(
-        key=(what, layer, classifier.fingerprint, str(classifier.dtype), data.fingerprint, mask),
+        key=(what, layer, *work.named(session, variant), data.fingerprint),
         saying=f"Reading {words.plural(len(data), 'sentence')} with {model} up to layer {layer}",
         work=do,
         turn=turn,
@@ -198,12 +201,14 @@ def _umap(session: Session, layer: int, of: Hashable, coordinates: np.ndarray) -
 # --- heads that matter for some -------------------------------------------------------------------
 
 
-def comparison(session: Session, found: Measured, mask: HeadMask, kind: Kind) -> Comparison | None:
+def comparison(
+    session: Session, found: Measured, variant: Variant, kind: Kind
+) -> Comparison | None:
     """How the selected sentences differ from the rest in what each head is worth to them.
 
     None while importance is being measured; there must be selected sentences and others.
     """
-    task = _weighing(session, mask)
+    task, kept = _weighing(session, variant), variant.mask.array
     scores = work.want(task)
     if scores is None:
         return None
@@ -211,12 +216,12 @@ def comparison(session: Session, found: Measured, mask: HeadMask, kind: Kind) ->
 
     def make() -> Comparison:
         values = scores.per_example["importance"]
-        values = shares(values, mask.array) if kind == "share" else values
-        return compare(values, chosen, mask.array)
+        values = shares(values, kept) if kind == "share" else values
+        return compare(values, chosen, kept)
 
     return work.desk().quick(("comparison", task.key, kind, chosen.tobytes()), make)
 
 
-def _weighing(session: Session, mask: HeadMask) -> Task:
-    task = work.scoring(session, mask, ("importance",), data=session.looked_at)
+def _weighing(session: Session, variant: Variant) -> Task:
+    task = work.scoring(session, variant, ("importance",), data=session.looked_at)
     return Task(key=task.key, saying=task.saying, work=task.work, turn=4)

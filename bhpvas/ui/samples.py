@@ -53,7 +53,7 @@ class Settings:
 def controls(session: Session, found: Measured | None) -> Settings:
     """Which sentences, at which layer, coloured by what."""
     layers = session.mask.layers
-    colours = _colours(found, pruned=bool(session.mask.removed))
+    colours = _colours(found, pruned=session.now != session.start)
     state = st.session_state
     if not state.get("colour-chosen") or state.get("sentence-colour") not in colours:
         state["sentence-colour"] = next(iter(colours))
@@ -413,7 +413,6 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
             "heads matter more for them than for the rest."
         )
         return
-    full = session.scheme.mask_at(0)
     with row:
         kind: Any = st.segmented_control(
             "Importance as",
@@ -435,8 +434,8 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
                 persist_state="session",
                 label_visibility="collapsed",
             )
-    mask = session.mask if model == AFTER else full
-    result = sample_work.comparison(session, found, mask, kind)
+    variant = session.now if model == AFTER else session.start
+    result, mask = sample_work.comparison(session, found, variant, kind), variant.mask
     width, height = size(mask.layers, mask.heads)
     if result is None:
         st.skeleton(height)

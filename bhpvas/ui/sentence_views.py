@@ -120,15 +120,17 @@ def decision(session: Session) -> int | None:
 
     Returns the class that the scheme answers: all that follows is about the case for it.
     """
-    full, here = session.scheme.mask_at(0), session.mask_here
-    masks = {"Unpruned": full}
-    if session.mask != full:
-        masks[f"Scheme, {session.mask.kept_count} of {_all(full)} heads"] = session.mask
+    models = {"Unpruned": session.start}
+    if session.now != session.start:
+        models[f"Scheme, {_kept(session.mask)}"] = session.now
     if session.switched:
-        masks[f"Here, {here.kept_count} of {_all(full)} heads"] = here
-    found = {name: work.promptly(reading.prediction(session, mask)) for name, mask in masks.items()}
+        models[f"Here, {_kept(session.mask_here)}"] = session.here
+    found = {
+        name: work.promptly(reading.prediction(session, variant))
+        for name, variant in models.items()
+    }
     known = {name: one for name, one in found.items() if one is not None}
-    decided = work.promptly(reading.prediction(session, session.mask))
+    decided = work.promptly(reading.prediction(session, session.now))
     names = session.data.evaluation.label_names
     truth = session.sentence.label
     before: float | None = None
@@ -149,8 +151,8 @@ def decision(session: Session) -> int | None:
     return None if decided is None else int(np.argmax(decided))
 
 
-def _all(mask: HeadMask) -> int:
-    return mask.layers * mask.heads
+def _kept(mask: HeadMask) -> str:
+    return f"{mask.kept_count} of {mask.layers * mask.heads} heads"
 
 
 def _dot(label: int) -> str:

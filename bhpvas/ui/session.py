@@ -7,17 +7,15 @@ browser. Results are not part of it: they live in :mod:`bhpvas.ui.desk`, keyed b
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.schemes import Scheme
+from bhpvas.schemes import Scheme, Step
 
 if TYPE_CHECKING:
-    from bhpvas.classifier import Classifier
     from bhpvas.datasets import Dataset, Splits
 
 _KEY = "bhpvas"
@@ -26,16 +24,78 @@ Split = Literal["evaluation", "calibration"]
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A variant of the session's model: which heads it keeps, and the hash of its weights.
+
+    ``weights`` is None where they are the model's own. What is computed is named by this.
+    """
+
+    mask: HeadMask
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
 class Wish:
-    """A change of the mask that is asked for and not yet measured."""
+    """A step that is asked for and not yet measured; ``weights`` are those that a recovery made."""
 
-    what: Literal["remove", "restore"]
-    heads: tuple[HeadId, ...]
+    what: Literal["remove", "restore", "recover"]
+    heads: tuple[HeadId, ...] = ()
     method: str = "by hand"
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    seed: int | None = None
+    weights: str | None = None
 
-    def applied_to(self, mask: HeadMask) -> HeadMask:
-        """The mask once the wish is granted."""
-        return mask.without(self.heads) if self.what == "remove" else mask.restored(self.heads)
+    def applied_to(self, variant: Variant) -> Variant:
+        """What the wish makes of the current variant."""
+        if self.what == "recover":
+            return replace(variant, weights=self.weights)
+        changed = variant.mask.without if self.what == "remove" else variant.mask.restored
+        return replace(variant, mask=changed(self.heads))
+
+    def granted(self, scheme: Scheme, metrics: dict[str, object]) -> Scheme:
+        """The scheme with the step, which keeps what was measured."""
+        if self.what == "recover":
+            assert self.weights is not None, "a recovery has weights"
+            return scheme.recovered(
+                self.weights, self.method, self.settings, metrics, seed=self.seed
+            )
+        step = scheme.removing if self.what == "remove" else scheme.restoring
+        return step(self.heads, self.method, self.settings, metrics, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search for heads to remove was asked for: as in :func:`bhpvas.search.propose`."""
+
+    method: str
+    heads: int
+    protected: frozenset[HeadId] = frozenset()
+    min_per_layer: int = 0
+    max_drop: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Which curves of accuracy were asked for: methods and recoveries (None = without one).
+
+    ``every`` is the number of heads from one point to the next, ``random`` that of random orders.
+    """
+
+    methods: tuple[str, ...]
+    recoveries: tuple[str | None, ...]
+    every: int
+    random: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Steps that were deleted, and where the person stood before and after: (current, redo)."""
+
+    steps: tuple[Step, ...]
+    before: tuple[int, tuple[int, ...]]
+    after: tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,13 +114,17 @@ class Session:
 
     ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
     removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
-    mask whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that the
-    person stopped, which do not start again by themselves. ``dialog`` says whether another model or
-    other data are being chosen; nothing is computed meanwhile. ``sentences`` are the selected ones
-    of the ``split`` that is looked at, by their places in it. ``opened`` is the sentence that
-    is read closely, the first where none was chosen; ``switched`` are heads that are off (or, where
-    the scheme removed them, on) for that sentence alone; ``labelled`` says whether head maps show
-    the heads' roles.
+    variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that
+    the person stopped, which do not start again by themselves. ``dialog`` says whether another
+    model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
+    selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
+    sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
+    off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
+    head maps show the heads' roles. ``measuring`` says that every step is to be measured,
+    ``timing`` which latencies are; ``cuts`` are deleted steps that can be put back, the last first
+    to come back. ``search`` is the proposal that was asked for, ``turned`` the heads that the
+    person turned over in it, ``recovering`` the recovery that is to be the next step, ``curves``
+    the evidence.
     """
 
     model: str | None
@@ -69,8 +133,10 @@ class Session:
     selected: frozenset[HeadId] = frozenset()
     picks: int = 0
     wish: Wish | None = None
-    scored: HeadMask | None = None
+    scored: Variant | None = None
     ablating: bool = False
+    measuring: bool = False
+    timing: Hashable | None = None
     cost_asked: bool = False
     cancelled: frozenset[Hashable] = frozenset()
     dialog: bool = False
@@ -80,6 +146,11 @@ class Session:
     labelled: bool = False
     split: Split = "evaluation"
     sentences: frozenset[int] = frozenset()
+    search: Search | None = None
+    turned: frozenset[HeadId] = frozenset()
+    recovering: str | None = None
+    curves: Curves | None = None
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def looked_at(self) -> Dataset:
@@ -90,6 +161,25 @@ class Session:
     def mask(self) -> HeadMask:
         """The mask of the scheme's current step."""
         return self.scheme.mask
+
+    def at(self, step_id: int) -> Variant:
+        """The model at any step of the scheme."""
+        return Variant(self.scheme.mask_at(step_id), self.scheme.weights_at(step_id))
+
+    @property
+    def start(self) -> Variant:
+        """The unpruned model."""
+        return self.at(0)
+
+    @property
+    def now(self) -> Variant:
+        """The model at the scheme's current step."""
+        return self.at(self.scheme.current)
+
+    @property
+    def here(self) -> Variant:
+        """The model at the current step with what is switched for the open sentence alone."""
+        return replace(self.now, mask=self.mask_here)
 
     @property
     def selected_kept(self) -> tuple[HeadId, ...]:
@@ -179,9 +269,7 @@ class Session:
     def granted(self, metrics: dict[str, object]) -> Session:
         """The wish done: a step with its measured metrics, and nothing selected."""
         assert self.wish is not None, "there is no wish to grant"
-        step = self.scheme.removing if self.wish.what == "remove" else self.scheme.restoring
-        scheme = step(self.wish.heads, method=self.wish.method, metrics=metrics)
-        return self.moved(scheme).choosing(())
+        return self.moved(self.wish.granted(self.scheme, metrics)).choosing(())
 
     def moved(self, scheme: Scheme) -> Session:
         """Another step, or another scheme of the same model; what was asked for before is off."""
@@ -192,19 +280,71 @@ class Session:
             ablating=False,
             cost_asked=False,
             switched=frozenset(),
+            search=None,
+            turned=frozenset(),
+            recovering=None,
         )
 
     def measured(self, metrics: dict[str, object], step_id: int) -> Session:
         """Metrics added to a step."""
         return replace(self, scheme=self.scheme.measured(metrics, step_id))
 
-    def opening(self, text: str, source: str, classifier: Classifier) -> Session:
-        """The scheme in a file, if it fits the model; else this session with an error."""
-        try:
-            scheme = Scheme.from_json(text, source).matches(classifier)
-        except BhpvasError as error:
-            return replace(self, error=str(error))
-        return replace(self.moved(scheme).choosing(()), cancelled=frozenset())
+    def opening(self, scheme: Scheme) -> Session:
+        """Another scheme of the same model instead of this one."""
+        opened = self.moved(scheme).choosing(())
+        return replace(opened, cancelled=frozenset(), cuts=(), measuring=False)
+
+    # --- the tree -------------------------------------------------------------------------------
+
+    def naming(self, name: str) -> Session:
+        """The scheme under another name; an empty one changes nothing."""
+        name = " ".join(name.split())
+        return replace(self, scheme=self.scheme.renamed(name)) if name else self
+
+    def noting(self, step_id: int, note: str) -> Session:
+        """A step's note replaced."""
+        return replace(self, scheme=self.scheme.noted(step_id, note.strip()))
+
+    def deleting(self, step_id: int) -> Session:
+        """A step gone with all that came after it, until it is put back."""
+        gone, scheme = self.scheme.subtree(step_id), self.scheme.without_step(step_id)
+        cut = Cut(
+            steps=tuple(step for step in self.scheme.steps if step.id in gone),
+            before=(self.scheme.current, self.scheme.redo),
+            after=(scheme.current, scheme.redo),
+        )
+        return replace(self.moved(scheme), cuts=(*self.cuts, cut))
+
+    def putting_back(self) -> Session:
+        """The steps deleted last put back; where nobody moved since, all is as it was."""
+        cut = self.cuts[-1]
+        scheme = self.scheme.rejoined(cut.steps)
+        if (scheme.current, scheme.redo) == cut.after:
+            current, redo = cut.before
+            scheme = replace(scheme, current=current, redo=redo)
+        return replace(self.moved(scheme), cuts=self.cuts[:-1])
+
+    # --- proposals ------------------------------------------------------------------------------
+
+    def searching(self, search: Search | None) -> Session:
+        """Heads to remove asked for from here on, or the proposal dropped."""
+        return replace(self, search=search, turned=frozenset(), cancelled=frozenset())
+
+    def turning(self, heads: Collection[HeadId]) -> Session:
+        """Kept heads turned over in the proposal, or back: one that would go stays, or goes."""
+        return replace(self, turned=self.turned ^ (frozenset(heads) - self.mask.removed))
+
+    def recovering_by(self, method: str) -> Session:
+        """A recovery of the current step asked for; it is a step once it is measured."""
+        return replace(self, recovering=method, cancelled=frozenset())
+
+    def asking_for(self, wish: Wish) -> Session:
+        """A step asked for; measured in the next run."""
+        return replace(self, wish=wish, recovering=None, cancelled=frozenset())
+
+    def drawing(self, curves: Curves) -> Session:
+        """Curves of accuracy asked for."""
+        return replace(self, curves=curves, cancelled=frozenset())
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -216,6 +356,14 @@ class Session:
         """The exact effect of each head alone asked for, at the current mask."""
         return replace(self, ablating=True, cancelled=frozenset())
 
+    def asking_measures(self) -> Session:
+        """Every step measured that is not measured yet."""
+        return replace(self, measuring=True, cancelled=frozenset())
+
+    def asking_times(self, job: Hashable) -> Session:
+        """Latencies to be measured, by the name of that job."""
+        return replace(self, timing=job, cancelled=frozenset())
+
     def asking_dialog(self, shown: bool) -> Session:
         """The choice of model and data opened or closed."""
         return replace(self, dialog=shown)
@@ -224,7 +372,15 @@ class Session:
 
     def cancelling(self, job: Hashable) -> Session:
         """A job stopped: it and the wish that needed it are off."""
-        return replace(self, wish=None, ablating=False, cancelled=self.cancelled | {job})
+        return replace(
+            self,
+            wish=None,
+            ablating=False,
+            recovering=None,
+            measuring=False,
+            timing=None,
+            cancelled=self.cancelled | {job},
+        )
 
     def retrying(self) -> Session:
         """Whatever was cancelled may run again."""

@@ -6,20 +6,24 @@ page is drawn, by :func:`carry_out`, with a bar and a way to cancel at the foot 
 
 from __future__ import annotations
 
+import os
+import tempfile
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
-from bhpvas.heads import HeadMask
 from bhpvas.progress import Cancelled
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
-from bhpvas.ui.session import Session
+from bhpvas.ui.session import Session, Variant
+from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.ablation import Ablation
@@ -29,24 +33,31 @@ if TYPE_CHECKING:
     from bhpvas.engine import StateCache
     from bhpvas.estimate import Estimate
     from bhpvas.evaluation import Evaluation
-    from bhpvas.schemes import Step
+    from bhpvas.schemes import Scheme, Step
+    from bhpvas.weights import Weights
 
 #: Work shorter than this needs no bar.
 UNNOTICED = 0.4
-#: Seconds between two looks at a job.
-GLANCE = 0.15
+#: Seconds between two looks at a job, and between two pictures of a live one.
+GLANCE, LIVE = 0.15, 2.5
+#: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
+MOST_WEIGHTS = 4 * 2**30
 
 _TASKS = "bhpvas tasks"
 
 
 @dataclass(frozen=True)
 class Task:
-    """A result by its name (``key``), how to get it, and when its turn is (0 = first)."""
+    """A result by its name (``key``), how to get it, and when its turn is (0 = first).
+
+    Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds.
+    """
 
     key: Hashable
     saying: str
     work: Work
     turn: int
+    live: bool = False
 
 
 @st.cache_resource(show_spinner=False)
@@ -79,23 +90,79 @@ def _states(model: str) -> StateCache:
     return StateCache()
 
 
+# --- weights that steps changed -------------------------------------------------------------------
+
+
+@st.cache_resource(show_spinner=False)
+def _weights() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="bhpvas-weights-")
+
+
+def weights_folder() -> Path:
+    """Where the weights of this server's schemes lie, until it ends.
+
+    Each file is named by the hash of its content and never changes, so sessions may share it.
+    """
+    return Path(_weights().name)
+
+
+def keep_weights(weights: Weights) -> str:
+    """Put weights into the folder; returns the hash that names them.
+
+    Those that nobody used for longest leave when all take more than :data:`MOST_WEIGHTS`.
+    """
+    path = weights.save(weights_folder())
+    files = {file: file.stat() for file in weights_folder().glob("*.safetensors")}
+    taken = sum(about.st_size for about in files.values())
+    for file in sorted(files, key=lambda one: files[one].st_mtime):
+        if taken > MOST_WEIGHTS and file != path:
+            file.unlink(missing_ok=True)
+            taken -= files[file].st_size
+    return weights.fingerprint
+
+
+def classifier_of(session: Session, variant: Variant) -> Classifier:
+    """The session's classifier with the weights of a variant of it.
+
+    Raises :class:`ModelError` where they are not in the folder (any more).
+    """
+    if variant.weights is None:
+        return classifier_named(session.model)
+    file = weights_file(weights_folder(), variant.weights)
+    if file.exists():
+        os.utime(file)
+    return _changed(session.model, variant.weights, session.scheme)
+
+
+def classifier_at(session: Session, step_id: int) -> Classifier:
+    """The session's classifier with the weights that hold at a step of its scheme."""
+    return classifier_of(session, session.at(step_id))
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _changed(model: str | None, weights: str, _scheme: Scheme) -> Classifier:
+    # Weights that are being measured are of no step yet.
+    return _scheme.recovered(weights, "").on(classifier_named(model), weights_folder())
+
+
 # --- what there is to compute ---------------------------------------------------------------------
 
 
 def scoring(
-    session: Session, mask: HeadMask, names: tuple[str, ...], *, data: Dataset | None = None
+    session: Session, variant: Variant, names: tuple[str, ...], *, data: Dataset | None = None
 ) -> Task:
     """Criteria of every kept head, on the calibration split or on ``data``."""
-    classifier, data = classifier_named(session.model), data or session.data.calibration
+    data = data or session.data.calibration
 
     def work(job: Job) -> Scores:
         from bhpvas.criteria import score
 
-        return score(classifier, data, names, mask=mask, progress=job)
+        classifier = classifier_of(session, variant)
+        return score(classifier, data, names, mask=variant.mask, progress=job)
 
     return Task(
-        key=("scores", names, *_of(classifier, data, mask)),
-        saying=f"Scoring {words.plural(mask.kept_count, 'head')} "
+        key=("scores", names, *named(session, variant), data.fingerprint),
+        saying=f"Scoring {words.plural(variant.mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
         turn=1,
@@ -103,21 +170,22 @@ def scoring(
 
 
 def evaluating(
-    session: Session, mask: HeadMask, *, turn: int = 2, data: Dataset | None = None
+    session: Session, variant: Variant, *, turn: int = 2, data: Dataset | None = None
 ) -> Task:
-    """The exact evaluation of a mask on the evaluation split (or ``data``); a part comes first."""
-    classifier, data = classifier_named(session.model), data or session.data.evaluation
+    """The exact evaluation on the evaluation split (or ``data``); that of a part comes first."""
+    data, mask = data or session.data.evaluation, variant.mask
 
     def work(job: Job) -> Evaluation:
         from bhpvas.evaluation import evaluate_progressively
 
+        classifier = classifier_of(session, variant)
         states = _states(classifier.fingerprint)
         for found in evaluate_progressively(classifier, data, mask, cache=states, progress=job):
             job.partial = found
         return job.partial
 
     return Task(
-        key=("evaluation", *_of(classifier, data, mask)),
+        key=("evaluation", *named(session, variant), data.fingerprint),
         saying=f"Measuring {mask.kept_count} of {mask.layers * mask.heads} heads "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -125,20 +193,20 @@ def evaluating(
     )
 
 
-def ablating(session: Session, mask: HeadMask) -> Task:
+def ablating(session: Session, variant: Variant) -> Task:
     """What removing each kept head alone really does, on the calibration split."""
-    classifier, data = classifier_named(session.model), session.data.calibration
+    data = session.data.calibration
 
     def work(job: Job) -> Ablation:
         from bhpvas.ablation import ablate
 
-        found = ablate(classifier, data, mask, progress=job)
+        found = ablate(classifier_of(session, variant), data, variant.mask, progress=job)
         # Every variant's logits are large and nobody asks for them again.
         return replace(found, logits=found.logits[:0])
 
     return Task(
-        key=("ablation", *_of(classifier, data, mask)),
-        saying=f"Removing each of {words.plural(mask.kept_count, 'head')} alone "
+        key=("ablation", *named(session, variant), data.fingerprint),
+        saying=f"Removing each of {words.plural(variant.mask.kept_count, 'head')} alone "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
         turn=3,
@@ -152,8 +220,10 @@ def estimate(scores: Scores) -> Estimate:
     return Estimate.from_scores(scores)
 
 
-def _of(classifier: Classifier, data: Dataset, mask: HeadMask) -> tuple[Hashable, ...]:
-    return (classifier.fingerprint, str(classifier.dtype), data.fingerprint, mask)
+def named(session: Session, variant: Variant) -> tuple[Hashable, ...]:
+    """What names a variant of any model in the key of a result."""
+    classifier = classifier_named(session.model)
+    return (classifier.fingerprint, str(classifier.dtype), variant)
 
 
 # --- asking for it and getting it -----------------------------------------------------------------
@@ -192,31 +262,30 @@ def scores_for(session: Session, colour: str) -> tuple[Scores | None, Hashable]:
     """
     from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA
 
-    every = scoring(session, session.mask, tuple(CRITERIA))
+    every = scoring(session, session.now, tuple(CRITERIA))
     if (found := desk().result(every.key)) is not None:
-        return _shown(session, found), every.key
-    three = scoring(session, session.mask, DEFAULT_CRITERIA)
+        return _shown(found, session.now), every.key
+    three = scoring(session, session.now, DEFAULT_CRITERIA)
     asked = every if colour in CRITERIA and colour not in DEFAULT_CRITERIA else three
     if (found := want(asked)) is not None:
-        return _shown(session, found), asked.key
-    for mask in (session.mask, session.scored):
+        return _shown(found, session.now), asked.key
+    for variant in (session.now, session.scored):
         for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
-            if mask is not None:
-                key = scoring(session, mask, names).key
+            if variant is not None:
+                key = scoring(session, variant, names).key
                 if (found := desk().result(key)) is not None:
-                    return found, key
+                    return _shown(found, variant), key
     return None, None
 
 
-def _shown(session: Session, scores: Scores) -> Scores:
-    if session.scored != scores.mask:
-        sessions.put(replace(session, scored=scores.mask))
+def _shown(scores: Scores, variant: Variant) -> Scores:
+    sessions.put(replace(sessions.current(), scored=variant))
     return scores
 
 
 def ablation_for(session: Session) -> Ablation | None:
     """The exact effect of each head at the current mask, where it was asked for."""
-    task = ablating(session, session.mask)
+    task = ablating(session, session.now)
     return want(task) if session.ablating else desk().result(task.key)
 
 
@@ -226,12 +295,11 @@ def begin_run() -> None:
 
 
 def measure_steps() -> None:
-    """Give the first and the current step their metrics, where the results are there."""
+    """Give every step its metrics, where the results are there."""
     session = sessions.current()
-    for step in (session.scheme.step(0), session.scheme.step(session.scheme.current)):
+    for step in session.scheme.steps:
         if not is_measured(session, step):
-            mask = session.scheme.mask_at(step.id)
-            found = desk().result(evaluating(session, mask).key)
+            found = desk().result(evaluating(session, session.at(step.id)).key)
             if found is not None:
                 session = session.measured(metrics_of(session, found), step.id)
     sessions.put(session)
@@ -244,7 +312,7 @@ def carry_out() -> None:
         return
     tasks: list[Task] = sorted(st.session_state[_TASKS], key=lambda task: task.turn)
     if session.wish is not None:
-        tasks.insert(0, evaluating(session, session.wish.applied_to(session.mask), turn=0))
+        tasks.insert(0, evaluating(session, session.wish.applied_to(session.now), turn=0))
     stopped = [task for task in tasks if task.key in session.cancelled]
     task = next((task for task in tasks if task not in stopped), None)
     if task is None:
@@ -305,7 +373,10 @@ def _watch(task: Task) -> Any:
                 st.button(
                     "Cancel", key="cancel", on_click=_cancel, args=(task.key,), type="tertiary"
                 )
+            redraw = time.monotonic() + LIVE
             while not job.finished.wait(GLANCE):
+                if task.live and time.monotonic() > redraw:
+                    st.rerun()
                 bar.progress(job.done / job.total if job.total else 0.0, text=_state(task, job))
     if job.error is not None:
         raise job.error

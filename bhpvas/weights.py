@@ -1,4 +1,4 @@
-"""Output projections that stand in for a classifier's own: what recovery changes, as a value."""
+"""Weights that stand in for a classifier's own: what recovery changes, as a value and as a file."""
 
 from __future__ import annotations
 
@@ -15,63 +15,42 @@ from bhpvas.files import write_beside
 if TYPE_CHECKING:
     from torch import Tensor
 
-_FORMAT = "bhpvas-projections"
+_FORMAT = "bhpvas-weights"
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
-    """One layer's output projection: W_O ``[D, H·d_h]`` and its bias ``[D]``, float32 on the CPU.
+class Weights:
+    """Changed tensors by their names in the model: float32, on the CPU, in their full shape.
 
-    The columns of removed heads are zero.
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the numbers."""
-        digest = hashlib.sha256()
-        for tensor in (self.weight, self.bias):
-            digest.update(str(tuple(tensor.shape)).encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
-
-
-@dataclass(frozen=True, eq=False)
-class Projections:
-    """Output projections by layer; a layer that is not named keeps its own. Compared by content.
+    A tensor that is not named is the model's own. Where a head is removed, its columns of the
+    output projection are zero. Compared by content.
 
     >>> import torch
-    >>> one = Projections({1: Projection(torch.eye(2), torch.zeros(2))})
-    >>> one == Projections({1: Projection(torch.eye(2), torch.zeros(2))}), one.below(1)
-    (True, ())
+    >>> one = Weights({"classifier.bias": torch.zeros(2)})
+    >>> one == Weights({"classifier.bias": torch.zeros(2)}), len(one.fingerprint)
+    (True, 16)
     """
 
-    layers: Mapping[int, Projection]
+    tensors: Mapping[str, Tensor]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Projections) and self.fingerprint == other.fingerprint
+        return isinstance(other, Weights) and self.fingerprint == other.fingerprint
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
-    def below(self, layer: int) -> tuple[tuple[int, str], ...]:
-        """What identifies the projections below a layer, as a dictionary key."""
-        return tuple(
-            (number, self.layers[number].fingerprint)
-            for number in sorted(self.layers)
-            if number < layer
-        )
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """A hash of each tensor's shape and numbers, by its name in alphabetical order."""
+        return {name: _hash(self.tensors[name]) for name in sorted(self.tensors)}
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the whole content; the name of its file."""
-        content = self.below(max(self.layers, default=0) + 1)
-        return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr(self.hashes).encode()).hexdigest()[:16]
 
     def file(self, folder: str | Path) -> Path:
-        """Where these projections lie in a folder."""
+        """Where these weights lie in a folder."""
         return weights_file(folder, self.fingerprint)
 
     def save(self, folder: str | Path) -> Path:
@@ -81,10 +60,7 @@ class Projections:
         """
         from safetensors.torch import save
 
-        tensors = {}
-        for number, projection in self.layers.items():
-            tensors[f"{number}.weight"] = projection.weight.contiguous()
-            tensors[f"{number}.bias"] = projection.bias.contiguous()
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
         path = self.file(folder)
         try:
             write_beside(path, save(tensors, {"format": _FORMAT}))
@@ -96,17 +72,24 @@ class Projections:
         return path
 
 
+def _hash(tensor: Tensor) -> str:
+    digest = hashlib.sha256(str(tuple(tensor.shape)).encode())
+    digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()[:16]
+
+
 def weights_file(folder: str | Path, fingerprint: str) -> Path:
     """The safetensors file named by a hash."""
     return Path(folder) / f"{fingerprint}.safetensors"
 
 
-def load_projections(path: str | Path) -> Projections:
-    """Read what :meth:`Projections.save` wrote.
+def load_weights(path: str | Path) -> Weights:
+    """Read what :meth:`Weights.save` wrote.
 
     Raises :class:`ModelError` where the file is missing, is no such file, or does not hold what its
     name says.
     """
+    import torch
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -115,25 +98,18 @@ def load_projections(path: str | Path) -> Projections:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") != _FORMAT:
                 raise ModelError(f"{damaged}: save the scheme again.")
-            names = set(file.keys())
-            numbers = sorted({int(name.partition(".")[0]) for name in names})
-            found = Projections(
-                {
-                    number: Projection(
-                        file.get_tensor(f"{number}.weight"), file.get_tensor(f"{number}.bias")
-                    )
-                    for number in numbers
-                }
-            )
+            found = Weights({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except OSError as error:
         raise ModelError(
             f"The weights {path} cannot be read ({error.strerror or 'no such file'}): they stand "
             "beside the scheme file and must be copied with it."
         ) from None
-    except (SafetensorError, ValueError) as error:
-        if isinstance(error, ModelError):
-            raise
+    except SafetensorError:
         raise ModelError(f"{damaged}: save the scheme again.") from None
+    if any(tensor.dtype != torch.float32 for tensor in found.tensors.values()):
+        raise ModelError(f"{damaged}: save the scheme again.")
     if found.file(path.parent).name != path.name:
         raise ModelError(f"{damaged}: the content does not match the name.")
+    if not all(tensor.isfinite().all() for tensor in found.tensors.values()):
+        raise ModelError(f"The weights {path} hold numbers that are not finite: recover anew.")
     return found

@@ -1,0 +1,153 @@
+"""Accuracy against heads kept: methods as lines, chance as a band, a scheme's steps as points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.timeline import TimelinePoint
+from bhpvas.charts.words import interval, percent, plural
+
+#: How a line is drawn by what followed each removal; without anything it is dotted.
+DASHES = {None: "dot", "compensate": "solid"}
+SYMBOLS = ("circle", "square", "triangle-up")
+
+
+def line_style(place: int, recovery: str | None) -> dict[str, str]:
+    """Colour and dash of a method, by its place among those shown, with a recovery."""
+    return {
+        "color": style.LINES[place % len(style.LINES)],
+        "dash": DASHES.get(recovery, "dash"),
+    }
+
+
+def accuracy_curves(
+    points: pd.DataFrame,
+    chance: pd.DataFrame | None,
+    steps: Sequence[TimelinePoint],
+    *,
+    names: Sequence[str],
+    all_heads: int,
+    sentences: int,
+    height: int = 420,
+) -> go.Figure:
+    """Draw each method's accuracy against the number of heads kept, which runs down to the right.
+
+    ``points`` has one row a point: ``method``, ``title``, ``recovery`` (None: without one),
+    ``said`` (what followed each removal), ``kept``, ``accuracy``. Colours follow the places of the
+    methods in ``names``. ``chance`` are the quantiles ``low``, ``median`` and ``high`` of random
+    orders by ``kept``, ``steps`` those of a scheme.
+    """
+    figure = style.blank(height=height, margin=(48, 14, 12, 42))
+    if chance is not None:
+        _band(figure, chance)
+    for (method, recovery), line in points.groupby(
+        ["method", "recovery"], sort=False, dropna=False
+    ):
+        recovery = None if pd.isna(recovery) else recovery
+        place = list(names).index(method)
+        look = line_style(place, recovery)
+        figure.add_scatter(
+            x=line["kept"],
+            y=100 * line["accuracy"],
+            mode="lines+markers",
+            line={**look, "width": 2.2},
+            marker={
+                "size": 6,
+                "symbol": SYMBOLS[place // len(style.LINES) % len(SYMBOLS)],
+                "color": look["color"],
+            },
+            text=[
+                f"<b>{row.title}</b>, {row.said}<br>{row.kept} of {plural(all_heads, 'head')} kept"
+                f"<br>accuracy {percent(row.accuracy)}%, {plural(sentences, 'sentence')}"
+                for row in line.itertuples()
+            ],
+            hovertemplate="%{text}<extra></extra>",
+            name=f"{method} {recovery or 'none'}",
+        )
+    _steps(figure, steps, all_heads, sentences)
+    figure.update_xaxes(
+        title={"text": "heads kept", "standoff": 4},
+        range=[all_heads * 1.02, -all_heads * 0.02],
+        tickformat="d",
+        showgrid=False,
+        nticks=10,
+    )
+    low = min(
+        [
+            *(100 * points["accuracy"]),
+            *([] if chance is None else 100 * chance["low"]),
+            *(100 * step.accuracy for step in steps),
+        ],
+        default=50,
+    )
+    high = max(
+        [
+            *(100 * points["accuracy"]),
+            *([] if chance is None else 100 * chance["high"]),
+            *(100 * step.accuracy for step in steps),
+        ],
+        default=100,
+    )
+    figure.update_yaxes(
+        title={"text": "accuracy, %", "standoff": 4},
+        range=[max(low - 2, 0), min(high + 2, 101)],
+        gridcolor=style.FAINT,
+        nticks=8,
+    )
+    return figure
+
+
+def _band(figure: go.Figure, chance: pd.DataFrame) -> None:
+    for name, end in (("high", None), ("low", "tonexty")):
+        figure.add_scatter(
+            x=chance["kept"],
+            y=100 * chance[name],
+            mode="lines",
+            line={"width": 1, "color": style.FAINT},
+            fill=end,
+            fillcolor=style.BAND,
+            hoverinfo="skip",
+            name=f"chance {name}",
+        )
+    figure.add_scatter(
+        x=chance["kept"],
+        y=100 * chance["median"],
+        mode="lines",
+        line={"width": 1.5, "color": style.MUTED},
+        text=[
+            f"<b>Random orders</b><br>{row.kept} heads kept<br>accuracy {percent(row.median)}%, "
+            f"5 to 95%: {interval(row.low, row.high)}"
+            for row in chance.itertuples()
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        name="chance median",
+    )
+
+
+def _steps(
+    figure: go.Figure, steps: Sequence[TimelinePoint], all_heads: int, sentences: int
+) -> None:
+    figure.add_scatter(
+        x=[step.kept for step in steps],
+        y=[100 * step.accuracy for step in steps],
+        mode="markers",
+        marker={
+            "symbol": "diamond",
+            "size": [14 if step.current else 10 for step in steps],
+            "color": [style.SELECTED if step.on_path else style.MUTED for step in steps],
+            "line": {"width": 1.5, "color": style.EDGE},
+        },
+        text=[
+            f"<b>{step.what}</b><br>{step.kept} of {plural(all_heads, 'head')} kept<br>accuracy "
+            f"{percent(step.accuracy)}% {interval(step.low, step.high)}, "
+            f"{plural(sentences, 'sentence')}"
+            for step in steps
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        cliponaxis=False,
+        name="steps",
+    )

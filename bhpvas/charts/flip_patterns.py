@@ -1,0 +1,141 @@
+"""Which models flip the same sentences: one column for each set of models, largest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.words import plural
+
+_ROW, _BARS, _TOP, _LEFT = 24, 130, 20, 34
+_OUTCOMES = {"lost": style.LOST, "gained": style.GAINED, "other": style.MUTED}
+
+
+def flip_patterns(
+    patterns: pd.DataFrame, names: Sequence[str], *, chosen: int | None = None
+) -> go.Figure:
+    """Draw how many sentences each set of models flips, of a table with one row a set.
+
+    Bars are sentences ``lost`` (red), ``gained`` (blue) and ``other`` (grey); below, filled dots
+    say which of the ``names`` flip them. The ``chosen`` row is marked. Every bar and dot carries
+    its row as custom data. After the UpSet plot (Lex et al. 2014).
+    """
+    rows, columns = len(names), len(patterns)
+    figure = style.blank(height=_BARS + _ROW * rows + _TOP + 8, margin=(_LEFT, 8, _TOP, 8))
+    split = _ROW * rows / (_BARS + _ROW * rows)
+    places = list(range(columns))
+    data = [[place] for place in places]
+    said = [_said(row, names) for _, row in patterns.iterrows()]
+    target = {
+        "customdata": data,
+        "text": said,
+        "hovertemplate": "%{text}<extra></extra>",
+        "selected": {"marker": {"opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
+    }
+    for outcome, colour in _OUTCOMES.items():
+        figure.add_bar(
+            x=places,
+            y=patterns[outcome],
+            marker={"color": colour, "line": {"width": 0}},
+            width=0.62,
+            name=outcome,
+            textposition="none",
+            **target,
+        )
+    figure.add_scatter(
+        x=places,
+        y=patterns["count"],
+        mode="text",
+        text=[str(count) for count in patterns["count"]],
+        textposition="top center",
+        textfont={"size": 11},
+        cliponaxis=False,
+        hoverinfo="skip",
+        name="counts",
+    )
+    member = patterns[list(names)].to_numpy(dtype=bool)  # [patterns, names]
+    x: list[int | None] = []
+    y: list[int | None] = []
+    for place in places:
+        inside = [row for row in range(rows) if member[place, row]]
+        x += [place, place, None]
+        y += [inside[0], inside[-1], None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        yaxis="y2",
+        mode="lines",
+        line={"width": 2.5, "color": style.MARK},
+        hoverinfo="skip",
+        name="joined",
+    )
+    for row, name in enumerate(names):
+        figure.add_scatter(
+            x=places,
+            y=[row] * columns,
+            yaxis="y2",
+            mode="markers",
+            marker={
+                "size": 12,
+                "color": [style.MARK if member[place, row] else style.FAINT for place in places],
+                "opacity": 1,
+            },
+            name=name,
+            **target,
+        )
+    if chosen is not None:
+        figure.add_shape(
+            type="rect",
+            xref="x",
+            x0=chosen - 0.46,
+            x1=chosen + 0.46,
+            yref="paper",
+            y0=-0.02,
+            y1=1,
+            line={"width": 2, "color": style.SELECTED},
+        )
+    most = int(patterns["count"].max()) if columns else 1
+    # A few columns do not spread over the whole width, so that their bars stay slim.
+    figure.update_layout(
+        barmode="stack",
+        xaxis={
+            "range": [-0.6, max(columns, 8) - 0.4],
+            "showgrid": False,
+            "showticklabels": False,
+            "ticks": "",
+            "anchor": "y2",
+        },
+        yaxis={
+            "domain": [split + 0.03, 1],
+            "range": [0, 1.08 * most],
+            "gridcolor": style.FAINT,
+            "tickfont": {"size": 11},
+            "nticks": 4,
+            "tickformat": "d",
+        },
+        yaxis2={
+            "domain": [0, split],
+            "range": [rows - 0.5, -0.5],
+            "tickvals": list(range(rows)),
+            "ticktext": list(names),
+            "tickfont": {"size": 12},
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "ticks": "",
+        },
+    )
+    return figure
+
+
+def _said(row: pd.Series, names: Sequence[str]) -> str:
+    which = " and ".join(name for name in names if row[name])
+    only = " alone" if sum(bool(row[name]) for name in names) == 1 and len(names) > 1 else ""
+    return (
+        f"<b>{which}{only}</b>: {plural(int(row['count']), 'sentence')}<br>"
+        f"{int(row['lost'])} lost, {int(row['gained'])} gained, {int(row['other'])} other"
+    )

@@ -1,0 +1,98 @@
+"""Which heads a model keeps, and in which of them it differs: a head map without numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.heads import HeadId, HeadMask
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 24, 2, 2, 18
+_GROUNDS = (
+    "rgba(91, 126, 163, 0.38)",
+    style.REMOVED_FILL,
+    style.HEADS[0],
+    "rgba(207, 75, 75, 0.2)",
+)
+
+
+def small_cell(layers: int, heads: int) -> int:
+    """Edge of a cell in pixels: four maps of usual size fit side by side."""
+    return max(min(18, 216 // heads, 240 // layers), 9)
+
+
+def small_size(layers: int, heads: int) -> tuple[int, int]:
+    """Width and height of the map in pixels."""
+    cell = small_cell(layers, heads)
+    return heads * cell + _LEFT + _RIGHT, layers * cell + _TOP + _BOTTOM
+
+
+def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
+    """Draw kept heads as cells and cross out removed ones; ``different`` heads stand out.
+
+    What is different is blue where this mask keeps it and has a red cross where it does not; what
+    is not is pale.
+    """
+    layers, heads = mask.layers, mask.heads
+    cell = small_cell(layers, heads)
+    width, height = small_size(layers, heads)
+    figure = style.blank(height=height, width=width, margin=(_LEFT, _RIGHT, _TOP, _BOTTOM))
+    kinds = np.where(mask.array > 0, 0, 1)
+    for head in different:
+        kinds[head.layer, head.head] += 2
+    figure.add_heatmap(
+        z=kinds,
+        colorscale=[
+            [(place + edge) / 4, ground] for place, ground in enumerate(_GROUNDS) for edge in (0, 1)
+        ],
+        zmin=-0.5,
+        zmax=3.5,
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        text=[
+            [_said(HeadId(la, he), mask, different) for he in range(heads)] for la in range(layers)
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        name="heads",
+    )
+    for stands_out in (False, True):
+        crossed = [head for head in sorted(mask.removed) if (head in different) is stands_out]
+        figure.add_scatter(
+            x=[head.head for head in crossed],
+            y=[head.layer for head in crossed],
+            mode="markers",
+            marker={
+                "symbol": "x-thin",
+                "size": 0.4 * cell,
+                "line": {"width": 2, "color": style.LOST if stands_out else style.MUTED},
+            },
+            hoverinfo="skip",
+            name="removed here" if stands_out else "removed",
+        )
+    bare = {"showgrid": False, "ticks": "", "tickangle": 0}
+    figure.update_xaxes(
+        **bare,
+        range=[-0.5, heads - 0.5],
+        tickvals=list(range(0, heads, 2)),
+        ticktext=[f"H{head}" for head in range(0, heads, 2)],
+        tickfont={"size": 8},
+    )
+    every_other = 1 if cell >= 12 else 2
+    figure.update_yaxes(
+        **bare,
+        range=[-0.5, layers - 0.5],
+        tickvals=list(range(0, layers, every_other)),
+        ticktext=[f"L{layer}" for layer in range(0, layers, every_other)],
+        tickfont={"size": 9},
+        ticklabelstandoff=4,
+    )
+    return figure
+
+
+def _said(head: HeadId, mask: HeadMask, different: Collection[HeadId]) -> str:
+    said = f"<b>{head}</b> {'removed' if head in mask.removed else 'kept'}"
+    return f"{said}, differs" if head in different else said

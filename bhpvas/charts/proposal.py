@@ -1,0 +1,51 @@
+"""The head map of a proposal: which heads would go, in which order, and which stay."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.head_map import head_map
+from bhpvas.heads import HeadId, HeadMask
+
+_STAYS, _PROTECTED, _FIRST = 0, 1, 2
+
+
+def proposal_map(
+    mask: HeadMask,
+    going: Sequence[HeadId],
+    reasons: Mapping[HeadId, str],
+    turned: Collection[HeadId],
+    protected: Collection[HeadId],
+) -> go.Figure:
+    """Draw the kept heads of ``mask``: those ``going`` with their places, darkest the first to go.
+
+    ``reasons`` are those of the proposed heads; heads ``turned`` over by hand are framed, with a
+    plus where they go and were not proposed, a minus where they were proposed and stay.
+    """
+    places = {head: place for place, head in enumerate(going, 1)}
+    values = np.full((mask.layers, mask.heads), _STAYS, dtype=float)
+    labels = np.full(values.shape, "", dtype=object)
+    hover = np.full(values.shape, "", dtype=object)
+    shades = len(style.GOING)
+    for head in mask.every_head():
+        at = (head.layer, head.head)
+        why = reasons.get(head)
+        if head in mask.removed:
+            said = "removed already"
+        elif head in places:
+            values[at] = _FIRST + (places[head] - 1) * shades // len(going)
+            labels[at] = "+" if head in turned else str(places[head])
+            said = "goes, by hand" if head in turned else f"goes, place {places[head]}<br>{why}"
+        elif head in turned:
+            labels[at] = "\N{MINUS SIGN}"
+            said = f"stays, by hand; proposed because<br>{why}"
+        else:
+            values[at] = _PROTECTED if head in protected else _STAYS
+            said = "protected" if head in protected else "stays"
+        hover[at] = f"<b>{head}</b> {said}"
+    palette = (style.STAYS, style.PROTECTED, *style.GOING)
+    return head_map(values, mask, turned, hover=hover, labels=labels, palette=palette)

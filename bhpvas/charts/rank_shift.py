@@ -1,0 +1,132 @@
+"""How the order of heads changed: a line for each, from its old place to its new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.words import plural
+from bhpvas.criteria import RankShift
+from bhpvas.heads import HeadId
+
+_TOP, _BOTTOM, _SIDE = 30, 10, 84
+#: Pixels between two labels, so that none covers another.
+_LABEL = 15
+
+
+def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380) -> go.Figure:
+    """Draw each kept head's place in the unpruned model (left) and in the pruned one (right).
+
+    The most important head is on top. The ``named`` heads are labelled: blue rose, red fell.
+    Every head's end carries ``[layer, head]`` as custom data.
+    """
+    figure = style.blank(height=height, margin=(_SIDE, _SIDE, _TOP, _BOTTOM))
+    every, strong = list(shift.mask), sorted(named)
+    count = len(every)
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for head in every:
+        if head not in strong:
+            x += [0, 1, None]
+            y += [*_places(shift, head), None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"width": 1, "color": style.FAINT},
+        hoverinfo="skip",
+        name="others",
+    )
+    for head in strong:
+        figure.add_scatter(
+            x=[0, 1],
+            y=_places(shift, head),
+            mode="lines",
+            line={"width": 2.5, "color": _colour(shift, head)},
+            hoverinfo="skip",
+            name=str(head),
+        )
+    for side, name in enumerate(("unpruned", "now")):
+        _labels(figure, shift, strong, side, gap=_LABEL * count / (height - _TOP - _BOTTOM))
+        figure.add_scatter(
+            x=[side] * count,
+            y=[_places(shift, head)[side] for head in every],
+            customdata=[[head.layer, head.head] for head in every],
+            text=[_said(shift, head) for head in every],
+            hovertemplate="%{text}<extra></extra>",
+            mode="markers",
+            marker={
+                "size": [9 if head in strong else 5 for head in every],
+                "color": [
+                    _colour(shift, head) if head in strong else style.MUTED for head in every
+                ],
+                "opacity": 1,
+            },
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
+            cliponaxis=False,
+            name=name,
+        )
+    figure.update_xaxes(
+        range=[-0.02, 1.02],
+        tickvals=[0, 1],
+        ticktext=["unpruned", "now"],
+        side="top",
+        showgrid=False,
+        ticks="",
+        tickfont={"size": 12},
+    )
+    figure.update_yaxes(range=[count + 0.5, 0.5], showgrid=False, showticklabels=False, ticks="")
+    return figure
+
+
+def _labels(
+    figure: go.Figure, shift: RankShift, named: Sequence[HeadId], side: int, *, gap: float
+) -> None:
+    """Head and place beside the ends of the named lines, ``gap`` places apart."""
+    ends = sorted(named, key=lambda head: _places(shift, head)[side])
+    where = _apart([_places(shift, head)[side] for head in ends], gap, len(list(shift.mask)))
+    for head, height in zip(ends, where, strict=True):
+        place = _places(shift, head)[side]
+        figure.add_annotation(
+            x=side,
+            y=height,
+            text=f"{place}  {head}" if side else f"{head}  {place}",
+            xanchor="left" if side else "right",
+            xshift=9 if side else -9,
+            showarrow=False,
+            font={"size": 11},
+        )
+
+
+def _places(shift: RankShift, head: HeadId) -> tuple[int, int]:
+    at = head.layer, head.head
+    return int(shift.before[at]), int(shift.after[at])
+
+
+def _colour(shift: RankShift, head: HeadId) -> str:
+    rise = shift.rise[head.layer, head.head]
+    return style.GAINED if rise > 0 else style.LOST if rise < 0 else style.MUTED
+
+
+def _said(shift: RankShift, head: HeadId) -> str:
+    before, after = _places(shift, head)
+    moved = before - after
+    said = (
+        f"{'up' if moved > 0 else 'down'} {plural(abs(moved), 'place')}" if moved else "no change"
+    )
+    return f"<b>{head}</b><br>place {before} → {after}, {said}"
+
+
+def _apart(places: Sequence[int], gap: float, count: int) -> list[float]:
+    """Heights for labels at ascending places: at least ``gap`` apart, near where they belong."""
+    found: list[float] = []
+    for place in places:
+        found.append(max(float(place), found[-1] + gap) if found else float(place))
+    beyond = count + 0.5
+    for number in range(len(found) - 1, -1, -1):
+        found[number] = min(found[number], beyond)
+        beyond = found[number] - gap
+    return found

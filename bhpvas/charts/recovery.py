@@ -1,0 +1,63 @@
+"""How well each layer says what it used to say, before and after a recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.words import number
+
+#: Pixels of one layer's row.
+ROW = 30
+
+
+def layer_errors(layers: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Draw a row a layer, upward from the lowest: from the error before to the error after.
+
+    Each of ``layers`` has ``layer``, ``error_before`` and ``error_after`` as shares of the variance
+    of what the layer should say, and ``ridge``, None where the layer was left as it was.
+    """
+    figure = style.blank(height=ROW * len(layers) + 58, margin=(34, 14, 8, 42))
+    names = [f"L{one['layer']}" for one in layers]
+    x: list[float | None] = []
+    y: list[str | None] = []
+    for one, name in zip(layers, names, strict=True):
+        x += [one["error_before"], one["error_after"], None]
+        y += [name, name, None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"width": 3, "color": style.FAINT},
+        hoverinfo="skip",
+        name="change",
+    )
+    for key, when, colour in (
+        ("error_before", "before", style.LOST),
+        ("error_after", "after", style.GAINED),
+    ):
+        figure.add_scatter(
+            x=[one[key] for one in layers],
+            y=names,
+            mode="markers",
+            marker={"size": 11, "color": colour},
+            text=[
+                f"{name} {when}: error {number(one[key])}"
+                + ("<br>left as it was" if one["ridge"] is None else "")
+                for one, name in zip(layers, names, strict=True)
+            ],
+            hovertemplate="%{text}<extra></extra>",
+            cliponaxis=False,
+            name=when,
+        )
+    figure.update_xaxes(
+        title={"text": "error, share of variance", "standoff": 4},
+        rangemode="tozero",
+        gridcolor=style.FAINT,
+        nticks=6,
+    )
+    figure.update_yaxes(showgrid=False, ticklabelstandoff=6)
+    return figure

@@ -1,0 +1,321 @@
+"""The tree of schemes: one row a step, lines to the step before, and each step's accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import plotly.graph_objects as go
+
+from bhpvas.charts import style
+from bhpvas.charts.words import ELLIPSIS, interval, literal, percent
+
+Kind = Literal["start", "remove", "restore", "recover"]
+
+#: Pixels of a row, which holds two lines of text.
+ROW = 40
+_TOP, _BOTTOM, _SIDE = 24, 6, 8
+# Shares of the width: the lines get what their lanes need, the accuracies the last part.
+_LANE, _FEWEST_LANES, _MOST_LANES = 0.04, 2, 8
+_ACCURACY = 0.62
+_LONGEST_LINE = 24
+_SYMBOLS = {"start": "circle", "remove": "circle", "restore": "circle-open", "recover": "square"}
+
+
+class Accuracy(NamedTuple):
+    """A share of right answers with its interval, in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TreeStep:
+    """One step as the picture shows it; ``accuracy`` is None where it is not measured.
+
+    ``what`` says in a few words what the step did; ``hover`` is the rest of what is known.
+    """
+
+    step: int
+    parent: int | None
+    kind: Kind
+    kept: int
+    what: str
+    accuracy: Accuracy | None = None
+    note: str = ""
+    hover: str = ""
+    on_path: bool = True
+    current: bool = False
+
+
+class Place(NamedTuple):
+    """Where a step stands: rows go down from 0, lanes to the right from 0."""
+
+    row: int
+    lane: int
+
+
+def layout(parents: Mapping[int, int | None]) -> dict[int, Place]:
+    """A row and a lane for each step of a tree, given the step before each (None: the start).
+
+    Depth first. Of the steps that follow one step, the one with the most steps after it comes last
+    and stays in its lane; the others come before it, one lane to the right. So each part of the
+    tree stands together, a line in a lane passes no foreign step, and a tree of n steps needs at
+    most log2(n) + 1 lanes, however it was made.
+
+    >>> layout({0: None, 1: 0, 2: 1, 3: 0})
+    {0: Place(row=0, lane=0), 3: Place(row=1, lane=1), 1: Place(row=2, lane=0), \
+2: Place(row=3, lane=0)}
+    """
+    later: dict[int | None, list[int]] = {}
+    for step, parent in parents.items():
+        later.setdefault(parent, []).append(step)
+    order: list[int] = []
+    waiting = list(later.get(None, ()))
+    while waiting:  # no recursion: a chain may be longer than Python's stack
+        order.append(waiting.pop())
+        waiting += later.get(order[-1], ())
+    size = dict.fromkeys(parents, 1)
+    for step in reversed(order):
+        if (parent := parents[step]) is not None:
+            size[parent] += size[step]
+
+    places: dict[int, Place] = {}
+    todo = [(step, 0) for step in later.get(None, ())]
+    while todo:
+        step, lane = todo.pop()
+        places[step] = Place(len(places), lane)
+        following = sorted(later.get(step, ()), key=lambda one: (size[one], one))
+        lanes = [lane + 1] * (len(following) - 1) + [lane]
+        todo += reversed([*zip(following, lanes, strict=False)])
+    return places
+
+
+def folded(parents: Mapping[int, int | None], kept: Collection[int]) -> dict[int, int | None]:
+    """The tree of the ``kept`` steps alone: for each, the nearest kept one before it, or None.
+
+    >>> folded({0: None, 1: 0, 2: 1, 3: 2}, {0, 3})
+    {0: None, 3: 0}
+    """
+    found: dict[int, int | None] = {}
+    for step in parents:
+        if step in kept:
+            parent = parents[step]
+            while parent is not None and parent not in kept:
+                parent = parents[parent]
+            found[step] = parent
+    return found
+
+
+def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
+    """Draw the tree, the start on top.
+
+    A row says what a step keeps and scores, and what it did; on the right its accuracy stands as a
+    point with its 95% interval, and a dotted line marks that of the start. The way to the current
+    step is strong, other branches are faint. Discs removed heads, rings restored some, squares
+    changed weights. Every row carries its step's number as custom data.
+    """
+    places = layout({one.step: one.parent for one in steps})
+    rows = len(places)
+    lanes = 1 + max(place.lane for place in places.values())
+    figure = style.blank(
+        height=ROW * rows + _TOP + _BOTTOM, margin=(_SIDE, _SIDE + 6, _TOP, _BOTTOM)
+    )
+    shown = min(max(lanes, _FEWEST_LANES), _MOST_LANES)
+    text_at = _LANE * shown
+    _highlight(figure, steps, places)
+    _connect(figure, steps, places)
+    _accuracies(figure, steps, places)
+    _texts(figure, steps, places)
+    _nodes(figure, steps, places)
+    _targets(figure, steps, places)
+    bare = {"showgrid": False, "showticklabels": False, "ticks": ""}
+    figure.update_layout(
+        xaxis={**bare, "domain": [0, text_at], "range": [-0.5, max(lanes, shown) - 0.5]},
+        xaxis2={
+            **bare,
+            "domain": [text_at, _ACCURACY],
+            "range": [0, 1],
+            "fixedrange": True,
+            "anchor": "y",
+        },
+        xaxis3={
+            "domain": [_ACCURACY, 1],
+            "range": _reach(steps),
+            "fixedrange": True,
+            "anchor": "y",
+            "side": "top",
+            "gridcolor": style.FAINT,
+            "nticks": 4,
+            "ticksuffix": "%",
+            "tickfont": {"size": 11},
+            "zeroline": False,
+            "ticks": "",
+        },
+        yaxis={**bare, "range": [rows - 0.5, -0.5]},
+    )
+    return figure
+
+
+def _reach(steps: Sequence[TreeStep]) -> list[float]:
+    known = [one.accuracy for one in steps if one.accuracy is not None]
+    low = min((100 * one.low for one in known), default=50)
+    high = max((100 * one.high for one in known), default=100)
+    return [max(low - 1, 0), min(high + 1, 100.6)]
+
+
+def _highlight(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+    """A bar behind the current step's row."""
+    for one in steps:
+        if one.current:
+            row = places[one.step].row
+            figure.add_shape(
+                type="rect",
+                xref="paper",
+                x0=0,
+                x1=1,
+                y0=row - 0.5,
+                y1=row + 0.5,
+                fillcolor=style.REMOVED_FILL,
+                line={"width": 0},
+                layer="below",
+            )
+
+
+def _connect(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+    """Lines down the lane of the step before, then over to a step's own lane."""
+    for strong in (False, True):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for one in steps:
+            if one.parent is None or one.on_path is not strong:
+                continue
+            above, here = places[one.parent], places[one.step]
+            x += [above.lane, above.lane, here.lane, None]
+            y += [above.row, here.row - 0.5 * (here.lane != above.lane), here.row, None]
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            line={
+                "width": 2.5 if strong else 1.5,
+                "color": style.MARK if strong else style.MUTED,
+            },
+            hoverinfo="skip",
+            name="path" if strong else "branches",
+        )
+
+
+def _colour(one: TreeStep) -> str:
+    return style.SELECTED if one.current else style.MARK if one.on_path else style.MUTED
+
+
+def _nodes(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+    figure.add_scatter(
+        x=[places[one.step].lane for one in steps],
+        y=[places[one.step].row for one in steps],
+        mode="markers",
+        marker={
+            "size": [14 if one.current else 11 for one in steps],
+            "symbol": [_SYMBOLS[one.kind] for one in steps],
+            "color": [_colour(one) for one in steps],
+            "opacity": 1,
+            "line": {"width": 2, "color": [_colour(one) for one in steps]},
+        },
+        hoverinfo="skip",
+        name="nodes",
+    )
+
+
+def _accuracies(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+    """Points with intervals, and the start's accuracy as a line through all rows."""
+    for one in steps:
+        if one.parent is None and one.accuracy is not None:
+            figure.add_shape(
+                type="line",
+                xref="x3",
+                x0=100 * one.accuracy.value,
+                x1=100 * one.accuracy.value,
+                y0=-0.5,
+                y1=len(places) - 0.5,
+                line={"width": 1, "color": style.MUTED, "dash": "dot"},
+                layer="below",
+            )
+    measured = [(one, one.accuracy) for one in steps if one.accuracy is not None]
+    figure.add_scatter(
+        x=[100 * found.value for _, found in measured],
+        y=[places[one.step].row for one, _ in measured],
+        xaxis="x3",
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * (found.high - found.value) for _, found in measured],
+            "arrayminus": [100 * (found.value - found.low) for _, found in measured],
+            "thickness": 1.2,
+            "width": 3,
+            "color": style.MUTED,
+        },
+        mode="markers",
+        marker={"size": 8, "color": [_colour(one) for one, _ in measured], "opacity": 1},
+        hoverinfo="skip",
+        name="accuracies",
+    )
+
+
+def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+    """Two lines a row: what it keeps and scores; what it did, and the note."""
+    lines = []
+    for one in steps:
+        scored = (
+            "not measured"
+            if one.accuracy is None
+            else f"{percent(one.accuracy.value)}% {interval(one.accuracy.low, one.accuracy.high)}"
+        )
+        did = f"{one.what}, {one.note}" if one.note else one.what
+        lines.append(
+            f"<b>{one.kept}</b> · {scored}<br>"
+            f"<span style='opacity:.66'>{literal(_short(did))}</span>"
+        )
+    figure.add_scatter(
+        x=[0] * len(steps),
+        y=[places[one.step].row for one in steps],
+        xaxis="x2",
+        mode="text",
+        text=lines,
+        textposition="middle right",
+        textfont={"size": 12},
+        cliponaxis=False,
+        hoverinfo="skip",
+        name="texts",
+    )
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_LINE else text[: _LONGEST_LINE - 1] + ELLIPSIS
+
+
+def _targets(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+    """Invisible squares along each row, so that a click anywhere on it reaches its step."""
+    spots: dict[str, list[tuple[float, TreeStep]]] = {
+        "x": [(places[one.step].lane, one) for one in steps],
+        "x2": [(share, one) for one in steps for share in (0.04, 0.3, 0.55, 0.8)],
+        "x3": [(100 * one.accuracy.value, one) for one in steps if one.accuracy is not None],
+    }
+    for axis, where in spots.items():
+        figure.add_scatter(
+            x=[x for x, _ in where],
+            y=[places[one.step].row for _, one in where],
+            xaxis=axis,
+            customdata=[[one.step] for _, one in where],
+            text=[one.hover for _, one in where],
+            hovertemplate="%{text}<extra></extra>",
+            mode="markers",
+            marker={"symbol": "square", "size": ROW - 6, "color": style.NOWHERE},
+            selected={"marker": {"opacity": 0}},
+            unselected={"marker": {"opacity": 0}},
+            cliponaxis=False,
+            name=f"steps {axis}",
+        )

@@ -1,0 +1,229 @@
+"""What the Schemes page computes: proposals, what they promise, recoveries, and the evidence."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.curves import Curve, Store, known_curve, measure_curve
+from bhpvas.evaluation import Evaluation, evaluate
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.progress import part
+from bhpvas.recovery import RECOVERIES, recover
+from bhpvas.search import Constraints, Proposal, method_named, propose
+from bhpvas.ui import work
+from bhpvas.ui.desk import Job
+from bhpvas.ui.session import Curves, Search, Session
+from bhpvas.ui.work import Task
+
+if TYPE_CHECKING:
+    from bhpvas.classifier import Classifier
+
+# --- proposals ------------------------------------------------------------------------------------
+
+
+def proposing(session: Session, search: Search) -> Task:
+    """The heads that a method would remove from the current step on, learnt from calibration."""
+    data, start = session.data.calibration, session.now
+    method = method_named(search.method)
+
+    def do(job: Job) -> Proposal:
+        # What is to be compensated is refitted from the model's own weights.
+        classifier = (
+            work.classifier_named(session.model)
+            if method.for_compensation
+            else work.classifier_of(session, start)
+        )
+        return propose(
+            classifier,
+            data,
+            search.method,
+            heads=search.heads,
+            mask=start.mask,
+            constraints=Constraints(search.protected, search.min_per_layer),
+            max_drop=search.max_drop,
+            seed=search.seed,
+            progress=job,
+        )
+
+    return Task(
+        key=("proposal", search, *work.named(session, start), data.fingerprint),
+        saying=f"Searching by {method.title} on {words.plural(len(data), 'calibration sentence')}",
+        work=do,
+        turn=1,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Promise:
+    """What a proposal does on the calibration split: now, once masked, and once compensated."""
+
+    now: Evaluation
+    masked: Evaluation
+    compensated: Evaluation
+
+
+def promising(session: Session, mask: HeadMask, seed: int) -> Task:
+    """What removing heads does on the calibration split, without and with compensation."""
+    data, now = session.data.calibration, session.now
+
+    def do(job: Job) -> Promise:
+        classifier, own = work.classifier_of(session, now), work.classifier_named(session.model)
+        fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
+        compensated = own.with_weights(fitted.weights)
+        return Promise(
+            now=evaluate(classifier, data, now.mask, progress=part(job, 1, 4)),
+            masked=evaluate(classifier, data, mask, progress=part(job, 2, 4)),
+            compensated=evaluate(compensated, data, mask, progress=part(job, 3, 4)),
+        )
+
+    return Task(
+        key=("promise", mask, seed, *work.named(session, now), data.fingerprint),
+        saying=f"Trying {mask.kept_count} of {mask.layers * mask.heads} heads "
+        f"on {words.plural(len(data), 'calibration sentence')}",
+        work=do,
+        turn=1,
+    )
+
+
+def going(proposal: Proposal, session: Session) -> list[HeadId]:
+    """The heads that go: those proposed, in order, then the ones that the person added."""
+    proposed = [head for head in proposal.heads if head not in session.turned]
+    return proposed + sorted(session.turned - set(proposal.heads))
+
+
+def record(proposal: Proposal, session: Session) -> dict[str, Any]:
+    """What the step of a proposal keeps of it, with what was changed by hand."""
+    found, turned = proposal.record(), session.turned
+    found["reasons"] = [
+        [str(head), reason] for head, reason in proposal.removals if head not in turned
+    ]
+    if turned:
+        found["by_hand"] = {
+            "removed": [str(head) for head in sorted(turned - set(proposal.heads))],
+            "kept": [str(head) for head in proposal.heads if head in turned],
+        }
+    return found
+
+
+# --- recovery -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A recovery: the hash of its weights, which lie in the folder, and what a step keeps of it."""
+
+    weights: str
+    settings: dict[str, Any]
+
+
+def recovering(session: Session, method: str) -> Task:
+    """New weights for the current step's heads, fitted on the calibration split."""
+    data, mask = session.data.calibration, session.mask
+
+    def do(job: Job) -> Fitted:
+        classifier, started = work.classifier_named(session.model), time.perf_counter()
+        found = recover(classifier, data, mask, method, progress=job)
+        taken = {"seconds": round(time.perf_counter() - started, 3)}
+        return Fitted(work.keep_weights(found.weights), found.record() | taken)
+
+    return Task(
+        key=("recovery", method, *work.named(session, session.start), mask, data.fingerprint),
+        saying=f"{RECOVERIES[method].title} of {words.plural(mask.kept_count, 'head')} "
+        f"on {words.plural(len(data), 'calibration sentence')}",
+        work=do,
+        turn=0,
+    )
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _store(model: str, calibration: str, evaluation: str) -> Store:
+    """What curves of one model on some data are made of, measured once for everybody."""
+    return Store()
+
+
+def _place(session: Session) -> tuple[Classifier, Store]:
+    classifier, data = work.classifier_named(session.model), session.data
+    prints = classifier.fingerprint, data.calibration.fingerprint, data.evaluation.fingerprint
+    return classifier, _store(*prints)
+
+
+def removals(session: Session, curves: Curves) -> tuple[int, ...]:
+    """After how many removals the curves are measured."""
+    total = session.mask.layers * session.mask.heads
+    return tuple(sorted({*range(0, total, curves.every), total}))
+
+
+def _lines(curves: Curves) -> list[tuple[str, str | None, int]]:
+    """Method, recovery and seed of each curve: those asked for first, then the random orders."""
+    chosen = [
+        (method, recovery, curves.seed)
+        for recovery, method in product(curves.recoveries, curves.methods)
+    ]
+    return chosen + [("random", None, curves.seed + draw) for draw in range(curves.random)]
+
+
+def measuring(session: Session, curves: Curves) -> Task:
+    """Every curve that is asked for, measured on the evaluation split, one after another."""
+    classifier, store = _place(session)
+    data, counts, lines = session.data, removals(session, curves), _lines(curves)
+
+    def do(job: Job) -> bool:
+        for index, (method, recovery, seed) in enumerate(lines):
+            measure_curve(
+                classifier,
+                data.calibration,
+                data.evaluation,
+                method,
+                counts,
+                recovery=recovery,
+                seed=seed,
+                store=store,
+                progress=part(job, index, len(lines)),
+            )
+        return True
+
+    return Task(
+        key=(
+            "curves",
+            curves,
+            *work.named(session, session.start),
+            data.calibration.fingerprint,
+            data.evaluation.fingerprint,
+        ),
+        saying=f"Measuring {words.plural(len(lines), 'curve')} of {len(counts)} points "
+        f"on {words.plural(len(data.evaluation), 'sentence')}",
+        work=do,
+        turn=5,
+        live=True,
+    )
+
+
+def known_curves(session: Session, curves: Curves) -> tuple[list[Curve], list[Curve]]:
+    """What is measured so far of the chosen curves, and the random orders that are complete."""
+    (classifier, store), data = _place(session), session.data
+    counts = removals(session, curves)
+    found = [
+        known_curve(
+            classifier,
+            data.calibration,
+            data.evaluation,
+            method,
+            counts,
+            recovery=recovery,
+            seed=seed,
+            store=store,
+        )
+        for method, recovery, seed in _lines(curves)
+    ]
+    asked = len(curves.methods) * len(curves.recoveries)
+    chosen = [curve for curve in found[:asked] if curve is not None]
+    return chosen, [one for one in found[asked:] if one is not None and one.removed == counts]

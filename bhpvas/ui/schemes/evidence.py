@@ -1,0 +1,287 @@
+"""The view Evidence: whose order of heads keeps most accuracy, beside random orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from html import escape
+
+import pandas as pd
+import streamlit as st
+
+from bhpvas.charts import style, words
+from bhpvas.charts.curves import accuracy_curves, line_style
+from bhpvas.charts.timeline import TimelinePoint
+from bhpvas.criteria import CRITERIA
+from bhpvas.curves import Curve, areas, band
+from bhpvas.recovery import RECOVERIES
+from bhpvas.search import DEFAULT_METHOD
+from bhpvas.ui import aid, definitions, scheme_work, tables, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.head_grid import CONFIG
+from bhpvas.ui.schemes.propose import method_names, method_title
+from bhpvas.ui.session import Curves, Session
+from bhpvas.ui.steps import what_happened
+
+FEWEST_RANDOM, BAND_OF = 20, 0.9
+_HEIGHT = 430
+
+
+def view(session: Session) -> None:
+    """Draw what is asked for, then the curves as far as they are measured, and their areas."""
+    aid.heading(
+        "Whose order keeps most?",
+        "Accuracy on the evaluation split as heads leave; higher is better. Grey: random orders.",
+        ("Accuracy curves", definitions.CURVES),
+        key="evidence",
+    )
+    _settings(session)
+    if session.curves is None:
+        return
+    work.want(scheme_work.measuring(session, session.curves))
+    chosen, random = scheme_work.known_curves(session, session.curves)
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        _chart(session, session.curves, chosen, random)
+    with right:
+        _areas(session, session.curves, chosen, random)
+
+
+# --- asking ---------------------------------------------------------------------------------------
+
+
+def _settings(session: Session) -> None:
+    names = [name for name in method_names() if name != "random"]
+    default = list(dict.fromkeys(["importance", "fisher", DEFAULT_METHOD]))
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="small", key="evidence-settings"
+    ):
+        methods = st.multiselect(
+            "Methods",
+            names,
+            default=default,
+            format_func=method_title,
+            key="curve-methods",
+            persist_state="session",
+            width=420,
+        )
+        recoveries = st.pills(
+            "Then",
+            [None, *RECOVERIES],
+            selection_mode="multi",
+            default=[None, "compensate"],
+            format_func=_then,
+            key="curve-recoveries",
+            persist_state="session",
+        )
+        total = session.mask.layers * session.mask.heads
+        every = st.number_input(
+            "A point every … heads",
+            1,
+            total,
+            max(total // 12, 1),
+            key="curve-every",
+            persist_state="session",
+            width=150,
+        )
+        random = st.number_input(
+            "Random orders",
+            FEWEST_RANDOM,
+            200,
+            FEWEST_RANDOM,
+            key="curve-random",
+            persist_state="session",
+            width=120,
+        )
+        seed = st.number_input(
+            "Seed", 0, 10_000, 0, key="curve-seed", persist_state="session", width=90
+        )
+        curves = Curves(
+            tuple(name for name in names if name in methods),
+            tuple(name for name in (None, *RECOVERIES) if name in recoveries),
+            int(every),
+            int(random),
+            int(seed),
+        )
+        st.button(
+            "Every criterion",
+            on_click=_every_criterion,
+            help="Each criterion as a method: heads leave in the order that it gives once.",
+        )
+        st.button(
+            "Measure",
+            type="primary",
+            key="measure-curves",
+            on_click=_ask,
+            args=(curves,),
+            disabled=not (curves.methods and curves.recoveries) or session.curves == curves,
+        )
+    data = session.data
+    st.caption(
+        f"Orders and compensation are learnt from {words.plural(len(data.calibration), 'sentence')}"
+        f" of {data.calibration.name}; every accuracy is measured on "
+        f"{words.plural(len(data.evaluation), 'sentence')} of {data.evaluation.name}. What is "
+        "measured once is kept, so you can stop and go on."
+    )
+
+
+def _then(recovery: str | None) -> str:
+    return "nothing" if recovery is None else RECOVERIES[recovery].title.lower()
+
+
+def _every_criterion() -> None:
+    st.session_state["curve-methods"] = list(CRITERIA)
+
+
+def _ask(curves: Curves) -> None:
+    sessions.change(partial(Session.drawing, curves=curves))
+
+
+# --- what is measured so far ----------------------------------------------------------------------
+
+
+def _chart(
+    session: Session, curves: Curves, chosen: Sequence[Curve], random: Sequence[Curve]
+) -> None:
+    if not chosen and not random:
+        st.skeleton(_HEIGHT)
+        return
+    scheme, all_heads = session.scheme, session.mask.layers * session.mask.heads
+    on_path = {step.id for step in scheme.path()}
+    steps = [
+        TimelinePoint(
+            step=step.id,
+            parent=step.parent,
+            kept=all_heads - len(step.removed),
+            accuracy=step.metrics["accuracy"],
+            low=step.metrics["accuracy_interval"][0],
+            high=step.metrics["accuracy_interval"][1],
+            what=what_happened(step),
+            on_path=step.id in on_path,
+            current=step.id == scheme.current,
+        )
+        for step in scheme.steps
+        if work.is_measured(session, step)
+    ]
+    st.plotly_chart(
+        accuracy_curves(
+            points_of(chosen),
+            band(random, BAND_OF) if random else None,
+            steps,
+            names=curves.methods,
+            all_heads=all_heads,
+            sentences=len(session.data.evaluation),
+            height=_HEIGHT,
+        ),
+        key="curves-chart",
+        height=_HEIGHT,
+        config=CONFIG,
+        alt=f"Accuracy against heads kept: {words.plural(len(chosen), 'curve')}, "
+        f"{words.plural(len(random), 'random order')}",
+    )
+    st.html(
+        f'<div class="keys"><span><i style="background: {style.SELECTED}"></i>your steps</span>'
+        f'<span><i style="background: {style.MUTED}"></i>'
+        f"{words.plural(len(random), 'random order')}: median, band 5 to 95%</span></div>"
+    )
+
+
+def points_of(curves: Sequence[Curve]) -> pd.DataFrame:
+    """Every point of the curves, as :func:`bhpvas.charts.curves.accuracy_curves` takes them."""
+    columns = ["method", "title", "recovery", "said", "kept", "accuracy"]
+    rows = [
+        (
+            curve.method,
+            method_title(curve.method),
+            curve.recovery,
+            "no compensation" if curve.recovery is None else f"then {_then(curve.recovery)}",
+            curve.total - removed,
+            accuracy,
+        )
+        for curve in curves
+        for removed, accuracy in zip(curve.removed, curve.accuracy, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _areas(
+    session: Session, curves: Curves, chosen: Sequence[Curve], random: Sequence[Curve]
+) -> None:
+    counts = scheme_work.removals(session, curves)
+    whole = [curve for curve in chosen if curve.removed == counts]
+    aid.heading(
+        "Area under the curve",
+        "Mean accuracy over all numbers of heads, best first.",
+        ("Area", definitions.CURVES),
+        key="areas",
+    )
+    if not whole and not random:
+        st.caption("No curve is complete yet.")
+        return
+    table = areas([*whole, *random])
+    tables.reading_table(
+        ["", "Then", "Area, %"],
+        [
+            [
+                _named(row.method, row.recovery, curves),
+                tables.text("–" if row.recovery == "none" else _then(row.recovery), wrap=False),
+                tables.text(
+                    words.percent(row.area),
+                    words.interval(row.low, row.high) if row.seeds > 1 else "",
+                    wrap=False,
+                ),
+            ]
+            for row in table.itertuples()
+        ],
+        height=330,
+    )
+    st.markdown(best_criterion(whole))
+    st.download_button(
+        "Download as CSV",
+        csv(session, [*chosen, *random]),
+        file_name="curves.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+
+
+def _named(method: str, recovery: str, curves: Curves) -> str:
+    if method == "random" and method not in curves.methods:
+        return tables.name("Random orders")
+    look = line_style(curves.methods.index(method), None if recovery == "none" else recovery)
+    dash = {"solid": "solid", "dot": "dotted"}.get(look["dash"], "dashed")
+    return (
+        f'<td class="name"><s class="line" style="border-top: 3px {dash} {look["color"]}"></s>'
+        f"{escape(method_title(method))}</td>"
+    )
+
+
+def best_criterion(curves: Sequence[Curve]) -> str:
+    """Which criterion's order keeps most, among those measured the same way."""
+    said = []
+    for recovery in dict.fromkeys(curve.recovery for curve in curves):
+        of = sorted(
+            (one for one in curves if one.recovery == recovery and one.method in CRITERIA),
+            key=lambda one: -one.area,
+        )
+        if len(of) > 1:
+            way = "as it is" if recovery is None else f"with {_then(recovery)}"
+            said.append(
+                f"**{CRITERIA[of[0].method].title}** ({words.percent(of[0].area)}) {way}, "
+                f"{words.percent(of[0].area - of[1].area)} points before "
+                f"{CRITERIA[of[1].method].title.lower()}"
+            )
+    if not said:
+        return ":small[Measure several criteria to see whose order predicts best.]"
+    return "The criterion whose order keeps most: " + "; ".join(said) + "."
+
+
+def csv(session: Session, curves: Sequence[Curve]) -> str:
+    """Every point, with what it was learnt from and measured on."""
+    data = session.data
+    table = pd.concat([curve.frame() for curve in curves], ignore_index=True)
+    return str(
+        table.assign(calibration=data.calibration.name, evaluation=data.evaluation.name).to_csv(
+            index=False
+        )
+    )

@@ -1,0 +1,430 @@
+"""The view Propose: a method names heads to remove and says why; a recovery wins accuracy back."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+
+import pandas as pd
+import streamlit as st
+
+from bhpvas.charts import style, words
+from bhpvas.charts.head_map import size
+from bhpvas.charts.proposal import proposal_map
+from bhpvas.charts.recovery import layer_errors
+from bhpvas.criteria import CRITERIA
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.recovery import RECOVERIES
+from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method_named
+from bhpvas.ui import aid, definitions, scheme_work, tables, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.scheme_work import Promise
+from bhpvas.ui.session import Search, Session, Wish
+from bhpvas.ui.steps import done
+
+_COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
+
+
+def view(session: Session) -> None:
+    """Draw the settings beside the proposal, and the recovery below."""
+    left, right = st.columns([1, 2.3], gap="large")
+    with left:
+        _settings(session)
+    with right:
+        _proposal(session)
+    _recovery(session)
+
+
+def method_names() -> list[str]:
+    """Every method, then the criteria that are no method by themselves."""
+    return [*METHODS, *(name for name in CRITERIA if name not in METHODS)]
+
+
+def method_title(name: str) -> str:
+    """A method's title; a criterion that is followed as it is says so."""
+    return METHODS[name].title if name in METHODS else f"{CRITERIA[name].title}, one-shot"
+
+
+# --- asking ---------------------------------------------------------------------------------------
+
+
+def _settings(session: Session) -> None:
+    aid.heading(
+        "Propose",
+        "Which heads should go next?",
+        ("Proposal", definitions.PROPOSAL),
+        key="propose",
+    )
+    names = method_names()
+    name = st.selectbox(
+        "Method",
+        names,
+        index=names.index(DEFAULT_METHOD),
+        format_func=method_title,
+        key="method",
+        persist_state="session",
+    )
+    method = method_named(name)
+    fit = " Choose it to compensate afterwards: it is poor without." * method.for_compensation
+    st.caption(f"{method.summary}{fit}  \nSource: {method.source}")
+    protected, least = _constraints(session)
+    most = Constraints(protected, least).most(session.mask)
+    heads, max_drop = _how_many(session, most)
+    seed = st.number_input("Seed", 0, 10_000, 0, key="search-seed", persist_state="session")
+    search = Search(name, heads, protected, least, max_drop, seed)
+    data = session.data.calibration
+    st.button(
+        "Propose",
+        type="primary",
+        key="propose",
+        width="stretch",
+        on_click=_ask,
+        args=(search,),
+        disabled=not heads or session.search == search,
+    )
+    st.caption(
+        f"Learns from {words.plural(len(data), 'calibration sentence')} of {data.name}; the "
+        "evaluation split is not read."
+    )
+
+
+def _how_many(session: Session, most: int) -> tuple[int, float | None]:
+    """How many heads may go, and the largest drop of accuracy as a share, if that decides."""
+    by = st.segmented_control(
+        "How many go",
+        [_COUNT, _SHARE, _DROP],
+        default=_COUNT,
+        required=True,
+        key="how-many",
+        persist_state="session",
+    )
+    kept = session.mask.kept_count
+    if by == _COUNT:
+        start = min(max(kept // 2, 1), most)
+        heads = st.number_input(
+            f"Heads to remove, of {kept} kept",
+            0,
+            most,
+            start,
+            key=f"heads-of-{most}",
+            persist_state="session",
+        )
+        return int(heads), None
+    if by == _SHARE:
+        share = st.number_input(
+            "Percent of the kept heads", 0, 100, 50, 5, key="share", persist_state="session"
+        )
+        return min(round(kept * share / 100), most), None
+    drop = st.number_input(
+        "Points that may be lost",
+        0.0,
+        50.0,
+        1.0,
+        0.5,
+        key="max-drop",
+        persist_state="session",
+        help="As many heads go as keep the accuracy within it, found by bisection. Measured on the "
+        "calibration split alone, after compensation where the method is made for it.",
+    )
+    return most, drop / 100
+
+
+def _constraints(session: Session) -> tuple[frozenset[HeadId], int]:
+    kept = [str(head) for head in session.mask]
+    state = st.session_state
+    state["protected"] = [name for name in state.get("protected", []) if name in kept]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        named = st.multiselect(
+            "Protected heads",
+            kept,
+            key="protected",
+            placeholder="Type L3H7",
+            persist_state="session",
+            help="These stay, whatever the method says.",
+        )
+        selected = session.selected_kept
+        st.button(
+            f"Protect selected ({len(selected)})",
+            on_click=_protect,
+            disabled=not selected,
+            help="Heads are selected on the Workbench.",
+        )
+    least = st.number_input(
+        "Least heads a layer",
+        0,
+        session.mask.heads,
+        0,
+        key="least",
+        persist_state="session",
+    )
+    return frozenset(HeadId.parse(name) for name in named), int(least)
+
+
+def _protect() -> None:
+    chosen = {str(head) for head in sessions.current().selected_kept}
+    named = sorted({*st.session_state["protected"], *chosen}, key=HeadId.parse)
+    st.session_state["protected"] = named
+
+
+def _ask(search: Search | None) -> None:
+    sessions.change(partial(Session.searching, search=search))
+
+
+# --- the proposal ---------------------------------------------------------------------------------
+
+
+def _proposal(session: Session) -> None:
+    search = session.search
+    if search is None:
+        aid.heading(
+            "No proposal yet",
+            "Choose a method and how many heads may go, and see which it would take and why.",
+            ("Proposal", definitions.PROPOSAL),
+            key="proposal",
+        )
+        return
+    found: Proposal | None = work.want(scheme_work.proposing(session, search))
+    if found is None:
+        st.skeleton(size(session.mask.layers, session.mask.heads)[1])
+        return
+    going = scheme_work.going(found, session)
+    aid.heading(
+        f"{method_title(search.method)}: {words.plural(len(going), 'head')} would go",
+        "Numbers: the order in which they go. Click a head to turn it over.",
+        ("Proposal", definitions.PROPOSAL),
+        key="proposal",
+    )
+    mask = session.mask.without(going)
+    _promised(session, mask, search)
+    with st.container(horizontal=True, gap="medium", key="proposal-and-reasons"):
+        with st.container(width=size(mask.layers, mask.heads)[0] - 60):
+            _map(session, found, going, search)
+            _turned(session)
+        with st.container(width="stretch"):
+            _reasons(session, found, going)
+    with st.container(horizontal=True, gap="small", key="take"):
+        st.button(
+            "Take as a step",
+            type="primary",
+            on_click=_take,
+            args=(search, found),
+            disabled=not going,
+            help="Removes these heads, measured exactly on the evaluation split; you can undo it.",
+        )
+        st.button("Drop it", on_click=_ask, args=(None,), type="tertiary")
+
+
+def _map(session: Session, found: Proposal, going: list[HeadId], search: Search) -> None:
+    width, height = size(session.mask.layers, session.mask.heads)
+    figure = proposal_map(
+        session.mask, going, dict(found.removals), session.turned, search.protected
+    )
+    figure.update_layout(margin={"r": 8}, width=width - 64)
+    selecting(
+        figure,
+        pointer="propose",
+        key="proposal-map",
+        width=width - 64,
+        height=height,
+        alt=f"Head map of the proposal: {len(going)} of {session.mask.kept_count} heads would go",
+    )
+    st.html(
+        '<div class="keys">'
+        + _key(style.GOING[0], "goes first")
+        + _key(style.GOING[-1], "goes last")
+        + _key(style.STAYS, "stays")
+        + (_key(style.PROTECTED, "protected") if search.protected else "")
+        + "</div>"
+    )
+
+
+def _key(colour: str, said: str) -> str:
+    return f'<span><i style="background: {colour}"></i>{escape(said)}</span>'
+
+
+def _turned(session: Session) -> None:
+    """The keyboard's way to turn heads over."""
+    st.session_state["turned"] = [str(head) for head in sorted(session.turned)]
+    st.multiselect(
+        "Turned over by hand",
+        [str(head) for head in session.mask],
+        key="turned",
+        on_change=_take_list,
+        placeholder="Type L3H7",
+    )
+
+
+def _take_list() -> None:
+    named = {HeadId.parse(name) for name in st.session_state["turned"]}
+    sessions.change(lambda session: session.turning(named ^ session.turned))
+
+
+def _promised(session: Session, mask: HeadMask, search: Search) -> None:
+    """What the calibration sentences say of it, called what it is."""
+    if mask == session.mask:
+        st.caption("No head would go.")
+        return
+    promise: Promise | None = work.want(scheme_work.promising(session, mask, search.seed))
+    if promise is None:
+        st.caption("Being tried on the calibration sentences.")
+        return
+    now, masked, compensated = (
+        words.percent(one.accuracy) for one in (promise.now, promise.masked, promise.compensated)
+    )
+    st.markdown(
+        f"**Expected:** accuracy {now} {words.ARROW} **{masked}%** as it is, "
+        f"**{compensated}%** once compensated :small[on the "
+        f"{words.plural(promise.now.n, 'calibration sentence')} that it was learnt from, so new "
+        "ones will like it a little less]"
+    )
+
+
+def _reasons(session: Session, found: Proposal, going: list[HeadId]) -> None:
+    reasons = dict(found.removals)
+    frame = pd.DataFrame(
+        [
+            {"place": place, "head": str(head), "goes": True, "reason": _why(head, reasons)}
+            for place, head in enumerate(going, 1)
+        ]
+        + [
+            {"place": None, "head": str(head), "goes": False, "reason": f"kept by hand; {reason}"}
+            for head, reason in found.removals
+            if head in session.turned
+        ]
+    )
+    tables.reading_table(
+        ["", "Head", "Why"],
+        [
+            [
+                tables.text(str(place) if row.goes else "stays", wrap=False),
+                tables.name(row.head),
+                tables.text(row.reason),
+            ]
+            for place, row in enumerate(frame.itertuples(), 1)
+        ],
+        height=340,
+    )
+    st.download_button(
+        "Download as CSV",
+        frame.to_csv(index=False),
+        file_name="proposal.csv",
+        mime="text/csv",
+        on_click="ignore",
+        type="tertiary",
+    )
+
+
+def _why(head: HeadId, reasons: dict[HeadId, str]) -> str:
+    return reasons.get(head, "added by hand")
+
+
+def _take(search: Search, found: Proposal) -> None:
+    sessions.change(partial(taking, search=search, found=found))
+
+
+def taking(session: Session, search: Search, found: Proposal) -> Session:
+    """The proposal, with what was changed in it, asked for as a step."""
+    wish = Wish(
+        "remove",
+        tuple(scheme_work.going(found, session)),
+        search.method,
+        scheme_work.record(found, session),
+        search.seed,
+    )
+    return session.asking_for(wish)
+
+
+# --- recovery -------------------------------------------------------------------------------------
+
+
+def _recovery(session: Session) -> None:
+    aid.heading(
+        "Recover",
+        "Win back accuracy in seconds, without training: the kept heads learn to stand in.",
+        ("Recovery without training", definitions.RECOVERY),
+        key="recover",
+    )
+    if not session.mask.removed:
+        st.caption("Every head is kept, so there is nothing to make up for.")
+        return
+    if session.recovering is not None:
+        fitted = work.want(scheme_work.recovering(session, session.recovering))
+        if fitted is not None:
+            wish = Wish(
+                "recover",
+                method=session.recovering,
+                settings=fitted.settings,
+                seed=0,
+                weights=fitted.weights,
+            )
+            sessions.put(session.asking_for(wish))
+    left, right = st.columns([1, 2.3], gap="large")
+    with left:
+        name = st.selectbox(
+            "How",
+            list(RECOVERIES),
+            format_func=lambda name: RECOVERIES[name].title,
+            key="recovery",
+            persist_state="session",
+        )
+        recovery = RECOVERIES[name]
+        st.caption(f"{recovery.summary}  \nSource: {recovery.source}")
+        st.button(
+            f"{recovery.title} of {words.plural(session.mask.kept_count, 'head')}",
+            key="recover",
+            type="primary",
+            width="stretch",
+            on_click=_recover,
+            args=(name,),
+            disabled=session.recovering is not None,
+            help="A step of its own, measured on the evaluation split; you can undo it.",
+        )
+    with right:
+        _report(session)
+
+
+def _recover(name: str) -> None:
+    sessions.change(partial(Session.recovering_by, method=name))
+
+
+def _report(session: Session) -> None:
+    """What the last recovery before the current step did, layer by layer."""
+    scheme = session.scheme
+    step = next((one for one in reversed(scheme.path()) if one.weights), None)
+    if step is None or "layers" not in step.settings:
+        st.caption("This scheme is not recovered yet.")
+        return
+    before, after = (
+        scheme.step(number).metrics.get("accuracy") for number in (step.parent or 0, step.id)
+    )
+    calibration = step.settings["calibration"]
+    said = f"**Step {step.id}: {done(step)}**"
+    if "seconds" in step.settings:
+        said += f" in {words.seconds(step.settings['seconds'])}"
+    if before is not None and after is not None:
+        said += (
+            f", accuracy {words.percent(before)} {words.ARROW} **{words.percent(after)}%** "
+            f":small[on {words.plural(step.metrics['n'], 'evaluation sentence')}]"
+        )
+    st.markdown(said)
+    if session.mask.removed != step.removed:
+        kept = scheme.layers * scheme.heads - len(step.removed)
+        st.caption(
+            f"Fitted for the {words.plural(kept, 'head')} kept there; "
+            f"{session.mask.kept_count} are kept now. Recover again to fit those."
+        )
+    layers = step.settings["layers"]
+    figure = layer_errors(layers)
+    st.plotly_chart(
+        figure,
+        key="recovery-chart",
+        height=int(figure.layout.height),
+        config=CONFIG,
+        alt=f"Error of {words.plural(len(layers), 'layer')} before and after the recovery",
+    )
+    st.html(
+        f'<div class="keys">{_key(style.LOST, "before")}{_key(style.GAINED, "after")}'
+        f"<span>on held-out calibration sentences, of "
+        f"{calibration['sentences']:,} of {escape(calibration['name'])}</span></div>"
+    )
