@@ -85,29 +85,69 @@ def test_moving_takes_back_what_was_asked_for(session: Session) -> None:
     assert moved.mask == HeadMask(2, 4)
 
 
-def test_a_saved_scheme_opens_again(session: Session, classifier: Classifier) -> None:
-    fresh = session.moved(Scheme.of(classifier))
-    opened = fresh.opening(session.scheme.to_json(), "a.json", classifier)
-    assert opened.scheme == session.scheme
-    assert opened.error is None
+def test_another_scheme_starts_afresh(session: Session, classifier: Classifier) -> None:
+    busy = session.choosing(heads("L1H2")).asking_measures().deleting(1)
+    opened = busy.cancelling("job").opening(Scheme.of(classifier, name="other"))
+    assert opened.scheme.name == "other"
+    assert (opened.selected, opened.cuts, opened.measuring) == (frozenset(), (), False)
+    assert not opened.cancelled
 
 
-@pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"format": 1}'])
-def test_a_bad_scheme_changes_nothing_but_the_error(
-    session: Session, classifier: Classifier, text: str
-) -> None:
-    opened = session.opening(text, "a.json", classifier)
-    assert opened.scheme is session.scheme
-    assert opened.error is not None
-    assert opened.error.startswith("a.json")
+# --- the tree -------------------------------------------------------------------------------------
 
 
-def test_a_scheme_of_another_model_is_refused(session: Session, classifier: Classifier) -> None:
-    other = Scheme.started({"id": "other", "revision": None, "fingerprint": "x"}, 2, 4)
-    opened = session.opening(other.to_json(), "a.json", classifier)
-    assert opened.scheme is session.scheme
-    assert opened.error is not None
-    assert "other" in opened.error
+@pytest.fixture
+def branched(session: Session) -> Session:
+    """Steps 0-1-2-3 with a branch 1-4; back at step 2 with a redo to step 3."""
+    scheme = session.scheme.removing(parse_heads("L1H0")).removing(parse_heads("L1H1"))
+    scheme = scheme.at(1).removing(parse_heads("L0H0")).at(3).undone()
+    assert (scheme.current, scheme.redo) == (2, (3,))
+    return replace(session, scheme=scheme)
+
+
+def test_a_name_is_one_line_and_never_empty(session: Session) -> None:
+    assert session.naming("  my\n scheme ").scheme.name == "my scheme"
+    assert session.naming(" \n").scheme == session.scheme
+
+
+def test_a_note_belongs_to_its_step(branched: Session) -> None:
+    noted = branched.noting(1, " why not \n")
+    assert noted.scheme.step(1).note == "why not"
+    assert noted.noting(1, "").scheme == branched.scheme
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_deleting_and_putting_back_leaves_all_as_it_was(branched: Session, step: int) -> None:
+    gone = branched.asking_cost().deleting(step)
+    ids = {one.id for one in gone.scheme.steps}
+    assert ids.isdisjoint(branched.scheme.subtree(step))
+    assert not gone.cost_asked
+    back = gone.putting_back()
+    assert set(back.scheme.steps) == set(branched.scheme.steps)
+    assert (back.scheme.current, back.scheme.redo) == (2, (3,))
+    assert back.cuts == ()
+
+
+def test_what_was_done_since_stays_when_steps_come_back(branched: Session) -> None:
+    since = branched.deleting(2)
+    since = since.moved(since.scheme.removing(parse_heads("L1H3")))
+    back = since.putting_back()
+    assert back.scheme.current == since.scheme.current
+    assert {one.id for one in back.scheme.steps} == {0, 1, 2, 3, 4, 5}
+
+
+def test_cuts_come_back_the_last_first(branched: Session) -> None:
+    twice = branched.deleting(3).deleting(1)
+    assert [len(cut.steps) for cut in twice.cuts] == [1, 3]
+    assert len(twice.putting_back().scheme.steps) == 4
+    assert set(twice.putting_back().putting_back().scheme.steps) == set(branched.scheme.steps)
+
+
+def test_stopping_ends_what_was_asked_of_the_tree(session: Session) -> None:
+    asked = session.asking_measures().asking_times(("latency", 8))
+    assert (asked.measuring, asked.timing) == (True, ("latency", 8))
+    stopped = asked.cancelling("job")
+    assert (stopped.measuring, stopped.timing) == (False, None)
 
 
 def test_a_click_in_layer_mode_takes_the_kept_heads_of_the_layer(session: Session) -> None:

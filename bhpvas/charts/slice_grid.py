@@ -60,7 +60,7 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
             (row, column)
             for row in rows
             for column in columns
-            if (abs(shown[row, column]) < 0.6 * reach) is bright
+            if bool(abs(shown[row, column]) < 0.6 * reach) is bright
         ]
         figure.add_scatter(
             x=[column for _, column in cells],

@@ -80,8 +80,6 @@ def rise_intervals(
     anew (percentile bootstrap, Efron 1979). Both scores are of the same sentences, and of a
     criterion that has values per sentence.
     """
-    was, is_ = before.measured[name], after.measured[name]
-    assert was.per_example is not None and is_.per_example is not None, name
     assert before.dataset == after.dataset and before.sentences == after.sentences
     n, kept = before.sentences, after.mask.array > 0
     rng = np.random.default_rng(seed)
@@ -90,9 +88,11 @@ def rise_intervals(
     places = [
         [
             ranks(np.where(kept, values, np.nan), direction)
-            for values in weighted_statistic(one.per_example, weights, one.statistic)
+            for values in weighted_statistic(
+                one.per_example[name], weights, one.measured[name].statistic
+            )
         ]
-        for one in (was, is_)
+        for one in (before, after)
     ]
     rises = np.array(places[0]) - np.array(places[1])  # [R, L, H]
     tail = (1 - level) / 2

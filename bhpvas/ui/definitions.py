@@ -122,6 +122,47 @@ STEP = Aid(
     source="Own view",
     misleads="A step that only changed weights has the same heads as the one before it.",
 )
+KEPT = Aid(
+    definition="One map a step: layers upward from 0, heads left to right. Heads on which all "
+    "chosen steps agree are pale; the others stand out.",
+    source="Own view",
+    misleads="Two steps may keep different heads and still answer alike: look at the flips.",
+)
+MEASURES = Aid(
+    definition="All on the evaluation split. KL is how far a sentence's answer moved from the "
+    "unpruned model's, on average, in nats; it sees a probability that falls without a flip. Lost: "
+    "right before, wrong now. Parameters and FLOPs are those of the model with its heads really "
+    "removed.",
+    source="Intervals of accuracy: Wilson 1927, of its change: Tango 1998, of losses and KL: "
+    "Student's, of F1: bootstrap over sentences (Efron 1979). Test: McNemar 1947, exact; pairs "
+    "are corrected by Holm 1979",
+    misleads="Intervals of single accuracies overlap long before a paired difference is unclear: "
+    "read the change and the pairs. Whoever tries many steps finds one that looks good by chance.",
+)
+FLIPS = Aid(
+    definition="A flip is a sentence that a step answers differently from the unpruned model. Each "
+    "bar counts the sentences flipped by exactly the steps with a filled dot below it. Gained: "
+    "wrong before, right under every step that flips it; other: neither.",
+    source="Picture after Lex et al. 2014, UpSet: Visualization of Intersecting Sets",
+    misleads="Steps of one branch share most of their heads, so they share flips for that reason "
+    "alone.",
+)
+LATENCY = Aid(
+    definition="Seconds of one forward pass of the smaller model, on random tokens without "
+    "padding. All models take turns in every round; the speed-up is the median of the ratios "
+    "within a round. By FLOPs: what the arithmetic allows at this length.",
+    source="Interval of a median by order statistics, for any distribution",
+    misleads="It holds for this machine, this number of threads and this load. Short inputs and "
+    "small batches are ruled by what does not shrink; a busy machine widens the interval.",
+)
+SHIFT = Aid(
+    definition="Heads that are kept now, ranked by a criterion in the unpruned model and measured "
+    "anew in the current one. Both orders are of the same heads, so removing others moves nobody "
+    "by itself. A rise means that a head took over, or that those above it fell.",
+    source="Own view; intervals by drawing the same sentences again for both models (Efron 1979)",
+    misleads="In the middle of the order heads lie close, and small changes move them many places: "
+    "trust rises whose interval excludes 0, and know that among many heads a few do by chance.",
+)
 SENTENCE_MAP = Aid(
     definition="One point a sentence, placed by the [CLS] state that leaves the chosen layer of "
     "the unpruned model: by UMAP of its first 50 principal components, or, with fewer than 60 "

@@ -1,12 +1,534 @@
-"""The view Compare."""
+"""Two to four steps side by side: heads, metrics, sentences, slices, and time."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property, partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 import streamlit as st
 
+from bhpvas.charts import words
+from bhpvas.charts.flip_patterns import flip_patterns as flips_figure
+from bhpvas.charts.kept_map import kept_map, small_size
+from bhpvas.charts.slice_grid import slice_grid
+from bhpvas.comparison import flip_patterns, flip_table, measures, pairwise
+from bhpvas.heads import HeadId
+from bhpvas.schemes import Scheme
+from bhpvas.slices import Grouping, groupings, slice_table
+from bhpvas.ui import aid, definitions, tables, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.desk import Job
+from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.session import Session
+from bhpvas.ui.steps import briefly, weights_said
+from bhpvas.ui.work import Task
+
+if TYPE_CHECKING:
+    from bhpvas.evaluation import Evaluation
+    from bhpvas.latency import Latencies, Median
+
+FEWEST, MOST = 2, 4
+UNPRUNED = "Unpruned"
+#: Sentences that are listed at once.
+MOST_SENTENCES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """The steps that are compared, by their letters, evaluated on the same sentences."""
+
+    steps: dict[str, int]
+    unpruned: Evaluation
+    evaluations: dict[str, Evaluation]
+
+    @property
+    def with_unpruned(self) -> dict[str, Evaluation]:
+        """The evaluations, that of the unpruned model first."""
+        return {UNPRUNED: self.unpruned, **self.evaluations}
+
+    @cached_property
+    def flipped(self) -> pd.DataFrame:
+        """Every sentence that at least one of them answers unlike the unpruned model."""
+        return flip_table(self.unpruned, self.evaluations)
+
+    @property
+    def disputed(self) -> frozenset[HeadId]:
+        """The heads that some of them keep and some do not."""
+        removed = [one.mask.removed for one in self.evaluations.values()]
+        return frozenset.union(*removed) - frozenset.intersection(*removed)
 
 
 def view(session: Session) -> None:
-    """Draw the view."""
-    st.caption(session.scheme.name)
+    """Choose steps, then everything in which they differ."""
+    chosen = _choice(session)
+    if len(chosen) < FEWEST:
+        if len(session.scheme.steps) < FEWEST:
+            st.caption("There is only the start so far: remove heads in the Workbench first.")
+        else:
+            st.caption("Choose at least two steps.")
+        return
+    found = _measured(session, chosen)
+    if found is None:
+        st.skeleton(320)
+        return
+    _maps(found, session)
+    _metrics(found, session)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _flips(found)
+    with right:
+        _slices(found, session)
+    _sentences(found, session)
+    _latency(found, session)
+
+
+# --- which ----------------------------------------------------------------------------------------
+
+
+def _choice(session: Session) -> list[int]:
+    """The steps to compare: by default the ends of the newest branches."""
+    scheme = session.scheme
+    known = [step.id for step in scheme.steps]
+    state = st.session_state
+    kept = [step for step in state.get("compared", ()) if step in known]
+    if "compared" not in state or kept != list(state["compared"]):
+        state["compared"] = kept if len(kept) >= FEWEST else suggested(scheme)
+    return st.multiselect(
+        f"Steps to compare, {FEWEST} to {MOST}",
+        known,
+        key="compared",
+        max_selections=MOST,
+        format_func=lambda step: _named(scheme, step),
+        persist_state="session",
+    )
+
+
+def suggested(scheme: Scheme) -> list[int]:
+    """What there is to compare at first: the current step and the newest ends of other branches.
+
+    Where there is no other branch, the current step and the one before it.
+    """
+    ends = [path[-1].id for path in scheme.branches() if path[-1].id != scheme.current]
+    on_line = set(scheme.redo)
+    chosen = [scheme.current, *[step for step in reversed(ends) if step not in on_line]]
+    if len(chosen) < FEWEST and (parent := scheme.step(scheme.current).parent) is not None:
+        chosen.append(parent)
+    return sorted(chosen[:MOST])
+
+
+def _named(scheme: Scheme, number: int) -> str:
+    step = scheme.step(number)
+    said = f"{number} · {scheme.mask_at(number).kept_count} kept · {briefly(step)}"
+    return f"{said} · {step.note[:24]}" if step.note else said
+
+
+def _measured(session: Session, chosen: list[int]) -> Compared | None:
+    wanted = {step: work.want(work.evaluating(session, session.at(step))) for step in (0, *chosen)}
+    if any(one is None for one in wanted.values()):
+        return None
+    letters = dict(zip("ABCD", chosen, strict=False))
+    return Compared(
+        steps=letters,
+        unpruned=wanted[0],
+        evaluations={letter: wanted[step] for letter, step in letters.items()},
+    )
+
+
+# --- heads ----------------------------------------------------------------------------------------
+
+
+def _maps(found: Compared, session: Session) -> None:
+    every = session.mask.layers * session.mask.heads
+    masks = [one.mask for one in found.evaluations.values()]
+    everywhere = every - len(frozenset.union(*(mask.removed for mask in masks)))
+    nowhere = len(frozenset.intersection(*(mask.removed for mask in masks)))
+    aid.heading(
+        "Heads",
+        f"Pale: alike in all, {everywhere} kept and {nowhere} removed everywhere. Blue: kept here "
+        f"and not in all; red cross: removed here and not in all ({len(found.disputed)} heads).",
+        ("Difference of head maps", definitions.KEPT),
+        key="compare-maps",
+    )
+    width, height = small_size(session.mask.layers, session.mask.heads)
+    with st.container(horizontal=True, gap="medium", key="kept-maps"):
+        for letter, step in found.steps.items():
+            with st.container(width=width + 8, gap="xsmall"):
+                mask = session.scheme.mask_at(step)
+                st.html(
+                    f'<div class="letter"><b>{letter}</b> step {step}, {mask.kept_count} kept'
+                    f"<small>{_about(session.scheme, step)}</small></div>"
+                )
+                st.plotly_chart(
+                    kept_map(mask, found.disputed),
+                    key=f"kept-{letter}",
+                    width=width,
+                    height=height,
+                    config=CONFIG,
+                    alt=f"Heads kept by {letter}: {mask.kept_count} of {every}",
+                )
+
+
+def _about(scheme: Scheme, number: int) -> str:
+    step = scheme.step(number)
+    weights = weights_said(scheme, number)
+    said = briefly(step)
+    if weights is not None and step.what != "recover":
+        said += f", {weights}"
+    return escape(f"{said}, {step.note}" if step.note else said)
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+def _metrics(found: Compared, session: Session) -> None:
+    aid.heading(
+        "Measures",
+        "With 95% intervals; changes are against the unpruned model on the same sentences.",
+        ("Measures", definitions.MEASURES),
+        key="compare-measures",
+    )
+    classifier = work.classifier_named(session.model)
+    table = work.desk().quick(
+        ("measures", _key(found, session)),
+        lambda: measures(classifier, found.with_unpruned, work.lengths(session)),
+    )
+    rows = table.set_index("scheme")
+    tables.reading_table(
+        ["", *rows.index],
+        [
+            [tables.name(title), *(_cell(row, said) for _, row in rows.iterrows())]
+            for title, said in _MEASURES.items()
+        ],
+        height=480,
+    )
+    tests = pairwise(found.evaluations)
+    st.markdown("  \n".join(_said(row, len(tests)) for _, row in tests.iterrows()))
+    st.download_button(
+        "Download as CSV",
+        table.to_csv(index=False),
+        file_name="compared.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+
+
+def _key(found: Compared, session: Session) -> tuple[object, ...]:
+    """What the compared evaluations are of."""
+    variants = tuple((letter, session.at(step)) for letter, step in found.steps.items())
+    return (*work.named(session, session.start), variants, session.data.evaluation.fingerprint)
+
+
+def _cell(row: pd.Series, said: Any) -> str:
+    value, aside = said(row)
+    return tables.text(value, aside, wrap=False)
+
+
+def _against(said: Any) -> Any:
+    """What only a pruned model has."""
+    return lambda row: (words.NOTHING, "") if row.name == UNPRUNED else said(row)
+
+
+def _range(row: pd.Series, name: str, digits: int) -> str:
+    low, high = (words.signed(row[f"{name}_{end}"], digits) for end in ("low", "high"))
+    return f"({low} {words.ELLIPSIS} {high})"
+
+
+_MEASURES = {
+    "Heads kept": lambda row: (f"{row['heads_kept']:.0f}", ""),
+    "Accuracy": lambda row: (
+        f"{words.percent(row['accuracy'])}%",
+        words.interval(row["accuracy_low"], row["accuracy_high"]),
+    ),
+    "Change, points": _against(
+        lambda row: (
+            words.signed(100 * row["change"]),
+            words.change_interval(row["change_low"], row["change_high"]),
+        )
+    ),
+    "Lost and gained": _against(
+        lambda row: (f"{row['lost']:.0f} / {row['gained']:.0f}", words.p_value(row["mcnemar_p"]))
+    ),
+    "Loss, nats": lambda row: (
+        f"{row['loss']:.3f}",
+        f"({row['loss_low']:.3f}{words.DASH}{row['loss_high']:.3f})",
+    ),
+    "Change of loss": _against(
+        lambda row: (words.signed(row["loss_change"], 3), _range(row, "loss_change", 3))
+    ),
+    "F1": lambda row: (
+        f"{words.percent(row['f1'])}%",
+        words.interval(row["f1_low"], row["f1_high"]),
+    ),
+    "KL from unpruned": _against(
+        lambda row: (
+            words.number(row["divergence"]),
+            f"({words.number(row['divergence_low'])}{words.DASH}"
+            f"{words.number(row['divergence_high'])})",
+        )
+    ),
+    "Parameters": lambda row: (words.big(row["parameters"]), ""),
+    "FLOPs a sentence": lambda row: (
+        words.big(row["flops_per_sentence"]),
+        "" if row.name == UNPRUNED else f"at most {row['speed_bound']:.2f}{words.CROSS} as fast",
+    ),
+}
+
+
+def _said(row: pd.Series, pairs: int) -> str:
+    """A pair's test in a sentence."""
+    corrected = f", corrected for {words.plural(pairs, 'pair')}" if pairs > 1 else ""
+    return (
+        f"**{row['first']} {words.ARROW} {row['second']}:** "
+        f"{words.signed(100 * row['change'])} points "
+        f"{words.change_interval(row['low'], row['high'])}, {row['lost']} lost, {row['gained']} "
+        f"gained, {row['apart']} answered differently "
+        f":small[{words.p_value(row['corrected'])}, McNemar{corrected}]"
+    )
+
+
+# --- flips ----------------------------------------------------------------------------------------
+
+
+def _flips(found: Compared) -> None:
+    aid.heading(
+        "Flips in common and apart",
+        "Sentences that the steps marked below a bar, and no other, answer differently from the "
+        "unpruned model. Red lost, blue gained. Click a bar to list them.",
+        ("Flips", definitions.FLIPS),
+        key="compare-flips",
+    )
+    patterns = flip_patterns(found.flipped)
+    if patterns.empty:
+        st.caption("No step changes any answer.")
+        return
+    figure = flips_figure(patterns, list(found.steps), chosen=_pattern(found, len(patterns)))
+    st.plotly_chart(
+        figure,
+        key="flips-chart",
+        on_select=partial(_pattern_clicked, steps=tuple(found.steps.values())),
+        selection_mode="points",
+        height=int(figure.layout.height),
+        config=CONFIG,
+        alt=f"Sentences flipped by each of {words.plural(len(patterns), 'set')} of steps",
+    )
+
+
+def _pattern(found: Compared, count: int) -> int | None:
+    """The bar that was clicked, where it is one of these steps."""
+    steps, place = st.session_state.get("flip-pattern", ((), 0))
+    return place if steps == tuple(found.steps.values()) and place < count else None
+
+
+def _pattern_clicked(*, steps: tuple[int, ...]) -> None:
+    points = st.session_state["flips-chart"].selection.points
+    if points:
+        clicked = (steps, int(points[0]["customdata"][0]))
+        again = st.session_state.get("flip-pattern") == clicked
+        st.session_state["flip-pattern"] = ((), 0) if again else clicked
+
+
+def _sentences(found: Compared, session: Session) -> None:
+    table, letters = found.flipped, list(found.steps)
+    if table.empty:
+        return
+    patterns = flip_patterns(table)
+    place = _pattern(found, len(patterns))
+    which = "by at least one"
+    if place is not None:
+        members = patterns.loc[place, letters].astype(bool)
+        table = table[(table[letters] == members).all(axis=1)]
+        which = f"by {' and '.join(members.index[members])} alone"
+    aid.heading(
+        "Flipped sentences",
+        f"{words.plural(len(table), 'sentence')} flipped {which}; the number is the probability "
+        "of the answer.",
+        ("Flips", definitions.FLIPS),
+        key="flipped-sentences",
+    )
+    data = session.data.evaluation
+    tables.reading_table(
+        ["", "Sentence", "Label", *found.with_unpruned],
+        [
+            [
+                tables.name(str(row["outcome"])),
+                tables.text(data.texts[at] + (f" | {data.pairs[at]}" if data.pairs else "")),
+                _answer(found.unpruned, at, truth=True),
+                *(_answer(one, at) for one in found.with_unpruned.values()),
+            ]
+            for at, row in table.head(MOST_SENTENCES).iterrows()
+        ],
+        height=260,
+    )
+    if len(table) > MOST_SENTENCES:
+        st.caption(f"The first {MOST_SENTENCES}; the Samples page lists all of one step.")
+
+
+def _answer(of: Evaluation, at: int, *, truth: bool = False) -> str:
+    answer = int(of.labels[at] if truth else of.predictions[at])
+    aside = "" if truth else f"{of.probabilities[at, answer]:.2f}"
+    return tables.label(answer, of.label_names[answer], aside)
+
+
+# --- slices ---------------------------------------------------------------------------------------
+
+
+def _slices(found: Compared, session: Session) -> None:
+    aid.heading(
+        "Cost by slice",
+        "Change against the unpruned model, worst hit on top; a dot: beyond chance, corrected for "
+        "the number of slices.",
+        ("Slices", definitions.SLICES),
+        key="compare-slices",
+    )
+    ways = groupings(session.data.evaluation, found.unpruned.label_names, work.lengths(session))
+    with st.container(horizontal=True, gap="small"):
+        if st.session_state.get("compare-by") not in ways:
+            st.session_state["compare-by"] = next(iter(ways))
+        by = st.selectbox(
+            "Slices by",
+            list(ways),
+            key="compare-by",
+            format_func=lambda name: f"by {ways[name].title.lower()}",
+            width=170,
+            label_visibility="collapsed",
+        )
+        measure: Any = st.segmented_control(
+            "Measure",
+            ["accuracy", "loss"],
+            default="accuracy",
+            required=True,
+            key="compare-measure",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+    figure = slice_grid(_slice_tables(found, session, by, ways[by]), measure)
+    height = int(figure.layout.height)
+    with st.container(height=min(height, 330), border=False):
+        st.plotly_chart(
+            figure,
+            key="slice-grid",
+            height=height,
+            config=CONFIG,
+            alt=f"Change of {measure} by {ways[by].title.lower()} under each step",
+        )
+
+
+def _slice_tables(
+    found: Compared, session: Session, by: str, grouping: Grouping
+) -> dict[str, pd.DataFrame]:
+    return work.desk().quick(
+        ("slice tables", by, _key(found, session)),
+        lambda: {
+            letter: slice_table(grouping, found.unpruned, one)
+            for letter, one in found.evaluations.items()
+        },
+    )
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+def _latency(found: Compared, session: Session) -> None:
+    aid.heading(
+        "Measured latency",
+        "One pass of the model with its heads really removed, in turn with the unpruned one.",
+        ("Measured latency", definitions.LATENCY),
+        key="latency",
+    )
+    classifier = work.classifier_named(session.model)
+    longest = classifier.geometry.max_length
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="timing"):
+        batch = st.number_input(
+            "Sentences at once", 1, 256, 8, key="latency-batch", width=140, persist_state="session"
+        )
+        length = st.number_input(
+            "Tokens each",
+            1,
+            longest,
+            min(32, longest),
+            key="latency-length",
+            width=120,
+            persist_state="session",
+        )
+        task = timing(session, list(found.steps.values()), batch, length)
+        known = work.want(task) if session.timing == task.key else work.known(task)
+        st.button(
+            f"Measure {words.plural(1 + len(found.steps), 'model')}",
+            key="time",
+            on_click=_time,
+            args=(task.key,),
+            disabled=known is not None or session.timing == task.key,
+            help="Some seconds; anything else that this machine does meanwhile makes it noisier.",
+        )
+    if known is not None:
+        _times(found, known, session)
+
+
+def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
+    """The latency of the unpruned model and of some steps, heads really removed."""
+    variants = {0: session.start, **{step: session.at(step) for step in steps}}
+
+    def do(job: Job) -> Latencies:
+        from bhpvas.latency import measure_latency
+
+        return measure_latency(
+            {
+                str(step): (work.classifier_of(session, variant), variant.mask)
+                for step, variant in variants.items()
+            },
+            batch=batch,
+            length=length,
+            progress=job,
+        )
+
+    return Task(
+        key=(
+            "latency",
+            batch,
+            length,
+            *work.named(session, session.start),
+            tuple(variants.items()),
+        ),
+        saying=f"Timing {words.plural(len(variants), 'model')} on {words.plural(batch, 'sentence')}"
+        f" of {words.plural(length, 'token')}",
+        work=do,
+        turn=1,
+    )
+
+
+def _time(key: Any) -> None:
+    sessions.change(partial(Session.asking_times, job=key))
+
+
+def _times(found: Compared, known: Latencies, session: Session) -> None:
+    from bhpvas.cost import speed_bound
+
+    geometry = work.classifier_named(session.model).geometry
+    rows = []
+    for name, step in {UNPRUNED: 0, **found.steps}.items():
+        bound = speed_bound(geometry, session.scheme.mask_at(step), [known.length])
+        times = "1" if step == 0 else _median(known.speed_up(str(step)), 2)
+        rows.append(
+            [
+                tables.name(name),
+                tables.text(_median(known.milliseconds(str(step)), 1), wrap=False),
+                tables.text(times, wrap=False),
+                tables.text(f"{bound:.2f}", wrap=False),
+            ]
+        )
+    tables.reading_table(
+        ["", "Milliseconds", "Times as fast", "At most by FLOPs"], rows, height=220
+    )
+    cores = words.plural(known.threads, "thread")
+    st.caption(
+        f"Medians of {words.plural(len(known.seconds), 'round')} with 95% intervals: "
+        f"{words.plural(known.batch, 'sentence')} of {words.plural(known.length, 'token')}, "
+        f"{known.device}, {cores}."
+    )
+
+
+def _median(found: Median, digits: int) -> str:
+    return f"{found.value:.{digits}f} ({found.low:.{digits}f}{words.DASH}{found.high:.{digits}f})"

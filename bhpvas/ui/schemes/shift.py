@@ -1,12 +1,238 @@
-"""The view Shift."""
+"""Which heads became important when others left: their ranks before and now."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
 import streamlit as st
 
-from bhpvas.ui.session import Session
+from bhpvas.charts import words
+from bhpvas.charts.head_map import size
+from bhpvas.charts.rank_shift import rank_slopes
+from bhpvas.criteria import (
+    CRITERIA,
+    DEFAULT_CRITERIA,
+    RankShift,
+    Scores,
+    rank_shift,
+    rise_intervals,
+)
+from bhpvas.heads import HeadId
+from bhpvas.ui import aid, controls, definitions, work
+from bhpvas.ui.columns import COMBINED, Column, columns, title_of
+from bhpvas.ui.head_grid import head_grid, selecting
+from bhpvas.ui.session import Session, Variant
+
+#: Lines that are named on each side: risers and fallers.
+NAMED = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted:
+    """A criterion's rank shift; ``low`` and ``high`` bound each rise, where that is known."""
+
+    title: str
+    shift: RankShift
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+    def sure(self, head: HeadId) -> bool:
+        """Whether the interval of a head's rise excludes 0."""
+        if self.low is None or self.high is None:
+            return False
+        return bool(self.low[head.layer, head.head] > 0 or self.high[head.layer, head.head] < 0)
 
 
 def view(session: Session) -> None:
-    """Draw the view."""
-    st.caption(session.scheme.name)
+    """The criterion, the largest risers in a sentence, lines and map, and every head."""
+    name = st.selectbox(
+        "Ranked by",
+        [COMBINED, *CRITERIA],
+        key="shift-by",
+        format_func=title_of,
+        width=210,
+        persist_state="session",
+    )
+    if not session.mask.removed:
+        st.caption("Every head is kept, so none has moved: remove heads, or go to a later step.")
+        return
+    if session.mask.kept_count == 0:
+        st.caption("No head is left to rank.")
+        return
+    found = _shifted(session, name)
+    if found is None:
+        st.skeleton(400)
+        return
+    st.markdown(_sentence(found, session))
+    _figures(found, session)
+    _table(found)
+
+
+def _shifted(session: Session, name: str) -> Shifted | None:
+    """The shift, once both models are scored."""
+    weighing = controls.settings().weighing
+    if name == COMBINED and not weighing.usable:
+        st.caption(controls.NO_WEIGHT)
+        return None
+    scored = [_scores(session, variant, name) for variant in (session.start, session.now)]
+    if None in scored:
+        return None
+    (before, first), (after, second) = (one for one in scored if one is not None)
+    was, is_ = (
+        columns(scores, None, weighing, desk=work.desk(), key=key)[name]
+        for scores, key in ((before, first), (after, second))
+    )
+    shift = rank_shift(was.values, is_.values, session.mask, was.higher_means)
+    if name == COMBINED or after.measured[name].per_example is None:
+        return Shifted(was.title, shift)
+    low, high = work.desk().quick(
+        ("rises", name, first, second), lambda: rise_intervals(before, after, name)
+    )
+    if was.higher_means != CRITERIA[name].higher_means:
+        low, high = -high, -low
+    return Shifted(was.title, shift, low, high)
+
+
+def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hashable] | None:
+    """The scores of a variant that have a criterion, from whatever was measured already."""
+    every = work.scoring(session, variant, tuple(CRITERIA))
+    three = work.scoring(session, variant, DEFAULT_CRITERIA)
+    basic = name == COMBINED or name in DEFAULT_CRITERIA
+    task = three if basic and work.known(every) is None else every
+    found = work.want(task)
+    return None if found is None else (found, task.key)
+
+
+def _sentence(found: Shifted, session: Session) -> str:
+    """Who rose most, and whether that is more than chance."""
+    shift, gone = found.shift, words.plural(len(session.mask.removed), "head")
+    if not shift.risers:
+        return f"After {gone} left, no head overtook another by {found.title.lower()}."
+    risers = shift.risers
+    known = found.low is not None
+    if known:
+        risers = [head for head in risers if found.sure(head)]
+        if not risers:
+            top = shift.risers[0]
+            return (
+                f"After {gone} left, no rise is surely more than chance; the largest is that of "
+                f"**{top}**, {_moved(shift, top)}."
+            )
+    said = ", ".join(f"**{head}** ({_moved(shift, head)})" for head in risers[:4])
+    more = f" and {len(risers) - 4} more" if len(risers) > 4 else ""
+    sure = "Beyond chance, " if known else ""
+    became = "these heads became more important" if len(risers) > 1 else "one head became more "
+    became = became if len(risers) > 1 else f"{became}important"
+    text = f"{sure}{became} after {gone} left: {said}{more}."
+    return text[0].upper() + text[1:]
+
+
+def _moved(shift: RankShift, head: HeadId) -> str:
+    before, after = shift.before[head.layer, head.head], shift.after[head.layer, head.head]
+    return f"place {before} {words.ARROW} {after}"
+
+
+def _figures(found: Shifted, session: Session) -> None:
+    shift = found.shift
+    width, _ = size(session.mask.layers, session.mask.heads)
+    named = [*shift.risers[:NAMED], *shift.fallers[:NAMED]]
+    rises = Column(
+        name="rise",
+        title="places risen",
+        values=shift.rise,
+        higher_means="keep",
+        aid="",
+        change=True,
+        rise_is_bad=False,
+    )
+    with st.container(horizontal=True, gap="large", key="shift-figures"):
+        with st.container(width=460, key="slopes"):
+            selecting(
+                rank_slopes(shift, named, height=400),
+                pointer="head",
+                key="slopes-chart",
+                height=400,
+                alt=f"Places of {words.plural(shift.mask.kept_count, 'head')} before and now",
+            )
+            aid.footnote(
+                "A line a head, the most important on top. Blue: largest rises, red: falls.",
+                ("Shift of ranks", definitions.SHIFT),
+                key="slopes",
+            )
+        with st.container(width=width):
+            head_grid(rises, session, pointer="head", key="rise-map", hover=_hover(found))
+            st.caption("Blue: more important now, by places risen. Red: less.")
+
+
+def _hover(found: Shifted) -> np.ndarray:
+    shift = found.shift
+    lines = []
+    for head in shift.mask.every_head():
+        if head in shift.mask.removed:
+            lines.append(f"<b>{head}</b> removed")
+            continue
+        said = f"<b>{head}</b><br>{_moved(shift, head)}<br>{_rise(found, head)}"
+        lines.append(said)
+    return np.array(lines).reshape(shift.mask.layers, shift.mask.heads)
+
+
+def _rise(found: Shifted, head: HeadId) -> str:
+    at = head.layer, head.head
+    said = f"{words.signed(found.shift.rise[at], 0)} places"
+    if found.low is None or found.high is None:
+        return said
+    low, high = (words.signed(one[at], 0) for one in (found.low, found.high))
+    return f"{said} ({low} {words.ELLIPSIS} {high})"
+
+
+def _table(found: Shifted) -> None:
+    aid.heading(
+        "Every head that is kept",
+        "The largest rise on top; click a column to sort."
+        + (
+            ""
+            if found.low is not None
+            else " This criterion has no values per sentence, so the rises have no interval."
+        ),
+        ("Shift of ranks", definitions.SHIFT),
+        key="shift-table",
+    )
+    shift = found.shift
+    order = sorted(shift.mask, key=lambda head: -shift.rise[head.layer, head.head])
+    rows = {
+        "head": [str(head) for head in order],
+        "rise": [int(shift.rise[head.layer, head.head]) for head in order],
+        "unpruned": [int(shift.before[head.layer, head.head]) for head in order],
+        "now": [int(shift.after[head.layer, head.head]) for head in order],
+    }
+    if found.low is not None and found.high is not None:
+        rows["low"] = [int(found.low[head.layer, head.head]) for head in order]
+        rows["high"] = [int(found.high[head.layer, head.head]) for head in order]
+    whole = pd.DataFrame(rows)
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        whole,
+        key="shift-table",
+        hide_index=True,
+        height=300,
+        row_height=29,
+        width=560,
+        column_config={
+            "head": st.column_config.TextColumn("Head", width=70, pinned=True),
+            "rise": number("Places risen", format="%+d"),
+            "unpruned": number("Place unpruned"),
+            "now": number("Place now"),
+            "low": number("95% from", format="%+d"),
+            "high": number("to", format="%+d"),
+        },
+    )
+    st.download_button(
+        "Download as CSV",
+        whole.to_csv(index=False),
+        file_name="rank-shift.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
