@@ -14,6 +14,7 @@ pages = [
     st.Page("pages/samples.py", title="Samples", url_path="which-sentences"),
     st.Page("pages/sentence.py", title="Sentence", url_path="what-heads-look-at"),
     st.Page("pages/roles.py", title="Roles", url_path="what-heads-are-for"),
+    st.Page("pages/export.py", title="Export", url_path="take-it-along"),
 ]
 page = st.navigation(pages, position="hidden")
 
