@@ -674,7 +674,7 @@ def _compare(given: argparse.Namespace) -> None:
 
 def _export(given: argparse.Namespace) -> None:
     """Write the pruned model as files that work elsewhere, read back and measured."""
-    from bhpvas.export import export, format_named
+    from bhpvas.export import export_model, format_named
     from bhpvas.schemes import load_scheme
 
     format_named(given.format)
@@ -682,7 +682,7 @@ def _export(given: argparse.Namespace) -> None:
     _check_model(given, scheme)
     classifier, dataset = _load(given)
     with _bar("exporting") as progress:
-        found = export(
+        found = export_model(
             classifier,
             scheme,
             given.out,

@@ -17,7 +17,7 @@ from bhpvas.cost import flops_per_sentence, parameters
 from bhpvas.engine import predict
 from bhpvas.errors import ModelError
 from bhpvas.evaluation import evaluate
-from bhpvas.export import FORMATS, Exported, ExportError, export, onnx_graph
+from bhpvas.export import FORMATS, Exported, ExportError, export_model, onnx_graph
 from bhpvas.export.base import logits_of, smallest_exact, weight_bytes
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.progress import Cancelled, silent
@@ -51,7 +51,7 @@ def scheme_without(classifier: Classifier, heads: str) -> Scheme:
 
 def exported(classifier: Classifier, heads: str, folder: Path, format: str, **more) -> Exported:
     scheme = scheme_without(classifier, heads)
-    return export(classifier, scheme, folder, format, dataset=tiny_dataset(), **more)
+    return export_model(classifier, scheme, folder, format, dataset=tiny_dataset(), **more)
 
 
 def masked_logits(classifier: Classifier, heads: str) -> np.ndarray:
@@ -156,7 +156,7 @@ def test_compensated_weights_are_folded_in(tmp_path, format):
     recovered = recover(classifier, tiny_dataset(), scheme.mask).weights
     recovered.save(tmp_path)
     scheme = scheme.recovered(recovered.fingerprint, "compensate")
-    found = export(
+    found = export_model(
         classifier, scheme, tmp_path / "out", format, dataset=tiny_dataset(), weights=tmp_path
     )
     changed = classifier.with_weights(recovered)
@@ -165,7 +165,7 @@ def test_compensated_weights_are_folded_in(tmp_path, format):
     assert np.abs(found.after.logits - masked_logits(classifier, EMPTY)).max() > 0.01
     # The scheme in the folder makes the same export again, with nothing else at hand.
     again = load_scheme(tmp_path / "out" / "scheme" / "scheme.json")
-    twice = export(
+    twice = export_model(
         classifier, again, tmp_path / "twice", format,
         dataset=tiny_dataset(), weights=tmp_path / "out" / "scheme",
     )  # fmt: skip

@@ -19,7 +19,7 @@ import pytest
 
 from bhpvas.classifier import load_classifier
 from bhpvas.evaluation import Evaluation, evaluate
-from bhpvas.export import Exported, export
+from bhpvas.export import Exported, export_model
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.recovery import recover
 from bhpvas.schemes import Scheme
@@ -107,7 +107,9 @@ def make(folder: Path, case: str, format: str) -> Made:
         weights = recover(classifier, dataset, scheme.mask).weights
         weights.save(folder)
         scheme = scheme.recovered(weights.fingerprint, "compensate")
-    found = export(classifier, scheme, folder / "out", format, dataset=dataset, weights=folder)
+    found = export_model(
+        classifier, scheme, folder / "out", format, dataset=dataset, weights=folder
+    )
     return Made(found, evaluate(scheme.on(classifier, folder), dataset, scheme.mask))
 
 

@@ -31,7 +31,15 @@ from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, part, silent
 from bhpvas.schemes import Scheme
 
-__all__ = ["FORMATS", "TOLERANCE", "ExportError", "Exported", "Format", "export", "format_named"]
+__all__ = [
+    "FORMATS",
+    "TOLERANCE",
+    "ExportError",
+    "Exported",
+    "Format",
+    "export_model",
+    "format_named",
+]
 
 #: Every format by its name.
 FORMATS: dict[str, Format] = {
@@ -103,7 +111,7 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
-def export(
+def export_model(
     classifier: Classifier,
     scheme: Scheme,
     folder: str | Path,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from bhpvas.charts import words
-from bhpvas.export import FORMATS, Exported, Format, export
+from bhpvas.export import FORMATS, Exported, Format, export_model
 from bhpvas.export.base import weight_bytes
 from bhpvas.progress import Progress, silent
 from bhpvas.ui import work
@@ -76,7 +76,7 @@ def pack(session: Session, choice: Choice, progress: Progress = silent) -> Expor
     """Export into a folder that does not outlive the packing; the file is :func:`packed`."""
     data, sample = session.data.evaluation, work.sample_data().evaluation
     with tempfile.TemporaryDirectory(prefix="bhpvas-export-") as made:
-        found = export(
+        found = export_model(
             work.classifier_named(session.model),
             session.scheme,
             Path(made) / name(session),
