@@ -11,7 +11,10 @@ import math
 import signal
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
     from bhpvas.datasets import Dataset
     from bhpvas.heads import HeadMask
+    from bhpvas.recovery import Recovered
+    from bhpvas.recovery.finetuning import FineTuned
     from bhpvas.schemes import Scheme
 
 _EXAMPLES = """examples:
@@ -59,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 interrupted or failed, 2 bad input."""
     given = _parser().parse_args(arguments)
     try:
-        given.run(given)
+        with ExitStack() as given.opened:
+            given.run(given)
     except BhpvasError as error:
         print(f"bhpvas: {error}", file=sys.stderr)
         return 2
@@ -169,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         if kind is bool:
             how = {"action": "store_true", "default": None}
         tuning.add_argument(f"--{name.replace('_', '-')}", help=text, **how)
-    _add_out(recover, "scheme file to write; changed weights are written beside it")
+    _add_out(recover, "scheme file to write; changed weights are written beside it, or into a .zip")
 
     compare = command("compare", _compare)
     _add_model(compare)
@@ -373,15 +379,13 @@ def _evaluate(given: argparse.Namespace) -> None:
     from bhpvas.cost import flops_per_sentence, parameters
     from bhpvas.engine import StateCache
     from bhpvas.evaluation import accuracy_change_interval, evaluate
-    from bhpvas.schemes import load_scheme
 
-    scheme = load_scheme(given.scheme) if given.scheme else None
-    if scheme is not None:
-        _check_model(given, scheme)
+    opened = _open_scheme(given, given.scheme) if given.scheme else None
     classifier, dataset = _load(given)
     changed, mask = classifier, _mask(given, classifier)
-    if scheme is not None:
-        changed, mask = scheme.on(classifier, Path(given.scheme).parent), scheme.mask
+    if opened is not None:
+        scheme, folder = opened
+        changed, mask = scheme.on(classifier, folder), scheme.mask
     cache = StateCache()
     with _bar("evaluating the unpruned model") as progress:
         unpruned = evaluate(classifier, dataset, cache=cache, progress=progress)
@@ -531,7 +535,6 @@ def _propose(given: argparse.Namespace) -> None:
 def _recover(given: argparse.Namespace) -> None:
     """Win back accuracy: refit the output projections of a scheme's heads, or train on."""
     from bhpvas.recovery import METHODS
-    from bhpvas.schemes import load_scheme
 
     if given.method not in METHODS:
         raise BhpvasError(f"{given.method!r} is no recovery; choose from {', '.join(METHODS)}.")
@@ -541,30 +544,26 @@ def _recover(given: argparse.Namespace) -> None:
             f"--{tuned.replace('_', '-')} is a setting of fine-tuning: add --method finetune, or "
             "leave it out."
         )
-    scheme = load_scheme(given.scheme)
-    _check_model(given, scheme)
+    scheme, folder = _open_scheme(given, given.scheme)
     recovering = _finetune if given.method == "finetune" else _refit
-    found, lines, stopped = recovering(given, scheme)
-    out = Path(given.out)
-    scheme.copy_weights(Path(given.scheme).parent, out.parent)
-    written = found.weights.save(out.parent)
-    scheme.recovered(found.weights.fingerprint, given.method, found.record(), seed=given.seed).save(
-        out
-    )
+    found, lines, stopped = recovering(given, scheme, folder)
+    written = _save_recovered(scheme, folder, found, given)
     document = found.record() | {
         "method": given.method,
         "seed": given.seed,
         "removed_heads": _removed(scheme.mask),
-        "scheme": str(out),
+        "scheme": str(given.out),
         "weights": str(written),
         "model": scheme.model,
     }
-    _print(given, document, "\n".join([*lines, f"Scheme {out}, weights {written}"]))
+    _print(given, document, "\n".join([*lines, f"Scheme {given.out}, weights {written}"]))
     if stopped:
         raise SystemExit(1)
 
 
-def _refit(given: argparse.Namespace, scheme: Scheme) -> tuple[Any, list[str], bool]:
+def _refit(
+    given: argparse.Namespace, scheme: Scheme, folder: Path
+) -> tuple[Recovered, list[str], bool]:
     """A recovery in closed form."""
     from bhpvas.recovery import recover
 
@@ -585,7 +584,9 @@ def _refit(given: argparse.Namespace, scheme: Scheme) -> tuple[Any, list[str], b
     return found, lines, False
 
 
-def _finetune(given: argparse.Namespace, scheme: Scheme) -> tuple[Any, list[str], bool]:
+def _finetune(
+    given: argparse.Namespace, scheme: Scheme, folder: Path
+) -> tuple[FineTuned, list[str], bool]:
     """A training; the first Ctrl-C ends it with the best so far, a second one with nothing."""
     from bhpvas.progress import Cancelled
     from bhpvas.recovery.finetuning import Course, Settings, finetune
@@ -593,7 +594,7 @@ def _finetune(given: argparse.Namespace, scheme: Scheme) -> tuple[Any, list[str]
     chosen = {name: getattr(given, name) for name in _TUNING if getattr(given, name) is not None}
     settings = Settings(**chosen, seed=given.seed).check()
     classifier, dataset = _load_calibration(given, most=None)
-    changed = scheme.on(classifier, Path(given.scheme).parent)
+    changed = scheme.on(classifier, folder)
     interrupted = False
 
     def interrupt(*_: object) -> None:
@@ -624,9 +625,9 @@ def _finetune(given: argparse.Namespace, scheme: Scheme) -> tuple[Any, list[str]
             file=sys.stderr,
         )
     lines = [
-        f"start      {found.course.start}",
-        f"step {found.best.step:<6}{found.best}",
-        f"Measured on {found.held_out} held-out sentences of the {found.sentences} of "
+        f"{'start':10} {found.course.start}",
+        f"{f'step {found.best.step}':10} {found.best}",
+        f"Measured on {found.course.held_out} held-out sentences of the {found.sentences} of "
         f"{found.calibration}.",
     ]
     return found, lines, found.stopped_at is not None
@@ -636,21 +637,18 @@ def _compare(given: argparse.Namespace) -> None:
     """Measure schemes side by side, with random masks of the same size, and write a table."""
     from bhpvas.comparison import compare
     from bhpvas.files import write_beside
-    from bhpvas.schemes import load_scheme
 
     if given.random < 0:
         raise BhpvasError(f"--random {given.random} is no number of masks: give 0 or more.")
-    schemes = {path: load_scheme(path) for path in given.schemes}
-    for scheme in schemes.values():
-        _check_model(given, scheme)
+    schemes = {path: _open_scheme(given, path) for path in given.schemes}
     classifier, dataset = _load(given)
     with _bar("comparing") as progress:
         table = compare(
             classifier,
             dataset,
             {
-                path: (scheme.on(classifier, Path(path).parent), scheme.mask)
-                for path, scheme in schemes.items()
+                path: (scheme.on(classifier, folder), scheme.mask)
+                for path, (scheme, folder) in schemes.items()
             },
             random=given.random,
             seed=given.seed,
@@ -739,6 +737,54 @@ def _load_calibration(
     if most is not None and len(dataset) > most:
         dataset = dataset.take(stratified_sample(dataset.labels, most, given.seed))
     return classifier, dataset
+
+
+def _open_scheme(given: argparse.Namespace, path: str) -> tuple[Scheme, Path]:
+    """A scheme and the folder of its weights; a zip is unpacked for as long as the command runs."""
+    from bhpvas.scheme_files import read_scheme_file
+    from bhpvas.schemes import load_scheme
+    from bhpvas.weights import weights_file
+
+    if zipfile.is_zipfile(path):
+        file = read_scheme_file(Path(path).read_bytes(), path)
+        scheme = file.scheme
+        folder = Path(given.opened.enter_context(tempfile.TemporaryDirectory(prefix="bhpvas-")))
+        for name, content in file.weights.items():
+            weights_file(folder, name).write_bytes(content)
+    else:
+        scheme, folder = load_scheme(path), Path(path).parent
+    _check_model(given, scheme)
+    return scheme, folder
+
+
+def _save_recovered(
+    scheme: Scheme, folder: Path, found: Recovered | FineTuned, given: argparse.Namespace
+) -> Path:
+    """Write the recovered scheme, and its weights beside it or, if it is a zip, in it."""
+    from bhpvas.files import write_beside
+    from bhpvas.scheme_files import SchemeFile, read_weights
+
+    out = Path(given.out)
+    recovered = scheme.recovered(
+        found.weights.fingerprint, given.method, found.record(), seed=given.seed
+    )
+    if out.suffix.lower() != ".zip":
+        scheme.copy_weights(folder, out.parent)
+        written = found.weights.save(out.parent)
+        recovered.save(out)
+        return written
+    with tempfile.TemporaryDirectory(prefix="bhpvas-") as beside:
+        scheme.copy_weights(folder, beside)
+        found.weights.save(beside)
+        content = SchemeFile(recovered, read_weights(recovered, beside)).to_bytes()
+    try:
+        write_beside(out, content)
+    except OSError as error:
+        raise SchemeError(
+            f"The scheme cannot be written to {out} ({error.strerror}): choose a file in a folder "
+            "that exists and that you may write to."
+        ) from None
+    return out
 
 
 def _check_model(given: argparse.Namespace, scheme: Scheme) -> None:

@@ -127,10 +127,7 @@ def measure_curve(
     masks: dict[int, HeadMask] = {}
     found = []
     for done, count in enumerate(counts):
-
-        def alive(_done: int, _total: int, points: int = done) -> None:
-            progress(points, len(counts))
-
+        alive = _still(progress, done, len(counts))
         alive(0, 0)
         if count not in masks:
             masks |= _masks(
@@ -175,6 +172,11 @@ def known_curve(
     if not found:
         return None
     return _curve(classifier, method, recovery, seed, tuple(found), list(found.values()))
+
+
+def _still(progress: Progress, done: int, total: int) -> Progress:
+    """The callback of work between two points: it can be stopped, and counts for nothing yet."""
+    return lambda _done, _total: progress(done, total)
 
 
 def _rising(removed: Sequence[int]) -> tuple[int, ...]:

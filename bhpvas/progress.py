@@ -24,7 +24,11 @@ def silent(done: int, total: int) -> None:
 
 
 def part(progress: Progress, index: int, parts: int) -> Progress:
-    """The callback of one of several parts of some work that take about equally long."""
+    """The callback of one of several parts of some work that take about equally long.
+
+    >>> part(lambda done, total: print(f"{done} of {total}"), 2, 4)(5, 10)
+    25 of 40
+    """
 
     def within(done: int, total: int) -> None:
         progress(index * total + done, parts * total)

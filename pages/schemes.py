@@ -4,11 +4,12 @@ import streamlit as st
 
 from bhpvas.ui import aid, definitions
 from bhpvas.ui import session as sessions
-from bhpvas.ui.schemes import compare, evidence, propose, shift, tree
+from bhpvas.ui.schemes import compare, evidence, finetune, propose, shift, tree
 
 VIEWS = {
     "Tree": tree,
     "Propose": propose,
+    "Fine-tune": finetune,
     "Compare": compare,
     "Evidence": evidence,
     "Shift": shift,

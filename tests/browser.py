@@ -200,6 +200,51 @@ class Workbench:
         self.page.mouse.click(x, y)
         self.settle()
 
+    def click_tree(self, step: int) -> None:
+        """Click a step's row in the tree of schemes."""
+        figure = self.page.locator(".st-key-tree-chart .js-plotly-plot")
+        place = figure.evaluate(
+            """(element, step) => {
+                const targets = element.data.find(one => one.name === 'steps x');
+                const at = targets.customdata.findIndex(one => one[0] === step);
+                const {xaxis, yaxis} = element._fullLayout;
+                return [
+                    xaxis._offset + xaxis.d2p(targets.x[at]),
+                    yaxis._offset + yaxis.d2p(targets.y[at]),
+                ];
+            }""",
+            step,
+        )
+        figure.evaluate("element => element.scrollIntoView({block: 'center'})")
+        box = figure.bounding_box()
+        assert box is not None
+        x, y = box["x"] + place[0], box["y"] + place[1]
+        self.page.mouse.move(x - 3, y - 3)
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(150)
+        self.page.mouse.click(x, y)
+        self.settle()
+
+    def view(self, name: str) -> None:
+        """Choose a view of the Schemes page."""
+        self.page.locator(".st-key-view").get_by_text(name, exact=True).click()
+        self.settle()
+
+    def propose(self, method: str, heads: int) -> None:
+        """Ask a method, by its title, for so many heads, on the view Propose."""
+        box = self.page.locator(".st-key-method").get_by_role("combobox")
+        box.click()
+        box.fill(method)
+        self.page.get_by_role("option", name=method, exact=True).click()
+        self.settle()
+        self.page.get_by_label("Heads to remove").fill(str(heads))
+        self.page.keyboard.press("Enter")
+        self.settle()
+        self.page.locator(".st-key-propose").get_by_role("button").click()
+        proposal = self.page.locator(".st-key-proposal-map .nsewdrag")
+        proposal.or_(self.page.get_by_test_id("stAlert")).first.wait_for()
+        self.settle()
+
     def expect_selected(self, *heads: str) -> None:
         """Wait until exactly these heads are selected, as the panel beside the map lists them."""
         names = self.page.locator(".st-key-panel td.name")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,11 @@ from bhpvas.criteria import CRITERIA, score
 from bhpvas.datasets import Splits, read_dataset
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.recovery import METHODS as RECOVERY_METHODS
 from bhpvas.recovery import recover
+from bhpvas.recovery.finetuning import Settings, finetune
 from bhpvas.roles import DIRECTIONS, RoleSettings, find_roles
+from bhpvas.scheme_files import read_scheme_file
 from bhpvas.schemes import Scheme, load_scheme
 from bhpvas.search import METHODS, propose
 from tests.conftest import tiny_dataset
@@ -308,6 +313,81 @@ def test_recover_writes_weights_beside_the_scheme(capsys, files, tmp_path, propo
     assert again.undone().on(classifier, tmp_path).weights == expected
 
 
+@pytest.fixture
+def sentences(files, tmp_path):
+    """A file with the tiny sentences ten times over, which is enough to train on."""
+    lines = Path(files[1]).read_text().splitlines()
+    path = tmp_path / "train.tsv"
+    path.write_text("\n".join([lines[0], *lines[1:] * 10]) + "\n")
+    return str(path)
+
+
+def fine_tuning(files, sentences, scheme, out):
+    return [
+        "recover", "--method", "finetune", "--model", files[0], "--calibration", sentences,
+        "--scheme", scheme, "--out", str(out), "--epochs", "2", "--learning-rate", "0.003",
+        "--batch-size", "8", "--distillation", "0.25", "--evaluations", "3",
+    ]  # fmt: skip
+
+
+def test_finetune_gives_what_the_library_gives_beside_the_scheme_or_in_a_zip(
+    capsys, files, tmp_path, proposed, sentences
+):
+    zipped, out = tmp_path / "tuned.zip", tmp_path / "tuned.json"
+    for path in (zipped, out):
+        assert main([*fine_tuning(files, sentences, proposed[0], path), "--json"]) == 0
+        captured = capsys.readouterr()
+        found = json.loads(captured.out)
+        assert "step 10 of 28: training loss" in captured.err
+    scheme, classifier = load_scheme(out), load_classifier(files[0])
+    settings = Settings(
+        epochs=2, learning_rate=0.003, batch_size=8, distillation=0.25, evaluations=3
+    )
+    expected = finetune(classifier, read_dataset(sentences), scheme.mask, settings)
+    assert scheme.on(classifier, tmp_path).weights == expected.weights
+    assert found["course"] == expected.record()["course"]
+    assert [step.what for step in scheme.steps] == ["start", "remove", "recover"]
+    common = ["--model", files[0], "--data", files[1]]
+    losses = [
+        run(capsys, "evaluate", *common, "--scheme", str(path))["loss"] for path in (zipped, out)
+    ]
+    changed = classifier.with_weights(expected.weights)
+    measured = evaluate(changed, read_dataset(files[1]), scheme.mask)
+    assert losses == [pytest.approx(measured.loss, abs=1e-6)] * 2
+    # What was tuned can be tuned on, from a zip, too.
+    assert main(fine_tuning(files, sentences, str(zipped), tmp_path / "again.zip")) == 0
+    file = read_scheme_file((tmp_path / "again.zip").read_bytes())
+    assert len(file.weights) == 2
+
+
+@pytest.mark.parametrize(("at", "kept"), [(20, True), (5, False)])
+def test_ctrl_c_keeps_the_best_so_far(
+    capsys, files, tmp_path, proposed, sentences, monkeypatch, at, kept
+):
+    def show(bar, done, total):
+        if done == at:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("bhpvas.cli._bar.__call__", show)
+    before, handler = set(tmp_path.iterdir()), signal.getsignal(signal.SIGINT)
+    out = tmp_path / "tuned.zip"
+    arguments = fine_tuning(files, sentences, proposed[0], out)
+    if kept:
+        with pytest.raises(SystemExit, match="1"):
+            main(arguments)
+        step = read_scheme_file(out.read_bytes()).scheme.steps[-1]
+        assert (step.settings["stopped_at"], step.settings["best"]["step"] in (10, 19)) == (
+            20,
+            True,
+        )
+        assert "interrupted at step 20 of 28; the best state" in capsys.readouterr().err
+    else:
+        assert main(arguments) == 1
+        assert "nothing was written" in capsys.readouterr().err
+        assert set(tmp_path.iterdir()) == before
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 def test_compare(capsys, files, tmp_path, proposed):
     recovered = str(tmp_path / "recovered.json")
     common = ["--model", files[0]]
@@ -350,7 +430,8 @@ def test_what_searches_and_recovers_never_reads_the_evaluation_split(
         arguments = ["--model", files[0], "--method", method, "--heads", "2", "--out", out]
         run(capsys, "propose", *arguments, "--max-drop", "0.5")
     run(capsys, "propose", "--model", files[0], "--method", "random", "--heads", "2", "--out", out)
-    for method in ("compensate", "rescale"):
+    monkeypatch.setattr("bhpvas.recovery.finetuning.FEWEST_SENTENCES", 4)
+    for method in RECOVERY_METHODS:
         arguments = ["--model", files[0], "--method", method, "--scheme", out]
         run(capsys, "recover", *arguments, "--out", str(tmp_path / "r.json"))
     with pytest.raises(AssertionError, match="the evaluation split was read"):
@@ -369,6 +450,18 @@ MISTAKES = {
         "cannot be written",
     ),
     "no such recovery": (["recover", "--scheme", "S", "--method", "magic"], "is no recovery"),
+    "no way to train": (
+        ["recover", "--scheme", "S", "--method", "finetune", "--epochs", "0"],
+        "The epochs of 0 cannot be: choose a number above 0",
+    ),
+    "too few to train on": (
+        ["recover", "--scheme", "S", "--method", "finetune"],
+        "at least 16 sentences",
+    ),
+    "a setting of another method": (
+        ["recover", "--scheme", "S", "--learning-rate", "0.1"],
+        "--learning-rate is a setting of fine-tuning",
+    ),
     "nothing removed": (["recover", "--scheme", "EMPTY"], "nothing to recover"),
     "no such scheme": (["recover", "--scheme", "nowhere.json"], "nowhere.json cannot be read"),
     "weights missing": (["recover", "--scheme", "LOST"], "stand beside the scheme file"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bhpvas.curves import Curve, Store, areas, band, measure_curve
+from bhpvas.curves import Curve, Store, areas, band, known_curve, measure_curve
 from bhpvas.errors import DataError
 from bhpvas.evaluation import evaluate
+from bhpvas.progress import Cancelled
 from bhpvas.recovery import recover
 from bhpvas.search import propose
 from tests.test_recovery import many_sentences
@@ -41,13 +42,34 @@ def test_work_is_resumed_where_it_stopped(classifier, tmp_path, monkeypatch):
     path.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:40])  # stopped while writing
     calls = []
     monkeypatch.setattr(
-        "bhpvas.curves.evaluate", lambda *given: calls.append(given) or evaluate(*given)
+        "bhpvas.curves.evaluate", lambda *given, **_: calls.append(given) or evaluate(*given)
     )
     monkeypatch.setattr("bhpvas.curves.propose", None)
     assert measure_curve(*arguments, recovery="compensate", store=Store(path)) == whole
     assert len(calls) == 1
     assert measure_curve(*arguments, recovery="compensate", store=Store(path)) == whole
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("method", ["fisher", "mask-search"])
+def test_what_is_measured_so_far_is_known(classifier, method):
+    arguments = (classifier, CALIBRATION, EVALUATION, method, COUNTS)
+    store = Store()
+    assert known_curve(*arguments, recovery="compensate", store=store) is None
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        measure_curve(*arguments, recovery="compensate", store=store, progress=stop)
+    half = known_curve(*arguments, recovery="compensate", store=store)
+    whole = measure_curve(*arguments, recovery="compensate", store=store)
+    assert half is not None
+    assert (half.removed, half.accuracy) == (COUNTS[:2], whole.accuracy[:2])
+    assert known_curve(*arguments, recovery="compensate", store=store) == whole
+    # Without compensation only the unpruned model, which both share, is known.
+    assert known_curve(*arguments, store=store).removed == (0,)
 
 
 def test_results_of_other_data_seeds_or_recoveries_are_others(classifier, tmp_path):

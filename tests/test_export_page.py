@@ -60,10 +60,10 @@ def test_it_shows_what_removal_saves(dataset, classifier):
     mask = HeadMask.parse(PRUNED, 2, 4)
     bound = speed_bound(classifier.geometry, mask, [32])
     shown = said(app)
-    assert f"at most {bound:.2f} times" in shown
+    assert f"at most {bound:.2f}<" in shown
     assert f"{parameters(classifier.geometry, mask) / 1000:.1f}k" in shown
     app.segmented_control(key="export-format").set_value("dense").run()
-    assert "at most 1.00 times" in said(fine(app))
+    assert "at most 1.00<" in said(fine(app))
     assert "zeros that are stored and computed like others" in said(app)
 
 

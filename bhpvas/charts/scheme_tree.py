@@ -17,7 +17,7 @@ Kind = Literal["start", "remove", "restore", "recover"]
 ROW = 40
 _TOP, _BOTTOM, _SIDE = 24, 6, 8
 # Shares of the width: the lines get what their lanes need, the accuracies the last part.
-_LANE, _FEWEST_LANES, _MOST_LANES = 0.04, 2, 8
+_LANE, _FEWEST_LANES, _MOST_LANES = 0.05, 2, 5
 _ACCURACY = 0.62
 _LONGEST_LINE = 24
 _SYMBOLS = {"start": "circle", "remove": "circle", "restore": "circle-open", "recover": "square"}
@@ -133,7 +133,7 @@ def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
     _targets(figure, steps, places)
     bare = {"showgrid": False, "showticklabels": False, "ticks": ""}
     figure.update_layout(
-        xaxis={**bare, "domain": [0, text_at], "range": [-0.5, max(lanes, shown) - 0.5]},
+        xaxis={**bare, "domain": [0, text_at], "range": [-0.5, max(lanes, shown) - 0.25]},
         xaxis2={
             **bare,
             "domain": [text_at, _ACCURACY],

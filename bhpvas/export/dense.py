@@ -43,7 +43,7 @@ def _read(classifier: Classifier, folder: Path) -> Forward:
 
 FORMAT = Format(
     name="dense",
-    title="Same model with zeros",
+    title="Dense",
     summary="An ordinary model of its original sizes, in which the removed heads are zero. Loads "
     "wherever the original loads; it is no smaller and no faster.",
     usage="""\

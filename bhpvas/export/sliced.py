@@ -60,7 +60,7 @@ def _read(classifier: Classifier, folder: Path) -> Forward:
 
 FORMAT = Format(
     name="transformers",
-    title="Smaller model for transformers",
+    title="Transformers",
     summary="The removed heads are really gone: the file is smaller and the model faster. Loads "
     "plainly with transformers 4.57, with trust_remote_code=True on 5.x, which runs the small "
     "modelling file in the folder, and with bhpvas.load_classifier.",

@@ -110,9 +110,13 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Course:
-    """The course of a training so far: its points in order, the first one before any step."""
+    """The course of a training so far: its points in order, the first one before any step.
+
+    ``steps`` are planned; ``held_out`` is the number of held-out sentences.
+    """
 
     steps: int
+    held_out: int
     points: tuple[Point, ...] = ()
 
     @property
@@ -128,6 +132,15 @@ class Course:
         sentences, as is usual, it knows them better than any state that was trained without them.
         """
         return min(self.points[1:], key=lambda point: point.loss, default=None)
+
+    def record(self) -> dict[str, Any]:
+        """What is kept of it, ready for JSON."""
+        return {
+            "steps": self.steps,
+            "held_out": self.held_out,
+            "best": self.best and self.best._asdict(),
+            "course": [point._asdict() for point in self.points],
+        }
 
 
 @dataclass(frozen=True)
@@ -145,18 +158,14 @@ class FineTuned:
     stopped_at: int | None
     calibration: str
     sentences: int
-    held_out: int
 
     def record(self) -> dict[str, Any]:
         """What a scheme step keeps of it, ready for JSON."""
         return {
             "calibration": {"name": self.calibration, "sentences": self.sentences},
-            "held_out": self.held_out,
             **{name: value for name, value in asdict(self.settings).items() if name != "seed"},
-            "steps": self.course.steps,
             "stopped_at": self.stopped_at,
-            "best": self.best._asdict(),
-            "course": [point._asdict() for point in self.course.points],
+            **self.course.record(),
         }
 
 
@@ -217,7 +226,6 @@ def finetune(
         stopped_at=stopped_at,
         calibration=sentences.name,
         sentences=len(sentences),
-        held_out=len(lesson.held_out),
     )
 
 
@@ -295,7 +303,7 @@ def _watcher(
     class Watcher(TrainerCallback):
         def __init__(self) -> None:
             self.step = 0
-            self.course = Course(lesson.steps)
+            self.course = Course(lesson.steps, len(lesson.held_out))
             self.best_state: dict[str, Tensor] = {}
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -303,9 +311,9 @@ def _watcher(
             control.should_log = self.step in due
             progress(self.step, lesson.steps)
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
-            if "loss" in logs:
-                self.measure(state.global_step, logs["loss"])
+        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if "loss" in kwargs["logs"]:
+                self.measure(state.global_step, kwargs["logs"]["loss"])
 
         def measure(self, step: int, training_loss: float | None) -> None:
             """A point of the course, by the held-out sentences."""

@@ -146,7 +146,7 @@ def _within(max_drop: float, task: Task, method: Method, longest: list[Removal])
     Accuracy need not fall steadily with every head, so a longer one may exist.
     """
     encoded = task.classifier.encode(task.calibration)
-    before = _accuracy(task, encoded, task.mask)
+    before = _accuracy(task, encoded, task.mask, method.for_compensation)
 
     def proposal(count: int) -> list[Removal]:
         if method.nested or count == len(longest):

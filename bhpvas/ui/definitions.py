@@ -104,6 +104,20 @@ RECOVERY = Aid(
     "evaluation split, in the next step. It is fitted for these heads; restoring one afterwards "
     "gives it no part in the fitted weights.",
 )
+FINE_TUNING = Aid(
+    definition="The model without the removed heads is trained on by gradient descent (AdamW), "
+    "from the weights of the current step. Its loss mixes two: the cross-entropy of the labels, "
+    "and how far its answers, softened by the temperature, are from those of the unpruned model. "
+    "An eighth of the sentences, at most 1,024, is held out; the state with the lowest loss on "
+    "them is kept.",
+    formula=r"(1-\alpha)\,\mathrm{CE}(y,p)+\alpha\,\tau^2\,"
+    r"\mathrm{KL}(p^{\mathrm{unpruned}}_\tau\,\|\,p_\tau)",
+    source="Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network",
+    misleads="Where the model was once trained on the same sentences, it knows the held-out ones "
+    "by heart, so the start looks better than it is; the evaluation split, measured in the next "
+    "step, does not. A few hundred sentences teach little: compensate first, and train on the "
+    "command line with all that there is.",
+)
 CURVES = Aid(
     definition="Each method orders the heads by what it learns on the calibration split; each "
     "point is the model without the first of them, measured on the evaluation split. The band "

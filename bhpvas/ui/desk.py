@@ -21,18 +21,24 @@ from bhpvas.progress import Cancelled
 
 #: Seconds that a job runs on with nobody watching: longer than a rerun of the page takes.
 PATIENCE = 6.0
+#: The same for work of many minutes, so that the person can look at other pages meanwhile.
+LONG_PATIENCE = 600.0
+#: Seconds within which a run of the script that is to end has left a job: it looks up far oftener.
+LEAVING = 1.5
 
 
 class Job:
     """One piece of work, how far it is, and in the end its result or its error.
 
-    The work gets its job as the progress callback, and may leave a first answer in ``partial``.
+    The work gets its job as the progress callback, may leave a first answer in ``partial``, and may
+    ask for more ``patience``, in seconds, with nobody watching.
     """
 
     def __init__(self) -> None:
         self.done, self.total = 0, 0
         self.started = time.monotonic()
         self.watchers = 0
+        self.patience = PATIENCE
         self.unwatched_since = self.started
         self.stopped = False
         self.partial: Any = None
@@ -50,7 +56,7 @@ class Job:
     def __call__(self, done: int, total: int) -> None:
         """Note the progress; stops the work where nobody wants it any more."""
         self.done, self.total = done, total
-        lonely = not self.watchers and time.monotonic() - self.unwatched_since > PATIENCE
+        lonely = not self.watchers and time.monotonic() - self.unwatched_since > self.patience
         if self.stopped or lonely:
             raise Cancelled
 
@@ -87,6 +93,11 @@ class Desk:
                 self._keep(key, found)
         return found
 
+    def running(self, key: Hashable) -> Job | None:
+        """The job of this key while it runs, told to stop or not; None where there is none."""
+        with self._lock:
+            return self._running.get(key)
+
     @contextmanager
     def watching(self, key: Hashable, work: Work) -> Iterator[Job]:
         """The job of this key, started where it does not run yet."""
@@ -108,11 +119,19 @@ class Desk:
                 job.unwatched_since = time.monotonic()
 
     def stop(self, key: Hashable) -> None:
-        """Stop a job that nobody watches; one that others watch runs on for them."""
+        """Stop a job that nobody watches; one that others watch runs on for them.
+
+        A click begins the next run of the script before the one that watched has left, so that is
+        waited for.
+        """
+        job = self.running(key)
+        if job is None:
+            return
+        latest = time.monotonic() + LEAVING
+        while job.watchers and time.monotonic() < latest:
+            time.sleep(0.02)
         with self._lock:
-            job = self._running.get(key)
-            if job is not None and not job.watchers:
-                job.stopped = True
+            job.stopped = not job.watchers
 
     def _do(self, key: Hashable, job: Job, work: Work) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -61,7 +60,7 @@ def savings(session: Session, choice: Choice, length: int) -> None:
     weights = export_work.sizes(session, choice)
     bound = speed_bound(geometry, left, [length])
     tables.reading_table(
-        ["", "Unpruned", "Exported", "Change"],
+        ["", "Unpruned", "Exported"],
         [
             _row("Heads", *(str(mask.kept_count) for mask in (whole, session.mask)), ""),
             _row("Parameters", *map(words.big, counted), words.relative_change(*counted)),
@@ -69,10 +68,7 @@ def savings(session: Session, choice: Choice, length: int) -> None:
             _row("FLOPs a sentence", *map(words.big, flops), words.relative_change(*flops)),
             _accuracy(session),
             _row(
-                f"Speed by FLOPs at {words.plural(length, 'token')}",
-                "1",
-                "",
-                f"at most {bound:.2f} times",
+                "Speed", "1", f"at most {bound:.2f}", f"by FLOPs, {words.plural(length, 'token')}"
             ),
         ],
         height=300,
@@ -82,8 +78,7 @@ def savings(session: Session, choice: Choice, length: int) -> None:
 
 
 def _row(name: str, before: str, after: str, change: str) -> list[str]:
-    cells = (tables.text(cell, wrap=False) for cell in (before, after, change))
-    return [tables.name(name), *cells]
+    return [tables.name(name), tables.text(before), tables.text(after, change)]
 
 
 def _accuracy(session: Session) -> list[str]:
@@ -157,18 +152,16 @@ def _times(known: Latencies, session: Session, choice: Choice) -> None:
     geometry = work.classifier_named(session.model).geometry
     bound = speed_bound(geometry, session.mask, [known.length])
     tables.reading_table(
-        ["", "Unpruned", "Pruned", "Times as fast"],
+        ["", "Milliseconds a batch", "Times as fast"],
         [
+            [tables.name("Unpruned"), tables.text(median(known.milliseconds("0"), 1)), "<td></td>"],
             [
-                tables.name("Milliseconds a batch"),
-                tables.text(median(known.milliseconds("0"), 1), wrap=False),
-                tables.text(median(known.milliseconds(name), 1), wrap=False),
-                tables.text(
-                    median(known.speed_up(name), 2), f"at most {bound:.2f} by FLOPs", wrap=False
-                ),
-            ]
+                tables.name("Pruned"),
+                tables.text(median(known.milliseconds(name), 1)),
+                tables.text(median(known.speed_up(name), 2), f"at most {bound:.2f} by FLOPs"),
+            ],
         ],
-        height=120,
+        height=160,
     )
     said = (
         f"Medians of {words.plural(len(known.seconds), 'round')} with 95% intervals, in torch on "
@@ -248,6 +241,21 @@ def _made(found: Exported) -> None:
         f"from the masked model's by more than {words.number(found.difference, 1)} "
         f"({TOLERANCE:g} is allowed)."
     )
+    left, right = st.columns(2, gap="large")
+    with left:
+        _answers(found)
+    with right:
+        tables.reading_table(
+            ["File", "Size"],
+            [
+                [tables.text(name, wrap=False), tables.text(_size(size), wrap=False)]
+                for name, size in found.files.items()
+            ],
+            height=320,
+        )
+
+
+def _answers(found: Exported) -> None:
     answers = {"The files": found.after}
     if found.int8 is not None:
         answers["int8"] = found.int8
@@ -263,11 +271,6 @@ def _made(found: Exported) -> None:
         ],
         height=140,
     )
-    listed = "".join(
-        f"<tr><td class='nowrap'>{escape(name)}</td><td class='nowrap'>{_size(size)}</td></tr>"
-        for name, size in found.files.items()
-    )
-    st.html(f'<table class="table files">{listed}</table>')
 
 
 def _size(size: int) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("style.css")
 FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
+#: Of uploaded sentences; scheme files may take as much as the server's settings allow.
+MOST_MEGABYTES = 50
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 
 
@@ -321,6 +323,7 @@ def _data_choice(session: Session) -> Any:
             "Labelled sentences: a text and a label column, one row a sentence",
             type=FILE_ENDINGS,
             key="data-file",
+            max_upload_size=MOST_MEGABYTES,
         )
         columns = _column_choice()
         return lambda: _from_upload(upload, columns)

@@ -15,9 +15,10 @@ from bhpvas.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.progress import part
 from bhpvas.recovery import RECOVERIES, recover
+from bhpvas.recovery.finetuning import Course, Settings, finetune
 from bhpvas.search import Constraints, Proposal, method_named, propose
 from bhpvas.ui import work
-from bhpvas.ui.desk import Job
+from bhpvas.ui.desk import LONG_PATIENCE, Job
 from bhpvas.ui.session import Curves, Search, Session
 from bhpvas.ui.work import Task
 
@@ -138,6 +139,30 @@ def recovering(session: Session, method: str) -> Task:
         f"on {words.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=0,
+    )
+
+
+def tuning(session: Session, settings: Settings) -> Task:
+    """The current step's model trained on, on the calibration split; stopped, the best so far."""
+    data, now = session.data.calibration, session.now
+
+    def do(job: Job) -> Fitted:
+        def watch(course: Course) -> None:
+            job.partial = course
+
+        job.patience = LONG_PATIENCE
+        classifier, started = work.classifier_of(session, now), time.perf_counter()
+        found = finetune(classifier, data, now.mask, settings, watch=watch, progress=job)
+        taken = {"seconds": round(time.perf_counter() - started, 3)}
+        return Fitted(work.keep_weights(found.weights), found.record() | taken)
+
+    return Task(
+        key=("tuning", settings, *work.named(session, now), data.fingerprint),
+        saying=f"Fine-tuning {words.plural(now.mask.kept_count, 'head')} "
+        f"on {words.plural(len(data), 'calibration sentence')}",
+        work=do,
+        turn=0,
+        live=True,
     )
 
 

@@ -17,6 +17,7 @@ from bhpvas.schemes import Scheme, Step
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset, Splits
+    from bhpvas.recovery.finetuning import Settings
 
 _KEY = "bhpvas"
 
@@ -112,19 +113,19 @@ class Opened:
 class Session:
     """Model, data, scheme, and what the person is about to do.
 
-    ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
-    removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
-    variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that
-    the person stopped, which do not start again by themselves. ``dialog`` says whether another
-    model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
-    selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
-    sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
-    off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
-    head maps show the heads' roles. ``measuring`` says that every step is to be measured,
+        ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
+        removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
+        variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that
+        the person stopped, which do not start again by themselves. ``dialog`` says whether another
+        model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
+        selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
+        sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
+        off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
+        head maps show the heads' roles. ``measuring`` says that every step is to be measured,
     ``timing`` which latencies are, ``exporting`` which export is to be made; ``cuts`` are deleted
     steps that can be put back, the last first to come back. ``search`` is the proposal that was
     asked for, ``turned`` the heads that the person turned over in it, ``recovering`` the recovery
-    that is to be the next step, ``curves`` the evidence.
+    that is to be the next step, ``tuning`` the training that is, ``curves`` the evidence.
     """
 
     model: str | None
@@ -150,6 +151,7 @@ class Session:
     search: Search | None = None
     turned: frozenset[HeadId] = frozenset()
     recovering: str | None = None
+    tuning: Settings | None = None
     curves: Curves | None = None
     cuts: tuple[Cut, ...] = ()
 
@@ -284,6 +286,7 @@ class Session:
             search=None,
             turned=frozenset(),
             recovering=None,
+            tuning=None,
         )
 
     def measured(self, metrics: dict[str, object], step_id: int) -> Session:
@@ -339,9 +342,13 @@ class Session:
         """A recovery of the current step asked for; it is a step once it is measured."""
         return replace(self, recovering=method, cancelled=frozenset())
 
+    def tuning_by(self, settings: Settings) -> Session:
+        """A training of the current step asked for; its best state is a step once measured."""
+        return replace(self, tuning=settings, cancelled=frozenset())
+
     def asking_for(self, wish: Wish) -> Session:
         """A step asked for; measured in the next run."""
-        return replace(self, wish=wish, recovering=None, cancelled=frozenset())
+        return replace(self, wish=wish, recovering=None, tuning=None, cancelled=frozenset())
 
     def drawing(self, curves: Curves) -> Session:
         """Curves of accuracy asked for."""

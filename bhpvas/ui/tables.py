@@ -37,3 +37,14 @@ def label(index: int, said: str, aside: str = "") -> str:
     quiet = f"<small>{escape(aside)}</small>" if aside else ""
     dot = f'<i style="background: {class_colour(index)}"></i>'
     return f'<td><span class="class">{dot}{escape(said)}</span>{quiet}</td>'
+
+
+def keys(*shown: str) -> None:
+    """Draw the keys of a picture, made by :func:`key`, in a line that wraps."""
+    st.html(f'<div class="keys">{"".join(shown)}</div>')
+
+
+def key(colour: str | None, said: str) -> str:
+    """What a colour of a picture means; without a colour, a remark."""
+    dot = "" if colour is None else f'<i style="background: {colour}"></i>'
+    return f"<span>{dot}{escape(said)}</span>"

@@ -385,11 +385,13 @@ def _watch(task: Task) -> Any:
 
 def _state(task: Task, job: Job) -> str:
     """What the bar says: the work, the time left, and a first answer where there is one."""
+    from bhpvas.evaluation import Evaluation
+
     said = task.saying
     if job.remaining is not None:
         said += f", {words.seconds(job.remaining)} left"
-    if job.partial is not None and not job.partial.complete:
-        found = job.partial
+    found = job.partial
+    if isinstance(found, Evaluation) and not found.complete:
         said += (
             f". So far {words.percent(found.accuracy)}% {words.interval(*found.accuracy_interval)} "
             f"on {words.plural(found.n, 'sentence')}"

@@ -107,13 +107,12 @@ def _choice(session: Session) -> list[int]:
 
 
 def suggested(scheme: Scheme) -> list[int]:
-    """What there is to compare at first: the current step and the newest ends of other branches.
+    """What there is to compare at first: the current step and where the newest branches ended.
 
-    Where there is no other branch, the current step and the one before it.
+    Where there is no other end, the current step and the one before it.
     """
     ends = [path[-1].id for path in scheme.branches() if path[-1].id != scheme.current]
-    on_line = set(scheme.redo)
-    chosen = [scheme.current, *[step for step in reversed(ends) if step not in on_line]]
+    chosen = [scheme.current, *reversed(ends)]
     if len(chosen) < FEWEST and (parent := scheme.step(scheme.current).parent) is not None:
         chosen.append(parent)
     return sorted(chosen[:MOST])

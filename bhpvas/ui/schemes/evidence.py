@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from html import escape
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -53,9 +54,8 @@ def view(session: Session) -> None:
 def _settings(session: Session) -> None:
     names = [name for name in method_names() if name != "random"]
     default = list(dict.fromkeys(["importance", "fisher", DEFAULT_METHOD]))
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", gap="small", key="evidence-settings"
-    ):
+    bottom: Any = {"horizontal": True, "vertical_alignment": "bottom", "gap": "small"}
+    with st.container(**bottom, key="evidence-methods"):
         methods = st.multiselect(
             "Methods",
             names,
@@ -63,10 +63,15 @@ def _settings(session: Session) -> None:
             format_func=method_title,
             key="curve-methods",
             persist_state="session",
-            width=420,
         )
+        st.button(
+            "Every criterion",
+            on_click=_every_criterion,
+            help="Each criterion as a method: heads leave in the order that it gives once.",
+        )
+    with st.container(**bottom, key="evidence-settings"):
         recoveries = st.pills(
-            "Then",
+            "After each removal",
             [None, *RECOVERIES],
             selection_mode="multi",
             default=[None, "compensate"],
@@ -75,38 +80,15 @@ def _settings(session: Session) -> None:
             persist_state="session",
         )
         total = session.mask.layers * session.mask.heads
-        every = st.number_input(
-            "A point every … heads",
-            1,
-            total,
-            max(total // 12, 1),
-            key="curve-every",
-            persist_state="session",
-            width=150,
-        )
-        random = st.number_input(
-            "Random orders",
-            FEWEST_RANDOM,
-            200,
-            FEWEST_RANDOM,
-            key="curve-random",
-            persist_state="session",
-            width=120,
-        )
-        seed = st.number_input(
-            "Seed", 0, 10_000, 0, key="curve-seed", persist_state="session", width=90
-        )
+        every = _number("A point every … heads", "curve-every", 1, total, max(total // 12, 1))
+        random = _number("Random orders", "curve-random", FEWEST_RANDOM, 200, FEWEST_RANDOM)
+        seed = _number("Seed", "curve-seed", 0, 10_000, 0)
         curves = Curves(
             tuple(name for name in names if name in methods),
             tuple(name for name in (None, *RECOVERIES) if name in recoveries),
-            int(every),
-            int(random),
-            int(seed),
-        )
-        st.button(
-            "Every criterion",
-            on_click=_every_criterion,
-            help="Each criterion as a method: heads leave in the order that it gives once.",
+            every,
+            random,
+            seed,
         )
         st.button(
             "Measure",
@@ -122,6 +104,12 @@ def _settings(session: Session) -> None:
         f" of {data.calibration.name}; every accuracy is measured on "
         f"{words.plural(len(data.evaluation), 'sentence')} of {data.evaluation.name}. What is "
         "measured once is kept, so you can stop and go on."
+    )
+
+
+def _number(label: str, key: str, least: int, most: int, default: int) -> int:
+    return int(
+        st.number_input(label, least, most, default, key=key, persist_state="session", width=150)
     )
 
 
@@ -179,11 +167,11 @@ def _chart(
         alt=f"Accuracy against heads kept: {words.plural(len(chosen), 'curve')}, "
         f"{words.plural(len(random), 'random order')}",
     )
-    st.html(
-        f'<div class="keys"><span><i style="background: {style.SELECTED}"></i>your steps</span>'
-        f'<span><i style="background: {style.MUTED}"></i>'
-        f"{words.plural(len(random), 'random order')}: median, band 5 to 95%</span></div>"
-    )
+    keys = [tables.key(style.SELECTED, "your steps")]
+    if random:
+        drawn = words.plural(len(random), "random order")
+        keys.append(tables.key(style.MUTED, f"{drawn}: median, band 5 to 95%"))
+    tables.keys(*keys)
 
 
 def points_of(curves: Sequence[Curve]) -> pd.DataFrame:
@@ -211,7 +199,7 @@ def _areas(
     whole = [curve for curve in chosen if curve.removed == counts]
     aid.heading(
         "Area under the curve",
-        "Mean accuracy over all numbers of heads, best first.",
+        "Mean accuracy over all numbers of heads, best first; in brackets the lowest and highest.",
         ("Area", definitions.CURVES),
         key="areas",
     )
@@ -269,7 +257,7 @@ def best_criterion(curves: Sequence[Curve]) -> str:
             said.append(
                 f"**{CRITERIA[of[0].method].title}** ({words.percent(of[0].area)}) {way}, "
                 f"{words.percent(of[0].area - of[1].area)} points before "
-                f"{CRITERIA[of[1].method].title.lower()}"
+                f"{CRITERIA[of[1].method].title}"
             )
     if not said:
         return ":small[Measure several criteria to see whose order predicts best.]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from html import escape
 
 import pandas as pd
 import streamlit as st
@@ -15,6 +14,7 @@ from bhpvas.charts.recovery import layer_errors
 from bhpvas.criteria import CRITERIA
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
+from bhpvas.schemes import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method_named
 from bhpvas.ui import aid, definitions, scheme_work, tables, work
 from bhpvas.ui import session as sessions
@@ -24,6 +24,8 @@ from bhpvas.ui.session import Search, Session, Wish
 from bhpvas.ui.steps import done
 
 _COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
+#: Pixels that a head map has for a colour scale, which a proposal does not need.
+_SCALE = 64
 
 
 def view(session: Session) -> None:
@@ -33,7 +35,7 @@ def view(session: Session) -> None:
         _settings(session)
     with right:
         _proposal(session)
-    _recovery(session)
+        _recovery(session)
 
 
 def method_names() -> list[str]:
@@ -101,14 +103,10 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
     )
     kept = session.mask.kept_count
     if by == _COUNT:
-        start = min(max(kept // 2, 1), most)
+        state, key = st.session_state, f"heads-of-{kept}"
+        state[key] = min(state.get(key, max(kept // 2, 1)), most)
         heads = st.number_input(
-            f"Heads to remove, of {kept} kept",
-            0,
-            most,
-            start,
-            key=f"heads-of-{most}",
-            persist_state="session",
+            f"Heads to remove, of {kept} kept", 0, most, key=key, persist_state="session"
         )
         return int(heads), None
     if by == _SHARE:
@@ -195,24 +193,25 @@ def _proposal(session: Session) -> None:
         ("Proposal", definitions.PROPOSAL),
         key="proposal",
     )
-    mask = session.mask.without(going)
-    _promised(session, mask, search)
-    with st.container(horizontal=True, gap="medium", key="proposal-and-reasons"):
-        with st.container(width=size(mask.layers, mask.heads)[0] - 60):
+    with st.container(horizontal=True, gap="medium", key="proposal-and-promise"):
+        with st.container(width=size(session.mask.layers, session.mask.heads)[0] - _SCALE):
             _map(session, found, going, search)
-            _turned(session)
         with st.container(width="stretch"):
-            _reasons(session, found, going)
-    with st.container(horizontal=True, gap="small", key="take"):
-        st.button(
-            "Take as a step",
-            type="primary",
-            on_click=_take,
-            args=(search, found),
-            disabled=not going,
-            help="Removes these heads, measured exactly on the evaluation split; you can undo it.",
-        )
-        st.button("Drop it", on_click=_ask, args=(None,), type="tertiary")
+            _promised(session, session.mask.without(going), search)
+            _turned(session)
+            with st.container(horizontal=True, gap="small", key="take"):
+                st.button(
+                    "Take as a step",
+                    type="primary",
+                    on_click=_take,
+                    args=(search, found),
+                    disabled=not going,
+                    help="Removes these heads, measured exactly on the evaluation split; a step "
+                    "that you can undo.",
+                )
+                st.button("Drop it", on_click=_ask, args=(None,), type="tertiary")
+    with st.container(key="reasons"):
+        _reasons(session, found, going)
 
 
 def _map(session: Session, found: Proposal, going: list[HeadId], search: Search) -> None:
@@ -220,27 +219,19 @@ def _map(session: Session, found: Proposal, going: list[HeadId], search: Search)
     figure = proposal_map(
         session.mask, going, dict(found.removals), session.turned, search.protected
     )
-    figure.update_layout(margin={"r": 8}, width=width - 64)
+    figure.update_layout(margin={"r": 8}, width=width - _SCALE)
     selecting(
         figure,
         pointer="propose",
         key="proposal-map",
-        width=width - 64,
+        width=width - _SCALE,
         height=height,
         alt=f"Head map of the proposal: {len(going)} of {session.mask.kept_count} heads would go",
     )
-    st.html(
-        '<div class="keys">'
-        + _key(style.GOING[0], "goes first")
-        + _key(style.GOING[-1], "goes last")
-        + _key(style.STAYS, "stays")
-        + (_key(style.PROTECTED, "protected") if search.protected else "")
-        + "</div>"
-    )
-
-
-def _key(colour: str, said: str) -> str:
-    return f'<span><i style="background: {colour}"></i>{escape(said)}</span>'
+    keys = {"goes first": style.GOING[0], "goes last": style.GOING[-1], "stays": style.STAYS}
+    if search.protected:
+        keys["protected"] = style.PROTECTED
+    tables.keys(*(tables.key(colour, said) for said, colour in keys.items()))
 
 
 def _turned(session: Session) -> None:
@@ -269,14 +260,29 @@ def _promised(session: Session, mask: HeadMask, search: Search) -> None:
     if promise is None:
         st.caption("Being tried on the calibration sentences.")
         return
-    now, masked, compensated = (
-        words.percent(one.accuracy) for one in (promise.now, promise.masked, promise.compensated)
+    rows = {
+        f"Now, {words.plural(session.mask.kept_count, 'head')}": promise.now,
+        f"With {words.plural(mask.kept_count, 'head')}": promise.masked,
+        "And compensated": promise.compensated,
+    }
+    tables.reading_table(
+        ["Expected", "Accuracy"],
+        [
+            [
+                tables.name(name),
+                tables.text(
+                    f"{words.percent(one.accuracy)}%",
+                    words.interval(*one.accuracy_interval),
+                    wrap=False,
+                ),
+            ]
+            for name, one in rows.items()
+        ],
+        height=140,
     )
-    st.markdown(
-        f"**Expected:** accuracy {now} {words.ARROW} **{masked}%** as it is, "
-        f"**{compensated}%** once compensated :small[on the "
-        f"{words.plural(promise.now.n, 'calibration sentence')} that it was learnt from, so new "
-        "ones will like it a little less]"
+    st.caption(
+        f"On the {words.plural(promise.now.n, 'calibration sentence')} that it was learnt from: "
+        "new ones will like it a little less. A step is measured on the evaluation split."
     )
 
 
@@ -303,7 +309,7 @@ def _reasons(session: Session, found: Proposal, going: list[HeadId]) -> None:
             ]
             for place, row in enumerate(frame.itertuples(), 1)
         ],
-        height=340,
+        height=240,
     )
     st.download_button(
         "Download as CSV",
@@ -359,7 +365,7 @@ def _recovery(session: Session) -> None:
                 weights=fitted.weights,
             )
             sessions.put(session.asking_for(wish))
-    left, right = st.columns([1, 2.3], gap="large")
+    left, right = st.columns([1, 1.6], gap="medium")
     with left:
         name = st.selectbox(
             "How",
@@ -370,6 +376,12 @@ def _recovery(session: Session) -> None:
         )
         recovery = RECOVERIES[name]
         st.caption(f"{recovery.summary}  \nSource: {recovery.source}")
+        trained = _last(session)
+        if trained is not None and trained.method not in RECOVERIES:
+            st.caption(
+                f"It starts from the model's own weights: what step {trained.id} "
+                f"{done(trained)} is not in it."
+            )
         st.button(
             f"{recovery.title} of {words.plural(session.mask.kept_count, 'head')}",
             key="recover",
@@ -388,10 +400,14 @@ def _recover(name: str) -> None:
     sessions.change(partial(Session.recovering_by, method=name))
 
 
+def _last(session: Session) -> Step | None:
+    """The step whose weights hold now."""
+    return next((one for one in reversed(session.scheme.path()) if one.weights), None)
+
+
 def _report(session: Session) -> None:
     """What the last recovery before the current step did, layer by layer."""
-    scheme = session.scheme
-    step = next((one for one in reversed(scheme.path()) if one.weights), None)
+    scheme, step = session.scheme, _last(session)
     if step is None or "layers" not in step.settings:
         st.caption("This scheme is not recovered yet.")
         return
@@ -423,8 +439,12 @@ def _report(session: Session) -> None:
         config=CONFIG,
         alt=f"Error of {words.plural(len(layers), 'layer')} before and after the recovery",
     )
-    st.html(
-        f'<div class="keys">{_key(style.LOST, "before")}{_key(style.GAINED, "after")}'
-        f"<span>on held-out calibration sentences, of "
-        f"{calibration['sentences']:,} of {escape(calibration['name'])}</span></div>"
+    tables.keys(
+        tables.key(style.LOST, "before"),
+        tables.key(style.GAINED, "after"),
+        tables.key(
+            None,
+            f"on held-out calibration sentences, of {calibration['sentences']:,} of "
+            f"{calibration['name']}",
+        ),
     )

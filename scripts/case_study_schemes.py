@@ -1,0 +1,304 @@
+"""Write docs/case-study-schemes.md: from 72 heads to a scheme that one would ship.
+
+    python scripts/case_study_schemes.py
+
+Runs the library, takes the pictures from the running app, and writes text and pictures to docs/.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bhpvas.charts import words  # noqa: E402
+from bhpvas.classifier import Classifier, load_classifier  # noqa: E402
+from bhpvas.comparison import random_mask  # noqa: E402
+from bhpvas.cost import flops_per_sentence, parameters, speed_bound  # noqa: E402
+from bhpvas.curves import Curve, Store, areas, measure_curve  # noqa: E402
+from bhpvas.datasets import Dataset, sample_splits  # noqa: E402
+from bhpvas.evaluation import (  # noqa: E402
+    Evaluation,
+    accuracy_change_interval,
+    evaluate,
+    flips,
+    mcnemar,
+)
+from bhpvas.heads import HeadMask  # noqa: E402
+from bhpvas.recovery import Recovered, recover  # noqa: E402
+from bhpvas.search import DEFAULT_METHOD, METHODS, propose  # noqa: E402
+from tests.browser import Workbench, launch, serving  # noqa: E402
+
+METHOD = METHODS[DEFAULT_METHOD]
+SIZES = (18, 36, 45, 54, 63)
+#: What a person would give: points of accuracy on the calibration sentences.
+MAY_LOSE = 0.01
+EVERY, RANDOM = 12, 20
+TEXT = """# Case study: from 72 heads to a scheme to ship
+
+The question of a person who opens **Schemes**: how many heads can go, which, and what is left of
+the accuracy? Sample model, sample sentences; every number on this page is printed by
+`scripts/case_study_schemes.py`, which also took the pictures. Whatever chooses heads or fits
+weights sees the {calibration} calibration sentences only; every accuracy is measured on the
+{n} evaluation sentences, where the unpruned model is right on {start}.
+
+## What a proposal is worth
+
+**Propose** with {method} names heads in the order in which they should go, each with its reason.
+**Recover** then refits what the kept heads write, without training. The same numbers of heads by
+importance, as the literature does it, and by chance:
+
+| heads removed | {method} | compensated | importance | random, 5 to 95% |
+|---|---|---|---|---|
+{sizes}
+
+![Propose: the heads that would go, in order, and why](images/case-propose.png)
+
+## How many?
+
+Asked for a largest drop of {may_lose} points instead of a number, the search goes as far as the
+accuracy on the calibration sentences allows, after compensation: **{count} heads**. The first and
+the last reasons that it gives:
+
+{reasons}
+
+A person looks at the end of the list, where the removals cost most, and keeps {spared} by hand:
+{left} heads go.
+
+## Recover
+
+Compensation takes {seconds} and {sentences} sentences. The error of each layer's attention output,
+on calibration sentences that were held out, as a share of its variance:
+
+| layer | heads kept | before | after |
+|---|---|---|---|
+{layers}
+
+Accuracy moves from {masked} as masked to **{compensated}** compensated: {change} against the
+unpruned model, {flipped} answers flip, {lost} lost and {gained} gained (McNemar p {p}).
+
+## Against the importance-only proposal
+
+Two steps back, a branch: as many heads by importance alone, without compensation, leave
+{by_importance}. On the same sentences the compensated scheme is {difference} from it, {rescued}
+right only there, {missed} right only by importance (McNemar p {p_pair}).
+
+![Compare: both branches on the same sentences](images/case-compare.png)
+
+## The evidence
+
+One proposal could be luck. The whole curves, measured at every {every} heads:
+
+| order | afterwards | area under the curve |
+|---|---|---|
+{areas}
+
+The area is the mean accuracy over all numbers of heads. {random} random orders have
+{random_area} on average.
+
+![Evidence: accuracy against heads kept, with the band of random orders](images/case-evidence.png)
+
+## What one would ship
+
+{shipped}
+
+From the command line, without the two heads kept by hand:
+
+    bhpvas propose --heads {heads} --max-drop {max_drop} --out scheme.json
+    bhpvas recover --scheme scheme.json --method compensate --out shipped.json
+    bhpvas compare shipped.json --out table.csv
+"""
+
+
+def right(found: Evaluation) -> str:
+    return f"{words.percent(found.accuracy)}% {words.interval(*found.accuracy_interval)}"
+
+
+def points(before: Evaluation, after: Evaluation) -> str:
+    change, low, high = accuracy_change_interval(before, after)
+    return f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
+
+
+def p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def compensated(
+    classifier: Classifier, calibration: Dataset, data: Dataset, mask: HeadMask
+) -> tuple[Recovered, Evaluation]:
+    """A recovery of a mask, and the recovered model on the evaluation split."""
+    fitted = recover(classifier, calibration, mask)
+    return fitted, evaluate(classifier.with_weights(fitted.weights), data, mask)
+
+
+def size_rows(classifier: Classifier, calibration: Dataset, data: Dataset) -> str:
+    rows = []
+    for count in SIZES:
+        mask = propose(classifier, calibration, heads=count).mask
+        importance = propose(classifier, calibration, "importance", heads=count).mask
+        masks = [random_mask(classifier.full_mask(), count, draw) for draw in range(RANDOM)]
+        chance = [evaluate(classifier, data, one).accuracy for one in masks]
+        low, high = np.quantile(chance, [0.05, 0.95])
+        cells = [
+            words.percent(evaluate(classifier, data, mask).accuracy),
+            f"**{words.percent(compensated(classifier, calibration, data, mask)[1].accuracy)}**",
+            words.percent(evaluate(classifier, data, importance).accuracy),
+            f"{words.percent(low)} to {words.percent(high)}",
+        ]
+        rows.append(f"| {count} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def curves(classifier: Classifier, calibration: Dataset, data: Dataset) -> list[Curve]:
+    total = len(list(classifier.full_mask().every_head()))
+    asked = [
+        (method, recovery, 0)
+        for method in dict.fromkeys((DEFAULT_METHOD, "importance", "fisher"))
+        for recovery in (None, "compensate")
+    ] + [("random", None, draw) for draw in range(RANDOM)]
+    store = Store()
+    return [
+        measure_curve(
+            classifier,
+            calibration,
+            data,
+            method,
+            range(0, total + 1, EVERY),
+            recovery=recovery,
+            seed=seed,
+            store=store,
+        )
+        for method, recovery, seed in asked
+    ]
+
+
+def area_rows(found: list[Curve]) -> str:
+    return "\n".join(
+        f"| {METHODS[row.method].title} | "
+        f"{'nothing' if row.recovery == 'none' else 'compensation'} | {words.percent(row.area)}% |"
+        for row in areas(found).itertuples()
+        if row.method != "random"
+    )
+
+
+def main() -> None:
+    classifier, splits = load_classifier(), sample_splits()
+    calibration = splits.calibration.aligned(classifier.label_names)
+    data = splits.evaluation.aligned(classifier.label_names)
+    full, start = classifier.full_mask(), evaluate(classifier, data)
+    total = full.layers * full.heads
+
+    proposal = propose(classifier, calibration, heads=total, max_drop=MAY_LOSE)
+    going = proposal.heads[:-2]
+    mask = full.without(going)
+    began = time.perf_counter()
+    recover(classifier, calibration, mask)
+    seconds = time.perf_counter() - began
+    fitted, recovered = compensated(classifier, calibration, data, mask)
+    masked = evaluate(classifier, data, mask)
+    rival = propose(classifier, calibration, "importance", heads=len(going)).mask
+    by_importance = evaluate(classifier, data, rival)
+    test, pair = mcnemar(start, recovered), mcnemar(by_importance, recovered)
+    found = curves(classifier, calibration, data)
+    chance = [curve for curve in found if curve.method == "random"]
+    lengths, geometry = classifier.encode(data).lengths, classifier.geometry
+    flops = [flops_per_sentence(geometry, one, lengths) for one in (full, mask)]
+    removals = proposal.removals
+    text = TEXT.format(
+        calibration=len(calibration),
+        n=start.n,
+        start=right(start),
+        method=METHOD.title,
+        sizes=size_rows(classifier, calibration, data),
+        may_lose=f"{100 * MAY_LOSE:g}",
+        count=len(removals),
+        reasons="\n".join(
+            f"{place}. **{removal.head}**: {removal.reason}"
+            for place, removal in enumerate(removals, 1)
+            if place <= 3 or place > len(removals) - 3
+        ),
+        spared=" and ".join(str(head) for head in proposal.heads[-2:]),
+        left=len(going),
+        seconds=f"{seconds:.1f} seconds",
+        sentences=fitted.sentences,
+        layers="\n".join(
+            f"| {one.layer} | {mask.kept_per_layer[one.layer]} | {one.error_before:.3f} | "
+            f"{one.error_after:.3f} |"
+            for one in fitted.layers
+        ),
+        masked=right(masked),
+        compensated=right(recovered),
+        change=points(start, recovered),
+        flipped=len(flips(start, recovered)),
+        lost=test.lost,
+        gained=test.gained,
+        p=p_value(test.p),
+        by_importance=right(by_importance),
+        difference=points(by_importance, recovered),
+        rescued=pair.gained,
+        missed=pair.lost,
+        p_pair=p_value(pair.p),
+        every=EVERY,
+        areas=area_rows(found),
+        random=RANDOM,
+        random_area=f"{words.percent(float(np.mean([curve.area for curve in chance])))}%",
+        shipped=(
+            f"{mask.kept_count} of {total} heads, {words.big(parameters(geometry, mask))} "
+            f"parameters instead of {words.big(geometry.parameters)}, "
+            f"{words.relative_change(*flops)} FLOPs a sentence, at most "
+            f"{speed_bound(geometry, mask, lengths):.2f} times as fast, "
+            f"and {right(recovered)} instead of {right(start)}."
+        ),
+        heads=total,
+        max_drop=MAY_LOSE,
+    )
+    (ROOT / "docs" / "case-study-schemes.md").write_text(text, encoding="utf-8")
+    print(text)
+    pictures(len(removals), [str(head) for head in proposal.heads[-2:]])
+
+
+def pictures(count: int, spared: list[str]) -> None:
+    """The pages as they show the walk."""
+    folder = ROOT / "docs" / "images"
+    with serving() as address, sync_playwright() as playwright, launch(playwright) as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
+        app = Workbench(page, address)
+        app.open()
+        app.settle()
+        app.go("Schemes", ".st-key-view")
+        app.view("Propose")
+        app.propose(METHOD.title, count)
+        for name in spared:
+            box = page.get_by_role("combobox", name="Turned over by hand")
+            box.fill(name)
+            page.keyboard.press("Enter")
+            app.settle()
+        page.screenshot(path=folder / "case-propose.png")
+        app.press("Take as a step")
+        page.get_by_role("button", name="Compensation of").click()
+        app.settle()
+        app.press("Undo")
+        app.press("Undo")
+        app.propose(METHODS["importance"].title, count - len(spared))
+        app.press("Take as a step")
+        app.view("Compare")
+        page.screenshot(path=folder / "case-compare.png")
+        app.view("Evidence")
+        page.get_by_label("A point every").fill(str(EVERY))
+        page.keyboard.press("Enter")
+        app.settle()
+        page.get_by_role("button", name="Measure", exact=True).click()
+        page.get_by_text(f"{RANDOM} random orders: median").wait_for(timeout=3_600_000)
+        app.settle()
+        page.screenshot(path=folder / "case-evidence.png")
+        page.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,343 @@
+"""The views Propose and Evidence without a browser: each number against the library's."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from bhpvas.charts import words
+from bhpvas.classifier import Classifier, load_classifier
+from bhpvas.criteria import CRITERIA
+from bhpvas.curves import areas, measure_curve
+from bhpvas.datasets import Dataset, Splits
+from bhpvas.evaluation import evaluate
+from bhpvas.heads import HeadId, parse_heads
+from bhpvas.progress import Cancelled
+from bhpvas.recovery import recover
+from bhpvas.schemes import Scheme
+from bhpvas.search import METHODS, Constraints, propose
+from bhpvas.ui import scheme_work, work
+from bhpvas.ui.desk import Job
+from bhpvas.ui.head_grid import picking
+from bhpvas.ui.schemes import evidence
+from bhpvas.ui.schemes.propose import method_names, method_title, taking
+from bhpvas.ui.session import Curves, Search, Session, Variant
+from tests.test_app import SCRIPT, facts, fine, press, said, session
+from tests.test_recovery import many_sentences
+from tests.tiny import save_tiny
+
+CALIBRATION, EVALUATION = many_sentences(40), many_sentences(30, seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("tiny-proposals"), seed=5)
+
+
+@pytest.fixture(scope="module")
+def tiny(folder: Path) -> Classifier:
+    return load_classifier(folder)
+
+
+@pytest.fixture
+def started(folder: Path, tiny: Classifier) -> Session:
+    data = Splits(CALIBRATION, EVALUATION, "by hand")
+    return Session(model=str(folder), data=data, scheme=Scheme.of(tiny))
+
+
+def opened(at: Session, view: str = "Propose") -> AppTest:
+    """The Schemes page with one of its views."""
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = at
+    app.session_state["view"] = view
+    fine(app.run())
+    return fine(app.switch_page("pages/schemes.py").run())
+
+
+def asked(app: AppTest, method: str, heads: int) -> AppTest:
+    """The proposal of a method for so many heads."""
+    app.selectbox(key="method").set_value(method)
+    kept = session(app).mask.kept_count
+    fine(app.number_input(key=f"heads-of-{kept}").set_value(heads).run())
+    return fine(app.button(key="propose").click().run())
+
+
+def tables(app: AppTest) -> str:
+    return "".join(html.value for html in app.html)
+
+
+# --- proposals ------------------------------------------------------------------------------------
+
+
+def test_a_proposal_shows_reasons_and_what_calibration_promises(
+    started: Session, tiny: Classifier
+) -> None:
+    app = asked(opened(started), "importance", 3)
+    expected = propose(tiny, CALIBRATION, "importance", heads=3)
+    text = tables(app)
+    for head, reason in expected.removals:
+        assert f'<td class="name">{head}</td><td>{reason}</td>' in text
+    fitted = recover(tiny, CALIBRATION, expected.mask)
+    for promised in (
+        evaluate(tiny, CALIBRATION),
+        evaluate(tiny, CALIBRATION, expected.mask),
+        evaluate(tiny.with_weights(fitted.weights), CALIBRATION, expected.mask),
+    ):
+        assert f"{words.percent(promised.accuracy)}%<small>" in text
+    assert "40 calibration sentences that it was learnt from" in said(app)
+    # Nothing is removed yet.
+    assert len(session(app).scheme.steps) == 1 and facts(app)["Heads"] == "8 of 8 kept"
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_can_be_taken_as_a_step(
+    started: Session, tiny: Classifier, method: str
+) -> None:
+    search = Search(method, 2, seed=3)
+    found = scheme_work.proposing(started, search).work(Job())
+    assert found.heads == propose(tiny, CALIBRATION, method, heads=2, seed=3).heads
+    wish = taking(started, search, found).wish
+    assert wish is not None
+    assert (set(wish.heads), wish.method, wish.seed) == (set(found.heads), method, 3)
+    assert wish.settings == found.record()
+    assert method_title(method) == METHODS[method].title
+
+
+def test_any_criterion_is_a_method(started: Session) -> None:
+    assert set(method_names()) == {*METHODS, *CRITERIA}
+    found = scheme_work.proposing(started, Search("entropy", 2)).work(Job())
+    assert found.heads == propose(load(started), CALIBRATION, "entropy", heads=2).heads
+    assert method_title("entropy").endswith("one-shot")
+
+
+def load(at: Session) -> Classifier:
+    return work.classifier_named(at.model)
+
+
+def test_heads_turned_over_by_hand_are_taken_as_they_are_then(
+    started: Session, tiny: Classifier
+) -> None:
+    app = asked(opened(started), "importance", 3)
+    first, second, third = propose(tiny, CALIBRATION, "importance", heads=3).heads
+    added = next(head for head in tiny.full_mask() if head not in (first, second, third))
+    turned = sorted([second, added])
+    fine(app.multiselect(key="turned").set_value([str(head) for head in turned]).run())
+    assert f'<td class="name">{added}</td><td>added by hand</td>' in tables(app)
+    assert "kept by hand; importance" in tables(app)
+    press(app, "Take as a step")
+    scheme = session(app).scheme
+    step = scheme.step(scheme.current)
+    assert set(step.heads) == {first, third, added}
+    assert step.settings["by_hand"] == {"removed": [str(added)], "kept": [str(second)]}
+    assert [head for head, _ in step.settings["reasons"]] == [str(first), str(third)]
+    assert step.metrics["accuracy"] == evaluate(tiny, EVALUATION, scheme.mask).accuracy
+    assert step.metrics["n"] == len(EVALUATION)
+    assert session(app).search is None
+
+
+def test_a_click_on_the_map_turns_a_head_over_and_back(started: Session) -> None:
+    gone = started.moved(started.scheme.removing(parse_heads("L0H0")))
+    once = picking(gone, [HeadId(1, 2), HeadId(0, 0)], "propose")
+    assert once.turned == {HeadId(1, 2)}  # a removed head has nothing to turn
+    assert not picking(once, [HeadId(1, 2)], "propose").turned
+    assert not once.selected
+
+
+def test_protected_heads_stay_and_every_layer_keeps_its_least(
+    started: Session, tiny: Classifier
+) -> None:
+    app = opened(started.choosing(parse_heads("L0H1,L1H2")))
+    press(app, "Protect selected (2)")
+    assert app.multiselect(key="protected").value == ["L0H1", "L1H2"]
+    fine(app.number_input(key="least").set_value(2).run())
+    app = asked(app, "importance", 4)
+    constraints = Constraints(frozenset(parse_heads("L0H1,L1H2")), 2)
+    expected = propose(tiny, CALIBRATION, "importance", heads=4, constraints=constraints)
+    press(app, "Take as a step")
+    assert session(app).mask == expected.mask
+    assert expected.mask.kept_per_layer == (2, 2)
+
+
+def test_no_more_heads_can_be_asked_for_than_may_go(started: Session) -> None:
+    app = opened(started)
+    fine(app.number_input(key="least").set_value(3).run())
+    assert app.number_input(key="heads-of-8").max == 2
+    assert app.number_input(key="heads-of-8").value == 2
+
+
+def test_a_share_and_a_largest_drop_decide_how_many(started: Session, tiny: Classifier) -> None:
+    app = opened(started)
+    app.selectbox(key="method").set_value("importance")
+    fine(app.segmented_control(key="how-many").set_value("Share").run())
+    fine(app.number_input(key="share").set_value(25).run())
+    fine(app.button(key="propose").click().run())
+    assert session(app).search == Search("importance", 2)
+    fine(app.segmented_control(key="how-many").set_value("Accuracy drop").run())
+    fine(app.number_input(key="max-drop").set_value(5.0).run())
+    fine(app.button(key="propose").click().run())
+    assert session(app).search == Search("importance", 8, max_drop=0.05)
+    expected = propose(tiny, CALIBRATION, "importance", heads=8, max_drop=0.05)
+    count = words.plural(len(expected.heads), "head")
+    assert f"{METHODS['importance'].title}: {count} would go" in tables(app)
+
+
+class Forbidden:
+    """A data set that nobody may look into."""
+
+    fingerprint = "forbidden"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"the evaluation split's {name} was read")
+
+
+def test_proposals_and_recoveries_never_read_the_evaluation_split(started: Session) -> None:
+    data = replace(started.data, evaluation=cast(Dataset, Forbidden()))
+    blind = replace(started, data=data)
+    found = scheme_work.proposing(blind, Search("shares", 3, max_drop=0.2)).work(Job())
+    mask = blind.mask.without(parse_heads("L0H1,L1H2"))
+    promise = scheme_work.promising(blind, mask, 0).work(Job())
+    assert promise.masked.n == len(CALIBRATION) and found.sentences == len(CALIBRATION)
+    removed = blind.moved(blind.scheme.removing(parse_heads("L0H1,L1H2")))
+    assert scheme_work.recovering(removed, "compensate").work(Job()).weights
+
+
+def test_the_next_proposal_looks_at_the_recovered_model(started: Session, tiny: Classifier) -> None:
+    scheme = started.scheme.removing(parse_heads("L0H1,L1H2"))
+    fitted = recover(tiny, CALIBRATION, scheme.mask)
+    now = started.moved(scheme.recovered(work.keep_weights(fitted.weights), "compensate"))
+    changed = tiny.with_weights(fitted.weights)
+    found = scheme_work.proposing(now, Search("importance", 3)).work(Job())
+    expected = propose(changed, CALIBRATION, "importance", heads=3, mask=scheme.mask)
+    assert found.removals == expected.removals
+    plain = propose(tiny, CALIBRATION, "importance", heads=3, mask=scheme.mask)
+    assert found.removals != plain.removals
+    # What is refitted afterwards is searched with the model's own weights.
+    refitted = scheme_work.proposing(now, Search("reconstruction", 3)).work(Job())
+    own = propose(tiny, CALIBRATION, "reconstruction", heads=3, mask=scheme.mask)
+    assert refitted.removals == own.removals
+
+
+# --- recovery -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["compensate", "rescale"])
+def test_a_recovery_is_a_step_that_can_be_undone(
+    started: Session, tiny: Classifier, method: str
+) -> None:
+    app = opened(started.moved(started.scheme.removing(parse_heads("L0H1,L1H2"))))
+    fine(app.selectbox(key="recovery").set_value(method).run())
+    fine(app.button(key="recover").click().run())
+    scheme = session(app).scheme
+    step = scheme.step(scheme.current)
+    fitted = recover(tiny, CALIBRATION, scheme.mask, method)
+    assert (step.what, step.method, step.weights) == ("recover", method, fitted.weights.fingerprint)
+    changed = evaluate(tiny.with_weights(fitted.weights), EVALUATION, scheme.mask)
+    assert step.metrics["accuracy"] == changed.accuracy
+    assert step.settings["calibration"]["sentences"] == len(CALIBRATION)
+    assert step.settings["seconds"] > 0
+    assert [one["layer"] for one in step.settings["layers"]] == [0, 1]
+    assert "on 30 evaluation sentences" in said(app)
+    press(app, "Undo")
+    assert session(app).now == Variant(scheme.mask)
+    assert "This scheme is not recovered yet." in said(app)
+
+
+def test_weights_fitted_for_other_heads_say_so(started: Session, tiny: Classifier) -> None:
+    scheme = started.scheme.removing(parse_heads("L0H1,L1H2"))
+    fitted = recover(tiny, CALIBRATION, scheme.mask)
+    weights = work.keep_weights(fitted.weights)
+    scheme = scheme.recovered(weights, "compensate", fitted.record())
+    app = opened(started.moved(scheme.removing(parse_heads("L1H0"))))
+    assert "Fitted for the 6 heads kept there; 5 are kept now." in said(app)
+
+
+def test_without_a_removal_there_is_nothing_to_recover(started: Session) -> None:
+    app = opened(started)
+    assert "Every head is kept" in said(app)
+    assert "recover" not in [one.key for one in app.button]
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+CURVES = Curves(("importance", "fisher"), (None, "compensate"), every=3, random=20, seed=1)
+
+
+def test_curves_are_those_of_the_library(started: Session, tiny: Classifier) -> None:
+    app = opened(started, "Evidence")
+    app.multiselect(key="curve-methods").set_value(["fisher", "importance"])
+    app.number_input(key="curve-every").set_value(3)
+    app.number_input(key="curve-seed").set_value(1)
+    fine(app.run())
+    fine(app.button(key="measure-curves").click().run())
+    assert session(app).curves == CURVES
+    counts = (0, 3, 6, 8)
+    expected = [
+        measure_curve(tiny, CALIBRATION, EVALUATION, method, counts, recovery=recovery, seed=seed)
+        for method, recovery, seed in [
+            ("importance", None, 1),
+            ("fisher", None, 1),
+            ("importance", "compensate", 1),
+            ("fisher", "compensate", 1),
+            *[("random", None, 1 + draw) for draw in range(20)],
+        ]
+    ]
+    chosen, random = scheme_work.known_curves(session(app), CURVES)
+    assert [*chosen, *random] == expected
+    text = tables(app)
+    for row in areas(expected).itertuples():
+        assert words.percent(row.area) in text
+    assert "20 random orders: median, band 5 to 95%" in text
+    assert f"measured on {len(EVALUATION)} sentences" in said(app)
+    written = pd.read_csv(io.StringIO(evidence.csv(session(app), [*chosen, *random])))
+    assert len(written) == 24 * len(counts)
+    assert set(written["evaluation"]) == {EVALUATION.name}
+    one = written[(written["method"] == "fisher") & (written["recovery"] == "compensate")]
+    np.testing.assert_allclose(one["accuracy"], expected[3].accuracy)
+    best = max(expected[:2], key=lambda curve: curve.area)
+    assert f"**{CRITERIA[best.method].title}** ({words.percent(best.area)}) as it is" in said(app)
+
+
+def test_what_was_measured_before_it_was_stopped_is_shown(started: Session) -> None:
+    curves = replace(CURVES, seed=1000)  # random orders that no other test measures
+    half = started.drawing(curves)
+    task = scheme_work.measuring(half, curves)
+    assert task.live
+    chosen, random = scheme_work.known_curves(half, curves)
+    assert (chosen, random) == ([], [])
+    job = Job()
+    calls = 0
+
+    def stopping(done: int, total: int) -> None:
+        nonlocal calls
+        calls += 1
+        job.stopped = done * 4 >= total  # a quarter of the way
+        Job.__call__(job, done, total)
+
+    with pytest.raises(Cancelled):
+        task.work(cast(Job, stopping))
+    chosen, random = scheme_work.known_curves(half, curves)
+    assert len(chosen) == 4 and 0 < len(random) < 20
+    app = opened(half.cancelling(task.key), "Evidence")
+    assert f"{len(random)} random orders" in tables(app)
+    press(app, "Continue")
+    assert "20 random orders" in tables(app)
+
+
+def test_every_criterion_can_be_asked_for_at_once(started: Session) -> None:
+    app = opened(started, "Evidence")
+    press(app, "Every criterion")
+    assert app.multiselect(key="curve-methods").value == list(CRITERIA)
+
+
+def test_another_step_keeps_the_evidence_and_drops_the_proposal(started: Session) -> None:
+    busy = started.searching(Search("random", 2)).turning(parse_heads("L0H1")).drawing(CURVES)
+    moved = busy.moved(busy.scheme.removing(parse_heads("L1H1")))
+    assert moved.curves == CURVES
+    assert (moved.search, moved.turned, moved.recovering) == (None, frozenset(), None)
