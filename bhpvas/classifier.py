@@ -504,12 +504,12 @@ def _load_weights(
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         pruned = _pruned_heads(config, name)
-        family, source, filled = AutoModelForSequenceClassification, folder, None
+        family: Any = AutoModelForSequenceClassification
+        filled = None
         if pruned:
             family, filled = _filled_weights(folder, config, architecture, pruned)
-            source = None
         model, report = family.from_pretrained(
-            source,
+            None if pruned else folder,
             config=config,
             state_dict=filled,
             dtype=dtype,

@@ -6,8 +6,10 @@ such an attention adds is the bias of its output. transformers 4 cannot run a la
 so the weight file holds one for it whose weights are all zero; here it is left out.
 """
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     BertForSequenceClassification,
     DistilBertForSequenceClassification,
@@ -21,33 +23,33 @@ from transformers import (
 class Constant(nn.Module):
     """The same vector for every token, in place of an output projection without input."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(size))
 
-    def forward(self, hidden_states):
+    def forward(self, hidden_states: Tensor) -> Tensor:
         return self.bias.expand(hidden_states.shape)
 
 
 class NoHeads(nn.Module):
     """In place of an attention's heads."""
 
-    def forward(self, hidden_states, *args, **kwargs):
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
         return hidden_states, None
 
 
 class ConstantAttention(nn.Module):
     """In place of an attention that holds its output projection itself."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         super().__init__()
         self.out_lin = Constant(size)
 
-    def forward(self, hidden_states, *args, **kwargs):
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
         return self.out_lin(hidden_states), None
 
 
-def remove_attention(layer, size):
+def remove_attention(layer: Any, size: int) -> None:
     """Replace the attention of a layer without heads by its constant output."""
     if hasattr(layer.attention, "out_lin"):
         layer.attention = ConstantAttention(size)
@@ -59,8 +61,11 @@ def remove_attention(layer, size):
 class Pruned:
     """Gives a model's attentions the sizes that its config states, before weights are loaded."""
 
-    def __init__(self, config, *args, **kwargs):
-        super().__init__(config, *args, **kwargs)
+    base_model: Any
+    _keys_to_ignore_on_load_unexpected: Any
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
         if hasattr(PreTrainedModel, "prune_heads"):
             return
         base = self.base_model

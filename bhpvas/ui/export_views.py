@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,17 +56,20 @@ def savings(session: Session, choice: Choice, length: int) -> None:
     geometry = work.classifier_named(session.model).geometry
     whole, lengths = session.start.mask, work.lengths(session)
     left = session.mask if choice.about.smaller else whole
-    counted = [parameters(geometry, mask) for mask in (whole, left)]
-    flops = [flops_per_sentence(geometry, mask, lengths) for mask in (whole, left)]
+    counted = parameters(geometry, whole), parameters(geometry, left)
+    flops = (
+        flops_per_sentence(geometry, whole, lengths),
+        flops_per_sentence(geometry, left, lengths),
+    )
     weights = export_work.sizes(session, choice)
     bound = speed_bound(geometry, left, [length])
     tables.reading_table(
         ["", "Unpruned", "Exported"],
         [
-            _row("Heads", *(str(mask.kept_count) for mask in (whole, session.mask)), ""),
-            _row("Parameters", *map(words.big, counted), words.relative_change(*counted)),
-            _row("Weight file", *map(megabytes, weights), words.relative_change(*weights)),
-            _row("FLOPs a sentence", *map(words.big, flops), words.relative_change(*flops)),
+            _row("Heads", str(whole.kept_count), str(session.mask.kept_count), ""),
+            _counts("Parameters", counted, words.big),
+            _counts("Weight file", weights, megabytes),
+            _counts("FLOPs a sentence", flops, words.big),
             _accuracy(session),
             _row(
                 "Speed", "1", f"at most {bound:.2f}", f"by FLOPs, {words.plural(length, 'token')}"
@@ -75,6 +79,11 @@ def savings(session: Session, choice: Choice, length: int) -> None:
     )
     if not choice.about.smaller:
         st.caption("In this format the heads are zeros that are stored and computed like others.")
+
+
+def _counts(name: str, counts: tuple[float, float], said: Callable[[float], str]) -> list[str]:
+    before, after = counts
+    return _row(name, said(before), said(after), words.relative_change(before, after))
 
 
 def _row(name: str, before: str, after: str, change: str) -> list[str]:

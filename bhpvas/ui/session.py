@@ -113,15 +113,15 @@ class Opened:
 class Session:
     """Model, data, scheme, and what the person is about to do.
 
-        ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
-        removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
-        variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that
-        the person stopped, which do not start again by themselves. ``dialog`` says whether another
-        model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
-        selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
-        sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
-        off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
-        head maps show the heads' roles. ``measuring`` says that every step is to be measured,
+    ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
+    removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
+    variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that
+    the person stopped, which do not start again by themselves. ``dialog`` says whether another
+    model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
+    selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
+    sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
+    off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
+    head maps show the heads' roles. ``measuring`` says that every step is to be measured,
     ``timing`` which latencies are, ``exporting`` which export is to be made; ``cuts`` are deleted
     steps that can be put back, the last first to come back. ``search`` is the proposal that was
     asked for, ``turned`` the heads that the person turned over in it, ``recovering`` the recovery
