@@ -13,6 +13,7 @@ pages = [
     st.Page("pages/samples.py", title="Samples"),
     st.Page("pages/sentence.py", title="Sentence"),
     st.Page("pages/roles.py", title="Roles"),
+    st.Page("pages/export.py", title="Export"),
 ]
 page = st.navigation(pages, position="hidden")
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from bhpvas.errors import ModelError
-from bhpvas.heads import HeadMask
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import sample_data_folder
 from bhpvas.weights import Weights
 
@@ -41,7 +41,10 @@ _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes of a classifier; ``parameters`` counts the unpruned model."""
+    """The sizes of a classifier; ``parameters`` counts the model as its files hold it.
+
+    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do.
+    """
 
     layers: int
     heads: int
@@ -51,6 +54,7 @@ class Geometry:
     labels: int
     parameters: int
     max_length: int
+    pruned: frozenset[HeadId] = frozenset()
 
     @property
     def head_parameters(self) -> int:
@@ -250,8 +254,8 @@ class Classifier:
         }
 
     def full_mask(self) -> HeadMask:
-        """The mask that keeps every head."""
-        return HeadMask(self.geometry.layers, self.geometry.heads)
+        """The mask that keeps every head that the model's files hold."""
+        return HeadMask(self.geometry.layers, self.geometry.heads, self.geometry.pruned)
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
         """Embeddings of tokens ``[B, T]``: ``[B, T, D]``."""
@@ -312,7 +316,9 @@ def load_classifier(
     """Load a sequence classifier from a folder or a hub id (``name`` or ``name@revision``).
 
     Without a source it is the sample model. Only safetensors are read, and no code of the model
-    runs. ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
+    runs. Heads that the files lack (``pruned_heads`` in the config) are filled with zeros, so every
+    layer has as many; :attr:`Geometry.pruned` names them. ``device`` is ``cpu``, ``cuda`` or
+    ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
     """
@@ -321,7 +327,7 @@ def load_classifier(
     name, folder, revision = _locate(source, revision)
     config = _read_config(folder, name)
     architecture = _architecture(config, name)
-    model = _load_weights(folder, name, DTYPES[dtype])
+    model, pruned = _load_weights(folder, name, architecture, DTYPES[dtype])
     place = _device(device)
     model.to(place).eval().requires_grad_(False)
     layers = tuple(architecture.parts(layer) for layer in architecture.layers(model))
@@ -338,7 +344,7 @@ def load_classifier(
         revision=revision,
         fingerprint=_fingerprint(folder),
         label_names=tuple(model.config.id2label[index] for index in range(model.config.num_labels)),
-        geometry=_geometry(model, layers, tokenizer),
+        geometry=_geometry(model, layers, tokenizer, pruned),
         model=model,
         tokenizer=tokenizer,
         architecture=architecture,
@@ -384,7 +390,11 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         labels=config.num_labels,
         parameters=parameters,
         max_length=_position_limit(config),
+        pruned=_pruned_heads(config, name),
     )
+    # A layer without heads has one of zeros in its file, which is no part of the model.
+    stand_ins = len(getattr(config, "constant_attention", None) or ())
+    geometry = replace(geometry, parameters=parameters - stand_ins * geometry.head_parameters)
     return Info(name, geometry, tuple(config.id2label[index] for index in range(config.num_labels)))
 
 
@@ -481,16 +491,27 @@ def _architecture(config: dict[str, Any], name: str) -> Architecture:
     return ARCHITECTURES[kind]
 
 
-def _load_weights(folder: Path, name: str, dtype: torch.dtype) -> Any:
-    from transformers import AutoModelForSequenceClassification
+def _load_weights(
+    folder: Path, name: str, architecture: Architecture, dtype: torch.dtype
+) -> tuple[Any, frozenset[HeadId]]:
+    """The model with all its heads, and those of them that its files lack."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        pruned = _pruned_heads(config, name)
+        family: Any = AutoModelForSequenceClassification
+        filled = None
+        if pruned:
+            family, filled = _filled_weights(folder, config, architecture, pruned)
+        model, report = family.from_pretrained(
+            None if pruned else folder,
+            config=config,
+            state_dict=filled,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
@@ -498,6 +519,8 @@ def _load_weights(folder: Path, name: str, dtype: torch.dtype) -> Any:
             attn_implementation="sdpa",
             output_loading_info=True,
         )
+    except ModelError:
+        raise
     except Exception as error:  # a broken file surfaces as many unrelated types
         raise ModelError(f"The weights of {name!r} could not be read: {_reason(error)}.") from error
     finally:
@@ -519,7 +542,59 @@ def _load_weights(folder: Path, name: str, dtype: torch.dtype) -> Any:
     broken = next((key for key, value in model.named_parameters() if not value.isfinite().all()), 0)
     if broken:
         raise ModelError(f"The weights of {name!r} hold numbers that are not finite, in {broken}.")
-    return model
+    return model, pruned
+
+
+def _pruned_heads(config: Any, name: str) -> frozenset[HeadId]:
+    """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
+    layers, heads = config.num_hidden_layers, config.num_attention_heads
+    constant = getattr(config, "constant_attention", None) or ()
+    try:
+        pruned = frozenset(
+            HeadId(int(number), int(head))
+            for number, removed in (getattr(config, "pruned_heads", None) or {}).items()
+            for head in (range(heads) if int(number) in constant else removed)
+        )
+        return HeadMask(layers, heads, pruned).removed
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelError(f"The pruned_heads of {name!r} cannot be used: {error}") from None
+
+
+def _filled_weights(
+    folder: Path, config: Any, architecture: Architecture, pruned: frozenset[HeadId]
+) -> tuple[Any, dict[str, Tensor]]:
+    """A model's class and weights, with zeros where heads are missing; cleans the config of them.
+
+    A layer without heads may hold one of zeros in their place, for transformers 4 to run it.
+    """
+    from safetensors.torch import load_file
+    from transformers import AutoModelForSequenceClassification
+
+    for key in ("pruned_heads", "constant_attention", "auto_map"):
+        if hasattr(config, key):
+            delattr(config, key)
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)
+    names = {id(module): name for name, module in model.named_modules()}
+    weights: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        weights |= load_file(path)
+    mask = HeadMask(config.num_hidden_layers, config.num_attention_heads, pruned)
+    for number, layer in enumerate(architecture.layers(model)):
+        kept = torch.from_numpy(mask.array[number] > 0)
+        rows = kept.repeat_interleave(config.hidden_size // len(kept))  # [D]
+        parts = architecture.parts(layer)
+        for part in (parts.query, parts.key, parts.value):
+            for kind in ("weight", "bias"):
+                key = f"{names[id(part)]}.{kind}"
+                whole = torch.zeros(getattr(part, kind).shape)
+                whole[rows] = weights[key].float() if kept.any() else 0
+                weights[key] = whole
+        key = f"{names[id(parts.output)]}.weight"
+        whole = torch.zeros(parts.output.weight.shape)
+        whole[:, rows] = weights[key].float() if kept.any() else 0
+        weights[key] = whole
+    return type(model), weights
 
 
 def _load_tokenizer(folder: Path, name: str) -> Any:
@@ -565,9 +640,11 @@ def _position_limit(config: Any) -> int:
     return config.max_position_embeddings - unused
 
 
-def _geometry(model: Any, layers: tuple[Layer, ...], tokenizer: Any) -> Geometry:
+def _geometry(
+    model: Any, layers: tuple[Layer, ...], tokenizer: Any, pruned: frozenset[HeadId]
+) -> Geometry:
     config = model.config
-    return Geometry(
+    filled = Geometry(
         layers=len(layers),
         heads=config.num_attention_heads,
         hidden_size=config.hidden_size,
@@ -576,7 +653,9 @@ def _geometry(model: Any, layers: tuple[Layer, ...], tokenizer: Any) -> Geometry
         labels=config.num_labels,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         max_length=min(_position_limit(config), tokenizer.model_max_length),
+        pruned=pruned,
     )
+    return replace(filled, parameters=filled.parameters - len(pruned) * filled.head_parameters)
 
 
 def _fingerprint(folder: Path) -> str:

@@ -39,6 +39,7 @@ _EXAMPLES = """examples:
   bhpvas recover --scheme recovered.json --method finetune --calibration train.tsv --out tuned.json
   bhpvas evaluate --model ./my-bert --data reviews.csv --scheme scheme.json --json
   bhpvas compare scheme.json recovered.json --random 20 --out table.csv
+  bhpvas export --scheme recovered.json --format transformers --out ./smaller-bert
 """
 
 
@@ -189,6 +190,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--seed", type=int, default=0, help="of the random masks (default: 0)")
     _add_out(compare, "table to write, as CSV")
+
+    export = command("export", _export)
+    _add_model(export)
+    _add_data(export, "evaluation")
+    export.add_argument("--scheme", metavar="S", required=True, help="scheme file")
+    export.add_argument(
+        "--format",
+        metavar="F",
+        required=True,
+        help="transformers (a smaller folder), onnx (for ONNX Runtime) or dense (zeros, as large)",
+    )
+    export.add_argument(
+        "--int8", action="store_true", help="with onnx: add a quantised graph, measured by itself"
+    )
+    export.add_argument(
+        "--out", metavar="FOLDER", required=True, help="folder to write; must not exist yet"
+    )
     return parser
 
 
@@ -652,6 +670,43 @@ def _compare(given: argparse.Namespace) -> None:
     _print(given, document, table.to_string(index=False, float_format=lambda x: f"{x:.4f}"))
 
 
+def _export(given: argparse.Namespace) -> None:
+    """Write the pruned model as files that work elsewhere, read back and measured."""
+    from bhpvas.export import export_model, format_named
+    from bhpvas.schemes import load_scheme
+
+    format_named(given.format)
+    scheme = load_scheme(given.scheme)
+    _check_model(given, scheme)
+    classifier, dataset = _load(given)
+    with _bar("exporting") as progress:
+        found = export_model(
+            classifier,
+            scheme,
+            given.out,
+            given.format,
+            dataset=dataset,
+            weights=Path(given.scheme).parent,
+            int8=given.int8,
+            data=given.data,
+            progress=progress,
+        )
+    document = found.record() | {"model": _model_of(classifier)}
+    lines = [f"{name:34}{size / 1e6:>10.2f} MB" for name, size in found.files.items()]
+    for name, one in (("before", found.before), ("after", found.after), ("int8", found.int8)):
+        if one is not None:
+            low, high = one.accuracy_interval
+            lines.append(
+                f"accuracy {name:8} {100 * one.accuracy:5.1f}% (95% interval {100 * low:.1f} to "
+                f"{100 * high:.1f}, {one.n} sentences of {one.dataset})"
+            )
+    lines.append(
+        f"Read back: logits differ from the masked model's by {found.difference:.1g} at most; "
+        f"written to {given.out}"
+    )
+    _print(given, document, "\n".join(lines))
+
+
 # --- what the commands share ----------------------------------------------------------------------
 
 
@@ -745,9 +800,9 @@ def _mask(given: argparse.Namespace, classifier: Classifier) -> HeadMask:
 
 
 def _mask_of(classifier: Classifier, heads: str) -> HeadMask:
-    from bhpvas.heads import HeadMask
+    from bhpvas.heads import parse_heads
 
-    return HeadMask.parse(heads, classifier.geometry.layers, classifier.geometry.heads)
+    return classifier.full_mask().without(parse_heads(heads))
 
 
 def _model_of(classifier: Classifier) -> dict[str, str | None]:

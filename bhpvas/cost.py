@@ -33,9 +33,9 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
     """How many parameters the physically pruned model has.
 
     Each removed head takes its d_h rows and biases of queries, keys and values and its d_h columns
-    of W_O.
+    of W_O. Heads that the model's files lack are gone already.
     """
-    return geometry.parameters - len(mask.removed) * geometry.head_parameters
+    return geometry.parameters - len(mask.removed - geometry.pruned) * geometry.head_parameters
 
 
 def flops_per_sentence(
@@ -46,7 +46,8 @@ def flops_per_sentence(
     ``lengths`` are tokens a sentence, special tokens included; at least one.
     """
     tokens = np.asarray(lengths, dtype=np.float64)
-    hidden, kept = geometry.hidden_size, mask.kept_count * geometry.head_size
+    heads = mask.without(geometry.pruned).kept_count
+    hidden, kept = geometry.hidden_size, heads * geometry.head_size
     projections = 8 * hidden * kept
     feed_forward = 4 * hidden * geometry.intermediate_size * geometry.layers
     top = 2 * hidden * (hidden + geometry.labels)

@@ -24,6 +24,7 @@ FLOORS = (
         "progress",
         "significance",
         "tables",
+        "version",
         "weights",
     ),
     ("classifier",),

@@ -497,3 +497,68 @@ def test_new_commands_speak_to_people(capsys, files, tmp_path, proposed):
     ):
         assert main([*command, "--out", str(tmp_path / "out")]) == 0
         assert len(capsys.readouterr().out.splitlines()) > 2
+
+
+@pytest.fixture
+def pruned(files, tmp_path) -> str:
+    """A scheme file that removes three heads of the tiny model."""
+    path = tmp_path / "pruned.json"
+    heads = [HeadId(0, 1), HeadId(1, 0), HeadId(1, 3)]
+    Scheme.of(load_classifier(files[0])).removing(heads).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("format", ["transformers", "dense"])
+def test_export(capsys, files, tmp_path, pruned, format):
+    out = tmp_path / "out"
+    common = ["--model", files[0], "--data", files[1]]
+    found = run(
+        capsys, "export", *common, "--scheme", pruned, "--format", format, "--out", str(out)
+    )
+    measured = run(capsys, "evaluate", *common, "--scheme", pruned)
+    assert found["after"]["accuracy"] == measured["accuracy"]
+    assert found["removed_heads"] == ["L0H1", "L1H0", "L1H3"] and found["difference"] < 1e-4
+    assert found["bytes"] == sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    again = run(capsys, "evaluate", "--model", str(out), "--data", files[1])
+    assert again["predictions"] == measured["predictions"]
+    assert again["parameters"] == found["parameters"]
+    smaller = format == "transformers"
+    assert (found["parameters"] == measured["parameters"]) == smaller
+    assert again["removed_heads"] == (found["removed_heads"] if smaller else [])
+
+
+def test_export_says_what_it_wrote(capsys, files, tmp_path, pruned):
+    arguments = ["--model", files[0], "--data", files[1], "--scheme", pruned]
+    assert main(["export", *arguments, "--format", "dense", "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "model.safetensors" in said and "accuracy after" in said and "Read back" in said
+
+
+def test_export_refuses_in_one_line(capsys, files, tmp_path, pruned):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    for format, out, more, message in (
+        ("tflite", "out", [], "'tflite' is no format; choose from transformers, onnx, dense"),
+        ("dense", "full", [], "exists already"),
+        ("dense", "no/out", [], "choose a folder that exists"),
+        ("dense", "out", ["--int8"], "int8 is for the format onnx"),
+    ):
+        arguments = ["--model", files[0], "--data", files[1], "--scheme", pruned, *more]
+        out = str(tmp_path / out)
+        assert main(["export", *arguments, "--format", format, "--out", out, "--json"]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1
+        assert message in captured.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_export_leaves_nothing(capsys, files, tmp_path, pruned, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bhpvas.export.model_card", interrupted)  # the last thing that is written
+    before = set(tmp_path.iterdir())
+    arguments = ["--model", files[0], "--data", files[1], "--scheme", pruned]
+    assert main(["export", *arguments, "--format", "dense", "--out", str(tmp_path / "out")]) == 1
+    assert set(tmp_path.iterdir()) == before
+    assert "interrupted; nothing was written" in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""What the formats share: how files are written, and what is measured when they are read back."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bhpvas.classifier import Classifier, Encoded
+from bhpvas.engine import Batch, batches, load_batch
+from bhpvas.errors import BhpvasError
+from bhpvas.heads import HeadMask
+from bhpvas.progress import Progress
+from bhpvas.surgery import remove_heads
+
+WEIGHTS = "model.safetensors"
+
+#: Logits ``[B, C]`` of a padded batch, from the files that were written.
+Forward = Callable[[Batch], np.ndarray]
+
+
+class ExportError(BhpvasError):
+    """An export that cannot be written, or that does not answer as the masked model does."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to hand over a pruned model.
+
+    ``write(classifier, mask, folder)`` writes its files into an empty folder; ``read(classifier,
+    folder)`` gives what they answer. ``smaller`` says whether the removed heads are really gone,
+    ``weight_bytes(classifier, mask)`` how large its weight file will be. ``usage`` is code for the
+    model card that loads it from ``FOLDER``. ``packages`` are those that its figures depend on.
+    """
+
+    name: str
+    title: str
+    summary: str
+    usage: str
+    smaller: bool
+    packages: tuple[str, ...]
+    write: Callable[[Classifier, HeadMask, Path], None]
+    read: Callable[[Classifier, Path], Forward]
+    weight_bytes: Callable[[Classifier, HeadMask], int]
+
+
+def whole(classifier: Classifier) -> Any:
+    """A copy of the model with every head, and with the weights that the classifier runs with."""
+    return remove_heads(classifier, HeadMask(*classifier.full_mask().array.shape))
+
+
+def in_float32(classifier: Classifier) -> Classifier:
+    """The classifier computing in float32, with its weights as they are."""
+    if classifier.dtype == torch.float32:
+        return classifier
+    model = whole(classifier).float()
+    layers = tuple(map(classifier.architecture.parts, classifier.architecture.layers(model)))
+    return replace(classifier, model=model, layers=layers, dtype=torch.float32)
+
+
+def smallest_exact(tensor: Tensor) -> Tensor:
+    """The tensor in half precision where that loses nothing, else as it is.
+
+    Weights that were published in half precision and run in float32 go back to their own size.
+    """
+    for dtype in (torch.float16, torch.bfloat16):
+        if tensor.dtype == torch.float32 and torch.equal(tensor.to(dtype).float(), tensor):
+            return tensor.to(dtype)
+    return tensor
+
+
+def weight_bytes(model: torch.nn.Module) -> int:
+    """Bytes of a model's weights as :func:`save_model` stores them."""
+    return sum(smallest_exact(tensor).nbytes for tensor in model.state_dict().values())
+
+
+def save_model(
+    classifier: Classifier, model: Any, folder: Path, settings: Mapping[str, Any]
+) -> None:
+    """Write config, weights and tokenizer; ``settings`` are added to the config."""
+    from safetensors.torch import save_file
+
+    config = copy.deepcopy(model.config)
+    for name, value in {"architectures": [type(model).__name__], **settings}.items():
+        setattr(config, name, value)
+    # The number type to load as: what is stored smaller, exactly, becomes this again.
+    config.dtype = classifier.dtype
+    config.save_pretrained(folder)
+    tensors = {
+        name: smallest_exact(tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    save_tokenizer(classifier, folder)
+
+
+def save_tokenizer(classifier: Classifier, folder: Path) -> None:
+    """Write the tokenizer so that transformers 4 reads it, too."""
+    classifier.tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    # transformers 5 has a new name for this class, and still knows the one that 4 knows.
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def module_forward(classifier: Classifier, model: Any) -> Forward:
+    """What a model of transformers answers, on the classifier's device."""
+    model.to(classifier.device).eval()
+    typed = "token_type_ids" in classifier.tokenizer.model_input_names
+
+    def forward(batch: Batch) -> np.ndarray:
+        types = {"token_type_ids": batch.token_type_ids} if typed else {}
+        with torch.inference_mode():
+            found = model(input_ids=batch.input_ids, attention_mask=batch.real.long(), **types)
+        return found.logits.float().cpu().numpy()
+
+    return forward
+
+
+def logits_of(
+    forward: Forward, classifier: Classifier, encoded: Encoded, progress: Progress
+) -> np.ndarray:
+    """Logits ``[N, C]`` of every sentence, in batches of about equal length, padded."""
+    logits = np.empty((len(encoded), classifier.geometry.labels), dtype=np.float32)
+    parts = batches(classifier, encoded)
+    for done, rows in enumerate(parts):
+        progress(done, len(parts))
+        logits[rows] = forward(load_batch(classifier, encoded, rows))
+    progress(len(parts), len(parts))
+    return logits

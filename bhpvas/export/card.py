@@ -1,0 +1,184 @@
+"""The model card of an export: what was removed, how, what it costs, and how to make it again."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from bhpvas.evaluation import accuracy_change_interval, flips, mcnemar
+from bhpvas.heads import HeadId, format_heads
+from bhpvas.version import __version__
+
+if TYPE_CHECKING:
+    from bhpvas.classifier import Classifier
+    from bhpvas.datasets import Dataset
+    from bhpvas.evaluation import Evaluation
+    from bhpvas.export import Exported
+    from bhpvas.schemes import Scheme, Step
+
+
+def model_card(
+    found: Exported, classifier: Classifier, scheme: Scheme, dataset: Dataset, data: str | None
+) -> str:
+    """The text of the card, as Markdown with the metadata of the hub on top."""
+    sections = [
+        _metadata(classifier),
+        f"# {classifier.name} without {_heads(len(found.mask.removed))}",
+        _opening(found, classifier),
+        "## Use\n\n```python\n" + found.format.usage.replace("FOLDER", "this-folder") + "```",
+        f"## What was removed\n\n{_removed(found)}",
+        f"## How\n\n{_steps(scheme)}",
+        f"## What it costs and saves\n\n{_figures(found, dataset)}",
+        f"## Made with\n\n{_versions(found)}",
+        "## Make it again\n\nWith the original model, in this folder:\n\n```\n"
+        f"{command(found, classifier, data)}\n```",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def command(found: Exported, classifier: Classifier, data: str | None) -> str:
+    """The command that makes the same export from the scheme in its folder."""
+    words = ["bhpvas", "export"]
+    if classifier.source != "sample":
+        words += ["--model", classifier.source]
+    if data is not None:
+        words += ["--data", data]
+    dtype = str(classifier.dtype).removeprefix("torch.")
+    if dtype != "float32":
+        words += ["--dtype", dtype]
+    words += ["--scheme", "scheme/scheme.json", "--format", found.format.name]
+    if found.int8 is not None:
+        words.append("--int8")
+    return shlex.join([*words, "--out", "../again"])
+
+
+def _metadata(classifier: Classifier) -> str:
+    lines = ["pipeline_tag: text-classification", "tags: [bhpvas, pruned]"]
+    if classifier.revision is not None:  # a model of the hub
+        name = classifier.source.partition("@")[0]
+        lines.append(f"base_model: {json.dumps(name)}")
+    return "\n".join(["---", *lines, "---"])
+
+
+def _opening(found: Exported, classifier: Classifier) -> str:
+    revision = f", revision {classifier.revision}" if classifier.revision else ""
+    return (
+        f"{classifier.source}{revision} (fingerprint {classifier.fingerprint}) with "
+        f"{_heads(len(found.mask.removed))} of {found.mask.layers * found.mask.heads} removed by "
+        f"bhpvas. {found.format.summary}"
+    )
+
+
+def _removed(found: Exported) -> str:
+    mask = found.mask
+    lines = ["| layer | kept | removed |", "|---|---|---|"]
+    for layer in range(mask.layers):
+        kept = [head for head in mask if head.layer == layer]
+        gone = [head for head in sorted(mask.removed) if head.layer == layer]
+        lines.append(f"| {layer} | {_list(kept)} | {_list(gone)} |")
+    empty = [str(layer) for layer, kept in enumerate(mask.kept_per_layer) if kept == 0]
+    if empty and found.format.smaller:
+        layers = f"{'Layers' if len(empty) > 1 else 'Layer'} {', '.join(empty)}"
+        note = f"\n{layers}: no head is left, and the attention adds a constant vector."
+        if found.format.name == "transformers":
+            note += (
+                " transformers 4 cannot run a layer without heads, so the weight file holds one "
+                "whose weights are all zero in its place; elsewhere it is left out."
+            )
+        lines.append(note)
+    return "\n".join(lines)
+
+
+def _list(heads: list[HeadId]) -> str:
+    return ", ".join(f"H{head.head}" for head in heads) or "–"
+
+
+def _steps(scheme: Scheme) -> str:
+    lines = [
+        f"{number}. {_step(step)}" for number, step in enumerate(scheme.path()[1:], start=1)
+    ] or ["Nothing was changed: every head is kept."]
+    lines.append("\nThe whole record, with settings and measurements, is in scheme/scheme.json.")
+    return "\n".join(lines)
+
+
+def _step(step: Step) -> str:
+    seed = "" if step.seed is None else f", seed {step.seed}"
+    note = f": {step.note}" if step.note else ""
+    if step.what == "recover":
+        learnt = step.settings.get("calibration")
+        source = f", learnt from {learnt}" if isinstance(learnt, str) else ""
+        return f"Weights recovered ({step.method}{seed}{source}){note}"
+    verb = "Removed" if step.what == "remove" else "Restored"
+    return f"{verb} {format_heads(step.heads)} ({step.method}{seed}){note}"
+
+
+def _figures(found: Exported, dataset: Dataset) -> str:
+    before, after = found.before, found.after
+    columns = {"before": before, "after": after}
+    if found.int8 is not None:
+        columns["after, int8"] = found.int8
+    rows = {
+        "accuracy (95% interval)": [_accuracy(one) for one in columns.values()],
+        "loss": [f"{one.loss:.4f}" for one in columns.values()],
+        "F1": [f"{one.f1:.4f}" for one in columns.values()],
+        "parameters": [f"{found.parameters_before:,}", *[f"{found.parameters:,}"] * len(columns)],
+        "FLOPs a sentence": [
+            f"{found.flops_before / 1e6:,.1f} million",
+            *[f"{found.flops_per_sentence / 1e6:,.1f} million"] * len(columns),
+        ],
+    }
+    lines = [
+        f"Measured on {before.n} sentences of {before.dataset} "
+        f"(fingerprint {dataset.fingerprint[:16]}): fair as long as nothing was learnt from "
+        "them.\n",
+        f"| | {' | '.join(columns)} |",
+        "|---" * (len(columns) + 1) + "|",
+        *(f"| {name} | {' | '.join(row[: len(columns)])} |" for name, row in rows.items()),
+        "",
+        _change("After", before, after),
+    ]
+    if found.int8 is not None:
+        lines.append(_change("After, int8", before, found.int8))
+    sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in found.weight_files.items())
+    lines += [
+        f"\nAt the lengths of these sentences the arithmetic allows it to be "
+        f"{found.speed_bound:.2f} times as fast, at most. Files: {sizes}.",
+        f"\nThese files were read back: on these sentences no logit differs by more than "
+        f"{found.difference:.1g} from the model whose heads are masked, in float32"
+        + (" (int8: its accuracy above is its own)." if found.int8 is not None else "."),
+        "\nIntervals: Wilson 1927 for an accuracy, Tango 1998 for a change; p: exact McNemar test.",
+    ]
+    return "\n".join(lines)
+
+
+def _accuracy(evaluation: Evaluation) -> str:
+    low, high = evaluation.accuracy_interval
+    return f"{100 * evaluation.accuracy:.1f}% ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _change(name: str, before: Evaluation, after: Evaluation) -> str:
+    change, low, high = accuracy_change_interval(before, after)
+    test = mcnemar(before, after)
+    said = (
+        f"- {name}: {100 * change:+.1f} points (95% interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f}); {len(flips(before, after))} predictions changed, {test.lost} lost "
+        f"and {test.gained} gained (p = {test.p:.2g})"
+    )
+    return said.replace("-", "−").replace("− ", "- ", 1)
+
+
+def _versions(found: Exported) -> str:
+    packages = ("bhpvas", *found.format.packages)
+    versions = [f"Python {platform.python_version()}", *map(_version, packages)]
+    return ", ".join(versions) + f"; {platform.system()} {platform.machine()}."
+
+
+def _version(package: str) -> str:
+    return f"{package} {__version__ if package == 'bhpvas' else version(package)}"
+
+
+def _heads(count: int) -> str:
+    return f"{count} head{'' if count == 1 else 's'}"

@@ -1,0 +1,60 @@
+"""A model of its original sizes in which the removed heads are zero."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bhpvas.classifier import Classifier
+from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes, whole
+from bhpvas.heads import HeadMask
+
+
+def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
+    """A copy of the model whose removed heads have weights of zero alone.
+
+    With values and output columns both zero no gradient reaches them, so that they stay zero when
+    the model is trained further.
+    """
+    model = whole(classifier)
+    for number, layer in enumerate(classifier.architecture.layers(model)):
+        parts = classifier.architecture.parts(layer)
+        gone = torch.from_numpy(np.repeat(mask.array[number] == 0, classifier.geometry.head_size))
+        for linear in (parts.query, parts.key, parts.value):
+            linear.weight[gone] = 0
+            linear.bias[gone] = 0
+        parts.output.weight[:, gone] = 0
+    return model
+
+
+def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
+    save_model(classifier, _zeroed(classifier, mask), folder, {})
+
+
+def _read(classifier: Classifier, folder: Path) -> Forward:
+    model = type(classifier.model).from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True
+    )
+    return module_forward(classifier, model)
+
+
+FORMAT = Format(
+    name="dense",
+    title="Dense",
+    summary="An ordinary model of its original sizes, in which the removed heads are zero. Loads "
+    "wherever the original loads; it is no smaller and no faster.",
+    usage="""\
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+model = AutoModelForSequenceClassification.from_pretrained("FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+""",
+    smaller=False,
+    packages=("transformers", "torch"),
+    write=_write,
+    read=_read,
+    weight_bytes=lambda classifier, mask: weight_bytes(_zeroed(classifier, mask)),
+)

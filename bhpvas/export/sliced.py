@@ -1,0 +1,80 @@
+"""A folder for transformers whose weights are really smaller."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bhpvas.classifier import Classifier
+from bhpvas.export import modeling_pruned
+from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes
+from bhpvas.heads import HeadMask
+from bhpvas.surgery import linear, remove_heads
+
+CODE = Path(modeling_pruned.__file__)
+
+
+def _with_stand_ins(classifier: Classifier, mask: HeadMask) -> Any:
+    """The smaller model, with one head of zeros where a layer has none left."""
+    model = remove_heads(classifier, mask)
+    size, head_size = classifier.geometry.hidden_size, classifier.geometry.head_size
+    for number, layer in enumerate(classifier.architecture.layers(model)):
+        if mask.kept_per_layer[number]:
+            continue
+        parts = classifier.architecture.parts(layer)
+        bias = parts.output.bias
+        for part in (parts.query, parts.key, parts.value):
+            head = linear(bias.new_zeros(head_size, size), bias.new_zeros(head_size))
+            part.weight, part.bias = head.weight, head.bias
+        parts.output.weight = linear(bias.new_zeros(size, head_size), bias).weight
+    return model
+
+
+def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
+    model = _with_stand_ins(classifier, mask)
+    removed: dict[int, list[int]] = {}
+    for head in sorted(mask.removed):
+        removed.setdefault(head.layer, []).append(head.head)
+    constant = [number for number, kept in enumerate(mask.kept_per_layer) if kept == 0]
+    for number in constant:
+        removed[number].pop(0)  # the stand-in's place
+    settings = {
+        "pruned_heads": removed,
+        "constant_attention": constant,
+        "auto_map": {
+            "AutoModelForSequenceClassification": f"{CODE.stem}.Pruned{type(model).__name__}"
+        },
+    }
+    save_model(classifier, model, folder, settings)
+    shutil.copyfile(CODE, folder / CODE.name)
+
+
+def _read(classifier: Classifier, folder: Path) -> Forward:
+    made = getattr(modeling_pruned, f"Pruned{type(classifier.model).__name__}")
+    model = made.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return module_forward(classifier, model)
+
+
+FORMAT = Format(
+    name="transformers",
+    title="Transformers",
+    summary="The removed heads are really gone: the file is smaller and the model faster. Loads "
+    "plainly with transformers 4.57, with trust_remote_code=True on 5.x, which runs the small "
+    "modelling file in the folder, and with bhpvas.load_classifier.",
+    usage="""\
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+# transformers 4.57 needs no trust_remote_code; 5.x needs it to run modeling_pruned.py in this
+# folder. Never add ignore_mismatched_sizes=True: it would fill the attention with random numbers.
+model = AutoModelForSequenceClassification.from_pretrained("FOLDER", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+""",
+    smaller=True,
+    packages=("transformers", "torch"),
+    write=_write,
+    read=_read,
+    weight_bytes=lambda classifier, mask: weight_bytes(_with_stand_ins(classifier, mask)),
+)

@@ -1,0 +1,286 @@
+"""The views of the Export page: which format, what it saves, how fast it is, and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.evaluation import accuracy_change_interval
+from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
+from bhpvas.export.base import ExportError
+from bhpvas.ui import aid, definitions, export_work, tables, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.export_work import Choice
+from bhpvas.ui.schemes.compare import timing
+from bhpvas.ui.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.evaluation import Evaluation
+    from bhpvas.latency import Latencies, Median
+
+
+def format_choice() -> Choice:
+    """Which format, with what it is and where it loads."""
+    format = st.segmented_control(
+        "Format",
+        list(FORMATS),
+        default=next(iter(FORMATS)),
+        required=True,
+        format_func=lambda name: FORMATS[name].title,
+        key="export-format",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    st.caption(FORMATS[format].summary)
+    int8 = format == onnx_graph.FORMAT.name and st.checkbox(
+        "Add a graph in int8, about a quarter as large, with its own accuracy",
+        key="export-int8",
+        persist_state="session",
+    )
+    return Choice(format, int8)
+
+
+def savings(session: Session, choice: Choice, length: int) -> None:
+    """The unpruned model beside the export: heads, size, arithmetic, accuracy."""
+    aid.heading(
+        "What it saves and costs",
+        "The unpruned model beside the files that you would get.",
+        ("What it saves", definitions.SAVINGS),
+        key="savings",
+    )
+    geometry = work.classifier_named(session.model).geometry
+    whole, lengths = session.start.mask, work.lengths(session)
+    left = session.mask if choice.about.smaller else whole
+    counted = parameters(geometry, whole), parameters(geometry, left)
+    flops = (
+        flops_per_sentence(geometry, whole, lengths),
+        flops_per_sentence(geometry, left, lengths),
+    )
+    weights = export_work.sizes(session, choice)
+    bound = speed_bound(geometry, left, [length])
+    tables.reading_table(
+        ["", "Unpruned", "Exported"],
+        [
+            _row("Heads", str(whole.kept_count), str(session.mask.kept_count), ""),
+            _counts("Parameters", counted, words.big),
+            _counts("Weight file", weights, megabytes),
+            _counts("FLOPs a sentence", flops, words.big),
+            _accuracy(session),
+            _row(
+                "Speed", "1", f"at most {bound:.2f}", f"by FLOPs, {words.plural(length, 'token')}"
+            ),
+        ],
+        height=300,
+    )
+    if not choice.about.smaller:
+        st.caption("In this format the heads are zeros that are stored and computed like others.")
+
+
+def _counts(name: str, counts: tuple[float, float], said: Callable[[float], str]) -> list[str]:
+    before, after = counts
+    return _row(name, said(before), said(after), words.relative_change(before, after))
+
+
+def _row(name: str, before: str, after: str, change: str) -> list[str]:
+    return [tables.name(name), tables.text(before), tables.text(after, change)]
+
+
+def _accuracy(session: Session) -> list[str]:
+    start = work.want(work.evaluating(session, session.start))
+    now = work.want(work.evaluating(session, session.now))
+    if start is None or now is None:
+        return _row("Accuracy", "being measured", "", "")
+    return _row("Accuracy", with_interval(start), with_interval(now), _change(start, now))
+
+
+def _change(before: Evaluation, after: Evaluation) -> str:
+    change, low, high = accuracy_change_interval(before, after)
+    return f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
+
+
+def with_interval(evaluation: Evaluation) -> str:
+    """An accuracy as it stands in a table."""
+    low, high = evaluation.accuracy_interval
+    return f"{words.percent(evaluation.accuracy)}% {words.interval(low, high)}"
+
+
+def megabytes(size: float) -> str:
+    """A file size with three digits."""
+    return f"{words.number(size / 1e6)} MB"
+
+
+# --- how fast -------------------------------------------------------------------------------------
+
+
+def latency(session: Session, choice: Choice) -> int:
+    """How long a batch takes before and after, measured on request; returns the chosen length."""
+    aid.heading(
+        "How fast is it here?",
+        "One pass with the heads really removed, in turn with the unpruned model.",
+        ("Measured latency", definitions.LATENCY),
+        key="speed",
+    )
+    longest = work.classifier_named(session.model).geometry.max_length
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="timing"):
+        batch = st.number_input(
+            "Sentences at once", 1, 256, 8, key="latency-batch", width=140, persist_state="session"
+        )
+        length = st.number_input(
+            "Tokens each",
+            1,
+            longest,
+            min(32, longest),
+            key="latency-length",
+            width=120,
+            persist_state="session",
+        )
+        task = timing(session, [session.scheme.current], batch, length)
+        known = work.want(task) if session.timing == task.key else work.known(task)
+        st.button(
+            "Measure",
+            key="time",
+            on_click=_ask_times,
+            args=(task.key,),
+            disabled=not session.mask.removed or known is not None or session.timing == task.key,
+            help="Some seconds; anything else that this machine does meanwhile makes it noisier.",
+        )
+    if not session.mask.removed:
+        st.caption("No head is removed yet, so there is nothing to gain.")
+    elif known is not None:
+        _times(known, session, choice)
+    return length
+
+
+def _times(known: Latencies, session: Session, choice: Choice) -> None:
+    name = str(session.scheme.current)
+    geometry = work.classifier_named(session.model).geometry
+    bound = speed_bound(geometry, session.mask, [known.length])
+    tables.reading_table(
+        ["", "Milliseconds a batch", "Times as fast"],
+        [
+            [tables.name("Unpruned"), tables.text(median(known.milliseconds("0"), 1)), "<td></td>"],
+            [
+                tables.name("Pruned"),
+                tables.text(median(known.milliseconds(name), 1)),
+                tables.text(median(known.speed_up(name), 2), f"at most {bound:.2f} by FLOPs"),
+            ],
+        ],
+        height=160,
+    )
+    said = (
+        f"Medians of {words.plural(len(known.seconds), 'round')} with 95% intervals, in torch on "
+        f"{known.device} with {words.plural(known.threads, 'thread')}."
+    )
+    if choice.about is onnx_graph.FORMAT:
+        said += " ONNX Runtime has a speed of its own."
+    elif not choice.about.smaller:
+        said += " With zeros instead it stays as slow as the unpruned model."
+    st.caption(said)
+
+
+def median(found: Median, digits: int) -> str:
+    """A median with its interval."""
+    return f"{found.value:.{digits}f} ({found.low:.{digits}f}{words.DASH}{found.high:.{digits}f})"
+
+
+def _ask_times(key: Any) -> None:
+    sessions.change(partial(Session.asking_times, job=key))
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+def files(session: Session, choice: Choice) -> None:
+    """Make the export on request, say what was found when it was read back, and hand it over."""
+    aid.heading(
+        "The files",
+        "Written, read back and compared with the model on screen before you get them.",
+        ("Export", definitions.EXPORT),
+        key="files-made",
+    )
+    if choice.about is onnx_graph.FORMAT:
+        try:
+            onnx_graph.check_packages()
+        except ExportError as error:
+            st.info(str(error))
+            return
+    ready = all(work.is_measured(session, session.scheme.step(step)) for step in _steps(session))
+    task = export_work.exporting(session, choice)
+    found = work.want(task) if session.exporting == task.key else work.known(task)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="make"):
+        st.button(
+            "Make the files",
+            key="export",
+            type="secondary" if found else "primary",
+            on_click=_ask_export,
+            args=(task.key,),
+            disabled=not ready or found is not None or session.exporting == task.key,
+        )
+        if found is not None:
+            st.download_button(
+                "Download as zip",
+                partial(export_work.content, session, choice),
+                file_name=f"{export_work.name(session)}.zip",
+                mime="application/zip",
+                on_click="ignore",
+                type="primary",
+                icon=":material/download:",
+                key="export-zip",
+            )
+    if found is not None:
+        _made(found)
+
+
+def _steps(session: Session) -> tuple[int, int]:
+    return 0, session.scheme.current
+
+
+def _ask_export(key: Any) -> None:
+    sessions.change(partial(Session.asking_export, job=key))
+
+
+def _made(found: Exported) -> None:
+    st.markdown(
+        f"**Read back and run on {words.plural(found.after.n, 'sentence')}:** no logit differs "
+        f"from the masked model's by more than {words.number(found.difference, 1)} "
+        f"({TOLERANCE:g} is allowed)."
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        _answers(found)
+    with right:
+        tables.reading_table(
+            ["File", "Size"],
+            [
+                [tables.text(name, wrap=False), tables.text(_size(size), wrap=False)]
+                for name, size in found.files.items()
+            ],
+            height=320,
+        )
+
+
+def _answers(found: Exported) -> None:
+    answers = {"The files": found.after}
+    if found.int8 is not None:
+        answers["int8"] = found.int8
+    tables.reading_table(
+        ["", "Accuracy", "Against the unpruned model"],
+        [
+            [
+                tables.name(name),
+                tables.text(with_interval(one), wrap=False),
+                tables.text(_change(found.before, one), wrap=False),
+            ]
+            for name, one in answers.items()
+        ],
+        height=140,
+    )
+
+
+def _size(size: int) -> str:
+    return megabytes(size) if size >= 1e5 else f"{words.number(size / 1e3)} kB"

@@ -1,0 +1,23 @@
+"""Export: what do I take along?"""
+
+import streamlit as st
+
+from bhpvas.ui import aid, definitions, export_views, frame
+from bhpvas.ui import session as sessions
+
+frame.ensure()
+session = sessions.current()
+aid.heading(
+    "What do you take along?",
+    "The model of the current step as files that work without this app.",
+    ("Export", definitions.EXPORT),
+    key="export",
+    page=True,
+)
+choice = export_views.format_choice()
+left, right = st.columns(2, gap="large")
+with right:
+    length = export_views.latency(session, choice)
+with left:
+    export_views.savings(session, choice, length)
+export_views.files(session, choice)

@@ -1,0 +1,126 @@
+"""The Export page without a browser: what it shows, measures, makes and hands over."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from bhpvas.classifier import Classifier, load_classifier
+from bhpvas.cost import parameters, speed_bound
+from bhpvas.datasets import Dataset, Splits
+from bhpvas.engine import predict
+from bhpvas.export import FORMATS
+from bhpvas.heads import HeadMask, parse_heads
+from bhpvas.schemes import Scheme
+from bhpvas.ui import export_work, work
+from bhpvas.ui.export_work import Choice
+from bhpvas.ui.session import Session
+
+SCRIPT = Path(__file__).resolve().parent.parent / "streamlit_app.py"
+PRUNED = "L0H0,L0H1,L0H2,L0H3,L1H2"
+
+
+def opened(dataset: Dataset, classifier: Classifier, removed: str = PRUNED) -> AppTest:
+    """The page on the tiny model with some heads removed."""
+    scheme = Scheme.of(classifier)
+    if removed:
+        scheme = scheme.removing(parse_heads(removed))
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    data = Splits(dataset.take(range(8)), dataset, "by hand")
+    app.session_state["bhpvas"] = Session(model=classifier.source, data=data, scheme=scheme)
+    app.run()
+    return fine(app.switch_page("pages/export.py").run())
+
+
+def fine(app: AppTest) -> AppTest:
+    assert [box.value for box in app.exception] == []
+    return app
+
+
+def session(app: AppTest) -> Session:
+    return app.session_state["bhpvas"]
+
+
+def said(app: AppTest) -> str:
+    kinds = [*app.markdown, *app.caption, *app.get("html")]
+    return "\n".join(getattr(one, "value", None) or one.proto.body for one in kinds)
+
+
+def button(app: AppTest, key: str) -> Any:
+    return next(one for one in app.button if one.key == key)
+
+
+def test_it_shows_what_removal_saves(dataset, classifier):
+    app = opened(dataset, classifier)
+    mask = HeadMask.parse(PRUNED, 2, 4)
+    bound = speed_bound(classifier.geometry, mask, [32])
+    shown = said(app)
+    assert f"at most {bound:.2f}<" in shown
+    assert f"{parameters(classifier.geometry, mask) / 1000:.1f}k" in shown
+    app.segmented_control(key="export-format").set_value("dense").run()
+    assert "at most 1.00<" in said(fine(app))
+    assert "zeros that are stored and computed like others" in said(app)
+
+
+def test_nothing_removed_is_nothing_to_time(dataset, classifier):
+    app = opened(dataset, classifier, removed="")
+    assert button(app, "time").disabled
+    assert "nothing to gain" in said(app)
+
+
+def test_latency_is_measured_on_request(dataset, classifier):
+    app = opened(dataset, classifier)
+    app.number_input(key="latency-length").set_value(9).run()
+    app = fine(button(app, "time").click().run())
+    assert "Milliseconds a batch" in said(app) and "Medians of 21 rounds" in said(app)
+    assert button(app, "time").disabled
+    assert not button(app.number_input(key="latency-length").set_value(10).run(), "time").disabled
+
+
+@pytest.mark.parametrize("format", ["transformers", "dense"])
+def test_what_is_handed_over_loads(dataset, classifier, tmp_path, format):
+    app = opened(dataset, classifier)
+    app.segmented_control(key="export-format").set_value(format).run()
+    app = fine(button(app, "export").click().run())
+    assert "Read back and run on 12 sentences" in said(app)
+    assert "model.safetensors" in said(app)
+    assert button(app, "export").disabled
+    content = export_work.content(session(app), Choice(format))
+    zipfile.ZipFile(io.BytesIO(content)).extractall(tmp_path)
+    [folder] = tmp_path.iterdir()
+    assert folder.name == export_work.name(session(app)).replace("/", "-")
+    assert (folder / "scheme" / "scheme.json").is_file()
+    again = load_classifier(folder)
+    expected = predict(classifier, classifier.encode(dataset), HeadMask.parse(PRUNED, 2, 4))
+    assert predict(again, again.encode(dataset)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_file_that_had_to_leave_is_made_again(dataset, classifier, monkeypatch):
+    app = opened(dataset, classifier)
+    here, choice = session(app), Choice("dense")
+    first = export_work.content(here, choice)
+    monkeypatch.setattr(export_work, "MOST_PACKED", 1)
+    export_work.pack(here, Choice("transformers"))
+    assert not export_work.packed(here, choice).exists()
+    names = [zipfile.ZipFile(io.BytesIO(one)).namelist() for one in (
+        first, export_work.content(here, choice)
+    )]  # fmt: skip
+    assert names[0] == names[1]
+
+
+def test_every_format_can_be_chosen_and_sized(dataset, classifier):
+    here = session(opened(dataset, classifier))
+    before = {export_work.sizes(here, Choice(name))[0] for name in FORMATS}
+    assert len(before) == 1
+    for name in FORMATS:
+        _, after = export_work.sizes(here, Choice(name))
+        left = here.mask if FORMATS[name].smaller else here.start.mask
+        whole = 4 * parameters(classifier.geometry, left)
+        # Positions are stored, too, and a stand-in for an empty layer.
+        assert 0.85 * whole < after < 1.1 * whole
+    assert work.classifier_named(here.model).fingerprint == classifier.fingerprint
