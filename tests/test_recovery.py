@@ -18,7 +18,7 @@ from bhpvas.engine import predict
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask
 from bhpvas.recovery import RECOVERIES, Recovered, layerwise, recover
-from bhpvas.recovery.ridge import Moments, choose, solve, squared_error
+from bhpvas.recovery.ridge import Choice, Moments, choose, solve, squared_error
 from bhpvas.surgery import remove_heads
 from tests import reference
 from tests.conftest import TEXTS
@@ -142,6 +142,38 @@ def test_compensation_equals_least_squares_on_stacked_activations(classifier, re
     assert not projection.weight[:, ~kept].any()
 
 
+def test_thorough_compensation_refits_the_feed_forward_layer_by_least_squares(
+    classifier, monkeypatch
+):
+    # Next to no ridge, whatever the held-out sentences say, so that least squares is the answer.
+    monkeypatch.setattr(
+        "bhpvas.recovery.compensation.choose", lambda *_: Choice(torch.zeros(0), 1e-12, 0.0)
+    )
+    mask = HeadMask.parse("L1H0,L1H3", 2, 4)
+    sentences = many_sentences(300)
+    weights = recover(classifier, sentences, mask, "thorough").weights
+    attention = recover(classifier, sentences, mask).weights
+    layer, changed = classifier.layers[1], classifier.with_weights(attention).layers[1]
+    inner, aims = [], []
+    for text in sentences.texts:  # the last layer, so the first token alone
+        inputs = reference.inputs_of(classifier, text)
+        states = classifier.model(**inputs, output_hidden_states=True).hidden_states[1][0, :1]
+        heads = reference.head_outputs(classifier, text)[1].transpose(1, 0, 2)
+        flat = torch.from_numpy(heads.reshape(len(heads), -1)[:1])
+        whole = layer.attention_norm(layer.output(flat) + states)
+        pruned = layer.attention_norm(
+            changed.output(flat * torch.from_numpy(mask.array[1].repeat(8)).float()) + states
+        )
+        aims.append(layer.down(layer.activation(layer.up(whole))) + whole - pruned)
+        inner.append(layer.activation(layer.up(pruned)))
+    stacked = torch.cat([torch.cat(inner), torch.ones(len(inner), 1)], 1).double()
+    solution = torch.linalg.lstsq(stacked, torch.cat(aims).double()).solution
+    fitted = weights.tensors[classifier.name_of(layer.down.weight)]
+    bias = weights.tensors[classifier.name_of(layer.down.bias)]
+    answers = stacked @ torch.cat([fitted.T, bias[None]]).double()
+    np.testing.assert_allclose(answers, stacked @ solution, atol=1e-3)
+
+
 def test_a_layer_without_heads_says_what_it_said_on_average(classifier):
     mask = HeadMask.parse("L0H0,L0H1,L0H2,L0H3", 2, 4)
     sentences = many_sentences(30)
@@ -162,8 +194,9 @@ def test_fresh_sentences_gain_too_and_compensation_beats_rescaling(classifier, r
         return float(np.square(predict(changed, encoded, mask) - plain).mean())
 
     by_name = {method: recover(classifier, sentences, mask, method) for method in RECOVERIES}
-    changed = classifier.with_weights(by_name["compensate"].weights)
-    assert distance(changed) < distance(classifier)
+    changed = {name: classifier.with_weights(one.weights) for name, one in by_name.items()}
+    assert distance(changed["thorough"]) < distance(classifier)
+    assert distance(changed["compensate"]) < distance(classifier)
     for recovered in by_name.values():
         assert all(layer.error_after < layer.error_before for layer in recovered.layers)
     compensated, rescaled = (by_name[name].layers[0] for name in ("compensate", "rescale"))

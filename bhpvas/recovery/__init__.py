@@ -11,14 +11,14 @@ from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import compensation, finetuning, rescaling
 from bhpvas.recovery.base import LayerReport, Recovered, Recovery
-from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
+from bhpvas.recovery.layerwise import Originals, Walk, parts_of, walk
 from bhpvas.weights import Weights
 
 __all__ = ["METHODS", "RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
 
-#: Every recovery in closed form by name, the strongest first.
+#: Every recovery in closed form by name, the default first.
 RECOVERIES: dict[str, Recovery] = {
-    one.name: one for one in (compensation.RECOVERY, rescaling.RECOVERY)
+    one.name: one for one in (compensation.RECOVERY, compensation.THOROUGH, rescaling.RECOVERY)
 }
 #: All ways to recover: those, and the training of :mod:`bhpvas.recovery.finetuning`.
 METHODS = (*RECOVERIES, finetuning.NAME)
@@ -35,6 +35,7 @@ def recover(
 ) -> Recovered:
     """Refit every layer that has lost a head, from the lowest up, on the pruned network's inputs.
 
+    Where the method refits feed-forward layers, it does so from the lowest such layer to the top.
     The aim is the unpruned model's attention output plus what the lower layers have gone astray, so
     that what enters the rest of the layer stays as it was. Labels are not read. In the last layer
     only the first token counts, since the classifier reads no other. The seed draws the held-out
@@ -49,33 +50,39 @@ def recover(
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     encoded = classifier.encode(calibration)
     parts = parts_of(classifier, encoded, seed=seed)
+    chosen = RECOVERIES[method]
     with torch.inference_mode():
-        fits = walk(
+        walked = walk(
             Originals(classifier, parts),
             mask,
-            RECOVERIES[method].fitter,
+            chosen.fitter,
             begin=min(head.layer for head in mask.removed),
+            feed_forward=chosen.feed_forward,
             progress=progress,
-        ).fits
+        )
     return Recovered(
         method=method,
         mask=mask,
-        weights=as_weights(classifier, mask, fits),
-        layers=tuple(LayerReport.of(number, fit) for number, fit in fits.items()),
+        weights=as_weights(classifier, mask, walked),
+        layers=tuple(LayerReport.of(number, fit) for number, fit in walked.fits.items()),
         calibration=calibration.name,
         sentences=sum(len(part.batch.rows) for part in parts),
     )
 
 
-def as_weights(classifier: Classifier, mask: HeadMask, fits: dict[int, LayerFit]) -> Weights:
+def as_weights(classifier: Classifier, mask: HeadMask, walked: Walk) -> Weights:
     """Fitted columns at their heads' places, zeros at those of the removed heads."""
     size = classifier.geometry.head_size
     made = {}
-    for number, fit in fits.items():
+    for number, fit in walked.fits.items():
         kept = torch.from_numpy(mask.array[number].repeat(size) > 0)
         weight = torch.zeros(len(fit.bias), len(kept))
         weight[:, kept] = fit.weight.float()
         output = classifier.layers[number].output
         made[classifier.name_of(output.weight)] = weight
         made[classifier.name_of(output.bias)] = fit.bias.float()
+    for number, fit in walked.feed_forward_fits.items():
+        down = classifier.layers[number].down
+        made[classifier.name_of(down.weight)] = fit.weight.float()
+        made[classifier.name_of(down.bias)] = fit.bias.float()
     return Weights(made)

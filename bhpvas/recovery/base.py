@@ -62,3 +62,5 @@ class Recovery:
     summary: str
     source: str
     fitter: Fitter
+    #: Whether the feed-forward layers' second matrix is refitted as well.
+    feed_forward: bool = False

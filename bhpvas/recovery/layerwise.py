@@ -7,7 +7,7 @@ fitted, and the layer is finished with it. Only the states of one layer are kept
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -105,6 +105,13 @@ class Originals:
         self._run_to(number + 1)
         return self._attended[number]
 
+    def fed(self, number: int) -> Iterator[Tensor]:
+        """The states of a layer after its feed-forward part and before the norm, part by part."""
+        layer = self.classifier.layers[number]
+        for attended in self.attended(number):
+            states = layer.attention_norm(attended)
+            yield layer.down(layer.activation(layer.up(states))) + states
+
     @property
     def logits(self) -> Tensor:
         """The unpruned network's logits ``[n, C]``, part after part."""
@@ -162,13 +169,14 @@ class Fitter(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """A pruned network on the calibration sentences: its fits, states and logits.
+    """A pruned network on the calibration sentences: its fits, by layer, states and logits.
 
     ``states[l]`` are those that enter layer l, part by part; only from the layer at which the walk
     began, and only if they were kept.
     """
 
     fits: dict[int, LayerFit]
+    feed_forward_fits: dict[int, LayerFit]
     states: dict[int, list[Tensor]]
     logits: Tensor  # [n, C]
 
@@ -180,10 +188,13 @@ def walk(
     *,
     begin: int = 0,
     entering: Sequence[Tensor] | None = None,
+    feed_forward: bool = False,
     keep: bool = False,
     progress: Progress = silent,
 ) -> Walk:
     """Run the pruned network from layer ``begin`` up, refitting each layer that has lost a head.
+
+    With ``feed_forward``, the second matrix of every layer's feed-forward part is refitted too.
 
     ``entering`` are the states that enter ``begin``, part by part; those of the unpruned network if
     not given, so no head below may be gone then.
@@ -192,6 +203,7 @@ def walk(
     layers = len(classifier.layers)
     states = list(originals.entering(begin) if entering is None else entering)
     fits: dict[int, LayerFit] = {}
+    feed_forward_fits: dict[int, LayerFit] = {}
     kept_states: dict[int, list[Tensor]] = {}
     for number in range(begin, layers):
         progress(number - begin, layers - begin)
@@ -209,14 +221,24 @@ def walk(
                 attended - one
                 for attended, one in zip(originals.attended(number), states, strict=True)
             ]
-            fits[number] = _fit(classifier, layer, fitter, parts, outputs, aims)
+            fits[number] = _fit(classifier, layer.output, fitter, parts, outputs, aims)
             layer = replace(layer, output=_as_linear(classifier, fits[number]))
+        if feed_forward:
+            normed = [
+                layer.attention_norm(layer.output(out) + one)
+                for one, out in zip(states, outputs, strict=True)
+            ]
+            inner = (layer.activation(layer.up(one)) for one in normed)  # [B, T, F], one at a time
+            fed = (aim - one for aim, one in zip(originals.fed(number), normed, strict=True))
+            fit = _fit(classifier, layer.down, fitter, parts, inner, fed)
+            feed_forward_fits[number] = fit
+            layer = replace(layer, down=_as_linear(classifier, fit))
         states = [
             finish_layer(layer, one, layer.output(out))
             for one, out in zip(states, outputs, strict=True)
         ]
     progress(layers - begin, layers - begin)
-    return Walk(fits, kept_states, read(classifier, states))
+    return Walk(fits, feed_forward_fits, kept_states, read(classifier, states))
 
 
 def heads_of(
@@ -231,21 +253,20 @@ def heads_of(
 
 def _fit(
     classifier: Classifier,
-    layer: Layer,
+    projection: nn.Linear,
     fitter: Fitter,
     parts: Sequence[Part],
-    outputs: Sequence[Tensor],
-    aims: Sequence[Tensor],
+    outputs: Iterable[Tensor],
+    aims: Iterable[Tensor],
 ) -> LayerFit:
-    sizes = layer.output.in_features, layer.output.out_features
+    sizes = projection.in_features, projection.out_features
     fitted, held_out = Moments(*sizes), Moments(*sizes)
     for part, out, aim in zip(parts, outputs, aims, strict=True):
         checks = part.held_out_samples(out.shape[1])
         inputs, targets = part.samples(out), part.samples(aim)
         fitted.add(inputs[~checks], targets[~checks])
         held_out.add(inputs[checks], targets[checks])
-    weight = layer.output.weight.double().cpu()
-    bias = layer.output.bias.double().cpu()
+    weight, bias = projection.weight.double().cpu(), projection.bias.double().cpu()
     return fitter(weight, bias, classifier.geometry.head_size, fitted, held_out)
 
 
