@@ -230,7 +230,7 @@ class Classifier:
         layers = tuple(self.architecture.parts(one) for one in self.architecture.layers(model))
         return replace(base, model=model, layers=layers, weights=weights, loaded=base)
 
-    def name_of(self, parameter: nn.Parameter) -> str:
+    def name_of(self, parameter: Tensor) -> str:
         """What the model calls one of its parameters."""
         return next(name for name, one in self.model.named_parameters() if one is parameter)
 

@@ -74,7 +74,7 @@ class Weights:
 
 def _hash(tensor: Tensor) -> str:
     digest = hashlib.sha256(str(tuple(tensor.shape)).encode())
-    digest.update(tensor.contiguous().numpy())
+    digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
 

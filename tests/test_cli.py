@@ -338,7 +338,7 @@ def test_finetune_gives_what_the_library_gives_beside_the_scheme_or_in_a_zip(
         assert main([*fine_tuning(files, sentences, proposed[0], path), "--json"]) == 0
         captured = capsys.readouterr()
         found = json.loads(captured.out)
-        assert "step 9 of 27: training loss" in captured.err
+        assert "step 10 of 28: training loss" in captured.err
     scheme, classifier = load_scheme(out), load_classifier(files[0])
     settings = Settings(
         epochs=2, learning_rate=0.003, batch_size=8, distillation=0.25, evaluations=3
@@ -376,8 +376,11 @@ def test_ctrl_c_keeps_the_best_so_far(
         with pytest.raises(SystemExit, match="1"):
             main(arguments)
         step = read_scheme_file(out.read_bytes()).scheme.steps[-1]
-        assert (step.settings["stopped_at"], step.settings["best"]["step"] in (9, 18)) == (20, True)
-        assert "interrupted at step 20 of 27; the best state" in capsys.readouterr().err
+        assert (step.settings["stopped_at"], step.settings["best"]["step"] in (10, 19)) == (
+            20,
+            True,
+        )
+        assert "interrupted at step 20 of 28; the best state" in capsys.readouterr().err
     else:
         assert main(arguments) == 1
         assert "nothing was written" in capsys.readouterr().err

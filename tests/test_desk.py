@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,34 @@ def test_two_who_want_the_same_share_one_job() -> None:
         gate.open.set()
         assert first.finished.wait(LONG)
     assert gate.runs == 1
+
+
+def test_who_stops_a_job_waits_for_the_run_that_watched_to_leave() -> None:
+    desk, gate = Desk(), Gate()
+    with ExitStack() as watching:
+        job = watching.enter_context(desk.watching("a", gate))
+        leaving = threading.Timer(0.2, watching.pop_all().close)
+        leaving.start()
+    desk.stop("a")
+    assert job.finished.wait(LONG)
+    assert isinstance(job.error, Cancelled)
+
+
+def test_a_job_that_asks_for_patience_runs_on_unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "PATIENCE", 0.0)
+    desk, gate = Desk(), Gate()
+
+    def work(job: Job) -> Any:
+        job.patience = LONG
+        assert desk.running("a") is job
+        return gate(job)
+
+    with desk.watching("a", work) as job:
+        pass
+    assert not job.finished.wait(0.1)
+    gate.open.set()
+    assert job.finished.wait(LONG)
+    assert (desk.result("a"), desk.running("a")) == ("done", None)
 
 
 def test_a_job_survives_a_rerun_of_the_page() -> None:

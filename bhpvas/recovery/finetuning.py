@@ -311,9 +311,9 @@ def _watcher(
             control.should_log = self.step in due
             progress(self.step, lesson.steps)
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
-            if "loss" in logs:
-                self.measure(state.global_step, logs["loss"])
+        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if "loss" in kwargs["logs"]:
+                self.measure(state.global_step, kwargs["logs"]["loss"])
 
         def measure(self, step: int, training_loss: float | None) -> None:
             """A point of the course, by the held-out sentences."""

@@ -23,6 +23,8 @@ from bhpvas.progress import Cancelled
 PATIENCE = 6.0
 #: The same for work of many minutes, so that the person can look at other pages meanwhile.
 LONG_PATIENCE = 600.0
+#: Seconds within which a run of the script that is to end has left a job: it looks up far oftener.
+LEAVING = 1.5
 
 
 class Job:
@@ -117,11 +119,19 @@ class Desk:
                 job.unwatched_since = time.monotonic()
 
     def stop(self, key: Hashable) -> None:
-        """Stop a job that nobody watches; one that others watch runs on for them."""
+        """Stop a job that nobody watches; one that others watch runs on for them.
+
+        A click begins the next run of the script before the one that watched has left, so that is
+        waited for.
+        """
+        job = self.running(key)
+        if job is None:
+            return
+        latest = time.monotonic() + LEAVING
+        while job.watchers and time.monotonic() < latest:
+            time.sleep(0.02)
         with self._lock:
-            job = self._running.get(key)
-            if job is not None and not job.watchers:
-                job.stopped = True
+            job.stopped = not job.watchers
 
     def _do(self, key: Hashable, job: Job, work: Work) -> None:
         try:

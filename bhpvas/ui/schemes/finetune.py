@@ -25,7 +25,7 @@ _HEIGHT = 400
 #: Seconds that a stopped training may take to hand over its best state: a step and a measurement.
 _HANDING_OVER = 20.0
 _COMMAND = """bhpvas recover --scheme {file} --method finetune \\
-    --calibration TRAIN.tsv --epochs {epochs:g} --learning-rate {rate:g} \\
+    --calibration TRAIN.tsv --epochs {epochs:g} --learning-rate {rate} \\
     --distillation {distillation:g} --out tuned.zip"""
 
 
@@ -42,6 +42,11 @@ def view(session: Session) -> None:
     _elsewhere(session, settings)
 
 
+def _plainly(rate: float) -> str:
+    """A learning rate without an exponent."""
+    return f"{rate:.5f}".rstrip("0")
+
+
 def _settings(session: Session) -> Settings:
     aid.heading(
         "Fine-tune",
@@ -50,13 +55,20 @@ def _settings(session: Session) -> Settings:
         key="finetune",
     )
     epochs = st.number_input(
-        "Epochs", 0.5, 50.0, _EPOCHS, 0.5, key="tune-epochs", persist_state="session"
+        "Epochs",
+        0.5,
+        50.0,
+        _EPOCHS,
+        0.5,
+        format="%.1f",
+        key="tune-epochs",
+        persist_state="session",
     )
     rate = st.select_slider(
         "Learning rate",
         _RATES,
         value=Settings.learning_rate,
-        format_func=lambda value: f"{value:g}",
+        format_func=_plainly,
         key="tune-rate",
         persist_state="session",
     )
@@ -180,6 +192,7 @@ def _running(session: Session, settings: Settings) -> None:
             weights=found.weights,
         )
         sessions.put(session.asking_for(wish))
+        st.markdown("**Trained.** :small[Now measured on the evaluation split.]")
         _course(found.settings)
         return
     st.markdown("**Training.** :small[Cancel keeps the best state so far.]")
@@ -251,7 +264,7 @@ def _elsewhere(session: Session, settings: Settings) -> None:
             _COMMAND.format(
                 file=SchemeFile(session.scheme).name,
                 epochs=settings.epochs,
-                rate=settings.learning_rate,
+                rate=_plainly(settings.learning_rate),
                 distillation=settings.distillation,
             )
             + (f" \\\n    --model {session.model}" if session.model else ""),
