@@ -316,6 +316,7 @@ def _table(session: Session) -> None:
         shown,
         key="steps-table",
         hide_index=True,
+        placeholder=words.NOTHING,
         height=min(38 + 30 * len(shown), 360),
         row_height=30,
         column_config={
