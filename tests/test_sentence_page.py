@@ -229,6 +229,14 @@ def test_the_roles_page_says_what_the_library_finds(classifier, dataset) -> None
         role, _, detail = label.partition(": ")
         title = f"{ROLES[role].title}: {detail}" if detail else ROLES[role].title
         assert f'<td class="name">{title}</td><td>{len(heads)}</td>' in html(app)
+    # Twelve sentences prove no relation: the page says so, and which head came nearest.
+    assert not any(label.startswith("syntactic") for label in roles.carriers())
+    relation, head = max(
+        ((roles.relations[name], head) for name in judged for head in roles.mask),
+        key=lambda pair: pair[0].accuracy[pair[1].layer, pair[1].head] - pair[0].baseline,
+    )
+    assert "No head follows a relation" in said(app)
+    assert f"{head} comes nearest" in said(app) and f"{relation.count} {relation.name}" in said(app)
     for colour in ("any relation", judged[0]):
         fine(app.selectbox(key="role-relation").set_value(colour).run())
 
@@ -256,8 +264,10 @@ def test_an_example_opens_on_the_sentence_page(classifier, dataset) -> None:
     fine(app.number_input(key="fewest").set_value(3).run())
     button = next(one for one in app.button if one.label == "Open")
     fine(button.click().run())
-    assert session(app).opened is not None
-    assert app.text_input(key="sentence-typed").value == session(app).sentence.text
+    sentence = session(app).sentence
+    assert sentence == session(app).sentence_at(sentence.row, "calibration")
+    assert app.segmented_control(key="sentence-from").value == "Calibration"
+    assert app.selectbox(key="sentence-row").value == sentence.row
 
 
 @pytest.fixture(scope="module")

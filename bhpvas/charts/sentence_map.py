@@ -16,7 +16,7 @@ _SHOWN, _DIMMED = 0.9, 0.3
 #: From this many sentences on, points are smaller, and drawn by WebGL where the browser can.
 MANY = 2_000
 #: More selected sentences than this are not ringed: the rest is dimmed, and rings would hide them.
-MOST_RINGS = 200
+MOST_RINGS = 40
 _LEGEND_LINE = 19
 
 

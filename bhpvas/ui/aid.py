@@ -41,7 +41,7 @@ def heading(title: str, reading: str, *aids: tuple[str, Aid], key: str, page: bo
 def footnote(reading: str, *aids: tuple[str, Aid], key: str) -> None:
     """A reading aid below a figure, with the same "?" as a heading."""
     with st.container(
-        key=f"heading-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
+        key=f"footnote-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
     ):
         st.caption(reading, width="content")
         with st.popover("?", type="tertiary", key=f"about-{key}", help="About this view"):

@@ -150,6 +150,8 @@ def summary(roles: Roles, session: Session) -> None:
             tables.text(words.head_list(idle, 12)),
         ]
     )
+    if said := _no_syntax(roles):
+        st.caption(said)
     chosen = sorted(session.selected)
     if chosen:
         proofs = [
@@ -157,6 +159,25 @@ def summary(roles: Roles, session: Session) -> None:
         ]
         tables.reading_table(["Selected", "Evidence"], proofs, height=112)
     tables.reading_table(["Role", "Heads", "Which"], rows, height=124 if chosen else 236)
+
+
+def _no_syntax(roles: Roles) -> str:
+    """Where no head follows a relation: the one that comes nearest, and what would help."""
+    judged = [one for one in roles.relations.values() if one.judged]
+    if not judged or any(label.startswith("syntactic") for label in roles.carriers()):
+        return ""
+    gains = np.nan_to_num([one.accuracy - one.baseline for one in judged], nan=-1.0)  # [R, L, H]
+    place, layer, head = np.unravel_index(int(gains.argmax()), gains.shape)
+    best = judged[int(place)]
+    return (
+        f"**No head follows a relation** beyond doubt. {HeadId(int(layer), int(head))} comes "
+        f"nearest: {words.percent(float(best.accuracy[layer, head]), 0)}% of "
+        f"{words.plural(best.count, f'{best.name} dependent')}, the best fixed offset "
+        f"{words.percent(best.baseline, 0)}%. The test corrects for "
+        f"{words.plural(roles.mask.kept_count, 'head')}, {words.plural(len(judged), 'relation')} "
+        f"and both directions, so it takes more than {words.plural(roles.sentences, 'sentence')}: "
+        "use larger data. Fewer dependents only add relations to correct for."
+    )
 
 
 def _proof(roles: Roles, head: HeadId, session: Session) -> str:

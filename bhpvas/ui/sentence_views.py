@@ -375,16 +375,19 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             label_visibility="collapsed",
             persist_state="session",
         )
-        st.caption("Click", width="content")
-        click = st.segmented_control(
-            "A click",
-            [_SWITCH, _SELECT],
-            default=_SWITCH,
-            required=True,
-            key="click",
-            label_visibility="collapsed",
-            persist_state="session",
-        )
+        with st.container(
+            horizontal=True, vertical_alignment="center", gap="small", width="content", key="clicks"
+        ):
+            st.caption("Click", width="content")
+            click = st.segmented_control(
+                "A click",
+                [_SWITCH, _SELECT],
+                default=_SWITCH,
+                required=True,
+                key="click",
+                label_visibility="collapsed",
+                persist_state="session",
+            )
     values = np.full((mask.layers, mask.heads), np.nan)
     if found is not None:
         values = found.removal_log_odds if measure == _EXACT else found.gradient_log_odds
