@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,12 +78,12 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def launch(playwright: Playwright, flags: Sequence[str] = ()) -> Iterator[Browser]:
+def launch(playwright: Playwright) -> Iterator[Browser]:
     """A headless browser: the system's, else playwright's, installed where it is missing."""
     executable = chromium()
     if executable is None and not Path(playwright.chromium.executable_path).exists():
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
-    browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, *flags])
+    browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
     try:
         yield browser
     finally:

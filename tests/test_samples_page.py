@@ -165,6 +165,14 @@ def test_the_comparison_is_of_the_selected_with_the_rest(
     assert "must not choose heads" in said(app)
 
 
+def test_roles_can_be_laid_over_the_difference(data: Splits, classifier: Classifier) -> None:
+    app = opened(data, classifier, sentences=frozenset([0, 2, 4, 6, 8]))
+    fine(app.segmented_control(key="panel-of-samples").set_value(samples.HEADS).run())
+    fine(app.toggle(key="labels-difference-map").set_value(True).run())
+    assert session(app).labelled
+    assert "more for these 5 than for the rest" in said(app)
+
+
 def test_a_few_sentences_are_not_tested(data: Splits, classifier: Classifier) -> None:
     app = opened(data, classifier, PRUNED, sentences=frozenset([1, 2]))
     fine(app.segmented_control(key="panel-of-samples").set_value(samples.HEADS).run())

@@ -21,14 +21,23 @@ def difference_map(
     *,
     title: str,
     hover: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
 ) -> go.Figure:
     """Draw differences ``[L, H]`` red (matters more here) to blue (less), zero in the middle.
 
     Heads that a test bears out (``found``, bool ``[L, H]``) carry a dot. Heads that the scored
     model has and the ``current`` one has not keep their colour under the cross of a removed head.
+    ``labels`` are short texts ``[L, H]`` on the cells.
     """
     figure = head_map(
-        values, scored, selected, title=title, hover=hover, change=True, rise_is_bad=True
+        values,
+        scored,
+        selected,
+        title=title,
+        hover=hover,
+        change=True,
+        rise_is_bad=True,
+        labels=labels,
     )
     cell = style.cell_size(scored.layers, scored.heads)
     gone = sorted(current.removed - scored.removed)

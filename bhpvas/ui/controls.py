@@ -111,10 +111,12 @@ def selection_controls(column: Column, session: Session) -> None:
             persist_state="session",
             label_visibility="collapsed",
         )
+        # While a new mask is being scored, the ranks on screen still hold what it removes.
+        kept = [head for head in column.first_to_go if head not in mask.removed]
         st.button(
             f"Select lowest {lowest}",
             on_click=_choose,
-            args=(tuple(column.first_to_go[:lowest]),),
+            args=(tuple(kept[:lowest]),),
             help=f"The {lowest} heads ranked first to go by {column.title.lower()}.",
         )
         with st.popover("More ways"):

@@ -64,15 +64,20 @@ def head_grid(
         f"{len(mask.removed)} removed, {len(session.selected)} selected",
     )
     if labelled is None:
-        st.session_state[f"labels-{key}"] = session.labelled
-        st.toggle(
-            "Roles on the map",
-            key=f"labels-{key}",
-            on_change=_label,
-            args=(f"labels-{key}",),
-            help="What each head attends to, by the Roles page: a dependency relation, a position, "
-            "a delimiter, rare tokens, or broadly everything. Cells without a label have no role.",
-        )
+        roles_switch(session, key)
+
+
+def roles_switch(session: Session, key: str) -> None:
+    """Whether head maps show the heads' roles; it is one switch wherever it stands."""
+    st.session_state[f"labels-{key}"] = session.labelled
+    st.toggle(
+        "Roles on the map",
+        key=f"labels-{key}",
+        on_change=_label,
+        args=(f"labels-{key}",),
+        help="What each head attends to, by the Roles page: a dependency relation, a position, "
+        "a delimiter, rare tokens, or broadly everything. Cells without a label have no role.",
+    )
 
 
 def _label(key: str) -> None:

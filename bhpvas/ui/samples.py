@@ -24,7 +24,8 @@ from bhpvas.heads import HeadMask
 from bhpvas.slices import worst_hit
 from bhpvas.ui import aid, definitions, sample_work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.head_grid import CONFIG, roles_switch, selecting
+from bhpvas.ui.reading import role_labels
 from bhpvas.ui.sample_work import Measured, Places
 from bhpvas.ui.session import Session, Split
 
@@ -483,6 +484,8 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
         return
     scale = 100 if kind == "share" else 1
     unit = "points" if kind == "share" else "|∂loss/∂gate|"
+    hover = _heads_said(result, mask, scale, "%" if kind == "share" else "")
+    tags, evidence = role_labels(session) if session.labelled else (None, None)
     figure = difference_map(
         scale * result.difference,
         result.found(),
@@ -490,7 +493,8 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
         session.mask,
         session.selected,
         title=f"selected − rest, {unit}",
-        hover=_heads_said(result, mask, scale, "%" if kind == "share" else ""),
+        hover=hover if evidence is None else np.char.add(hover.astype(str), evidence),
+        labels=tags,
     )
     about = f"Difference in importance of each head, {result.chosen} sentences against the rest"
     if session.split == "calibration":
@@ -506,6 +510,7 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
         ("Heads that matter here", definitions.DIFFERENCE),
         key="difference",
     )
+    roles_switch(session, "difference-map")
     if session.split == "evaluation":
         st.caption(
             "It explains these evaluation sentences and must not choose heads, which would then be "
