@@ -56,8 +56,8 @@ METHODS: dict[str, Method] = {
         layers.METHOD,
     )
 }
-#: Where no method is named. It lost least at 63 of 72 removed heads of the sample model, with
-#: compensation and one calibration seed; whole curves over several seeds are not measured yet.
+#: Where no method is named. Of the sample model it lost least with 63 of 72 heads removed, after
+#: compensation; one calibration draw has been measured (docs/benchmarks.md), five have not.
 DEFAULT_METHOD = "shares"
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.progress import Progress
 from bhpvas.recovery.compensation import compensate
 from bhpvas.recovery.layerwise import LayerFit, Originals, Walk, heads_of, parts_of, walk
 from bhpvas.search.base import Constraints, Method, Removal, Task
@@ -53,7 +54,7 @@ class _Standing:
         self.mask = self.mask.without(tried.heads)
         self._take(tried.walked, begin=tried.heads[0].layer)
 
-    def tried(self, heads: list[HeadId]) -> _Tried:
+    def tried(self, heads: list[HeadId], progress: Progress) -> _Tried:
         """Remove some heads of one layer, and compensate from there up."""
         layer = heads[0].layer
         walked = walk(
@@ -63,6 +64,7 @@ class _Standing:
             begin=layer,
             entering=self._states[layer],
             keep=True,
+            progress=progress,
         )
         return _Tried(heads, divergence(self._answers, walked.logits), walked)
 
@@ -128,13 +130,18 @@ def search(task: Task) -> list[Removal]:
     classifier = task.classifier
     sample = task.sample(task.options["sentences"])
     parts = parts_of(classifier, classifier.encode(sample.calibration), seed=task.seed)
-    measured = measure_layers(classifier, [part.batch for part in parts], seed=task.seed)
     chosen: list[Removal] = []
+
+    def here(done: int, total: int) -> None:
+        """So that a cancelled search ends within a try, not within a step of many."""
+        task.progress(len(chosen), task.count)
+
+    batches = [part.batch for part in parts]
+    measured = measure_layers(classifier, batches, seed=task.seed, progress=here)
     with torch.inference_mode():
         originals = Originals(classifier, parts, keep=True)
         standing = _Standing(originals, [one.metric for one in measured], task.mask)
         while len(chosen) < task.count:
-            task.progress(len(chosen), task.count)
             # Few at a time where few are left: there each one matters more.
             most = max(1, round(task.options["share"] * standing.mask.kept_count))
             offers = [
@@ -142,10 +149,8 @@ def search(task: Task) -> list[Removal]:
                 for layer in range(len(classifier.layers))
             ]
             before = standing.divergence
-            best = min(
-                (standing.tried(heads) for heads in offers if heads),
-                key=lambda one: one.rise(before),
-            )
+            tries = (standing.tried(heads, here) for heads in offers if heads)
+            best = min(tries, key=lambda one: one.rise(before))
             chosen += [
                 Removal(
                     head,
