@@ -209,11 +209,15 @@ def click_on_a_point(samples: Workbench) -> None:
             box["y"] + box["height"] * (down + 0.5) / 20,
         )
         page.wait_for_timeout(40)
+        # A text may still be that of the place before: a busy machine draws it late.
         if said.count():
-            break
+            page.wait_for_timeout(500)
+            if said.count():
+                break
     assert said.count()
     page.mouse.down()
     page.mouse.up()
+    page.wait_for_timeout(500)
     samples.settle()
 
 
