@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.datasets import Dataset
+from tests.browser import launch, serving
 from tests.tiny import save_tiny
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests share the cores as processes; each, and the servers that it starts, has one thread.
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # A test says what is true, not how fast the machine is.
 settings.register_profile("bhpvas", deadline=None)
@@ -53,3 +64,25 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
 def dataset() -> Dataset:
     """Twelve labelled sentences in the tiny vocabulary."""
     return tiny_dataset()
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """A running app, one for all tests; nothing is fetched, so a hub id can only be unknown."""
+    with serving({"HF_HUB_OFFLINE": "1"}) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, which each test opens pages of its own in."""
+    with sync_playwright() as playwright, launch(playwright) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of a laptop's size."""
+    found = browser.new_page(viewport={"width": 1440, "height": 900})
+    yield found
+    found.close()

@@ -10,31 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import ROOT, Workbench, launch, serving
+from tests.browser import ROOT, Workbench
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    # Nothing is fetched, so a hub id can only be unknown.
-    with serving({"HF_HUB_OFFLINE": "1"}) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    found = browser.new_page(viewport={"width": 1440, "height": 900})
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -7,42 +7,22 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from bhpvas.classifier import load_classifier
 from bhpvas.criteria import CRITERIA
 from bhpvas.datasets import sample_splits
 from bhpvas.heads import HeadId
 from bhpvas.search import METHODS, Proposal, propose
-from tests.browser import ROOT, Workbench, launch, serving
+from tests.browser import ROOT, Workbench
 
 pytestmark = pytest.mark.browser
 
 QUICK, HEADS = "fisher", 30
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving({"HF_HUB_OFFLINE": "1"}) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    found = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")

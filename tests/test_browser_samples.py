@@ -7,26 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser import Workbench, launch, serving
+from tests.browser import Workbench, serving
 from tests.tiny import WORDS, save_tiny
 
 pytestmark = pytest.mark.browser
 
 MARKUP = "</script><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving({"HF_HUB_OFFLINE": "1"}) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,31 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from bhpvas.schemes import Scheme
-from tests.browser import Workbench, launch, serving
+from tests.browser import Workbench
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving({"HF_HUB_OFFLINE": "1"}) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    found = browser.new_page(viewport={"width": 1440, "height": 900})
-    yield found
-    found.close()
 
 
 @pytest.fixture

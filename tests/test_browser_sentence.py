@@ -6,29 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, expect
 
 from bhpvas.classifier import load_classifier
 from bhpvas.datasets import sample_splits
 from bhpvas.sentence import contributions
-from tests.browser import Workbench, launch, serving
+from tests.browser import Workbench
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "</script><img src=x onerror=alert(1)> made <b>this</b> film great ."
 SENTENCE, ROLES = ".st-key-arcs .main-svg", ".st-key-role-map .main-svg"
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving({"HF_HUB_OFFLINE": "1"}) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launch(playwright) as found:
-        yield found
 
 
 class Watched:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bhpvas import recovery
 from bhpvas.charts import words
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import CRITERIA
@@ -20,7 +21,7 @@ from bhpvas.datasets import Dataset, Splits
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, parse_heads
 from bhpvas.progress import Cancelled
-from bhpvas.recovery import recover
+from bhpvas.recovery import RECOVERIES, recover
 from bhpvas.schemes import Scheme
 from bhpvas.search import METHODS, Constraints, propose
 from bhpvas.ui import scheme_work, work
@@ -29,6 +30,7 @@ from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
 from bhpvas.ui.schemes.propose import method_names, method_title, taking
 from bhpvas.ui.session import Curves, Search, Session, Variant
+from bhpvas.ui.steps import DONE
 from tests.test_app import SCRIPT, facts, fine, press, said, session
 from tests.test_recovery import many_sentences
 from tests.tiny import save_tiny
@@ -227,7 +229,7 @@ def test_the_next_proposal_looks_at_the_recovered_model(started: Session, tiny: 
 # --- recovery -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["compensate", "rescale"])
+@pytest.mark.parametrize("method", RECOVERIES)
 def test_a_recovery_is_a_step_that_can_be_undone(
     started: Session, tiny: Classifier, method: str
 ) -> None:
@@ -341,3 +343,8 @@ def test_another_step_keeps_the_evidence_and_drops_the_proposal(started: Session
     moved = busy.moved(busy.scheme.removing(parse_heads("L1H1")))
     assert moved.curves == CURVES
     assert (moved.search, moved.turned, moved.recovering) == (None, frozenset(), None)
+
+
+def test_every_recovery_has_its_word():
+    """What the sidebar, the timeline and the tree say that a step did to the weights."""
+    assert {*DONE} == {*recovery.METHODS}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
 
+from bhpvas.charts.slices import Measure
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.heads import HeadId
 from bhpvas.ui import session as sessions
@@ -190,3 +192,28 @@ def _toggle(heads: tuple[HeadId, ...]) -> None:
 
 def _take_list() -> None:
     _choose(tuple(HeadId.parse(name) for name in st.session_state["heads"]))
+
+
+def slice_controls(titles: Mapping[str, str], key: str, *, width: int) -> tuple[str, Measure]:
+    """By which of some groupings to slice, named by their titles, and accuracy or loss."""
+    if st.session_state.get(f"{key}-by") not in titles:
+        st.session_state[f"{key}-by"] = next(iter(titles))
+    by = st.selectbox(
+        "Slices by",
+        list(titles),
+        key=f"{key}-by",
+        format_func=lambda name: f"by {titles[name].lower()}",
+        width=width,
+        label_visibility="collapsed",
+    )
+    measures: list[Measure] = ["accuracy", "loss"]
+    measure = st.segmented_control(
+        "Measure",
+        measures,
+        default="accuracy",
+        required=True,
+        key=f"{key}-measure",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return by, measure

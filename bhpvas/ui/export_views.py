@@ -16,12 +16,12 @@ from bhpvas.export.base import ExportError
 from bhpvas.ui import aid, definitions, export_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.export_work import Choice
-from bhpvas.ui.schemes.compare import timing
 from bhpvas.ui.session import Session
+from bhpvas.ui.timing import latencies, median
 
 if TYPE_CHECKING:
     from bhpvas.evaluation import Evaluation
-    from bhpvas.latency import Latencies, Median
+    from bhpvas.latency import Latencies
 
 
 def format_choice() -> Choice:
@@ -125,30 +125,8 @@ def latency(session: Session, choice: Choice) -> int:
         ("Measured latency", definitions.LATENCY),
         key="speed",
     )
-    longest = work.classifier_named(session.model).geometry.max_length
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="timing"):
-        batch = st.number_input(
-            "Sentences at once", 1, 256, 8, key="latency-batch", width=140, persist_state="session"
-        )
-        length = st.number_input(
-            "Tokens each",
-            1,
-            longest,
-            min(32, longest),
-            key="latency-length",
-            width=120,
-            persist_state="session",
-        )
-        task = timing(session, [session.scheme.current], batch, length)
-        known = work.want(task) if session.timing == task.key else work.known(task)
-        st.button(
-            "Measure",
-            key="time",
-            on_click=_ask_times,
-            args=(task.key,),
-            disabled=not session.mask.removed or known is not None or session.timing == task.key,
-            help="Some seconds; anything else that this machine does meanwhile makes it noisier.",
-        )
+    possible = bool(session.mask.removed)
+    known, length = latencies(session, [session.scheme.current], possible=possible)
     if not session.mask.removed:
         st.caption("No head is removed yet, so there is nothing to gain.")
     elif known is not None:
@@ -181,15 +159,6 @@ def _times(known: Latencies, session: Session, choice: Choice) -> None:
     elif not choice.about.smaller:
         said += " With zeros instead it stays as slow as the unpruned model."
     st.caption(said)
-
-
-def median(found: Median, digits: int) -> str:
-    """A median with its interval."""
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f}{words.DASH}{found.high:.{digits}f})"
-
-
-def _ask_times(key: Any) -> None:
-    sessions.change(partial(Session.asking_times, job=key))
 
 
 # --- the files ------------------------------------------------------------------------------------

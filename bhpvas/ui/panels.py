@@ -12,7 +12,7 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.charts.criteria import criteria_scatter
 from bhpvas.charts.panel import ROW, attention_profile, by_class
-from bhpvas.charts.timeline import TimelinePoint, timeline
+from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId
 from bhpvas.ui import aid, definitions, tables, work
@@ -20,7 +20,7 @@ from bhpvas.ui import session as sessions
 from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.ui.head_grid import CONFIG, selecting
 from bhpvas.ui.session import Session
-from bhpvas.ui.steps import weights_said, what_happened
+from bhpvas.ui.steps import timeline_points, weights_said
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
@@ -215,22 +215,7 @@ def steps(session: Session) -> None:
         key="timeline",
     )
     scheme = session.scheme
-    on_path = {step.id for step in scheme.path()}
-    points = [
-        TimelinePoint(
-            step=step.id,
-            parent=step.parent,
-            kept=scheme.layers * scheme.heads - len(step.removed),
-            accuracy=step.metrics["accuracy"],
-            low=step.metrics["accuracy_interval"][0],
-            high=step.metrics["accuracy_interval"][1],
-            what=what_happened(step),
-            on_path=step.id in on_path,
-            current=step.id == scheme.current,
-        )
-        for step in scheme.steps
-        if work.is_measured(session, step)
-    ]
+    points = timeline_points(session)
     st.plotly_chart(
         timeline(
             points,

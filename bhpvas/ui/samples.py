@@ -24,6 +24,7 @@ from bhpvas.heads import HeadMask
 from bhpvas.slices import worst_hit
 from bhpvas.ui import aid, definitions, sample_work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.controls import slice_controls
 from bhpvas.ui.head_grid import CONFIG, roles_switch, selecting
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.sample_work import Measured, Places
@@ -382,27 +383,9 @@ def panel(found: Measured, session: Session) -> None:
 
 def slices(found: Measured, row: DeltaGenerator) -> None:
     """What the scheme does to each slice; a click on one selects its sentences."""
-    names = {name: one.title.lower() for name, one in found.groupings.items()}
-    if st.session_state.get("slices-by") not in names:
-        st.session_state["slices-by"] = next(iter(names))
+    titles = {name: one.title for name, one in found.groupings.items()}
     with row:
-        by = st.selectbox(
-            "Slices by",
-            list(found.groupings),
-            key="slices-by",
-            format_func=lambda name: f"by {names[name]}",
-            width=150,
-            label_visibility="collapsed",
-        )
-        measure: Any = st.segmented_control(
-            "Measure",
-            ["accuracy", "loss"],
-            default="accuracy",
-            required=True,
-            key="slices-measure",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
+        by, measure = slice_controls(titles, "slices", width=150)
     table = found.slices(by)
     figure = slice_changes(table, measure) if found.pruned else slice_levels(table, measure)
     # One height whatever the grouping, so that nothing below jumps; what does not fit scrolls.
@@ -414,7 +397,7 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
             selection_mode="points",
             height=figure.layout.height,
             config=CONFIG,
-            alt=f"Change of {measure} by {names[by]}, {words.plural(len(table), 'slice')}",
+            alt=f"Change of {measure} by {titles[by].lower()}, {words.plural(len(table), 'slice')}",
         )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         aid.footnote(
@@ -426,7 +409,7 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
         st.download_button(
             "CSV",
             lambda: table.to_csv(index=False),
-            file_name=f"slices-by-{names[by]}.csv",
+            file_name=f"slices-by-{titles[by].lower()}.csv",
             mime="text/csv",
             on_click="ignore",
             type="tertiary",

@@ -18,17 +18,15 @@ from bhpvas.comparison import flip_patterns, flip_table, measures, pairwise
 from bhpvas.heads import HeadId
 from bhpvas.schemes import Scheme
 from bhpvas.slices import Grouping, groupings, slice_table
-from bhpvas.ui import aid, definitions, tables, work
-from bhpvas.ui import session as sessions
-from bhpvas.ui.desk import Job
+from bhpvas.ui import aid, controls, definitions, tables, work
 from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.session import Session
 from bhpvas.ui.steps import briefly, weights_said
-from bhpvas.ui.work import Task
+from bhpvas.ui.timing import latencies, median
 
 if TYPE_CHECKING:
     from bhpvas.evaluation import Evaluation
-    from bhpvas.latency import Latencies, Median
+    from bhpvas.latency import Latencies
 
 FEWEST, MOST = 2, 4
 UNPRUNED = "Unpruned"
@@ -384,25 +382,8 @@ def _slices(found: Compared, session: Session) -> None:
     )
     ways = groupings(session.data.evaluation, found.unpruned.label_names, work.lengths(session))
     with st.container(horizontal=True, gap="small"):
-        if st.session_state.get("compare-by") not in ways:
-            st.session_state["compare-by"] = next(iter(ways))
-        by = st.selectbox(
-            "Slices by",
-            list(ways),
-            key="compare-by",
-            format_func=lambda name: f"by {ways[name].title.lower()}",
-            width=170,
-            label_visibility="collapsed",
-        )
-        measure: Any = st.segmented_control(
-            "Measure",
-            ["accuracy", "loss"],
-            default="accuracy",
-            required=True,
-            key="compare-measure",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
+        titles = {name: one.title for name, one in ways.items()}
+        by, measure = controls.slice_controls(titles, "compare", width=170)
     figure = slice_grid(_slice_tables(found, session, by, ways[by]), measure)
     height = int(figure.layout.height)
     with st.container(height=min(height, 330), border=False):
@@ -437,69 +418,9 @@ def _latency(found: Compared, session: Session) -> None:
         ("Measured latency", definitions.LATENCY),
         key="latency",
     )
-    classifier = work.classifier_named(session.model)
-    longest = classifier.geometry.max_length
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="timing"):
-        batch = st.number_input(
-            "Sentences at once", 1, 256, 8, key="latency-batch", width=140, persist_state="session"
-        )
-        length = st.number_input(
-            "Tokens each",
-            1,
-            longest,
-            min(32, longest),
-            key="latency-length",
-            width=120,
-            persist_state="session",
-        )
-        task = timing(session, list(found.steps.values()), batch, length)
-        known = work.want(task) if session.timing == task.key else work.known(task)
-        st.button(
-            f"Measure {words.plural(1 + len(found.steps), 'model')}",
-            key="time",
-            on_click=_time,
-            args=(task.key,),
-            disabled=known is not None or session.timing == task.key,
-            help="Some seconds; anything else that this machine does meanwhile makes it noisier.",
-        )
+    known, _ = latencies(session, list(found.steps.values()))
     if known is not None:
         _times(found, known, session)
-
-
-def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
-    """The latency of the unpruned model and of some steps, heads really removed."""
-    variants = {0: session.start, **{step: session.at(step) for step in steps}}
-
-    def do(job: Job) -> Latencies:
-        from bhpvas.latency import measure_latency
-
-        return measure_latency(
-            {
-                str(step): (work.classifier_of(session, variant), variant.mask)
-                for step, variant in variants.items()
-            },
-            batch=batch,
-            length=length,
-            progress=job,
-        )
-
-    return Task(
-        key=(
-            "latency",
-            batch,
-            length,
-            *work.named(session, session.start),
-            tuple(variants.items()),
-        ),
-        saying=f"Timing {words.plural(len(variants), 'model')} on {words.plural(batch, 'sentence')}"
-        f" of {words.plural(length, 'token')}",
-        work=do,
-        turn=1,
-    )
-
-
-def _time(key: Any) -> None:
-    sessions.change(partial(Session.asking_times, job=key))
 
 
 def _times(found: Compared, known: Latencies, session: Session) -> None:
@@ -509,11 +430,11 @@ def _times(found: Compared, known: Latencies, session: Session) -> None:
     rows = []
     for name, step in {UNPRUNED: 0, **found.steps}.items():
         bound = speed_bound(geometry, session.scheme.mask_at(step), [known.length])
-        times = "1" if step == 0 else _median(known.speed_up(str(step)), 2)
+        times = "1" if step == 0 else median(known.speed_up(str(step)), 2)
         rows.append(
             [
                 tables.name(name),
-                tables.text(_median(known.milliseconds(str(step)), 1), wrap=False),
+                tables.text(median(known.milliseconds(str(step)), 1), wrap=False),
                 tables.text(times, wrap=False),
                 tables.text(f"{bound:.2f}", wrap=False),
             ]
@@ -527,7 +448,3 @@ def _times(found: Compared, known: Latencies, session: Session) -> None:
         f"{words.plural(known.batch, 'sentence')} of {words.plural(known.length, 'token')}, "
         f"{known.device}, {cores}."
     )
-
-
-def _median(found: Median, digits: int) -> str:
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f}{words.DASH}{found.high:.{digits}f})"

@@ -12,7 +12,6 @@ import streamlit as st
 
 from bhpvas.charts import style, words
 from bhpvas.charts.curves import accuracy_curves, line_style
-from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.criteria import CRITERIA
 from bhpvas.curves import Curve, areas, band
 from bhpvas.recovery import RECOVERIES
@@ -22,7 +21,7 @@ from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.schemes.propose import method_names, method_title
 from bhpvas.ui.session import Curves, Session
-from bhpvas.ui.steps import what_happened
+from bhpvas.ui.steps import timeline_points
 
 FEWEST_RANDOM, BAND_OF = 20, 0.9
 _HEIGHT = 430
@@ -134,23 +133,8 @@ def _chart(
     if not chosen and not random:
         st.skeleton(_HEIGHT)
         return
-    scheme, all_heads = session.scheme, session.mask.layers * session.mask.heads
-    on_path = {step.id for step in scheme.path()}
-    steps = [
-        TimelinePoint(
-            step=step.id,
-            parent=step.parent,
-            kept=all_heads - len(step.removed),
-            accuracy=step.metrics["accuracy"],
-            low=step.metrics["accuracy_interval"][0],
-            high=step.metrics["accuracy_interval"][1],
-            what=what_happened(step),
-            on_path=step.id in on_path,
-            current=step.id == scheme.current,
-        )
-        for step in scheme.steps
-        if work.is_measured(session, step)
-    ]
+    all_heads = session.mask.layers * session.mask.heads
+    steps = timeline_points(session)
     st.plotly_chart(
         accuracy_curves(
             points_of(chosen),

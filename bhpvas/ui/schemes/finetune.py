@@ -16,7 +16,7 @@ from bhpvas.ui import aid, definitions, scheme_work, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.session import Session, Wish
-from bhpvas.ui.steps import weights_said
+from bhpvas.ui.steps import outcome, weights_said
 
 #: Few sentences are gone through more often than the tens of thousands of a training part.
 _EPOCHS = 3.0
@@ -209,17 +209,7 @@ def _last(session: Session) -> None:
         st.caption("This scheme is not fine-tuned yet.")
         return
     step = steps[-1]
-    before = session.scheme.step(step.parent or 0).metrics.get("accuracy")
-    after = step.metrics.get("accuracy")
-    said = f"**Step {step.id}: fine-tuned**"
-    if "seconds" in step.settings:
-        said += f" in {words.seconds(step.settings['seconds'])}"
-    if before is not None and after is not None:
-        said += (
-            f", accuracy {words.percent(before)} {words.ARROW} **{words.percent(after)}%** "
-            f":small[on {words.plural(step.metrics['n'], 'evaluation sentence')}]"
-        )
-    st.markdown(said)
+    st.markdown(outcome(session.scheme, step))
     _course(step.settings)
 
 

@@ -21,7 +21,7 @@ from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import CONFIG, selecting
 from bhpvas.ui.scheme_work import Promise
 from bhpvas.ui.session import Search, Session, Wish
-from bhpvas.ui.steps import done
+from bhpvas.ui.steps import done, outcome
 
 _COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
 #: Pixels that a head map has for a colour scale, which a proposal does not need.
@@ -411,19 +411,8 @@ def _report(session: Session) -> None:
     if step is None or "layers" not in step.settings:
         st.caption("This scheme is not recovered yet.")
         return
-    before, after = (
-        scheme.step(number).metrics.get("accuracy") for number in (step.parent or 0, step.id)
-    )
     calibration = step.settings["calibration"]
-    said = f"**Step {step.id}: {done(step)}**"
-    if "seconds" in step.settings:
-        said += f" in {words.seconds(step.settings['seconds'])}"
-    if before is not None and after is not None:
-        said += (
-            f", accuracy {words.percent(before)} {words.ARROW} **{words.percent(after)}%** "
-            f":small[on {words.plural(step.metrics['n'], 'evaluation sentence')}]"
-        )
-    st.markdown(said)
+    st.markdown(outcome(scheme, step))
     if session.mask.removed != step.removed:
         kept = scheme.layers * scheme.heads - len(step.removed)
         st.caption(
