@@ -637,6 +637,7 @@ def _compare(given: argparse.Namespace) -> None:
     """Measure schemes side by side, with random masks of the same size, and write a table."""
     from bhpvas.comparison import compare
     from bhpvas.files import write_beside
+    from bhpvas.tables import csv_text
 
     if given.random < 0:
         raise BhpvasError(f"--random {given.random} is no number of masks: give 0 or more.")
@@ -655,7 +656,7 @@ def _compare(given: argparse.Namespace) -> None:
             progress=progress,
         )
     try:
-        write_beside(given.out, table.to_csv(index=False).encode("utf-8"))
+        write_beside(given.out, csv_text(table).encode("utf-8"))
     except OSError as error:
         raise BhpvasError(
             f"The table cannot be written to {given.out} ({error.strerror}): choose a file in a "

@@ -10,10 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import head_map, size
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import Column
 from bhpvas.ui.controls import layer_heads
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.session import Session

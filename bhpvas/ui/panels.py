@@ -10,17 +10,18 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import words
+from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.charts.criteria import criteria_scatter
 from bhpvas.charts.panel import ROW, attention_profile, by_class
+from bhpvas.charts.steps import timeline_points, weights_said
 from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId
+from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.ui.head_grid import CONFIG, selecting
 from bhpvas.ui.session import Session
-from bhpvas.ui.steps import timeline_points, weights_said
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
@@ -215,7 +216,7 @@ def steps(session: Session) -> None:
         key="timeline",
     )
     scheme = session.scheme
-    points = timeline_points(session)
+    points = timeline_points(scheme, work.accuracies(session))
     st.plotly_chart(
         timeline(
             points,
@@ -388,7 +389,7 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
     )
     st.download_button(
         "Download as CSV",
-        whole.to_csv(index=False),
+        csv_text(whole),
         file_name="heads.csv",
         mime="text/csv",
         on_click="ignore",

@@ -22,6 +22,7 @@ from bhpvas.evaluation import mcnemar
 from bhpvas.groups import FEWEST_TO_TEST, Comparison
 from bhpvas.heads import HeadMask
 from bhpvas.slices import worst_hit
+from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, sample_work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.controls import slice_controls
@@ -408,7 +409,7 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
         )
         st.download_button(
             "CSV",
-            lambda: table.to_csv(index=False),
+            lambda: csv_text(table),
             file_name=f"slices-by-{titles[by].lower()}.csv",
             mime="text/csv",
             on_click="ignore",
@@ -572,7 +573,7 @@ def table(found: Measured, session: Session) -> None:
         )
         st.download_button(
             "CSV",
-            lambda: whole.iloc[shown].to_csv(index_label="place"),
+            lambda: csv_text(whole.iloc[shown], index_label="place"),
             file_name=f"sentences-{session.split}.csv",
             mime="text/csv",
             on_click="ignore",

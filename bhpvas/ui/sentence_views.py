@@ -14,12 +14,12 @@ from bhpvas.charts import style, words
 from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, strongest
 from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
 from bhpvas.charts.bertviz import head_view, model_view
+from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import size
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.saliency import SALIENCIES
 from bhpvas.ui import aid, definitions, reading, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import Column
 from bhpvas.ui.head_grid import CONFIG, head_grid, selecting, wide_chart
 from bhpvas.ui.session import Opened, Session, Split
 

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from bhpvas.charts import style, words
+from bhpvas.charts.steps import outcome, weights_said
 from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, Settings
 from bhpvas.scheme_files import SchemeFile
@@ -16,7 +17,6 @@ from bhpvas.ui import aid, definitions, scheme_work, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.session import Session, Wish
-from bhpvas.ui.steps import outcome, weights_said
 
 #: Few sentences are gone through more often than the tens of thousands of a training part.
 _EPOCHS = 3.0
