@@ -14,10 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bhpvas.classifier import Classifier
+from bhpvas.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.curves import Store
 from bhpvas.datasets import Dataset
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation import Evaluation
+from bhpvas.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
 from bhpvas.files import write_beside
 from bhpvas.progress import Progress, silent
 from bhpvas.report import page
@@ -45,11 +46,18 @@ class Report:
     def record(self) -> dict[str, Any]:
         """What it found, ready for JSON."""
         found = self.findings
+        geometry, mask = found.classifier.geometry, found.mask
         return {
+            "removed_heads": [str(head) for head in sorted(mask.removed)],
             "before": found.before.metrics(),
-            "after": found.after.summary(found.before),
+            "after": found.after.metrics(),
+            "accuracy_change": accuracy_change_interval(found.before, found.after)._asdict(),
+            "mcnemar": mcnemar(found.before, found.after)._asdict(),
+            "flipped": flips(found.before, found.after).tolist(),
+            "parameters": parameters(geometry, mask),
+            "flops_per_sentence": flops_per_sentence(geometry, mask, found.lengths),
+            "speed_bound": speed_bound(geometry, mask, found.lengths),
             "summary": page.summary(found),
-            "random": len(found.random),
         }
 
 

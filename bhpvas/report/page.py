@@ -402,7 +402,7 @@ def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.Da
     for step in found.scheme.steps:
         one = known.get(step.id)
         scored = (
-            cells.text("not measured")
+            cells.text("not measured", wrap=False)
             if one is None
             else cells.text(
                 f"{words.percent(one['accuracy'])}%",
@@ -413,13 +413,13 @@ def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.Da
         rows.append(
             [
                 cells.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
-                cells.text("" if step.parent is None else str(step.parent)),
+                cells.text("" if step.parent is None else str(step.parent), wrap=False),
                 cells.text(briefly(step), step.note),
                 cells.text(words.head_list(step.heads, MOST_HEADS)),
                 cells.text(_settings(step)),
-                cells.text(str(found.scheme.mask_at(step.id).kept_count)),
+                cells.text(str(found.scheme.mask_at(step.id).kept_count), wrap=False),
                 scored,
-                cells.text(words.NOTHING if one is None else f"{one.get('loss', np.nan):.3f}"),
+                cells.text(_loss(one), wrap=False),
                 cells.text(step.time.replace("T", " ")[:16], wrap=False),
             ]
         )
@@ -430,6 +430,11 @@ def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.Da
         rows,
         Data("steps", frame.assign(settings=[_settings(step) for step in found.scheme.steps])),
     )
+
+
+def _loss(metrics: Mapping[str, Any] | None) -> str:
+    loss = (metrics or {}).get("loss")
+    return words.NOTHING if loss is None else f"{loss:.3f}"
 
 
 def _settings(step: Step) -> str:
@@ -456,7 +461,7 @@ def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> Table:
         "first.",
         ["", "Head", "Reason"],
         [
-            [cells.text(str(row.place)), cells.name(row.head), cells.text(row.reason)]
+            [cells.text(str(row.place), wrap=False), cells.name(row.head), cells.text(row.reason)]
             for row in frame.itertuples()
         ],
         Data(f"reasons-step-{step.id}", frame),
@@ -583,8 +588,8 @@ def _criteria(found: Findings, shown: Mapping[str, Column]) -> Table:
                 cells.name(column.title),
                 cells.text(CRITERIA[name].summary if name in CRITERIA else column.aid),
                 cells.text(f"high = {column.higher_means}", wrap=False),
-                *(cells.text(words.number(value)) for value in medians),
-                *([] if effect is None else [cells.text(words.signed(agreement, 2))]),
+                *(cells.text(words.number(value), wrap=False) for value in medians),
+                *([] if effect is None else [cells.text(words.signed(agreement, 2), wrap=False)]),
                 cells.text(CRITERIA[name].source if name in CRITERIA else "Michel et al. 2019"),
             ]
         )
@@ -614,7 +619,7 @@ def _heads(every: Mapping[str, Column], frame: pd.DataFrame) -> Table:
         [
             [
                 cells.name(str(head)),
-                cells.text("kept" if kept[str(head)] else "removed"),
+                cells.text("kept" if kept[str(head)] else "removed", wrap=False),
                 *(
                     cells.text(column.value(head), column.rank(head), wrap=False)
                     for column in every.values()
@@ -695,7 +700,7 @@ def _at_this_size(found: Findings) -> Table:
     count = len(found.mask.removed)
     at = {_whose(one): one.accuracy[one.removed.index(count)] for one in found.curves}
     rows = [
-        [cells.name(name), cells.text(f"{words.percent(accuracy)}%", wrap=False), cells.text("")]
+        [cells.name(name), cells.text(f"{words.percent(accuracy)}%", wrap=False), "<td></td>"]
         for name, accuracy in at.items()
     ]
     records = [{"order": name, "accuracy": accuracy} for name, accuracy in at.items()]
