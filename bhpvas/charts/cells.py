@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from bhpvas.charts.style import class_colour
@@ -43,3 +43,14 @@ def key(colour: str | None, said: str) -> str:
     """What a colour of a picture means; without a colour, a remark."""
     dot = "" if colour is None else f'<i style="background: {colour}"></i>'
     return f"<span>{dot}{escape(said)}</span>"
+
+
+def line(look: Mapping[str, str]) -> str:
+    """A piece of a line with the ``color`` and ``dash`` that it has in a figure."""
+    dash = {"solid": "solid", "dot": "dotted"}.get(look["dash"], "dashed")
+    return f'<s class="line" style="border-top: 3px {dash} {look["color"]}"></s>'
+
+
+def line_key(look: Mapping[str, str], said: str) -> str:
+    """What a line of a picture means."""
+    return f"<span>{line(look)}{escape(said)}</span>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -45,8 +45,8 @@ class Data:
 class Picture:
     """A figure with its title, how to read it, and its numbers.
 
-    ``keys`` say what its marks mean: the name of a trace, its colour, and the words. Saved as a
-    file, the figure has them as a legend of its own.
+    ``keys`` say what its marks mean: the name of a trace, its colour or the look of its line, and
+    the words. Saved as a file, the figure has them as a legend of its own.
     """
 
     title: str
@@ -54,7 +54,7 @@ class Picture:
     figure: go.Figure
     data: Data
     alt: str
-    keys: Sequence[tuple[str, str, str]] = ()
+    keys: Sequence[tuple[str, str | Mapping[str, str], str]] = ()
 
     kind = "picture"
 
@@ -73,7 +73,12 @@ class Picture:
     @property
     def legend(self) -> Markup:
         """The keys as they stand below the figure."""
-        return Markup("".join(cells.key(colour, words) for _, colour, words in self.keys))
+        return Markup(
+            "".join(
+                cells.key(look, words) if isinstance(look, str) else cells.line_key(look, words)
+                for _, look, words in self.keys
+            )
+        )
 
     @property
     def width(self) -> int | None:

@@ -651,10 +651,10 @@ def _curves(found: Findings) -> Section:
         all_heads=total,
         sentences=len(found.evaluation),
     )
-    keys = [
+    keys: list[tuple[str, str | Mapping[str, str], str]] = [
         (
             f"{one.method} {one.recovery or 'none'}",
-            line_style(names.index(one.method), one.recovery)["color"],
+            line_style(names.index(one.method), one.recovery),
             _whose(one),
         )
         for one in found.curves

@@ -16,8 +16,8 @@ from bhpvas.charts import words
 from bhpvas.charts.steps import weights_said
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.paths import app_script
+from bhpvas.ui import figures, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui import work
 from bhpvas.ui.session import Session
 from bhpvas.weights import weights_file
 
@@ -61,6 +61,7 @@ def open_session() -> None:
     """Give this browser a session on the sample model and sentences, if it has none."""
     st.html(STYLE)
     work.begin_run()
+    figures.begin_run()
     if not sessions.is_open():
         try:
             with st.spinner("Loading the sample model"):

@@ -18,9 +18,9 @@ from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, definitions, tables, work
+from bhpvas.ui import aid, definitions, figures, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.head_grid import selecting
 from bhpvas.ui.session import Session
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def selected_heads(
     shown = by_rank[: (height - 100) // ROW]
     with looks:
         if scores.profile is not None and shown:
-            st.plotly_chart(
+            figures.chart(
                 attention_profile(scores.profile, shown, PROFILE_PARTS),
-                config=CONFIG,
                 key="profile-chart",
+                alt=f"Where {words.plural(len(shown), 'head')} look, percent of their attention",
             )
             aid.footnote(
                 f"Percent of a head's attention, by where it goes.{_which(shown, by_rank)}",
@@ -72,15 +72,15 @@ def selected_heads(
             )
     with classes:
         if "importance" in scores.per_example and shown:
-            st.plotly_chart(
+            figures.chart(
                 by_class(
                     scores.by_class("importance"),
                     shown,
                     scores.label_names,
                     title="importance, mean |∂loss/∂gate|",
                 ),
-                config=CONFIG,
                 key="by-class-chart",
+                alt=f"Importance of {words.plural(len(shown), 'head')} by class",
             )
             aid.footnote(
                 f"Dots apart: the head matters more for one class.{_which(shown, by_rank)}",
@@ -217,7 +217,7 @@ def steps(session: Session) -> None:
     )
     scheme = session.scheme
     points = timeline_points(scheme, work.accuracies(session))
-    st.plotly_chart(
+    figures.chart(
         timeline(
             points,
             all_heads=scheme.layers * scheme.heads,
@@ -228,7 +228,6 @@ def steps(session: Session) -> None:
         on_select=_step_selected,
         selection_mode="points",
         height=196,
-        config=CONFIG,
         alt=f"Accuracy against heads kept, {words.plural(len(points), 'step')}",
     )
 

@@ -21,8 +21,7 @@ from bhpvas.heads import HeadId
 from bhpvas.schemes import Scheme
 from bhpvas.slices import Grouping, groupings, slice_table
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, controls, definitions, tables, work
-from bhpvas.ui.head_grid import CONFIG
+from bhpvas.ui import aid, controls, definitions, figures, tables, work
 from bhpvas.ui.session import Session
 from bhpvas.ui.timing import latencies, median
 
@@ -159,12 +158,11 @@ def _maps(found: Compared, session: Session) -> None:
                     f'<div class="letter"><b>{letter}</b> step {step}, {mask.kept_count} kept'
                     f"<small>{_about(session.scheme, step)}</small></div>"
                 )
-                st.plotly_chart(
+                figures.chart(
                     kept_map(mask, found.disputed),
                     key=f"kept-{letter}",
                     width=width,
                     height=height,
-                    config=CONFIG,
                     alt=f"Heads kept by {letter}: {mask.kept_count} of {every}",
                 )
 
@@ -252,13 +250,12 @@ def _flips(found: Compared) -> None:
         st.caption("No step changes any answer.")
         return
     figure = flips_figure(patterns, list(found.steps), chosen=_pattern(found, len(patterns)))
-    st.plotly_chart(
+    figures.chart(
         figure,
         key="flips-chart",
         on_select=partial(_pattern_clicked, steps=tuple(found.steps.values())),
         selection_mode="points",
         height=int(figure.layout.height),
-        config=CONFIG,
         alt=f"Sentences flipped by each of {words.plural(len(patterns), 'set')} of steps",
     )
 
@@ -337,11 +334,10 @@ def _slices(found: Compared, session: Session) -> None:
     figure = slice_grid(_slice_tables(found, session, by, ways[by]), measure)
     height = int(figure.layout.height)
     with st.container(height=min(height, 330), border=False):
-        st.plotly_chart(
+        figures.chart(
             figure,
             key="slice-grid",
             height=height,
-            config=CONFIG,
             alt=f"Change of {measure} by {ways[by].title.lower()} under each step",
         )
 

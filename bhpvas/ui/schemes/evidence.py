@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from bhpvas.charts import style, words
+from bhpvas.charts import cells, style, words
 from bhpvas.charts.curves import (
     accuracy_curves,
     curve_points,
@@ -24,9 +24,8 @@ from bhpvas.curves import Curve, areas, band
 from bhpvas.recovery import RECOVERIES
 from bhpvas.search import DEFAULT_METHOD
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, definitions, scheme_work, tables, work
+from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.schemes.propose import method_names
 from bhpvas.ui.session import Curves, Session
 
@@ -138,7 +137,7 @@ def _chart(
         return
     all_heads = session.mask.layers * session.mask.heads
     steps = timeline_points(session.scheme, work.accuracies(session))
-    st.plotly_chart(
+    figures.chart(
         accuracy_curves(
             curve_points(chosen),
             band(random, BAND_OF) if random else None,
@@ -150,7 +149,6 @@ def _chart(
         ),
         key="curves-chart",
         height=_HEIGHT,
-        config=CONFIG,
         alt=f"Accuracy against heads kept: {words.plural(len(chosen), 'curve')}, "
         f"{words.plural(len(random), 'random order')}",
     )
@@ -208,11 +206,7 @@ def _named(method: str, recovery: str, curves: Curves) -> str:
     if method == "random" and method not in curves.methods:
         return tables.name("Random orders")
     look = line_style(curves.methods.index(method), None if recovery == "none" else recovery)
-    dash = {"solid": "solid", "dot": "dotted"}.get(look["dash"], "dashed")
-    return (
-        f'<td class="name"><s class="line" style="border-top: 3px {dash} {look["color"]}"></s>'
-        f"{escape(method_title(method))}</td>"
-    )
+    return f'<td class="name">{cells.line(look)}{escape(method_title(method))}</td>'
 
 
 def best_criterion(curves: Sequence[Curve]) -> str:

@@ -19,9 +19,9 @@ from bhpvas.recovery import RECOVERIES
 from bhpvas.schemes import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method_named
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, definitions, scheme_work, tables, work
+from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.head_grid import selecting
 from bhpvas.ui.scheme_work import Promise
 from bhpvas.ui.session import Search, Session, Wish
 
@@ -418,11 +418,10 @@ def _report(session: Session) -> None:
         )
     layers = step.settings["layers"]
     figure = layer_errors(layers)
-    st.plotly_chart(
+    figures.chart(
         figure,
         key="recovery-chart",
         height=int(figure.layout.height),
-        config=CONFIG,
         alt=f"Error of {words.plural(len(layers), 'layer')} before and after the recovery",
     )
     tables.keys(

@@ -13,9 +13,8 @@ from bhpvas.charts.scheme_tree import TreeStep, folded, scheme_tree
 from bhpvas.charts.steps import briefly, in_full, steps_table, weights_said
 from bhpvas.schemes import Scheme, Step
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, definitions, work
+from bhpvas.ui import aid, definitions, figures, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.session import Session
 
 #: Pixels of the picture; a longer tree scrolls.
@@ -115,13 +114,12 @@ def _picture(session: Session) -> None:
     )
     height = int(figure.layout.height)
     with st.container(height=min(height, MOST_HEIGHT), border=False):
-        st.plotly_chart(
+        figures.chart(
             figure,
             key="tree-chart",
             on_select=_clicked,
             selection_mode="points",
             height=height,
-            config=CONFIG,
             alt=f"Tree of {words.plural(len(scheme.steps), 'step')}, step {scheme.current} current",
         )
     aid.footnote(
@@ -179,12 +177,11 @@ def _step(session: Session) -> None:
         key="current-step",
     )
     width, height = small_size(scheme.layers, scheme.heads)
-    st.plotly_chart(
+    figures.chart(
         kept_map(scheme.mask, step.heads),
         key="step-map",
         width=width,
         height=height,
-        config=CONFIG,
         alt=f"{scheme.mask.kept_count} heads kept, {len(step.heads)} changed by this step",
     )
     if step.heads:
