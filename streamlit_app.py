@@ -17,11 +17,12 @@ pages = [
 ]
 page = st.navigation(pages, position="hidden")
 
-from bhpvas.ui import frame, session, work  # noqa: E402  (something shows while this loads)
+from bhpvas.ui import figures, frame, session, work  # noqa: E402  (something shows while this loads)
 
 frame.open_session()
 if (error := session.current().error) is not None:
     st.error(error)
 frame.run(page)
+figures.shelf()
 frame.sidebar(session.current(), pages)
 work.carry_out()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bhpvas.latency import measure_latency as measure_latency
     from bhpvas.recovery import RECOVERIES as RECOVERIES
     from bhpvas.recovery import recover as recover
+    from bhpvas.report import write_report as write_report
     from bhpvas.roles import find_roles as find_roles
     from bhpvas.schemes import Scheme as Scheme
     from bhpvas.schemes import load_scheme as load_scheme
@@ -66,6 +67,7 @@ _MODULES = {
     "heads": "HeadId HeadMask parse_heads",
     "latency": "measure_latency",
     "recovery": "RECOVERIES recover",
+    "report": "write_report",
     "roles": "find_roles",
     "schemes": "Scheme load_scheme",
     "search": "METHODS propose",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ _EXAMPLES = """examples:
   bhpvas evaluate --model ./my-bert --data reviews.csv --scheme scheme.json --json
   bhpvas compare scheme.json recovered.json --random 20 --out table.csv
   bhpvas export --scheme recovered.json --format transformers --out ./smaller-bert
+  bhpvas report --scheme recovered.json --out report.html
 """
 
 
@@ -62,7 +64,9 @@ _TUNING: dict[str, tuple[type, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 interrupted or failed, 2 bad input."""
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    given = _parser().parse_args(words)
+    given.line = shlex.join(["bhpvas", *(word for word in words if word != "--json")])
     try:
         with ExitStack() as given.opened:
             given.run(given)
@@ -207,6 +211,26 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--out", metavar="FOLDER", required=True, help="folder to write; must not exist yet"
     )
+
+    report = command("report", _report)
+    _add_model(report)
+    _add_data(report, "evaluation")
+    _add_calibration(report, alone=False)
+    report.add_argument("--scheme", metavar="S", required=True, help="scheme file")
+    report.add_argument(
+        "--random",
+        metavar="N",
+        type=int,
+        default=20,
+        help="random orders to set beside the scheme (default: 20; 0 = none)",
+    )
+    report.add_argument(
+        "--ablate", action="store_true", help="remove each head alone, too, and measure"
+    )
+    report.add_argument(
+        "--latency", metavar="TOKENS", type=int, help="measure the time of sentences so long"
+    )
+    _add_out(report, "page to write, as HTML")
     return parser
 
 
@@ -234,14 +258,14 @@ def _add_data(parser: argparse.ArgumentParser, default: str) -> None:
     _add_columns(parser)
 
 
-def _add_calibration(parser: argparse.ArgumentParser) -> None:
+def _add_calibration(parser: argparse.ArgumentParser, *, alone: bool = True) -> None:
+    """The sentences to learn from: as the only ones that a command reads, or beside others."""
     parser.add_argument(
         "--calibration",
         metavar="D",
-        dest="data",
+        dest="data" if alone else "calibration",
         help="file or hub id to learn from (default: the sample sentences' calibration split)",
     )
-    parser.set_defaults(split="calibration")
     parser.add_argument(
         "--sentences",
         metavar="N",
@@ -250,7 +274,9 @@ def _add_calibration(parser: argparse.ArgumentParser) -> None:
         "are enough, none that is part of another (default: 2048; for fine-tuning all are used)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
-    _add_columns(parser)
+    if alone:
+        parser.set_defaults(split="calibration")
+        _add_columns(parser)
 
 
 def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
@@ -637,6 +663,7 @@ def _compare(given: argparse.Namespace) -> None:
     """Measure schemes side by side, with random masks of the same size, and write a table."""
     from bhpvas.comparison import compare
     from bhpvas.files import write_beside
+    from bhpvas.tables import csv_text
 
     if given.random < 0:
         raise BhpvasError(f"--random {given.random} is no number of masks: give 0 or more.")
@@ -655,7 +682,7 @@ def _compare(given: argparse.Namespace) -> None:
             progress=progress,
         )
     try:
-        write_beside(given.out, table.to_csv(index=False).encode("utf-8"))
+        write_beside(given.out, csv_text(table).encode("utf-8"))
     except OSError as error:
         raise BhpvasError(
             f"The table cannot be written to {given.out} ({error.strerror}): choose a file in a "
@@ -707,36 +734,80 @@ def _export(given: argparse.Namespace) -> None:
     _print(given, document, "\n".join(lines))
 
 
+def _report(given: argparse.Namespace) -> None:
+    """Write everything about a scheme as one HTML page that needs no network."""
+    from bhpvas.report import check_writable, write_report
+
+    _check_sentences(given)
+    check_writable(given.out)
+    scheme, folder = _open_scheme(given, given.scheme)
+    classifier, evaluation = _load(given)
+    calibration = _sampled(
+        _dataset(given, given.calibration, "calibration").aligned(classifier.label_names), given
+    )
+    with _bar("reporting") as progress:
+        report = write_report(
+            classifier,
+            scheme,
+            given.out,
+            calibration=calibration,
+            evaluation=evaluation,
+            weights=folder,
+            random=given.random,
+            ablation=given.ablate,
+            tokens=given.latency,
+            seed=given.seed,
+            command=given.line,
+            progress=progress,
+        )
+    document = report.record() | {"report": str(given.out), "model": _model_of(classifier)}
+    _print(given, document, "\n".join([*document["summary"], f"Written to {given.out}"]))
+
+
 # --- what the commands share ----------------------------------------------------------------------
 
 
 def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
     """The classifier, and the data in the numbering of its labels."""
     from bhpvas.classifier import load_classifier
-    from bhpvas.datasets import read_dataset, sample_splits
 
-    if given.data is None or given.data == "sample":
-        dataset = getattr(sample_splits(), given.split)
-    else:
-        columns = {part: getattr(given, part) for part in ("text", "pair", "label", "tag")}
-        dataset = read_dataset(given.data, **columns)
+    dataset = _dataset(given, given.data, given.split)
     classifier = load_classifier(given.model, device=given.device, dtype=given.dtype)
     return classifier, dataset.aligned(classifier.label_names)
+
+
+def _dataset(given: argparse.Namespace, source: str | None, split: str) -> Dataset:
+    """The sentences of a file or a hub id, or a split of the sample sentences."""
+    from bhpvas.datasets import read_dataset, sample_splits
+
+    if source is None or source == "sample":
+        return getattr(sample_splits(), split)
+    columns = {part: getattr(given, part) for part in ("text", "pair", "label", "tag")}
+    return read_dataset(source, **columns)
 
 
 def _load_calibration(
     given: argparse.Namespace, most: int | None = 2048
 ) -> tuple[Classifier, Dataset]:
     """As :func:`_load`; of more sentences than asked for (else ``most``), some are drawn."""
+    _check_sentences(given)
+    classifier, dataset = _load(given)
+    return classifier, _sampled(dataset, given, most)
+
+
+def _check_sentences(given: argparse.Namespace) -> None:
+    if given.sentences is not None and given.sentences < 2:
+        raise BhpvasError(f"--sentences {given.sentences} is too few: 2 are the least.")
+
+
+def _sampled(dataset: Dataset, given: argparse.Namespace, most: int | None = 2048) -> Dataset:
+    """Of more sentences than asked for (else ``most``), some."""
     from bhpvas.calibration import calibration_sample
 
     most = most if given.sentences is None else given.sentences
-    if most is not None and most < 2:
-        raise BhpvasError(f"--sentences {most} is too few: 2 are the least.")
-    classifier, dataset = _load(given)
-    if most is not None and len(dataset) > most:
-        dataset = calibration_sample(dataset, most, given.seed)
-    return classifier, dataset
+    if most is None or len(dataset) <= most:
+        return dataset
+    return calibration_sample(dataset, most, given.seed)
 
 
 def _open_scheme(given: argparse.Namespace, path: str) -> tuple[Scheme, Path]:

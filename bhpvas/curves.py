@@ -15,7 +15,7 @@ from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset
 from bhpvas.errors import DataError
 from bhpvas.evaluation import evaluate
-from bhpvas.heads import HeadMask, format_heads
+from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import recover
 from bhpvas.search import method_named, propose
@@ -140,6 +140,36 @@ def measure_curve(
         )
     progress(len(counts), len(counts))
     return _curve(classifier, method, recovery, seed, counts, found)
+
+
+def measure_order(
+    classifier: Classifier,
+    calibration: Dataset,
+    evaluation: Dataset,
+    order: Sequence[HeadId],
+    removed: Sequence[int],
+    *,
+    name: str,
+    recovery: str | None = None,
+    seed: int = 0,
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> Curve:
+    """As :func:`measure_curve`, for an order of heads that is known: the first to go comes first.
+
+    ``name`` stands for the method; no number of ``removed`` is above the length of the order.
+    """
+    store, counts = store or Store(), _rising(removed)
+    found = []
+    for done, count in enumerate(counts):
+        alive = _still(progress, done, len(counts))
+        alive(0, 0)
+        mask = classifier.full_mask().without(order[:count])
+        found.append(
+            _measured(classifier, calibration, evaluation, mask, recovery, seed, store, alive)
+        )
+    progress(len(counts), len(counts))
+    return _curve(classifier, name, recovery, seed, counts, found)
 
 
 def known_curve(

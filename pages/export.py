@@ -21,3 +21,4 @@ with right:
 with left:
     export_views.savings(session, choice, length)
 export_views.files(session, choice)
+export_views.report(session)

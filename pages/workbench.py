@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from bhpvas.charts.columns import columns
 from bhpvas.charts.head_map import size
 from bhpvas.ui import aid, controls, definitions, frame, panels, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import columns
 from bhpvas.ui.head_grid import head_grid
 
 frame.ensure()
@@ -29,7 +29,7 @@ width, height = size(session.mask.layers, session.mask.heads)
 if scores is None:
     st.skeleton(height, width=width)
 else:
-    found = columns(scores, ablation, settings.weighing, desk=work.desk(), key=key)
+    found = columns(scores, ablation, settings.weighing, remember=work.desk().quick, key=key)
     column = found.get(settings.colour) or next(iter(found.values()))
     controls.selection_controls(column, session)
     with st.container(horizontal=True, gap="medium"):

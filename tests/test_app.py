@@ -89,6 +89,15 @@ def test_it_opens_on_every_head_and_its_accuracy(
     assert step.metrics["accuracy"] == expected.accuracy
 
 
+def test_the_numbers_of_every_figure_can_be_taken_along(app: AppTest) -> None:
+    fine(select(app, "L0H1,L1H2"))
+    shown = {one.key for one in app.get("plotly_chart")}
+    assert shown == {"head-map", "scatter", "timeline-chart"}
+    offered = {one.key: one.label for one in app.get("download_button")}
+    for key in shown:
+        assert len(offered[f"numbers-{key}"]) > 10
+
+
 def test_lowest_k_follows_the_combined_priority(
     app: AppTest, tiny: Classifier, dataset: Dataset
 ) -> None:

@@ -47,6 +47,7 @@ FLOORS = (
     ),
     ("curves", "export", "latency", "recovery", "search", "surgery"),
     ("charts",),
+    ("report",),
     ("bhpvas",),
     ("cli", "ui"),
     ("pages", "streamlit_app"),

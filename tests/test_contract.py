@@ -43,6 +43,7 @@ COMMANDS = {
     "evaluate": [[], ["--remove", "L0H1"], ["--scheme", "r.json"]],
     "roles": [["--min-count", "5"], []],
     "export": [["--scheme", "r.json", "--format", "dense"]],
+    "report": [["--scheme", "r.json", "--calibration", "data.tsv", "--random", "2"]],
 }
 
 
@@ -55,7 +56,7 @@ def test_a_command_prints_what_its_schema_says(capsys, files, tmp_path, command,
     arguments = ["--model", files["model"], *(files.get(word, word) for word in more)]
     if command != "info":
         arguments += ["--data", files["data.tsv"]]
-    if command == "export":
+    if command in ("export", "report"):
         arguments += ["--out", str(tmp_path / "out")]
     assert main([command, *arguments, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

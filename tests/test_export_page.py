@@ -14,8 +14,10 @@ from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.cost import parameters, speed_bound
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.engine import predict
+from bhpvas.evaluation import evaluate
 from bhpvas.export import FORMATS
 from bhpvas.heads import HeadMask, parse_heads
+from bhpvas.report import Asked
 from bhpvas.schemes import Scheme
 from bhpvas.ui import export_work, work
 from bhpvas.ui.export_work import Choice
@@ -111,6 +113,40 @@ def test_a_file_that_had_to_leave_is_made_again(dataset, classifier, monkeypatch
         first, export_work.content(here, choice)
     )]  # fmt: skip
     assert names[0] == names[1]
+
+
+def test_the_report_is_made_from_what_is_on_screen(dataset, classifier, monkeypatch):
+    app = opened(dataset, classifier)
+    app.number_input(key="report-random").set_value(1).run()
+    app = fine(button(app, "report").click().run())
+    assert button(app, "report").disabled
+    here, asked = session(app), Asked(random=1)
+    content = export_work.reported(here, asked).decode()
+    after = evaluate(classifier, dataset, here.mask)
+    assert "tiny-bert" in content and f"{100 * after.accuracy:.1f}%" in content
+    # Data that are two parts of one source have no command line that gives the same parts.
+    assert "<pre" not in content
+    known = work.known(work.evaluating(here, here.start))
+    calls = []
+    monkeypatch.setattr(
+        export_work, "make_report", lambda *_, **given: calls.append(given) or 1 / 0
+    )
+    assert export_work.reported(here, asked).decode() == content
+    for path in Path(export_work._packed().name).glob("*.html"):
+        path.unlink()
+    with pytest.raises(ZeroDivisionError):
+        export_work.reported(here, asked)
+    assert calls[0]["known"][0] is known and calls[0]["asked"] == asked
+    app = fine(app.checkbox(key="report-ablation").set_value(True).run())
+    assert not button(app, "report").disabled
+
+
+def test_a_cancelled_report_can_be_asked_for_again(dataset, classifier):
+    here = session(opened(dataset, classifier))
+    job = export_work.reporting(here, Asked(random=2)).key
+    asking = here.asking_report(job)
+    assert asking.reporting == job and asking.cancelling(job).reporting is None
+    assert asking.cancelling(job).asking_report(job).cancelled == frozenset()
 
 
 def test_every_format_can_be_chosen_and_sized(dataset, classifier):

@@ -14,6 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from bhpvas import recovery
 from bhpvas.charts import words
+from bhpvas.charts.curves import method_title
+from bhpvas.charts.steps import DONE
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import CRITERIA
 from bhpvas.curves import areas, measure_curve
@@ -28,9 +30,8 @@ from bhpvas.ui import scheme_work, work
 from bhpvas.ui.desk import Job
 from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
-from bhpvas.ui.schemes.propose import method_names, method_title, taking
+from bhpvas.ui.schemes.propose import method_names, taking
 from bhpvas.ui.session import Curves, Search, Session, Variant
-from bhpvas.ui.steps import DONE
 from tests.test_app import SCRIPT, facts, fine, press, said, session
 from tests.test_recovery import many_sentences
 from tests.tiny import save_tiny

@@ -10,10 +10,46 @@ import plotly.graph_objects as go
 from bhpvas.charts import style
 from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.charts.words import interval, percent, plural
+from bhpvas.criteria import CRITERIA
+from bhpvas.curves import Curve
+from bhpvas.recovery import RECOVERIES
+from bhpvas.search import METHODS
 
 #: How a line is drawn by what followed each removal; without anything it is dotted.
 DASHES = {None: "dot", "compensate": "solid"}
 SYMBOLS = ("circle", "square", "triangle-up")
+
+
+def method_title(name: str) -> str:
+    """A method's title; a criterion that is followed as it is says so, another name is its own."""
+    if name in METHODS:
+        return METHODS[name].title
+    return f"{CRITERIA[name].title}, one-shot" if name in CRITERIA else name
+
+
+def recovery_title(recovery: str | None) -> str:
+    """What follows each removal, in a word or two."""
+    return "nothing" if recovery is None else RECOVERIES[recovery].title.lower()
+
+
+def curve_points(curves: Sequence[Curve]) -> pd.DataFrame:
+    """Every point of the curves, as :func:`accuracy_curves` takes them."""
+    columns = ["method", "title", "recovery", "said", "kept", "accuracy"]
+    rows = [
+        (
+            curve.method,
+            method_title(curve.method),
+            curve.recovery,
+            "no compensation"
+            if curve.recovery is None
+            else f"then {recovery_title(curve.recovery)}",
+            curve.total - removed,
+            accuracy,
+        )
+        for curve in curves
+        for removed, accuracy in zip(curve.removed, curve.accuracy, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def line_style(place: int, recovery: str | None) -> dict[str, str]:

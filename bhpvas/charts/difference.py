@@ -38,21 +38,9 @@ def difference_map(
         change=True,
         rise_is_bad=True,
         labels=labels,
+        gone=current.removed - scored.removed,
     )
     cell = style.cell_size(scored.layers, scored.heads)
-    gone = sorted(current.removed - scored.removed)
-    figure.add_scatter(
-        x=[head.head for head in gone],
-        y=[head.layer for head in gone],
-        mode="markers",
-        marker={
-            "symbol": "x-thin",
-            "size": 0.36 * cell,
-            "line": {"width": 2, "color": style.MUTED},
-        },
-        hoverinfo="skip",
-        name="removed since",
-    )
     places = np.argwhere(found)
     figure.add_scatter(
         x=places[:, 1],

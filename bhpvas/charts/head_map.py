@@ -31,6 +31,7 @@ def head_map(
     rise_is_bad: bool = True,
     labels: np.ndarray | None = None,
     palette: Sequence[str] | None = None,
+    gone: Collection[HeadId] = (),
 ) -> go.Figure:
     """Draw one number a head as a grid of cells.
 
@@ -39,7 +40,8 @@ def head_map(
     ``rise_is_bad``, a fall) is. Removed heads are crossed out and keep no colour; selected ones are
     framed. ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short
     texts ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in
-    it: kinds instead of amounts, which the labels name.
+    it: kinds instead of amounts, which the labels name. Heads ``gone`` since they were measured
+    carry a cross and keep their colour.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -84,6 +86,7 @@ def head_map(
     if labels is not None:
         _label(figure, labels, _is_bright(shown, change, palette), mask, cell)
     _cross_out(figure, mask, cell)
+    _mark_gone(figure, gone, cell)
     _frame(figure, selected, cell)
     every = list(mask.every_head())
     if hover is None:
@@ -187,6 +190,23 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
         },
         hoverinfo="skip",
         name="removed",
+    )
+
+
+def _mark_gone(figure: go.Figure, gone: Collection[HeadId], cell: int) -> None:
+    """A cross that stands out on every colour of the scales."""
+    figure.add_scatter(
+        x=[head.head for head in sorted(gone)],
+        y=[head.layer for head in sorted(gone)],
+        mode="markers",
+        marker={
+            "symbol": "x",
+            "size": max(0.32 * cell, 6),
+            "color": "#ffffff",
+            "line": {"width": 1.2, "color": "#1d2731"},
+        },
+        hoverinfo="skip",
+        name="removed since",
     )
 
 

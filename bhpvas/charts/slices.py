@@ -9,7 +9,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import ARROW, change_interval, interval, percent, plural, signed
+from bhpvas.charts.words import (
+    ARROW,
+    change_interval,
+    interval,
+    literal,
+    percent,
+    plural,
+    signed,
+)
 
 _ROW = 25
 _LABELS, _NUMBERS, _TOP, _BOTTOM = 132, 104, 8, 40
@@ -68,7 +76,7 @@ def slice_levels(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figur
         marker={"color": style.MARK, "symbol": "circle"},
         texts=[f"{one:.1f}%" if known else f"{one:.3f}" for one in value],
         hover=[
-            f"<b>{row['slice']}</b>, {plural(int(row['n']), 'sentence')}<br>accuracy "
+            f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>accuracy "
             f"{percent(row['accuracy after'])}% "
             f"{interval(row['accuracy after low'], row['accuracy after high'])}<br>"
             f"loss {row['loss after']:.3f}"
@@ -133,7 +141,7 @@ def _rows(
         range=[-0.6, len(names) - 0.4],
         tickvals=names,
         ticktext=[
-            f"{_short(name)}  <span style='opacity:.66'>{int(n)}</span>"
+            f"{literal(_short(name))}  <span style='opacity:.66'>{int(n)}</span>"
             for name, n in zip(names, order["n"], strict=True)
         ],
         tickfont={"size": 12},
@@ -166,7 +174,7 @@ def _before_and_after(row: pd.Series, measure: Measure) -> str:
 
 
 def _said(row: pd.Series, measure: Measure) -> str:
-    head = f"<b>{row['slice']}</b>, {plural(int(row['n']), 'sentence')}<br>"
+    head = f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>"
     if measure == "loss":
         return (
             f"{head}loss {row['loss before']:.3f} {ARROW} {row['loss after']:.3f}<br>"

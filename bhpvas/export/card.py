@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from bhpvas.evaluation import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
-from bhpvas.version import __version__
+from bhpvas.version import versions
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
@@ -171,13 +170,11 @@ def _change(name: str, before: Evaluation, after: Evaluation) -> str:
 
 
 def _versions(found: Exported) -> str:
-    packages = ("bhpvas", *found.format.packages)
-    versions = [f"Python {platform.python_version()}", *map(_version, packages)]
-    return ", ".join(versions) + f"; {platform.system()} {platform.machine()}."
-
-
-def _version(package: str) -> str:
-    return f"{package} {__version__ if package == 'bhpvas' else version(package)}"
+    named = versions(*found.format.packages).items()
+    return (
+        ", ".join(f"{name} {version}" for name, version in named)
+        + f"; {platform.system()} {platform.machine()}."
+    )
 
 
 def _heads(count: int) -> str:

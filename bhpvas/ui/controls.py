@@ -8,11 +8,11 @@ from functools import partial
 
 import streamlit as st
 
+from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, Weighing, title_of
 from bhpvas.charts.slices import Measure
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.heads import HeadId
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, Weighing, title_of
 from bhpvas.ui.session import Session
 
 POINTERS = {"head": "head", "layer": "layer", "box": "box"}

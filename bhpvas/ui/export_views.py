@@ -13,6 +13,7 @@ from bhpvas.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.evaluation import accuracy_change_interval
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
+from bhpvas.report import Asked
 from bhpvas.ui import aid, definitions, export_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.export_work import Choice
@@ -253,3 +254,56 @@ def _answers(found: Exported) -> None:
 
 def _size(size: int) -> str:
     return megabytes(size) if size >= 1e5 else f"{words.number(size / 1e3)} kB"
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def report(session: Session) -> None:
+    """Make the report on request, and hand it over."""
+    aid.heading(
+        "The report",
+        "Everything about the current step in one page that opens anywhere, without a network.",
+        ("Report", definitions.REPORT),
+        key="report",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="report-row"):
+        random = st.number_input(
+            "Random orders",
+            0,
+            200,
+            20,
+            key="report-random",
+            width=140,
+            persist_state="session",
+            help="Accuracy curves that the scheme is set beside; most of the time goes there.",
+        )
+        ablation = st.checkbox(
+            "Each head removed alone, too", key="report-ablation", persist_state="session"
+        )
+        asked = Asked(random=int(random), ablation=ablation)
+        task = export_work.reporting(session, asked)
+        found = work.want(task) if session.reporting == task.key else work.known(task)
+        st.button(
+            "Make the report",
+            key="report",
+            type="secondary",
+            on_click=_ask_report,
+            args=(task.key,),
+            disabled=found is not None or session.reporting == task.key,
+        )
+        if found is not None:
+            st.download_button(
+                "Download the report",
+                partial(export_work.reported, session, asked),
+                file_name=f"{export_work.name(session)}.html",
+                mime="text/html",
+                on_click="ignore",
+                type="primary",
+                icon=":material/download:",
+                key="report-html",
+            )
+
+
+def _ask_report(key: Any) -> None:
+    sessions.change(partial(Session.asking_report, job=key))

@@ -1,8 +1,9 @@
-"""What the Export page computes: sizes of files, and the export itself, packed for download."""
+"""What the Export page computes: sizes of files, the export packed for download, the report."""
 
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 import tempfile
 import zipfile
@@ -17,14 +18,17 @@ from bhpvas.charts import words
 from bhpvas.export import FORMATS, Exported, Format, export_model
 from bhpvas.export.base import weight_bytes
 from bhpvas.progress import Progress, silent
-from bhpvas.ui import work
+from bhpvas.report import Asked, make_report, save
+from bhpvas.scheme_files import SchemeFile
+from bhpvas.ui import scheme_work, work
+from bhpvas.ui.desk import LONG_PATIENCE
 from bhpvas.ui.session import Session
 from bhpvas.ui.work import Task
 
 if TYPE_CHECKING:
     from bhpvas.ui.desk import Job
 
-#: Packed exports that stay on disk for a second download.
+#: Packed exports, and reports, that stay on disk for a second download.
 MOST_PACKED = 4
 
 
@@ -92,16 +96,13 @@ def pack(session: Session, choice: Choice, progress: Progress = silent) -> Expor
             for path in sorted(found.folder.rglob("*")):
                 file.write(path, path.relative_to(made))
         shutil.move(beside, packed(session, choice))
-    oldest = sorted(_folder().glob("*.zip"), key=lambda path: path.stat().st_mtime)
-    for path in oldest[:-MOST_PACKED]:
-        path.unlink(missing_ok=True)
+    _tidy("*.zip")
     return found
 
 
 def packed(session: Session, choice: Choice) -> Path:
     """Where the packed export of the current step lies, if it was made."""
-    digest = hashlib.sha256(repr(_key(session, choice)).encode()).hexdigest()[:16]
-    return _folder() / f"{digest}.zip"
+    return _place(_key(session, choice), ".zip")
 
 
 def content(session: Session, choice: Choice) -> bytes:
@@ -110,6 +111,78 @@ def content(session: Session, choice: Choice) -> bytes:
     if not path.exists():
         pack(session, choice)
     return path.read_bytes()
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def reporting(session: Session, asked: Asked) -> Task:
+    """The report on the current step, as a file; gives where it lies."""
+
+    def do(job: Job) -> Path:
+        job.patience = LONG_PATIENCE
+        return report(session, asked, job)
+
+    return Task(
+        key=_report_key(session, asked),
+        saying=f"Measuring for the report: {words.plural(asked.random, 'random order')} "
+        f"on {words.plural(len(session.data.evaluation), 'sentence')}",
+        work=do,
+        turn=6,
+    )
+
+
+def report(session: Session, asked: Asked, progress: Progress = silent) -> Path:
+    """Make the report; what pages have measured already is not measured again."""
+    known = {
+        step.id: work.known(work.evaluating(session, session.at(step.id)))
+        for step in session.scheme.path()
+    }
+    made = make_report(
+        work.classifier_named(session.model),
+        session.scheme,
+        calibration=session.data.calibration,
+        evaluation=session.data.evaluation,
+        weights=work.weights_folder(),
+        asked=asked,
+        command=_command(session, asked),
+        known={step: found for step, found in known.items() if found is not None},
+        store=scheme_work.store(session),
+        progress=progress,
+    )
+    path = _place(_report_key(session, asked), ".html")
+    save(made, path)
+    _tidy("*.html")
+    return path
+
+
+def reported(session: Session, asked: Asked) -> bytes:
+    """The report; made once more where it had to leave for others."""
+    path = _place(_report_key(session, asked), ".html")
+    return (path if path.exists() else report(session, asked)).read_bytes()
+
+
+def _command(session: Session, asked: Asked) -> str:
+    """The command line that makes the same report, where the data are files of their own."""
+    data, said = session.data, ["bhpvas", "report"]
+    if session.model is not None:
+        said += ["--model", session.model]
+    if data.evaluation.name != work.sample_data().evaluation.name:
+        if data.evaluation.file == data.calibration.file:
+            return ""
+        said += ["--data", data.evaluation.file, "--calibration", data.calibration.file]
+    said += ["--scheme", SchemeFile(session.scheme).name, "--random", str(asked.random)]
+    said += ["--ablate"] * asked.ablation
+    return shlex.join([*said, "--out", "report.html"])
+
+
+def _report_key(session: Session, asked: Asked) -> Hashable:
+    """What names a report: everything that it says."""
+    prints = session.data.calibration.fingerprint, session.data.evaluation.fingerprint
+    return ("report", asked, _scheme(session), *work.named(session, session.now), *prints)
+
+
+# --- names and files ------------------------------------------------------------------------------
 
 
 def name(session: Session) -> str:
@@ -124,13 +197,24 @@ def name(session: Session) -> str:
 
 def _key(session: Session, choice: Choice) -> Hashable:
     """What names an export: everything that its files and its card depend on."""
-    scheme = hashlib.sha256(session.scheme.to_json().encode()).hexdigest()
     data = session.data.evaluation.fingerprint
-    return ("export", choice, scheme, *work.named(session, session.now), data)
+    return ("export", choice, _scheme(session), *work.named(session, session.now), data)
 
 
-def _folder() -> Path:
-    return Path(_packed().name)
+def _scheme(session: Session) -> str:
+    return hashlib.sha256(session.scheme.to_json().encode()).hexdigest()
+
+
+def _place(key: Hashable, ending: str) -> Path:
+    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    return Path(_packed().name) / f"{digest}{ending}"
+
+
+def _tidy(pattern: str) -> None:
+    """Let the oldest files of a kind go."""
+    files = Path(_packed().name).glob(pattern)
+    for path in sorted(files, key=lambda path: path.stat().st_mtime)[:-MOST_PACKED]:
+        path.unlink(missing_ok=True)
 
 
 @st.cache_resource(show_spinner=False)

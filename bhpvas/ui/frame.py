@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from bhpvas.charts import words
+from bhpvas.charts.steps import weights_said
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.paths import app_script
+from bhpvas.ui import figures, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui import work
 from bhpvas.ui.session import Session
-from bhpvas.ui.steps import weights_said
 from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def open_session() -> None:
     """Give this browser a session on the sample model and sentences, if it has none."""
     st.html(STYLE)
     work.begin_run()
+    figures.begin_run()
     if not sessions.is_open():
         try:
             with st.spinner("Loading the sample model"):

@@ -10,15 +10,14 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import head_map, size
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.ui import figures
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import Column
 from bhpvas.ui.controls import layer_heads
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.session import Session
-
-CONFIG: dict[str, Any] = {"displayModeBar": False, "doubleClick": False}
 
 
 def head_grid(
@@ -89,9 +88,7 @@ def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None
     width, height = int(figure.layout.width), int(figure.layout.height)
     st.html(f"<style>.st-key-wide-{key} > * {{ min-width: {width}px; }}</style>")
     with st.container(key=f"wide-{key}"):
-        st.plotly_chart(
-            figure, key=key, width=width, height=height, config=CONFIG, alt=alt, **options
-        )
+        figures.chart(figure, key=key, width=width, height=height, alt=alt, **options)
 
 
 def selecting(
@@ -106,14 +103,13 @@ def selecting(
     """Draw a figure whose points carry ``[layer, head]``, and let it change the selection."""
     # Streamlit passes clicks on while dragmode is unset, and boxes while it is "select".
     figure.update_layout(dragmode="select" if pointer == "box" else None)
-    st.plotly_chart(
+    figures.chart(
         figure,
         key=key,
         on_select=partial(_selected, key=key, pointer=pointer),
         selection_mode=("points", "box"),
         width=width,
         height=height,
-        config=CONFIG,
         alt=alt,
     )
 

@@ -10,17 +10,18 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import words
+from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.charts.criteria import criteria_scatter
 from bhpvas.charts.panel import ROW, attention_profile, by_class
+from bhpvas.charts.steps import timeline_points, weights_said
 from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId
-from bhpvas.ui import aid, definitions, tables, work
+from bhpvas.tables import csv_text
+from bhpvas.ui import aid, definitions, figures, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import ABLATIONS, COMBINED, Column, table, title_of
-from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.head_grid import selecting
 from bhpvas.ui.session import Session
-from bhpvas.ui.steps import timeline_points, weights_said
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
@@ -59,10 +60,10 @@ def selected_heads(
     shown = by_rank[: (height - 100) // ROW]
     with looks:
         if scores.profile is not None and shown:
-            st.plotly_chart(
+            figures.chart(
                 attention_profile(scores.profile, shown, PROFILE_PARTS),
-                config=CONFIG,
                 key="profile-chart",
+                alt=f"Where {words.plural(len(shown), 'head')} look, percent of their attention",
             )
             aid.footnote(
                 f"Percent of a head's attention, by where it goes.{_which(shown, by_rank)}",
@@ -71,15 +72,15 @@ def selected_heads(
             )
     with classes:
         if "importance" in scores.per_example and shown:
-            st.plotly_chart(
+            figures.chart(
                 by_class(
                     scores.by_class("importance"),
                     shown,
                     scores.label_names,
                     title="importance, mean |∂loss/∂gate|",
                 ),
-                config=CONFIG,
                 key="by-class-chart",
+                alt=f"Importance of {words.plural(len(shown), 'head')} by class",
             )
             aid.footnote(
                 f"Dots apart: the head matters more for one class.{_which(shown, by_rank)}",
@@ -215,8 +216,8 @@ def steps(session: Session) -> None:
         key="timeline",
     )
     scheme = session.scheme
-    points = timeline_points(session)
-    st.plotly_chart(
+    points = timeline_points(scheme, work.accuracies(session))
+    figures.chart(
         timeline(
             points,
             all_heads=scheme.layers * scheme.heads,
@@ -227,7 +228,6 @@ def steps(session: Session) -> None:
         on_select=_step_selected,
         selection_mode="points",
         height=196,
-        config=CONFIG,
         alt=f"Accuracy against heads kept, {words.plural(len(points), 'step')}",
     )
 
@@ -388,7 +388,7 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
     )
     st.download_button(
         "Download as CSV",
-        whole.to_csv(index=False),
+        csv_text(whole),
         file_name="heads.csv",
         mime="text/csv",
         on_click="ignore",

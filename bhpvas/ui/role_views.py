@@ -10,12 +10,12 @@ import numpy as np
 import streamlit as st
 
 from bhpvas.charts import words
+from bhpvas.charts.columns import Column
 from bhpvas.charts.relations import RelationRow, offset, relation_map
 from bhpvas.heads import HeadId
 from bhpvas.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_changes
 from bhpvas.ui import aid, definitions, reading, tables
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import Column
 from bhpvas.ui.head_grid import wide_chart
 from bhpvas.ui.reading import Counted
 from bhpvas.ui.session import Session, Variant

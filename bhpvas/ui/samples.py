@@ -22,10 +22,11 @@ from bhpvas.evaluation import mcnemar
 from bhpvas.groups import FEWEST_TO_TEST, Comparison
 from bhpvas.heads import HeadMask
 from bhpvas.slices import worst_hit
-from bhpvas.ui import aid, definitions, sample_work
+from bhpvas.tables import csv_text
+from bhpvas.ui import aid, definitions, figures, sample_work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.controls import slice_controls
-from bhpvas.ui.head_grid import CONFIG, roles_switch, selecting
+from bhpvas.ui.head_grid import roles_switch, selecting
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.sample_work import Measured, Places
 from bhpvas.ui.session import Session, Split
@@ -228,13 +229,12 @@ def map_of_sentences(
         ).update_layout(dragmode=POINTERS[pointer])
 
     figure = _drawn(session, draw, (found.key, places.method, settings, pointer, shown, webgl))
-    st.plotly_chart(
+    figures.chart(
         figure,
         key="sentence-map",
         on_select=partial(_selected, pointer=pointer, marked=webgl and shown != BESIDE),
         selection_mode=("points", "box", "lasso"),
         height=MAP_HEIGHT,
-        config=CONFIG,
         alt=f"Map of {words.plural(found.after.n, 'sentence')}, {shown}",
     )
     wait = ", UMAP follows" if places.method == "PCA" and len(found.data) >= 60 else ""
@@ -390,13 +390,12 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
     figure = slice_changes(table, measure) if found.pruned else slice_levels(table, measure)
     # One height whatever the grouping, so that nothing below jumps; what does not fit scrolls.
     with st.container(height=348, border=False, key="slices"):
-        st.plotly_chart(
+        figures.chart(
             figure,
             key="slices-chart",
             on_select=partial(_slice_selected, found=found, by=by),
             selection_mode="points",
             height=figure.layout.height,
-            config=CONFIG,
             alt=f"Change of {measure} by {titles[by].lower()}, {words.plural(len(table), 'slice')}",
         )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -408,7 +407,7 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
         )
         st.download_button(
             "CSV",
-            lambda: table.to_csv(index=False),
+            lambda: csv_text(table),
             file_name=f"slices-by-{titles[by].lower()}.csv",
             mime="text/csv",
             on_click="ignore",
@@ -485,9 +484,7 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
             figure, pointer="head", key="difference-map", width=width, height=height, alt=about
         )
     else:
-        st.plotly_chart(
-            figure, key="difference-map", width=width, height=height, config=CONFIG, alt=about
-        )
+        figures.chart(figure, key="difference-map", width=width, height=height, alt=about)
     aid.footnote(
         f"Red: matters more for these {result.chosen:,} than for the rest. {_tested(result)}",
         ("Heads that matter here", definitions.DIFFERENCE),
@@ -572,7 +569,7 @@ def table(found: Measured, session: Session) -> None:
         )
         st.download_button(
             "CSV",
-            lambda: whole.iloc[shown].to_csv(index_label="place"),
+            lambda: csv_text(whole.iloc[shown], index_label="place"),
             file_name=f"sentences-{session.split}.csv",
             mime="text/csv",
             on_click="ignore",

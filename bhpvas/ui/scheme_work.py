@@ -181,6 +181,11 @@ def _place(session: Session) -> tuple[Classifier, Store]:
     return classifier, _store(*prints)
 
 
+def store(session: Session) -> Store:
+    """What is measured of curves, shared by whoever draws them."""
+    return _place(session)[1]
+
+
 def removals(session: Session, curves: Curves) -> tuple[int, ...]:
     """After how many removals the curves are measured."""
     total = session.mask.layers * session.mask.heads

@@ -14,13 +14,13 @@ from bhpvas.charts import style, words
 from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, strongest
 from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
 from bhpvas.charts.bertviz import head_view, model_view
+from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import size
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.saliency import SALIENCIES
-from bhpvas.ui import aid, definitions, reading, work
+from bhpvas.ui import aid, definitions, figures, reading, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.columns import Column
-from bhpvas.ui.head_grid import CONFIG, head_grid, selecting, wide_chart
+from bhpvas.ui.head_grid import head_grid, selecting, wide_chart
 from bhpvas.ui.session import Opened, Session, Split
 
 if TYPE_CHECKING:
@@ -472,12 +472,11 @@ def _matrix(
 ) -> None:
     with choice:
         head = _pick("matrix-head", list(found.mask.every_head()), first)
-    st.plotly_chart(
+    figures.chart(
         attention_matrix(
             line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
         ),
         key="matrix",
-        config=CONFIG,
         alt=f"Attention matrix of {head}",
     )
 
@@ -506,10 +505,9 @@ def _rollout(
     whole = found.line(words=line.words, marks=True)
     with choice:
         source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
-    st.plotly_chart(
+    figures.chart(
         rollout_map(whole.attention(found.rollout), whole.names, source),
         key="rollout",
-        config=CONFIG,
         alt=f"Attention rollout of {whole.names[source]}",
     )
     st.caption(

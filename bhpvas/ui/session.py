@@ -123,10 +123,11 @@ class Session:
     sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
     off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
     head maps show the heads' roles. ``measuring`` says that every step is to be measured,
-    ``timing`` which latencies are, ``exporting`` which export is to be made; ``cuts`` are deleted
-    steps that can be put back, the last first to come back. ``search`` is the proposal that was
-    asked for, ``turned`` the heads that the person turned over in it, ``recovering`` the recovery
-    that is to be the next step, ``tuning`` the training that is, ``curves`` the evidence.
+    ``timing`` which latencies are, ``exporting`` and ``reporting`` which export and which report
+    are to be made; ``cuts`` are deleted steps that can be put back, the last first to come back.
+    ``search`` is the proposal that was asked for, ``turned`` the heads that the person turned over
+    in it, ``recovering`` the recovery that is to be the next step, ``tuning`` the training that is,
+    ``curves`` the evidence.
     """
 
     model: str | None
@@ -140,6 +141,7 @@ class Session:
     measuring: bool = False
     timing: Hashable | None = None
     exporting: Hashable | None = None
+    reporting: Hashable | None = None
     cost_asked: bool = False
     cancelled: frozenset[Hashable] = frozenset()
     dialog: bool = False
@@ -377,6 +379,10 @@ class Session:
         """An export to be made, by the name of that job."""
         return replace(self, exporting=job, cancelled=frozenset())
 
+    def asking_report(self, job: Hashable) -> Session:
+        """A report to be made, by the name of that job."""
+        return replace(self, reporting=job, cancelled=frozenset())
+
     def asking_dialog(self, shown: bool) -> Session:
         """The choice of model and data opened or closed."""
         return replace(self, dialog=shown)
@@ -393,6 +399,7 @@ class Session:
             measuring=False,
             timing=None,
             exporting=None,
+            reporting=None,
             cancelled=self.cancelled | {job},
         )
 

@@ -1,50 +1,24 @@
-"""Small tables for reading, as HTML: text that wraps, figures that line up, a head that stays."""
+"""Small tables for reading, on the screen: text that wraps, figures that line up, a fixed head."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import streamlit as st
 
-from bhpvas.charts.style import class_colour
+from bhpvas.charts.cells import key, label, name, table, text
+
+__all__ = ["key", "keys", "label", "name", "reading_table", "text"]
 
 
 def reading_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, height: int) -> None:
-    """Draw a table of cells made by the functions below, at most ``height`` pixels high."""
-    header = "".join(f"<th>{escape(head)}</th>" for head in heads)
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    """Draw a table of cells (:mod:`bhpvas.charts.cells`), at most ``height`` pixels high."""
     st.html(
-        f'<div class="scroll" style="max-height: {height}px" tabindex="0"><table class="table">'
-        f"<thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" style="max-height: {height}px" tabindex="0">{table(heads, rows)}'
+        "</div>"
     )
-
-
-def name(text: str) -> str:
-    """A cell that names its row."""
-    return f'<td class="name">{escape(text)}</td>'
-
-
-def text(said: str, aside: str = "", *, wrap: bool = True) -> str:
-    """A cell of text or a figure, with a quieter remark behind it."""
-    quiet = f"<small>{escape(aside)}</small>" if aside else ""
-    kind = "" if wrap else ' class="nowrap"'
-    return f"<td{kind}>{escape(said)}{quiet}</td>"
-
-
-def label(index: int, said: str, aside: str = "") -> str:
-    """A cell with a class in its colour, by the label's index."""
-    quiet = f"<small>{escape(aside)}</small>" if aside else ""
-    dot = f'<i style="background: {class_colour(index)}"></i>'
-    return f'<td><span class="class">{dot}{escape(said)}</span>{quiet}</td>'
 
 
 def keys(*shown: str) -> None:
     """Draw the keys of a picture, made by :func:`key`, in a line that wraps."""
     st.html(f'<div class="keys">{"".join(shown)}</div>')
-
-
-def key(colour: str | None, said: str) -> str:
-    """What a colour of a picture means; without a colour, a remark."""
-    dot = "" if colour is None else f'<i style="background: {colour}"></i>'
-    return f"<span>{dot}{escape(said)}</span>"

@@ -27,6 +27,7 @@ from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.ablation import Ablation
+    from bhpvas.charts.scheme_tree import Accuracy
     from bhpvas.classifier import Classifier
     from bhpvas.criteria import Scores
     from bhpvas.datasets import Dataset, Splits
@@ -351,6 +352,17 @@ def is_measured(session: Session, step: Step) -> bool:
     """Whether a step's metrics are of the evaluation split in use."""
     known = step.metrics.get("data_fingerprint")
     return "accuracy" in step.metrics and known == session.data.evaluation.fingerprint
+
+
+def accuracies(session: Session) -> dict[int, Accuracy]:
+    """The accuracy of every step that is measured, by its number."""
+    from bhpvas.charts.scheme_tree import Accuracy
+
+    return {
+        step.id: Accuracy(step.metrics["accuracy"], *step.metrics["accuracy_interval"])
+        for step in session.scheme.steps
+        if is_measured(session, step)
+    }
 
 
 def lengths(session: Session, data: Dataset | None = None) -> Any:

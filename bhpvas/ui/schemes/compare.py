@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -13,15 +13,16 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.charts.flip_patterns import flip_patterns as flips_figure
 from bhpvas.charts.kept_map import kept_map, small_size
+from bhpvas.charts.measures import MEASURES, UNPRUNED, Said
 from bhpvas.charts.slice_grid import slice_grid
+from bhpvas.charts.steps import briefly, weights_said
 from bhpvas.comparison import flip_patterns, flip_table, measures, pairwise
 from bhpvas.heads import HeadId
 from bhpvas.schemes import Scheme
 from bhpvas.slices import Grouping, groupings, slice_table
-from bhpvas.ui import aid, controls, definitions, tables, work
-from bhpvas.ui.head_grid import CONFIG
+from bhpvas.tables import csv_text
+from bhpvas.ui import aid, controls, definitions, figures, tables, work
 from bhpvas.ui.session import Session
-from bhpvas.ui.steps import briefly, weights_said
 from bhpvas.ui.timing import latencies, median
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from bhpvas.latency import Latencies
 
 FEWEST, MOST = 2, 4
-UNPRUNED = "Unpruned"
 #: Sentences that are listed at once.
 MOST_SENTENCES = 100
 
@@ -158,12 +158,11 @@ def _maps(found: Compared, session: Session) -> None:
                     f'<div class="letter"><b>{letter}</b> step {step}, {mask.kept_count} kept'
                     f"<small>{_about(session.scheme, step)}</small></div>"
                 )
-                st.plotly_chart(
+                figures.chart(
                     kept_map(mask, found.disputed),
                     key=f"kept-{letter}",
                     width=width,
                     height=height,
-                    config=CONFIG,
                     alt=f"Heads kept by {letter}: {mask.kept_count} of {every}",
                 )
 
@@ -197,7 +196,7 @@ def _metrics(found: Compared, session: Session) -> None:
         ["", *rows.index],
         [
             [tables.name(title), *(_cell(row, said) for _, row in rows.iterrows())]
-            for title, said in _MEASURES.items()
+            for title, said in MEASURES.items()
         ],
         height=480,
     )
@@ -205,7 +204,7 @@ def _metrics(found: Compared, session: Session) -> None:
     st.markdown("  \n".join(_said(row, len(tests)) for _, row in tests.iterrows()))
     st.download_button(
         "Download as CSV",
-        table.to_csv(index=False),
+        csv_text(table),
         file_name="compared.csv",
         mime="text/csv",
         on_click="ignore",
@@ -218,60 +217,9 @@ def _key(found: Compared, session: Session) -> tuple[object, ...]:
     return (*work.named(session, session.start), variants, session.data.evaluation.fingerprint)
 
 
-def _cell(row: pd.Series, said: Any) -> str:
+def _cell(row: pd.Series, said: Said) -> str:
     value, aside = said(row)
     return tables.text(value, aside, wrap=False)
-
-
-def _against(said: Any) -> Any:
-    """What only a pruned model has."""
-    return lambda row: (words.NOTHING, "") if row.name == UNPRUNED else said(row)
-
-
-def _range(row: pd.Series, name: str, digits: int) -> str:
-    low, high = (words.signed(row[f"{name}_{end}"], digits) for end in ("low", "high"))
-    return f"({low} {words.ELLIPSIS} {high})"
-
-
-_MEASURES = {
-    "Heads kept": lambda row: (f"{row['heads_kept']:.0f}", ""),
-    "Accuracy": lambda row: (
-        f"{words.percent(row['accuracy'])}%",
-        words.interval(row["accuracy_low"], row["accuracy_high"]),
-    ),
-    "Change, points": _against(
-        lambda row: (
-            words.signed(100 * row["change"]),
-            words.change_interval(row["change_low"], row["change_high"]),
-        )
-    ),
-    "Lost and gained": _against(
-        lambda row: (f"{row['lost']:.0f} / {row['gained']:.0f}", words.p_value(row["mcnemar_p"]))
-    ),
-    "Loss, nats": lambda row: (
-        f"{row['loss']:.3f}",
-        f"({row['loss_low']:.3f}{words.DASH}{row['loss_high']:.3f})",
-    ),
-    "Change of loss": _against(
-        lambda row: (words.signed(row["loss_change"], 3), _range(row, "loss_change", 3))
-    ),
-    "F1": lambda row: (
-        f"{words.percent(row['f1'])}%",
-        words.interval(row["f1_low"], row["f1_high"]),
-    ),
-    "KL from unpruned": _against(
-        lambda row: (
-            words.number(row["divergence"]),
-            f"({words.number(row['divergence_low'])}{words.DASH}"
-            f"{words.number(row['divergence_high'])})",
-        )
-    ),
-    "Parameters": lambda row: (words.big(row["parameters"]), ""),
-    "FLOPs a sentence": lambda row: (
-        words.big(row["flops_per_sentence"]),
-        "" if row.name == UNPRUNED else f"at most {row['speed_bound']:.2f}{words.CROSS} as fast",
-    ),
-}
 
 
 def _said(row: pd.Series, pairs: int) -> str:
@@ -302,13 +250,12 @@ def _flips(found: Compared) -> None:
         st.caption("No step changes any answer.")
         return
     figure = flips_figure(patterns, list(found.steps), chosen=_pattern(found, len(patterns)))
-    st.plotly_chart(
+    figures.chart(
         figure,
         key="flips-chart",
         on_select=partial(_pattern_clicked, steps=tuple(found.steps.values())),
         selection_mode="points",
         height=int(figure.layout.height),
-        config=CONFIG,
         alt=f"Sentences flipped by each of {words.plural(len(patterns), 'set')} of steps",
     )
 
@@ -387,11 +334,10 @@ def _slices(found: Compared, session: Session) -> None:
     figure = slice_grid(_slice_tables(found, session, by, ways[by]), measure)
     height = int(figure.layout.height)
     with st.container(height=min(height, 330), border=False):
-        st.plotly_chart(
+        figures.chart(
             figure,
             key="slice-grid",
             height=height,
-            config=CONFIG,
             alt=f"Change of {measure} by {ways[by].title.lower()} under each step",
         )
 

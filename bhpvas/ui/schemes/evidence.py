@@ -10,18 +10,24 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from bhpvas.charts import style, words
-from bhpvas.charts.curves import accuracy_curves, line_style
+from bhpvas.charts import cells, style, words
+from bhpvas.charts.curves import (
+    accuracy_curves,
+    curve_points,
+    line_style,
+    method_title,
+    recovery_title,
+)
+from bhpvas.charts.steps import timeline_points
 from bhpvas.criteria import CRITERIA
 from bhpvas.curves import Curve, areas, band
 from bhpvas.recovery import RECOVERIES
 from bhpvas.search import DEFAULT_METHOD
-from bhpvas.ui import aid, definitions, scheme_work, tables, work
+from bhpvas.tables import csv_text
+from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG
-from bhpvas.ui.schemes.propose import method_names, method_title
+from bhpvas.ui.schemes.propose import method_names
 from bhpvas.ui.session import Curves, Session
-from bhpvas.ui.steps import timeline_points
 
 FEWEST_RANDOM, BAND_OF = 20, 0.9
 _HEIGHT = 430
@@ -74,7 +80,7 @@ def _settings(session: Session) -> None:
             [None, *RECOVERIES],
             selection_mode="multi",
             default=[None, "compensate"],
-            format_func=_then,
+            format_func=recovery_title,
             key="curve-recoveries",
             persist_state="session",
         )
@@ -112,10 +118,6 @@ def _number(label: str, key: str, least: int, most: int, default: int) -> int:
     )
 
 
-def _then(recovery: str | None) -> str:
-    return "nothing" if recovery is None else RECOVERIES[recovery].title.lower()
-
-
 def _every_criterion() -> None:
     st.session_state["curve-methods"] = list(CRITERIA)
 
@@ -134,10 +136,10 @@ def _chart(
         st.skeleton(_HEIGHT)
         return
     all_heads = session.mask.layers * session.mask.heads
-    steps = timeline_points(session)
-    st.plotly_chart(
+    steps = timeline_points(session.scheme, work.accuracies(session))
+    figures.chart(
         accuracy_curves(
-            points_of(chosen),
+            curve_points(chosen),
             band(random, BAND_OF) if random else None,
             steps,
             names=curves.methods,
@@ -147,7 +149,6 @@ def _chart(
         ),
         key="curves-chart",
         height=_HEIGHT,
-        config=CONFIG,
         alt=f"Accuracy against heads kept: {words.plural(len(chosen), 'curve')}, "
         f"{words.plural(len(random), 'random order')}",
     )
@@ -156,24 +157,6 @@ def _chart(
         drawn = words.plural(len(random), "random order")
         keys.append(tables.key(style.MUTED, f"{drawn}: median, band 5 to 95%"))
     tables.keys(*keys)
-
-
-def points_of(curves: Sequence[Curve]) -> pd.DataFrame:
-    """Every point of the curves, as :func:`bhpvas.charts.curves.accuracy_curves` takes them."""
-    columns = ["method", "title", "recovery", "said", "kept", "accuracy"]
-    rows = [
-        (
-            curve.method,
-            method_title(curve.method),
-            curve.recovery,
-            "no compensation" if curve.recovery is None else f"then {_then(curve.recovery)}",
-            curve.total - removed,
-            accuracy,
-        )
-        for curve in curves
-        for removed, accuracy in zip(curve.removed, curve.accuracy, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def _areas(
@@ -196,7 +179,9 @@ def _areas(
         [
             [
                 _named(row.method, row.recovery, curves),
-                tables.text("–" if row.recovery == "none" else _then(row.recovery), wrap=False),
+                tables.text(
+                    "–" if row.recovery == "none" else recovery_title(row.recovery), wrap=False
+                ),
                 tables.text(
                     words.percent(row.area),
                     words.interval(row.low, row.high) if row.seeds > 1 else "",
@@ -221,11 +206,7 @@ def _named(method: str, recovery: str, curves: Curves) -> str:
     if method == "random" and method not in curves.methods:
         return tables.name("Random orders")
     look = line_style(curves.methods.index(method), None if recovery == "none" else recovery)
-    dash = {"solid": "solid", "dot": "dotted"}.get(look["dash"], "dashed")
-    return (
-        f'<td class="name"><s class="line" style="border-top: 3px {dash} {look["color"]}"></s>'
-        f"{escape(method_title(method))}</td>"
-    )
+    return f'<td class="name">{cells.line(look)}{escape(method_title(method))}</td>'
 
 
 def best_criterion(curves: Sequence[Curve]) -> str:
@@ -237,7 +218,7 @@ def best_criterion(curves: Sequence[Curve]) -> str:
             key=lambda one: -one.area,
         )
         if len(of) > 1:
-            way = "as it is" if recovery is None else f"with {_then(recovery)}"
+            way = "as it is" if recovery is None else f"with {recovery_title(recovery)}"
             said.append(
                 f"**{CRITERIA[of[0].method].title}** ({words.percent(of[0].area)}) {way}, "
                 f"{words.percent(of[0].area - of[1].area)} points before "
@@ -252,8 +233,6 @@ def csv(session: Session, curves: Sequence[Curve]) -> str:
     """Every point, with what it was learnt from and measured on."""
     data = session.data
     table = pd.concat([curve.frame() for curve in curves], ignore_index=True)
-    return str(
-        table.assign(calibration=data.calibration.name, evaluation=data.evaluation.name).to_csv(
-            index=False
-        )
+    return csv_text(
+        table.assign(calibration=data.calibration.name, evaluation=data.evaluation.name)
     )

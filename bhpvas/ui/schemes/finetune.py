@@ -9,14 +9,13 @@ from typing import Any
 import streamlit as st
 
 from bhpvas.charts import style, words
+from bhpvas.charts.steps import outcome, weights_said
 from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, Settings
 from bhpvas.scheme_files import SchemeFile
-from bhpvas.ui import aid, definitions, scheme_work, work
+from bhpvas.ui import aid, definitions, figures, scheme_work, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.session import Session, Wish
-from bhpvas.ui.steps import outcome, weights_said
 
 #: Few sentences are gone through more often than the tens of thousands of a training part.
 _EPOCHS = 3.0
@@ -216,11 +215,10 @@ def _last(session: Session) -> None:
 def _course(record: Mapping[str, Any]) -> None:
     """A training as its record says it: a step's, or that of a training that still runs."""
     points, best = record["course"], record["best"]
-    st.plotly_chart(
+    figures.chart(
         training_curves(points, steps=record["steps"], best=best and best["step"], height=_HEIGHT),
         key="training-chart",
         height=_HEIGHT,
-        config=CONFIG,
         alt=f"Loss and accuracy after {points[-1]['step']} of {record['steps']} steps",
     )
     st.html(

@@ -8,20 +8,22 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import style, words
+from bhpvas.charts.curves import method_title
 from bhpvas.charts.head_map import size
 from bhpvas.charts.proposal import proposal_map
 from bhpvas.charts.recovery import layer_errors
+from bhpvas.charts.steps import done, outcome
 from bhpvas.criteria import CRITERIA
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
 from bhpvas.schemes import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method_named
-from bhpvas.ui import aid, definitions, scheme_work, tables, work
+from bhpvas.tables import csv_text
+from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG, selecting
+from bhpvas.ui.head_grid import selecting
 from bhpvas.ui.scheme_work import Promise
 from bhpvas.ui.session import Search, Session, Wish
-from bhpvas.ui.steps import done, outcome
 
 _COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
 #: Pixels that a head map has for a colour scale, which a proposal does not need.
@@ -41,11 +43,6 @@ def view(session: Session) -> None:
 def method_names() -> list[str]:
     """Every method, then the criteria that are no method by themselves."""
     return [*METHODS, *(name for name in CRITERIA if name not in METHODS)]
-
-
-def method_title(name: str) -> str:
-    """A method's title; a criterion that is followed as it is says so."""
-    return METHODS[name].title if name in METHODS else f"{CRITERIA[name].title}, one-shot"
 
 
 # --- asking ---------------------------------------------------------------------------------------
@@ -313,7 +310,7 @@ def _reasons(session: Session, found: Proposal, going: list[HeadId]) -> None:
     )
     st.download_button(
         "Download as CSV",
-        frame.to_csv(index=False),
+        csv_text(frame),
         file_name="proposal.csv",
         mime="text/csv",
         on_click="ignore",
@@ -421,11 +418,10 @@ def _report(session: Session) -> None:
         )
     layers = step.settings["layers"]
     figure = layer_errors(layers)
-    st.plotly_chart(
+    figures.chart(
         figure,
         key="recovery-chart",
         height=int(figure.layout.height),
-        config=CONFIG,
         alt=f"Error of {words.plural(len(layers), 'layer')} before and after the recovery",
     )
     tables.keys(

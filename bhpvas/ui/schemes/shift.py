@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import words
+from bhpvas.charts.columns import COMBINED, Column, columns, title_of
 from bhpvas.charts.head_map import size
 from bhpvas.charts.rank_shift import rank_slopes
 from bhpvas.criteria import (
@@ -21,8 +22,8 @@ from bhpvas.criteria import (
     rise_intervals,
 )
 from bhpvas.heads import HeadId
+from bhpvas.tables import csv_text
 from bhpvas.ui import aid, controls, definitions, work
-from bhpvas.ui.columns import COMBINED, Column, columns, title_of
 from bhpvas.ui.head_grid import head_grid, selecting
 from bhpvas.ui.session import Session, Variant
 
@@ -82,7 +83,7 @@ def _shifted(session: Session, name: str) -> Shifted | None:
         return None
     (before, first), (after, second) = (one for one in scored if one is not None)
     was, is_ = (
-        columns(scores, None, weighing, desk=work.desk(), key=key)[name]
+        columns(scores, None, weighing, remember=work.desk().quick, key=key)[name]
         for scores, key in ((before, first), (after, second))
     )
     shift = rank_shift(was.values, is_.values, session.mask, was.higher_means)
@@ -231,7 +232,7 @@ def _table(found: Shifted) -> None:
     )
     st.download_button(
         "Download as CSV",
-        whole.to_csv(index=False),
+        csv_text(whole),
         file_name="rank-shift.csv",
         mime="text/csv",
         on_click="ignore",

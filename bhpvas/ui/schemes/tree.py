@@ -9,13 +9,13 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.charts.kept_map import kept_map, small_size
-from bhpvas.charts.scheme_tree import Accuracy, TreeStep, folded, scheme_tree
+from bhpvas.charts.scheme_tree import TreeStep, folded, scheme_tree
+from bhpvas.charts.steps import briefly, in_full, steps_table, weights_said
 from bhpvas.schemes import Scheme, Step
-from bhpvas.ui import aid, definitions, work
+from bhpvas.tables import csv_text
+from bhpvas.ui import aid, definitions, figures, work
 from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import CONFIG
 from bhpvas.ui.session import Session
-from bhpvas.ui.steps import briefly, weights_said, what_happened
 
 #: Pixels of the picture; a longer tree scrolls.
 MOST_HEIGHT = 520
@@ -94,6 +94,7 @@ def _picture(session: Session) -> None:
     shown = _landmarks(scheme) if fold else [step.id for step in scheme.steps]
     parents = folded({step.id: step.parent for step in scheme.steps}, shown)
     on_path = {step.id for step in scheme.path()}
+    accuracies = work.accuracies(session)
     figure = scheme_tree(
         [
             TreeStep(
@@ -102,9 +103,9 @@ def _picture(session: Session) -> None:
                 kind=scheme.step(number).what,
                 kept=scheme.mask_at(number).kept_count,
                 what=_what(scheme, number, parent),
-                accuracy=_accuracy(session, scheme.step(number)),
+                accuracy=accuracies.get(number),
                 note=scheme.step(number).note,
-                hover=_hover(session, scheme.step(number)),
+                hover=in_full(scheme, scheme.step(number), accuracies.get(number)),
                 on_path=number in on_path,
                 current=number == scheme.current,
             )
@@ -113,13 +114,12 @@ def _picture(session: Session) -> None:
     )
     height = int(figure.layout.height)
     with st.container(height=min(height, MOST_HEIGHT), border=False):
-        st.plotly_chart(
+        figures.chart(
             figure,
             key="tree-chart",
             on_select=_clicked,
             selection_mode="points",
             height=height,
-            config=CONFIG,
             alt=f"Tree of {words.plural(len(scheme.steps), 'step')}, step {scheme.current} current",
         )
     aid.footnote(
@@ -153,25 +153,6 @@ def _what(scheme: Scheme, number: int, parent: int | None) -> str:
     return f"{count} steps, last {briefly(step)}"
 
 
-def _accuracy(session: Session, step: Step) -> Accuracy | None:
-    if not work.is_measured(session, step):
-        return None
-    return Accuracy(step.metrics["accuracy"], *step.metrics["accuracy_interval"])
-
-
-def _hover(session: Session, step: Step) -> str:
-    """A step in full: heads, accuracy, note and time."""
-    found = _accuracy(session, step)
-    lines = [f"<b>{words.literal(what_happened(step))}</b>"]
-    lines.append(f"{session.scheme.mask_at(step.id).kept_count} heads kept")
-    if found is not None:
-        lines[-1] += f", accuracy {words.percent(found.value)}% "
-        lines[-1] += words.interval(found.low, found.high)
-    if step.note:
-        lines.append(words.literal(step.note))
-    return "<br>".join(lines)
-
-
 def _clicked() -> None:
     points = st.session_state["tree-chart"].selection.points
     if points:
@@ -196,12 +177,11 @@ def _step(session: Session) -> None:
         key="current-step",
     )
     width, height = small_size(scheme.layers, scheme.heads)
-    st.plotly_chart(
+    figures.chart(
         kept_map(scheme.mask, step.heads),
         key="step-map",
         width=width,
         height=height,
-        config=CONFIG,
         alt=f"{scheme.mask.kept_count} heads kept, {len(step.heads)} changed by this step",
     )
     if step.heads:
@@ -256,33 +236,8 @@ def _delete(step: int) -> None:
 def table(session: Session) -> pd.DataFrame:
     """One row a step, the start first; what is not measured is empty."""
     scheme = session.scheme
-    rows = []
-    for step in scheme.steps:
-        known = step.metrics if work.is_measured(session, step) else {}
-        low, high = known.get("accuracy_interval", (None, None))
-        rows.append(
-            {
-                "step": step.id,
-                "after": step.parent,
-                "what": step.what,
-                "method": step.method,
-                "heads": ",".join(map(str, step.heads)),
-                "kept": scheme.mask_at(step.id).kept_count,
-                "removed": ",".join(map(str, sorted(step.removed))),
-                "accuracy": known.get("accuracy"),
-                "accuracy_low": low,
-                "accuracy_high": high,
-                "loss": known.get("loss"),
-                "f1": known.get("f1"),
-                "parameters": known.get("parameters"),
-                "flops_per_sentence": known.get("flops_per_sentence"),
-                "weights": scheme.weights_at(step.id),
-                "seed": step.seed,
-                "note": step.note,
-                "time": step.time,
-            }
-        )
-    return pd.DataFrame(rows).astype({"after": "Int64", "seed": "Int64"})
+    measured = [step for step in scheme.steps if work.is_measured(session, step)]
+    return steps_table(scheme, {step.id: step.metrics for step in measured})
 
 
 def _table(session: Session) -> None:
@@ -345,7 +300,7 @@ def _table(session: Session) -> None:
     )
     st.download_button(
         "Download as CSV",
-        whole.to_csv(index=False),
+        csv_text(whole),
         file_name="steps.csv",
         mime="text/csv",
         on_click="ignore",

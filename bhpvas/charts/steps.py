@@ -1,12 +1,16 @@
-"""What a step did, in words: the same on the timeline, in the tree, and in the sidebar."""
+"""What the steps of a scheme did, in words and as a table: the same wherever they are shown."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
 from bhpvas.charts import words
+from bhpvas.charts.scheme_tree import Accuracy
 from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.schemes import Scheme, Step
-from bhpvas.ui import work
-from bhpvas.ui.session import Session
 
 #: What a recovery did to the weights, by the name of its method.
 DONE = {
@@ -38,24 +42,23 @@ def outcome(scheme: Scheme, step: Step) -> str:
     return said
 
 
-def timeline_points(session: Session) -> list[TimelinePoint]:
-    """The steps that are measured, as a figure wants them."""
-    scheme = session.scheme
+def timeline_points(scheme: Scheme, accuracies: Mapping[int, Accuracy]) -> list[TimelinePoint]:
+    """The steps whose accuracy is known, by its number, as a figure wants them."""
     on_path = {step.id for step in scheme.path()}
     return [
         TimelinePoint(
             step=step.id,
             parent=step.parent,
             kept=scheme.layers * scheme.heads - len(step.removed),
-            accuracy=step.metrics["accuracy"],
-            low=step.metrics["accuracy_interval"][0],
-            high=step.metrics["accuracy_interval"][1],
+            accuracy=accuracies[step.id].value,
+            low=accuracies[step.id].low,
+            high=accuracies[step.id].high,
             what=what_happened(step),
             on_path=step.id in on_path,
             current=step.id == scheme.current,
         )
         for step in scheme.steps
-        if work.is_measured(session, step)
+        if step.id in accuracies
     ]
 
 
@@ -86,3 +89,46 @@ def weights_said(scheme: Scheme, step_id: int | None = None) -> str | None:
     """
     changed = [step for step in scheme.path(step_id) if step.weights]
     return f"{done(changed[-1])} at step {changed[-1].id}" if changed else None
+
+
+def in_full(scheme: Scheme, step: Step, accuracy: Accuracy | None) -> str:
+    """A step with its heads, accuracy and note, for a figure."""
+    lines = [f"<b>{words.literal(what_happened(step))}</b>"]
+    lines.append(f"{scheme.mask_at(step.id).kept_count} heads kept")
+    if accuracy is not None:
+        lines[-1] += f", accuracy {words.percent(accuracy.value)}% "
+        lines[-1] += words.interval(accuracy.low, accuracy.high)
+    if step.note:
+        lines.append(words.literal(step.note))
+    return "<br>".join(lines)
+
+
+def steps_table(scheme: Scheme, metrics: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a step, the start first, with its metrics by its number; what is missing is empty."""
+    rows = []
+    for step in scheme.steps:
+        known = metrics.get(step.id, {})
+        low, high = known.get("accuracy_interval", (None, None))
+        rows.append(
+            {
+                "step": step.id,
+                "after": step.parent,
+                "what": step.what,
+                "method": step.method,
+                "heads": ",".join(map(str, step.heads)),
+                "kept": scheme.mask_at(step.id).kept_count,
+                "removed": ",".join(map(str, sorted(step.removed))),
+                "accuracy": known.get("accuracy"),
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "loss": known.get("loss"),
+                "f1": known.get("f1"),
+                "parameters": known.get("parameters"),
+                "flops_per_sentence": known.get("flops_per_sentence"),
+                "weights": scheme.weights_at(step.id),
+                "seed": step.seed,
+                "note": step.note,
+                "time": step.time,
+            }
+        )
+    return pd.DataFrame(rows).astype({"after": "Int64", "seed": "Int64"})

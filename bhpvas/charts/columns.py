@@ -1,10 +1,11 @@
-"""Everything that is known per head, as columns of one table: what every view of the page reads."""
+"""Everything that is known per head, as columns of one table: what maps and tables read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,6 @@ from bhpvas.criteria import (
 )
 from bhpvas.criteria.base import Direction
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.ui.desk import Desk
 
 COMBINED = "combined"
 #: Exact effects of removing one head alone, which stand beside the criteria once they are measured.
@@ -135,12 +135,21 @@ def title_of(name: str) -> str:
     return ABLATIONS.get(name) or CRITERIA[name].title
 
 
+#: Gives what a key names: remembered, or made now.
+Remember = Callable[[Any, Callable[[], Any]], Any]
+
+
 def columns(
-    scores: Scores, ablation: Ablation | None, weighing: Weighing, *, desk: Desk, key: object
+    scores: Scores,
+    ablation: Ablation | None,
+    weighing: Weighing,
+    *,
+    remember: Remember = lambda key, make: make(),
+    key: object = None,
 ) -> dict[str, Column]:
     """Every column that is measured, by name; the combined priority first.
 
-    ``key`` names the scores, for the rank intervals that ``desk`` remembers.
+    ``key`` names the scores, for the rank intervals that ``remember`` gives or makes.
     """
     found = {}
     if weighing.usable:
@@ -153,20 +162,20 @@ def columns(
         )
     for name, criterion in CRITERIA.items():
         if name in scores.values:
-            found[name] = _measured(scores, criterion, weighing, desk, key)
+            found[name] = _measured(scores, criterion, weighing, remember, key)
     if ablation is not None:
         found |= _ablated(ablation)
     return found
 
 
 def _measured(
-    scores: Scores, criterion: Criterion, weighing: Weighing, desk: Desk, key: object
+    scores: Scores, criterion: Criterion, weighing: Weighing, remember: Remember, key: object
 ) -> Column:
     name = criterion.name
     direction = weighing.directions.get(name, criterion.higher_means)
     low = high = None
     if scores.measured[name].per_example is not None:
-        low, high = desk.quick(("ranks", key, name), lambda: rank_intervals(scores, name))
+        low, high = remember(("ranks", key, name), lambda: rank_intervals(scores, name))
         if direction != criterion.higher_means:
             kept = scores.mask.kept_count + 1
             low, high = kept - high, kept - low

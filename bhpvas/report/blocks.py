@@ -1,0 +1,123 @@
+"""What a report is made of: sections of text, tables and pictures, each with its data as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from bhpvas.charts import cells, style
+from bhpvas.tables import csv_text
+
+#: The look of every figure; the page lends its own colour of text.
+_AXIS = {"gridcolor": style.FAINT, "zerolinecolor": style.FAINT, "automargin": False}
+_TEMPLATE = go.layout.Template(
+    layout={
+        "autotypenumbers": "strict",
+        "font": {"size": 12},
+        "hoverlabel": {"align": "left"},
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "paper_bgcolor": style.NOWHERE,
+        "plot_bgcolor": style.NOWHERE,
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Numbers to take along, and what their file is called."""
+
+    name: str
+    frame: pd.DataFrame
+
+    @property
+    def address(self) -> str:
+        """The file itself, as an address that a link can have."""
+        return f"data:text/csv;charset=utf-8,{quote(csv_text(self.frame))}"
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure with its title, how to read it, and its numbers.
+
+    ``keys`` say what its marks mean: the name of a trace, its colour or the look of its line, and
+    the words. Saved as a file, the figure has them as a legend of its own.
+    """
+
+    title: str
+    reading: str
+    figure: go.Figure
+    data: Data
+    alt: str
+    keys: Sequence[tuple[str, str | Mapping[str, str], str]] = ()
+
+    kind = "picture"
+
+    @property
+    def spec(self) -> Markup:
+        """The figure as JSON that may stand in a script."""
+        figure = go.Figure(self.figure)
+        figure.update_layout(template=_TEMPLATE)
+        said = {name: words for name, _, words in self.keys}
+        for trace in figure.data:
+            trace.update(showlegend=trace.name in said, name=said.get(trace.name, trace.name))
+        text = str(figure.to_json())
+        # The only sign by which JSON could end the script that it stands in.
+        return Markup(text.replace("<", "\\u003c"))
+
+    @property
+    def legend(self) -> Markup:
+        """The keys as they stand below the figure."""
+        return Markup(
+            "".join(
+                cells.key(look, words) if isinstance(look, str) else cells.line_key(look, words)
+                for _, look, words in self.keys
+            )
+        )
+
+    @property
+    def width(self) -> int | None:
+        """The figure's own width in pixels; None where it fills the page."""
+        return self.figure.layout.width
+
+    @property
+    def height(self) -> int:
+        """Its height in pixels."""
+        return int(self.figure.layout.height)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of cells made by :mod:`bhpvas.charts.cells`; a long one scrolls, or is ``folded``."""
+
+    title: str
+    reading: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    data: Data | None = None
+    folded: bool = False
+
+    kind = "table"
+
+    @property
+    def html(self) -> Markup:
+        """The table itself."""
+        return Markup(cells.table(self.heads, self.rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of the report: what it shows, how to read it, and its blocks.
+
+    Blocks that stand in one tuple stand side by side where there is room.
+    """
+
+    key: str
+    title: str
+    reading: str
+    blocks: Sequence[Table | Picture | tuple[Table | Picture, ...]] = field(default_factory=tuple)

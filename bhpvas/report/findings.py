@@ -1,0 +1,306 @@
+"""Everything that a report says of a scheme, measured anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bhpvas.ablation import Ablation, ablate
+from bhpvas.classifier import Classifier
+from bhpvas.cost import flops_per_sentence, parameters
+from bhpvas.criteria import DEFAULT_CRITERIA, Scores, score
+from bhpvas.curves import Curve, Store, measure_curve, measure_order
+from bhpvas.datasets import Dataset
+from bhpvas.engine import StateCache
+from bhpvas.errors import BhpvasError
+from bhpvas.evaluation import Evaluation, evaluate
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.latency import Latencies, measure_latency
+from bhpvas.progress import Progress, silent
+from bhpvas.recovery import RECOVERIES
+from bhpvas.schemes import Scheme, Step
+
+#: Points of an accuracy curve, about.
+POINTS = 8
+#: Sentences at once where latency is measured.
+BATCH = 8
+#: The method whose order stands beside the scheme's own.
+REFERENCE = "importance"
+#: What the curve of the scheme's own order is called.
+OWN = "this scheme"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report is to hold beyond what is always there.
+
+    ``random`` is the number of random orders, ``ablation`` whether every head is removed alone,
+    ``tokens`` the length at which latency is measured (None: it is not).
+    """
+
+    random: int = 20
+    ablation: bool = False
+    tokens: int | None = None
+    seed: int = 0
+
+    def check(self) -> Asked:
+        """This; raises :class:`BhpvasError` for what cannot be."""
+        if self.random < 0:
+            raise BhpvasError(f"{self.random} random orders cannot be drawn: give 0 or more.")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was measured of a scheme's current step, and on the way to it.
+
+    ``evaluations`` are those of the steps on the path, by number, the unpruned model's first.
+    ``scores`` and ``ablation`` are of the unpruned model on the calibration split. ``curves`` are
+    the scheme's own order and that of :data:`REFERENCE`, each as it is and, where the scheme was
+    recovered in closed form, recovered; ``random`` are those of random orders, not recovered.
+    ``lengths`` are tokens a sentence of the evaluation split.
+    """
+
+    classifier: Classifier
+    scheme: Scheme
+    calibration: Dataset
+    evaluation: Dataset
+    asked: Asked
+    evaluations: dict[int, Evaluation]
+    scores: Scores
+    ablation: Ablation | None
+    curves: tuple[Curve, ...]
+    random: tuple[Curve, ...]
+    latencies: Latencies | None
+    lengths: np.ndarray
+
+    @property
+    def mask(self) -> HeadMask:
+        """The mask of the current step."""
+        return self.after.mask
+
+    @property
+    def before(self) -> Evaluation:
+        """The unpruned model on the evaluation split."""
+        return next(iter(self.evaluations.values()))
+
+    @property
+    def after(self) -> Evaluation:
+        """The model of the current step on the evaluation split."""
+        return self.evaluations[self.scheme.current]
+
+    def metrics(self) -> dict[int, dict[str, Any]]:
+        """The metrics of every step that is known to have been measured on the evaluation split.
+
+        Those of the path are measured now; a branch has what the scheme keeps of it.
+        """
+        geometry, found = self.classifier.geometry, {}
+        for step in self.scheme.steps:
+            if step.id in self.evaluations:
+                one = self.evaluations[step.id]
+                found[step.id] = one.metrics() | {
+                    "parameters": parameters(geometry, one.mask),
+                    "flops_per_sentence": flops_per_sentence(geometry, one.mask, self.lengths),
+                }
+            elif _is_measured(step, self.evaluation):
+                found[step.id] = step.metrics
+        return found
+
+    @property
+    def shared(self) -> int:
+        """How many evaluation sentences are also calibration sentences."""
+        known = set(_sentences(self.calibration))
+        return sum(one in known for one in _sentences(self.evaluation))
+
+
+def measure(
+    classifier: Classifier,
+    scheme: Scheme,
+    *,
+    calibration: Dataset,
+    evaluation: Dataset,
+    weights: str | Path,
+    asked: Asked,
+    known: Mapping[int, Evaluation] | None = None,
+    store: Store | None = None,
+    progress: Progress = silent,
+) -> Findings:
+    """Measure everything; ``known`` evaluations of steps and the ``store`` are not done again."""
+    asked.check()
+    calibration = calibration.aligned(classifier.label_names)
+    evaluation = evaluation.aligned(classifier.label_names)
+    path, store, known = scheme.path(), store or Store(), dict(known or {})
+    changed = scheme.on(classifier, weights)
+    plain = classifier.with_weights(None)
+    counts = _counts(scheme)
+    lines = _lines(scheme)
+    parts = _parts(
+        progress,
+        [
+            *(1 for _ in path),
+            5,
+            *([max(scheme.layers * scheme.heads // 3, 1)] if asked.ablation else []),
+            *(len(counts) * (4 if recovery else 1) for _, recovery in lines),
+            *(len(counts) for _ in range(asked.random)),
+            *([2] if asked.tokens else []),
+        ],
+    )
+
+    cache, loaded = StateCache(), dict[str | None, Classifier]({None: plain})
+    loaded[scheme.weights] = changed
+    evaluations = {}
+    for step in path:
+        here = scheme.at(step.id)
+        if here.weights not in loaded:
+            loaded[here.weights] = here.on(classifier, weights)
+        then = next(parts)
+        evaluations[step.id] = known.get(step.id) or evaluate(
+            loaded[here.weights], evaluation, here.mask, cache=cache, progress=then
+        )
+    scores = score(plain, calibration, DEFAULT_CRITERIA, progress=next(parts))
+    ablation = ablate(plain, calibration, progress=next(parts)) if asked.ablation else None
+    curves = [
+        _curve(plain, scheme, calibration, evaluation, name, recovery, counts, store, next(parts))
+        for name, recovery in lines
+    ]
+    random = [
+        measure_curve(
+            plain,
+            calibration,
+            evaluation,
+            "random",
+            counts,
+            seed=asked.seed + draw,
+            store=store,
+            progress=next(parts),
+        )
+        for draw in range(asked.random)
+    ]
+    latencies = None
+    if asked.tokens:
+        latencies = measure_latency(
+            {"unpruned": (plain, plain.full_mask()), "pruned": (changed, scheme.mask)},
+            batch=BATCH,
+            length=asked.tokens,
+            progress=next(parts),
+        )
+    return Findings(
+        classifier=plain,
+        scheme=scheme,
+        calibration=calibration,
+        evaluation=evaluation,
+        asked=asked,
+        evaluations=evaluations,
+        scores=scores,
+        ablation=ablation,
+        curves=tuple(curves),
+        random=tuple(random),
+        latencies=latencies,
+        lengths=classifier.encode(evaluation).lengths,
+    )
+
+
+def own_order(scheme: Scheme) -> list[HeadId]:
+    """The heads that the current step lacks, in the order in which they left.
+
+    Within a step it is that of the proposal, where the step keeps one, else that of the layers.
+    """
+    order: list[HeadId] = []
+    for step in scheme.path():
+        if step.what == "remove":
+            places = {name: place for place, (name, _) in enumerate(reasons(step))}
+            order += sorted(step.heads, key=lambda head: places.get(str(head), len(places)))
+        elif step.what == "restore":
+            order = [head for head in order if head not in step.heads]
+    return order
+
+
+def reasons(step: Step) -> list[tuple[str, str]]:
+    """Each proposed head of a step with its reason, first to go first; empty where none is kept."""
+    kept = step.settings.get("reasons")
+    if not isinstance(kept, list):
+        return []
+    names = set(map(str, step.heads))
+    pairs = [pair for pair in kept if isinstance(pair, list) and len(pair) == 2]
+    return [(head, why) for head, why in pairs if isinstance(why, str) and str(head) in names]
+
+
+def _curve(
+    classifier: Classifier,
+    scheme: Scheme,
+    calibration: Dataset,
+    evaluation: Dataset,
+    name: str,
+    recovery: str | None,
+    counts: Sequence[int],
+    store: Store,
+    progress: Progress,
+) -> Curve:
+    seed = next((step.seed for step in scheme.path() if step.method == recovery), None) or 0
+    if name == OWN:
+        order = own_order(scheme)
+        return measure_order(
+            classifier,
+            calibration,
+            evaluation,
+            order,
+            [count for count in counts if count <= len(order)],
+            name=name,
+            recovery=recovery,
+            seed=seed,
+            store=store,
+            progress=progress,
+        )
+    return measure_curve(
+        classifier,
+        calibration,
+        evaluation,
+        name,
+        counts,
+        recovery=recovery,
+        seed=seed,
+        store=store,
+        progress=progress,
+    )
+
+
+def _counts(scheme: Scheme) -> list[int]:
+    """After how many removals a curve has a point."""
+    total = scheme.layers * scheme.heads
+    return sorted({*range(0, total, max(total // POINTS, 1)), len(scheme.mask.removed), total})
+
+
+def _lines(scheme: Scheme) -> list[tuple[str, str | None]]:
+    """Whose order is followed, and what recovers the model after each removal."""
+    last = next((step.method for step in reversed(scheme.path()) if step.what == "recover"), None)
+    recoveries = [None, last] if last in RECOVERIES else [None]
+    names = [OWN, REFERENCE] if scheme.mask.removed else [REFERENCE]
+    return [(name, recovery) for recovery in recoveries for name in names]
+
+
+def _parts(progress: Progress, sizes: Sequence[int]) -> Iterator[Progress]:
+    """The callbacks of parts of some work, one after another, that are unequally long."""
+    scale, begun = 100, 0
+    whole = scale * sum(sizes)
+    for size in sizes:
+
+        def within(done: int, total: int, begun: int = begun, size: int = size) -> None:
+            progress(begun + scale * size * done // max(total, 1), whole)
+
+        within(0, 1)
+        yield within
+        begun += scale * size
+
+
+def _is_measured(step: Step, data: Dataset) -> bool:
+    known = step.metrics
+    same = known.get("data_fingerprint") == data.fingerprint
+    return same and {"accuracy", "accuracy_interval"} <= known.keys()
+
+
+def _sentences(data: Dataset) -> Sequence[object]:
+    return data.texts if data.pairs is None else list(zip(data.texts, data.pairs, strict=True))

@@ -1,0 +1,74 @@
+"""Every figure can be saved, and the numbers that come with it are those that it draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from bhpvas.charts.criteria import criteria_scatter
+from bhpvas.charts.drawn import drawn
+from bhpvas.charts.head_map import head_map
+from bhpvas.charts.panel import attention_profile
+from bhpvas.charts.timeline import TimelinePoint, timeline
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.ui import figures
+
+ROOT = Path(__file__).resolve().parent.parent
+MASK = HeadMask.parse("L1H2", 2, 3)
+
+
+def test_a_map_gives_its_cells_and_what_they_say():
+    values = np.arange(6.0).reshape(2, 3)
+    found = drawn(head_map(values, MASK, title="Importance"))
+    cells = found[found["value"].notna() & found["trace"].isna()]
+    assert {(row.y, row.x): row.value for row in cells.itertuples()} == {
+        (head.layer, head.head): values[head.layer, head.head] for head in MASK
+    }
+    assert "L0H1" in found["says"].tolist()
+
+
+def test_points_come_with_their_intervals_and_without_markup():
+    points = [
+        TimelinePoint(0, None, 6, 0.9, 0.8, 0.95, "start"),
+        TimelinePoint(1, 0, 5, 0.7, 0.6, 0.8, "<b>removed</b>"),
+    ]
+    found = drawn(timeline(points, all_heads=6, sentences=10)).set_index("trace").loc["steps"]
+    assert found["x"].tolist() == [6, 5] and found["y"].tolist() == [90, 70]
+    assert found["low"].tolist() == pytest.approx([80, 60])
+    assert found["high"].tolist() == pytest.approx([95, 80])
+    assert found["says"].iloc[1].startswith("removed 5 of 6 heads kept")
+
+
+def test_a_scatter_and_a_profile_with_named_rows():
+    x, y = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
+    found = drawn(criteria_scatter(x, y, MASK, [HeadId(0, 1)], x_title="a", y_title="b"))
+    assert found.set_index("trace").loc["selected", ["x", "y"]].tolist() == [1.0, 1.0]
+    profile = np.full((2, 3, 2), 0.5)
+    found = drawn(attention_profile(profile, [HeadId(1, 1)], ["[CLS]", "rest"]))
+    assert found[["x", "y", "value"]].values.tolist() == [
+        ["[CLS]", "L1H1", 50.0],
+        ["rest", "L1H1", 50.0],
+    ]
+
+
+def test_a_figure_without_marks_has_no_rows():
+    found = drawn(go.Figure())
+    assert isinstance(found, pd.DataFrame) and found.empty
+
+
+def test_every_figure_of_the_app_goes_through_one_door():
+    for path in [*(ROOT / "bhpvas" / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")]:
+        drawing = "plotly_chart(" in path.read_text(encoding="utf-8")
+        assert drawing == (path.name == "figures.py"), path
+
+
+@pytest.mark.parametrize("format", ["SVG", "PNG"])
+def test_the_camera_saves_what_was_chosen(monkeypatch, format):
+    monkeypatch.setattr(figures.st, "session_state", {"figure-format": format})
+    config = figures._config("head-map")
+    assert config["toImageButtonOptions"]["format"] == format.lower()
+    assert config["modeBarButtons"] == [["toImage"]]
