@@ -190,7 +190,20 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A loaded classifier. Its weights are frozen and never written to, so threads can share it."""
+    """A loaded classifier. Its weights are frozen and never written to, so threads can share it.
+
+    ``source`` is what it was loaded from, ``revision`` that of a hub id, ``fingerprint`` a hash of
+    its files; ``geometry`` has its sizes. ``weights`` are those that a recovery put in place of the
+    model's own, and ``loaded`` is the classifier without them. ``architecture`` and ``layers`` say
+    where ``model``, a module of transformers, keeps its parts.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> classifier.label_names, classifier.geometry.layers, classifier.geometry.heads
+    (('negative', 'positive'), 6, 12)
+    >>> classifier.full_mask().kept_count
+    72
+    """
 
     name: str
     source: str
@@ -321,6 +334,11 @@ def load_classifier(
     ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> f"{classifier.name}: {classifier.geometry.parameters:,} parameters"
+    'sample: 22,713,986 parameters'
     """
     if dtype not in DTYPES:
         raise ModelError(f"{dtype!r} is no supported number type: choose {' or '.join(DTYPES)}.")

@@ -56,9 +56,22 @@ def compare(
 ) -> pd.DataFrame:
     """One row for the unpruned model and one for each candidate.
 
-    Columns as in :func:`measures`; ``random_low``, ``random_median`` and ``random_high`` are the
-    5%, 50% and 95% quantiles of the accuracy of ``random`` masks with as many heads removed,
-    neither chosen nor recovered; empty where no head is removed.
+    ``candidates`` are, by name, a mask and the classifier under it. Columns as in :func:`measures`;
+    ``random_low``, ``random_median`` and ``random_high`` are the 5%, 50% and 95% quantiles of the
+    accuracy of ``random`` masks with as many heads removed, neither chosen nor recovered; empty
+    where no head is removed.
+
+    Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(8))
+    >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> table = bhpvas.compare(classifier, data, {"two less": (classifier, mask)}, random=2)
+    >>> table[["scheme", "heads_kept", "parameters"]]
+         scheme  heads_kept  parameters
+    0  unpruned          72    22713986
+    1  two less          70    22615490
     """
     named = {UNPRUNED: Candidate(classifier.with_weights(None), classifier.full_mask())}
     named |= {name: Candidate(*candidate) for name, candidate in candidates.items()}

@@ -18,6 +18,7 @@ _HEAD = re.compile(r"L(\d{1,6})H(\d{1,6})", re.IGNORECASE)
 class HeadId:
     """One attention head, counted from zero and written ``L3H7`` everywhere.
 
+    >>> from bhpvas import HeadId
     >>> HeadId.parse("L3H7")
     HeadId(layer=3, head=7)
     >>> str(HeadId(0, 11))
@@ -44,6 +45,7 @@ def parse_heads(text: str) -> tuple[HeadId, ...]:
 
     An empty text is the empty list. Raises :class:`HeadError` on a part that names no head.
 
+    >>> from bhpvas import parse_heads
     >>> [str(head) for head in parse_heads("L5H11, L0H3,L0H3")]
     ['L0H3', 'L5H11']
     """
@@ -60,6 +62,7 @@ def format_heads(heads: Iterable[HeadId]) -> str:
 class HeadMask:
     """Which heads of a model are kept: an immutable value that can be a dictionary key.
 
+    >>> from bhpvas import HeadId, HeadMask
     >>> mask = HeadMask(2, 4).without([HeadId(0, 3)])
     >>> str(mask), mask.kept_count
     ('L0H3', 7)

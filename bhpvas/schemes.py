@@ -86,6 +86,7 @@ class Step:
 class Scheme:
     """A tree of steps and the current one among them.
 
+    >>> from bhpvas import HeadId, Scheme
     >>> scheme = Scheme.started({"id": "sample", "revision": None, "fingerprint": "f"}, 2, 4)
     >>> scheme = scheme.removing([HeadId(0, 3)]).removing([HeadId(1, 0), HeadId(1, 1)])
     >>> str(scheme.mask), str(scheme.undone().mask), str(scheme.undone().redone().mask)
@@ -510,7 +511,16 @@ class Scheme:
 
 
 def load_scheme(path: str | Path) -> Scheme:
-    """Read a scheme file; raises :class:`SchemeError` naming the file and what is wrong with it."""
+    """Read a scheme file; raises :class:`SchemeError` naming the file and what is wrong with it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import bhpvas
+    >>> scheme = bhpvas.Scheme.of(bhpvas.load_classifier()).removing(bhpvas.parse_heads("L0H3"))
+    >>> with TemporaryDirectory() as folder:
+    ...     scheme.save(f"{folder}/scheme.json")
+    ...     bhpvas.load_scheme(f"{folder}/scheme.json") == scheme
+    True
+    """
     path = Path(path)
     try:
         content = path.read_bytes()

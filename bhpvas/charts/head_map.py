@@ -43,6 +43,13 @@ def head_map(
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
+
+    >>> import numpy as np
+    >>> import bhpvas
+    >>> mask = bhpvas.HeadMask.parse("L0H3", layers=6, heads=12)
+    >>> figure = bhpvas.head_map(np.arange(72).reshape(6, 12), mask, title="importance")
+    >>> figure.data[0].z.shape, figure.layout.width > figure.layout.height
+    ((6, 12), True)
     """
     layers, heads = mask.layers, mask.heads
     cell = style.cell_size(layers, heads)

@@ -35,6 +35,12 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
 
     What is different is blue where this mask keeps it and has a red cross where it does not; what
     is not is pale.
+
+    >>> import bhpvas
+    >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
+    >>> figure = bhpvas.kept_map(mask, different=bhpvas.parse_heads("L0H3"))
+    >>> figure.data[0].text[5][11]
+    '<b>L5H11</b> removed'
     """
     layers, heads = mask.layers, mask.heads
     cell = small_cell(layers, heads)
