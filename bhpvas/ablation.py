@@ -35,8 +35,8 @@ class Ablation:
 
     ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN where the head is gone
     already), the loss in nats and the accuracy as a share of 1; a positive loss change and a
-    negative accuracy change mean that removal hurts. ``logits`` ``[L, H, N, C]`` (float32) are those
-    without that head.
+    negative accuracy change mean that removal hurts. ``logits`` ``[L, H, N, C]``, float32, are
+    those without that head.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take([0, 1])

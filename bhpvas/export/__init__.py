@@ -64,7 +64,8 @@ class Exported:
     >>> data = bhpvas.sample_splits().evaluation.take(range(4))
     >>> scheme = bhpvas.Scheme.of(classifier).removing(bhpvas.parse_heads("L0H3,L5H11"))
     >>> with TemporaryDirectory() as folder:
-    ...     found = bhpvas.export_model(classifier, scheme, f"{folder}/dense", "dense", dataset=data)
+    ...     path = f"{folder}/dense"
+    ...     found = bhpvas.export_model(classifier, scheme, path, "dense", dataset=data)
     >>> found.after.accuracy == found.before.accuracy, found.difference < 1e-4
     (True, True)
     >>> found.parameters == found.parameters_before  # a dense export is no smaller
