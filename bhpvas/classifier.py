@@ -268,7 +268,7 @@ class Classifier:
 
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head that the model's files hold."""
-        return HeadMask(self.geometry.layers, self.geometry.heads, self.geometry.pruned)
+        return HeadMask(self.geometry.layers, self.geometry.heads, absent=self.geometry.pruned)
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
         """Embeddings of tokens ``[B, T]``: ``[B, T, D]``."""
@@ -330,8 +330,9 @@ def load_classifier(
 
     Without a source it is the sample model. Only safetensors are read, and no code of the model
     runs. Heads that the files lack (``pruned_heads`` in the config) are filled with zeros, so every
-    layer has as many; :attr:`Geometry.pruned` names them. ``device`` is ``cpu``, ``cuda`` or
-    ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
+    layer has as many; :attr:`Geometry.pruned` names them, and :meth:`Classifier.full_mask` is
+    without them. ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or
+    ``bfloat16``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
 

@@ -40,7 +40,7 @@ class Candidate(NamedTuple):
 
 def random_mask(every_head: HeadMask, count: int, seed: int) -> HeadMask:
     """The mask without the first ``count`` heads of the random order of a seed."""
-    heads = list(every_head.every_head())
+    heads = list(every_head)
     order = np.random.default_rng(seed).permutation(len(heads))
     return every_head.without([heads[place] for place in order[:count]])
 
@@ -75,7 +75,8 @@ def compare(
     """
     named = {UNPRUNED: Candidate(classifier.with_weights(None), classifier.full_mask())}
     named |= {name: Candidate(*candidate) for name, candidate in candidates.items()}
-    sizes = sorted({len(one.mask.removed) for one in named.values()} - {0})
+    absent = len(classifier.geometry.pruned)
+    sizes = sorted({len(one.mask.removed) for one in named.values()} - {absent})
     total, done = len(named) + random * len(sizes), 0
     cache = StateCache()
 
@@ -91,7 +92,7 @@ def compare(
     plain, every_head = named[UNPRUNED]
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
-        masks = [random_mask(every_head, size, seed + draw) for draw in range(random)]
+        masks = [random_mask(every_head, size - absent, seed + draw) for draw in range(random)]
         accuracies = [measured(Candidate(plain, mask)).accuracy for mask in masks]
         bands[size] = tuple(np.quantile(accuracies, [0.05, 0.5, 0.95]))
     lengths = classifier.encode(dataset).lengths

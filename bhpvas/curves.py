@@ -15,7 +15,7 @@ from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset
 from bhpvas.errors import DataError
 from bhpvas.evaluation import evaluate
-from bhpvas.heads import HeadMask, format_heads
+from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import recover
 from bhpvas.search import method_named, propose
@@ -165,7 +165,7 @@ def known_curve(
     for count in counts:
         order = store.get(["order", *learnt, counts[-1] if nested else count])
         if order is not None:
-            mask = HeadMask.parse(",".join(order[:count]), full.layers, full.heads)
+            mask = full.without(map(HeadId.parse, order[:count]))
             key = _point(classifier, calibration, evaluation, mask, recovery, seed)
             if (point := store.get(key)) is not None:
                 found[count] = point
@@ -207,7 +207,7 @@ def _curve(
         method=method,
         recovery=recovery,
         seed=seed,
-        total=classifier.geometry.layers * classifier.geometry.heads,
+        total=classifier.full_mask().kept_count,
         removed=counts,
         accuracy=tuple(one["accuracy"] for one in found),
         loss=tuple(one["loss"] for one in found),
@@ -243,7 +243,7 @@ def _masks(
         store.put(["order", *learnt, longest], known)
     full = classifier.full_mask()
     return {
-        count: HeadMask.parse(",".join(known[:count]), full.layers, full.heads)
+        count: full.without(map(HeadId.parse, known[:count]))
         for count in (counts if nested else counts[:1])
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +62,9 @@ def format_heads(heads: Iterable[HeadId]) -> str:
 class HeadMask:
     """Which heads of a model are kept: an immutable value that can be a dictionary key.
 
+    ``absent`` are heads that the model never had, as those of a smaller one that bhpvas exported:
+    they are always among the removed ones, and :meth:`restored` leaves them there.
+
     >>> from bhpvas import HeadId, HeadMask
     >>> mask = HeadMask(2, 4).without([HeadId(0, 3)])
     >>> str(mask), mask.kept_count
@@ -73,8 +76,10 @@ class HeadMask:
     layers: int
     heads: int
     removed: frozenset[HeadId] = field(default_factory=frozenset)
+    absent: frozenset[HeadId] = field(default_factory=frozenset, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "removed", self.removed | self.absent)
         for head in sorted(self.removed):
             if not (0 <= head.layer < self.layers and 0 <= head.head < self.heads):
                 raise HeadError(
@@ -107,11 +112,11 @@ class HeadMask:
 
     def without(self, heads: Iterable[HeadId]) -> HeadMask:
         """The mask with ``heads`` removed as well."""
-        return HeadMask(self.layers, self.heads, self.removed | frozenset(heads))
+        return replace(self, removed=self.removed | frozenset(heads))
 
     def restored(self, heads: Iterable[HeadId]) -> HeadMask:
-        """The mask with ``heads`` kept again."""
-        return HeadMask(self.layers, self.heads, self.removed - frozenset(heads))
+        """The mask with ``heads`` kept again, those that are absent excepted."""
+        return replace(self, removed=self.removed - frozenset(heads))
 
     @cached_property
     def array(self) -> np.ndarray:

@@ -150,7 +150,8 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     every, weights = mask.layers * mask.heads, weights_said(session.scheme)
     rows = {
         "Scheme": session.scheme.name,
-        "Heads": f"{mask.kept_count} of {every} kept",
+        "Heads": f"{mask.kept_count} of {every} kept"
+        + (f", {len(mask.absent)} not in this model" if mask.absent else ""),
         **({} if weights is None else {"Weights": weights}),
         **_accuracy(session, start, now),
         "Parameters": _before_and_now(
