@@ -424,7 +424,7 @@ def _evaluate(given: argparse.Namespace) -> None:
         f"parameters  {document['parameters']:,}",
         f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
     ]
-    if mask.removed:
+    if mask.taken:
         change = accuracy_change_interval(unpruned, found)
         lines.insert(
             2,

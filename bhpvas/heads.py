@@ -118,6 +118,11 @@ class HeadMask:
         """The mask with ``heads`` kept again, those that are absent excepted."""
         return replace(self, removed=self.removed - frozenset(heads))
 
+    @property
+    def taken(self) -> frozenset[HeadId]:
+        """The removed heads that the model has."""
+        return self.removed - self.absent
+
     @cached_property
     def array(self) -> np.ndarray:
         """Gates as float32 ``[L, H]``: 1 = kept, 0 = removed. Read-only."""

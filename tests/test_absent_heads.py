@@ -17,12 +17,14 @@ from bhpvas.charts.kept_map import kept_map
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.comparison import compare, random_mask
 from bhpvas.criteria import CRITERIA, removal_order, score
+from bhpvas.curves import measure_curve
 from bhpvas.datasets import Splits
 from bhpvas.errors import BhpvasError, SchemeError
 from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
 from bhpvas.export import export_model
 from bhpvas.heads import HeadId, HeadMask, parse_heads
+from bhpvas.recovery import recover
 from bhpvas.schemes import Scheme
 from bhpvas.search import METHODS, propose
 from bhpvas.ui.session import Session
@@ -70,6 +72,17 @@ def test_no_method_proposes_them(smaller, method):
     assert set(found.heads) == set(KEPT)
     with pytest.raises(BhpvasError, match="6 heads cannot be removed: 5 of the 5 kept"):
         propose(smaller, tiny_dataset(), method, heads=6)
+
+
+def test_there_is_nothing_to_make_up_for_until_a_head_is_taken(smaller):
+    full = smaller.full_mask()
+    assert full.taken == frozenset()
+    with pytest.raises(BhpvasError, match="nothing to recover"):
+        recover(smaller, tiny_dataset(), full)
+    mask = full.without([HeadId(1, 3)])
+    assert mask.taken == {HeadId(1, 3)}
+    found = recover(smaller, tiny_dataset(), mask)
+    assert [one.layer for one in found.layers] == [1]
 
 
 def test_random_masks_to_compare_with_have_as_many_heads_of_those_there(smaller):
@@ -136,3 +149,12 @@ def test_nobody_selects_or_switches_them(smaller):
     assert session.toggling(every).toggling(every).selected == frozenset()
     assert session.switching(every).mask_here.kept_count == 0
     assert replace(session, switched=ABSENT).mask_here == session.mask
+
+
+def test_a_curve_begins_with_the_model_as_it_is(smaller):
+    data = tiny_dataset()
+    curve = measure_curve(smaller, data, data, "importance", recovery="compensate", removed=[0, 2])
+    assert curve.total == 5 and curve.frame()["kept"].tolist() == [5, 3]
+    assert curve.accuracy[0] == evaluate(smaller, data).accuracy
+    found = propose(smaller, data, "reconstruction", heads=3, max_drop=1)
+    assert len(found.heads) == 3

@@ -185,7 +185,7 @@ def _label(
 
 def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
     """Grey the cells of removed heads and put a cross on each."""
-    removed = sorted(mask.removed - mask.absent)
+    removed = sorted(mask.taken)
     ground = np.full((mask.layers, mask.heads), np.nan)
     for head in removed:
         ground[head.layer, head.head] = 0.0

@@ -70,7 +70,7 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
         name="heads",
     )
     for stands_out in (False, True):
-        gone = sorted(mask.removed - mask.absent)
+        gone = sorted(mask.taken)
         crossed = [head for head in gone if (head in different) is stands_out]
         figure.add_scatter(
             x=[head.head for head in crossed],

@@ -60,7 +60,7 @@ def recover(
     """
     if method not in RECOVERIES:
         raise BhpvasError(f"{method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
-    if not mask.removed:
+    if not mask.taken:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     encoded = classifier.encode(calibration)
     parts = parts_of(classifier, encoded, seed=seed)
@@ -70,7 +70,7 @@ def recover(
             Originals(classifier, parts),
             mask,
             chosen.fitter,
-            begin=min(head.layer for head in mask.removed),
+            begin=min(head.layer for head in mask.taken),
             feed_forward=chosen.feed_forward,
             progress=progress,
         )

@@ -178,7 +178,7 @@ def _within(max_drop: float, task: Task, method: Method, longest: list[Removal])
 
 def _accuracy(task: Task, encoded: Any, mask: HeadMask, compensated: bool = False) -> float:
     classifier = task.classifier
-    if compensated and mask.removed:
+    if compensated and mask.taken:
         recovered = recover(classifier, task.calibration, mask, seed=task.seed)
         classifier = classifier.with_weights(recovered.weights)
     right = predict(classifier, encoded, mask).argmax(1) == task.calibration.labels

@@ -158,7 +158,7 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
             words.big(parameters(geometry, full)), words.big(parameters(geometry, mask))
         ),
         "FLOPs": f"{words.big(flops[1])} a sentence"
-        + (f" ({words.relative_change(*flops)})" if mask.removed else ""),
+        + (f" ({words.relative_change(*flops)})" if mask.taken else ""),
     }
     st.html(_rows(rows))
 
