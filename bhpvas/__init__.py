@@ -6,7 +6,17 @@
 (240, 480)
 
 The names below are the public ones. Each is imported when it is first used, so that ``import
-bhpvas`` takes no time.
+bhpvas`` takes no time. Four of them are registries, by name, of what there is to choose from; each
+entry says in words what it is and where it comes from:
+
+>>> bhpvas.CRITERIA["importance"].source
+'Michel, Levy, Neubig 2019, Are Sixteen Heads Really Better than One?'
+>>> bhpvas.METHODS["importance"].summary
+'The heads that come last by importance, measured once.'
+>>> list(bhpvas.RECOVERIES)
+['compensate', 'thorough', 'rescale']
+>>> {name: one.smaller for name, one in bhpvas.FORMATS.items()}
+{'transformers': True, 'onnx': True, 'dense': False}
 """
 
 from __future__ import annotations
@@ -19,6 +29,8 @@ from bhpvas.version import __version__ as __version__
 if TYPE_CHECKING:
     from bhpvas.ablation import Ablation as Ablation
     from bhpvas.ablation import ablate as ablate
+    from bhpvas.charts.head_map import head_map as head_map
+    from bhpvas.charts.kept_map import kept_map as kept_map
     from bhpvas.classifier import Classifier as Classifier
     from bhpvas.classifier import load_classifier as load_classifier
     from bhpvas.comparison import compare as compare
@@ -56,6 +68,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "ablation": "Ablation ablate",
+    "charts.head_map": "head_map",
+    "charts.kept_map": "kept_map",
     "classifier": "Classifier load_classifier",
     "comparison": "compare",
     "cost": "flops_per_sentence parameters speed_bound",

@@ -34,8 +34,15 @@ class Ablation:
     """Change of loss and accuracy when exactly one more head is removed from ``baseline.mask``.
 
     ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN where the head is gone
-    already); a positive loss change means that removal hurts. ``logits`` is float32
-    ``[L, H, N, C]``.
+    already), the loss in nats and the accuracy as a share of 1; a positive loss change and a
+    negative accuracy change mean that removal hurts. ``logits`` ``[L, H, N, C]``, float32, are
+    those without that head.
+
+    >>> import bhpvas
+    >>> data = bhpvas.sample_splits().calibration.take([0, 1])
+    >>> ablation = bhpvas.ablate(bhpvas.load_classifier(), data)
+    >>> ablation.baseline.n, ablation.logits.shape
+    (2, (6, 12, 2, 2))
     """
 
     baseline: Evaluation
@@ -55,7 +62,18 @@ def ablate(
 
     Below a head nothing changes, and in its layer the other heads' attention does not either: its
     part ``Z_h W_h`` is subtracted from the layer's attention output. The variants of a layer then
-    go through the rest of the network as one stacked batch.
+    go through the rest of the network as one stacked batch. ``mask`` is what the heads are removed
+    from (default: every head is kept).
+
+    Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().calibration.take([0, 1])
+    >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3"))
+    >>> loss_change = bhpvas.ablate(classifier, data, mask).loss_change
+    >>> loss_change.shape, float(loss_change[0, 3])
+    ((6, 12), nan)
     """
     dataset = dataset.aligned(classifier.label_names)
     encoded = classifier.encode(dataset)

@@ -190,7 +190,20 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A loaded classifier. Its weights are frozen and never written to, so threads can share it."""
+    """A loaded classifier. Its weights are frozen and never written to, so threads can share it.
+
+    ``source`` is what it was loaded from, ``revision`` that of a hub id, ``fingerprint`` a hash of
+    its files; ``geometry`` has its sizes. ``weights`` are those that a recovery put in place of the
+    model's own, and ``loaded`` is the classifier without them. ``architecture`` and ``layers`` say
+    where ``model``, a module of transformers, keeps its parts.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> classifier.label_names, classifier.geometry.layers, classifier.geometry.heads
+    (('negative', 'positive'), 6, 12)
+    >>> classifier.full_mask().kept_count
+    72
+    """
 
     name: str
     source: str
@@ -255,7 +268,7 @@ class Classifier:
 
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head that the model's files hold."""
-        return HeadMask(self.geometry.layers, self.geometry.heads, self.geometry.pruned)
+        return HeadMask(self.geometry.layers, self.geometry.heads, absent=self.geometry.pruned)
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
         """Embeddings of tokens ``[B, T]``: ``[B, T, D]``."""
@@ -317,10 +330,16 @@ def load_classifier(
 
     Without a source it is the sample model. Only safetensors are read, and no code of the model
     runs. Heads that the files lack (``pruned_heads`` in the config) are filled with zeros, so every
-    layer has as many; :attr:`Geometry.pruned` names them. ``device`` is ``cpu``, ``cuda`` or
-    ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
+    layer has as many; :attr:`Geometry.pruned` names them, and :meth:`Classifier.full_mask` is
+    without them. ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or
+    ``bfloat16``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> f"{classifier.name}: {classifier.geometry.parameters:,} parameters"
+    'sample: 22,713,986 parameters'
     """
     if dtype not in DTYPES:
         raise ModelError(f"{dtype!r} is no supported number type: choose {' or '.join(DTYPES)}.")

@@ -31,16 +31,23 @@ if TYPE_CHECKING:
     from bhpvas.recovery.finetuning import FineTuned
     from bhpvas.schemes import Scheme
 
+# The help of a command shows its own.
 _EXAMPLES = """examples:
   bhpvas app
+  bhpvas info --model ./my-bert
   bhpvas score --criteria importance,similarity --json > scores.json
+  bhpvas score --model owner/model --data reviews.csv --remove L0H3,L5H11
+  bhpvas ablate --data reviews.csv
   bhpvas evaluate --remove L0H3,L5H11
+  bhpvas roles --min-count 50
   bhpvas propose --heads 36 --protect L0H3 --out scheme.json
+  bhpvas propose --heads 60 --max-drop 0.01 --calibration train.tsv --out scheme.json
   bhpvas recover --scheme scheme.json --method compensate --out recovered.json
   bhpvas recover --scheme recovered.json --method finetune --calibration train.tsv --out tuned.json
   bhpvas evaluate --model ./my-bert --data reviews.csv --scheme scheme.json --json
   bhpvas compare scheme.json recovered.json --random 20 --out table.csv
   bhpvas export --scheme recovered.json --format transformers --out ./smaller-bert
+  bhpvas export --scheme recovered.json --format onnx --int8 --data test.tsv --out ./graph
   bhpvas report --scheme recovered.json --out report.html
 """
 
@@ -94,9 +101,17 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def command(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
-        """A command whose help is the first line of its function's docstring."""
+        """A command whose help is the first line of its function's docstring, and its examples."""
         first = (run.__doc__ or "").split("\n")[0].rstrip(".")
-        added = commands.add_parser(name, help=first, description=first)
+        title, *lines = _EXAMPLES.splitlines()
+        own = [line for line in lines if line.split()[1] == name]
+        added = commands.add_parser(
+            name,
+            help=first,
+            description=first,
+            epilog="\n".join([title, *own]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         added.set_defaults(run=run)
         return added
 
@@ -435,7 +450,7 @@ def _evaluate(given: argparse.Namespace) -> None:
         f"parameters  {document['parameters']:,}",
         f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
     ]
-    if mask.removed:
+    if mask.taken:
         change = accuracy_change_interval(unpruned, found)
         lines.insert(
             2,

@@ -40,7 +40,7 @@ class Candidate(NamedTuple):
 
 def random_mask(every_head: HeadMask, count: int, seed: int) -> HeadMask:
     """The mask without the first ``count`` heads of the random order of a seed."""
-    heads = list(every_head.every_head())
+    heads = list(every_head)
     order = np.random.default_rng(seed).permutation(len(heads))
     return every_head.without([heads[place] for place in order[:count]])
 
@@ -56,13 +56,27 @@ def compare(
 ) -> pd.DataFrame:
     """One row for the unpruned model and one for each candidate.
 
-    Columns as in :func:`measures`; ``random_low``, ``random_median`` and ``random_high`` are the
-    5%, 50% and 95% quantiles of the accuracy of ``random`` masks with as many heads removed,
-    neither chosen nor recovered; empty where no head is removed.
+    ``candidates`` are, by name, a mask and the classifier under it. Columns as in :func:`measures`;
+    ``random_low``, ``random_median`` and ``random_high`` are the 5%, 50% and 95% quantiles of the
+    accuracy of ``random`` masks with as many heads removed, neither chosen nor recovered; empty
+    where no head is removed.
+
+    Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(8))
+    >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> table = bhpvas.compare(classifier, data, {"two less": (classifier, mask)}, random=2)
+    >>> table[["scheme", "heads_kept", "parameters"]]
+         scheme  heads_kept  parameters
+    0  unpruned          72    22713986
+    1  two less          70    22615490
     """
     named = {UNPRUNED: Candidate(classifier.with_weights(None), classifier.full_mask())}
     named |= {name: Candidate(*candidate) for name, candidate in candidates.items()}
-    sizes = sorted({len(one.mask.removed) for one in named.values()} - {0})
+    absent = len(classifier.geometry.pruned)
+    sizes = sorted({len(one.mask.removed) for one in named.values()} - {absent})
     total, done = len(named) + random * len(sizes), 0
     cache = StateCache()
 
@@ -78,7 +92,7 @@ def compare(
     plain, every_head = named[UNPRUNED]
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
-        masks = [random_mask(every_head, size, seed + draw) for draw in range(random)]
+        masks = [random_mask(every_head, size - absent, seed + draw) for draw in range(random)]
         accuracies = [measured(Candidate(plain, mask)).accuracy for mask in masks]
         bands[size] = tuple(np.quantile(accuracies, [0.05, 0.5, 0.95]))
     lengths = classifier.encode(dataset).lengths

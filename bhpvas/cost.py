@@ -34,6 +34,12 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
 
     Each removed head takes its d_h rows and biases of queries, keys and values and its d_h columns
     of W_O. Heads that the model's files lack are gone already.
+
+    >>> import bhpvas
+    >>> geometry = bhpvas.load_classifier().geometry
+    >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
+    >>> geometry.parameters - bhpvas.parameters(geometry, mask)
+    98496
     """
     return geometry.parameters - len(mask.removed - geometry.pruned) * geometry.head_parameters
 
@@ -43,7 +49,14 @@ def flops_per_sentence(
 ) -> float:
     """Mean FLOPs of one sentence through the physically pruned model, without padding.
 
-    ``lengths`` are tokens a sentence, special tokens included; at least one.
+    ``lengths`` are tokens a sentence, special tokens included; at least one. What is counted stands
+    at the top of :mod:`bhpvas.cost`.
+
+    >>> import bhpvas
+    >>> geometry = bhpvas.load_classifier().geometry
+    >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
+    >>> f"{bhpvas.flops_per_sentence(geometry, mask, [16, 32]) / 1e6:.1f} million"
+    '510.9 million'
     """
     tokens = np.asarray(lengths, dtype=np.float64)
     heads = mask.without(geometry.pruned).kept_count
@@ -60,7 +73,13 @@ def speed_bound(geometry: Geometry, mask: HeadMask, lengths: Sequence[int] | np.
     """How many times faster the pruned model can be at most, by its arithmetic; at least 1.
 
     What no implementation that is equally busy before and after can exceed; smaller matrices
-    usually keep a processor a little less busy.
+    usually keep a processor a little less busy. ``lengths`` are tokens a sentence.
+
+    >>> import bhpvas
+    >>> geometry = bhpvas.load_classifier().geometry
+    >>> none_left = bhpvas.HeadMask(6, 12).without(bhpvas.HeadMask(6, 12))
+    >>> round(bhpvas.speed_bound(geometry, none_left, [32]), 2)
+    1.52
     """
     whole = HeadMask(mask.layers, mask.heads)
     return flops_per_sentence(geometry, whole, lengths) / flops_per_sentence(

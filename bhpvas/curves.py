@@ -195,7 +195,7 @@ def known_curve(
     for count in counts:
         order = store.get(["order", *learnt, counts[-1] if nested else count])
         if order is not None:
-            mask = HeadMask.parse(",".join(order[:count]), full.layers, full.heads)
+            mask = full.without(map(HeadId.parse, order[:count]))
             key = _point(classifier, calibration, evaluation, mask, recovery, seed)
             if (point := store.get(key)) is not None:
                 found[count] = point
@@ -237,7 +237,7 @@ def _curve(
         method=method,
         recovery=recovery,
         seed=seed,
-        total=classifier.geometry.layers * classifier.geometry.heads,
+        total=classifier.full_mask().kept_count,
         removed=counts,
         accuracy=tuple(one["accuracy"] for one in found),
         loss=tuple(one["loss"] for one in found),
@@ -273,7 +273,7 @@ def _masks(
         store.put(["order", *learnt, longest], known)
     full = classifier.full_mask()
     return {
-        count: HeadMask.parse(",".join(known[:count]), full.layers, full.heads)
+        count: full.without(map(HeadId.parse, known[:count]))
         for count in (counts if nested else counts[:1])
     }
 
@@ -292,7 +292,7 @@ def _measured(
     known = store.get(key)
     if known is None:
         changed = classifier
-        if recovery is not None and mask.removed:
+        if recovery is not None and mask.taken:
             fitted = recover(classifier, calibration, mask, recovery, seed=seed, progress=progress)
             changed = classifier.with_weights(fitted.weights)
         result = evaluate(changed, evaluation, mask, progress=progress)
@@ -312,7 +312,7 @@ def _point(
     """What names a point in the store; a mask that removes nothing is never recovered."""
     key: list[Any] = ["point", classifier.fingerprint, evaluation.fingerprint]
     key += [format_heads(mask.removed)]
-    recovered = recovery is not None and mask.removed
+    recovered = recovery is not None and mask.taken
     return key + ([recovery, calibration.fingerprint, seed] if recovered else [None])
 
 

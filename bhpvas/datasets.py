@@ -99,6 +99,11 @@ class Dataset:
     ``numbered`` says that the source itself numbers its labels in the order of ``label_names``;
     ``file``, ``unit`` and ``lines`` say where a sentence came from. ``groups`` holds, by name,
     further columns of the source that part the sentences into a few groups.
+
+    >>> import bhpvas
+    >>> data = bhpvas.Dataset("two", ("Good.", "Bad."), None, [1, 0], ("negative", "positive"))
+    >>> data, data.take([1]).texts
+    (Dataset('two', 2 sentences, labels ('negative', 'positive')), ('Bad.',))
     """
 
     name: str
@@ -199,7 +204,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Splits:
-    """Sentences to learn from and sentences to measure on; ``made`` says how they were parted."""
+    """Sentences to learn from and sentences to measure on; ``made`` says how they were parted.
+
+    Criteria, searches and recoveries learn from ``calibration`` alone; accuracy is measured on
+    ``evaluation``.
+
+    >>> import bhpvas
+    >>> splits = bhpvas.sample_splits()
+    >>> set(splits.calibration.texts) & set(splits.evaluation.texts)
+    set()
+    """
 
     calibration: Dataset
     evaluation: Dataset
@@ -304,6 +318,13 @@ def read_splits(
     labels are given to measure on. A source in one part is divided by a stratified split.
 
     Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
+
+    >>> import io
+    >>> import bhpvas
+    >>> rows = ["sentence,label", *["A fine film.,good", "A dull one.,bad"] * 3]
+    >>> splits = bhpvas.read_splits(io.BytesIO("\\n".join(rows).encode()), name="films.csv")
+    >>> len(splits.calibration), len(splits.evaluation), splits.evaluation.label_names
+    (2, 4, ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
     if isinstance(source, str) and _is_hub_id(source):
@@ -341,6 +362,15 @@ def read_dataset(
     """Read every sentence of a source, whatever its parts; arguments as in :func:`read_splits`.
 
     Of a hub id it is the part that :func:`read_splits` measures on.
+
+    Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
+
+    >>> import io
+    >>> import bhpvas
+    >>> rows = ["review,stars", "A fine film.,good", "A dull one.,bad"]
+    >>> file = io.BytesIO("\\n".join(rows).encode())
+    >>> bhpvas.read_dataset(file, name="films.csv", label="stars")
+    Dataset('films.csv', 2 sentences, labels ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
     if isinstance(source, str) and _is_hub_id(source):
@@ -352,7 +382,8 @@ def read_dataset(
 def sample_splits() -> Splits:
     """The sentences that ship with bhpvas, written for it: 240 to learn from, 480 to measure on.
 
-    >>> splits = sample_splits()
+    >>> import bhpvas
+    >>> splits = bhpvas.sample_splits()
     >>> len(splits.calibration), len(splits.evaluation), splits.made
     (240, 480, 'as in the file')
     """

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 
 class BhpvasError(ValueError):
-    """Base of every error that names a value, its place and the way out."""
+    """Base of every error that names a value, its place and the way out; a ``ValueError``.
+
+    >>> import bhpvas
+    >>> try:
+    ...     bhpvas.parse_heads("L0H3,7")
+    ... except bhpvas.BhpvasError as error:
+    ...     print(error)
+    '7' names no head: write layer and head as in L3H7.
+    """
 
 
 class HeadError(BhpvasError):

@@ -45,6 +45,14 @@ class Evaluation:
     ``labels`` are numbered as the model numbers them, so ``label_names`` are the model's C names.
     ``part`` is None where the whole dataset was evaluated. Raises :class:`ModelError` where a
     logit is not a finite number.
+
+    >>> import numpy as np
+    >>> import bhpvas
+    >>> logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.0, 3.0]])
+    >>> mask, names = bhpvas.HeadMask(2, 4), ("negative", "positive")
+    >>> found = bhpvas.Evaluation(mask, "four", logits, np.array([0, 1, 1, 1]), names)
+    >>> found.accuracy, [round(end, 2) for end in found.accuracy_interval], round(found.f1, 2)
+    (0.75, [0.3, 0.95], 0.8)
     """
 
     mask: HeadMask
@@ -429,6 +437,14 @@ def evaluate(
 
     A ``cache`` saves the layers below the lowest one that differs from an earlier mask. Raises
     :class:`DataError` where the dataset has a label that the model lacks.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(16))
+    >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> found = bhpvas.evaluate(classifier, data, mask)
+    >>> found.n, found.logits.shape, 0 <= found.accuracy <= 1
+    (16, (16, 2), True)
     """
     whole = len(dataset)
     return next(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,7 @@ _HEAD = re.compile(r"L(\d{1,6})H(\d{1,6})", re.IGNORECASE)
 class HeadId:
     """One attention head, counted from zero and written ``L3H7`` everywhere.
 
+    >>> from bhpvas import HeadId
     >>> HeadId.parse("L3H7")
     HeadId(layer=3, head=7)
     >>> str(HeadId(0, 11))
@@ -44,6 +45,7 @@ def parse_heads(text: str) -> tuple[HeadId, ...]:
 
     An empty text is the empty list. Raises :class:`HeadError` on a part that names no head.
 
+    >>> from bhpvas import parse_heads
     >>> [str(head) for head in parse_heads("L5H11, L0H3,L0H3")]
     ['L0H3', 'L5H11']
     """
@@ -60,6 +62,10 @@ def format_heads(heads: Iterable[HeadId]) -> str:
 class HeadMask:
     """Which heads of a model are kept: an immutable value that can be a dictionary key.
 
+    ``absent`` are heads that the model never had, as those of a smaller one that bhpvas exported:
+    they are always among the removed ones, and :meth:`restored` leaves them there.
+
+    >>> from bhpvas import HeadId, HeadMask
     >>> mask = HeadMask(2, 4).without([HeadId(0, 3)])
     >>> str(mask), mask.kept_count
     ('L0H3', 7)
@@ -70,8 +76,10 @@ class HeadMask:
     layers: int
     heads: int
     removed: frozenset[HeadId] = field(default_factory=frozenset)
+    absent: frozenset[HeadId] = field(default_factory=frozenset, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "removed", self.removed | self.absent)
         for head in sorted(self.removed):
             if not (0 <= head.layer < self.layers and 0 <= head.head < self.heads):
                 raise HeadError(
@@ -104,11 +112,16 @@ class HeadMask:
 
     def without(self, heads: Iterable[HeadId]) -> HeadMask:
         """The mask with ``heads`` removed as well."""
-        return HeadMask(self.layers, self.heads, self.removed | frozenset(heads))
+        return replace(self, removed=self.removed | frozenset(heads))
 
     def restored(self, heads: Iterable[HeadId]) -> HeadMask:
-        """The mask with ``heads`` kept again."""
-        return HeadMask(self.layers, self.heads, self.removed - frozenset(heads))
+        """The mask with ``heads`` kept again, those that are absent excepted."""
+        return replace(self, removed=self.removed - frozenset(heads))
+
+    @property
+    def taken(self) -> frozenset[HeadId]:
+        """The removed heads that the model has."""
+        return self.removed - self.absent
 
     @cached_property
     def array(self) -> np.ndarray:

@@ -631,8 +631,18 @@ def find_roles(
     """The roles of every kept head of a classifier, in one pass over the sentences.
 
     ``sentences`` are those of :func:`~bhpvas.syntax.sentences_of`, made here if not given; whoever
-    wants :func:`examples` afterwards keeps them. Raises :class:`~bhpvas.errors.BhpvasError` where
-    the parser is not installed.
+    wants :func:`examples` afterwards keeps them. ``settings`` are where the lines are drawn. What a
+    role is, its rule and its source stand in :data:`ROLES`; accuracies are shares of 1.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` where the parser is not installed.
+
+    >>> import bhpvas
+    >>> data = bhpvas.sample_splits().calibration.take(range(8))
+    >>> roles = bhpvas.find_roles(bhpvas.load_classifier(), data)
+    >>> roles.label(bhpvas.HeadId(0, 0))  # eight sentences are too few to claim anything
+    'none'
+    >>> roles.relations["det"].accuracy.shape
+    (6, 12)
     """
     mask = mask or classifier.full_mask()
     sentences = sentences_of(classifier, dataset) if sentences is None else sentences

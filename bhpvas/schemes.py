@@ -18,7 +18,8 @@ A scheme file is JSON::
     redo           ids of the steps that redo goes through, next one first
     next_id        id of the next new step; an id is never used twice
     steps          [{"id", "parent", "what", "heads", "method", "settings", "seed", "metrics",
-                     "time", "note"}, …], every step after its parent, the first one "start";
+                     "time", "note"}, …], every step after its parent, the first one "start",
+                    whose heads are those that the model itself lacks: nothing restores them;
                     a step "recover" also has "weights", the hash that names the safetensors file
                     beside the scheme; it holds until a later step has its own
 
@@ -86,6 +87,7 @@ class Step:
 class Scheme:
     """A tree of steps and the current one among them.
 
+    >>> from bhpvas import HeadId, Scheme
     >>> scheme = Scheme.started({"id": "sample", "revision": None, "fingerprint": "f"}, 2, 4)
     >>> scheme = scheme.removing([HeadId(0, 3)]).removing([HeadId(1, 0), HeadId(1, 1)])
     >>> str(scheme.mask), str(scheme.undone().mask), str(scheme.undone().redone().mask)
@@ -119,10 +121,16 @@ class Scheme:
         data: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         time: str | None = None,
+        absent: frozenset[HeadId] = frozenset(),
     ) -> Scheme:
-        """A scheme with every head kept; ``model`` has the keys id, revision and fingerprint."""
-        nothing: frozenset[HeadId] = frozenset()
-        start = Step(0, None, "start", (), nothing, "", {}, None, _plain(metrics), _time(time))
+        """A scheme with every head kept that is not ``absent`` from the model.
+
+        ``model`` has the keys id, revision and fingerprint.
+        """
+        start = Step(
+            0, None, "start", tuple(sorted(absent)), absent, "", {}, None, _plain(metrics),
+            _time(time),
+        )  # fmt: skip
         about = None if data is None else _plain(data)
         return cls(name, _plain(model), about, layers, heads, (start,), 0, (), 1)
 
@@ -136,7 +144,7 @@ class Scheme:
         metrics: Mapping[str, Any] | None = None,
         time: str | None = None,
     ) -> Scheme:
-        """A scheme with every head of a classifier kept."""
+        """A scheme with every head that a classifier has kept."""
         return cls.started(
             {
                 "id": classifier.source,
@@ -149,6 +157,7 @@ class Scheme:
             data=data,
             metrics=metrics,
             time=time,
+            absent=classifier.geometry.pruned,
         )
 
     # --- reading -----------------------------------------------------------------------------
@@ -165,7 +174,12 @@ class Scheme:
 
     def mask_at(self, step_id: int) -> HeadMask:
         """The mask at any step."""
-        return HeadMask(self.layers, self.heads, self.step(step_id).removed)
+        return HeadMask(self.layers, self.heads, self.step(step_id).removed, self.absent)
+
+    @property
+    def absent(self) -> frozenset[HeadId]:
+        """The heads that the model never had: those of the start."""
+        return self.steps[0].removed
 
     @property
     def weights(self) -> str | None:
@@ -231,6 +245,11 @@ class Scheme:
                 f"({self.layers}×{self.heads} heads, fingerprint {self.model['fingerprint']}), "
                 f"and this is {classifier.source} ({geometry.layers}×{geometry.heads} heads, "
                 f"fingerprint {classifier.fingerprint}): open it with its own model."
+            )
+        if self.absent != geometry.pruned:
+            raise SchemeError(
+                f"Scheme {self.name!r} does not start with the heads that {classifier.source} has "
+                f"(it lacks {format_heads(geometry.pruned) or 'none'}): start a new one."
             )
         return self
 
@@ -396,7 +415,7 @@ class Scheme:
     ) -> Scheme:
         asked = HeadMask(self.layers, self.heads, frozenset(heads)).removed
         removed = self.mask.removed
-        changed = _changeable(what, asked, removed)
+        changed = _changeable(what, asked, removed) - self.absent
         if not changed:
             raise SchemeError(
                 f"There is nothing to {what} ({format_heads(asked) or 'no head'} selected): select "
@@ -510,7 +529,16 @@ class Scheme:
 
 
 def load_scheme(path: str | Path) -> Scheme:
-    """Read a scheme file; raises :class:`SchemeError` naming the file and what is wrong with it."""
+    """Read a scheme file; raises :class:`SchemeError` naming the file and what is wrong with it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import bhpvas
+    >>> scheme = bhpvas.Scheme.of(bhpvas.load_classifier()).removing(bhpvas.parse_heads("L0H3"))
+    >>> with TemporaryDirectory() as folder:
+    ...     scheme.save(f"{folder}/scheme.json")
+    ...     bhpvas.load_scheme(f"{folder}/scheme.json") == scheme
+    True
+    """
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -680,8 +708,8 @@ def _step(value: Any, place: str, earlier: dict[int, Step], every_head: HeadMask
         raise SchemeError(f"'what' of {place} is {reprlib.repr(what)}, which cannot stand there")
     before: frozenset[HeadId] = frozenset()
     if what == "start":
-        if parent is not None or changed:
-            raise SchemeError("its start has a parent or heads")
+        if parent is not None:
+            raise SchemeError("its start has a parent")
     else:
         if parent not in earlier:
             raise SchemeError(f"{place} has the parent {reprlib.repr(parent)}, no step before it")
@@ -692,7 +720,9 @@ def _step(value: Any, place: str, earlier: dict[int, Step], every_head: HeadMask
             raise SchemeError(
                 f"'weights' of {place} is {reprlib.repr(entry['weights'])} and no hash"
             )
-        if not recovers and (not changed or _changeable(what, changed, before) != changed):
+        absent = next(iter(earlier.values())).removed
+        possible = _changeable(what, changed, before) - absent
+        if not recovers and (not changed or possible != changed):
             named = reprlib.repr(format_heads(changed))
             raise SchemeError(f"{place} cannot {what} the heads {named} of its parent {parent}")
     try:

@@ -28,6 +28,15 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     The copy is an ordinary module of its family: its attention reshapes by the head size, so it
     runs as it is, even where a layer has no head left. Weights stay frozen and of the same number
     type, on the same device.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> model = bhpvas.remove_heads(classifier, mask)
+    >>> sum(parameter.numel() for parameter in model.parameters())
+    22615490
+    >>> model.bert.encoder.layer[0].attention.self.query
+    Linear(in_features=384, out_features=352, bias=True)
     """
     known = {id(one): one for one in classifier.model.parameters()} if shared else {}
     model = copy.deepcopy(classifier.model, known)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import termios
 from html import unescape
 from pathlib import Path
 
@@ -14,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bhpvas import syntax
+from bhpvas import cli, syntax
 from bhpvas.ablation import ablate
 from bhpvas.classifier import load_classifier
 from bhpvas.cli import main
@@ -31,6 +35,8 @@ from bhpvas.schemes import Scheme, load_scheme
 from bhpvas.search import METHODS, propose
 from tests.conftest import tiny_dataset
 from tests.tiny import save_tiny
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +235,74 @@ def test_a_scheme_of_another_model_is_refused(capsys, files, tmp_path):
     assert "was made for the model" in capsys.readouterr().err
     assert main(["evaluate", *arguments]) == 2
     assert "name it with --model" in capsys.readouterr().err
+
+
+def examples(text: str) -> list[list[str]]:
+    """The commands below "examples:", as words, without what the shell does with the output."""
+    shown = text.partition("examples:\n")[2].splitlines()
+    return [shlex.split(line.partition(" > ")[0]) for line in shown]
+
+
+def test_the_help_of_every_command_ends_with_examples_that_can_be_typed(capsys):
+    def helped(*command: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            main([*command, "--help"])
+        assert left.value.code == 0
+        return capsys.readouterr().out
+
+    whole = examples(helped())
+    names = re.findall(r"^    (\w+) ", helped(), re.MULTILINE)
+    assert names[0] == "app" and len(names) >= 10
+    parser = cli._parser()
+    for name in names:
+        own = examples(helped(name))
+        assert own and own == [words for words in whole if words[1] == name], name
+        for _, *words in own:
+            parser.parse_args(words)
+
+
+def test_what_cannot_be_parsed_is_bad_input_too(capsys):
+    for wrong in ([], ["dance"], ["export"], ["propose", "--heads", "many", "--out", "s.json"]):
+        with pytest.raises(SystemExit) as left:
+            main(wrong)
+        assert left.value.code == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.startswith("usage: bhpvas")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["score", "export"])
+def test_ctrl_c_ends_a_command_with_one_line_and_no_file(tmp_path, command):
+    """With a real signal, in the middle of the work; its bar on a terminal says when that is."""
+    given = ["score", "--json"]
+    if command == "export":
+        scheme = Scheme.of(load_classifier()).removing([HeadId(0, 1), HeadId(4, 2)])
+        scheme.save(tmp_path / "scheme.json")
+        given = ["export", "--scheme", "scheme.json", "--format", "dense", "--out", "out"]
+    printed = tmp_path / "printed"
+    printed.touch()
+    before = set(tmp_path.iterdir())
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
+    with printed.open("wb") as output:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "bhpvas.cli", *given],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=end,
+        )
+    os.close(end)
+    said = b""
+    while b"%" not in said:  # the first batch is done
+        said += os.read(terminal, 4096)
+    assert (set(tmp_path.iterdir()) > before) == (command == "export")  # its folder has no name yet
+    running.send_signal(signal.SIGINT)
+    assert running.wait() == 1
+    said += os.read(terminal, 4096)
+    os.close(terminal)
+    assert printed.read_bytes() == b"" and set(tmp_path.iterdir()) == before
+    assert said.splitlines()[-1] == b"bhpvas: interrupted; nothing was written."
 
 
 def test_help_needs_no_heavy_import():

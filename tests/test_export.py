@@ -22,9 +22,12 @@ from bhpvas.export.base import logits_of, smallest_exact, weight_bytes
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.progress import Cancelled, silent
 from bhpvas.recovery import recover
+from bhpvas.recovery.finetuning import finetune
 from bhpvas.schemes import Scheme, load_scheme
+from bhpvas.weights import Weights
 from tests import tiny
 from tests.conftest import tiny_dataset
+from tests.test_finetuning import QUICK, taught
 from tests.tiny import save_tiny
 
 FORMATS_HERE = [
@@ -52,6 +55,14 @@ def scheme_without(classifier: Classifier, heads: str) -> Scheme:
 def exported(classifier: Classifier, heads: str, folder: Path, format: str, **more) -> Exported:
     scheme = scheme_without(classifier, heads)
     return export_model(classifier, scheme, folder, format, dataset=tiny_dataset(), **more)
+
+
+def recovered_by(how: str, classifier: Classifier, mask: HeadMask) -> Weights:
+    """Other weights for a mask: refitted, or all of them trained on, embeddings included."""
+    if how == "compensate":
+        return recover(classifier, tiny_dataset(), mask).weights
+    settings = replace(QUICK, epochs=1, embeddings=True)
+    return finetune(classifier, taught(classifier, 60), mask, settings).weights
 
 
 def masked_logits(classifier: Classifier, heads: str) -> np.ndarray:
@@ -149,13 +160,14 @@ def test_an_int8_graph_is_measured_by_itself(tmp_path):
     assert "after, int8" in card and "--format onnx --int8" in card
 
 
+@pytest.mark.parametrize("how", ["compensate", "finetune"])
 @pytest.mark.parametrize("format", FORMATS_HERE)
-def test_compensated_weights_are_folded_in(tmp_path, format):
+def test_recovered_weights_are_folded_in(tmp_path, format, how):
     classifier = load_classifier(save_tiny(tmp_path / "model"))
     scheme = scheme_without(classifier, EMPTY)
-    recovered = recover(classifier, tiny_dataset(), scheme.mask).weights
+    recovered = recovered_by(how, classifier, scheme.mask)
     recovered.save(tmp_path)
-    scheme = scheme.recovered(recovered.fingerprint, "compensate")
+    scheme = scheme.recovered(recovered.fingerprint, how)
     found = export_model(
         classifier, scheme, tmp_path / "out", format, dataset=tiny_dataset(), weights=tmp_path
     )

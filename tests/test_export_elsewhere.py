@@ -1,6 +1,6 @@
 """Exports in other people's environments: transformers 4.57, the newest, and ONNX Runtime alone.
 
-What loads them are scripts without a line of bhpvas, in processes of their own.
+What loads them is a script without a line of bhpvas, in processes of their own.
 """
 
 from __future__ import annotations
@@ -21,72 +21,27 @@ from bhpvas.classifier import load_classifier
 from bhpvas.evaluation import Evaluation, evaluate
 from bhpvas.export import Exported, export_model
 from bhpvas.heads import HeadMask, parse_heads
-from bhpvas.recovery import recover
 from bhpvas.schemes import Scheme
 from tests.conftest import tiny_dataset
+from tests.test_export import recovered_by
 from tests.tiny import save_tiny
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = """
-import json, sys
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-data, trust, *folders = sys.argv[1:]
-texts, labels = json.load(open(data))
-for folder in folders:
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        folder, trust_remote_code=trust == "trust", output_loading_info=True
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    with torch.no_grad():
-        logits = model.eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits
-    right = sum(int(said) == label for said, label in zip(logits.argmax(1), labels))
-    print(json.dumps({
-        "accuracy": right / len(labels), "logits": logits.float().tolist(),
-        "class": type(model).__name__, "dtype": str(model.dtype),
-        "parameters": sum(one.numel() for one in model.parameters()),
-        "report": {name: sorted(map(str, keys)) for name, keys in report.items() if keys},
-        "ours": [name for name in sys.modules if name.split(".")[0] == "bhpvas"],
-    }))
-"""
-
-ONNX_SCRIPT = """
-import json, sys
-import numpy, onnxruntime
-from tokenizers import Tokenizer
-
-data, _, *folders = sys.argv[1:]
-texts, labels = json.load(open(data))
-for folder in folders:
-    tokenizer = Tokenizer.from_file(folder + "/tokenizer.json")
-    tokenizer.enable_padding()
-    found = tokenizer.encode_batch(texts)
-    columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-    inputs = {
-        name: numpy.array([getattr(one, column) for one in found])
-        for name, column in columns.items()
-    }
-    [logits] = onnxruntime.InferenceSession(folder + "/model.onnx").run(["logits"], inputs)
-    print(json.dumps({
-        "accuracy": float((logits.argmax(1) == numpy.array(labels)).mean()),
-        "logits": logits.tolist(),
-        "ours": [name for name in sys.modules if name in ("bhpvas", "torch", "transformers")],
-    }))
-"""
+LOADER = Path(__file__).resolve().parent.parent / "scripts" / "load_export.py"
 
 EMPTY = "L0H0,L0H1,L0H2,L0H3,L1H2"
-#: Family, removed heads, whether compensated, number type.
+#: Family, removed heads, how the weights were recovered, number type.
 CASES = {
-    "uneven heads": ("bert", "L0H1,L0H2,L1H0", False, "float32"),
-    "an empty layer": ("bert", EMPTY, False, "float32"),
-    "no head at all": ("bert", ",".join(map(str, HeadMask(2, 4).every_head())), False, "float32"),
-    "compensated": ("bert", EMPTY, True, "float32"),
-    "bfloat16": ("bert", EMPTY, True, "bfloat16"),
-    "roberta": ("roberta", EMPTY, False, "float32"),
-    "electra": ("electra", EMPTY, False, "float32"),
-    "distilbert": ("distilbert", EMPTY, False, "float32"),
+    "uneven heads": ("bert", "L0H1,L0H2,L1H0", None, "float32"),
+    "an empty layer": ("bert", EMPTY, None, "float32"),
+    "no head at all": ("bert", ",".join(map(str, HeadMask(2, 4).every_head())), None, "float32"),
+    "compensated": ("bert", EMPTY, "compensate", "float32"),
+    "fine-tuned": ("bert", EMPTY, "finetune", "float32"),
+    "bfloat16": ("bert", EMPTY, "compensate", "bfloat16"),
+    "roberta": ("roberta", EMPTY, None, "float32"),
+    "electra": ("electra", EMPTY, None, "float32"),
+    "distilbert": ("distilbert", EMPTY, None, "float32"),
 }
 CLASSES = {"roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
 
@@ -99,14 +54,14 @@ class Made(NamedTuple):
 
 
 def make(folder: Path, case: str, format: str) -> Made:
-    family, heads, compensated, dtype = CASES[case]
+    family, heads, recovery, dtype = CASES[case]
     classifier = load_classifier(save_tiny(folder / "model", family), dtype=dtype)
     dataset = tiny_dataset()
     scheme = Scheme.of(classifier).removing(parse_heads(heads))
-    if compensated:
-        weights = recover(classifier, dataset, scheme.mask).weights
+    if recovery is not None:
+        weights = recovered_by(recovery, classifier, scheme.mask)
         weights.save(folder)
-        scheme = scheme.recovered(weights.fingerprint, "compensate")
+        scheme = scheme.recovered(weights.fingerprint, recovery)
     found = export_model(
         classifier, scheme, folder / "out", format, dataset=dataset, weights=folder
     )
@@ -118,8 +73,8 @@ def made(tmp_path_factory) -> dict[str, dict[str, Made]]:
     """Every export that can be made here, by format and case."""
     cases = {
         "transformers": tuple(CASES),
-        "dense": ("an empty layer", "compensated", "bfloat16", "distilbert"),
-        "onnx": ("uneven heads", "an empty layer", "compensated"),
+        "dense": ("an empty layer", "compensated", "fine-tuned", "bfloat16", "distilbert"),
+        "onnx": ("uneven heads", "an empty layer", "compensated", "fine-tuned"),
     }
     return {
         format: {case: make(tmp_path_factory.mktemp(format), case, format) for case in names}
@@ -146,16 +101,15 @@ def pythons(tmp_path_factory) -> dict[str, str]:
     return {"4.57": str(python), "5": sys.executable}
 
 
-def run(python: str, script: str, trust: bool, exports: dict[str, Made], work: Path) -> dict:
-    """What a script prints for each export, run where nothing of this checkout is in reach."""
+def run(python: str, trust: bool, exports: dict[str, Made], work: Path) -> dict:
+    """What the loader prints for each export, run where nothing of this checkout is in reach."""
     dataset = tiny_dataset()
     (work / "data.json").write_text(json.dumps([dataset.texts, dataset.labels.tolist()]))
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     folders = [str(one.found.folder) for one in exports.values()]
     done = subprocess.run(
-        [python, "-c", script, "data.json", "trust" if trust else "plain", *folders],
+        [python, "-I", str(LOADER), "data.json", "trust" if trust else "plain", *folders],
         cwd=work,
-        env=environment | {"HF_MODULES_CACHE": str(work), "HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"HF_MODULES_CACHE": str(work), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
     )
@@ -177,7 +131,7 @@ def agrees(answered: dict[str, Any], made: Made) -> None:
 @pytest.mark.parametrize(("version", "trust"), [("4.57", False), ("4.57", True), ("5", True)])
 def test_a_smaller_model_loads_in_both_versions(made, pythons, tmp_path, version, trust):
     exports = made["transformers"]
-    for case, answered in run(pythons[version], SCRIPT, trust, exports, tmp_path).items():
+    for case, answered in run(pythons[version], trust, exports, tmp_path).items():
         found = exports[case].found
         agrees(answered, exports[case])
         assert answered["report"] == {}
@@ -194,7 +148,7 @@ def test_a_smaller_model_loads_in_both_versions(made, pythons, tmp_path, version
 @pytest.mark.parametrize("version", ["4.57", "5"])
 def test_a_dense_model_loads_plainly_in_both_versions(made, pythons, tmp_path, version):
     exports = made["dense"]
-    for case, answered in run(pythons[version], SCRIPT, False, exports, tmp_path).items():
+    for case, answered in run(pythons[version], False, exports, tmp_path).items():
         agrees(answered, exports[case])
         assert answered["report"] == {}
         assert answered["parameters"] == exports[case].found.parameters
@@ -202,11 +156,11 @@ def test_a_dense_model_loads_plainly_in_both_versions(made, pythons, tmp_path, v
 
 def test_a_graph_needs_neither_torch_nor_transformers(made, tmp_path):
     exports = made["onnx"]
-    for case, answered in run(sys.executable, ONNX_SCRIPT, False, exports, tmp_path).items():
+    for case, answered in run(sys.executable, False, exports, tmp_path).items():
         agrees(answered, exports[case])
 
 
 def test_without_the_modelling_file_version_5_refuses_instead_of_guessing(made, tmp_path):
     exports = {"uneven heads": made["transformers"]["uneven heads"]}
     with pytest.raises(AssertionError, match="mismatch"):
-        run(sys.executable, SCRIPT, False, exports, tmp_path)
+        run(sys.executable, False, exports, tmp_path)

@@ -190,7 +190,7 @@ def test_equal_schemes_are_one_key():
 
 def test_a_scheme_of_another_model_names_both():
     def classifier(fingerprint: str, layers: int = LAYERS) -> Any:
-        geometry = SimpleNamespace(layers=layers, heads=HEADS)
+        geometry = SimpleNamespace(layers=layers, heads=HEADS, pruned=frozenset())
         return SimpleNamespace(
             source="models/mine", revision="r1", fingerprint=fingerprint, geometry=geometry
         )
@@ -475,8 +475,8 @@ DAMAGED = {
     "no steps": (damage("steps", to=[]), "current step 3 is none"),
     "step a number": (damage("steps", 2, to=4), "step number 2 is 4 and not an object"),
     "first is no start": (damage("steps", 0, "what", to="remove"), "'what' of step number 0"),
-    "start with heads": (damage("steps", 0, "heads", to=["L0H0"]), "start has a parent or heads"),
-    "start with parent": (damage("steps", 0, "parent", to=3), "start has a parent or heads"),
+    "start with heads": (damage("steps", 0, "heads", to=["L0H0"]), "its 'removed_heads' are not"),
+    "start with parent": (damage("steps", 0, "parent", to=3), "its start has a parent"),
     "two starts": (damage("steps", 2, "what", to="start"), "'start', which cannot stand there"),
     "what of a later version": (damage("steps", 4, "what", to="merge"), "'merge', which"),
     "recovered without weights": (damage("steps", 4, "what", to="recover"), "no 'weights'"),

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
+from bhpvas.charts.words import number
 from bhpvas.heads import HeadId, HeadMask
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 72, 4, 26
@@ -37,14 +38,21 @@ def head_map(
 
     ``values`` is ``[L, H]``, NaN where there is none. Amounts are drawn in cividis (bright = much);
     with ``change`` the scale is red to blue with zero in its middle, red where a rise (or, without
-    ``rise_is_bad``, a fall) is. Removed heads are crossed out and keep no colour; selected ones are
-    framed. ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short
-    texts ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in
-    it: kinds instead of amounts, which the labels name. Heads ``gone`` since they were measured
-    carry a cross and keep their colour.
+    ``rise_is_bad``, a fall) is. Removed heads are crossed out and keep no colour, heads that the
+    model never had have no cell; selected ones are framed. ``hover`` is text ``[L, H]``, by default
+    the head's name and value. ``labels`` are short texts ``[L, H]`` laid over the cells, cut to fit
+    them. With a ``palette``, values are places in it: kinds instead of amounts, which the labels
+    name. Heads ``gone`` since they were measured carry a cross and keep their colour.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
+
+    >>> import numpy as np
+    >>> import bhpvas
+    >>> mask = bhpvas.HeadMask.parse("L0H3", layers=6, heads=12)
+    >>> figure = bhpvas.head_map(np.arange(72).reshape(6, 12), mask, title="importance")
+    >>> figure.data[0].z.shape, figure.layout.width > figure.layout.height
+    ((6, 12), True)
     """
     layers, heads = mask.layers, mask.heads
     cell = style.cell_size(layers, heads)
@@ -90,12 +98,18 @@ def head_map(
     _frame(figure, selected, cell)
     every = list(mask.every_head())
     if hover is None:
-        hover = np.array([[f"L{la}H{he}" for he in range(heads)] for la in range(layers)])
+        said = [f"<b>{head}</b> {_said(shown[head.layer, head.head])}" for head in every]
+        hover = np.array(said).reshape(layers, heads)
     figure.add_scatter(
         x=[head.head for head in every],
         y=[head.layer for head in every],
         customdata=[[head.layer, head.head] for head in every],
-        text=[str(hover[head.layer, head.head]) for head in every],
+        text=[
+            f"<b>{head}</b> not in this model"
+            if head in mask.absent
+            else str(hover[head.layer, head.head])
+            for head in every
+        ],
         hovertemplate="%{text}<extra></extra>",
         mode="markers",
         marker={"symbol": "square", "size": cell - 2, "color": style.NOWHERE},
@@ -122,6 +136,10 @@ def head_map(
         ticklabelstandoff=6,
     )
     return figure
+
+
+def _said(value: float) -> str:
+    return number(value) if np.isfinite(value) else "removed"
 
 
 def _steps(palette: Sequence[str]) -> list[list[object]]:
@@ -169,9 +187,12 @@ def _label(
 
 def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
     """Grey the cells of removed heads and put a cross on each."""
-    removed = sorted(mask.removed)
+    removed = sorted(mask.taken)
+    ground = np.full((mask.layers, mask.heads), np.nan)
+    for head in removed:
+        ground[head.layer, head.head] = 0.0
     figure.add_heatmap(
-        z=np.where(mask.array > 0, np.nan, 0.0),
+        z=ground,
         colorscale=[[0, style.REMOVED_FILL], [1, style.REMOVED_FILL]],
         showscale=False,
         xgap=style.cell_gap(cell),

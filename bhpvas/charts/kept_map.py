@@ -33,16 +33,26 @@ def small_size(layers: int, heads: int) -> tuple[int, int]:
 def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
     """Draw kept heads as cells and cross out removed ones; ``different`` heads stand out.
 
+    A head that the model never had has no cell.
+
     What is different is blue where this mask keeps it and has a red cross where it does not; what
     is not is pale.
+
+    >>> import bhpvas
+    >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
+    >>> figure = bhpvas.kept_map(mask, different=bhpvas.parse_heads("L0H3"))
+    >>> figure.data[0].text[5][11]
+    '<b>L5H11</b> removed'
     """
     layers, heads = mask.layers, mask.heads
     cell = small_cell(layers, heads)
     width, height = small_size(layers, heads)
     figure = style.blank(height=height, width=width, margin=(_LEFT, _RIGHT, _TOP, _BOTTOM))
-    kinds = np.where(mask.array > 0, 0, 1)
+    kinds = np.where(mask.array > 0, 0.0, 1.0)
     for head in different:
         kinds[head.layer, head.head] += 2
+    for head in mask.absent:
+        kinds[head.layer, head.head] = np.nan
     figure.add_heatmap(
         z=kinds,
         colorscale=[
@@ -60,7 +70,8 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
         name="heads",
     )
     for stands_out in (False, True):
-        crossed = [head for head in sorted(mask.removed) if (head in different) is stands_out]
+        gone = sorted(mask.taken)
+        crossed = [head for head in gone if (head in different) is stands_out]
         figure.add_scatter(
             x=[head.head for head in crossed],
             y=[head.layer for head in crossed],
@@ -94,5 +105,7 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
 
 
 def _said(head: HeadId, mask: HeadMask, different: Collection[HeadId]) -> str:
+    if head in mask.absent:
+        return f"<b>{head}</b> not in this model"
     said = f"<b>{head}</b> {'removed' if head in mask.removed else 'kept'}"
     return f"{said}, differs" if head in different else said

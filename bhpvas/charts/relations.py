@@ -144,7 +144,7 @@ def offset(step: int) -> str:
 
 def _said(row: RelationRow, head: HeadId, mask: HeadMask) -> str:
     if head in mask.removed:
-        return f"<b>{head}</b> removed"
+        return f"<b>{head}</b> {'not in this model' if head in mask.absent else 'removed'}"
     accuracy = float(row.accuracy[head.layer, head.head])
     role = "<br>a role of this head" if row.follows[head.layer, head.head] else ""
     return (

@@ -31,7 +31,18 @@ def ranks(values: np.ndarray, higher_means: Direction = "keep") -> np.ndarray:
 
 
 def removal_order(values: np.ndarray, higher_means: Direction = "keep") -> list[HeadId]:
-    """Kept heads from the first to go to the last."""
+    """Kept heads from the first to go to the last.
+
+    ``values`` is ``[L, H]``, NaN at heads that are removed already; ``higher_means`` says whether a
+    high value speaks for keeping a head or for removing it, as ``CRITERIA[name].higher_means`` does
+    for a criterion.
+
+    >>> import numpy as np
+    >>> import bhpvas
+    >>> importance = np.array([[0.3, 0.1], [0.2, np.nan]])
+    >>> [str(head) for head in bhpvas.removal_order(importance, "keep")]
+    ['L0H1', 'L1H0', 'L0H0']
+    """
     places = ranks(values, higher_means)
     kept = [HeadId(int(la), int(he)) for la, he in zip(*np.nonzero(places), strict=True)]
     return sorted(kept, key=lambda head: -places[head.layer, head.head])

@@ -33,6 +33,15 @@ class Scores:
     ``values[name]`` is ``[L, H]``, NaN at removed heads. ``measured[name]`` holds what it was
     computed from. ``gate_gradients`` ``[N, L, H]`` is there where a criterion needed it.
     ``similarity_unit`` says what one sample of the output similarity was: a token or a sentence.
+    What a value means, its range and its direction stand in ``CRITERIA[name]``.
+
+    >>> import bhpvas
+    >>> data = bhpvas.sample_splits().calibration.take(range(8))
+    >>> scores = bhpvas.score(bhpvas.load_classifier(), data)
+    >>> sorted(scores.values), scores.per_example["importance"].shape
+    (['importance', 'similarity', 'stability'], (8, 6, 12))
+    >>> scores.similarity_matrix["similarity"].shape
+    (72, 72)
     """
 
     mask: HeadMask
@@ -96,8 +105,17 @@ def score(
 ) -> Scores:
     """Measure criteria of every kept head in one pass over the sentences.
 
+    ``names`` are keys of :data:`CRITERIA`, where each has its formula, range, direction and source;
+    ``mask`` is what the model keeps meanwhile (default: every head).
+
     Raises :class:`~bhpvas.errors.BhpvasError` for a name that is no criterion or a dataset too
     small for one.
+
+    >>> import bhpvas
+    >>> data = bhpvas.sample_splits().calibration.take(range(8))
+    >>> scores = bhpvas.score(bhpvas.load_classifier(), data, ["importance"])
+    >>> scores.values["importance"].shape, bhpvas.CRITERIA["importance"].higher_means
+    ((6, 12), 'keep')
     """
     unknown = [name for name in names if name not in CRITERIA]
     if unknown:

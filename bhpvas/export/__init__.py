@@ -57,6 +57,19 @@ class Exported:
     quantised graph where there is one. ``difference`` is the largest one between a logit of the
     files and of the masked model. ``files`` are their bytes by name. ``speed_bound`` is what the
     arithmetic allows at the data's lengths.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(4))
+    >>> scheme = bhpvas.Scheme.of(classifier).removing(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> with TemporaryDirectory() as folder:
+    ...     path = f"{folder}/dense"
+    ...     found = bhpvas.export_model(classifier, scheme, path, "dense", dataset=data)
+    >>> found.after.accuracy == found.before.accuracy, found.difference < 1e-4
+    (True, True)
+    >>> found.parameters == found.parameters_before  # a dense export is no smaller
+    True
     """
 
     format: Format
@@ -134,6 +147,17 @@ def export_model(
     The folder appears whole or not at all. Raises :class:`ExportError` where it exists already,
     cannot be written, a package is missing, or the files do not answer as they should, and
     what :meth:`Scheme.on` raises.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(4))
+    >>> scheme = bhpvas.Scheme.of(classifier).removing(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> with TemporaryDirectory() as folder:
+    ...     bhpvas.export_model(classifier, scheme, f"{folder}/smaller", dataset=data).parameters
+    ...     bhpvas.load_classifier(f"{folder}/smaller").geometry.parameters
+    22615490
+    22615490
     """
     chosen, folder = format_named(format), Path(folder)
     if int8 and chosen is not onnx_graph.FORMAT:

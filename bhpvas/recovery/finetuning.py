@@ -195,7 +195,7 @@ def finetune(
     :class:`DataError` for fewer than 16 sentences.
     """
     settings = (settings or Settings()).check()
-    if not mask.removed:
+    if not mask.taken:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     if len(sentences) < FEWEST_SENTENCES:
         raise DataError(

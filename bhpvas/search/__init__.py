@@ -95,8 +95,18 @@ def propose(
     only as many heads go as keep the accuracy on these sentences within it, found by bisection; for
     a method that is made for it, after compensation. ``options`` override the method's defaults.
 
+    ``method`` is a key of :data:`METHODS`, where each has its source, or a criterion's name.
+
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method or option, or where so many
     heads cannot go under the constraints.
+
+    >>> import bhpvas
+    >>> data = bhpvas.sample_splits().calibration.take(range(8))
+    >>> found = bhpvas.propose(bhpvas.load_classifier(), data, "importance", heads=18)
+    >>> len(found.removals), found.mask.kept_count
+    (18, 54)
+    >>> found.removals[0].reason.endswith("place 72 of 72")
+    True
     """
     chosen = method_named(method)
     unknown = set(options or {}) - set(chosen.defaults)
@@ -168,7 +178,7 @@ def _within(max_drop: float, task: Task, method: Method, longest: list[Removal])
 
 def _accuracy(task: Task, encoded: Any, mask: HeadMask, compensated: bool = False) -> float:
     classifier = task.classifier
-    if compensated and mask.removed:
+    if compensated and mask.taken:
         recovered = recover(classifier, task.calibration, mask, seed=task.seed)
         classifier = classifier.with_weights(recovered.weights)
     right = predict(classifier, encoded, mask).argmax(1) == task.calibration.labels

@@ -126,9 +126,9 @@ def latency(session: Session, choice: Choice) -> int:
         ("Measured latency", definitions.LATENCY),
         key="speed",
     )
-    possible = bool(session.mask.removed)
+    possible = bool(session.mask.taken)
     known, length = latencies(session, [session.scheme.current], possible=possible)
-    if not session.mask.removed:
+    if not session.mask.taken:
         st.caption("No head is removed yet, so there is nothing to gain.")
     elif known is not None:
         _times(known, session, choice)

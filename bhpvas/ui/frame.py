@@ -151,14 +151,15 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     every, weights = mask.layers * mask.heads, weights_said(session.scheme)
     rows = {
         "Scheme": session.scheme.name,
-        "Heads": f"{mask.kept_count} of {every} kept",
+        "Heads": f"{mask.kept_count} of {every} kept"
+        + (f", {len(mask.absent)} not in this model" if mask.absent else ""),
         **({} if weights is None else {"Weights": weights}),
         **_accuracy(session, start, now),
         "Parameters": _before_and_now(
             words.big(parameters(geometry, full)), words.big(parameters(geometry, mask))
         ),
         "FLOPs": f"{words.big(flops[1])} a sentence"
-        + (f" ({words.relative_change(*flops)})" if mask.removed else ""),
+        + (f" ({words.relative_change(*flops)})" if mask.taken else ""),
     }
     st.html(_rows(rows))
 

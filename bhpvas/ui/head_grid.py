@@ -60,7 +60,7 @@ def head_grid(
         width=width,
         height=height,
         alt=f"Head map of {mask.layers} layers by {mask.heads} heads, coloured by {column.title}; "
-        f"{len(mask.removed)} removed, {len(session.selected)} selected",
+        f"{len(mask.taken)} removed, {len(session.selected)} selected",
     )
     if labelled is None:
         roles_switch(session, key)

@@ -373,7 +373,7 @@ def changes(roles: Roles, session: Session) -> None:
     ]
     lost = [_titled(one.label) for one in found if one.lost]
     st.markdown(
-        f"**{words.plural(len(session.mask.removed), 'head')} removed.** "
+        f"**{words.plural(len(session.mask.taken), 'head')} removed.** "
         + (f"Carried by nobody now: {', '.join(lost)}." if lost else "Every role is still carried.")
     )
     if found:

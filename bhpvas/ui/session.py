@@ -204,16 +204,16 @@ class Session:
     # --- selecting ------------------------------------------------------------------------------
 
     def choosing(self, heads: Iterable[HeadId]) -> Session:
-        """Exactly these heads selected."""
-        return replace(self, selected=frozenset(heads), picks=self.picks + 1)
+        """Exactly these heads selected, those that are not in the model excepted."""
+        return replace(self.ticking(heads), picks=self.picks + 1)
 
     def ticking(self, heads: Iterable[HeadId]) -> Session:
         """Exactly these heads selected, in the ranked table itself."""
-        return replace(self, selected=frozenset(heads))
+        return replace(self, selected=frozenset(heads) - self.mask.absent)
 
     def toggling(self, heads: Collection[HeadId]) -> Session:
         """These heads selected as well; where all of them are selected already, none of them."""
-        asked = frozenset(heads)
+        asked = frozenset(heads) - self.mask.absent
         if asked <= self.selected:
             return self.choosing(self.selected - asked)
         return self.choosing(self.selected | asked)
@@ -243,7 +243,7 @@ class Session:
 
     def switching(self, heads: Collection[HeadId]) -> Session:
         """These heads switched over for this sentence, or back."""
-        return replace(self, switched=self.switched ^ frozenset(heads))
+        return replace(self, switched=self.switched ^ (frozenset(heads) - self.mask.absent))
 
     def labelling(self, shown: bool) -> Session:
         """Roles written on every head map, or on none."""

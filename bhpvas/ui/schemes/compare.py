@@ -141,7 +141,7 @@ def _maps(found: Compared, session: Session) -> None:
     every = session.mask.layers * session.mask.heads
     masks = [one.mask for one in found.evaluations.values()]
     everywhere = every - len(frozenset.union(*(mask.removed for mask in masks)))
-    nowhere = len(frozenset.intersection(*(mask.removed for mask in masks)))
+    nowhere = len(frozenset.intersection(*(mask.taken for mask in masks)))
     aid.heading(
         "Heads",
         f"Pale: alike in all, {everywhere} kept and {nowhere} removed everywhere. Blue: kept here "

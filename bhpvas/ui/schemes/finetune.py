@@ -144,7 +144,7 @@ def _settings(session: Session) -> Settings:
         on_click=_ask,
         args=(settings,),
         disabled=session.tuning is not None
-        or not session.mask.removed
+        or not session.mask.taken
         or len(data) < FEWEST_SENTENCES,
         help="A step of its own, measured on the evaluation split; you can undo it.",
     )
@@ -153,7 +153,7 @@ def _settings(session: Session) -> Settings:
 
 
 def _what_it_learns_from(session: Session) -> str:
-    if not session.mask.removed:
+    if not session.mask.taken:
         return "Every head is kept, so there is nothing to make up for: remove some first."
     data = session.data.calibration
     if len(data) < FEWEST_SENTENCES:

@@ -348,7 +348,7 @@ def _recovery(session: Session) -> None:
         ("Recovery without training", definitions.RECOVERY),
         key="recover",
     )
-    if not session.mask.removed:
+    if not session.mask.taken:
         st.caption("Every head is kept, so there is nothing to make up for.")
         return
     if session.recovering is not None:

@@ -57,7 +57,7 @@ def view(session: Session) -> None:
         width=210,
         persist_state="session",
     )
-    if not session.mask.removed:
+    if not session.mask.taken:
         st.caption("Every head is kept, so none has moved: remove heads, or go to a later step.")
         return
     if session.mask.kept_count == 0:
@@ -109,7 +109,7 @@ def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hash
 
 def _sentence(found: Shifted, session: Session) -> str:
     """Who rose most, and whether that is more than chance."""
-    shift, gone = found.shift, words.plural(len(session.mask.removed), "head")
+    shift, gone = found.shift, words.plural(len(session.mask.taken), "head")
     if not shift.risers:
         return f"After {gone} left, no head overtook another by {found.title.lower()}."
     risers = shift.risers
