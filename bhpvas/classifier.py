@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +26,24 @@ from torch import Tensor, nn
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import sample_data_folder
+from bhpvas.tables import listed
 from bhpvas.weights import Weights
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+#: Number types by name. ``mixed``: weights in float32, products of matrices in bfloat16.
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.float32}
 _TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"
 )  # fmt: skip
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # What a model folder may contain for us; pickled weights and code are never fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+
+
+# The tokenizer's own record of a text is many times as large as its tokens.
+_TEXTS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -161,30 +168,38 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Tokenised sentences without padding: what the network reads.
+    """Tokenised sentences without padding, one after the other: what the network reads.
 
-    ``input_ids`` and ``token_type_ids`` hold one int64 array ``[T]`` a sentence.
+    ``tokens`` int32 and ``types`` uint8, both ``[ΣT]``, are far smaller than the sentences' texts.
     """
 
-    input_ids: tuple[np.ndarray, ...]
-    token_type_ids: tuple[np.ndarray, ...]
+    tokens: np.ndarray
+    types: np.ndarray
+    lengths: np.ndarray  # int64 [N], tokens in each sentence, [CLS] and [SEP] included
     truncated: int
 
     def __len__(self) -> int:
-        return len(self.input_ids)
+        return len(self.lengths)
 
     @cached_property
-    def lengths(self) -> np.ndarray:
-        """Tokens in each sentence, [CLS] and [SEP] included: int64 ``[N]``."""
-        return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
+    def starts(self) -> np.ndarray:
+        """Where each sentence begins in ``tokens``: int64 ``[N]``."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def input_ids(self, row: int) -> np.ndarray:
+        """The tokens of one sentence: int64 ``[T]``."""
+        return self.tokens[self.starts[row] :][: self.lengths[row]].astype(np.int64)
+
+    def token_type_ids(self, row: int) -> np.ndarray:
+        """To which part of a pair each token of one sentence belongs: int64 ``[T]``."""
+        return self.types[self.starts[row] :][: self.lengths[row]].astype(np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the tokens: equal for equal input."""
         digest = hashlib.sha256(self.lengths.tobytes())
-        for ids, types in zip(self.input_ids, self.token_type_ids, strict=True):
-            digest.update(ids.tobytes())
-            digest.update(types.tobytes())
+        digest.update(self.tokens.tobytes())
+        digest.update(self.types.tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -204,6 +219,7 @@ class Classifier:
     layers: tuple[Layer, ...]
     device: torch.device
     dtype: torch.dtype
+    mixed: bool = False
     weights: Weights | None = None
     loaded: Classifier | None = None
 
@@ -265,29 +281,40 @@ class Classifier:
         """Logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``."""
         return self.architecture.read(self.model, first)
 
+    def arithmetic(self) -> torch.autocast:
+        """The context in which a pass over sentences multiplies matrices."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
+
     def encode(self, dataset: Dataset) -> Encoded:
         """Tokens of every sentence, cut at the model's longest input."""
         return self.encode_texts(dataset.texts, dataset.pairs)
 
     def encode_texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:
         """As :meth:`encode`, from texts and optional second sentences."""
-        found = self.tokenizer(
-            list(texts),
-            None if pairs is None else list(pairs),
-            truncation=True,
-            max_length=self.geometry.max_length,
-            return_attention_mask=False,
-            return_length=False,
-        )
-        ids = tuple(np.asarray(one, dtype=np.int64) for one in found["input_ids"])
-        # Families without sentence types (RoBERTa) have tokenizers that do not return them.
-        types = tuple(
-            np.asarray(one, dtype=np.int64) for one in found.get("token_type_ids", ())
-        ) or tuple(np.zeros_like(one) for one in ids)
+        tokens, types, lengths, truncated = list[np.ndarray](), list[np.ndarray](), list[int](), 0
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            some = slice(start, start + _TEXTS_AT_ONCE)
+            found = self.tokenizer(
+                list(texts[some]),
+                None if pairs is None else list(pairs[some]),
+                truncation=True,
+                max_length=self.geometry.max_length,
+                return_attention_mask=False,
+                return_length=False,
+            )
+            sentences = found["input_ids"]
+            lengths += map(len, sentences)
+            tokens.append(np.fromiter(chain.from_iterable(sentences), np.int32))
+            # Families without sentence types (RoBERTa) have tokenizers that do not return them.
+            parts = chain.from_iterable(found.get("token_type_ids") or ())
+            types.append(np.fromiter(parts, np.uint8))
+            truncated += sum(len(one.overflowing) > 0 for one in found.encodings)
+        ids, kinds = np.concatenate(tokens), np.concatenate(types)
         return Encoded(
-            input_ids=ids,
-            token_type_ids=types,
-            truncated=sum(len(one.overflowing) > 0 for one in found.encodings),
+            tokens=ids,
+            types=kinds if len(kinds) else np.zeros(len(ids), dtype=np.uint8),
+            lengths=np.array(lengths),
+            truncated=truncated,
         )
 
     @cached_property
@@ -317,18 +344,22 @@ def load_classifier(
 
     Without a source it is the sample model. Only safetensors are read, and no code of the model
     runs. Heads that the files lack (``pruned_heads`` in the config) are filled with zeros, so every
-    layer has as many; :attr:`Geometry.pruned` names them. ``device`` is ``cpu``, ``cuda`` or
-    ``mps``; ``dtype`` is ``float32`` or ``bfloat16``.
+    layer has as many; :attr:`Geometry.pruned` names them. ``device`` is ``cpu``, ``cuda``, ``mps``,
+    or ``auto``: ``cuda`` where there is one, else ``cpu``. ``dtype`` is ``float32``, ``bfloat16``,
+    ``mixed`` (float32 weights, while passes over sentences multiply matrices in bfloat16), or
+    ``auto``: ``mixed`` on ``cuda``, else ``float32``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
     """
+    place = _device(device)
+    if dtype == "auto":
+        dtype = "mixed" if place.type == "cuda" else "float32"
     if dtype not in DTYPES:
-        raise ModelError(f"{dtype!r} is no supported number type: choose {' or '.join(DTYPES)}.")
+        raise ModelError(f"{dtype!r} is no supported number type: choose {listed(DTYPES)} or auto.")
     name, folder, revision = _locate(source, revision)
     config = _read_config(folder, name)
     architecture = _architecture(config, name)
     model, pruned = _load_weights(folder, name, architecture, DTYPES[dtype])
-    place = _device(device)
     model.to(place).eval().requires_grad_(False)
     layers = tuple(architecture.parts(layer) for layer in architecture.layers(model))
     tokenizer = _load_tokenizer(folder, name)
@@ -351,6 +382,7 @@ def load_classifier(
         layers=layers,
         device=place,
         dtype=DTYPES[dtype],
+        mixed=dtype == "mixed",
     )
 
 
@@ -627,6 +659,8 @@ def _device(device: str) -> torch.device:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
+    if device == "auto":
+        device = "cuda" if available["cuda"] else "cpu"
     kind = device.partition(":")[0]
     if not available.get(kind, False):
         usable = ", ".join(name for name, here in available.items() if here)

@@ -21,6 +21,7 @@ FLOORS = (
         "heads",
         "hub",
         "paths",
+        "processes",
         "progress",
         "significance",
         "tables",
@@ -48,7 +49,7 @@ FLOORS = (
     ("curves", "export", "latency", "recovery", "search", "surgery"),
     ("charts",),
     ("bhpvas",),
-    ("cli", "ui"),
+    ("__main__", "cli", "ui"),
     ("pages", "streamlit_app"),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -124,7 +124,7 @@ def test_first_order_is_the_slope_of_the_loss(classifier, dataset, scores):
 def test_attention_criteria_follow_from_eager_maps(scores, classifier, maps):
     confidence, entropy = np.zeros((12, 2, 4)), np.zeros((12, 2, 4))
     for row, one in enumerate(maps):
-        ids = classifier.encode_texts([TEXTS[row]]).input_ids[0]
+        ids = classifier.encode_texts([TEXTS[row]]).input_ids(0)
         entropy[row] = -(one * np.log(one)).sum(-1).mean(-1)
         confidence[row] = one[..., ids != classifier.tokenizer.sep_token_id].max(-1).mean(-1)
     expected = {
@@ -140,7 +140,7 @@ def test_profile_and_stability_follow_from_eager_maps(scores, classifier, maps):
     profiles = np.zeros((12, 2, 4, 7))
     for row, one in enumerate(maps):
         tokens = classifier.tokenizer.convert_ids_to_tokens(
-            classifier.encode_texts([TEXTS[row]]).input_ids[0].tolist()
+            classifier.encode_texts([TEXTS[row]]).input_ids(0).tolist()
         )
         for asking in range(len(tokens)):
             for answering, token in enumerate(tokens):
@@ -242,6 +242,7 @@ def feed(classifier, outputs: np.ndarray, sentence_length: int = 10) -> np.ndarr
         batch = Batch(np.zeros(1, int), real.long(), real.long(), real, padded=False)
         for layer in range(values.shape[1]):
             collector.see_layer(Seen(batch, layer, part[None, :, layer], None))
+        collector.see_batch(batch, torch.zeros(1, 2), None)
     return collector.cka()
 
 

@@ -167,7 +167,7 @@ def test_first_states_are_what_the_plain_model_has_at_cls(classifier, dataset):
     found = first_states(classifier, encoded)
     assert found.shape == (2, 12, 32)
     for row in range(len(dataset)):
-        ids = torch.tensor(encoded.input_ids[row])[None]
+        ids = torch.tensor(encoded.input_ids(row))[None]
         with torch.no_grad():
             states = classifier.model(ids, output_hidden_states=True).hidden_states
         for layer in range(2):

@@ -200,9 +200,7 @@ def ablating(session: Session, variant: Variant) -> Task:
     def work(job: Job) -> Ablation:
         from bhpvas.ablation import ablate
 
-        found = ablate(classifier_of(session, variant), data, variant.mask, progress=job)
-        # Every variant's logits are large and nobody asks for them again.
-        return replace(found, logits=found.logits[:0])
+        return ablate(classifier_of(session, variant), data, variant.mask, progress=job)
 
     return Task(
         key=("ablation", *named(session, variant), data.fingerprint),
