@@ -24,7 +24,9 @@ from bhpvas.tables import read_table
 def measured(command: list[str]) -> tuple[float, float]:
     """Peak resident memory of a command in MB, and its seconds; an error where it fails."""
     begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "bhpvas", *command], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bhpvas", *command], stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -1,13 +1,12 @@
 """Processes that share one piece of work, as ``accelerate launch`` starts them.
 
-Within :func:`together` the batches of a pass are dealt to the processes, and what each of them found
-is summed: every process ends with the whole result, and goes on as if it had been alone. Outside of
-it, and in a program that was started once, there is only this process.
+Within :func:`together` the batches of a pass are dealt to the processes, and what each of them
+found is summed: every process ends with the whole result, and goes on as if it had been alone.
+Outside of it, and in a program that was started once, there is only this process.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,12 +29,8 @@ class _Group:
     device: torch.device | None = None
 
 
-_group: ContextVar[_Group] = ContextVar("bhpvas processes", default=_Group())
-
-
-def launched() -> int:
-    """How many processes this program was started as; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+_ALONE = _Group()
+_group: ContextVar[_Group] = ContextVar("bhpvas processes", default=_ALONE)
 
 
 @contextmanager
@@ -45,9 +40,6 @@ def together(*, cpu: bool = False) -> Iterator[None]:
     Each of them must do the same work in the same order. A graphics card is assigned to each, or
     with ``cpu`` none.
     """
-    if launched() == 1:
-        yield
-        return
     from accelerate import PartialState
 
     state = PartialState(cpu=cpu)
@@ -57,11 +49,7 @@ def together(*, cpu: bool = False) -> Iterator[None]:
     finally:
         _group.reset(before)
         state.destroy_process_group()
-
-
-def is_main() -> bool:
-    """Whether this is the process that prints and writes."""
-    return _group.get().rank == 0
+        PartialState._reset_state()
 
 
 def share(items: Sequence[T]) -> Sequence[T]:
