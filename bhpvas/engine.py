@@ -408,12 +408,14 @@ def stream(
     collectors: Sequence[Collector],
     *,
     mask: HeadMask | None = None,
+    indices: Sequence[int] | np.ndarray | None = None,
     progress: Progress = silent,
 ) -> np.ndarray:
     """Pass every sentence through the network once, feed the collectors, return logits ``[N, C]``.
 
-    Gradients are those of each sentence's own cross-entropy loss, by the batch dimension of the
-    gates (Michel, Levy, Neubig 2019 take the absolute value per sentence, so they must stay apart).
+    With ``indices`` only those sentences pass; the logits of all others are 0. Gradients are those
+    of each sentence's own cross-entropy loss, by the batch dimension of the gates (Michel, Levy,
+    Neubig 2019 take the absolute value per sentence, so they must stay apart).
     """
     needs = frozenset[str]().union(*(collector.needs for collector in collectors))
     watchers = [one for one in collectors if one.needs & {"outputs", "maps"}]
@@ -454,7 +456,8 @@ def stream(
             return found.detach(), torch.autograd.grad(loss, gates)[0]
 
     logits = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
-    for batch, (found, gradients) in each_batch(classifier, encoded, run, progress=progress):
+    passed = each_batch(classifier, encoded, run, indices=indices, progress=progress)
+    for batch, (found, gradients) in passed:
         logits[batch.rows] = found.cpu().numpy()
         for collector in collectors:
             collector.see_batch(batch, found, gradients)

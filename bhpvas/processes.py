@@ -52,6 +52,21 @@ def together(*, cpu: bool = False) -> Iterator[None]:
         PartialState._reset_state()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within this block every process does the whole work itself."""
+    before = _group.set(_ALONE)
+    try:
+        yield
+    finally:
+        _group.reset(before)
+
+
+def count() -> int:
+    """How many processes share the work."""
+    return _group.get().count
+
+
 def share(items: Sequence[T]) -> Sequence[T]:
     """This process's part of a list that all of them have: every ``count``-th item."""
     group = _group.get()
@@ -68,13 +83,3 @@ def add_up(*sums: np.ndarray | Tensor) -> None:
         moved = mine.to(group.device)
         torch.distributed.all_reduce(moved)
         mine.copy_(moved)
-
-
-def from_main(tensor: Tensor) -> Tensor:
-    """The tensor that the first process has; all of them call this at the same point."""
-    group = _group.get()
-    if group.count == 1:
-        return tensor
-    moved = tensor.to(group.device)
-    torch.distributed.broadcast(moved, 0)
-    return moved.to(tensor.device)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from bhpvas import processes
 from bhpvas.classifier import load_classifier
@@ -123,7 +122,6 @@ def test_the_share_of_one_process_is_everything():
     sums = np.arange(3.0)
     processes.add_up(sums)
     assert sums.tolist() == [0, 1, 2]
-    assert processes.from_main(torch.ones(2)).tolist() == [1, 1]
 
 
 def test_shares_are_disjoint_and_make_the_whole():

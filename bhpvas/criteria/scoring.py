@@ -109,9 +109,14 @@ def score(
         builder = CRITERIA[name].collector
         if builder not in collectors:
             collectors[builder] = builder(classifier, len(dataset))
+    encoded = classifier.encode(dataset)
+    outputs = collectors.get(similarities.OutputProducts)
+    if isinstance(outputs, similarities.OutputProducts):
+        needs = frozenset[str]().union(*(one.needs for one in collectors.values()))
+        outputs.centre(classifier, encoded, dataset.labels, mask, needs)
     logits = stream(
         classifier,
-        classifier.encode(dataset),
+        encoded,
         dataset.labels,
         list(collectors.values()),
         mask=mask,
@@ -123,7 +128,6 @@ def score(
         name: CRITERIA[name].measure(collectors[CRITERIA[name].collector]) for name in names
     }
     gate_gradients = collectors.get(gradients.GateGradients)
-    outputs = collectors.get(similarities.OutputProducts)
     rows = Sample.of(len(dataset)).rows
     return Scores(
         mask=mask,

@@ -15,15 +15,42 @@ from torch import Tensor
 from torch.special import entr
 
 from bhpvas import processes
-from bhpvas.classifier import Classifier
+from bhpvas.classifier import Classifier, Encoded
 from bhpvas.criteria.base import Criterion, Measured, Sample
-from bhpvas.engine import Batch, Seen
+from bhpvas.engine import Batch, Seen, batches, stream
+from bhpvas.heads import HeadMask
 
-# The cross-product matrix has (L·H·d_h)² entries: 340 MB for 12 × 12 heads of 64. Larger models are
-# compared by the mean output of each sentence instead.
+# The cross-product matrix has (L·H·d_h)² entries, of which half are used: 340 MB for 12 × 12 heads
+# of 64. Larger models are compared by the mean output of each sentence instead.
 _LARGEST_TOKEN_WIDTH = 10_000
 # Sentences whose mean outputs are kept where the tokens' cross-product would be too large.
 _MOST_POOLED_SENTENCES = 2048
+
+
+def _of_tokens(seen: Seen) -> Tensor:
+    """What a layer's heads put out for every real token: float32 ``[n, H·d_h]``."""
+    outputs = seen.outputs.flatten(2).float()  # [B, T, H·d_h]
+    return outputs[seen.batch.real] if seen.batch.padded else outputs.flatten(0, 1)
+
+
+class _Outputs:
+    """Keeps what every head puts out for the tokens of a single batch.
+
+    ``needs`` are those of the pass in which the batch will be counted: they decide how attention is
+    computed, and so about the last digits.
+    """
+
+    def __init__(self, needs: frozenset[str]) -> None:
+        self.needs = needs
+        self.layers: list[Tensor] = []
+
+    def see_layer(self, seen: Seen) -> None:
+        if seen.layer == 0:
+            self.layers.clear()
+        self.layers.append(_of_tokens(seen))
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        """Everything was seen layer by layer."""
 
 
 class OutputProducts:
@@ -31,7 +58,8 @@ class OutputProducts:
 
     One sample is a real token (``unit == "token"``) or, for very wide models, the mean over a
     sentence's tokens (``unit == "sentence"``). Outputs are shifted by the mean of the first batch:
-    CKA does not change, and the sums stay small enough for float32.
+    CKA does not change, and the products of a batch are exact enough in float32. They are summed in
+    float64, so that neither the number of sentences nor that of processes shows.
     """
 
     needs = frozenset({"outputs"})
@@ -49,7 +77,7 @@ class OutputProducts:
         self.samples = torch.zeros((), dtype=torch.int64, device=place)
         if self.unit == "token":
             # Only layer pairs a ≤ b are summed; the rest follows by symmetry.
-            self.products = torch.zeros(width, width, device=place)
+            self.products = torch.zeros(width, width, device=place, dtype=torch.float64)
         else:
             self.sample = Sample.of(sentences, _MOST_POOLED_SENTENCES)
             self.pooled = torch.zeros(len(self.sample), width, device=place)
@@ -58,17 +86,30 @@ class OutputProducts:
         self.norm_sums = torch.zeros(self.heads, device=place, dtype=torch.float64)
         self.norm_weighted = torch.zeros(self.heads, width, device=place, dtype=torch.float64)
 
+    def centre(
+        self,
+        classifier: Classifier,
+        encoded: Encoded,
+        labels: np.ndarray,
+        mask: HeadMask,
+        needs: frozenset[str],
+    ) -> None:
+        """Agree with the other processes on the shift: all of them pass the first batch."""
+        if self.unit == "token" and processes.count() > 1:
+            first, seen = batches(classifier, encoded)[0], _Outputs(needs)
+            with processes.alone():
+                stream(classifier, encoded, labels, [seen], mask=mask, indices=first)
+            self.shift = torch.cat(seen.layers, 1).mean(0)
+
     def see_layer(self, seen: Seen) -> None:
         """Keep one layer's samples until all layers are there."""
         if seen.layer == 0:
             self._waiting.clear()
-        outputs = seen.outputs.flatten(2).float()  # [B, T, H·d_h]
         if self.unit == "token":
-            outputs = outputs[seen.batch.real] if seen.batch.padded else outputs.flatten(0, 1)
-        else:
-            real = seen.batch.real[..., None].float()
-            outputs = (outputs * real).sum(1) / real.sum(1)
-        self._waiting.append(outputs)
+            self._waiting.append(_of_tokens(seen))
+            return
+        real = seen.batch.real[..., None].float()
+        self._waiting.append((seen.outputs.flatten(2).float() * real).sum(1) / real.sum(1))
 
     def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
         """Add the batch's products."""
@@ -82,7 +123,7 @@ class OutputProducts:
 
     def _add(self, samples: Tensor) -> None:
         if self.shift is None:
-            self.shift = processes.from_main(samples.mean(0))
+            self.shift = samples.mean(0)
         samples = samples - self.shift
         norms = samples.view(len(samples), self.heads, self.head_size).square().sum(-1)  # [n, L·H]
         self.samples += len(samples)
@@ -95,15 +136,13 @@ class OutputProducts:
             return
         for first in range(0, samples.shape[1], self.layer_width):
             part = slice(first, first + self.layer_width)
-            self.products[part, first:].addmm_(samples[:, part].T, samples[:, first:])
+            self.products[part, first:] += samples[:, part].T @ samples[:, first:]
 
     def add_up(self) -> None:
         if self.unit == "sentence":
             processes.add_up(self.pooled)
             self._add(self.pooled)
             return
-        if self.shift is None:  # a process without a batch takes part in the exchange, too
-            processes.from_main(torch.zeros_like(self.products[0]))
         processes.add_up(
             self.samples,
             self.products,
