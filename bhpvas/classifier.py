@@ -1,8 +1,8 @@
 """A BERT sequence classifier and its tokenizer behind one architecture-neutral face.
 
-BERT, RoBERTa, ELECTRA and DistilBERT are the same post-norm encoder under different names. A row of
-:data:`ARCHITECTURES` says where a family keeps its parts; nothing else in the project knows those
-names.
+BERT, RoBERTa, ELECTRA, DistilBERT and ALBERT are the same post-norm encoder under different names.
+A row of :data:`ARCHITECTURES` says where a family keeps its parts; nothing else in the project
+knows those names.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _TEXTS_AT_ONCE = 1024
 class Geometry:
     """The sizes of a classifier; ``parameters`` counts the model as its files hold it.
 
-    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do.
+    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do. ``shared``:
+    its layers use the same weights.
     """
 
     layers: int
@@ -62,10 +63,16 @@ class Geometry:
     parameters: int
     max_length: int
     pruned: frozenset[HeadId] = frozenset()
+    shared: bool = False
 
     @property
     def head_parameters(self) -> int:
-        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O."""
+        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O.
+
+        None where other layers go on using them.
+        """
+        if self.shared:
+            return 0
         return 4 * self.hidden_size * self.head_size + 3 * self.head_size
 
 
@@ -89,13 +96,15 @@ class Architecture:
     """Where one family of models keeps its parts.
 
     ``embed(model, input_ids, token_type_ids)`` gives ``[B, T, D]``; ``read(model, first)`` gives
-    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``.
+    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``. ``shared``: layers
+    use the same weights, so that a head can be masked in one of them, but not removed from it.
     """
 
     layers: Callable[[Any], Iterable[nn.Module]]
     parts: Callable[[Any], Layer]
     embed: Callable[[Any, Tensor, Tensor], Tensor]
     read: Callable[[Any, Tensor], Tensor]
+    shared: bool = False
 
 
 def _bert_parts(layer: Any) -> Layer:
@@ -125,6 +134,33 @@ def _distilbert_parts(layer: Any) -> Layer:
         down=layer.ffn.lin2,
         output_norm=layer.output_layer_norm,
     )
+
+
+def _albert_layers(model: Any) -> Iterable[nn.Module]:
+    """The group that runs at each depth; ALBERT has one for all of them."""
+    encoder = model.albert.encoder
+    depth, groups = model.config.num_hidden_layers, model.config.num_hidden_groups
+    for number in range(depth):
+        yield from encoder.albert_layer_groups[number * groups // depth].albert_layers
+
+
+def _albert_parts(layer: Any) -> Layer:
+    return Layer(
+        query=layer.attention.query,
+        key=layer.attention.key,
+        value=layer.attention.value,
+        output=layer.attention.dense,
+        attention_norm=layer.attention.LayerNorm,
+        up=layer.ffn,
+        activation=layer.activation,
+        down=layer.ffn_output,
+        output_norm=layer.full_layer_layer_norm,
+    )
+
+
+def _albert_embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+    embedded = model.albert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+    return model.albert.encoder.embedding_hidden_mapping_in(embedded)
 
 
 def _electra_embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
@@ -162,6 +198,13 @@ ARCHITECTURES: dict[str, Architecture] = {
         parts=_distilbert_parts,
         embed=lambda model, ids, types: model.distilbert.embeddings(ids),
         read=lambda model, first: model.classifier(torch.relu(model.pre_classifier(first))),
+    ),
+    "albert": Architecture(
+        layers=_albert_layers,
+        parts=_albert_parts,
+        embed=_albert_embed,
+        read=lambda model, first: model.classifier(torch.tanh(model.albert.pooler(first))),
+        shared=True,
     ),
 }
 
@@ -268,6 +311,14 @@ class Classifier:
             for number, layer in enumerate(self.architecture.layers(self.model))
             for parameter in layer.parameters()
         }
+
+    def check_removal(self) -> None:
+        """Raise :class:`ModelError` where a layer's weights cannot be changed by themselves."""
+        if self.geometry.shared:
+            raise ModelError(
+                f"The layers of {self.name!r} use the same weights, as all of ALBERT do: its heads "
+                "can be scored and masked, but not removed from the weights, nor compensated."
+            )
 
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head that the model's files hold."""
@@ -423,6 +474,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         parameters=parameters,
         max_length=_position_limit(config),
         pruned=_pruned_heads(config, name),
+        shared=ARCHITECTURES[config.model_type].shared,
     )
     # A layer without heads has one of zeros in its file, which is no part of the model.
     stand_ins = len(getattr(config, "constant_attention", None) or ())
@@ -517,6 +569,10 @@ def _architecture(config: dict[str, Any], name: str) -> Architecture:
         raise ModelError(
             f"The model {name!r} does {config['problem_type'].replace('_', ' ')}; bhpvas needs one "
             f"label out of two or more for each sentence."
+        )
+    if config.get("inner_group_num", 1) != 1:
+        raise ModelError(
+            f"The model {name!r} has groups of several layers, which is not supported."
         )
     if config.get("is_decoder"):
         raise ModelError(f"The model {name!r} is a decoder; bhpvas needs an encoder.")
@@ -688,6 +744,7 @@ def _geometry(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         max_length=min(_position_limit(config), tokenizer.model_max_length),
         pruned=pruned,
+        shared=ARCHITECTURES[config.model_type].shared,
     )
     return replace(filled, parameters=filled.parameters - len(pruned) * filled.head_parameters)
 

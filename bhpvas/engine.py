@@ -440,7 +440,8 @@ def stream(
                     first_only=is_last and not watchers,
                     with_maps="maps" in needs,
                 )
-                with torch.no_grad():
+                # Statistics are exact, whatever the network multiplies in.
+                with torch.no_grad(), torch.autocast(classifier.device.type, enabled=False):
                     shown = None if maps is None else maps.detach()
                     seen = Seen(batch, number, outputs.detach(), shown)
                     for collector in watchers:

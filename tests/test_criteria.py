@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bhpvas.classifier import load_classifier
 from bhpvas.criteria import (
@@ -22,13 +24,15 @@ from bhpvas.criteria import (
     similarity_to_kept,
 )
 from bhpvas.criteria.attention import jensen_shannon
+from bhpvas.criteria.base import Sample
 from bhpvas.criteria.similarity import OutputProducts
 from bhpvas.engine import Batch, Seen
 from bhpvas.errors import BhpvasError
+from bhpvas.estimate import Estimate
 from bhpvas.heads import HeadId, HeadMask
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import SEPARATE, save_tiny
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def slow_unbiased_hsic(x, y):
 # --- gradients ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 def test_gate_gradients_equal_those_of_a_batch_of_one(tmp_path, family):
     classifier = load_classifier(save_tiny(tmp_path, family, labels=3))
     dataset = tiny_dataset(3)
@@ -317,6 +321,44 @@ def test_one_pass_or_many_give_the_same(scores, classifier, dataset):
     for name in CRITERIA:
         alone = score(classifier, dataset, [name]).values[name]
         np.testing.assert_allclose(alone, scores.values[name], atol=1e-5, err_msg=name)
+
+
+def test_of_many_sentences_a_sample_is_kept_and_all_are_counted(
+    scores, classifier, dataset, monkeypatch
+):
+    monkeypatch.setattr("bhpvas.criteria.base.MOST_KEPT", 5)
+    monkeypatch.setattr("bhpvas.criteria.attention._PROFILE_BYTES", 100)  # to disk
+    found = score(classifier, dataset, tuple(CRITERIA))
+    assert found.sentences == len(dataset) and len(set(found.rows)) == 5
+    assert (np.diff(found.rows) > 0).all()
+    for name, values in scores.values.items():
+        np.testing.assert_array_equal(found.values[name], values, err_msg=name)
+    for name, kept in scores.per_example.items():
+        np.testing.assert_array_equal(found.per_example[name], kept[found.rows], err_msg=name)
+    np.testing.assert_array_equal(found.profile, scores.profile)
+    np.testing.assert_array_equal(found.labels, dataset.labels[found.rows])
+    np.testing.assert_array_equal(found.logits, scores.logits[found.rows])
+    np.testing.assert_array_equal(found.gate_gradients, scores.gate_gradients[found.rows])
+    part = score(classifier, dataset.take(found.rows), ["importance"])
+    np.testing.assert_allclose(
+        found.by_class("importance"), part.by_class("importance"), rtol=1e-4, atol=1e-6
+    )
+    change = [HeadMask.parse("L0H1,L1H2", 2, 4)]
+    np.testing.assert_allclose(
+        Estimate.from_scores(found).loss_change(change),
+        Estimate.from_scores(part).loss_change(change),
+        rtol=1e-4,
+    )
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.lists(st.integers(0, 39), unique=True))
+def test_a_sample_knows_which_rows_it_holds(sentences, most, rows):
+    rows = np.array([row for row in rows if row < sentences], dtype=np.int64)
+    sample = Sample.of(sentences, most)
+    assert len(sample) == min(sentences, most)
+    here, places = sample.among(rows)
+    np.testing.assert_array_equal(sample.rows[places], rows[here])
+    assert set(rows[here]) == set(rows) & set(sample.rows)
 
 
 def test_ranks_put_what_is_worth_keeping_first():

@@ -28,9 +28,9 @@ class Sample:
     rows: np.ndarray
 
     @classmethod
-    def of(cls, sentences: int, most: int = MOST_KEPT) -> Sample:
+    def of(cls, sentences: int, most: int | None = None) -> Sample:
         """At most so many of the sentences, always the same ones, each as likely as any other."""
-        drawn = np.random.default_rng(0).permutation(sentences)[:most]
+        drawn = np.random.default_rng(0).permutation(sentences)[: most or MOST_KEPT]
         return cls(np.sort(drawn))
 
     def __len__(self) -> int:

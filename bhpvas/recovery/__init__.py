@@ -42,12 +42,13 @@ def recover(
     quarter of the sentences that the ridge is chosen on.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method, a mask that removes nothing,
-    or fewer than two sentences.
+    layers that share their weights, or fewer than two sentences.
     """
     if method not in RECOVERIES:
         raise BhpvasError(f"{method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
     if not mask.removed:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
+    classifier.check_removal()
     encoded = classifier.encode(calibration)
     parts = parts_of(classifier, encoded, seed=seed)
     chosen = RECOVERIES[method]

@@ -96,7 +96,7 @@ def propose(
     a method that is made for it, after compensation. ``options`` override the method's defaults.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method or option, or where so many
-    heads cannot go under the constraints.
+    heads cannot go under the constraints, or cannot be compensated as the method has it.
     """
     chosen = method_named(method)
     unknown = set(options or {}) - set(chosen.defaults)
@@ -105,6 +105,8 @@ def propose(
             f"{sorted(unknown)[0]!r} is no option of {method}: it has "
             f"{', '.join(chosen.defaults) or 'none'}."
         )
+    if chosen.for_compensation:
+        classifier.check_removal()
     start = mask or classifier.full_mask()
     task = Task(
         classifier=classifier,
