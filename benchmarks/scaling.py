@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def main() -> None:
             ("score", score, some),
             ("ablate", ablate, some.take(np.arange(max(count // 16, 8)))),
         ):
-            found = rate(lambda data, job=job: job(classifier, data), part)
+            found = rate(partial(job, classifier), part)
             print(
                 f"| {layers} × {heads} | `{command}` | {len(part)} | {found:.2f} | "
                 f"{1e6 / found / 3600:,.1f} |",
