@@ -245,7 +245,7 @@ def _add_data(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--data",
         metavar="D",
-        help=f"file, used whole, or hub id such as glue/sst2, of which it is the part to measure on "
+        help=f"file, used whole, or hub id such as glue/sst2, the part to measure on "
         f"(default: the sample sentences' {default} split)",
     )
     parser.set_defaults(split=default)
