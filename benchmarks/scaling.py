@@ -25,7 +25,7 @@ from transformers.utils import logging
 from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import score
-from bhpvas.criteria.base import MOST_KEPT
+from bhpvas.criteria.base import MOST_KEPT, Sample
 from bhpvas.criteria.similarity import OutputProducts
 from bhpvas.datasets import Dataset, read_dataset, sample_splits
 from bhpvas.evaluation import evaluate
@@ -103,7 +103,7 @@ def main() -> None:
                 f"{1e6 / found / 3600:,.1f} |",
                 flush=True,
             )
-        unit = OutputProducts(classifier, 1).unit
+        unit = OutputProducts(classifier, Sample.of(1)).unit
         width = layers * hidden
         samples = 8 * width**2 / 2 if unit == "token" else 4 * 2 * 2048 * width
         memory.append(

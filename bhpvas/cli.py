@@ -41,7 +41,7 @@ _EXAMPLES = """examples:
   bhpvas evaluate --model ./my-bert --data reviews.csv --scheme scheme.json --json
   bhpvas compare scheme.json recovered.json --random 20 --out table.csv
   bhpvas export --scheme recovered.json --format transformers --out ./smaller-bert
-  accelerate launch --num_processes 4 -m bhpvas score --data train.parquet --json
+  accelerate launch --multi_gpu --num_processes 4 -m bhpvas score --data train.parquet --json
 """
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bhpvas.ablation import logits_without_each, losses_of
 from bhpvas.classifier import Classifier
+from bhpvas.criteria.base import Sample
 from bhpvas.criteria.gradients import GateGradients
 from bhpvas.datasets import Dataset
 from bhpvas.engine import Batch, Seen, load_batch, predict, stream
@@ -225,7 +226,7 @@ def contributions(
             f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
         )
     labels, mask = np.array([label]), mask or classifier.full_mask()
-    gates = GateGradients(classifier, 1)
+    gates = GateGradients(classifier, Sample.of(1))
     stream(classifier, encoded, labels, [gates], mask=mask)
     batch = load_batch(classifier, encoded, np.zeros(1, dtype=np.int64))
     logits, removed = logits_without_each(classifier, batch, mask)

@@ -238,7 +238,7 @@ def test_a_copied_head_has_similarity_one(tmp_path):
 
 def feed(classifier, outputs: np.ndarray, sentence_length: int = 10) -> np.ndarray:
     """CKA of made-up head outputs ``[N, L, H, d_h]`` by the streaming collector."""
-    collector = OutputProducts(classifier, 0)
+    collector = OutputProducts(classifier, Sample.of(1))
     values = torch.tensor(outputs, dtype=torch.float32)
     for start in range(0, len(values), sentence_length):
         part = values[start : start + sentence_length]
@@ -326,9 +326,8 @@ def test_one_pass_or_many_give_the_same(scores, classifier, dataset):
 def test_of_many_sentences_a_sample_is_kept_and_all_are_counted(
     scores, classifier, dataset, monkeypatch
 ):
-    monkeypatch.setattr("bhpvas.criteria.base.MOST_KEPT", 5)
     monkeypatch.setattr("bhpvas.criteria.attention._PROFILE_BYTES", 100)  # to disk
-    found = score(classifier, dataset, tuple(CRITERIA))
+    found = score(classifier, dataset, tuple(CRITERIA), keep=5)
     assert found.sentences == len(dataset) and len(set(found.rows)) == 5
     assert (np.diff(found.rows) > 0).all()
     for name, values in scores.values.items():

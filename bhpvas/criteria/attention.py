@@ -16,7 +16,7 @@ from torch.special import entr
 
 from bhpvas import processes
 from bhpvas.classifier import Classifier
-from bhpvas.criteria.base import Criterion, Measured, Moments, steadiness
+from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
 from bhpvas.engine import Batch, Seen
 
 #: Where a token's attention can go; each key counts once, under the first part that fits.
@@ -31,10 +31,10 @@ class _MapStatistic:
 
     needs = frozenset({"maps"})
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
         self.classifier = classifier
         layers, heads = classifier.geometry.layers, classifier.geometry.heads
-        self.moments = Moments(sentences, layers, heads)
+        self.moments = Moments(sample, layers, heads)
         self._layers: list[Tensor] = []
 
     def see_layer(self, seen: Seen) -> None:
@@ -73,8 +73,8 @@ class AttentionProfile(_MapStatistic):
     aside for it is full; ``moments`` are then those of ``1 − JSD / ln 2``.
     """
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
-        super().__init__(classifier, sentences)
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
+        super().__init__(classifier, sample)
         self.mean = np.zeros((*self.moments.sums.shape[1:], len(PROFILE_PARTS)))
         self._waiting = tempfile.SpooledTemporaryFile(_PROFILE_BYTES)  # noqa: SIM115
         self._rows: list[np.ndarray] = []
@@ -95,7 +95,7 @@ class AttentionProfile(_MapStatistic):
 
     def add_up(self) -> None:
         processes.add_up(self.mean)
-        self.mean /= self.moments.sentences
+        self.mean /= self.moments.sample.total
         self._waiting.seek(0)
         for rows in self._rows:
             shape = (len(rows), *self.mean.shape)

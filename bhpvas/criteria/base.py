@@ -23,15 +23,16 @@ MOST_KEPT = 8192
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Which sentences of a dataset are kept: ``rows``, int64, ascending; all, if they are few."""
+    """Which of ``total`` sentences are kept: ``rows``, int64, ascending; all, if they are few."""
 
+    total: int
     rows: np.ndarray
 
     @classmethod
-    def of(cls, sentences: int, most: int | None = None) -> Sample:
+    def of(cls, total: int, most: int = MOST_KEPT) -> Sample:
         """At most so many of the sentences, always the same ones, each as likely as any other."""
-        drawn = np.random.default_rng(0).permutation(sentences)[: most or MOST_KEPT]
-        return cls(np.sort(drawn))
+        drawn = np.random.default_rng(0).permutation(total)[:most]
+        return cls(total, np.sort(drawn))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -49,11 +50,10 @@ class Moments:
     ``kept`` is float32 ``[n, L, H]`` for the n sentences of ``sample``.
     """
 
-    def __init__(self, sentences: int, layers: int, heads: int) -> None:
-        self.sentences = sentences
-        self.sample = Sample.of(sentences)
+    def __init__(self, sample: Sample, layers: int, heads: int) -> None:
+        self.sample = sample
         self.sums = np.zeros((2, layers, heads))  # of the values and of their squares
-        self.kept = np.zeros((len(self.sample), layers, heads), dtype=np.float32)
+        self.kept = np.zeros((len(sample), layers, heads), dtype=np.float32)
 
     def add(self, rows: np.ndarray, values: np.ndarray) -> None:
         """Count values ``[B, L, H]`` of the sentences at ``rows``."""
@@ -69,12 +69,12 @@ class Moments:
     @property
     def mean(self) -> np.ndarray:
         """Mean over sentences: float64 ``[L, H]``."""
-        return self.sums[0] / self.sentences
+        return self.sums[0] / self.sample.total
 
     @property
     def mean_square(self) -> np.ndarray:
         """Mean over sentences of the square: float64 ``[L, H]``."""
-        return self.sums[1] / self.sentences
+        return self.sums[1] / self.sample.total
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ class Gatherer(Collector, Protocol):
 class Criterion:
     """A number per head and all that a person needs to read it.
 
-    ``collector(classifier, sentences)`` builds what gathers during the pass; ``measure`` turns it
+    ``collector(classifier, sample)`` builds what gathers during the pass; ``measure`` turns it
     into values. Criteria that name the same collector share one.
     """
 
@@ -134,6 +134,6 @@ class Criterion:
     formula: str
     source: str
     misleads: str
-    collector: Callable[[Classifier, int], Gatherer]
+    collector: Callable[[Classifier, Sample], Gatherer]
     measure: Callable[[Any], Measured]
     signed: bool = False

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bhpvas import processes
 from bhpvas.classifier import Classifier
-from bhpvas.criteria.base import Criterion, Measured, Moments, steadiness
+from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
 from bhpvas.engine import Batch
 
 
@@ -21,9 +21,9 @@ class GateGradients:
 
     needs = frozenset({"gradients"})
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
         layers, heads = classifier.geometry.layers, classifier.geometry.heads
-        self.moments = Moments(sentences, layers, heads)
+        self.moments = Moments(sample, layers, heads)
         self._absolute = np.zeros((layers, heads))
 
     @property
@@ -32,7 +32,7 @@ class GateGradients:
 
     @property
     def absolute(self) -> np.ndarray:
-        return self._absolute / self.moments.sentences
+        return self._absolute / self.moments.sample.total
 
     def see_layer(self, seen: object) -> None:
         """Gradients are complete only at the end of a batch."""

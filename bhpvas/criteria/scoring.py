@@ -10,7 +10,14 @@ import numpy as np
 from bhpvas.classifier import Classifier
 from bhpvas.criteria import attention, gradients
 from bhpvas.criteria import similarity as similarities
-from bhpvas.criteria.base import Criterion, Gatherer, Measured, Sample, weighted_statistic
+from bhpvas.criteria.base import (
+    MOST_KEPT,
+    Criterion,
+    Gatherer,
+    Measured,
+    Sample,
+    weighted_statistic,
+)
 from bhpvas.criteria.similarity import similarity_to_kept
 from bhpvas.datasets import Dataset
 from bhpvas.engine import stream
@@ -92,9 +99,12 @@ def score(
     names: Sequence[str] = DEFAULT_CRITERIA,
     *,
     mask: HeadMask | None = None,
+    keep: int = MOST_KEPT,
     progress: Progress = silent,
 ) -> Scores:
     """Measure criteria of every kept head in one pass over the sentences.
+
+    All sentences count; of at most ``keep`` of them their own values are kept.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for a name that is no criterion or a dataset too
     small for one.
@@ -104,11 +114,12 @@ def score(
         raise BhpvasError(f"{unknown[0]!r} is no criterion; choose from {', '.join(CRITERIA)}.")
     dataset = dataset.aligned(classifier.label_names)
     mask = mask or classifier.full_mask()
+    sample = Sample.of(len(dataset), keep)
     collectors: dict[object, Gatherer] = {}
     for name in names:
         builder = CRITERIA[name].collector
         if builder not in collectors:
-            collectors[builder] = builder(classifier, len(dataset))
+            collectors[builder] = builder(classifier, sample)
     encoded = classifier.encode(dataset)
     outputs = collectors.get(similarities.OutputProducts)
     if isinstance(outputs, similarities.OutputProducts):
@@ -128,15 +139,14 @@ def score(
         name: CRITERIA[name].measure(collectors[CRITERIA[name].collector]) for name in names
     }
     gate_gradients = collectors.get(gradients.GateGradients)
-    rows = Sample.of(len(dataset)).rows
     return Scores(
         mask=mask,
         dataset=dataset.name,
         label_names=classifier.label_names,
         sentences=len(dataset),
-        rows=rows,
-        logits=logits[rows],
-        labels=dataset.labels[rows],
+        rows=sample.rows,
+        logits=logits[sample.rows],
+        labels=dataset.labels[sample.rows],
         values={name: _under_mask(one, mask) for name, one in measured.items()},
         measured=measured,
         gate_gradients=getattr(gate_gradients, "gradients", None),

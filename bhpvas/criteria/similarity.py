@@ -64,7 +64,7 @@ class OutputProducts:
 
     needs = frozenset({"outputs"})
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
         geometry = classifier.geometry
         self.layers, self.heads = geometry.layers, geometry.layers * geometry.heads
         self.head_size = geometry.head_size
@@ -79,7 +79,7 @@ class OutputProducts:
             # Only layer pairs a ≤ b are summed; the rest follows by symmetry.
             self.products = torch.zeros(width, width, device=place, dtype=torch.float64)
         else:
-            self.sample = Sample.of(sentences, _MOST_POOLED_SENTENCES)
+            self.sample = Sample.of(sample.total, _MOST_POOLED_SENTENCES)
             self.pooled = torch.zeros(len(self.sample), width, device=place)
         self.sums = torch.zeros(width, device=place, dtype=torch.float64)
         self.norm_products = torch.zeros(self.heads, self.heads, device=place, dtype=torch.float64)
@@ -204,10 +204,10 @@ class _MapPairs:
 
     needs = frozenset({"maps"})
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
         heads = classifier.geometry.layers * classifier.geometry.heads
         self.total = torch.zeros(heads, heads, dtype=torch.float64, device=classifier.device)
-        self.sentences = sentences
+        self.sentences = sample.total
         self._waiting: list[Tensor] = []
 
     def see_layer(self, seen: Seen) -> None:
