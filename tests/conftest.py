@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -15,11 +13,6 @@ from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.datasets import Dataset
 from tests.browser import launch, serving
 from tests.tiny import save_tiny
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Tests share the cores as processes; each, and the servers that it starts, has one thread.
-    torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 # A test says what is true, not how fast the machine is.
 settings.register_profile("bhpvas", deadline=None)

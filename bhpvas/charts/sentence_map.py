@@ -91,7 +91,8 @@ def sentence_map(
     are few. ``columns`` is how many entries of the legend stand in a line. With ``webgl`` the
     points are pixels of a canvas and not elements of the page, which thousands would slow down.
     """
-    trace_of = go.Scattergl if webgl else go.Scatter
+    # As dictionaries, which are checked once; as objects they would be checked and copied twice.
+    kind = {"type": "scattergl" if webgl else "scatter"}
     drawn = list(panels[-1:] if moves else panels)
     every = np.concatenate([panel.places for panel in panels])
     groups = [panel.colouring for panel in drawn if isinstance(panel.colouring, Groups)]
@@ -100,31 +101,39 @@ def sentence_map(
     titled = len(drawn) > 1
     scale = 4 if groups else 58
     figure = style.blank(height=height, margin=(4, scale, 24 if titled else 4, below))
+    traces: list[dict[str, object]] = []
+    axes_of: dict[str, object] = {}
+    titles: list[dict[str, object]] = []
     for one in moves:
         begin, end = panels[0].places[one.rows], drawn[0].places[one.rows]
-        figure.add_trace(trace_of(**_lines(begin, end, one)))
+        traces.append({**kind, **_lines(begin, end, one)})
     for number, panel in enumerate(drawn):
         places = panel.places
         axes = {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"} if number else {}
         for points in _points(panel, selected, hover, first=number == 0, counted=not titled):
-            figure.add_trace(trace_of(**points, **axes))
+            traces.append({**kind, **points, **axes})
         if 0 < len(selected) <= MOST_RINGS:
-            figure.add_trace(trace_of(**_rings(places, sorted(selected)), **axes))
-        _axes(figure, number, len(drawn), every)
+            traces.append({**kind, **_rings(places, sorted(selected)), **axes})
+        axes_of |= _axes(number, len(drawn), every)
         if titled:
-            figure.add_annotation(
-                text=panel.title,
-                xref=f"x{number + 1 if number else ''} domain",
-                yref="y domain",
-                x=0,
-                y=1,
-                xanchor="left",
-                yanchor="bottom",
-                yshift=4,
-                showarrow=False,
-                font={"size": 12},
+            titles.append(
+                {
+                    "text": panel.title,
+                    "xref": f"x{number + 1 if number else ''} domain",
+                    "yref": "y domain",
+                    "x": 0,
+                    "y": 1,
+                    "xanchor": "left",
+                    "yanchor": "bottom",
+                    "yshift": 4,
+                    "showarrow": False,
+                    "font": {"size": 12},
+                }
             )
+    figure.add_traces(traces)
     figure.update_layout(
+        **axes_of,
+        annotations=titles,
         showlegend=entries > 0,
         legend={
             "orientation": "h",
@@ -165,8 +174,8 @@ def _points(
             # Half of the digits is plenty for a place on the screen, and half of what is sent.
             "x": panel.places[rows, 0].astype(np.float32),
             "y": panel.places[rows, 1].astype(np.float32),
-            "customdata": rows.tolist(),
-            # An array is checked as a whole, a list text by text.
+            # An array is checked as a whole, a list item by item.
+            "customdata": rows.astype(object),
             "text": texts[rows],
             "hovertemplate": "%{text}<extra></extra>",
             "mode": "markers",
@@ -255,7 +264,7 @@ def _lines(start: np.ndarray, end: np.ndarray, moves: Moves) -> dict[str, object
     }
 
 
-def _axes(figure: go.Figure, number: int, panels: int, places: np.ndarray) -> None:
+def _axes(number: int, panels: int, places: np.ndarray) -> dict[str, object]:
     """A frame without ticks, the same range in every panel: distances mean something, axes not."""
     low, high = places.min(0), places.max(0)
     room = 0.04 * np.maximum(high - low, 1e-6)
@@ -275,18 +284,16 @@ def _axes(figure: go.Figure, number: int, panels: int, places: np.ndarray) -> No
         "automargin": False,
     }
     name = str(number + 1) if number else ""
-    figure.update_layout(
-        {
-            f"xaxis{name}": {
-                **bare,
-                "range": [float(low[0] - room[0]), float(high[0] + room[0])],
-                "domain": [start, start + width],
-                "anchor": f"y{name}",
-            },
-            f"yaxis{name}": {
-                **bare,
-                "range": [float(low[1] - room[1]), float(high[1] + room[1])],
-                "anchor": f"x{name}",
-            },
-        }
-    )
+    return {
+        f"xaxis{name}": {
+            **bare,
+            "range": [float(low[0] - room[0]), float(high[0] + room[0])],
+            "domain": [start, start + width],
+            "anchor": f"y{name}",
+        },
+        f"yaxis{name}": {
+            **bare,
+            "range": [float(low[1] - room[1]), float(high[1] + room[1])],
+            "anchor": f"x{name}",
+        },
+    }
