@@ -9,15 +9,15 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
+from bhpvas import processes
 from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset
 from bhpvas.engine import (
     Batch,
     attend,
-    batches,
+    each_batch,
     finish_layer,
     gates_of,
-    load_batch,
     logits_from,
     project,
 )
@@ -35,18 +35,16 @@ class Ablation:
 
     ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN where the head is gone
     already), the loss in nats and the accuracy as a share of 1; a positive loss change and a
-    negative accuracy change mean that removal hurts. ``logits`` ``[L, H, N, C]``, float32, are
-    those without that head.
+    negative accuracy change mean that removal hurts.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take([0, 1])
     >>> ablation = bhpvas.ablate(bhpvas.load_classifier(), data)
-    >>> ablation.baseline.n, ablation.logits.shape
-    (2, (6, 12, 2, 2))
+    >>> ablation.baseline.n, ablation.loss_change.shape
+    (2, (6, 12))
     """
 
     baseline: Evaluation
-    logits: np.ndarray
     loss_change: np.ndarray
     accuracy_change: np.ndarray
 
@@ -78,37 +76,46 @@ def ablate(
     dataset = dataset.aligned(classifier.label_names)
     encoded = classifier.encode(dataset)
     mask = mask or classifier.full_mask()
-    layers, heads = classifier.geometry.layers, classifier.geometry.heads
-    shape = (layers, heads, len(encoded), classifier.geometry.labels)
-    logits = np.full(shape, np.nan, dtype=np.float32)
-    base = np.empty(shape[2:], dtype=np.float32)
-    parts = batches(classifier, encoded)
-    with torch.inference_mode():
-        for done, rows in enumerate(parts):
-            progress(done, len(parts))
-            batch = load_batch(classifier, encoded, rows)
-            base[rows] = _ablate_batch(classifier, batch, mask, logits)
-    progress(len(parts), len(parts))
+    base = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
+    losses, right = np.zeros((2, *mask.array.shape))
 
-    own = np.broadcast_to(dataset.labels[:, None], (*shape[:-1], 1))
-    losses = -np.take_along_axis(log_softmax(logits.astype(np.float64), -1), own, -1)[..., 0]
-    right = logits.argmax(-1) == dataset.labels
+    def run(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        return logits_without_each(classifier, batch, mask)
+
+    for batch, (whole, without) in each_batch(classifier, encoded, run, progress=progress):
+        base[batch.rows] = whole
+        labels = dataset.labels[batch.rows]
+        losses += losses_of(without, labels).sum(-1)
+        right += (without.argmax(-1) == labels).sum(-1)
+    processes.add_up(base, losses, right)
     baseline = Evaluation(
         mask, dataset.name, base, dataset.labels, classifier.label_names, dataset.tags
     )
     gone = mask.array == 0
     return Ablation(
         baseline=baseline,
-        logits=logits,
-        loss_change=losses.mean(-1) - baseline.loss,
-        accuracy_change=np.where(gone, np.nan, right.mean(-1) - baseline.accuracy),
+        loss_change=losses / len(dataset) - baseline.loss,
+        accuracy_change=np.where(gone, np.nan, right / len(dataset) - baseline.accuracy),
     )
 
 
-def _ablate_batch(
-    classifier: Classifier, batch: Batch, mask: HeadMask, logits: np.ndarray
-) -> np.ndarray:
-    """Fill ``logits`` ``[L, H, N, C]`` for one batch; returns the batch's own ``[B, C]``."""
+def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cross-entropy in nats, float64 ``[…, B]``, of logits ``[…, B, C]`` for labels ``[B]``."""
+    own = np.broadcast_to(labels[:, None], (*logits.shape[:-1], 1))
+    return -np.take_along_axis(log_softmax(logits.astype(np.float64), -1), own, -1)[..., 0]
+
+
+@torch.inference_mode()
+def logits_without_each(
+    classifier: Classifier, batch: Batch, mask: HeadMask
+) -> tuple[np.ndarray, np.ndarray]:
+    """A batch's logits under a mask, ``[B, C]``, and without one head more, ``[L, H, B, C]``.
+
+    NaN where the head is gone already.
+    """
+    layers, heads = mask.array.shape
+    shape = (layers, heads, len(batch.rows), classifier.geometry.labels)
+    logits = np.full(shape, np.nan, dtype=np.float32)
     gates = gates_of(classifier, mask)
     last = len(classifier.layers) - 1
     size = classifier.geometry.head_size
@@ -134,11 +141,11 @@ def _ablate_batch(
                 gates,
                 start=number + 1,
             )
-            logits[number, kept[start : start + at_once][:, None], batch.rows] = (
+            logits[number, kept[start : start + at_once]] = (
                 found.float().view(len(chosen), len(batch.rows), -1).cpu().numpy()
             )
         states = finish_layer(layer, residual, whole)
-    return classifier.read(states[:, 0]).float().cpu().numpy()
+    return classifier.read(states[:, 0]).float().cpu().numpy(), logits
 
 
 def _repeated(attention_mask: Tensor | None, times: int) -> Tensor | None:

@@ -1,8 +1,8 @@
 """A BERT sequence classifier and its tokenizer behind one architecture-neutral face.
 
-BERT, RoBERTa, ELECTRA and DistilBERT are the same post-norm encoder under different names. A row of
-:data:`ARCHITECTURES` says where a family keeps its parts; nothing else in the project knows those
-names.
+BERT, RoBERTa, ELECTRA, DistilBERT and ALBERT are the same post-norm encoder under different names.
+A row of :data:`ARCHITECTURES` says where a family keeps its parts; nothing else in the project
+knows those names.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,14 @@ from torch import Tensor, nn
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import sample_data_folder
+from bhpvas.tables import listed
 from bhpvas.weights import Weights
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+#: Number types by name. ``mixed``: weights in float32, products of matrices in bfloat16.
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.float32}
 _TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"
 )  # fmt: skip
@@ -39,11 +42,16 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
+# The tokenizer's own record of a text is many times as large as its tokens.
+_TEXTS_AT_ONCE = 1024
+
+
 @dataclass(frozen=True)
 class Geometry:
     """The sizes of a classifier; ``parameters`` counts the model as its files hold it.
 
-    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do.
+    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do. ``shared``:
+    its layers use the same weights.
     """
 
     layers: int
@@ -55,10 +63,16 @@ class Geometry:
     parameters: int
     max_length: int
     pruned: frozenset[HeadId] = frozenset()
+    shared: bool = False
 
     @property
     def head_parameters(self) -> int:
-        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O."""
+        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O.
+
+        None where other layers go on using them.
+        """
+        if self.shared:
+            return 0
         return 4 * self.hidden_size * self.head_size + 3 * self.head_size
 
 
@@ -82,13 +96,15 @@ class Architecture:
     """Where one family of models keeps its parts.
 
     ``embed(model, input_ids, token_type_ids)`` gives ``[B, T, D]``; ``read(model, first)`` gives
-    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``.
+    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``. ``shared``: layers
+    use the same weights, so that a head can be masked in one of them, but not removed from it.
     """
 
     layers: Callable[[Any], Iterable[nn.Module]]
     parts: Callable[[Any], Layer]
     embed: Callable[[Any, Tensor, Tensor], Tensor]
     read: Callable[[Any, Tensor], Tensor]
+    shared: bool = False
 
 
 def _bert_parts(layer: Any) -> Layer:
@@ -118,6 +134,33 @@ def _distilbert_parts(layer: Any) -> Layer:
         down=layer.ffn.lin2,
         output_norm=layer.output_layer_norm,
     )
+
+
+def _albert_layers(model: Any) -> Iterable[nn.Module]:
+    """The group that runs at each depth; ALBERT has one for all of them."""
+    encoder = model.albert.encoder
+    depth, groups = model.config.num_hidden_layers, model.config.num_hidden_groups
+    for number in range(depth):
+        yield from encoder.albert_layer_groups[number * groups // depth].albert_layers
+
+
+def _albert_parts(layer: Any) -> Layer:
+    return Layer(
+        query=layer.attention.query,
+        key=layer.attention.key,
+        value=layer.attention.value,
+        output=layer.attention.dense,
+        attention_norm=layer.attention.LayerNorm,
+        up=layer.ffn,
+        activation=layer.activation,
+        down=layer.ffn_output,
+        output_norm=layer.full_layer_layer_norm,
+    )
+
+
+def _albert_embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
+    embedded = model.albert.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+    return model.albert.encoder.embedding_hidden_mapping_in(embedded)
 
 
 def _electra_embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
@@ -156,35 +199,50 @@ ARCHITECTURES: dict[str, Architecture] = {
         embed=lambda model, ids, types: model.distilbert.embeddings(ids),
         read=lambda model, first: model.classifier(torch.relu(model.pre_classifier(first))),
     ),
+    "albert": Architecture(
+        layers=_albert_layers,
+        parts=_albert_parts,
+        embed=_albert_embed,
+        read=lambda model, first: model.classifier(torch.tanh(model.albert.pooler(first))),
+        shared=True,
+    ),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Tokenised sentences without padding: what the network reads.
+    """Tokenised sentences without padding, one after the other: what the network reads.
 
-    ``input_ids`` and ``token_type_ids`` hold one int64 array ``[T]`` a sentence.
+    ``tokens`` int32 and ``types`` uint8, both ``[ΣT]``, are far smaller than the sentences' texts.
     """
 
-    input_ids: tuple[np.ndarray, ...]
-    token_type_ids: tuple[np.ndarray, ...]
+    tokens: np.ndarray
+    types: np.ndarray
+    lengths: np.ndarray  # int64 [N], tokens in each sentence, [CLS] and [SEP] included
     truncated: int
 
     def __len__(self) -> int:
-        return len(self.input_ids)
+        return len(self.lengths)
 
     @cached_property
-    def lengths(self) -> np.ndarray:
-        """Tokens in each sentence, [CLS] and [SEP] included: int64 ``[N]``."""
-        return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
+    def starts(self) -> np.ndarray:
+        """Where each sentence begins in ``tokens``: int64 ``[N]``."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def input_ids(self, row: int) -> np.ndarray:
+        """The tokens of one sentence: int64 ``[T]``."""
+        return self.tokens[self.starts[row] :][: self.lengths[row]].astype(np.int64)
+
+    def token_type_ids(self, row: int) -> np.ndarray:
+        """To which part of a pair each token of one sentence belongs: int64 ``[T]``."""
+        return self.types[self.starts[row] :][: self.lengths[row]].astype(np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the tokens: equal for equal input."""
         digest = hashlib.sha256(self.lengths.tobytes())
-        for ids, types in zip(self.input_ids, self.token_type_ids, strict=True):
-            digest.update(ids.tobytes())
-            digest.update(types.tobytes())
+        digest.update(self.tokens.tobytes())
+        digest.update(self.types.tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -217,6 +275,7 @@ class Classifier:
     layers: tuple[Layer, ...]
     device: torch.device
     dtype: torch.dtype
+    mixed: bool = False
     weights: Weights | None = None
     loaded: Classifier | None = None
 
@@ -266,6 +325,14 @@ class Classifier:
             for parameter in layer.parameters()
         }
 
+    def check_removal(self) -> None:
+        """Raise :class:`ModelError` where a layer's weights cannot be changed by themselves."""
+        if self.geometry.shared:
+            raise ModelError(
+                f"The layers of {self.name!r} use the same weights, as all of ALBERT do: its heads "
+                "can be scored and masked, but not removed from the weights, nor compensated."
+            )
+
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head that the model's files hold."""
         return HeadMask(self.geometry.layers, self.geometry.heads, absent=self.geometry.pruned)
@@ -278,29 +345,40 @@ class Classifier:
         """Logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``."""
         return self.architecture.read(self.model, first)
 
+    def arithmetic(self) -> torch.autocast:
+        """The context in which a pass over sentences multiplies matrices."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
+
     def encode(self, dataset: Dataset) -> Encoded:
         """Tokens of every sentence, cut at the model's longest input."""
         return self.encode_texts(dataset.texts, dataset.pairs)
 
     def encode_texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:
         """As :meth:`encode`, from texts and optional second sentences."""
-        found = self.tokenizer(
-            list(texts),
-            None if pairs is None else list(pairs),
-            truncation=True,
-            max_length=self.geometry.max_length,
-            return_attention_mask=False,
-            return_length=False,
-        )
-        ids = tuple(np.asarray(one, dtype=np.int64) for one in found["input_ids"])
-        # Families without sentence types (RoBERTa) have tokenizers that do not return them.
-        types = tuple(
-            np.asarray(one, dtype=np.int64) for one in found.get("token_type_ids", ())
-        ) or tuple(np.zeros_like(one) for one in ids)
+        tokens, types, lengths, truncated = list[np.ndarray](), list[np.ndarray](), list[int](), 0
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            some = slice(start, start + _TEXTS_AT_ONCE)
+            found = self.tokenizer(
+                list(texts[some]),
+                None if pairs is None else list(pairs[some]),
+                truncation=True,
+                max_length=self.geometry.max_length,
+                return_attention_mask=False,
+                return_length=False,
+            )
+            sentences = found["input_ids"]
+            lengths += map(len, sentences)
+            tokens.append(np.fromiter(chain.from_iterable(sentences), np.int32))
+            # Families without sentence types (RoBERTa) have tokenizers that do not return them.
+            parts = chain.from_iterable(found.get("token_type_ids") or ())
+            types.append(np.fromiter(parts, np.uint8))
+            truncated += sum(len(one.overflowing) > 0 for one in found.encodings)
+        ids, kinds = np.concatenate(tokens), np.concatenate(types)
         return Encoded(
-            input_ids=ids,
-            token_type_ids=types,
-            truncated=sum(len(one.overflowing) > 0 for one in found.encodings),
+            tokens=ids,
+            types=kinds if len(kinds) else np.zeros(len(ids), dtype=np.uint8),
+            lengths=np.array(lengths),
+            truncated=truncated,
         )
 
     @cached_property
@@ -331,8 +409,10 @@ def load_classifier(
     Without a source it is the sample model. Only safetensors are read, and no code of the model
     runs. Heads that the files lack (``pruned_heads`` in the config) are filled with zeros, so every
     layer has as many; :attr:`Geometry.pruned` names them, and :meth:`Classifier.full_mask` is
-    without them. ``device`` is ``cpu``, ``cuda`` or ``mps``; ``dtype`` is ``float32`` or
-    ``bfloat16``.
+    without them. ``device`` is ``cpu``, ``cuda``, ``mps``, or ``auto``: ``cuda`` where there is
+    one, else ``cpu``. ``dtype`` is ``float32``, ``bfloat16``, ``mixed`` (float32 weights, while
+    passes over sentences multiply matrices in bfloat16), or ``auto``: ``mixed`` on ``cuda``, else
+    ``float32``.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
 
@@ -341,13 +421,15 @@ def load_classifier(
     >>> f"{classifier.name}: {classifier.geometry.parameters:,} parameters"
     'sample: 22,713,986 parameters'
     """
+    place = _device(device)
+    if dtype == "auto":
+        dtype = "mixed" if place.type == "cuda" else "float32"
     if dtype not in DTYPES:
-        raise ModelError(f"{dtype!r} is no supported number type: choose {' or '.join(DTYPES)}.")
+        raise ModelError(f"{dtype!r} is no supported number type: choose {listed(DTYPES)} or auto.")
     name, folder, revision = _locate(source, revision)
     config = _read_config(folder, name)
     architecture = _architecture(config, name)
     model, pruned = _load_weights(folder, name, architecture, DTYPES[dtype])
-    place = _device(device)
     model.to(place).eval().requires_grad_(False)
     layers = tuple(architecture.parts(layer) for layer in architecture.layers(model))
     tokenizer = _load_tokenizer(folder, name)
@@ -370,6 +452,7 @@ def load_classifier(
         layers=layers,
         device=place,
         dtype=DTYPES[dtype],
+        mixed=dtype == "mixed",
     )
 
 
@@ -410,6 +493,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         parameters=parameters,
         max_length=_position_limit(config),
         pruned=_pruned_heads(config, name),
+        shared=ARCHITECTURES[config.model_type].shared,
     )
     # A layer without heads has one of zeros in its file, which is no part of the model.
     stand_ins = len(getattr(config, "constant_attention", None) or ())
@@ -504,6 +588,10 @@ def _architecture(config: dict[str, Any], name: str) -> Architecture:
         raise ModelError(
             f"The model {name!r} does {config['problem_type'].replace('_', ' ')}; bhpvas needs one "
             f"label out of two or more for each sentence."
+        )
+    if config.get("inner_group_num", 1) != 1:
+        raise ModelError(
+            f"The model {name!r} has groups of several layers, which is not supported."
         )
     if config.get("is_decoder"):
         raise ModelError(f"The model {name!r} is a decoder; bhpvas needs an encoder.")
@@ -646,6 +734,8 @@ def _device(device: str) -> torch.device:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
+    if device == "auto":
+        device = "cuda" if available["cuda"] else "cpu"
     kind = device.partition(":")[0]
     if not available.get(kind, False):
         usable = ", ".join(name for name, here in available.items() if here)
@@ -673,6 +763,7 @@ def _geometry(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         max_length=min(_position_limit(config), tokenizer.model_max_length),
         pruned=pruned,
+        shared=ARCHITECTURES[config.model_type].shared,
     )
     return replace(filled, parameters=filled.parameters - len(pruned) * filled.head_parameters)
 

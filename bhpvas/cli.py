@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import signal
 import subprocess
@@ -49,6 +50,7 @@ _EXAMPLES = """examples:
   bhpvas export --scheme recovered.json --format transformers --out ./smaller-bert
   bhpvas export --scheme recovered.json --format onnx --int8 --data test.tsv --out ./graph
   bhpvas report --scheme recovered.json --out report.html
+  accelerate launch --multi_gpu --num_processes 4 -m bhpvas score --data train.parquet --json
 """
 
 
@@ -76,9 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given.line = shlex.join(["bhpvas", *(word for word in words if word != "--json")])
     try:
         with ExitStack() as given.opened:
+            _join_others(given)
             given.run(given)
     except BhpvasError as error:
-        print(f"bhpvas: {error}", file=sys.stderr)
+        if _is_first():
+            print(f"bhpvas: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("bhpvas: interrupted; nothing was written.", file=sys.stderr)
@@ -123,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(info, weights=False)
 
     score = command("score", _score)
-    _add_model(score)
+    _add_model(score, passes=True)
     _add_data(score, "calibration")
     _add_removed(score)
     score.add_argument(
@@ -134,12 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     ablate = command("ablate", _ablate)
-    _add_model(ablate)
+    _add_model(ablate, passes=True)
     _add_data(ablate, "calibration")
     _add_removed(ablate)
 
     evaluate = command("evaluate", _evaluate)
-    _add_model(evaluate)
+    _add_model(evaluate, passes=True)
     _add_data(evaluate, "evaluation")
     which = evaluate.add_mutually_exclusive_group()
     _add_removed(which)
@@ -197,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_out(recover, "scheme file to write; changed weights are written beside it, or into a .zip")
 
     compare = command("compare", _compare)
-    _add_model(compare)
+    _add_model(compare, passes=True)
     _add_data(compare, "evaluation")
     compare.add_argument("schemes", metavar="S", nargs="+", help="scheme files")
     compare.add_argument(
@@ -249,17 +253,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_model(parser: argparse.ArgumentParser, *, weights: bool = True) -> None:
+def _add_model(
+    parser: argparse.ArgumentParser, *, weights: bool = True, passes: bool = False
+) -> None:
+    """The model and where it runs; ``passes``: the command does nothing but passes over sentences,
+    which several processes can share, and which bfloat16 is exact enough for."""
     parser.add_argument(
         "--model",
         metavar="M",
         help="folder or hub id, also as id@revision (default: the sample model)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(passes=passes)
     if weights:
-        parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
         parser.add_argument(
-            "--dtype", default="float32", help="float32 or bfloat16 (default: float32)"
+            "--device",
+            default="auto",
+            help="cpu, cuda or mps (default: cuda where there is one, else cpu)",
+        )
+        usual = "mixed on cuda, else float32" if passes else "float32"
+        parser.add_argument(
+            "--dtype",
+            default="auto" if passes else "float32",
+            help=f"float32, bfloat16, or mixed: float32 weights multiplied in bfloat16 (default: "
+            f"{usual})",
         )
 
 
@@ -267,7 +284,8 @@ def _add_data(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--data",
         metavar="D",
-        help=f"file or hub id, used whole (default: the sample sentences' {default} split)",
+        help=f"file, used whole, or hub id such as glue/sst2, the part to measure on "
+        f"(default: the sample sentences' {default} split)",
     )
     parser.set_defaults(split=default)
     _add_columns(parser)
@@ -697,7 +715,8 @@ def _compare(given: argparse.Namespace) -> None:
             progress=progress,
         )
     try:
-        write_beside(given.out, csv_text(table).encode("utf-8"))
+        if _is_first():
+            write_beside(given.out, csv_text(table).encode("utf-8"))
     except OSError as error:
         raise BhpvasError(
             f"The table cannot be written to {given.out} ({error.strerror}): choose a file in a "
@@ -780,6 +799,33 @@ def _report(given: argparse.Namespace) -> None:
 
 
 # --- what the commands share ----------------------------------------------------------------------
+
+
+def _join_others(given: argparse.Namespace) -> None:
+    """Share the passes over sentences with the processes that `accelerate launch` has started."""
+    if _processes() == 1:
+        return
+    if not given.passes:
+        raise BhpvasError(
+            "Only score, ablate, evaluate and compare work in several processes: start this "
+            "command without accelerate launch."
+        )
+    from bhpvas.processes import together
+
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        given.device = "cpu"
+    given.opened.enter_context(together(cpu=given.device == "cpu"))
+
+
+def _processes() -> int:
+    """How many processes a launcher has started: torchrun, accelerate, or one of the MPI family."""
+    names = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+    return max(int(os.environ.get(name, "1")) for name in names)
+
+
+def _is_first() -> bool:
+    """Whether this is the process that prints and writes."""
+    return _processes() == 1 or os.environ.get("RANK") == "0"
 
 
 def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
@@ -909,7 +955,8 @@ class _bar:
     def __init__(self, what: str) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(desc=what, file=sys.stderr, disable=not sys.stderr.isatty(), leave=False)
+        hidden = not (sys.stderr.isatty() and _is_first())
+        self._bar = tqdm(desc=what, file=sys.stderr, disable=hidden, leave=False)
 
     def __enter__(self) -> _bar:
         return self
@@ -952,7 +999,8 @@ def _plain(value: object) -> str:
 
 
 def _print(given: argparse.Namespace, document: dict[str, Any], text: str) -> None:
-    print(json.dumps(document, allow_nan=False) if given.json else text)
+    if _is_first():
+        print(json.dumps(document, allow_nan=False) if given.json else text)
 
 
 if __name__ == "__main__":

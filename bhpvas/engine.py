@@ -17,17 +17,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bhpvas import processes
 from bhpvas.classifier import Classifier, Encoded, Layer
 from bhpvas.datasets import length_sorted_batches
+from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
+
+T = TypeVar("T")
 
 # Padded tokens in a batch: enough to fill the cores, few enough to stay in their caches.
 TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 32768, "mps": 8192}
@@ -65,13 +69,12 @@ def batches(
 def load_batch(classifier: Classifier, encoded: Encoded, rows: np.ndarray) -> Batch:
     """Pad the sentences at ``rows`` and put them on the classifier's device."""
     lengths = encoded.lengths[rows]
-    width = int(lengths.max())
-    input_ids = np.full((len(rows), width), classifier.tokenizer.pad_token_id, dtype=np.int64)
-    token_type_ids = np.zeros((len(rows), width), dtype=np.int64)
-    for place, row in enumerate(rows):
-        input_ids[place, : lengths[place]] = encoded.input_ids[row]
-        token_type_ids[place, : lengths[place]] = encoded.token_type_ids[row]
-    real = np.arange(width)[None, :] < lengths[:, None]
+    places = np.arange(int(lengths.max()))
+    real = places < lengths[:, None]  # [B, T]
+    source = (encoded.starts[rows][:, None] + places)[real]
+    input_ids = np.full(real.shape, classifier.tokenizer.pad_token_id, dtype=np.int64)
+    token_type_ids = np.zeros(real.shape, dtype=np.int64)
+    input_ids[real], token_type_ids[real] = encoded.tokens[source], encoded.types[source]
     return Batch(
         rows=rows,
         input_ids=torch.from_numpy(input_ids).to(classifier.device),
@@ -79,6 +82,61 @@ def load_batch(classifier: Classifier, encoded: Encoded, rows: np.ndarray) -> Ba
         real=torch.from_numpy(real).to(classifier.device),
         padded=not real.all(),
     )
+
+
+def each_batch(
+    classifier: Classifier,
+    encoded: Encoded,
+    run: Callable[[Batch], T],
+    *,
+    indices: Sequence[int] | np.ndarray | None = None,
+    progress: Progress = silent,
+) -> Iterator[tuple[Batch, T]]:
+    """Every batch of this process's share, with what ``run`` makes of it.
+
+    Where the memory does not suffice, the batch is halved, like all that follow, and begun again;
+    so ``run`` may leave nothing behind that counts twice. Raises :class:`ModelError` where there is
+    not even room for one sentence.
+    """
+    parts = processes.share(batches(classifier, encoded, indices))
+    pieces = 1
+    for done, part in enumerate(parts):
+        progress(done, len(parts))
+        waiting = _pieces(part, pieces)
+        while waiting:
+            batch = load_batch(classifier, encoded, waiting[0])
+            try:
+                with classifier.arithmetic():
+                    found = run(batch)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                if len(batch.rows) == 1:
+                    raise ModelError(
+                        f"A sentence of {batch.input_ids.shape[1]} tokens does not fit into the "
+                        f"memory of {classifier.device}: choose another --device, or a smaller "
+                        "model."
+                    ) from error
+            else:
+                waiting.pop(0)
+                yield batch, found
+                continue
+            # Here, where nothing holds what the failed attempt has left.
+            pieces *= 2
+            waiting = [piece for rows in waiting for piece in _pieces(rows, 2)]
+            if classifier.device.type == "cuda":
+                torch.cuda.empty_cache()
+    progress(len(parts), len(parts))
+
+
+def _pieces(rows: np.ndarray, count: int) -> list[np.ndarray]:
+    return [piece for piece in np.array_split(rows, count) if piece.size]
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    return isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)
 
 
 def gates_of(classifier: Classifier, mask: HeadMask | None) -> Tensor | None:
@@ -253,27 +311,28 @@ def predict(
     chosen = np.arange(len(encoded)) if indices is None else np.asarray(indices, dtype=np.int64)
     mask = mask or classifier.full_mask()
     gates = gates_of(classifier, mask)
-    logits = np.empty((len(encoded), classifier.geometry.labels), dtype=np.float32)
-    parts = batches(classifier, encoded, chosen)
     below = _changes_below(classifier, mask)
-    with torch.inference_mode():
-        for done, rows in enumerate(parts):
-            progress(done, len(parts))
-            batch = load_batch(classifier, encoded, rows)
-            batch_key = (encoded.fingerprint, rows.tobytes()) if cache else ()
-            known = cache.deepest(batch_key, below, len(classifier.layers)) if cache else None
-            if known is None:
-                start, states = 0, classifier.embed(batch.input_ids, batch.token_type_ids)
-            else:
-                start, states = known
-            for number, entering in run_layers(
-                classifier, states, batch.attention_mask, gates, start=start
-            ):
-                if cache and start < number < len(classifier.layers):
-                    cache.keep(batch_key, below, number, entering)
-                states = entering
-            logits[rows] = classifier.read(states[:, 0]).float().cpu().numpy()
-    progress(len(parts), len(parts))
+
+    @torch.inference_mode()
+    def run(batch: Batch) -> Tensor:
+        batch_key = (encoded.fingerprint, batch.rows.tobytes()) if cache else ()
+        known = cache.deepest(batch_key, below, len(classifier.layers)) if cache else None
+        if known is None:
+            start, states = 0, classifier.embed(batch.input_ids, batch.token_type_ids)
+        else:
+            start, states = known
+        for number, entering in run_layers(
+            classifier, states, batch.attention_mask, gates, start=start
+        ):
+            if cache and start < number < len(classifier.layers):
+                cache.keep(batch_key, below, number, entering)
+            states = entering
+        return classifier.read(states[:, 0]).float()
+
+    logits = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
+    for batch, found in each_batch(classifier, encoded, run, indices=chosen, progress=progress):
+        logits[batch.rows] = found.cpu().numpy()
+    processes.add_up(logits)
     return logits[chosen]
 
 
@@ -291,20 +350,22 @@ def first_states(
     """
     wanted = list(range(len(classifier.layers))) if layers is None else list(layers)
     gates = gates_of(classifier, mask)
-    states = np.empty((len(wanted), len(encoded), classifier.geometry.hidden_size), np.float32)
-    parts = batches(classifier, encoded)
-    with torch.inference_mode():
-        for done, rows in enumerate(parts):
-            progress(done, len(parts))
-            batch = load_batch(classifier, encoded, rows)
-            embedded = classifier.embed(batch.input_ids, batch.token_type_ids)
-            for number, entering in run_layers(classifier, embedded, batch.attention_mask, gates):
-                if number - 1 in wanted:
-                    leaving = entering[:, 0].float().cpu().numpy()  # [B, D]
-                    states[wanted.index(number - 1), rows] = leaving
-                if number > max(wanted):
-                    break
-    progress(len(parts), len(parts))
+
+    @torch.inference_mode()
+    def run(batch: Batch) -> Tensor:
+        embedded = classifier.embed(batch.input_ids, batch.token_type_ids)
+        leaving: dict[int, Tensor] = {}
+        for number, entering in run_layers(classifier, embedded, batch.attention_mask, gates):
+            leaving[number - 1] = entering[:, 0].float()  # [B, D]
+            if number > max(wanted):
+                break
+        return torch.stack([leaving[number] for number in wanted])  # [K, B, D]
+
+    shape = (len(wanted), len(encoded), classifier.geometry.hidden_size)
+    states = np.zeros(shape, dtype=np.float32)
+    for batch, found in each_batch(classifier, encoded, run, progress=progress):
+        states[:, batch.rows] = found.cpu().numpy()
+    processes.add_up(states)
     return states
 
 
@@ -326,6 +387,9 @@ class Collector(Protocol):
 
     ``needs`` holds any of ``"outputs"`` (Z of every token, the last layer included), ``"maps"``
     (attention maps) and ``"gradients"`` (of each sentence's loss for each gate).
+
+    A batch that does not fit into memory is begun again in halves. So what ``see_layer`` counts is
+    settled in ``see_batch`` and not before, and layer 0 is a fresh start.
     """
 
     needs: frozenset[str]
@@ -344,12 +408,14 @@ def stream(
     collectors: Sequence[Collector],
     *,
     mask: HeadMask | None = None,
+    indices: Sequence[int] | np.ndarray | None = None,
     progress: Progress = silent,
 ) -> np.ndarray:
     """Pass every sentence through the network once, feed the collectors, return logits ``[N, C]``.
 
-    Gradients are those of each sentence's own cross-entropy loss, by the batch dimension of the
-    gates (Michel, Levy, Neubig 2019 take the absolute value per sentence, so they must stay apart).
+    With ``indices`` only those sentences pass; the logits of all others are 0. Gradients are those
+    of each sentence's own cross-entropy loss, by the batch dimension of the gates (Michel, Levy,
+    Neubig 2019 take the absolute value per sentence, so they must stay apart).
     """
     needs = frozenset[str]().union(*(collector.needs for collector in collectors))
     watchers = [one for one in collectors if one.needs & {"outputs", "maps"}]
@@ -357,12 +423,10 @@ def stream(
     base = gates_of(classifier, mask)
     if base is None:
         base = torch.ones(1, layers, heads, device=classifier.device, dtype=classifier.dtype)
-    logits = np.empty((len(encoded), classifier.geometry.labels), dtype=np.float32)
-    parts = batches(classifier, encoded)
-    for done, rows in enumerate(parts):
-        progress(done, len(parts))
-        batch = load_batch(classifier, encoded, rows)
-        gates = base.expand(len(rows), -1, -1).clone()  # [B, L, H]
+
+    def run(batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Logits ``[B, C]`` and, where needed, gate gradients ``[B, L, H]``."""
+        gates = base.expand(len(batch.rows), -1, -1).clone()  # [B, L, H]
         with torch.set_grad_enabled("gradients" in needs):
             gates.requires_grad_("gradients" in needs)
             states = classifier.embed(batch.input_ids, batch.token_type_ids)
@@ -376,7 +440,8 @@ def stream(
                     first_only=is_last and not watchers,
                     with_maps="maps" in needs,
                 )
-                with torch.no_grad():
+                # Statistics are exact, whatever the network multiplies in.
+                with torch.no_grad(), torch.autocast(classifier.device.type, enabled=False):
                     shown = None if maps is None else maps.detach()
                     seen = Seen(batch, number, outputs.detach(), shown)
                     for collector in watchers:
@@ -384,15 +449,18 @@ def stream(
                 if is_last:
                     states, outputs = states[:, :1], outputs[:, :1]
                 states = finish_layer(layer, states, project(layer, outputs, gates[:, number]))
-            found = classifier.read(states[:, 0]).float()  # [B, C]
-            gradients = None
-            if "gradients" in needs:
-                target = torch.as_tensor(labels[rows], device=classifier.device)
-                loss = F.cross_entropy(found, target, reduction="sum")
-                (gradients,) = torch.autograd.grad(loss, gates)
-        found = found.detach()
-        logits[rows] = found.cpu().numpy()
+            found = classifier.read(states[:, 0]).float()
+            if "gradients" not in needs:
+                return found, None
+            target = torch.as_tensor(labels[batch.rows], device=classifier.device)
+            loss = F.cross_entropy(found, target, reduction="sum")
+            return found.detach(), torch.autograd.grad(loss, gates)[0]
+
+    logits = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
+    passed = each_batch(classifier, encoded, run, indices=indices, progress=progress)
+    for batch, (found, gradients) in passed:
+        logits[batch.rows] = found.cpu().numpy()
         for collector in collectors:
             collector.see_batch(batch, found, gradients)
-    progress(len(parts), len(parts))
+    processes.add_up(logits)
     return logits

@@ -34,9 +34,9 @@ class Estimate:
         """Build from scores that include a gradient criterion; raises where none was measured."""
         if scores.gate_gradients is None:
             raise BhpvasError("An estimate needs gate gradients: score 'importance' first.")
-        gradients = scores.gate_gradients.reshape(scores.sentences, -1).astype(np.float64)
+        gradients = scores.gate_gradients.reshape(len(scores.rows), -1).astype(np.float64)
         logits = scores.logits.astype(np.float64)
-        rows = np.arange(scores.sentences)
+        rows = np.arange(len(scores.rows))
         own = logits[rows, scores.labels]
         others = logits.copy()
         others[rows, scores.labels] = -np.inf
@@ -48,7 +48,7 @@ class Estimate:
         return cls(
             mask=scores.mask,
             mean_gradient=gradients.mean(0),
-            curvature=gradients.T @ gradients / scores.sentences,
+            curvature=gradients.T @ gradients / len(gradients),
             margin_gradient=margin_gradient,
             margins=margins,
             thresholds=strongest - together,

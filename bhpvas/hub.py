@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, by ids such as ``glue:sst2`` or ``stanfordnlp/imdb@main``.
+"""Data sets of the Hugging Face hub, by ids such as ``glue/sst2`` or ``stanfordnlp/imdb@main``.
 
 The package ``datasets`` is imported when an id is loaded and not before. Its releases since 4.0 run
 no code of a data set and read no pickles.
@@ -26,11 +26,25 @@ ANSWER_SECONDS = 5.0
 # Names that data sets had before every one had an owner.
 _OWNED = {
     "ag_news": "fancyzhx/ag_news",
+    "amazon_polarity": "fancyzhx/amazon_polarity",
+    "anli": "facebook/anli",
+    "banking77": "PolyAI/banking77",
+    "dbpedia_14": "fancyzhx/dbpedia_14",
+    "emotion": "dair-ai/emotion",
     "glue": "nyu-mll/glue",
     "imdb": "stanfordnlp/imdb",
+    "paws": "google-research-datasets/paws",
     "rotten_tomatoes": "cornell-movie-review-data/rotten_tomatoes",
+    "snli": "stanfordnlp/snli",
     "sst2": "stanfordnlp/sst2",
+    "super_glue": "aps/super_glue",
+    "tweet_eval": "cardiffnlp/tweet_eval",
+    "xnli": "facebook/xnli",
+    "yelp_polarity": "fancyzhx/yelp_polarity",
+    "yelp_review_full": "Yelp/yelp_review_full",
 }
+# Tasks that everyone calls by their own name, and in which collection they are.
+_TASKS = dict.fromkeys(("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "wnli"), "nyu-mll/glue")
 
 _ID = re.compile(
     r"(?P<path>\w[\w.-]*(?:/\w[\w.-]*)?)(?::(?P<config>[\w.+-]+))?(?:@(?P<revision>[\w./-]+))?"
@@ -62,6 +76,21 @@ class HubId:
             )
         return cls(match["path"], match["config"], match["revision"])
 
+    def owned(self) -> tuple[str, str | None, str | None]:
+        """Path, configuration and revision as the hub names them today.
+
+        >>> HubId.parse("glue/mnli").owned()
+        ('nyu-mll/glue', 'mnli', None)
+        >>> HubId.parse("mrpc@main").owned()
+        ('nyu-mll/glue', 'mrpc', 'main')
+        """
+        collection, _, member = self.path.partition("/")
+        if collection in _OWNED and self.config is None:
+            return _OWNED[collection], member or None, self.revision
+        if self.path in _TASKS and self.config is None:
+            return _TASKS[self.path], self.path, self.revision
+        return _OWNED.get(self.path, self.path), self.config, self.revision
+
     def __str__(self) -> str:
         config = f":{self.config}" if self.config else ""
         return self.path + config + (f"@{self.revision}" if self.revision else "")
@@ -85,15 +114,14 @@ def load_parts(hub_id: HubId) -> Mapping[str, datasets.Dataset]:
             "pip install 'bhpvas[hub]', or give a file."
         ) from error
 
-    path = _OWNED.get(hub_id.path, hub_id.path)
-    revision = hub_id.revision
+    path, config, revision = hub_id.owned()
     try:
         if not huggingface_hub.constants.HF_HUB_OFFLINE:
             # The library itself asks again and again for half a minute when there is no network.
             api = huggingface_hub.HfApi()
             revision = api.dataset_info(path, revision=revision, timeout=ANSWER_SECONDS).sha
         parts: Mapping[str, datasets.Dataset] = datasets.load_dataset(
-            path, hub_id.config, revision=revision
+            path, config, revision=revision
         )
         return parts
     except RepositoryNotFoundError as error:

@@ -367,6 +367,8 @@ class RoleCollector:
         self._habits = {name: np.zeros((3, layers, heads), dtype=np.int64) for name in names}
         self._asked = dict.fromkeys(names, 0)
         self._prepared: _Prepared | None = None
+        # Counts of the batch at hand, with the sums that they belong to.
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self._starts = np.concatenate([[0], np.cumsum([len(truth) for truth in self._truth])])
         self._predictions = (
             np.full((2, layers, heads, int(self._starts[-1])), -1, dtype=np.int16)
@@ -380,14 +382,26 @@ class RoleCollector:
         self.add(seen.layer, seen.batch.rows, seen.maps)
 
     def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
-        """Everything was counted layer by layer."""
+        """Add what was counted layer by layer."""
+        self.settle()
 
-    def add(self, layer: int, rows: np.ndarray, maps: Tensor) -> None:
-        """Count one layer's maps ``[B, H, T, T]`` of the sentences at ``rows``; T may be padded."""
-        if self._prepared is None or self._prepared.rows is not rows:
-            self._prepared = self._prepare(rows, maps.shape[-1], maps.device)
+    def settle(self) -> None:
+        """Add the counts of a batch, now that all its layers were seen."""
+        for total, count in self._waiting:
+            total += count
+        if self._prepared is not None:
             for name in self._asked:
                 self._asked[name] += int(self._prepared.asking_for(name).sum())
+        self._waiting, self._prepared = [], None
+
+    def add(self, layer: int, rows: np.ndarray, maps: Tensor) -> None:
+        """Count one layer's maps ``[B, H, T, T]`` of the sentences at ``rows``; T may be padded.
+
+        :meth:`settle` follows the last layer; other ``rows`` before it begin the batch again.
+        """
+        if self._prepared is None or self._prepared.rows is not rows:
+            self._waiting = []
+            self._prepared = self._prepare(rows, maps.shape[-1], maps.device)
         maps = maps.float()
         self._count_relations(layer, self._prepared, maps)
         self._count_habits(layer, self._prepared, maps)
@@ -405,7 +419,7 @@ class RoleCollector:
             (self._wins, ahead > 0),
             (self._losses, ahead < 0),
         ):
-            total[:, layer] += found.sum(1).long().cpu().numpy()
+            self._waiting.append((total[:, layer], found.sum(1).long().cpu().numpy()))
         if self._predictions is not None:
             heads = predicted.to(torch.int16).cpu().numpy()
             for place, row in enumerate(ready.rows):
@@ -437,7 +451,7 @@ class RoleCollector:
             number = (hit & asking[:, None]).sum(-1)  # [B, H]
             ahead = number - self.settings.majority * asking.sum(1)[:, None]
             sums = torch.stack([number.sum(0), (ahead > 0).sum(0), (ahead < 0).sum(0)])
-            self._habits[name][:, layer] += sums.cpu().numpy()
+            self._waiting.append((self._habits[name][:, layer], sums.cpu().numpy()))
 
     def _prepare(self, rows: np.ndarray, width: int, device: torch.device) -> _Prepared:
         words = max([2, *(len(self._truth[row]) for row in rows)])  # 2, so that there is a second
@@ -732,6 +746,7 @@ def roles_of_maps(
         rows = np.array([number])
         for layer, layer_maps in enumerate(torch.from_numpy(one)):
             collector.add(layer, rows, layer_maps[None])
+        collector.settle()
     if collector is None or number + 1 != len(sentences):
         raise BhpvasError(
             f"There are maps of {number + 1} sentences and {len(sentences)} sentences: give one "

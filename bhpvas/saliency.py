@@ -143,7 +143,7 @@ def _embedded(classifier: Classifier, text: str, pair: str | None) -> tuple[Tens
     """The embedded sentence, and the same with every token but [CLS] and [SEP] as padding."""
     encoded = classifier.encode_texts([text], None if pair is None else [pair])
     tokenizer = classifier.tokenizer
-    ids, types = encoded.input_ids[0], encoded.token_type_ids[0]
+    ids, types = encoded.input_ids(0), encoded.token_type_ids(0)
     kept = np.isin(ids, [tokenizer.cls_token_id, tokenizer.sep_token_id])
     padded = np.where(kept, ids, tokenizer.pad_token_id)
 

@@ -8,11 +8,12 @@ import numpy as np
 from scipy.special import logsumexp
 from torch import Tensor
 
-from bhpvas.ablation import ablate
+from bhpvas.ablation import logits_without_each, losses_of
 from bhpvas.classifier import Classifier
+from bhpvas.criteria.base import Sample
 from bhpvas.criteria.gradients import GateGradients
 from bhpvas.datasets import Dataset
-from bhpvas.engine import Batch, Seen, predict, stream
+from bhpvas.engine import Batch, Seen, load_batch, predict, stream
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.syntax import TOKEN_PARTS, Sentence, sentences_of
@@ -224,15 +225,16 @@ def contributions(
         raise BhpvasError(
             f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
         )
-    one = Dataset("one sentence", (text,), pairs, np.array([label]), classifier.label_names)
-    gates = GateGradients(classifier, 1)
-    stream(classifier, encoded, one.labels, [gates], mask=mask)
-    removal = ablate(classifier, one, mask)
-    gone = np.isnan(removal.loss_change)
+    labels, mask = np.array([label]), mask or classifier.full_mask()
+    gates = GateGradients(classifier, Sample.of(1))
+    stream(classifier, encoded, labels, [gates], mask=mask)
+    batch = load_batch(classifier, encoded, np.zeros(1, dtype=np.int64))
+    logits, removed = logits_without_each(classifier, batch, mask)
+    change = losses_of(removed, labels) - losses_of(logits, labels)  # [L, H, 1]
     return Contributions(
         label=label,
-        logits=removal.baseline.logits[0],
-        gradient=np.where(gone, np.nan, gates.gradients[0]),
-        loss_change=removal.loss_change,
-        removed_logits=removal.logits[:, :, 0],
+        logits=logits[0],
+        gradient=np.where(mask.array > 0, gates.gradients[0], np.nan),
+        loss_change=change[..., 0],
+        removed_logits=removed[:, :, 0],
     )

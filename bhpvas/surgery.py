@@ -51,7 +51,12 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
 
 
 def prune_layer(classifier: Classifier, number: int, kept: np.ndarray) -> Layer:
-    """A layer with the ``kept`` heads (bool ``[H]``) alone; its matrices are new ones."""
+    """A layer with the ``kept`` heads (bool ``[H]``) alone; its matrices are new ones.
+
+    Raises :class:`~bhpvas.errors.ModelError` where a head is to go whose weights layers share.
+    """
+    if not kept.all():
+        classifier.check_removal()
     layer = classifier.layers[number]
     rows = _rows(classifier, kept)
     return replace(

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bhpvas.ablation import ablate
+from bhpvas.ablation import ablate, logits_without_each
 from bhpvas.classifier import load_classifier
 from bhpvas.criteria import score
-from bhpvas.engine import predict
+from bhpvas.engine import load_batch, predict
 from bhpvas.errors import BhpvasError
 from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
@@ -26,13 +26,17 @@ def test_ablation_equals_one_evaluation_per_head(tmp_path, dataset, family, remo
     found = ablate(classifier, dataset, mask)
     baseline = evaluate(classifier, dataset, mask)
     np.testing.assert_allclose(found.baseline.logits, baseline.logits, atol=1e-5)
+    everything = load_batch(classifier, classifier.encode(dataset), np.arange(len(dataset)))
+    whole, without = logits_without_each(classifier, everything, mask)
+    np.testing.assert_allclose(whole, baseline.logits, atol=1e-5)
     for head in mask.every_head():
         place = (head.layer, head.head)
         if head in mask.removed:
             assert np.isnan(found.loss_change[place]) and np.isnan(found.accuracy_change[place])
+            assert np.isnan(without[place]).all()
             continue
         alone = evaluate(classifier, dataset, mask.without([head]))
-        np.testing.assert_allclose(found.logits[place], alone.logits, atol=1e-5)
+        np.testing.assert_allclose(without[place], alone.logits, atol=1e-5)
         assert found.loss_change[place] == pytest.approx(alone.loss - baseline.loss, abs=1e-5)
         assert found.accuracy_change[place] == alone.accuracy - baseline.accuracy
 

@@ -21,6 +21,7 @@ FLOORS = (
         "heads",
         "hub",
         "paths",
+        "processes",
         "progress",
         "significance",
         "tables",
@@ -49,7 +50,7 @@ FLOORS = (
     ("charts",),
     ("report",),
     ("bhpvas",),
-    ("cli", "ui"),
+    ("__main__", "cli", "ui"),
     ("pages", "streamlit_app"),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

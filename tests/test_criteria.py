@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bhpvas.classifier import load_classifier
 from bhpvas.criteria import (
@@ -22,13 +24,15 @@ from bhpvas.criteria import (
     similarity_to_kept,
 )
 from bhpvas.criteria.attention import jensen_shannon
+from bhpvas.criteria.base import Sample
 from bhpvas.criteria.similarity import OutputProducts
 from bhpvas.engine import Batch, Seen
 from bhpvas.errors import BhpvasError
+from bhpvas.estimate import Estimate
 from bhpvas.heads import HeadId, HeadMask
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import SEPARATE, save_tiny
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def slow_unbiased_hsic(x, y):
 # --- gradients ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 def test_gate_gradients_equal_those_of_a_batch_of_one(tmp_path, family):
     classifier = load_classifier(save_tiny(tmp_path, family, labels=3))
     dataset = tiny_dataset(3)
@@ -124,7 +128,7 @@ def test_first_order_is_the_slope_of_the_loss(classifier, dataset, scores):
 def test_attention_criteria_follow_from_eager_maps(scores, classifier, maps):
     confidence, entropy = np.zeros((12, 2, 4)), np.zeros((12, 2, 4))
     for row, one in enumerate(maps):
-        ids = classifier.encode_texts([TEXTS[row]]).input_ids[0]
+        ids = classifier.encode_texts([TEXTS[row]]).input_ids(0)
         entropy[row] = -(one * np.log(one)).sum(-1).mean(-1)
         confidence[row] = one[..., ids != classifier.tokenizer.sep_token_id].max(-1).mean(-1)
     expected = {
@@ -140,7 +144,7 @@ def test_profile_and_stability_follow_from_eager_maps(scores, classifier, maps):
     profiles = np.zeros((12, 2, 4, 7))
     for row, one in enumerate(maps):
         tokens = classifier.tokenizer.convert_ids_to_tokens(
-            classifier.encode_texts([TEXTS[row]]).input_ids[0].tolist()
+            classifier.encode_texts([TEXTS[row]]).input_ids(0).tolist()
         )
         for asking in range(len(tokens)):
             for answering, token in enumerate(tokens):
@@ -234,7 +238,7 @@ def test_a_copied_head_has_similarity_one(tmp_path):
 
 def feed(classifier, outputs: np.ndarray, sentence_length: int = 10) -> np.ndarray:
     """CKA of made-up head outputs ``[N, L, H, d_h]`` by the streaming collector."""
-    collector = OutputProducts(classifier, 0)
+    collector = OutputProducts(classifier, Sample.of(1))
     values = torch.tensor(outputs, dtype=torch.float32)
     for start in range(0, len(values), sentence_length):
         part = values[start : start + sentence_length]
@@ -242,6 +246,7 @@ def feed(classifier, outputs: np.ndarray, sentence_length: int = 10) -> np.ndarr
         batch = Batch(np.zeros(1, int), real.long(), real.long(), real, padded=False)
         for layer in range(values.shape[1]):
             collector.see_layer(Seen(batch, layer, part[None, :, layer], None))
+        collector.see_batch(batch, torch.zeros(1, 2), None)
     return collector.cka()
 
 
@@ -316,6 +321,43 @@ def test_one_pass_or_many_give_the_same(scores, classifier, dataset):
     for name in CRITERIA:
         alone = score(classifier, dataset, [name]).values[name]
         np.testing.assert_allclose(alone, scores.values[name], atol=1e-5, err_msg=name)
+
+
+def test_of_many_sentences_a_sample_is_kept_and_all_are_counted(
+    scores, classifier, dataset, monkeypatch
+):
+    monkeypatch.setattr("bhpvas.criteria.attention._PROFILE_BYTES", 100)  # to disk
+    found = score(classifier, dataset, tuple(CRITERIA), keep=5)
+    assert found.sentences == len(dataset) and len(set(found.rows)) == 5
+    assert (np.diff(found.rows) > 0).all()
+    for name, values in scores.values.items():
+        np.testing.assert_array_equal(found.values[name], values, err_msg=name)
+    for name, kept in scores.per_example.items():
+        np.testing.assert_array_equal(found.per_example[name], kept[found.rows], err_msg=name)
+    np.testing.assert_array_equal(found.profile, scores.profile)
+    np.testing.assert_array_equal(found.labels, dataset.labels[found.rows])
+    np.testing.assert_array_equal(found.logits, scores.logits[found.rows])
+    np.testing.assert_array_equal(found.gate_gradients, scores.gate_gradients[found.rows])
+    part = score(classifier, dataset.take(found.rows), ["importance"])
+    np.testing.assert_allclose(
+        found.by_class("importance"), part.by_class("importance"), rtol=1e-4, atol=1e-6
+    )
+    change = [HeadMask.parse("L0H1,L1H2", 2, 4)]
+    np.testing.assert_allclose(
+        Estimate.from_scores(found).loss_change(change),
+        Estimate.from_scores(part).loss_change(change),
+        rtol=1e-4,
+    )
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.lists(st.integers(0, 39), unique=True))
+def test_a_sample_knows_which_rows_it_holds(sentences, most, rows):
+    rows = np.array([row for row in rows if row < sentences], dtype=np.int64)
+    sample = Sample.of(sentences, most)
+    assert len(sample) == min(sentences, most)
+    here, places = sample.among(rows)
+    np.testing.assert_array_equal(sample.rows[places], rows[here])
+    assert set(rows[here]) == set(rows) & set(sample.rows)
 
 
 def test_ranks_put_what_is_worth_keeping_first():

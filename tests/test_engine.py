@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from bhpvas.classifier import load_classifier
-from bhpvas.engine import StateCache, first_states, predict, stream
+from bhpvas.classifier import _device, load_classifier
+from bhpvas.criteria import CRITERIA, score
+from bhpvas.engine import StateCache, finish_layer, first_states, predict, stream
+from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Cancelled
 from tests import reference
 from tests.conftest import TEXTS
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import CONFIGS, SEPARATE, save_tiny
 
 MASKS = ["", "L0H1", "L1H0,L1H2", "L0H0,L0H1,L0H2,L0H3", "L1H0,L1H1,L1H2,L1H3", "L0H3,L1H1"]
 
@@ -40,7 +42,7 @@ def test_mask_equals_zeroed_weights_equals_removed_heads(classifier, removed):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 def test_mask_equals_zeroed_weights_in_every_family(tmp_path, family):
     classifier = load_classifier(save_tiny(tmp_path, family))
     mask = HeadMask.parse("L0H2,L1H0,L1H3", 2, 4)
@@ -144,6 +146,106 @@ def test_a_progress_callback_sees_every_batch_and_can_stop(classifier):
         stream(classifier, encoded, np.zeros(len(encoded), dtype=int), [], progress=stop)
 
 
+@pytest.fixture
+def little_memory(classifier, monkeypatch):
+    """The last layer has room for three sentences; what was seen below it is seen again."""
+    tried: list[int] = []
+
+    def finish(layer, states, attention_output):
+        if layer is classifier.layers[-1]:
+            tried.append(len(states))
+            if len(states) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return finish_layer(layer, states, attention_output)
+
+    monkeypatch.setattr("bhpvas.engine.finish_layer", finish)
+    return tried
+
+
+def test_a_batch_that_does_not_fit_is_halved_like_all_that_follow(classifier, little_memory):
+    encoded = classifier.encode_texts(TEXTS * 20)
+    calls: list[tuple[int, int]] = []
+    stream(classifier, encoded, np.zeros(240, dtype=int), [], progress=lambda *at: calls.append(at))
+    assert calls == [(done, len(calls) - 1) for done in range(len(calls))]
+    failed = [size for size in little_memory if size > 3]
+    assert failed == sorted(failed, reverse=True) and len(set(failed)) == len(failed)
+    assert sum(size for size in little_memory if size <= 3) == 240
+    # The lesson is learnt in the first batch.
+    assert max(map(little_memory.index, failed)) < len(failed)
+
+
+def test_halved_batches_change_no_result(classifier, dataset, request):
+    def everything():
+        encoded = classifier.encode(dataset)
+        scores = score(classifier, dataset, tuple(CRITERIA))
+        return [
+            predict(classifier, encoded),
+            first_states(classifier, encoded),
+            scores.logits,
+            scores.gate_gradients,
+            *scores.values.values(),
+            *scores.similarity_matrix.values(),
+        ]
+
+    expected = everything()
+    tried = request.getfixturevalue("little_memory")
+    for found, wanted in zip(everything(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert max(tried) == len(dataset)
+
+
+def test_no_room_for_one_sentence_is_one_sentence(classifier, monkeypatch):
+    def never(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def broken(*_):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    encoded = classifier.encode_texts(TEXTS)
+    monkeypatch.setattr("bhpvas.engine.finish_layer", never)
+    with pytest.raises(ModelError, match=r"^A sentence of 17 tokens does not fit .* of cpu: "):
+        predict(classifier, encoded)
+    monkeypatch.setattr("bhpvas.engine.finish_layer", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        predict(classifier, encoded)
+
+
+def test_mixed_is_close_to_float32_and_leaves_the_weights(tmp_path, dataset):
+    folder = save_tiny(tmp_path)
+    mixed, full = load_classifier(folder, dtype="mixed"), load_classifier(folder)
+    assert {one.dtype for one in mixed.model.parameters()} == {torch.float32}
+    found, wanted = (score(one, dataset, tuple(CRITERIA)) for one in (mixed, full))
+    assert found.logits.dtype == np.float32 and (found.logits != wanted.logits).any()
+    np.testing.assert_allclose(found.logits, wanted.logits, atol=0.1 * np.abs(wanted.logits).max())
+    for name in ("importance", "stability", "similarity", "entropy"):
+        assert np.corrcoef(found.values[name].ravel(), wanted.values[name].ravel())[0, 1] > 0.99
+
+
+def test_auto_takes_a_card_where_there_is_one(tmp_path, monkeypatch):
+    found = load_classifier(save_tiny(tmp_path), device="auto", dtype="auto")
+    assert torch.cuda.is_available() or (found.device.type, found.mixed) == ("cpu", False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert _device("auto") == torch.device("cuda")
+
+
+def test_texts_are_tokenised_in_parts(tmp_path, monkeypatch):
+    for family in CONFIGS:
+        classifier = load_classifier(save_tiny(tmp_path / family, family))
+        for pairs in (None, TEXTS[::-1]):
+            whole = classifier.encode_texts(TEXTS, pairs)
+            monkeypatch.setattr("bhpvas.classifier._TEXTS_AT_ONCE", 5)
+            parts = classifier.encode_texts(TEXTS, pairs)
+            monkeypatch.undo()
+            assert (parts.fingerprint, parts.truncated) == (whole.fingerprint, whole.truncated)
+            for row, text in enumerate(TEXTS):
+                one = classifier.tokenizer(
+                    text, pairs and pairs[row], truncation=True, max_length=40
+                )
+                np.testing.assert_array_equal(parts.input_ids(row), one["input_ids"])
+                kinds = one.get("token_type_ids", [0] * len(one["input_ids"]))
+                np.testing.assert_array_equal(parts.token_type_ids(row), kinds)
+
+
 def test_bfloat16_is_close_to_float32(tmp_path):
     folder = save_tiny(tmp_path)
     half, full = load_classifier(folder, dtype="bfloat16"), load_classifier(folder)
@@ -167,7 +269,7 @@ def test_first_states_are_what_the_plain_model_has_at_cls(classifier, dataset):
     found = first_states(classifier, encoded)
     assert found.shape == (2, 12, 32)
     for row in range(len(dataset)):
-        ids = torch.tensor(encoded.input_ids[row])[None]
+        ids = torch.tensor(encoded.input_ids(row))[None]
         with torch.no_grad():
             states = classifier.model(ids, output_hidden_states=True).hidden_states
         for layer in range(2):

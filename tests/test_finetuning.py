@@ -24,7 +24,7 @@ from bhpvas.surgery import remove_heads, weights_of
 from bhpvas.weights import load_weights
 from tests.conftest import TEXTS
 from tests.test_recovery import many_sentences
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import SEPARATE, save_tiny
 
 MASK = HeadMask.parse("L0H1,L0H2,L1H0", 2, 4)
 #: A learning rate for weights as large as the tiny model's.
@@ -56,7 +56,7 @@ def test_it_learns_what_the_heads_did(classifier, distillation):
 
 
 @pytest.mark.parametrize("removed", [str(MASK), "L0H0,L0H1,L0H2,L0H3,L1H2"])
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 def test_masked_whole_and_physically_pruned_models_agree(tmp_path, family, removed):
     classifier = load_classifier(save_tiny(tmp_path, family))
     mask = HeadMask.parse(removed, 2, 4)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 
 import datasets
 import huggingface_hub
+import numpy as np
 import pytest
 
+from bhpvas.classifier import load_classifier
+from bhpvas.criteria import score
 from bhpvas.datasets import read_dataset, read_splits
 from bhpvas.errors import DataError
+from bhpvas.evaluation import evaluate
 from bhpvas.hub import HubId, load_parts
+from tests.conftest import TEXTS
+from tests.tiny import save_tiny
 
 SENTIMENT = datasets.Features(
     {
@@ -81,6 +88,76 @@ def test_old_names_are_asked_for_under_their_owner(hub_with) -> None:
     load_parts(HubId.parse("glue:sst2"))
     load_parts(HubId.parse("someone/else@v1"))
     assert hub.asked == [("nyu-mll/glue", "sst2", None), ("someone/else", None, "v1")]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("glue/sst2", ("nyu-mll/glue", "sst2", None)),
+        ("glue/sst2@main", ("nyu-mll/glue", "sst2", "main")),
+        ("tweet_eval/irony", ("cardiffnlp/tweet_eval", "irony", None)),
+        ("mrpc", ("nyu-mll/glue", "mrpc", None)),
+        ("sst2", ("stanfordnlp/sst2", None, None)),
+        ("stanfordnlp/sst2", ("stanfordnlp/sst2", None, None)),
+        ("nyu-mll/glue:mnli", ("nyu-mll/glue", "mnli", None)),
+        ("someone/glue", ("someone/glue", None, None)),
+    ],
+)
+def test_usual_ids(hub_with, text: str, asked: tuple) -> None:
+    hub = hub_with(train=part([0, 1]))
+    load_parts(HubId.parse(text))
+    assert hub.asked == [asked]
+
+
+# Columns and class names as the hub has them.
+TASKS = {
+    "mrpc": (("sentence1", "sentence2"), ["not_equivalent", "equivalent"]),
+    "glue/mnli": (("premise", "hypothesis"), ["entailment", "neutral", "contradiction"]),
+    "qqp": (("question1", "question2"), ["not_duplicate", "duplicate"]),
+    "qnli": (("question", "sentence"), ["entailment", "not_entailment"]),
+    "cola": (("sentence",), ["unacceptable", "acceptable"]),
+    "ag_news": (("text",), ["World", "Sports", "Business", "Sci/Tech"]),
+    "dbpedia_14": (("content",), [f"class {number}" for number in range(14)]),
+    "banking77": (("text",), [f"intent {number}" for number in range(77)]),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_tasks_by_their_usual_ids_reach_a_model(hub_with, tmp_path, task: str) -> None:
+    """From the hub's columns to metrics: pairs of sentences, and up to 77 labels."""
+    columns, names = TASKS[task]
+    texts = {column: datasets.Value("string") for column in columns}
+    features = datasets.Features(
+        {**texts, "label": datasets.ClassLabel(names=names), "idx": datasets.Value("int32")}
+    )
+
+    def rows(count: int) -> datasets.Dataset:
+        cells = {name: [TEXTS[(row + len(name)) % 12] for row in range(count)] for name in texts}
+        numbers = {"label": [row % len(names) for row in range(count)], "idx": list(range(count))}
+        return datasets.Dataset.from_dict({**cells, **numbers}, features=features)
+
+    measured = "validation_matched" if task == "glue/mnli" else "validation"
+    hub_with(**{"train": rows(160), measured: rows(80), "test": rows(3)})
+    data = read_splits(task).evaluation if task == "glue/mnli" else read_dataset(task)
+    assert data.label_names == tuple(names) and (data.pairs is not None) == (len(columns) == 2)
+    # As many models of the hub are: without names, numbered as the data set numbers its labels.
+    config = save_tiny(tmp_path, labels=len(names)) / "config.json"
+    unnamed = json.loads(config.read_text())
+    unnamed |= {"id2label": {str(k): f"LABEL_{k}" for k in range(len(names))}, "label2id": {}}
+    config.write_text(json.dumps(unnamed))
+    classifier = load_classifier(tmp_path)
+    found = evaluate(classifier, data)
+    assert found.n == len(data) and found.accuracy == (found.predictions == data.labels).mean()
+    scores = score(classifier, data)
+    assert all(np.isfinite(values).all() for values in scores.values.values())
+
+
+def test_a_task_without_classes_is_refused(hub_with) -> None:
+    """STS-B asks for a number."""
+    features = datasets.Features({**SENTIMENT, "label": datasets.Value("float32")})
+    hub_with(train=part([0.5, 3.25], features), validation=part([4.2, 1.0], features))
+    with pytest.raises(DataError, match=r"label 0\.5, which names no class"):
+        read_dataset("glue/stsb")
 
 
 def test_glue_learns_from_train_and_measures_on_validation(hub_with) -> None:

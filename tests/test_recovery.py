@@ -22,7 +22,7 @@ from bhpvas.recovery.ridge import Choice, Moments, choose, solve, squared_error
 from bhpvas.surgery import remove_heads
 from tests import reference
 from tests.conftest import TEXTS
-from tests.tiny import CONFIGS, WORDS, save_tiny
+from tests.tiny import SEPARATE, WORDS, save_tiny
 
 
 def many_sentences(count: int = 120, seed: int = 0) -> Dataset:
@@ -60,7 +60,7 @@ def projection_of(classifier: Classifier, recovered: Recovered, layer: int) -> n
     return classifier.with_weights(recovered.weights).layers[layer].output
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 @pytest.mark.parametrize("layer", [0, 1])
 def test_compensation_makes_the_removal_of_a_copied_head_exact(tmp_path, family, layer):
     classifier = with_copied_head(load_classifier(save_tiny(tmp_path, family)), layer, 1, 3)

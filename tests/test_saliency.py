@@ -43,7 +43,7 @@ def test_gradient_times_input_is_the_slope_of_scaling_one_embedding(classifier):
     found = saliency(classifier, TEXTS[0], label=1)
     encoded = classifier.encode_texts([TEXTS[0]])
     ids, types = (
-        torch.from_numpy(one[0][None]) for one in (encoded.input_ids, encoded.token_type_ids)
+        torch.from_numpy(one[None]) for one in (encoded.input_ids(0), encoded.token_type_ids(0))
     )
     from bhpvas.engine import logits_from
 

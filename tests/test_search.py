@@ -26,7 +26,7 @@ from bhpvas.search.reconstruction import LayerError
 from bhpvas.weights import Weights
 from tests.conftest import TEXTS
 from tests.test_recovery import many_sentences, slow_moments, with_copied_head, with_heads
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import SEPARATE, save_tiny
 
 SENTENCES = many_sentences(40)
 
@@ -63,7 +63,7 @@ def test_by_exact_greed_a_dead_head_goes_before_every_head_that_is_of_use(classi
     assert losses == sorted(losses, reverse=True)
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 def test_a_dead_head_goes_first_from_its_layer_by_shares(tmp_path, family):
     dead = with_dead_head(load_classifier(save_tiny(tmp_path, family)), 0, 2)
     found = propose(dead, SENTENCES, "shares", heads=1, options={"share": 0.0})

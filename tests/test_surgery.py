@@ -15,7 +15,7 @@ from bhpvas.heads import HeadMask
 from bhpvas.surgery import remove_heads
 from tests.conftest import TEXTS
 from tests.test_weights import random_projections
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import SEPARATE, save_tiny
 
 MASKS = [
     "",
@@ -28,7 +28,7 @@ MASKS = [
 
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("removed", MASKS)
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 def test_the_smaller_model_has_the_masked_logits(tmp_path, family, removed, changed):
     classifier = load_classifier(save_tiny(tmp_path, family))
     if changed:

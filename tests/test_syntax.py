@@ -256,7 +256,9 @@ def test_sentences_have_the_tokens_that_the_network_reads(classifier):
         dataset = Dataset("some", texts, pairs, labels, ("negative", "positive"))
         encoded = classifier.encode(dataset)
         sentences = sentences_of(classifier, dataset)
-        for ids, sentence in zip(encoded.input_ids, sentences, strict=True):
+        for ids, sentence in zip(
+            map(encoded.input_ids, range(len(encoded))), sentences, strict=True
+        ):
             np.testing.assert_array_equal(sentence.token_ids, ids)
             special = np.isin(ids, [2, 3])
             np.testing.assert_array_equal(np.isin(sentence.parts, (1, 2)), special)

@@ -19,7 +19,7 @@ from bhpvas.heads import HeadMask
 from bhpvas.weights import Weights, load_weights
 from tests import reference
 from tests.conftest import TEXTS
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import SEPARATE, save_tiny
 
 
 def random_projections(
@@ -46,7 +46,7 @@ def random_weights(classifier: Classifier, seed: int = 0) -> Weights:
     )
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", SEPARATE)
 @pytest.mark.parametrize("removed", ["", "L0H1,L1H0,L1H3"])
 def test_weights_equal_those_written_into_a_copy(tmp_path, family, removed):
     classifier = load_classifier(save_tiny(tmp_path, family))

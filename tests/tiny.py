@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
+    AlbertConfig,
     AutoModelForSequenceClassification,
     BertConfig,
     DistilBertConfig,
@@ -48,7 +49,10 @@ CONFIGS = {
         initializer_range=0.4,
         num_labels=labels,
     ),
+    "albert": lambda labels: AlbertConfig(**_SIZES, embedding_size=16, num_labels=labels),
 }
+#: Families whose layers have weights of their own, so that heads can be removed.
+SEPARATE = [family for family in CONFIGS if family != "albert"]
 
 
 def tiny_tokenizer(family: str = "bert") -> PreTrainedTokenizerFast:
@@ -66,7 +70,7 @@ def tiny_tokenizer(family: str = "bert") -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer,
         model_max_length=40,
         model_input_names=["input_ids", "attention_mask"]
-        + (["token_type_ids"] if family in ("bert", "electra") else []),
+        + (["token_type_ids"] if family in ("bert", "electra", "albert") else []),
         **{f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")},
     )
 

@@ -7,44 +7,53 @@ sentence's value is the mean over its rows. Padding neither asks nor answers.
 from __future__ import annotations
 
 import math
+import tempfile
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.special import entr
 
+from bhpvas import processes
 from bhpvas.classifier import Classifier
-from bhpvas.criteria.base import Criterion, Measured
+from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
 from bhpvas.engine import Batch, Seen
 
 #: Where a token's attention can go; each key counts once, under the first part that fits.
 PROFILE_PARTS = ("[CLS]", "[SEP]", "itself", "previous", "next", "punctuation", "rest")
+
+# Profiles beyond this wait on disk.
+_PROFILE_BYTES = 32 * 2**20
 
 
 class _MapStatistic:
     """Base: one number (or a short vector) per sentence and head, from its attention map."""
 
     needs = frozenset({"maps"})
-    width: int | None = None
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
-        shape = [sentences, classifier.geometry.layers, classifier.geometry.heads]
-        if self.width:
-            shape.append(self.width)
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
         self.classifier = classifier
-        self.values = np.zeros(shape, dtype=np.float32)
-        self._prepared_for: Batch | None = None
+        layers, heads = classifier.geometry.layers, classifier.geometry.heads
+        self.moments = Moments(sample, layers, heads)
+        self._layers: list[Tensor] = []
 
     def see_layer(self, seen: Seen) -> None:
-        """Store the statistic of one layer's maps."""
+        """Compute the statistic of one layer's maps."""
         assert seen.maps is not None
-        if self._prepared_for is not seen.batch:
+        if seen.layer == 0:
+            self._layers.clear()
             self.prepare(seen.batch)
-            self._prepared_for = seen.batch
-        self.values[seen.batch.rows, seen.layer] = self.of_maps(seen.maps.float()).cpu().numpy()
+        self._layers.append(self.of_maps(seen.maps.float()))
 
     def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
-        """Everything was seen layer by layer."""
+        self.take(batch.rows, torch.stack(self._layers, 1).cpu().numpy())
+
+    def take(self, rows: np.ndarray, values: np.ndarray) -> None:
+        """Count the statistic of a batch: ``[B, L, H]`` or ``[B, L, H, width]``."""
+        self.moments.add(rows, values)
+
+    def add_up(self) -> None:
+        self.moments.add_up()
 
     def prepare(self, batch: Batch) -> None:
         """Compute once a batch what all its layers need: here the weight of each row."""
@@ -57,18 +66,43 @@ class _MapStatistic:
 
 
 class AttentionProfile(_MapStatistic):
-    """How a head's attention is shared among :data:`PROFILE_PARTS`: ``[N, L, H, 7]``, sums to 1."""
+    """How a head's attention is shared among :data:`PROFILE_PARTS`, and how much that varies.
 
-    width = len(PROFILE_PARTS)
+    ``mean`` is the mean profile ``[L, H, 7]``, which sums to 1. How far a sentence is from it can
+    be said only once all were seen, so each sentence's profile waits in a file when the memory set
+    aside for it is full; ``moments`` are then those of ``1 − JSD / ln 2``.
+    """
+
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
+        super().__init__(classifier, sample)
+        self.mean = np.zeros((*self.moments.sums.shape[1:], len(PROFILE_PARTS)))
+        self._waiting = tempfile.SpooledTemporaryFile(_PROFILE_BYTES)  # noqa: SIM115
+        self._rows: list[np.ndarray] = []
 
     def prepare(self, batch: Batch) -> None:
         super().prepare(batch)
         kind = profile_kinds(self.classifier, batch)  # [B, T, T]
-        spread = torch.nn.functional.one_hot(kind, self.width).float()  # [B, T, T, 7]
+        spread = torch.nn.functional.one_hot(kind, len(PROFILE_PARTS)).float()  # [B, T, T, 7]
         self.share = (spread * self.row_weight[:, :, None, None]).flatten(1, 2)  # [B, T·T, 7]
 
     def of_maps(self, maps: Tensor) -> Tensor:
         return maps.flatten(2) @ self.share  # [B, H, 7]
+
+    def take(self, rows: np.ndarray, values: np.ndarray) -> None:
+        self.mean += values.sum(0, dtype=np.float64)
+        self._waiting.write(values.tobytes())
+        self._rows.append(rows)
+
+    def add_up(self) -> None:
+        processes.add_up(self.mean)
+        self.mean /= self.moments.sample.total
+        self._waiting.seek(0)
+        for rows in self._rows:
+            shape = (len(rows), *self.mean.shape)
+            profiles = np.frombuffer(self._waiting.read(4 * math.prod(shape)), dtype=np.float32)
+            self.moments.add(rows, 1.0 - jensen_shannon(profiles.reshape(shape), self.mean))
+        self._waiting.close()
+        self.moments.add_up()
 
 
 def profile_kinds(classifier: Classifier, batch: Batch) -> Tensor:
@@ -87,7 +121,7 @@ def profile_kinds(classifier: Classifier, batch: Batch) -> Tensor:
 
 
 class Confidence(_MapStatistic):
-    """Mean over rows of the largest attention to anything but [SEP]: ``[N, L, H]``."""
+    """Mean over rows of the largest attention to anything but [SEP]."""
 
     def prepare(self, batch: Batch) -> None:
         super().prepare(batch)
@@ -99,7 +133,7 @@ class Confidence(_MapStatistic):
 
 
 class Entropy(_MapStatistic):
-    """Mean over rows of the entropy of the attention, in nats: ``[N, L, H]``."""
+    """Mean over rows of the entropy of the attention, in nats."""
 
     def of_maps(self, maps: Tensor) -> Tensor:
         return (entr(maps).sum(-1) * self.row_weight[:, None, :]).sum(-1)
@@ -118,24 +152,23 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def stability(found: AttentionProfile) -> Measured:
     """``1 − mean_b JSD(p_b ‖ p̄) / ln 2`` of the attention profiles."""
-    mean = found.values.mean(0, dtype=np.float64)  # [L, H, 7]
-    alike = 1.0 - jensen_shannon(found.values, mean[None])
-    return Measured(values=alike.mean(0), per_example=alike.astype(np.float32), profile=mean)
+    return Measured(found.moments.mean, found.moments.kept, profile=found.mean)
 
 
 def confidence(found: Confidence) -> Measured:
     """Mean over sentences and rows of the largest attention without [SEP] (Voita et al. 2019)."""
-    return Measured.mean_of(found.values)
+    return Measured(found.moments.mean, found.moments.kept)
 
 
 def entropy(found: Entropy) -> Measured:
     """Mean over sentences and rows of the entropy of the attention."""
-    return Measured.mean_of(found.values)
+    return Measured(found.moments.mean, found.moments.kept)
 
 
 def stability_confidence(found: Confidence) -> Measured:
     """``1 / (1 + σ/μ)`` of the confidence over sentences."""
-    return Measured.steadiness_of(found.values)
+    values = steadiness(found.moments.mean, found.moments.mean_square)
+    return Measured(values, found.moments.kept, "steadiness")
 
 
 CRITERIA = (

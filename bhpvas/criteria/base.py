@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from bhpvas import processes
 from bhpvas.classifier import Classifier
 from bhpvas.engine import Collector
 
@@ -15,14 +16,75 @@ Direction = Literal["keep", "remove"]
 Statistic = Literal["mean", "steadiness"]
 
 
+#: Sentences whose own values are kept: of more, as many are drawn. The rank intervals from them are
+#: as narrow as a screen can show, and memory does not grow beyond.
+MOST_KEPT = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Which of ``total`` sentences are kept: ``rows``, int64, ascending; all, if they are few."""
+
+    total: int
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, total: int, most: int = MOST_KEPT) -> Sample:
+        """At most so many of the sentences, always the same ones, each as likely as any other."""
+        drawn = np.random.default_rng(0).permutation(total)[:most]
+        return cls(total, np.sort(drawn))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def among(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of ``rows`` are kept, as places in ``rows``, and their places in the sample."""
+        places = np.searchsorted(self.rows, rows).clip(max=len(self) - 1)
+        found = np.flatnonzero(self.rows[places] == rows)
+        return found, places[found]
+
+
+class Moments:
+    """Mean and spread over all sentences of what each gives a head, and the values of some.
+
+    ``kept`` is float32 ``[n, L, H]`` for the n sentences of ``sample``.
+    """
+
+    def __init__(self, sample: Sample, layers: int, heads: int) -> None:
+        self.sample = sample
+        self.sums = np.zeros((2, layers, heads))  # of the values and of their squares
+        self.kept = np.zeros((len(sample), layers, heads), dtype=np.float32)
+
+    def add(self, rows: np.ndarray, values: np.ndarray) -> None:
+        """Count values ``[B, L, H]`` of the sentences at ``rows``."""
+        wide = values.astype(np.float64)
+        self.sums += wide.sum(0), (wide**2).sum(0)
+        here, places = self.sample.among(rows)
+        self.kept[places] = values[here]
+
+    def add_up(self) -> None:
+        """Join what several processes have counted."""
+        processes.add_up(self.sums, self.kept)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over sentences: float64 ``[L, H]``."""
+        return self.sums[0] / self.sample.total
+
+    @property
+    def mean_square(self) -> np.ndarray:
+        """Mean over sentences of the square: float64 ``[L, H]``."""
+        return self.sums[1] / self.sample.total
+
+
 @dataclass(frozen=True, eq=False)
 class Measured:
     """A criterion's value for every head, with what it was computed from.
 
     ``values`` is float64 ``[L, H]``. Where the value is a statistic over sentences, ``per_example``
-    holds what each contributes, float32 ``[N, L, H]``, and ``statistic`` says which one: the mean,
-    or the steadiness ``1 / (1 + σ/μ)``. ``matrix`` holds pairwise values ``[L·H, L·H]``, and
-    ``profile`` the mean attention profile ``[L, H, 7]``.
+    holds what each sentence of a :class:`Sample` contributes, float32 ``[n, L, H]``, and
+    ``statistic`` says which one: the mean, or the steadiness ``1 / (1 + σ/μ)``. ``matrix`` holds
+    pairwise values ``[L·H, L·H]``, and ``profile`` the mean attention profile ``[L, H, 7]``.
     """
 
     values: np.ndarray
@@ -31,45 +93,37 @@ class Measured:
     matrix: np.ndarray | None = None
     profile: np.ndarray | None = None
 
-    @classmethod
-    def mean_of(cls, per_example: np.ndarray) -> Measured:
-        """The mean over sentences of ``[N, L, H]``."""
-        return cls(values=per_example.mean(0, dtype=np.float64), per_example=per_example)
 
-    @classmethod
-    def steadiness_of(cls, per_example: np.ndarray) -> Measured:
-        """``1 / (1 + σ/μ)`` over sentences of non-negative ``[N, L, H]``: 1 = never varies."""
-        weights = np.full((1, len(per_example)), 1 / len(per_example))
-        return cls(
-            values=weighted_statistic(per_example, weights, "steadiness")[0],
-            per_example=per_example,
-            statistic="steadiness",
-        )
+def steadiness(mean: np.ndarray, mean_square: np.ndarray) -> np.ndarray:
+    """``1 / (1 + σ/μ)`` of what is never negative: 1 = never varies, also where all is zero."""
+    spread = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
+    whole = mean + spread
+    return np.where(whole > 0, mean / np.where(whole > 0, whole, 1), 1.0)
 
 
 def weighted_statistic(
     per_example: np.ndarray, weights: np.ndarray, statistic: Statistic
 ) -> np.ndarray:
-    """A statistic of ``[N, L, H]`` under each row of weights ``[R, N]`` (sum 1): ``[R, L, H]``.
-
-    A head whose values are all zero does not vary, so its steadiness is 1.
-    """
+    """A statistic of ``[N, L, H]`` under each row of weights ``[R, N]`` (sum 1): ``[R, L, H]``."""
     flat = per_example.reshape(len(per_example), -1).astype(np.float64)
     mean = weights @ flat
     if statistic == "steadiness":
-        # Deviations from the overall mean keep the variance free of cancellation.
-        overall = flat.mean(0)
-        variance = weights @ (flat - overall) ** 2 - (mean - overall) ** 2
-        spread = np.sqrt(np.maximum(variance, 0.0))
-        mean = np.where(mean + spread > 0, mean / np.where(mean + spread > 0, mean + spread, 1), 1)
+        mean = steadiness(mean, weights @ flat**2)
     return mean.reshape(len(weights), *per_example.shape[1:])
+
+
+class Gatherer(Collector, Protocol):
+    """A collector whose sums can be joined with those of other processes."""
+
+    def add_up(self) -> None:
+        """Called by every process once its part of the pass is done."""
 
 
 @dataclass(frozen=True)
 class Criterion:
     """A number per head and all that a person needs to read it.
 
-    ``collector(classifier, sentences)`` builds what gathers during the pass; ``measure`` turns it
+    ``collector(classifier, sample)`` builds what gathers during the pass; ``measure`` turns it
     into values. Criteria that name the same collector share one.
     """
 
@@ -80,6 +134,6 @@ class Criterion:
     formula: str
     source: str
     misleads: str
-    collector: Callable[[Classifier, int], Collector]
+    collector: Callable[[Classifier, Sample], Gatherer]
     measure: Callable[[Any], Measured]
     signed: bool = False

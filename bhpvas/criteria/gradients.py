@@ -5,54 +5,76 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from bhpvas import processes
 from bhpvas.classifier import Classifier
-from bhpvas.criteria.base import Criterion, Measured
+from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
 from bhpvas.engine import Batch
 
 
 class GateGradients:
-    """Keeps ``∂loss_b / ∂gate[b, l, h]`` of every sentence: float32 ``[N, L, H]``."""
+    """``∂loss_b / ∂gate[b, l, h]``: sums over all sentences, and the gradients of some.
+
+    ``gradients`` is float32 ``[n, L, H]`` for the n sentences of a
+    :class:`~bhpvas.criteria.base.Sample`; ``absolute`` is the mean of the absolute values, float64
+    ``[L, H]``.
+    """
 
     needs = frozenset({"gradients"})
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
-        shape = (sentences, classifier.geometry.layers, classifier.geometry.heads)
-        self.gradients = np.zeros(shape, dtype=np.float32)
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
+        layers, heads = classifier.geometry.layers, classifier.geometry.heads
+        self.moments = Moments(sample, layers, heads)
+        self._absolute = np.zeros((layers, heads))
+
+    @property
+    def gradients(self) -> np.ndarray:
+        return self.moments.kept
+
+    @property
+    def absolute(self) -> np.ndarray:
+        return self._absolute / self.moments.sample.total
 
     def see_layer(self, seen: object) -> None:
         """Gradients are complete only at the end of a batch."""
 
     def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
         assert gradients is not None
-        self.gradients[batch.rows] = gradients.float().cpu().numpy()
+        values = gradients.float().cpu().numpy()
+        self.moments.add(batch.rows, values)
+        self._absolute += np.abs(values).sum(0, dtype=np.float64)
+
+    def add_up(self) -> None:
+        self.moments.add_up()
+        processes.add_up(self._absolute)
 
 
 def importance(found: GateGradients) -> Measured:
     """Mean over sentences of the absolute gate gradient (Michel, Levy, Neubig 2019, eq. 2)."""
-    return Measured.mean_of(np.abs(found.gradients))
+    return Measured(found.absolute, np.abs(found.gradients))
 
 
 def importance_normalised(found: GateGradients) -> Measured:
     """Importance divided by the L2 norm of its layer (Molchanov et al. 2017, as Michel et al.)."""
-    absolute = np.abs(found.gradients)
-    norm = np.linalg.norm(absolute.mean(0, dtype=np.float64), axis=1)  # [L]
+    norm = np.linalg.norm(found.absolute, axis=1, keepdims=True)  # [L, 1]
     # A layer without any gradient has importance 0 throughout, whatever it is divided by.
-    return Measured.mean_of(absolute / np.where(norm > 0, norm, 1.0)[:, None])
+    norm = np.where(norm > 0, norm, 1.0)
+    return Measured(found.absolute / norm, np.abs(found.gradients) / norm.astype(np.float32))
 
 
 def fisher(found: GateGradients) -> Measured:
     """Mean over sentences of the squared gate gradient (Kwon et al. 2022)."""
-    return Measured.mean_of(found.gradients**2)
+    return Measured(found.moments.mean_square, found.gradients**2)
 
 
 def first_order(found: GateGradients) -> Measured:
     """First-order estimate of the loss change when the head goes: minus the mean gradient."""
-    return Measured.mean_of(-found.gradients)
+    return Measured(-found.moments.mean, -found.gradients)
 
 
 def stability_gradient(found: GateGradients) -> Measured:
     """``1 / (1 + σ/μ)`` of the absolute gate gradient over sentences."""
-    return Measured.steadiness_of(np.abs(found.gradients))
+    values = steadiness(found.absolute, found.moments.mean_square)
+    return Measured(values, np.abs(found.gradients), "steadiness")
 
 
 CRITERIA = (

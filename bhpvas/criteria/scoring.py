@@ -10,10 +10,17 @@ import numpy as np
 from bhpvas.classifier import Classifier
 from bhpvas.criteria import attention, gradients
 from bhpvas.criteria import similarity as similarities
-from bhpvas.criteria.base import Criterion, Measured, weighted_statistic
+from bhpvas.criteria.base import (
+    MOST_KEPT,
+    Criterion,
+    Gatherer,
+    Measured,
+    Sample,
+    weighted_statistic,
+)
 from bhpvas.criteria.similarity import similarity_to_kept
 from bhpvas.datasets import Dataset
-from bhpvas.engine import Collector, stream
+from bhpvas.engine import stream
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
@@ -30,10 +37,13 @@ DEFAULT_CRITERIA = ("importance", "stability", "similarity")
 class Scores:
     """What criteria say of every head of a classifier under one mask, on one dataset.
 
-    ``values[name]`` is ``[L, H]``, NaN at removed heads. ``measured[name]`` holds what it was
-    computed from. ``gate_gradients`` ``[N, L, H]`` is there where a criterion needed it.
-    ``similarity_unit`` says what one sample of the output similarity was: a token or a sentence.
-    What a value means, its range and its direction stand in ``CRITERIA[name]``.
+    ``values[name]`` is ``[L, H]``, NaN at removed heads, of all N ``sentences``. ``measured[name]``
+    holds what it was computed from. What belongs to single sentences is kept for those at ``rows``
+    ``[n]``: all N, or a sample of many (:class:`~bhpvas.criteria.base.Sample`). These are
+    ``logits`` ``[n, C]``, ``labels`` ``[n]``, and ``gate_gradients`` ``[n, L, H]`` where a
+    criterion needed them. ``similarity_unit`` says what one sample of the output similarity was: a
+    token or a sentence. What a value means, its range and its direction stand in
+    ``CRITERIA[name]``.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take(range(8))
@@ -47,6 +57,8 @@ class Scores:
     mask: HeadMask
     dataset: str
     label_names: tuple[str, ...]
+    sentences: int
+    rows: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
     values: dict[str, np.ndarray]
@@ -55,13 +67,8 @@ class Scores:
     similarity_unit: str | None = None
 
     @property
-    def sentences(self) -> int:
-        """How many sentences were scored."""
-        return len(self.labels)
-
-    @property
     def per_example(self) -> dict[str, np.ndarray]:
-        """``[N, L, H]`` of every criterion that is a statistic over sentences."""
+        """``[n, L, H]`` of every criterion that is a statistic over sentences."""
         return {
             name: one.per_example
             for name, one in self.measured.items()
@@ -81,7 +88,7 @@ class Scores:
         )
 
     def by_class(self, name: str) -> np.ndarray:
-        """A criterion over the sentences of each label alone: ``[C, L, H]``, NaN for none."""
+        """A criterion over the kept sentences of each label: ``[C, L, H]``, NaN for none."""
         one = self.measured[name]
         if one.per_example is None:
             raise BhpvasError(
@@ -101,12 +108,14 @@ def score(
     names: Sequence[str] = DEFAULT_CRITERIA,
     *,
     mask: HeadMask | None = None,
+    keep: int = MOST_KEPT,
     progress: Progress = silent,
 ) -> Scores:
     """Measure criteria of every kept head in one pass over the sentences.
 
     ``names`` are keys of :data:`CRITERIA`, where each has its formula, range, direction and source;
     ``mask`` is what the model keeps meanwhile (default: every head).
+    All sentences count; of at most ``keep`` of them their own values are kept.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for a name that is no criterion or a dataset too
     small for one.
@@ -122,30 +131,39 @@ def score(
         raise BhpvasError(f"{unknown[0]!r} is no criterion; choose from {', '.join(CRITERIA)}.")
     dataset = dataset.aligned(classifier.label_names)
     mask = mask or classifier.full_mask()
-    collectors: dict[object, Collector] = {}
+    sample = Sample.of(len(dataset), keep)
+    collectors: dict[object, Gatherer] = {}
     for name in names:
         builder = CRITERIA[name].collector
         if builder not in collectors:
-            collectors[builder] = builder(classifier, len(dataset))
+            collectors[builder] = builder(classifier, sample)
+    encoded = classifier.encode(dataset)
+    outputs = collectors.get(similarities.OutputProducts)
+    if isinstance(outputs, similarities.OutputProducts):
+        needs = frozenset[str]().union(*(one.needs for one in collectors.values()))
+        outputs.centre(classifier, encoded, dataset.labels, mask, needs)
     logits = stream(
         classifier,
-        classifier.encode(dataset),
+        encoded,
         dataset.labels,
         list(collectors.values()),
         mask=mask,
         progress=progress,
     )
+    for collector in collectors.values():
+        collector.add_up()
     measured = {
         name: CRITERIA[name].measure(collectors[CRITERIA[name].collector]) for name in names
     }
     gate_gradients = collectors.get(gradients.GateGradients)
-    outputs = collectors.get(similarities.OutputProducts)
     return Scores(
         mask=mask,
         dataset=dataset.name,
         label_names=classifier.label_names,
-        logits=logits,
-        labels=dataset.labels,
+        sentences=len(dataset),
+        rows=sample.rows,
+        logits=logits[sample.rows],
+        labels=dataset.labels[sample.rows],
         values={name: _under_mask(one, mask) for name, one in measured.items()},
         measured=measured,
         gate_gradients=getattr(gate_gradients, "gradients", None),

@@ -81,7 +81,7 @@ def rise_intervals(
     criterion that has values per sentence.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
-    n, kept = before.sentences, after.mask.array > 0
+    n, kept = len(before.rows), after.mask.array > 0
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n  # [R, N]
     direction = CRITERIA[name].higher_means

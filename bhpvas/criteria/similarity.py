@@ -14,15 +14,43 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.classifier import Classifier
-from bhpvas.criteria.base import Criterion, Measured
-from bhpvas.engine import Batch, Seen
+from bhpvas import processes
+from bhpvas.classifier import Classifier, Encoded
+from bhpvas.criteria.base import Criterion, Measured, Sample
+from bhpvas.engine import Batch, Seen, batches, stream
+from bhpvas.heads import HeadMask
 
-# The cross-product matrix has (L·H·d_h)² entries: 340 MB for 12 × 12 heads of 64. Larger models are
-# compared by the mean output of each sentence instead.
+# The cross-product matrix has (L·H·d_h)² entries, of which half are used: 340 MB for 12 × 12 heads
+# of 64. Larger models are compared by the mean output of each sentence instead.
 _LARGEST_TOKEN_WIDTH = 10_000
 # Sentences whose mean outputs are kept where the tokens' cross-product would be too large.
 _MOST_POOLED_SENTENCES = 2048
+
+
+def _of_tokens(seen: Seen) -> Tensor:
+    """What a layer's heads put out for every real token: float32 ``[n, H·d_h]``."""
+    outputs = seen.outputs.flatten(2).float()  # [B, T, H·d_h]
+    return outputs[seen.batch.real] if seen.batch.padded else outputs.flatten(0, 1)
+
+
+class _Outputs:
+    """Keeps what every head puts out for the tokens of a single batch.
+
+    ``needs`` are those of the pass in which the batch will be counted: they decide how attention is
+    computed, and so about the last digits.
+    """
+
+    def __init__(self, needs: frozenset[str]) -> None:
+        self.needs = needs
+        self.layers: list[Tensor] = []
+
+    def see_layer(self, seen: Seen) -> None:
+        if seen.layer == 0:
+            self.layers.clear()
+        self.layers.append(_of_tokens(seen))
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        """Everything was seen layer by layer."""
 
 
 class OutputProducts:
@@ -30,12 +58,13 @@ class OutputProducts:
 
     One sample is a real token (``unit == "token"``) or, for very wide models, the mean over a
     sentence's tokens (``unit == "sentence"``). Outputs are shifted by the mean of the first batch:
-    CKA does not change, and the sums stay small enough for float32.
+    CKA does not change, and the products of a batch are exact enough in float32. They are summed in
+    float64, so that neither the number of sentences nor that of processes shows.
     """
 
     needs = frozenset({"outputs"})
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
         geometry = classifier.geometry
         self.layers, self.heads = geometry.layers, geometry.layers * geometry.heads
         self.head_size = geometry.head_size
@@ -43,40 +72,56 @@ class OutputProducts:
         width = self.layers * self.layer_width
         self.unit = "token" if width <= _LARGEST_TOKEN_WIDTH else "sentence"
         place = classifier.device
-        self.samples = 0
-        self.shift: Tensor | None = None
         self._waiting: list[Tensor] = []
-        self._pooled: list[Tensor] = []
+        self.shift: Tensor | None = None
+        self.samples = torch.zeros((), dtype=torch.int64, device=place)
         if self.unit == "token":
             # Only layer pairs a ≤ b are summed; the rest follows by symmetry.
-            self.products = torch.zeros(width, width, device=place)
+            self.products = torch.zeros(width, width, device=place, dtype=torch.float64)
+        else:
+            self.sample = Sample.of(sample.total, _MOST_POOLED_SENTENCES)
+            self.pooled = torch.zeros(len(self.sample), width, device=place)
         self.sums = torch.zeros(width, device=place, dtype=torch.float64)
         self.norm_products = torch.zeros(self.heads, self.heads, device=place, dtype=torch.float64)
         self.norm_sums = torch.zeros(self.heads, device=place, dtype=torch.float64)
         self.norm_weighted = torch.zeros(self.heads, width, device=place, dtype=torch.float64)
 
+    def centre(
+        self,
+        classifier: Classifier,
+        encoded: Encoded,
+        labels: np.ndarray,
+        mask: HeadMask,
+        needs: frozenset[str],
+    ) -> None:
+        """Agree with the other processes on the shift: all of them pass the first batch."""
+        if self.unit == "token" and processes.count() > 1:
+            first, seen = batches(classifier, encoded)[0], _Outputs(needs)
+            with processes.alone():
+                stream(classifier, encoded, labels, [seen], mask=mask, indices=first)
+            self.shift = torch.cat(seen.layers, 1).mean(0)
+
     def see_layer(self, seen: Seen) -> None:
-        """Collect a batch's layers, then add its products."""
-        outputs = seen.outputs.flatten(2).float()  # [B, T, H·d_h]
-        if self.unit == "token":
-            outputs = outputs[seen.batch.real] if seen.batch.padded else outputs.flatten(0, 1)
-        else:
-            real = seen.batch.real[..., None].float()
-            outputs = (outputs * real).sum(1) / real.sum(1)
-        self._waiting.append(outputs)
-        if len(self._waiting) == self.layers:
-            self._add(torch.cat(self._waiting, 1))  # [n, L·H·d_h]
+        """Keep one layer's samples until all layers are there."""
+        if seen.layer == 0:
             self._waiting.clear()
+        if self.unit == "token":
+            self._waiting.append(_of_tokens(seen))
+            return
+        real = seen.batch.real[..., None].float()
+        self._waiting.append((seen.outputs.flatten(2).float() * real).sum(1) / real.sum(1))
 
     def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
-        """Everything was seen layer by layer."""
+        """Add the batch's products."""
+        samples = torch.cat(self._waiting, 1)  # [n, L·H·d_h]
+        self._waiting.clear()
+        if self.unit == "token":
+            self._add(samples)
+            return
+        here, places = self.sample.among(batch.rows)
+        self.pooled[places] = samples[here]
 
     def _add(self, samples: Tensor) -> None:
-        if self.unit == "sentence":
-            room = _MOST_POOLED_SENTENCES - self.samples
-            samples = samples[: max(room, 0)]
-            if not len(samples):
-                return
         if self.shift is None:
             self.shift = samples.mean(0)
         samples = samples - self.shift
@@ -87,22 +132,35 @@ class OutputProducts:
         self.norm_products += norms.T @ norms
         self.norm_weighted += norms.T @ samples
         if self.unit == "sentence":
-            self._pooled.append(samples)
+            self.pooled = samples
             return
         for first in range(0, samples.shape[1], self.layer_width):
             part = slice(first, first + self.layer_width)
-            self.products[part, first:].addmm_(samples[:, part].T, samples[:, first:])
+            self.products[part, first:] += samples[:, part].T @ samples[:, first:]
+
+    def add_up(self) -> None:
+        if self.unit == "sentence":
+            processes.add_up(self.pooled)
+            self._add(self.pooled)
+            return
+        processes.add_up(
+            self.samples,
+            self.products,
+            self.sums,
+            self.norm_sums,
+            self.norm_products,
+            self.norm_weighted,
+        )
 
     def cka(self) -> np.ndarray:
         """Unbiased CKA of every two heads: float64 ``[L·H, L·H]``, 1 on the diagonal.
 
         NaN where a head's output does not vary. Raises ``ValueError`` under four samples.
         """
-        n = self.samples
+        n = int(self.samples)
         if n < 4:
             raise ValueError(f"similarity needs at least 4 {self.unit}s, and there are {n}")
         hsic = torch.zeros(self.heads, self.heads, dtype=torch.float64)
-        pooled = torch.cat(self._pooled) if self._pooled else None
         sums = self.sums.view(self.heads, self.head_size)  # s_i = Σ x_i
         # kᵀ(L 1): the squared norms of head i against head j's row sums.
         norm_rows = torch.einsum(
@@ -113,10 +171,10 @@ class OutputProducts:
         for layer in range(self.layers):
             first, start = layer * self.layer_width, layer * per_layer
             part = slice(first, first + self.layer_width)
-            if pooled is None:
+            if self.unit == "token":
                 products = self.products[part, first:]
             else:
-                products = pooled[:, part].T @ pooled[:, first:]
+                products = self.pooled[:, part].T @ self.pooled[:, first:]
             blocks = products.double().view(per_layer, self.head_size, -1, self.head_size)
             trace = blocks.square().sum((1, 3))  # ‖X_iᵀ X_j‖²
             mixed = torch.einsum(
@@ -146,24 +204,26 @@ class _MapPairs:
 
     needs = frozenset({"maps"})
 
-    def __init__(self, classifier: Classifier, sentences: int) -> None:
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
         heads = classifier.geometry.layers * classifier.geometry.heads
-        self.layers = classifier.geometry.layers
         self.total = torch.zeros(heads, heads, dtype=torch.float64, device=classifier.device)
-        self.sentences = 0
+        self.sentences = sample.total
         self._waiting: list[Tensor] = []
 
     def see_layer(self, seen: Seen) -> None:
-        """Collect a batch's layers, then add every pair."""
+        """Keep one layer's maps until all layers are there."""
         assert seen.maps is not None
-        real = seen.batch.real
-        self._waiting.append(seen.maps.float() * real[:, None, :, None])
-        if len(self._waiting) == self.layers:
-            self.add(torch.cat(self._waiting, 1), real)  # [B, L·H, T, T]
+        if seen.layer == 0:
             self._waiting.clear()
+        self._waiting.append(seen.maps.float() * seen.batch.real[:, None, :, None])
 
     def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
-        """Everything was seen layer by layer."""
+        """Add every pair."""
+        self.add(torch.cat(self._waiting, 1), batch.real)  # [B, L·H, T, T]
+        self._waiting.clear()
+
+    def add_up(self) -> None:
+        processes.add_up(self.total)
 
     def add(self, maps: Tensor, real: Tensor) -> None:
         """Add the pairs of a batch's maps, whose padded rows are zero."""
@@ -177,7 +237,6 @@ class MapProducts(_MapPairs):
         lengths = real.sum(1)
         enough = lengths >= 4  # the estimator is not defined below
         maps, lengths = maps[enough], lengths[enough].double()
-        self.sentences += len(maps)
         for sentence, n in zip(maps, lengths, strict=True):  # [L·H, T, T]
             grams = (sentence @ sentence.transpose(1, 2)).double()
             grams.diagonal(dim1=1, dim2=2).zero_()
@@ -197,7 +256,6 @@ class MapDivergence(_MapPairs):
 
     def add(self, maps: Tensor, real: Tensor) -> None:
         weight = (real / real.sum(1, keepdim=True)).float()  # [B, T]
-        self.sentences += len(maps)
         entropies = torch.einsum("bhtj,bt->h", entr(maps), weight)
         for head in range(maps.shape[1]):
             middle = (maps[:, head : head + 1] + maps[:, head:]) / 2
@@ -219,7 +277,7 @@ def similarity_maps(found: MapProducts) -> Measured:
 
 def similarity_js(found: MapDivergence) -> Measured:
     """``1 − JSD / ln 2`` of the attention maps (Clark et al. 2019)."""
-    divergence = found.total.cpu().numpy() / max(found.sentences, 1)
+    divergence = found.total.cpu().numpy() / found.sentences
     return _against_others(1.0 - np.clip(divergence / math.log(2), 0.0, 1.0))
 
 

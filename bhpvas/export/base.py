@@ -59,7 +59,7 @@ def whole(classifier: Classifier) -> Any:
 def in_float32(classifier: Classifier) -> Classifier:
     """The classifier computing in float32, with its weights as they are."""
     if classifier.dtype == torch.float32:
-        return classifier
+        return replace(classifier, mixed=False) if classifier.mixed else classifier
     model = whole(classifier).float()
     layers = tuple(map(classifier.architecture.parts, classifier.architecture.layers(model)))
     return replace(classifier, model=model, layers=layers, dtype=torch.float32)

@@ -19,6 +19,8 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     With values and output columns both zero no gradient reaches them, so that they stay zero when
     the model is trained further.
     """
+    if mask.removed:
+        classifier.check_removal()
     model = whole(classifier)
     for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)

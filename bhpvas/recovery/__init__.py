@@ -46,7 +46,7 @@ def recover(
     model, 1 = no better than its mean.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method, a mask that removes nothing,
-    or fewer than two sentences.
+    layers that share their weights, or fewer than two sentences.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -62,6 +62,7 @@ def recover(
         raise BhpvasError(f"{method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
     if not mask.taken:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
+    classifier.check_removal()
     encoded = classifier.encode(calibration)
     parts = parts_of(classifier, encoded, seed=seed)
     chosen = RECOVERIES[method]

@@ -375,7 +375,7 @@ def _trainer(lesson: _Lesson, pupil: Any, watcher: Any, folder: str) -> Trainer:
         dataloader_pin_memory=False,
     )
     # The sampler reads lengths off `input_ids`; batches are made of the rows alone.
-    examples = [{"row": row, "input_ids": lesson.encoded.input_ids[row]} for row in lesson.learnt]
+    examples = [{"row": row, "input_ids": lesson.encoded.input_ids(row)} for row in lesson.learnt]
     trainer = Distiller(
         model=pupil,
         args=arguments,

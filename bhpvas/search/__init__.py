@@ -98,7 +98,7 @@ def propose(
     ``method`` is a key of :data:`METHODS`, where each has its source, or a criterion's name.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method or option, or where so many
-    heads cannot go under the constraints.
+    heads cannot go under the constraints, or cannot be compensated as the method has it.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take(range(8))
@@ -115,6 +115,8 @@ def propose(
             f"{sorted(unknown)[0]!r} is no option of {method}: it has "
             f"{', '.join(chosen.defaults) or 'none'}."
         )
+    if chosen.for_compensation:
+        classifier.check_removal()
     start = mask or classifier.full_mask()
     task = Task(
         classifier=classifier,

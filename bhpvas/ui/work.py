@@ -152,17 +152,23 @@ def _changed(model: str | None, weights: str, _scheme: Scheme) -> Classifier:
 def scoring(
     session: Session, variant: Variant, names: tuple[str, ...], *, data: Dataset | None = None
 ) -> Task:
-    """Criteria of every kept head, on the calibration split or on ``data``."""
+    """Criteria of every kept head, on the calibration split or on ``data``.
+
+    Of ``data`` the values of every sentence are kept, for whoever parts them into groups.
+    """
+    from bhpvas.criteria.base import MOST_KEPT
+
+    keep = MOST_KEPT if data is None else len(data)
     data = data or session.data.calibration
 
     def work(job: Job) -> Scores:
         from bhpvas.criteria import score
 
         classifier = classifier_of(session, variant)
-        return score(classifier, data, names, mask=variant.mask, progress=job)
+        return score(classifier, data, names, mask=variant.mask, keep=keep, progress=job)
 
     return Task(
-        key=("scores", names, *named(session, variant), data.fingerprint),
+        key=("scores", names, keep, *named(session, variant), data.fingerprint),
         saying=f"Scoring {words.plural(variant.mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -201,9 +207,7 @@ def ablating(session: Session, variant: Variant) -> Task:
     def work(job: Job) -> Ablation:
         from bhpvas.ablation import ablate
 
-        found = ablate(classifier_of(session, variant), data, variant.mask, progress=job)
-        # Every variant's logits are large and nobody asks for them again.
-        return replace(found, logits=found.logits[:0])
+        return ablate(classifier_of(session, variant), data, variant.mask, progress=job)
 
     return Task(
         key=("ablation", *named(session, variant), data.fingerprint),

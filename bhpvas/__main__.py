@@ -1,0 +1,7 @@
+"""``python -m bhpvas``: the command line, also for ``accelerate launch -m bhpvas``."""
+
+import sys
+
+from bhpvas.cli import main
+
+sys.exit(main())

@@ -1,0 +1,100 @@
+"""ALBERT, whose layers share their weights: heads are scored and masked, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from transformers import AlbertForSequenceClassification
+
+from bhpvas.classifier import load_classifier
+from bhpvas.cost import parameters
+from bhpvas.criteria import CRITERIA, score
+from bhpvas.engine import predict
+from bhpvas.errors import ModelError
+from bhpvas.export import export_model
+from bhpvas.heads import HeadMask
+from bhpvas.recovery import recover
+from bhpvas.recovery.finetuning import Settings, finetune
+from bhpvas.schemes import Scheme
+from bhpvas.search import METHODS, propose
+from bhpvas.surgery import remove_heads
+from tests import reference
+from tests.conftest import TEXTS, tiny_dataset
+from tests.tiny import CONFIGS, save_tiny
+
+MASK = HeadMask.parse("L0H2,L1H0,L1H3", 2, 4)
+
+
+@pytest.fixture(scope="module")
+def albert(tmp_path_factory):
+    return load_classifier(save_tiny(tmp_path_factory.mktemp("tiny-albert"), "albert"))
+
+
+def test_a_mask_is_the_zeroed_weights_of_a_model_whose_layers_are_apart(albert):
+    config = CONFIGS["albert"](2)
+    config.num_hidden_groups = 2
+    apart = AlbertForSequenceClassification(config).eval()
+    weights = albert.model.state_dict()
+    apart.load_state_dict(
+        {name: weights[name.replace("groups.1.", "groups.0.")] for name in apart.state_dict()}
+    )
+    size = albert.geometry.head_size
+    for number, group in enumerate(apart.albert.encoder.albert_layer_groups):
+        gone = torch.from_numpy(np.repeat(MASK.array[number] == 0, size))
+        group.albert_layers[0].attention.dense.weight.data[:, gone] = 0
+    for text in TEXTS:
+        with torch.no_grad():
+            expected = apart(**reference.inputs_of(albert, text)).logits.numpy()
+        found = predict(albert, albert.encode_texts([text]), MASK)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_every_criterion_tells_its_layers_apart(albert):
+    found = score(albert, tiny_dataset(), tuple(CRITERIA), mask=MASK)
+    for name, values in found.values.items():
+        assert (np.isfinite(values) == (MASK.array > 0)).all(), name
+        assert values[0, 1] != values[1, 1], name
+
+
+def test_removal_saves_no_parameters(albert):
+    assert parameters(albert.geometry, MASK) == albert.geometry.parameters
+    assert albert.geometry.parameters == sum(one.numel() for one in albert.model.parameters())
+
+
+@pytest.mark.parametrize("method", ["importance", "fisher"])
+def test_heads_are_proposed_for_a_mask(albert, method):
+    assert len(propose(albert, tiny_dataset(), method, heads=3).heads) == 3
+
+
+REFUSED = {
+    "surgery": lambda albert, data, out: remove_heads(albert, MASK),
+    "compensation": lambda albert, data, out: recover(albert, data, MASK),
+    "fine-tuning": lambda albert, data, out: finetune(albert, data, MASK, Settings()),
+    **{
+        f"export as {format}": lambda albert, data, out, format=format: export_model(
+            albert,
+            Scheme.of(albert).removing(MASK.removed, "importance"),
+            out,
+            format,
+            dataset=data,
+        )
+        for format in ("transformers", "dense", "onnx")
+    },
+    **{
+        f"the method {name}": lambda albert, data, out, name=name: propose(
+            albert, data, name, heads=3
+        )
+        for name, method in METHODS.items()
+        if method.for_compensation
+    },
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_changes_weights_is_refused_in_one_sentence(albert, tmp_path, what):
+    data = tiny_dataset()
+    data = data.take(np.arange(2 * len(data)) % len(data))
+    with pytest.raises(ModelError, match=r"^The layers of 'tiny-albert\d+' use the same weights"):
+        REFUSED[what](albert, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
