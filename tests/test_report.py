@@ -18,11 +18,13 @@ from playwright.sync_api import Browser, Page, expect
 from bhpvas import write_report
 from bhpvas.ablation import ablate
 from bhpvas.charts import words
+from bhpvas.classifier import load_classifier
 from bhpvas.comparison import measures
 from bhpvas.criteria import DEFAULT_CRITERIA, score
 from bhpvas.curves import measure_curve
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation import accuracy_change_interval, evaluate, flips, mcnemar
+from bhpvas.export import export_model
 from bhpvas.heads import HeadId, parse_heads
 from bhpvas.progress import Cancelled
 from bhpvas.recovery import recover
@@ -353,6 +355,23 @@ def test_a_scheme_that_removes_nothing(classifier):
     said = Reading.of(made.html).said
     assert "All 8 attention heads are kept." in said and "No answer changed." in said
     assert "Milliseconds a batch" in said and "8 sentences of 6 tokens at once" in said
+
+
+def test_a_model_that_has_fewer_heads_is_pruned_further(classifier, tmp_path):
+    gone = parse_heads("L0H1,L1H2")
+    smaller = tmp_path / "smaller"
+    export_model(classifier, Scheme.of(classifier).removing(gone), smaller, dataset=EVALUATION)
+    model = load_classifier(smaller)
+    scheme = Scheme.of(model).removing([HeadId(0, 0)])
+    found = make_report(
+        model, scheme, calibration=CALIBRATION, evaluation=EVALUATION, asked=Asked(random=2)
+    )
+    seen = Reading.of(found.html)
+    assert "1 of 6 attention heads are removed." in seen.said
+    assert seen.table("orders-at-this-size")["accuracy"][0] == found.findings.after.accuracy
+    curves = seen.table("curves")
+    assert curves["removed"].max() == 6 and not curves["kept"].min()
+    assert "nan" not in seen.said.lower()
 
 
 def test_sentences_of_both_splits_are_a_caution(classifier, scheme, page_of):

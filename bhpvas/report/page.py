@@ -57,7 +57,7 @@ _BAND = 0.9
 
 def title(found: Findings) -> str:
     """What the report is about."""
-    count = len(found.mask.removed)
+    count = len(found.mask.taken)
     what = f"without {words.plural(count, 'head')}" if count else "with every head"
     return f"{found.classifier.name} {what}"
 
@@ -65,10 +65,10 @@ def title(found: Findings) -> str:
 def summary(found: Findings) -> list[str]:
     """What was removed and what it costs, in sentences of Markdown's plainest kind: no markup."""
     mask, before, after = found.mask, found.before, found.after
-    total = mask.layers * mask.heads
+    total = mask.kept_count + len(mask.taken)
     recovered = [done(step) for step in found.scheme.path() if step.what == "recover"]
-    said = f"{len(mask.removed)} of {words.plural(total, 'attention head')} are removed"
-    if not mask.removed:
+    said = f"{len(mask.taken)} of {words.plural(total, 'attention head')} are removed"
+    if not mask.taken:
         said = f"All {words.plural(total, 'attention head')} are kept"
     if recovered:
         said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
@@ -104,7 +104,7 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
     """The numbers that are read first: what, value, remark."""
     rows = _measures(found)
     before, after = rows.loc[UNPRUNED], rows.loc[PRUNED]
-    total = found.mask.layers * found.mask.heads
+    total = found.mask.kept_count + len(found.mask.taken)
     said = [
         ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
         (
@@ -345,7 +345,7 @@ def _scheme(found: Findings) -> Section:
         ]
     )
     frame = steps_table(scheme, known)
-    total = words.plural(mask.layers * mask.heads, "head")
+    total = words.plural(mask.kept_count + len(mask.taken), "head")
     blocks: list[Table | Picture | tuple[Table | Picture, ...]] = [
         (
             Picture(
@@ -540,7 +540,7 @@ def _scores(found: Findings) -> Section:
 
 def _map(found: Findings, column: Column, frame: pd.DataFrame) -> Picture:
     whole = found.classifier.full_mask()
-    gone = found.mask.removed
+    gone = found.mask.taken
     hover = column.hover(whole).astype(object)
     for head in gone:
         hover[head.layer, head.head] += "<br>removed by the scheme"
@@ -683,7 +683,7 @@ def _curves(found: Findings) -> Section:
                 f"{words.plural(len(found.random), 'random order')}",
                 keys,
             ),
-            *([_at_this_size(found)] if found.mask.removed else []),
+            *([_at_this_size(found)] if found.mask.taken else []),
         ],
     )
 
@@ -697,7 +697,7 @@ def _whose(curve: Curve) -> str:
 
 def _at_this_size(found: Findings) -> Table:
     """Every order with as many heads removed as the scheme removes."""
-    count = len(found.mask.removed)
+    count = len(found.mask.taken)
     at = {_whose(one): one.accuracy[one.removed.index(count)] for one in found.curves}
     rows = [
         [cells.name(name), cells.text(f"{words.percent(accuracy)}%", wrap=False), "<td></td>"]
