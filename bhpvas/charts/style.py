@@ -84,6 +84,7 @@ def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int,
         plot_bgcolor=NOWHERE,
         showlegend=False,
         hoverlabel={"align": "left"},
+        modebar={"bgcolor": NOWHERE, "color": MUTED, "activecolor": SELECTED},
     )
     # A fixed range keeps a drag or a scroll on the page from moving the picture.
     axis: dict[str, Any] = {"fixedrange": True, "automargin": False, "zeroline": False}

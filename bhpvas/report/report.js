@@ -47,7 +47,8 @@
   }
 
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  const again = () => draw(prefersDark.matches);
+  let paper = false;
+  const again = () => draw(!paper && prefersDark.matches, paper ? 640 : undefined);
   prefersDark.addEventListener("change", again);
   let waiting, width = innerWidth;
   addEventListener("resize", () => {
@@ -61,10 +62,12 @@
   const folded = [...document.querySelectorAll("details")];
   addEventListener("beforeprint", () => {
     folded.forEach(one => { one.dataset.open = one.open; one.open = true; });
-    draw(false, 660);
+    paper = true;
+    again();
   });
   addEventListener("afterprint", () => {
     folded.forEach(one => { one.open = one.dataset.open === "true"; });
+    paper = false;
     again();
   });
 

@@ -32,7 +32,11 @@ def _config(key: str) -> dict[str, Any]:
         "displayModeBar": "hover",
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"format": format, "filename": key, "scale": 2},
+        "toImageButtonOptions": {
+            "format": format,
+            "filename": key,
+            "scale": 2 if format == "png" else 1,
+        },
         "doubleClick": False,
     }
 
@@ -60,6 +64,7 @@ def shelf() -> None:
                 mime="text/csv",
                 on_click="ignore",
                 type="tertiary",
+                icon=":material/table:",
                 key=f"numbers-{key}",
             )
 
