@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -501,7 +501,7 @@ def _recovery(step: Step) -> Picture | None:
     return None
 
 
-def _all_have(rows: Any, *keys: str) -> bool:
+def _all_have(rows: Any, *keys: str) -> TypeGuard[list[dict[str, Any]]]:
     """Whether these are rows with such numbers: a scheme file may hold anything there."""
     return (
         isinstance(rows, list)
