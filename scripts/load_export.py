@@ -31,6 +31,7 @@ def by_transformers(folder: str, texts: list[str], trust: bool) -> tuple[np.ndar
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     loaded: Any = AutoModelForSequenceClassification.from_pretrained(
         folder, trust_remote_code=trust, output_loading_info=True
     )
