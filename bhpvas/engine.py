@@ -11,7 +11,9 @@ Letters: B sentences, L layers, H heads, T tokens, D hidden size, d_h head size,
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -127,6 +129,17 @@ def each_batch(
             if classifier.device.type == "cuda":
                 torch.cuda.empty_cache()
     progress(len(parts), len(parts))
+
+
+def _trim() -> None:
+    """Give the gaps between tensors back to the system, where its C library can (glibc).
+
+    Every length of sentence makes tensors of other sizes. The gaps that they leave grow to a third
+    of the memory of a pass with gradients; giving them back takes a millisecond or ten.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _pieces(rows: np.ndarray, count: int) -> list[np.ndarray]:
@@ -462,5 +475,6 @@ def stream(
         logits[batch.rows] = found.cpu().numpy()
         for collector in collectors:
             collector.see_batch(batch, found, gradients)
+        _trim()
     processes.add_up(logits)
     return logits
