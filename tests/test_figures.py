@@ -28,7 +28,7 @@ def test_a_map_gives_its_cells_and_what_they_say():
     assert {(row.y, row.x): row.value for row in cells.itertuples()} == {
         (head.layer, head.head): values[head.layer, head.head] for head in MASK
     }
-    assert "L0H1" in found["says"].tolist()
+    assert "L0H1 1.00" in found["says"].tolist()
 
 
 def test_points_come_with_their_intervals_and_without_markup():
