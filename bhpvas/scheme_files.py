@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import re
 import reprlib
+import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,9 @@ MOST_BYTES = 512 * 2**20
 _SCHEME = "scheme.json"
 _WEIGHTS = re.compile(r"([0-9a-f]{16})\.safetensors")
 _MAGIC = b"PK\x03\x04"
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# The flag of an entry with a password.
+_LOCKED = 0x1
 # The same bytes for the same scheme: a zip has no time before this one.
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
@@ -122,41 +127,39 @@ def read_scheme_file(
         scheme = Scheme.from_json(content, source)
         _refuse_missing(weights_of(scheme), source)
         return SchemeFile(scheme)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = _checked(archive, source, most_bytes)
-            if _SCHEME not in entries:
-                raise SchemeError(f"{source} is a zip without {_SCHEME}: choose one saved here.")
-            scheme = Scheme.from_json(_read(archive, entries[_SCHEME]), source)
-            wanted = weights_of(scheme)
-            _refuse_missing(wanted - entries.keys(), source)
-            weights = {one: _read(archive, entries[one]) for one in sorted(wanted)}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, zlib.error):
-        raise SchemeError(
-            f"{source} is a damaged zip: save the scheme again, or choose another file."
-        ) from None
-    return SchemeFile(scheme, weights)
+    entries = _unpacked(content, source, most_bytes)
+    if _SCHEME not in entries:
+        raise SchemeError(f"{source} is a zip without {_SCHEME}: choose one saved here.")
+    scheme = Scheme.from_json(entries[_SCHEME], source)
+    wanted = weights_of(scheme)
+    _refuse_missing(wanted - entries.keys(), source)
+    return SchemeFile(scheme, {one: entries[one] for one in sorted(wanted)})
 
 
-def _checked(archive: zipfile.ZipFile, source: str, most_bytes: int) -> dict[str, zipfile.ZipInfo]:
-    """The entries by what they are: ``scheme.json``, or the hash of weights."""
+def _unpacked(content: bytes, source: str, most_bytes: int) -> dict[str, bytes]:
+    """The entries of a zip by what they are: ``scheme.json``, or the hash of weights."""
+    with _damage_said(source):
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        infos = archive.infolist()
     entries: dict[str, zipfile.ZipInfo] = {}
-    for info in archive.infolist():
+    for info in infos:
         match = _WEIGHTS.fullmatch(info.filename)
         kind = match[1] if match else info.filename
-        if (match is None and kind != _SCHEME) or kind in entries:
+        packed_here = info.compress_type in _PACKED and not info.flag_bits & _LOCKED
+        if (match is None and kind != _SCHEME) or kind in entries or not packed_here:
             raise SchemeError(
-                f"{source} holds {reprlib.repr(info.filename)}, which no saved scheme does: choose "
-                "a file that was saved here."
+                f"{source} holds {reprlib.repr(info.filename)}, which no saved scheme does in this "
+                "way: choose a file that was saved here."
             )
         entries[kind] = info
-    size = sum(info.file_size for info in archive.infolist())
+    size = sum(info.file_size for info in infos)
     if size > most_bytes:
         raise SchemeError(
             f"{source} unpacks to {size / 2**20:,.0f} MB, and at most {most_bytes / 2**20:,.0f} MB "
             "are opened: delete steps that you do not need and save again."
         )
-    return entries
+    with _damage_said(source):
+        return {kind: _read(archive, info) for kind, info in entries.items()}
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -166,6 +169,24 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if len(content) != info.file_size:
         raise EOFError(info.filename)
     return content
+
+
+@contextmanager
+def _damage_said(source: str) -> Iterator[None]:
+    """Say in a sentence what :mod:`zipfile` says of bytes that are no zip; only it works inside."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,  # most damage, wrong check sums included
+        zlib.error,
+        EOFError,
+        NotImplementedError,  # a version or a flag that it does not know
+        struct.error,
+        ValueError,  # places before the file's beginning, names that are no text
+    ) as error:
+        raise SchemeError(
+            f"{source} is a damaged zip: save the scheme again, or choose another file."
+        ) from error
 
 
 def _refuse_missing(missing: frozenset[str] | set[str], source: str) -> None:

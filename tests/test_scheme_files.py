@@ -7,6 +7,8 @@ import struct
 import zipfile
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from bhpvas.errors import SchemeError
 from bhpvas.heads import parse_heads
@@ -135,3 +137,51 @@ def test_a_bomb_that_lies_about_its_size_is_damaged():
     assert bomb.count(true) == 2
     with pytest.raises(SchemeError, match="damaged"):
         read_scheme_file(bomb.replace(true, struct.pack("<L", 1000)), most_bytes=2**20)
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_no_save_packed_is_refused(way):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", way) as archive:
+        archive.writestr("scheme.json", text(plain()))
+    with pytest.raises(SchemeError, match="no saved scheme does in this way"):
+        read_scheme_file(content.getvalue())
+
+
+def test_a_zip_with_a_password_is_refused():
+    content = bytearray(packed(("scheme.json", text(plain()))))
+    content[6] |= 1
+    content[content.rfind(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(SchemeError, match="no saved scheme does in this way"):
+        read_scheme_file(bytes(content))
+
+
+GOOD = SchemeFile(recovered(), CONTENT).to_bytes()
+HEADERS = GOOD.find(b"PK\x01\x02")  # of the directory at the end, which says where all else is
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(HEADERS, len(GOOD) - 1) | st.integers(0, 80), st.integers(0, 255)),
+        min_size=1,
+        max_size=4,
+    )
+)
+@example([(GOOD.rfind(b"PK\x05\x06") + 17, 200)])  # entries begin before the file does
+def test_whatever_is_damaged_is_one_sentence(changes):
+    content = bytearray(GOOD)
+    for place, value in changes:
+        content[place] = value
+    try:
+        read_scheme_file(bytes(content), "mine.zip")
+    except SchemeError as error:
+        assert str(error).startswith("mine.zip") and str(error).endswith(".")
+
+
+def test_a_mistake_of_ours_is_not_called_damage(monkeypatch):
+    def mistaken(*_: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(Scheme, "from_json", mistaken)
+    with pytest.raises(RuntimeError, match="ours"):
+        read_scheme_file(GOOD)

@@ -67,6 +67,15 @@ def interval(low: float, high: float) -> str:
     return f"({percent(low)}{DASH}{percent(high)})"
 
 
+def median(value: float, low: float, high: float, digits: int) -> str:
+    """A median with its interval.
+
+    >>> median(1.5, 1.25, 2, 2)
+    '1.50 (1.25–2.00)'
+    """
+    return f"{value:.{digits}f} ({low:.{digits}f}{DASH}{high:.{digits}f})"
+
+
 def change_interval(low: float, high: float) -> str:
     """An interval of a change of shares, in points.
 

@@ -93,7 +93,7 @@ def summary(found: Findings) -> list[str]:
     if found.latencies is not None:
         up = found.latencies.speed_up("pruned")
         lines[-1] += (
-            f" Measured: {up.value:.2f} times ({up.low:.2f}{words.DASH}{up.high:.2f}), "
+            f" Measured: {words.median(*up, 2)} times, "
             f"{found.latencies.batch} sentences of {found.latencies.length} tokens at once on "
             f"{found.latencies.device}."
         )
@@ -289,7 +289,7 @@ def _costs(found: Findings) -> Section:
             [
                 cells.name("Milliseconds a batch"),
                 *(
-                    cells.text(_median(known.milliseconds(name)), wrap=False)
+                    cells.text(words.median(*known.milliseconds(name), 1), wrap=False)
                     for name in known.names
                 ),
             ]
@@ -306,10 +306,6 @@ def _costs(found: Findings) -> Section:
         said,
         [Table("", "", ["", *rows.index], table, Data("measures", frame))],
     )
-
-
-def _median(value: Any) -> str:
-    return f"{value.value:.1f} ({value.low:.1f}{words.DASH}{value.high:.1f})"
 
 
 def _accuracy(one: Evaluation) -> str:

@@ -18,7 +18,7 @@ from bhpvas.ui import aid, definitions, export_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.export_work import Choice
 from bhpvas.ui.session import Session
-from bhpvas.ui.timing import latencies, median
+from bhpvas.ui.timing import latencies
 
 if TYPE_CHECKING:
     from bhpvas.evaluation import Evaluation
@@ -142,11 +142,17 @@ def _times(known: Latencies, session: Session, choice: Choice) -> None:
     tables.reading_table(
         ["", "Milliseconds a batch", "Times as fast"],
         [
-            [tables.name("Unpruned"), tables.text(median(known.milliseconds("0"), 1)), "<td></td>"],
+            [
+                tables.name("Unpruned"),
+                tables.text(words.median(*known.milliseconds("0"), 1)),
+                "<td></td>",
+            ],
             [
                 tables.name("Pruned"),
-                tables.text(median(known.milliseconds(name), 1)),
-                tables.text(median(known.speed_up(name), 2), f"at most {bound:.2f} by FLOPs"),
+                tables.text(words.median(*known.milliseconds(name), 1)),
+                tables.text(
+                    words.median(*known.speed_up(name), 2), f"at most {bound:.2f} by FLOPs"
+                ),
             ],
         ],
         height=160,

@@ -15,7 +15,7 @@ from bhpvas.ui.session import Session
 from bhpvas.ui.work import Task
 
 if TYPE_CHECKING:
-    from bhpvas.latency import Latencies, Median
+    from bhpvas.latency import Latencies
 
 
 def latencies(
@@ -79,11 +79,6 @@ def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
         work=do,
         turn=1,
     )
-
-
-def median(found: Median, digits: int) -> str:
-    """A median with its interval."""
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f}{words.DASH}{found.high:.{digits}f})"
 
 
 def _ask(key: Any) -> None:

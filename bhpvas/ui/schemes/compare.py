@@ -23,7 +23,7 @@ from bhpvas.slices import Grouping, groupings, slice_table
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, controls, definitions, figures, tables, work
 from bhpvas.ui.session import Session
-from bhpvas.ui.timing import latencies, median
+from bhpvas.ui.timing import latencies
 
 if TYPE_CHECKING:
     from bhpvas.evaluation import Evaluation
@@ -376,11 +376,11 @@ def _times(found: Compared, known: Latencies, session: Session) -> None:
     rows = []
     for name, step in {UNPRUNED: 0, **found.steps}.items():
         bound = speed_bound(geometry, session.scheme.mask_at(step), [known.length])
-        times = "1" if step == 0 else median(known.speed_up(str(step)), 2)
+        times = "1" if step == 0 else words.median(*known.speed_up(str(step)), 2)
         rows.append(
             [
                 tables.name(name),
-                tables.text(median(known.milliseconds(str(step)), 1), wrap=False),
+                tables.text(words.median(*known.milliseconds(str(step)), 1), wrap=False),
                 tables.text(times, wrap=False),
                 tables.text(f"{bound:.2f}", wrap=False),
             ]
