@@ -818,14 +818,13 @@ def _join_others(given: argparse.Namespace) -> None:
 
 
 def _processes() -> int:
-    """How many processes a launcher has started: torchrun, accelerate, or one of the MPI family."""
-    names = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-    return max(int(os.environ.get(name, "1")) for name in names)
+    """How many processes `accelerate launch` or torchrun has started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _is_first() -> bool:
     """Whether this is the process that prints and writes."""
-    return _processes() == 1 or os.environ.get("RANK") == "0"
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
