@@ -69,7 +69,7 @@ class Geometry:
     def head_parameters(self) -> int:
         """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O.
 
-        None where other layers go on using them.
+        0 where layers share their weights, since the others go on using them.
         """
         if self.shared:
             return 0

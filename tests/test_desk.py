@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -183,3 +185,26 @@ def test_the_time_left_follows_from_the_time_taken(monkeypatch: pytest.MonkeyPat
     job.watchers = 1
     job(1, 4)
     assert job.remaining == pytest.approx(9)
+
+
+def test_what_modules_hold_is_frozen_once_many_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen: list[int] = []
+    monkeypatch.setattr(desks.gc, "freeze", lambda: frozen.append(len(sys.modules)))
+    desk = Desk()
+
+    def finish(name: str) -> None:
+        gate = Gate()
+        gate.open.set()
+        before = set(threading.enumerate())
+        with desk.watching(name, gate) as job:
+            assert job.finished.wait(LONG)
+        for thread in set(threading.enumerate()) - before:
+            thread.join(LONG)
+
+    finish("a")
+    finish("b")
+    assert len(frozen) == 1
+    for number in range(desks.MANY_MODULES):
+        monkeypatch.setitem(sys.modules, f"new {number}", ModuleType(f"new {number}"))
+    finish("c")
+    assert len(frozen) == 2
