@@ -37,6 +37,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.f
 _TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"
 )  # fmt: skip
+_TOKENIZER_PARTS = ("*.json", "*.txt", "*.model")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # What a model folder may contain for us; pickled weights and code are never fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -251,9 +252,10 @@ class Classifier:
     """A loaded classifier. Its weights are frozen and never written to, so threads can share it.
 
     ``source`` is what it was loaded from, ``revision`` that of a hub id, ``fingerprint`` a hash of
-    its files; ``geometry`` has its sizes. ``weights`` are those that a recovery put in place of the
-    model's own, and ``loaded`` is the classifier without them. ``architecture`` and ``layers`` say
-    where ``model``, a module of transformers, keeps its parts.
+    its config and weights, ``tokenizer_fingerprint`` one of its other files; ``geometry`` has its
+    sizes. ``weights`` are those that a recovery put in place of the model's own, and ``loaded`` is
+    the classifier without them. ``architecture`` and ``layers`` say where ``model``, a module of
+    transformers, keeps its parts.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -267,6 +269,7 @@ class Classifier:
     source: str
     revision: str | None
     fingerprint: str
+    tokenizer_fingerprint: str
     label_names: tuple[str, ...]
     geometry: Geometry
     model: Any
@@ -278,6 +281,12 @@ class Classifier:
     mixed: bool = False
     weights: Weights | None = None
     loaded: Classifier | None = None
+
+    @property
+    def identity(self) -> str:
+        """What decides the answers of the model as it was loaded: equal for equal numbers."""
+        dtype = "mixed" if self.mixed else str(self.dtype)
+        return f"{self.fingerprint} {self.tokenizer_fingerprint} {dtype} {self.device}"
 
     def with_weights(self, weights: Weights | None) -> Classifier:
         """This classifier with other weights in place of some; None = those it was loaded with.
@@ -444,6 +453,7 @@ def load_classifier(
         source=str(source) if source is not None else "sample",
         revision=revision,
         fingerprint=_fingerprint(folder),
+        tokenizer_fingerprint=_tokenizer_fingerprint(folder),
         label_names=tuple(model.config.id2label[index] for index in range(model.config.num_labels)),
         geometry=_geometry(model, layers, tokenizer, pruned),
         model=model,
@@ -770,8 +780,17 @@ def _geometry(
 
 def _fingerprint(folder: Path) -> str:
     """Hash of the config and the weight files: the same wherever the model lies."""
+    return _hash_of(folder / "config.json", *sorted(folder.glob("*.safetensors")))
+
+
+def _tokenizer_fingerprint(folder: Path) -> str:
+    """Hash of all small files that a tokenizer may be made of."""
+    return _hash_of(*sorted(chain.from_iterable(map(folder.glob, _TOKENIZER_PARTS))))
+
+
+def _hash_of(*paths: Path) -> str:
     digest = hashlib.sha256()
-    for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+    for path in paths:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]

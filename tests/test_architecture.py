@@ -23,6 +23,7 @@ FLOORS = (
         "paths",
         "processes",
         "progress",
+        "results",
         "significance",
         "tables",
         "version",
