@@ -18,7 +18,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -104,11 +104,8 @@ class Results:
         if self.folder is None:
             return None
         path, content = self._file(of), None
-        with self._forgiving():
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
-                return None
+        with self._forgiving(), suppress(FileNotFoundError):
+            content = path.read_bytes()
         if content is None:
             return None
         digest, found = content[:_DIGEST], content[_DIGEST:]
@@ -117,8 +114,9 @@ class Results:
             with self._forgiving():
                 path.unlink(missing_ok=True)
             return None
-        with self._forgiving():
-            os.utime(path)  # when it was last used, for whoever makes room
+        # When it was last used, for whoever makes room; that may just have happened.
+        with self._forgiving(), suppress(FileNotFoundError):
+            os.utime(path)
         return unpacked(found)
 
     def put(self, of: Of, result: Any) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -368,7 +369,7 @@ def test_a_desk_finds_what_another_has_kept(tmp_path):
         with desk.watching(key, work) as job:
             assert job.finished.wait(30)
     while not list(tmp_path.glob("*.result")):  # kept once whoever watched has the answer
-        pass
+        time.sleep(0.01)
     again = Desk(kept=Results(tmp_path))
     assert (again.result(NAME), again.result("only in memory")) == (7, None)
     (file,) = tmp_path.iterdir()
