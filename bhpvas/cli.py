@@ -371,7 +371,7 @@ def _info(given: argparse.Namespace) -> None:
     """Say how large a model is and which labels it knows, without loading its weights."""
     from dataclasses import asdict
 
-    from bhpvas.classifier import read_info
+    from bhpvas.model_files import read_info
 
     info = read_info(given.model)
     geometry = asdict(info.geometry)
