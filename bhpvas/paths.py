@@ -1,7 +1,9 @@
-"""Where the files lie that ship with bhpvas and are no Python modules of it."""
+"""Where the files lie that ship with bhpvas and are no Python modules, and those that it keeps."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -19,6 +21,19 @@ def sample_data_folder() -> Path:
 def app_script() -> Path:
     """The script that Streamlit runs."""
     return _shipped("streamlit_app.py")
+
+
+def cache_folder() -> Path:
+    """Where this person's system keeps what can be made again; it may not exist yet."""
+    home = Path.home()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else home / "AppData" / "Local") / "bhpvas" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "bhpvas"
+    # XDG Base Directory Specification: what is not absolute is to be ignored.
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else home / ".cache") / "bhpvas"
 
 
 def _shipped(name: str) -> Path:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bhpvas.progress import Cancelled
+from bhpvas.results import Of, Results
 
 #: Seconds that a job runs on with nobody watching: longer than a rerun of the page takes.
 PATIENCE = 6.0
@@ -71,11 +72,13 @@ Work = Callable[[Job], Any]
 class Desk:
     """All jobs that run and the latest results; shared by every session of the server.
 
-    The results that were not used for longest leave when their arrays take ``most_bytes``.
+    The results that were not used for longest leave when their arrays take ``most_bytes``. Those
+    whose key is an :class:`~bhpvas.results.Of` are kept on disk too, among ``kept``.
     """
 
-    def __init__(self, most_bytes: int = 128 * 2**20) -> None:
+    def __init__(self, most_bytes: int = 128 * 2**20, kept: Results | None = None) -> None:
         self.most_bytes = most_bytes
+        self._kept = kept or Results(None)
         self._used = 0
         self._lock = threading.Lock()
         self._modules = 0
@@ -87,7 +90,12 @@ class Desk:
         with self._lock:
             if key in self._results:
                 self._results.move_to_end(key)
-            return self._results.get(key)
+                return self._results[key]
+        found = self._kept.get(key) if isinstance(key, Of) else None
+        if found is not None:
+            with self._lock:
+                self._keep(key, found)
+        return found
 
     def quick(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What takes milliseconds: made here and now, and remembered like any result."""
@@ -149,6 +157,8 @@ class Desk:
             if self._running.get(key) is job:
                 del self._running[key]
         job.finished.set()
+        if job.error is None and isinstance(key, Of):
+            self._kept.put(key, job.result)
         self._settle()
 
     def _settle(self) -> None:

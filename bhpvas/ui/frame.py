@@ -65,6 +65,7 @@ def open_session() -> None:
     if not sessions.is_open():
         try:
             with st.spinner("Loading the sample model"):
+                work.desk()
                 sessions.put(_session(None, work.sample_data()))
         except BhpvasError as error:
             st.error(str(error))

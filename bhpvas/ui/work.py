@@ -20,6 +20,7 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
 from bhpvas.progress import Cancelled
+from bhpvas.results import Of, kept_results, of
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
 from bhpvas.ui.session import Session, Variant
@@ -63,8 +64,8 @@ class Task:
 
 @st.cache_resource(show_spinner=False)
 def desk() -> Desk:
-    """The desk of this server."""
-    return Desk()
+    """The desk of this server; raises :class:`BhpvasError` where its settings are none."""
+    return Desk(kept=kept_results())
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
@@ -168,7 +169,7 @@ def scoring(
         return score(classifier, data, names, mask=variant.mask, keep=keep, progress=job)
 
     return Task(
-        key=("scores", names, keep, *named(session, variant), data.fingerprint),
+        key=lasting("scores", session, variant, data, names=names, keep=keep),
         saying=f"Scoring {words.plural(variant.mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -180,6 +181,8 @@ def evaluating(
     session: Session, variant: Variant, *, turn: int = 2, data: Dataset | None = None
 ) -> Task:
     """The exact evaluation on the evaluation split (or ``data``); that of a part comes first."""
+    from bhpvas.evaluation import FIRST_PART
+
     data, mask = data or session.data.evaluation, variant.mask
 
     def work(job: Job) -> Evaluation:
@@ -192,7 +195,8 @@ def evaluating(
         return job.partial
 
     return Task(
-        key=("evaluation", *named(session, variant), data.fingerprint),
+        # Of the part that comes first the rounding may differ from that of one pass over all.
+        key=lasting("evaluation", session, variant, data, first=FIRST_PART),
         saying=f"Measuring {mask.kept_count} of {mask.layers * mask.heads} heads "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -210,7 +214,7 @@ def ablating(session: Session, variant: Variant) -> Task:
         return ablate(classifier_of(session, variant), data, variant.mask, progress=job)
 
     return Task(
-        key=("ablation", *named(session, variant), data.fingerprint),
+        key=lasting("ablation", session, variant, data),
         saying=f"Removing each of {words.plural(variant.mask.kept_count, 'head')} alone "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -229,6 +233,12 @@ def named(session: Session, variant: Variant) -> tuple[Hashable, ...]:
     """What names a variant of any model in the key of a result."""
     classifier = classifier_named(session.model)
     return (classifier.fingerprint, str(classifier.dtype), variant)
+
+
+def lasting(what: str, session: Session, variant: Variant, data: Dataset, **settings: Any) -> Of:
+    """The key of a result that is kept on disk as well."""
+    classifier = classifier_named(session.model)
+    return of(what, classifier, data, variant.mask, weights=variant.weights, **settings)
 
 
 # --- asking for it and getting it -----------------------------------------------------------------
