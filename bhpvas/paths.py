@@ -1,8 +1,11 @@
-"""Where the files lie that ship with bhpvas and are no Python modules of it."""
+"""Where the files lie that ship with bhpvas and are no Python modules of it, and those it keeps."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from platformdirs import user_data_path
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -19,6 +22,15 @@ def sample_data_folder() -> Path:
 def app_script() -> Path:
     """The script that Streamlit runs."""
     return _shipped("streamlit_app.py")
+
+
+def workspaces_folder() -> Path:
+    """The folder in which the app keeps the work of this computer's user.
+
+    It lies where the system keeps a program's data, or in the folder that ``BHPVAS_HOME`` names.
+    """
+    home = os.environ.get("BHPVAS_HOME")
+    return (Path(home) if home else user_data_path("bhpvas", appauthor=False)) / "workspaces"
 
 
 def _shipped(name: str) -> Path:

@@ -45,6 +45,7 @@ FLOORS = (
         "sentence",
         "slices",
         "syntax",
+        "workspaces",
     ),
     ("curves", "export", "latency", "recovery", "search", "surgery"),
     ("charts",),

@@ -16,7 +16,7 @@ from bhpvas.charts import words
 from bhpvas.charts.steps import weights_said
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.paths import app_script
-from bhpvas.ui import figures, work
+from bhpvas.ui import figures, keeping, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.session import Session
 from bhpvas.weights import weights_file
@@ -57,19 +57,32 @@ def ensure() -> None:
         st.stop()
 
 
-def open_session() -> None:
-    """Give this browser a session on the sample model and sentences, if it has none."""
+def open_session(page: Any) -> None:
+    """Give this browser a session, if it has none: the kept one that its address names, or a new
+    one on the sample model and sentences. What changed since the last run is kept.
+    """
     st.html(STYLE)
     work.begin_run()
     figures.begin_run()
     if not sessions.is_open():
         try:
-            with st.spinner("Loading the sample model"):
-                sessions.put(_session(None, work.sample_data()))
+            with st.spinner("Loading the model"):
+                keeping.open_session(_session)
         except BhpvasError as error:
             st.error(str(error))
             st.stop()
     work.measure_steps()
+    keeping.keep(page.url_path)
+
+
+def messages(pages: Sequence[Any]) -> None:
+    """What the top of every page says: what went wrong, what to know, what to go on with."""
+    session = sessions.current()
+    if session.error is not None:
+        st.error(session.error)
+    if session.notice is not None:
+        st.info(session.notice)
+    keeping.offers(pages, _session)
 
 
 def _session(model: str | None, data: Splits) -> Session:

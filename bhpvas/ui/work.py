@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,9 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
+from bhpvas.paths import workspaces_folder
 from bhpvas.progress import Cancelled
+from bhpvas.ui import limits
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
 from bhpvas.ui.session import Session, Variant
@@ -100,10 +103,17 @@ def _weights() -> tempfile.TemporaryDirectory[str]:
 
 
 def weights_folder() -> Path:
-    """Where the weights of this server's schemes lie, until it ends.
+    """Where the weights of this server's schemes lie: beside the works that are kept.
 
-    Each file is named by the hash of its content and never changes, so sessions may share it.
+    On a server for strangers they lie in a folder that goes when it ends. Each file is named by the
+    hash of its content and never changes, so sessions may share it.
     """
+    kept = workspaces_folder()
+    if not limits.current().hosted:
+        with suppress(OSError):
+            kept.mkdir(parents=True, exist_ok=True)
+        if os.access(kept, os.W_OK):
+            return kept
     return Path(_weights().name)
 
 
