@@ -37,3 +37,7 @@ class WorkspaceError(BhpvasError):
 
 class LimitError(BhpvasError):
     """More than the server of a public app allows."""
+
+
+class LinkError(BhpvasError):
+    """A link that is damaged, or a scheme that no address can hold."""

@@ -38,6 +38,7 @@ FLOORS = (
         "criteria",
         "estimate",
         "evaluation",
+        "links",
         "roles",
         "saliency",
         "scheme_files",

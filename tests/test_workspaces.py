@@ -16,11 +16,14 @@ from hypothesis import strategies as some
 from bhpvas import workspaces
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.errors import WorkspaceError
-from bhpvas.workspaces import Workspaces, WorkChanged, new_id
+from bhpvas.workspaces import WorkChanged, Workspaces, new_id
 
 JSON = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.text() | some.floats(allow_nan=False)
-    .filter(lambda number: abs(number) < 1e300),
+    some.none()
+    | some.booleans()
+    | some.integers()
+    | some.text()
+    | some.floats(allow_nan=False).filter(lambda number: abs(number) < 1e300),
     lambda inner: some.lists(inner) | some.dictionaries(some.text(), inner),
     max_leaves=12,
 )

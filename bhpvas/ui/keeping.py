@@ -1,10 +1,14 @@
-"""Work that survives: kept on this computer as it changes, found again by the page's address."""
+"""Work that survives: what the person did is there again when the page is.
+
+On a person's own computer it is kept on disk as it changes, and the page's address names it. On a
+server for strangers nothing is kept: there the address itself holds the scheme, while it can.
+"""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,17 +18,16 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from bhpvas.charts import words
 from bhpvas.datasets import Splits
-from bhpvas.errors import BhpvasError, WorkspaceError
+from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
+from bhpvas.links import Link
 from bhpvas.paths import workspaces_folder
-from bhpvas.ui import limits, work
+from bhpvas.ui import limits, sharing, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.records import recorded, restored, untouched
 from bhpvas.ui.session import Session
+from bhpvas.ui.sharing import Start
 from bhpvas.version import __version__
 from bhpvas.workspaces import Kept, WorkChanged, Workspaces, new_id
-
-#: Makes a session of a model and sentences, as when it is opened afresh.
-Start = Callable[[str | None, Splits], Session]
 
 #: The name in the page's address.
 PARAMETER = "work"
@@ -47,7 +50,11 @@ _COPIED = (
 
 @dataclass
 class _Work:
-    """What this browser's work is called, and the state of it that lies on disk."""
+    """What this browser's work is called, and the state of it that lies on disk.
+
+    ``link`` waits to be opened until the person agrees to load its model; ``trouble`` is why the
+    work cannot be kept as it is.
+    """
 
     fresh: Session | None = None
     id: str | None = None
@@ -55,6 +62,7 @@ class _Work:
     content: dict[str, Any] | None = None
     data: tuple[Splits, str | None] | None = None
     offers: Sequence[Kept] = ()
+    link: Link | None = None
     trouble: str | None = None
 
 
@@ -79,17 +87,21 @@ def open_session(start: Start) -> None:
     fresh = start(None, work.sample_data())
     mine = st.session_state[_STATE] = _Work(fresh=fresh)
     sessions.put(fresh)
-    if limits.current().hosted:
-        return
-    asked = st.query_params.get(PARAMETER)
-    if asked is None:
-        mine.offers = store().latest(MOST_OFFERED)
-        return
+    hosted, address = limits.current().hosted, st.query_params
     try:
-        sessions.put(_opened(asked, start))
+        if sharing.PARAMETER in address:
+            link = Link.from_text(address.pop(sharing.PARAMETER))
+            if link.model is None or hosted:
+                sessions.put(sharing.opened(link, start))
+            else:  # no request leaves this computer unasked
+                mine.link = link
+        elif PARAMETER in address and not hosted:
+            sessions.put(_opened(address[PARAMETER], start))
+        elif not hosted:
+            mine.offers = store().latest(MOST_OFFERED)
     except BhpvasError as error:
         sessions.put(replace(fresh, error=str(error)))
-        del st.query_params[PARAMETER]
+        address.pop(PARAMETER, None)
 
 
 def _opened(work_id: str, start: Start) -> Session:
@@ -132,10 +144,12 @@ def _apply(content: dict[str, Any]) -> None:
 
 def keep(page: str) -> None:
     """Keep what changed; the address of the page names it. ``page`` is the page that is open."""
-    if limits.current().hosted or not _connected():
-        return
     mine, session = _mine(), sessions.current()
-    if mine.id is None and mine.fresh is not None and untouched(session, mine.fresh):
+    new = mine.id is None and mine.fresh is not None and untouched(session, mine.fresh)
+    if new or not _connected():
+        return
+    if limits.current().hosted:
+        _put_in_address(session)
         return
     mine.offers = ()
     try:
@@ -147,6 +161,18 @@ def keep(page: str) -> None:
         mine.trouble = str(error)
     if mine.id is not None and st.query_params.get(PARAMETER) != mine.id:
         st.query_params[PARAMETER] = mine.id
+
+
+def _put_in_address(session: Session) -> None:
+    mine = _mine()
+    try:
+        text, mine.trouble = sharing.link_of(session).to_text(), None
+    except LinkError as error:
+        mine.trouble = str(error)
+        st.query_params.pop(sharing.PARAMETER, None)
+    else:
+        if st.query_params.get(sharing.PARAMETER) != text:
+            st.query_params[sharing.PARAMETER] = text
 
 
 def _write(content: dict[str, Any]) -> None:
@@ -178,10 +204,7 @@ def _data_name(data: Splits) -> str | None:
     """What the file of the sentences is called; None for the sample's."""
     mine = _mine()
     if mine.data is None or mine.data[0] is not data:
-        sample = work.sample_data()
-        same = data.evaluation.texts == sample.evaluation.texts
-        same = same and data.calibration.texts == sample.calibration.texts
-        mine.data = (data, None if same else store().keep_data(data))
+        mine.data = (data, None if sharing.is_sample(data) else store().keep_data(data))
     return mine.data[1]
 
 
@@ -209,6 +232,8 @@ def offers(pages: Sequence[Any], start: Start) -> None:
     mine = _mine()
     if mine.trouble is not None:
         st.warning(mine.trouble)
+    if mine.link is not None:
+        _ask_for_model(mine, start)
     if not mine.offers:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="offers"):
@@ -233,12 +258,45 @@ def _go_on(kept: Kept, pages: Sequence[Any], start: Start) -> None:
     st.switch_page(page, query_params={PARAMETER: kept.id})
 
 
+def _ask_for_model(mine: _Work, start: Start) -> None:
+    assert mine.link is not None
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="linked"):
+        st.info(f"This link is of the model {_plainly(mine.link.model or '')}.", width="stretch")
+        if not st.button("Load it and open the link", key="open-link"):
+            return
+    link, mine.link = mine.link, None
+    try:
+        with st.spinner("Loading the model"):
+            sessions.put(sharing.opened(link, start))
+    except BhpvasError as error:
+        sessions.put(replace(sessions.current(), error=str(error)))
+    st.rerun()
+
+
+def way_back() -> str:
+    """Where strangers find their work again; empty where it is kept."""
+    if not limits.current().hosted:
+        return ""
+    if _mine().trouble is not None:
+        return "Nothing is kept on this server: save the scheme as a file to come back to it."
+    return (
+        "Nothing is kept on this server. The address of this page holds your scheme, so a reload "
+        "or a bookmark brings it back; Save keeps the numbers, too."
+    )
+
+
+def _plainly(text: str) -> str:
+    """Text for where Markdown is read, which could fetch a picture."""
+    return re.sub(r"[^\w .,+/@-]", " ", text)[:80]
+
+
 def _label(kept: Kept) -> str:
     scheme = kept.content["scheme"]
     removed, steps = len(scheme["removed_heads"]), len(scheme["steps"]) - 1
-    # A label is read as Markdown, which could fetch a picture.
-    name = re.sub(r"[^\w .,+-]", " ", scheme["name"])[:40]
-    said = [name, f"{removed} heads removed" if removed != 1 else "1 head removed"]
+    said = [
+        _plainly(scheme["name"])[:40],
+        f"{removed} heads removed" if removed != 1 else "1 head removed",
+    ]
     if steps:
         said.append(words.plural(steps, "step"))
     return " · ".join([*said, words.ago(time.time() - kept.saved)])

@@ -23,14 +23,16 @@ class Limits:
     """What a server allows; ``None`` is no limit.
 
     ``models`` and ``data_sets`` are the hub ids (of models also folders) that may be opened besides
-    the sample. ``megabytes`` bounds an upload, ``sentences`` and ``tokens`` the data of a session,
-    ``seconds`` the time that one job may work. Where it is ``hosted``, nothing is kept on disk.
+    the sample. ``megabytes`` bounds an upload of sentences, ``scheme_megabytes`` that of a scheme,
+    ``sentences`` and ``tokens`` the data of a session, ``seconds`` the time that one job may work.
+    Where it is ``hosted``, nothing is kept on disk.
     """
 
     hosted: bool = False
     models: tuple[str, ...] | None = None
     data_sets: tuple[str, ...] | None = None
     megabytes: int = 50
+    scheme_megabytes: int = 256
     sentences: int | None = None
     tokens: int | None = None
     seconds: float | None = None
@@ -98,6 +100,7 @@ def current() -> Limits:
         models=_listed("BHPVAS_MODELS"),
         data_sets=_listed("BHPVAS_DATA_SETS"),
         megabytes=5,
+        scheme_megabytes=5,
         sentences=5_000,
         tokens=200_000,
         seconds=300.0,

@@ -17,7 +17,7 @@ from bhpvas.progress import part
 from bhpvas.recovery import RECOVERIES, recover
 from bhpvas.recovery.finetuning import Course, Settings, finetune
 from bhpvas.search import Constraints, Proposal, method_named, propose
-from bhpvas.ui import work
+from bhpvas.ui import limits, work
 from bhpvas.ui.desk import LONG_PATIENCE, Job
 from bhpvas.ui.session import Curves, Search, Session
 from bhpvas.ui.work import Task
@@ -147,6 +147,8 @@ def tuning(session: Session, settings: Settings) -> Task:
     data, now = session.data.calibration, session.now
 
     def do(job: Job) -> Fitted:
+        limits.current().check_finetuning()
+
         def watch(course: Course) -> None:
             job.partial = course
 

@@ -67,14 +67,29 @@ class Task:
 @st.cache_resource(show_spinner=False)
 def desk() -> Desk:
     """The desk of this server."""
-    return Desk()
+    return Desk(at_once=_at_once(), most_seconds=limits.current().seconds)
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _at_once() -> int:
+    """Jobs that work at the same time: more gain nothing where each keeps several cores busy."""
+    return min(max(_cores() // 4, 1), 4)
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def classifier_named(source: str | None) -> Classifier:
     """A loaded classifier by folder or hub id; None is the sample model."""
+    import torch
+
     from bhpvas.classifier import load_classifier
 
+    # Jobs that work at once share the cores; more threads than cores stall each other.
+    torch.set_num_threads(min(torch.get_num_threads(), max(_cores() // _at_once(), 1)))
     return load_classifier(source)
 
 
@@ -385,6 +400,11 @@ def lengths(session: Session, data: Dataset | None = None) -> Any:
     return _lengths(session.model, data.fingerprint, data)
 
 
+def tokens(model: str | None, data: Dataset) -> int:
+    """Tokens of all sentences together, as a model reads them."""
+    return int(_lengths(model, data.fingerprint, data).sum())
+
+
 @st.cache_data(show_spinner=False, max_entries=8)
 def _lengths(model: str | None, data: str, _dataset: Dataset) -> Any:
     return classifier_named(model).encode(_dataset).lengths
@@ -414,6 +434,10 @@ def _state(task: Task, job: Job) -> str:
     from bhpvas.evaluation import Evaluation
 
     said = task.saying
+    if job.place:
+        return (
+            f"{said}: {'waiting' if not job.total else 'taking turns'}, place in line: {job.place}"
+        )
     if job.remaining is not None:
         said += f", {words.seconds(job.remaining)} left"
     found = job.partial
