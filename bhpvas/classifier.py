@@ -42,6 +42,8 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
+# Far beyond any model; layers that share their weights are as many as a config says.
+_MOST_LAYERS = 1000
 # The tokenizer's own record of a text is many times as large as its tokens.
 _TEXTS_AT_ONCE = 1024
 
@@ -610,6 +612,7 @@ def _load_weights(
     logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        _check_sizes(config, folder, architecture, name)
         pruned = _pruned_heads(config, name)
         family: Any = AutoModelForSequenceClassification
         filled = None
@@ -650,6 +653,22 @@ def _load_weights(
     if broken:
         raise ModelError(f"The weights of {name!r} hold numbers that are not finite, in {broken}.")
     return model, pruned
+
+
+def _check_sizes(config: Any, folder: Path, architecture: Architecture, name: str) -> None:
+    """Refuse a config that asks for more than the files hold, before memory is taken for it."""
+    held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    width = getattr(config, "embedding_size", config.hidden_size)
+    layers = 1 if architecture.shared else config.num_hidden_layers
+    asked = width * (config.vocab_size + config.max_position_embeddings)
+    # The feed-forward part, which no pruning of heads makes smaller.
+    inner = getattr(config, "intermediate_size", None) or config.hidden_dim
+    asked += layers * config.hidden_size * inner * 2
+    if asked > held or config.num_hidden_layers > _MOST_LAYERS:
+        raise ModelError(
+            f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
+            f"{held:,} bytes: they do not belong together."
+        )
 
 
 def _pruned_heads(config: Any, name: str) -> frozenset[HeadId]:

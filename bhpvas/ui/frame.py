@@ -246,7 +246,7 @@ def _scheme_buttons(session: Session) -> None:
             )
         with st.popover("Link", icon=":material/link:", width="stretch"):
             sharing.popover(session)
-    if said := keeping.way_back():
+    if said := keeping.way_back(session):
         st.caption(said)
 
 

@@ -273,16 +273,19 @@ def _ask_for_model(mine: _Work, start: Start) -> None:
     st.rerun()
 
 
-def way_back() -> str:
+def way_back(session: Session) -> str:
     """Where strangers find their work again; empty where it is kept."""
     if not limits.current().hosted:
         return ""
     if _mine().trouble is not None:
         return "Nothing is kept on this server: save the scheme as a file to come back to it."
-    return (
+    said = (
         "Nothing is kept on this server. The address of this page holds your scheme, so a reload "
-        "or a bookmark brings it back; Save keeps the numbers, too."
+        "or a bookmark brings it back"
     )
+    if not sharing.is_sample(session.data):
+        return f"{said}; your sentences you would upload again."
+    return f"{said}. Save keeps its numbers, too."
 
 
 def _plainly(text: str) -> str:
