@@ -19,9 +19,8 @@ page = st.navigation(pages, position="hidden")
 
 from bhpvas.ui import figures, frame, session, work  # noqa: E402  (something shows while this loads)
 
-frame.open_session()
-if (error := session.current().error) is not None:
-    st.error(error)
+frame.open_session(page)
+frame.messages(pages)
 frame.run(page)
 figures.shelf()
 frame.sidebar(session.current(), pages)

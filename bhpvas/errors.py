@@ -29,3 +29,15 @@ class ModelError(BhpvasError):
 
 class SchemeError(BhpvasError):
     """A scheme file that is damaged, of another version, or made for another model."""
+
+
+class WorkspaceError(BhpvasError):
+    """Kept work that is not there (any more), is damaged, or cannot be written."""
+
+
+class LimitError(BhpvasError):
+    """More than the server of a public app allows."""
+
+
+class LinkError(BhpvasError):
+    """A link that is damaged, or a scheme that no address can hold."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
+
+from platformdirs import user_cache_path, user_data_path
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -25,15 +26,16 @@ def app_script() -> Path:
 
 def cache_folder() -> Path:
     """Where this person's system keeps what can be made again; it may not exist yet."""
-    home = Path.home()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else home / "AppData" / "Local") / "bhpvas" / "Cache"
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "bhpvas"
-    # XDG Base Directory Specification: what is not absolute is to be ignored.
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (given if given.is_absolute() else home / ".cache") / "bhpvas"
+    return user_cache_path("bhpvas", appauthor=False)
+
+
+def workspaces_folder() -> Path:
+    """The folder in which the app keeps the work of this computer's user.
+
+    It lies where the system keeps a program's data, or in the folder that ``BHPVAS_HOME`` names.
+    """
+    home = os.environ.get("BHPVAS_HOME")
+    return (Path(home) if home else user_data_path("bhpvas", appauthor=False)) / "workspaces"
 
 
 def _shipped(name: str) -> Path:

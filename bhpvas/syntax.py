@@ -107,13 +107,13 @@ def parse_texts(
     columns = [texts] if pairs is None else [texts, pairs]
     total = sum(len(column) for column in columns)
     parsed: list[Parse] = []
-    with _parsing:
-        pipeline = _pipeline(PARSER_MODULE)
-        for column in columns:
-            for start in range(0, len(column), _TEXTS_AT_ONCE):
-                progress(len(parsed), total)
-                part = column[start : start + _TEXTS_AT_ONCE]
-                parsed += [_of_document(document) for document in pipeline.pipe(part)]
+    for column in columns:
+        for start in range(0, len(column), _TEXTS_AT_ONCE):
+            progress(len(parsed), total)  # others may parse meanwhile
+            part = column[start : start + _TEXTS_AT_ONCE]
+            with _parsing:
+                documents = _pipeline(PARSER_MODULE).pipe(part)
+                parsed += [_of_document(document) for document in documents]
     progress(total, total)
     if pairs is None:
         return tuple(parsed)

@@ -26,6 +26,12 @@ from bhpvas.errors import DataError
 # that a laptop scores in reasonable time.
 MAX_FILE_BYTES = 200 * 1024 * 1024
 
+# What a table may hold once it is read: a few bytes of Parquet can stand for billions of cells, and
+# JSONL whose every line has other keys for a column each.
+MAX_CELLS = 10_000_000
+# Bytes of a Parquet file that are unpacked at once, as far as its own figures can be believed.
+_AT_ONCE = 32 * 1024 * 1024
+
 # What a cell begins with that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -249,6 +255,7 @@ def _from_rows(rows: Iterable[tuple[int, list[str]]], name: str) -> Table:
 
 def _parse_jsonl(data: bytes, name: str) -> Table:
     lines, records = [], []
+    keys: set[str] = set()
     for line, text in enumerate(_lines(_decode(data, name)), start=1):
         if not text.strip():
             continue
@@ -265,17 +272,54 @@ def _parse_jsonl(data: bytes, name: str) -> Table:
             )
         lines.append(line)
         records.append(record)
+        keys.update(record)
+        _check_cells(len(lines), len(keys), name)
     return _table(pd.DataFrame(records, index=lines, dtype=object), name)
 
 
 def _parse_parquet(data: bytes, name: str) -> Table:
     try:
-        columns = pyarrow.parquet.read_table(io.BytesIO(data)).to_pydict()
+        columns = _unpacked(pyarrow.parquet.ParquetFile(io.BytesIO(data)), name).to_pydict()
+    except DataError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{name} is no readable Parquet file: save it again.") from error
     frame = pd.DataFrame(columns, dtype=object)
     frame.index += 1
     return _table(frame, name, unit="row")
+
+
+def _unpacked(file: pyarrow.parquet.ParquetFile, name: str) -> pa.Table:
+    """The content of a Parquet file, read in parts so small that no part fills the memory."""
+    about, schema = file.metadata, file.schema_arrow
+    _check_cells(about.num_rows, about.num_columns, name)
+    # A cell is no longer than its column's dictionary, which each row may repeat.
+    longest = max(
+        (
+            about.row_group(group).column(column).total_uncompressed_size
+            for group in range(about.num_row_groups)
+            for column in range(about.num_columns)
+        ),
+        default=0,
+    )
+    parts, size = [], 0
+    for part in file.iter_batches(batch_size=min(max(_AT_ONCE // max(longest, 1), 1), 65_536)):
+        size += part.nbytes
+        if size > MAX_FILE_BYTES:
+            raise DataError(
+                f"{name} unpacks to more than {MAX_FILE_BYTES // 1024**2} MB, which is all that is "
+                "read: take a part of it."
+            )
+        parts.append(part)
+    return pa.Table.from_batches(parts, schema)
+
+
+def _check_cells(rows: int, columns: int, name: str) -> None:
+    if rows * columns > MAX_CELLS:
+        raise DataError(
+            f"{name} has {rows:,} or more rows in {columns:,} columns, and at most {MAX_CELLS:,} "
+            "cells are read: take a part of it."
+        )
 
 
 def _table(frame: pd.DataFrame, name: str, unit: str = "line") -> Table:

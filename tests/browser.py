@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -31,12 +32,25 @@ FLAGS = [
 PATIENCE = 300_000
 
 
-@contextmanager
-def serving(environment: dict[str, str] | None = None) -> Iterator[str]:
-    """The app on a free port; gives its address."""
+def free_port() -> int:
+    """A port that nobody uses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serving(
+    environment: dict[str, str] | None = None,
+    *,
+    port: int | None = None,
+    how: signal.Signals = signal.SIGTERM,
+) -> Iterator[str]:
+    """The app on a port, any free one where none is given; gives its address.
+
+    ``how`` is the signal that ends it.
+    """
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
     options = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
     with tempfile.TemporaryFile() as log:
@@ -56,7 +70,7 @@ def serving(environment: dict[str, str] | None = None) -> Iterator[str]:
             print(log.read().decode(errors="replace"), file=sys.stderr)
             raise
         finally:
-            server.terminate()
+            server.send_signal(how)
             server.wait(30)
 
 

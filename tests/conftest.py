@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,15 @@ def tiny_dataset(classes: int = 2) -> Dataset:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty folder where the app keeps work, instead of the one of whoever runs the tests."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BHPVAS_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     """A random two-layer, four-head BERT classifier."""
@@ -60,7 +70,7 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def address() -> Iterator[str]:
+def address(home: Path) -> Iterator[str]:
     """A running app, one for all tests; nothing is fetched, so a hub id can only be unknown."""
     with serving({"HF_HUB_OFFLINE": "1"}) as found:
         yield found

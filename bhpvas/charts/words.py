@@ -165,3 +165,15 @@ def seconds(value: float) -> str:
     if value < 1:
         return "under 1 s"
     return f"{value:.0f} s" if value < 90 else f"{value / 60:.0f} min"
+
+
+def ago(value: float) -> str:
+    """How long ago something was, in seconds, as a person says it.
+
+    >>> ago(20), ago(60), ago(3 * 3600), ago(2 * 86400)
+    ('just now', '1 minute ago', '3 hours ago', '2 days ago')
+    """
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if value >= size:
+            return f"{plural(int(value // size), unit)} ago"
+    return "just now"

@@ -1,8 +1,9 @@
 """Work that takes longer than a blink: done once for everybody, watched, cancelled, remembered.
 
-A job runs in a thread of its own, so a person's click never leaves anything half done: the script
-that watched goes away, the job runs on for a few seconds, and the next run of the script watches it
-again. A job that nobody watches stops by itself. Two sessions that want the same thing share it.
+Jobs take turns (:mod:`bhpvas.ui.line`). Each runs in a thread of its own, so a person's click never
+leaves anything half done: the script that watched goes away, the job runs on for a few seconds, and
+the next run of the script watches it again. A job that nobody watches stops by itself. Two sessions
+that want the same thing share it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from bhpvas.errors import LimitError
 from bhpvas.progress import Cancelled
 from bhpvas.results import Of, Results
+from bhpvas.ui.line import Line
 
 #: Seconds that a job runs on with nobody watching: longer than a rerun of the page takes.
 PATIENCE = 6.0
@@ -28,6 +31,8 @@ PATIENCE = 6.0
 LONG_PATIENCE = 600.0
 #: Seconds within which a run of the script that is to end has left a job: it looks up far oftener.
 LEAVING = 1.5
+#: Jobs that may work and wait together.
+MOST_JOBS = 64
 #: So many modules more, and what they hold is taken out of garbage collection.
 MANY_MODULES = 100
 
@@ -36,10 +41,14 @@ class Job:
     """One piece of work, how far it is, and in the end its result or its error.
 
     The work gets its job as the progress callback, may leave a first answer in ``partial``, and may
-    ask for more ``patience``, in seconds, with nobody watching.
+    ask for more ``patience``, in seconds, with nobody watching. Between its units it waits in the
+    ``line`` whenever that asks for it; it may work for ``most_seconds``, waiting not counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, line: Line | None = None, most_seconds: float | None = None) -> None:
+        self._line = Line() if line is None else line  # an empty one is false
+        self._most_seconds = most_seconds
+        self._waited = 0.0
         self.done, self.total = 0, 0
         self.started = time.monotonic()
         self.watchers = 0
@@ -58,9 +67,28 @@ class Job:
             return None
         return (time.monotonic() - self.started) * (self.total / self.done - 1)
 
+    @property
+    def place(self) -> int:
+        """The place in line of one that waits: 1 is next; 0 while it works."""
+        return self._line.place(self)
+
     def __call__(self, done: int, total: int) -> None:
-        """Note the progress; stops the work where nobody wants it any more."""
+        """Note the progress; stops the work where nobody wants it any more, or it took too long."""
         self.done, self.total = done, total
+        self.check()
+        now = time.monotonic()
+        if self._most_seconds is not None and now - self.started - self._waited > (
+            self._most_seconds
+        ):
+            raise LimitError(
+                f"This took longer than the {self._most_seconds:.0f} s of one job on this server, "
+                "so it was stopped: take fewer sentences, or bhpvas on your own computer."
+            )
+        if done < total and self._line.between(self, self.check):
+            self._waited += time.monotonic() - now
+
+    def check(self) -> None:
+        """Raises :class:`Cancelled` where nobody wants the work any more."""
         lonely = not self.watchers and time.monotonic() - self.unwatched_since > self.patience
         if self.stopped or lonely:
             raise Cancelled
@@ -74,11 +102,21 @@ class Desk:
 
     The results that were not used for longest leave when their arrays take ``most_bytes``. Those
     whose key is an :class:`~bhpvas.results.Of` are kept on disk too, among ``kept``.
+    ``at_once`` jobs work at the same time, each for ``most_seconds`` in all; others wait in line.
     """
 
-    def __init__(self, most_bytes: int = 128 * 2**20, kept: Results | None = None) -> None:
+    def __init__(
+        self,
+        most_bytes: int = 128 * 2**20,
+        *,
+        kept: Results | None = None,
+        at_once: int = 1,
+        most_seconds: float | None = None,
+    ) -> None:
         self.most_bytes = most_bytes
-        self._kept = kept or Results(None)
+        self.kept = kept or Results(None)
+        self.line = Line(at_once)
+        self.most_seconds = most_seconds
         self._used = 0
         self._lock = threading.Lock()
         self._modules = 0
@@ -91,7 +129,7 @@ class Desk:
             if key in self._results:
                 self._results.move_to_end(key)
                 return self._results[key]
-        found = self._kept.get(key) if isinstance(key, Of) else None
+        found = self.kept.get(key) if isinstance(key, Of) else None
         if found is not None:
             with self._lock:
                 self._keep(key, found)
@@ -117,7 +155,7 @@ class Desk:
         with self._lock:
             job = self._running.get(key)
             if job is None or job.stopped:
-                job = self._running[key] = Job()
+                job = self._running[key] = Job(self.line, self.most_seconds)
                 thread = threading.Thread(target=self._do, args=(key, job, work), daemon=True)
             else:
                 thread = None
@@ -148,7 +186,13 @@ class Desk:
 
     def _do(self, key: Hashable, job: Job, work: Work) -> None:
         try:
-            job.result = work(job)
+            if len(self.line) >= MOST_JOBS:
+                raise LimitError(
+                    f"{MOST_JOBS} jobs are under way on this server: try again in a minute."
+                )
+            with self.line.within(job, job.check):
+                job.started = time.monotonic()
+                job.result = work(job)
         except BaseException as error:  # handed to whoever watches
             job.error = error
         with self._lock:
@@ -158,7 +202,7 @@ class Desk:
                 del self._running[key]
         job.finished.set()
         if job.error is None and isinstance(key, Of):
-            self._kept.put(key, job.result)
+            self.kept.put(key, job.result)
         self._settle()
 
     def _settle(self) -> None:

@@ -16,7 +16,7 @@ from bhpvas.charts import words
 from bhpvas.charts.steps import weights_said
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.paths import app_script
-from bhpvas.ui import figures, work
+from bhpvas.ui import figures, keeping, limits, sharing, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.session import Session
 from bhpvas.weights import weights_file
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("style.css")
 FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
-#: Of uploaded sentences; scheme files may take as much as the server's settings allow.
-MOST_MEGABYTES = 50
+_SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 
 
@@ -57,28 +56,48 @@ def ensure() -> None:
         st.stop()
 
 
-def open_session() -> None:
-    """Give this browser a session on the sample model and sentences, if it has none."""
+def open_session(page: Any) -> None:
+    """Give this browser a session, if it has none: the kept one that its address names, or a new
+    one on the sample model and sentences. What changed since the last run is kept.
+    """
     st.html(STYLE)
     work.begin_run()
     figures.begin_run()
     if not sessions.is_open():
         try:
-            with st.spinner("Loading the sample model"):
+            with st.spinner("Loading the model"):
                 work.desk()
-                sessions.put(_session(None, work.sample_data()))
+                keeping.open_session(_session)
         except BhpvasError as error:
             st.error(str(error))
             st.stop()
     work.measure_steps()
+    keeping.keep(page.url_path)
+
+
+def messages(pages: Sequence[Any]) -> None:
+    """What the top of every page says: what went wrong, what to know, what to go on with."""
+    session = sessions.current()
+    if session.error is not None:
+        st.error(session.error)
+    if session.notice is not None:
+        st.info(session.notice)
+    keeping.offers(pages, _session)
 
 
 def _session(model: str | None, data: Splits) -> Session:
-    """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model."""
+    """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model, and where
+    the server does not allow so much.
+    """
     from bhpvas.schemes import Scheme
 
+    limits.current().check_model(model)
+    limits.current().check_sentences(data)
     classifier = work.classifier_named(model)
     data = _aligned(data, classifier.label_names)
+    if limits.current().tokens is not None:
+        tokens = sum(work.tokens(model, part) for part in (data.calibration, data.evaluation))
+        limits.current().check_tokens(data.evaluation.name, tokens)
     return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
 
 
@@ -224,7 +243,12 @@ def _scheme_buttons(session: Session) -> None:
                 type=["json", "zip"],
                 key="scheme-file",
                 on_change=_open_scheme,
+                max_upload_size=limits.current().scheme_megabytes,
             )
+        with st.popover("Link", icon=":material/link:", width="stretch"):
+            sharing.popover(session)
+    if said := keeping.way_back(session):
+        st.caption(said)
 
 
 def _save_button(scheme: Scheme) -> None:
@@ -260,7 +284,8 @@ def _open_scheme() -> None:
         return
     classifier = work.classifier_named(sessions.current().model)
     try:
-        file = read_scheme_file(upload.getvalue(), upload.name)
+        most = 2 * limits.current().scheme_megabytes * 2**20
+        file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
         for weights in file.checked(classifier, upload.name):
             work.keep_weights(weights)
     except BhpvasError as error:
@@ -276,6 +301,8 @@ def _open_scheme() -> None:
 def choose_model_and_data() -> None:
     """Choose both; nothing changes unless both load and fit each other."""
     session = sessions.current()
+    if said := limits.current().said():
+        st.caption(said)
     st.markdown("**Model**")
     model = _model_choice(session)
     st.markdown("**Data**")
@@ -308,6 +335,16 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
 
 
 def _model_choice(session: Session) -> str | None:
+    offered = limits.current().models
+    if offered is not None:
+        return st.selectbox(
+            "Model",
+            [None, *offered],
+            index=[None, *offered].index(session.model),
+            format_func=lambda name: name or _SAMPLE_MODEL,
+            key="model-offered",
+            label_visibility="collapsed",
+        )
     kind = st.segmented_control(
         "Model",
         [_SAMPLE, "Hub id or folder"],
@@ -317,7 +354,7 @@ def _model_choice(session: Session) -> str | None:
         label_visibility="collapsed",
     )
     if kind == _SAMPLE:
-        st.caption("6 layers × 12 heads, fine-tuned for sentiment; ships with bhpvas.")
+        st.caption(f"{_SAMPLE_MODEL}; ships with bhpvas.")
         return None
     typed = st.text_input(
         "Hub id or folder of a BERT, RoBERTa, DistilBERT or ELECTRA sequence classifier",
@@ -330,9 +367,10 @@ def _model_choice(session: Session) -> str | None:
 
 def _data_choice(session: Session) -> Any:
     """A function that reads the chosen data, called once the person says so."""
+    offered = limits.current().data_sets
     kind = st.segmented_control(
         "Data",
-        ["As now", _SAMPLE, _UPLOAD, _HUB],
+        ["As now", _SAMPLE, _UPLOAD, *([_HUB] if offered is None or offered else [])],
         default="As now",
         required=True,
         key="data-kind",
@@ -341,6 +379,9 @@ def _data_choice(session: Session) -> Any:
     if kind == _SAMPLE:
         st.caption("720 labelled sentences, written for bhpvas.")
         return work.sample_data
+    if kind == _HUB and offered is not None:
+        chosen = st.selectbox("Data set of the hub", offered, key="data-offered")
+        return lambda: _from_hub(chosen)
     if kind == _HUB:
         typed = st.text_input(
             "Hub id of a labelled data set",
@@ -353,7 +394,7 @@ def _data_choice(session: Session) -> Any:
             "Labelled sentences: a text and a label column, one row a sentence",
             type=FILE_ENDINGS,
             key="data-file",
-            max_upload_size=MOST_MEGABYTES,
+            max_upload_size=limits.current().megabytes,
         )
         columns = _column_choice()
         return lambda: _from_upload(upload, columns)
@@ -399,6 +440,7 @@ def _from_hub(typed: str) -> Splits:
     from bhpvas.hub import HubId
     from bhpvas.tables import is_table_name
 
+    limits.current().check_data_set(typed)
     if is_table_name(typed) or Path(typed).exists():
         raise DataError(f"{typed!r} names a file: choose Upload to use it.")
     return read_splits(str(HubId.parse(typed)))

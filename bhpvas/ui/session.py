@@ -146,6 +146,7 @@ class Session:
     cancelled: frozenset[Hashable] = frozenset()
     dialog: bool = False
     error: str | None = None
+    notice: str | None = None
     opened: Opened | None = None
     switched: frozenset[HeadId] = frozenset()
     labelled: bool = False
@@ -424,5 +425,5 @@ def put(session: Session) -> None:
 
 
 def change(transition: Callable[[Session], Session]) -> None:
-    """Replace this browser's session by what a transition makes of it; an old error goes."""
-    put(transition(replace(current(), error=None)))
+    """Replace this browser's session by what a transition makes of it; an old message goes."""
+    put(transition(replace(current(), error=None, notice=None)))

@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,10 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
+from bhpvas.paths import workspaces_folder
 from bhpvas.progress import Cancelled
-from bhpvas.results import Of, kept_results, of
+from bhpvas.results import Of, Results, kept_results, of
+from bhpvas.ui import limits
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
 from bhpvas.ui.session import Session, Variant
@@ -64,15 +67,37 @@ class Task:
 
 @st.cache_resource(show_spinner=False)
 def desk() -> Desk:
-    """The desk of this server; raises :class:`BhpvasError` where its settings are none."""
-    return Desk(kept=kept_results())
+    """The desk of this server; raises :class:`BhpvasError` where its settings are none.
+
+    Of strangers' work nothing is kept on disk, unless the server's owner names a folder for it.
+    """
+    limited = limits.current()
+    kept = (
+        Results(None) if limited.hosted and not os.environ.get("BHPVAS_CACHE") else kept_results()
+    )
+    return Desk(kept=kept, at_once=_at_once(), most_seconds=limited.seconds)
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _at_once() -> int:
+    """Jobs that work at the same time: more gain nothing where each keeps several cores busy."""
+    return min(max(_cores() // 4, 1), 4)
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def classifier_named(source: str | None) -> Classifier:
     """A loaded classifier by folder or hub id; None is the sample model."""
+    import torch
+
     from bhpvas.classifier import load_classifier
 
+    # Jobs that work at once share the cores; more threads than cores stall each other.
+    torch.set_num_threads(min(torch.get_num_threads(), max(_cores() // _at_once(), 1)))
     return load_classifier(source)
 
 
@@ -101,10 +126,17 @@ def _weights() -> tempfile.TemporaryDirectory[str]:
 
 
 def weights_folder() -> Path:
-    """Where the weights of this server's schemes lie, until it ends.
+    """Where the weights of this server's schemes lie: beside the works that are kept.
 
-    Each file is named by the hash of its content and never changes, so sessions may share it.
+    On a server for strangers they lie in a folder that goes when it ends. Each file is named by the
+    hash of its content and never changes, so sessions may share it.
     """
+    kept = workspaces_folder()
+    if not limits.current().hosted:
+        with suppress(OSError):
+            kept.mkdir(parents=True, exist_ok=True)
+        if os.access(kept, os.W_OK):
+            return kept
     return Path(_weights().name)
 
 
@@ -385,6 +417,11 @@ def lengths(session: Session, data: Dataset | None = None) -> Any:
     return _lengths(session.model, data.fingerprint, data)
 
 
+def tokens(model: str | None, data: Dataset) -> int:
+    """Tokens of all sentences together, as a model reads them."""
+    return int(_lengths(model, data.fingerprint, data).sum())
+
+
 @st.cache_data(show_spinner=False, max_entries=8)
 def _lengths(model: str | None, data: str, _dataset: Dataset) -> Any:
     return classifier_named(model).encode(_dataset).lengths
@@ -414,6 +451,10 @@ def _state(task: Task, job: Job) -> str:
     from bhpvas.evaluation import Evaluation
 
     said = task.saying
+    if job.place:
+        return (
+            f"{said}: {'waiting' if not job.total else 'taking turns'}, place in line: {job.place}"
+        )
     if job.remaining is not None:
         said += f", {words.seconds(job.remaining)} left"
     found = job.partial

@@ -11,9 +11,10 @@ import streamlit as st
 from bhpvas.charts import style, words
 from bhpvas.charts.steps import outcome, weights_said
 from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
+from bhpvas.errors import LimitError
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, Settings
 from bhpvas.scheme_files import SchemeFile
-from bhpvas.ui import aid, definitions, figures, scheme_work, work
+from bhpvas.ui import aid, definitions, figures, limits, scheme_work, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.session import Session, Wish
 
@@ -145,7 +146,8 @@ def _settings(session: Session) -> Settings:
         args=(settings,),
         disabled=session.tuning is not None
         or not session.mask.taken
-        or len(data) < FEWEST_SENTENCES,
+        or len(data) < FEWEST_SENTENCES
+        or not limits.current().finetuning,
         help="A step of its own, measured on the evaluation split; you can undo it.",
     )
     st.caption(_what_it_learns_from(session))
@@ -153,6 +155,10 @@ def _settings(session: Session) -> Settings:
 
 
 def _what_it_learns_from(session: Session) -> str:
+    try:
+        limits.current().check_finetuning()
+    except LimitError as error:
+        return str(error)
     if not session.mask.taken:
         return "Every head is kept, so there is nothing to make up for: remove some first."
     data = session.data.calibration

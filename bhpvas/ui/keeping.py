@@ -1,0 +1,305 @@
+"""Work that survives: what the person did is there again when the page is.
+
+On a person's own computer it is kept on disk as it changes, and the page's address names it. On a
+server for strangers nothing is kept: there the address itself holds the scheme, while it can.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from bhpvas.charts import words
+from bhpvas.datasets import Splits
+from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
+from bhpvas.links import Link
+from bhpvas.paths import workspaces_folder
+from bhpvas.ui import limits, sharing, work
+from bhpvas.ui import session as sessions
+from bhpvas.ui.records import recorded, restored, untouched
+from bhpvas.ui.session import Session
+from bhpvas.ui.sharing import Start
+from bhpvas.version import __version__
+from bhpvas.workspaces import Kept, WorkChanged, Workspaces, new_id
+
+#: The name in the page's address.
+PARAMETER = "work"
+#: How many works are offered to go on with.
+MOST_OFFERED = 3
+#: Settings whose choices are the same whatever the model, the data and the scheme are.
+SETTINGS = (
+    *("colour", "stable", "pointer", "weight-importance", "weight-stability", "weight-similarity"),
+    *("view", "method", "how-many", "share", "max-drop", "search-seed", "recovery"),
+    *("tune-epochs", "tune-rate", "tune-distillation", "tune-batch", "tune-temperature"),
+    *("tune-warmup", "tune-decay", "tune-seed", "tune-embeddings"),
+    *("units", "marks", "threshold", "saliency", "contribution", "click"),
+)
+_STATE = "bhpvas work"
+_COPIED = (
+    "This work was changed in another tab since this one read it. From here on this tab has a copy "
+    "of its own; both are kept."
+)
+
+
+@dataclass
+class _Work:
+    """What this browser's work is called, and the state of it that lies on disk.
+
+    ``link`` waits to be opened until the person agrees to load its model; ``trouble`` is why the
+    work cannot be kept as it is.
+    """
+
+    fresh: Session | None = None
+    id: str | None = None
+    stamp: str | None = None
+    content: dict[str, Any] | None = None
+    data: tuple[Splits, str | None] | None = None
+    offers: Sequence[Kept] = ()
+    link: Link | None = None
+    trouble: str | None = None
+
+
+def _mine() -> _Work:
+    found: _Work = st.session_state.setdefault(_STATE, _Work())
+    return found
+
+
+def store() -> Workspaces:
+    """The works of this computer's user."""
+    return Workspaces(workspaces_folder())
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def open_session(start: Start) -> None:
+    """Give this browser the session that its address names, or a fresh one.
+
+    Raises :class:`BhpvasError` where not even the sample can be opened.
+    """
+    fresh = start(None, work.sample_data())
+    mine = st.session_state[_STATE] = _Work(fresh=fresh)
+    sessions.put(fresh)
+    hosted, address = limits.current().hosted, st.query_params
+    try:
+        if sharing.PARAMETER in address:
+            link = Link.from_text(address.pop(sharing.PARAMETER))
+            if link.model is None or hosted:
+                sessions.put(sharing.opened(link, start))
+            else:  # no request leaves this computer unasked
+                mine.link = link
+        elif PARAMETER in address and not hosted:
+            sessions.put(_opened(address[PARAMETER], start))
+        elif not hosted:
+            mine.offers = store().latest(MOST_OFFERED)
+    except BhpvasError as error:
+        sessions.put(replace(fresh, error=str(error)))
+        address.pop(PARAMETER, None)
+
+
+def _opened(work_id: str, start: Start) -> Session:
+    """A kept session, which is this browser's from here on."""
+    kept = store().read(work_id)
+    content = kept.content
+    try:
+        session = _session(content, start)
+    except BhpvasError as error:
+        raise WorkspaceError(f"The work {work_id} is kept, but cannot be opened. {error}") from None
+    _apply(content)
+    st.session_state[_STATE] = _Work(
+        id=kept.id,
+        stamp=kept.stamp,
+        content=content,
+        data=(session.data, content.get("data")),
+    )
+    return session
+
+
+def _session(content: dict[str, Any], start: Start) -> Session:
+    model, name = content.get("model"), content.get("data")
+    limits.current().check_model(model)
+    data = start(model, work.sample_data()).data if name is None else store().read_data(name)
+    session = restored(content, data)
+    session.scheme.matches(work.classifier_named(model))
+    return session
+
+
+def _apply(content: dict[str, Any]) -> None:
+    """Settings as they were, those that the address itself holds excepted."""
+    if content.get("version") == __version__:
+        for key, value in content.get("settings", {}).items():
+            if key in SETTINGS and key not in st.query_params:
+                st.session_state[key] = value
+
+
+# --- keeping --------------------------------------------------------------------------------------
+
+
+def keep(page: str) -> None:
+    """Keep what changed; the address of the page names it. ``page`` is the page that is open."""
+    mine, session = _mine(), sessions.current()
+    new = mine.id is None and mine.fresh is not None and untouched(session, mine.fresh)
+    if new or not _connected():
+        return
+    if limits.current().hosted:
+        _put_in_address(session)
+        return
+    mine.offers = ()
+    try:
+        content = _content(session, page)
+        if content != mine.content:
+            _write(content)
+        mine.trouble = None
+    except WorkspaceError as error:
+        mine.trouble = str(error)
+    if mine.id is not None and st.query_params.get(PARAMETER) != mine.id:
+        st.query_params[PARAMETER] = mine.id
+
+
+def _put_in_address(session: Session) -> None:
+    mine = _mine()
+    try:
+        text, mine.trouble = sharing.link_of(session).to_text(), None
+    except LinkError as error:
+        mine.trouble = str(error)
+        st.query_params.pop(sharing.PARAMETER, None)
+    else:
+        if st.query_params.get(sharing.PARAMETER) != text:
+            st.query_params[sharing.PARAMETER] = text
+
+
+def _write(content: dict[str, Any]) -> None:
+    mine, works = _mine(), store()
+    begun = mine.id is None
+    work_id = mine.id or new_id()
+    try:
+        stamp = works.write(work_id, content, after=mine.stamp)
+    except WorkChanged:
+        work_id, begun = new_id(), True
+        stamp = works.write(work_id, content, after=None)
+        sessions.put(replace(sessions.current(), notice=_COPIED))
+    mine.id, mine.stamp, mine.content = work_id, stamp, content
+    if begun:
+        works.tidy()
+
+
+def _content(session: Session, page: str) -> dict[str, Any]:
+    state = st.session_state
+    return recorded(session) | {
+        "version": __version__,
+        "page": page,
+        "data": _data_name(session.data),
+        "settings": {key: state[key] for key in SETTINGS if _is_plain(state.get(key))},
+    }
+
+
+def _data_name(data: Splits) -> str | None:
+    """What the file of the sentences is called; None for the sample's."""
+    mine = _mine()
+    if mine.data is None or mine.data[0] is not data:
+        mine.data = (data, None if sharing.is_sample(data) else store().keep_data(data))
+    return mine.data[1]
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def _connected() -> bool:
+    """Whether a browser still listens; a run of the script may outlive its page.
+
+    What such a run finishes is finished again by the page that comes back, so it keeps nothing:
+    that would look as if two tabs had changed the same work.
+    """
+    context = get_script_run_ctx()
+    if context is None or not runtime.exists():
+        return True
+    return bool(runtime.get_instance().is_active_session(context.session_id))
+
+
+# --- on screen ------------------------------------------------------------------------------------
+
+
+def offers(pages: Sequence[Any], start: Start) -> None:
+    """The latest works, on a fresh page; and what keeps this one from being kept."""
+    mine = _mine()
+    if mine.trouble is not None:
+        st.warning(mine.trouble)
+    if mine.link is not None:
+        _ask_for_model(mine, start)
+    if not mine.offers:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="offers"):
+        st.caption("Continue where you left off:", width="content")
+        pressed = [
+            kept
+            for kept in mine.offers
+            if st.button(_label(kept), key=f"continue-{kept.id}", type="tertiary")
+        ]
+    if pressed:
+        _go_on(pressed[0], pages, start)
+
+
+def _go_on(kept: Kept, pages: Sequence[Any], start: Start) -> None:
+    try:
+        with st.spinner("Opening"):
+            sessions.put(_opened(kept.id, start))
+    except BhpvasError as error:
+        sessions.put(replace(sessions.current(), error=str(error)))
+        st.rerun()
+    page = next((page for page in pages if page.url_path == kept.content.get("page")), pages[0])
+    st.switch_page(page, query_params={PARAMETER: kept.id})
+
+
+def _ask_for_model(mine: _Work, start: Start) -> None:
+    assert mine.link is not None
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="linked"):
+        st.info(f"This link is of the model {_plainly(mine.link.model or '')}.", width="stretch")
+        if not st.button("Load it and open the link", key="open-link"):
+            return
+    link, mine.link = mine.link, None
+    try:
+        with st.spinner("Loading the model"):
+            sessions.put(sharing.opened(link, start))
+    except BhpvasError as error:
+        sessions.put(replace(sessions.current(), error=str(error)))
+    st.rerun()
+
+
+def way_back(session: Session) -> str:
+    """Where strangers find their work again; empty where it is kept."""
+    if not limits.current().hosted:
+        return ""
+    if _mine().trouble is not None:
+        return "Nothing is kept on this server: save the scheme as a file to come back to it."
+    said = (
+        "Nothing is kept on this server. The address of this page holds your scheme, so a reload "
+        "or a bookmark brings it back"
+    )
+    if not sharing.is_sample(session.data):
+        return f"{said}; your sentences you would upload again."
+    return f"{said}. Save keeps its numbers, too."
+
+
+def _plainly(text: str) -> str:
+    """Text for where Markdown is read, which could fetch a picture."""
+    return re.sub(r"[^\w .,+/@-]", " ", text)[:80]
+
+
+def _label(kept: Kept) -> str:
+    scheme = kept.content["scheme"]
+    removed, steps = len(scheme["removed_heads"]), len(scheme["steps"]) - 1
+    said = [
+        _plainly(scheme["name"])[:40],
+        f"{removed} heads removed" if removed != 1 else "1 head removed",
+    ]
+    if steps:
+        said.append(words.plural(steps, "step"))
+    return " · ".join([*said, words.ago(time.time() - kept.saved)])

@@ -1,0 +1,120 @@
+"""Links: what the person sees as an address, and the way back to it on any server of this kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from bhpvas.datasets import Splits
+from bhpvas.errors import LinkError
+from bhpvas.links import Link
+from bhpvas.ui import limits, work
+from bhpvas.ui.session import Opened, Session
+
+#: Makes a session of a model and sentences, as when it is opened afresh.
+Start = Callable[[str | None, Splits], Session]
+
+#: The name in the page's address.
+PARAMETER = "link"
+#: A longer sentence cannot be typed either.
+LONGEST_SENTENCE = 2000
+
+
+def is_sample(data: Splits) -> bool:
+    """Whether a session's sentences are the ones that ship with the project."""
+    sample = work.sample_data()
+    return (data.calibration.texts, data.evaluation.texts) == (
+        sample.calibration.texts,
+        sample.evaluation.texts,
+    )
+
+
+def link_of(session: Session) -> Link:
+    """What a link to the session holds."""
+    sentence, row, text = session.opened, None, None
+    if sentence is not None and sentence.row is not None and is_sample(session.data):
+        row = (sentence.split, sentence.row)
+    elif sentence is not None:
+        text = (sentence.text[:LONGEST_SENTENCE], sentence.pair)
+    data = session.data.evaluation
+    return Link(
+        scheme=session.scheme,
+        model=session.model,
+        data=(data.fingerprint[:16], data.name),
+        row=row,
+        text=text,
+        selected=session.selected,
+    )
+
+
+def opened(link: Link, start: Start) -> Session:
+    """The session that a link leads to, on the sample sentences.
+
+    Raises :class:`BhpvasError` where its model cannot be opened or is another by now.
+    """
+    limits.current().check_model(link.model)
+    session = start(link.model, work.sample_data())
+    link.scheme.matches(work.classifier_named(link.model))
+    scheme = replace(link.scheme, model=session.scheme.model, data=session.scheme.data)
+    return replace(
+        session,
+        scheme=scheme,
+        selected=link.selected,
+        opened=_sentence(link, session),
+        notice=_other_data(link, session),
+    )
+
+
+def _sentence(link: Link, session: Session) -> Opened | None:
+    if link.row is not None:
+        split, row = link.row
+        if split != "evaluation" and split != "calibration":
+            raise LinkError(f"The link names the split {split!r}, which there is not.")
+        if row >= len(session.sentences_of(split)):
+            raise LinkError("The link names a sentence that the sample does not have.")
+        return session.sentence_at(row, split)
+    if link.text is not None:
+        text, pair = link.text
+        return Opened(text[:LONGEST_SENTENCE], None if pair is None else pair[:LONGEST_SENTENCE])
+    return None
+
+
+def _other_data(link: Link, session: Session) -> str | None:
+    here = session.data.evaluation
+    if link.data is None or link.data[0] == here.fingerprint[:16]:
+        return None
+    return (
+        "This link was made on other sentences, which no link holds: the numbers here are of "
+        f"{here.name}."
+    )
+
+
+def address(session: Session) -> str:
+    """The address that shows this page, scheme and sentence.
+
+    Raises :class:`LinkError` where no address can hold the scheme.
+    """
+    others = {
+        name: value for name, value in st.query_params.items() if name not in ("work", PARAMETER)
+    }
+    query = urlencode({PARAMETER: link_of(session).to_text(), **others})
+    return f"{(st.context.url or '').split('?')[0]}?{query}"
+
+
+def popover(session: Session) -> None:
+    """The link, to be copied, and what it holds."""
+    try:
+        st.code(address(session), language=None, height=120)
+    except LinkError as error:
+        st.caption(str(error))
+        return
+    left_out = (
+        "" if is_sample(session.data) else " The sentences that you measure on do not travel."
+    )
+    st.caption(
+        "This address shows the same page, scheme and sentence in any browser. Numbers are "
+        f"measured again where it is opened.{left_out}"
+    )
