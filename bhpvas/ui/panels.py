@@ -59,17 +59,7 @@ def selected_heads(
         )
     shown = by_rank[: (height - 100) // ROW]
     with looks:
-        if scores.profile is not None and shown:
-            figures.chart(
-                attention_profile(scores.profile, shown, PROFILE_PARTS),
-                key="profile-chart",
-                alt=f"Where {words.plural(len(shown), 'head')} look, percent of their attention",
-            )
-            aid.footnote(
-                f"Percent of a head's attention, by where it goes.{_which(shown, by_rank)}",
-                ("Attention profile", definitions.PROFILE),
-                key="profile",
-            )
+        where_they_look(scores, shown, by_rank)
     with classes:
         if "importance" in scores.per_example and shown:
             figures.chart(
@@ -87,6 +77,22 @@ def selected_heads(
                 ("Importance by class", definitions.BY_CLASS),
                 key="by-class",
             )
+
+
+def where_they_look(scores: Scores, shown: list[HeadId], every: list[HeadId]) -> None:
+    """Where some of the selected heads look, as shares of their attention."""
+    if scores.profile is None or not shown:
+        return
+    figures.chart(
+        attention_profile(scores.profile, shown, PROFILE_PARTS),
+        key="profile-chart",
+        alt=f"Where {words.plural(len(shown), 'head')} look, percent of their attention",
+    )
+    aid.footnote(
+        f"Percent of a head's attention, by where it goes.{_which(shown, every)}",
+        ("Attention profile", definitions.PROFILE),
+        key="profile",
+    )
 
 
 def _nothing_selected(scores: Scores) -> None:

@@ -409,6 +409,25 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             mask=mask,
             hover=_hover(session, mask, found, values, label),
         )
+        _switched(session)
+
+
+def _switched(session: Session) -> None:
+    """The keyboard's way to switch heads over for this sentence."""
+    st.session_state["switched"] = [str(head) for head in sorted(session.switched)]
+    st.multiselect(
+        "Switched for this sentence",
+        [str(head) for head in session.mask.every_head()],
+        key="switched",
+        on_change=_take_switched,
+        placeholder="Type L3H7 to switch it",
+        label_visibility="collapsed",
+    )
+
+
+def _take_switched() -> None:
+    named = {HeadId.parse(name) for name in st.session_state["switched"]}
+    sessions.change(lambda session: session.switching(named ^ session.switched))
 
 
 def _hover(
