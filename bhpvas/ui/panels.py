@@ -106,6 +106,11 @@ def _nothing_selected(scores: Scores) -> None:
         "between words. Many can go without a change in what the model answers; which ones is the "
         "question of this page."
     )
+    st.page_link(
+        "pages/learn.py",
+        label="New here? Learn it in ten minutes",
+        icon=":material/school:",
+    )
 
 
 def _value_and_rank(column: Column, head: HeadId) -> str:
