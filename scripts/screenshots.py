@@ -1,4 +1,4 @@
-"""Take pictures of the app as a person meets it: wide and narrow, light and dark.
+"""Take pictures of every page as a person meets it: in three widths, light and dark.
 
     python scripts/screenshots.py build/screenshots
 
@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.browser import Workbench, launch, serving
 
-SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
+SIZES = {"narrow": (390, 844), "wide": (1440, 900), "widest": (2560, 1440)}
+LEARN = ("Lesson", "Tours", "Criteria", "Glossary")
+SCHEMES = ("Propose", "Fine-tune", "Compare", "Evidence", "Shift")
 
 
 def main() -> None:
@@ -40,7 +42,7 @@ def main() -> None:
 
 
 def walk(page: Page, address: str, folder: Path, name: str, size: tuple[int, int]) -> None:
-    """Open, select, ask, remove, branch, then the other pages; a picture after each."""
+    """Open, select, ask, remove, branch, then every other page; a picture after each."""
     width, height = size
     workbench = Workbench(page, address)
 
@@ -93,9 +95,18 @@ def walk(page: Page, address: str, folder: Path, name: str, size: tuple[int, int
     page.set_viewport_size({"width": width, "height": height})
     workbench.go("Schemes", ".st-key-tree-chart .main-svg")
     picture("13-tree")
-    for view in ("Compare", "Shift"):
+    for view in SCHEMES:
         workbench.view(view)
         picture(f"14-{view.lower()}-whole", whole=True)
+        page.set_viewport_size({"width": width, "height": height})
+    workbench.go("Export", ".st-key-view-export")
+    picture("15-export-whole", whole=True)
+    page.set_viewport_size({"width": width, "height": height})
+    workbench.go("Learn", ".st-key-learn-view")
+    for view in LEARN:
+        page.locator(".st-key-learn-view").get_by_text(view, exact=True).click()
+        workbench.settle()
+        picture(f"16-learn-{view.lower()}-whole", whole=True)
         page.set_viewport_size({"width": width, "height": height})
 
 
