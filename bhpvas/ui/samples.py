@@ -389,7 +389,7 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
     table = found.slices(by)
     figure = slice_changes(table, measure) if found.pruned else slice_levels(table, measure)
     # One height whatever the grouping, so that nothing below jumps; what does not fit scrolls.
-    with st.container(height=300, border=False, key="slices"):
+    with st.container(height=348, border=False, key="slices"):
         figures.chart(
             figure,
             key="slices-chart",

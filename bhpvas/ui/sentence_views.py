@@ -18,7 +18,7 @@ from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import size
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.saliency import SALIENCIES
-from bhpvas.ui import aid, definitions, figures, reading, work
+from bhpvas.ui import aid, controls, definitions, figures, reading, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid, selecting, wide_chart
 from bhpvas.ui.session import Opened, Session, Split
@@ -516,6 +516,7 @@ def _layer(
         alt=f"Attention of all heads of layer {number}",
     )
     st.caption("Every head of the layer on one scale; click one to select it.")
+    controls.selected_list(session)
 
 
 def _rollout(

@@ -73,6 +73,7 @@ def _sentence(session: Session) -> None:
 
 
 def _decision(session: Session) -> None:
+    sentence_views.choose(session)
     label = sentence_views.decision(session)
     decided = None if label is None else work.promptly(reading.contributing(session, label))
     sentence_views.contribution_map(session, decided, label)
@@ -161,11 +162,8 @@ def _removing(session: Session) -> None:
     scores = _heads(session, "importance")
     if scores is not None:
         panels.actions(scores, session)
-    left, right = st.columns(2, gap="large")
-    with left:
-        panels.steps(session)
-    with right:
-        panels.what_changed(session)
+    panels.what_changed(session)
+    panels.steps(session)
 
 
 def _estimate(session: Session) -> None:
@@ -181,7 +179,8 @@ def _slices(session: Session) -> None:
         return
     st.markdown(samples.answer(found))
     samples.panel(found, session)
-    samples.selection(found, session)
+    if session.sentences:
+        samples.selection(found, session)
 
 
 def _half(session: Session) -> None:
@@ -355,7 +354,7 @@ def view(session: Session) -> None:
     now = progress(session)
     lesson = LESSONS[now.at]
     _steps(now)
-    left, right = st.columns([1, 2.2], gap="large")
+    left, right = st.columns([1, 2.7], gap="medium")
     with left, st.container(key="lesson"):
         st.html(f'<h2 class="title">{now.at + 1}. {lesson.title}</h2>')
         st.markdown(lesson.says(session))
