@@ -34,6 +34,13 @@ PATIENCE = 300_000
 @contextmanager
 def serving(environment: dict[str, str] | None = None) -> Iterator[str]:
     """The app on a free port; gives its address."""
+    with running(environment) as (address, _):
+        yield address
+
+
+@contextmanager
+def running(environment: dict[str, str] | None = None) -> Iterator[tuple[str, int]]:
+    """The app on a free port; gives its address and the number of its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -50,7 +57,7 @@ def serving(environment: dict[str, str] | None = None) -> Iterator[str]:
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(f"{address}/_stcore/health", server)
-            yield address
+            yield address, server.pid
         except BaseException:
             log.seek(0)
             print(log.read().decode(errors="replace"), file=sys.stderr)
