@@ -65,7 +65,8 @@ class Store:
     """What was measured, as a file of one JSON line a result, so that work can be resumed.
 
     A line that was cut off when the work stopped is measured again. Without a path it only
-    remembers; ``known`` is what another one remembered.
+    remembers; ``known`` is what another one remembered. Unlike :mod:`bhpvas.results`, its file is a
+    document of the person's own, from which nothing ever leaves.
     """
 
     def __init__(

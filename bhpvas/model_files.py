@@ -122,7 +122,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
             for key, shape in _shapes(path, name).items()
             if not key.endswith("position_ids")
         ),
-        max_length=min(position_limit(config), _tokenizer_limit(folder)),
+        max_length=int(min(position_limit(config), _tokenizer_limit(folder))),
         pruned=pruned_heads(config, layers, heads, name),
         shared=family.shared,
     )

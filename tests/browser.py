@@ -46,7 +46,19 @@ def serving(
     port: int | None = None,
     how: signal.Signals = signal.SIGTERM,
 ) -> Iterator[str]:
-    """The app on a port, any free one where none is given; gives its address.
+    """As :func:`running`; gives the address alone."""
+    with running(environment, port=port, how=how) as (address, _):
+        yield address
+
+
+@contextmanager
+def running(
+    environment: dict[str, str] | None = None,
+    *,
+    port: int | None = None,
+    how: signal.Signals = signal.SIGTERM,
+) -> Iterator[tuple[str, int]]:
+    """The app on a port, any free one where none is given; gives its address and process.
 
     ``how`` is the signal that ends it.
     """
@@ -64,7 +76,7 @@ def serving(
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(f"{address}/_stcore/health", server)
-            yield address
+            yield address, server.pid
         except BaseException:
             log.seek(0)
             print(log.read().decode(errors="replace"), file=sys.stderr)

@@ -14,20 +14,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from bhpvas import cli, results
 from bhpvas.ablation import ablate
 from bhpvas.classifier import load_classifier
 from bhpvas.cls_map import Components, pca_map
 from bhpvas.criteria import CRITERIA, score
+from bhpvas.datasets import Dataset, Splits
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation import evaluate, evaluate_progressively
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import cache_folder
 from bhpvas.results import Of, Results, code_version, kept_results, of, packed, unpacked
 from bhpvas.roles import find_roles
+from bhpvas.schemes import Scheme
 from bhpvas.syntax import Parse, sentences_of
+from bhpvas.ui import work
 from bhpvas.ui.desk import Desk, Job
+from bhpvas.ui.session import Session
 from bhpvas.weights import Weights
 from tests.tiny import save_tiny
 
@@ -373,6 +378,39 @@ def test_a_desk_finds_what_another_has_kept(tmp_path):
     (file,) = tmp_path.iterdir()
     file.unlink()
     assert again.result(NAME) == 7
+
+
+def opened(folder: Path, dataset: Dataset) -> AppTest:
+    """The app on a tiny model, by a server that has just started, with everything measured."""
+    work.desk.clear()
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
+    app.session_state["bhpvas"] = Session(
+        model=str(folder),
+        data=Splits(dataset, dataset, "by hand"),
+        scheme=Scheme.of(load_classifier(folder)),
+    )
+    return app.run()
+
+
+def test_the_app_shows_at_once_what_an_earlier_server_measured(tmp_path, dataset, monkeypatch):
+    monkeypatch.setenv("BHPVAS_CACHE", str(tmp_path / "kept"))
+    folder = save_tiny(tmp_path / "model")
+    try:
+        app = opened(folder, dataset)
+        shown = [one.value for one in app.html]
+        assert not app.exception
+        assert any("Accuracy</span>" in one and "% " in one for one in shown)
+        while len(list((tmp_path / "kept").glob("*.result"))) < 2:
+            time.sleep(0.01)
+        for function in ("criteria.score", "evaluation.evaluate_progressively"):
+            monkeypatch.setattr(f"bhpvas.{function}", None)
+        app = opened(folder, dataset)
+        assert [one.value for one in app.html] == shown
+        assert not app.exception
+        monkeypatch.setenv("BHPVAS_CACHE", "off")
+        assert opened(folder, dataset).exception  # since it has to compute
+    finally:
+        work.desk.clear()
 
 
 @pytest.fixture
