@@ -476,9 +476,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
     name, folder, _ = _locate(source, revision)
     settings = _read_config(folder, name)
     _architecture(settings, name)
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    config = _sizes(folder, name)
     parameters = sum(
         int(np.prod(tensor["shape"]))
         for path in sorted(folder.glob("*.safetensors"))
@@ -490,7 +488,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         heads=config.num_attention_heads,
         hidden_size=config.hidden_size,
         head_size=config.hidden_size // config.num_attention_heads,
-        intermediate_size=getattr(config, "intermediate_size", None) or config.hidden_dim,
+        intermediate_size=_inner_size(config),
         labels=config.num_labels,
         parameters=parameters,
         max_length=_position_limit(config),
@@ -554,7 +552,7 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"The model {name!r} has no config.json, so it cannot be read.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ModelError(f"The config.json of {name!r} holds no settings.")
@@ -573,7 +571,7 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
 
 def _architecture(config: dict[str, Any], name: str) -> Architecture:
     kind = config.get("model_type")
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise ModelError(
             f"The model {name!r} is of type {kind!r}; supported are {', '.join(ARCHITECTURES)}."
         )
@@ -604,14 +602,14 @@ def _load_weights(
     folder: Path, name: str, architecture: Architecture, dtype: torch.dtype
 ) -> tuple[Any, frozenset[HeadId]]:
     """The model with all its heads, and those of them that its files lack."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config = _sizes(folder, name)
         _check_sizes(config, folder, architecture, name)
         pruned = _pruned_heads(config, name)
         family: Any = AutoModelForSequenceClassification
@@ -655,6 +653,30 @@ def _load_weights(
     return model, pruned
 
 
+def _sizes(folder: Path, name: str) -> Any:
+    """The config as transformers reads it."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # a setting of another kind surfaces as many unrelated types
+        raise ModelError(
+            f"The config.json of {name!r} could not be read: {_reason(error)}."
+        ) from error
+    if min(config.num_hidden_layers, config.num_attention_heads) < 1:
+        raise ModelError(
+            f"The config.json of {name!r} states {config.num_hidden_layers} layers of "
+            f"{config.num_attention_heads} heads: bhpvas needs at least one of each."
+        )
+    return config
+
+
+def _inner_size(config: Any) -> int:
+    """Width of the feed-forward part, which DistilBERT calls in its own way."""
+    name = "intermediate_size" if hasattr(config, "intermediate_size") else "hidden_dim"
+    return int(getattr(config, name))
+
+
 def _check_sizes(config: Any, folder: Path, architecture: Architecture, name: str) -> None:
     """Refuse a config that asks for more than the files hold, before memory is taken for it."""
     held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -662,8 +684,7 @@ def _check_sizes(config: Any, folder: Path, architecture: Architecture, name: st
     layers = 1 if architecture.shared else config.num_hidden_layers
     asked = width * (config.vocab_size + config.max_position_embeddings)
     # The feed-forward part, which no pruning of heads makes smaller.
-    inner = getattr(config, "intermediate_size", None) or config.hidden_dim
-    asked += layers * config.hidden_size * inner * 2
+    asked += layers * config.hidden_size * _inner_size(config) * 2
     if asked > held or config.num_hidden_layers > _MOST_LAYERS:
         raise ModelError(
             f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
