@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--heads", type=int, default=9, help="heads to remove before (default: 9)")
+    parser.add_argument("--view", help="of the map, such as 'side by side' (default: the app's)")
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -141,6 +142,9 @@ def main() -> None:
             f"{given.sentences:,} sentences, {given.heads // 9 * 9} heads removed; all measured "
             f"{time.monotonic() - begun:.0f} s after Samples was opened\n"
         )
+        if given.view:
+            page.locator(".st-key-show").get_by_text(given.view, exact=True).click()
+            app.settle()
         page.evaluate(WATCH)
         ways = gestures(app)
         ways["lasso"]()  # the importance of every sentence is measured once

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +23,18 @@ from torch import Tensor, nn
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.paths import sample_data_folder
+from bhpvas.model_files import (
+    FAMILIES,
+    Geometry,
+    check_sizes,
+    fingerprint,
+    locate,
+    position_limit,
+    pruned_heads,
+    read_config,
+    reason,
+    tokenizer_fingerprint,
+)
 from bhpvas.tables import listed
 from bhpvas.weights import Weights
 
@@ -37,45 +46,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.f
 _TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"
 )  # fmt: skip
-_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-# What a model folder may contain for us; pickled weights and code are never fetched.
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
-
-
-# Far beyond any model; layers that share their weights are as many as a config says.
-_MOST_LAYERS = 1000
 # The tokenizer's own record of a text is many times as large as its tokens.
 _TEXTS_AT_ONCE = 1024
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """The sizes of a classifier; ``parameters`` counts the model as its files hold it.
-
-    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do. ``shared``:
-    its layers use the same weights.
-    """
-
-    layers: int
-    heads: int
-    hidden_size: int
-    head_size: int
-    intermediate_size: int
-    labels: int
-    parameters: int
-    max_length: int
-    pruned: frozenset[HeadId] = frozenset()
-    shared: bool = False
-
-    @property
-    def head_parameters(self) -> int:
-        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O.
-
-        0 where layers share their weights, since the others go on using them.
-        """
-        if self.shared:
-            return 0
-        return 4 * self.hidden_size * self.head_size + 3 * self.head_size
 
 
 @dataclass(frozen=True)
@@ -98,15 +70,13 @@ class Architecture:
     """Where one family of models keeps its parts.
 
     ``embed(model, input_ids, token_type_ids)`` gives ``[B, T, D]``; ``read(model, first)`` gives
-    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``. ``shared``: layers
-    use the same weights, so that a head can be masked in one of them, but not removed from it.
+    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``.
     """
 
     layers: Callable[[Any], Iterable[nn.Module]]
     parts: Callable[[Any], Layer]
     embed: Callable[[Any, Tensor, Tensor], Tensor]
     read: Callable[[Any, Tensor], Tensor]
-    shared: bool = False
 
 
 def _bert_parts(layer: Any) -> Layer:
@@ -179,7 +149,7 @@ _ROBERTA = Architecture(
     read=lambda model, first: model.classifier(first[:, None]),
 )
 
-#: ``config.model_type`` → where that family keeps its parts.
+#: ``config.model_type`` → where that family keeps its parts; its config: :data:`FAMILIES`.
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": Architecture(
         layers=lambda model: model.bert.encoder.layer,
@@ -206,7 +176,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         parts=_albert_parts,
         embed=_albert_embed,
         read=lambda model, first: model.classifier(torch.tanh(model.albert.pooler(first))),
-        shared=True,
     ),
 }
 
@@ -253,9 +222,10 @@ class Classifier:
     """A loaded classifier. Its weights are frozen and never written to, so threads can share it.
 
     ``source`` is what it was loaded from, ``revision`` that of a hub id, ``fingerprint`` a hash of
-    its files; ``geometry`` has its sizes. ``weights`` are those that a recovery put in place of the
-    model's own, and ``loaded`` is the classifier without them. ``architecture`` and ``layers`` say
-    where ``model``, a module of transformers, keeps its parts.
+    its config and weights, ``tokenizer_fingerprint`` one of its other files; ``geometry`` has its
+    sizes. ``weights`` are those that a recovery put in place of the model's own, and ``loaded`` is
+    the classifier without them. ``architecture`` and ``layers`` say where ``model``, a module of
+    transformers, keeps its parts.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -269,6 +239,7 @@ class Classifier:
     source: str
     revision: str | None
     fingerprint: str
+    tokenizer_fingerprint: str
     label_names: tuple[str, ...]
     geometry: Geometry
     model: Any
@@ -280,6 +251,12 @@ class Classifier:
     mixed: bool = False
     weights: Weights | None = None
     loaded: Classifier | None = None
+
+    @property
+    def identity(self) -> str:
+        """What decides the answers of the model as it was loaded: equal for equal numbers."""
+        dtype = "mixed" if self.mixed else str(self.dtype)
+        return f"{self.fingerprint} {self.tokenizer_fingerprint} {dtype} {self.device}"
 
     def with_weights(self, weights: Weights | None) -> Classifier:
         """This classifier with other weights in place of some; None = those it was loaded with.
@@ -428,9 +405,8 @@ def load_classifier(
         dtype = "mixed" if place.type == "cuda" else "float32"
     if dtype not in DTYPES:
         raise ModelError(f"{dtype!r} is no supported number type: choose {listed(DTYPES)} or auto.")
-    name, folder, revision = _locate(source, revision)
-    config = _read_config(folder, name)
-    architecture = _architecture(config, name)
+    name, folder, revision = locate(source, revision)
+    architecture = ARCHITECTURES[read_config(folder, name)["model_type"]]
     model, pruned = _load_weights(folder, name, architecture, DTYPES[dtype])
     model.to(place).eval().requires_grad_(False)
     layers = tuple(architecture.parts(layer) for layer in architecture.layers(model))
@@ -445,7 +421,8 @@ def load_classifier(
         name=name,
         source=str(source) if source is not None else "sample",
         revision=revision,
-        fingerprint=_fingerprint(folder),
+        fingerprint=fingerprint(folder),
+        tokenizer_fingerprint=tokenizer_fingerprint(folder),
         label_names=tuple(model.config.id2label[index] for index in range(model.config.num_labels)),
         geometry=_geometry(model, layers, tokenizer, pruned),
         model=model,
@@ -458,160 +435,21 @@ def load_classifier(
     )
 
 
-@dataclass(frozen=True)
-class Info:
-    """What a model's files say of it, without loading its weights."""
-
-    name: str
-    geometry: Geometry
-    label_names: tuple[str, ...]
-
-
-def read_info(source: str | Path | None = None, *, revision: str | None = None) -> Info:
-    """Read a model's sizes and labels from its config and the headers of its weight files.
-
-    Raises :class:`ModelError` as :func:`load_classifier` does, as far as that shows without
-    weights.
-    """
-    name, folder, _ = _locate(source, revision)
-    settings = _read_config(folder, name)
-    _architecture(settings, name)
-    config = _sizes(folder, name)
-    parameters = sum(
-        int(np.prod(tensor["shape"]))
-        for path in sorted(folder.glob("*.safetensors"))
-        for key, tensor in _safetensors_header(path, name).items()
-        if not key.endswith("position_ids")
-    )
-    geometry = Geometry(
-        layers=config.num_hidden_layers,
-        heads=config.num_attention_heads,
-        hidden_size=config.hidden_size,
-        head_size=config.hidden_size // config.num_attention_heads,
-        intermediate_size=_inner_size(config),
-        labels=config.num_labels,
-        parameters=parameters,
-        max_length=_position_limit(config),
-        pruned=_pruned_heads(config, name),
-        shared=ARCHITECTURES[config.model_type].shared,
-    )
-    # A layer without heads has one of zeros in its file, which is no part of the model.
-    stand_ins = len(getattr(config, "constant_attention", None) or ())
-    geometry = replace(geometry, parameters=parameters - stand_ins * geometry.head_parameters)
-    return Info(name, geometry, tuple(config.id2label[index] for index in range(config.num_labels)))
-
-
-def _safetensors_header(path: Path, name: str) -> dict[str, Any]:
-    """What a weight file says it holds: name → dtype, shape and place."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as weights:
-            return {key: {"shape": weights.get_slice(key).get_shape()} for key in weights.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"The weights of {name!r} could not be read: {_reason(error)}.") from error
-
-
-def _locate(source: str | Path | None, revision: str | None) -> tuple[str, Path, str | None]:
-    """Name, local folder and revision of a model; fetches a hub id's plain files."""
-    if source is None or str(source) == "sample":
-        return "sample", sample_data_folder() / "model", None
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder.name, folder, revision
-    name, _, after_at = str(source).partition("@")
-    revision = revision or after_at or None
-    if not _HUB_ID.fullmatch(name) or folder.is_file():
-        raise ModelError(f"{str(source)!r} is neither a folder nor a hub id such as 'owner/model'.")
-    from huggingface_hub import snapshot_download
-
-    try:
-        fetched = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]
-            )
-        )
-    except Exception as error:  # the hub client raises many unrelated types
-        raise ModelError(
-            f"The model {name!r} could not be fetched from the hub "
-            f"({_reason(error)}): check the id and the network, or give a folder."
-        ) from error
-    return name, fetched, revision or fetched.name
-
-
-def _reason(error: Exception) -> str:
-    """The first sentence of a library's error, without addresses."""
-    first = str(error).strip().split("\n")[0] or type(error).__name__
-    first = re.sub(r"^Got: \w+: (\[Errno -?\d+\] )?", "", first)
-    return re.sub(r"\S*://\S+", "…", first).rstrip(".")[:160]
-
-
-def _read_config(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"The model {name!r} has no config.json, so it cannot be read.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"The config.json of {name!r} holds no settings.")
-    if "auto_map" in config and config.get("model_type") not in ARCHITECTURES:
-        raise ModelError(f"The model {name!r} needs code of its own, which bhpvas does not run.")
-    if not any(folder.glob("*.safetensors")):
-        pickled = [path.name for path in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt"))]
-        if pickled:
-            raise ModelError(
-                f"The weights of {name!r} are pickled ({pickled[0]}), which can run code and is "
-                f"refused: save them as safetensors with save_pretrained of transformers."
-            )
-        raise ModelError(f"The model {name!r} has no .safetensors file, so no weights to load.")
-    return config
-
-
-def _architecture(config: dict[str, Any], name: str) -> Architecture:
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in ARCHITECTURES:
-        raise ModelError(
-            f"The model {name!r} is of type {kind!r}; supported are {', '.join(ARCHITECTURES)}."
-        )
-    heads = config.get("architectures") or []
-    if not any(str(head).endswith("ForSequenceClassification") for head in heads):
-        found = ", ".join(map(str, heads)) or "nothing that its config names"
-        raise ModelError(
-            f"The model {name!r} is no sequence classifier (it is {found}): fine-tune it first, or "
-            f"choose a model ending in ForSequenceClassification."
-        )
-    if config.get("position_embedding_type", "absolute") != "absolute":
-        raise ModelError(f"The model {name!r} uses relative positions, which are not supported.")
-    if config.get("problem_type") in ("regression", "multi_label_classification"):
-        raise ModelError(
-            f"The model {name!r} does {config['problem_type'].replace('_', ' ')}; bhpvas needs one "
-            f"label out of two or more for each sentence."
-        )
-    if config.get("inner_group_num", 1) != 1:
-        raise ModelError(
-            f"The model {name!r} has groups of several layers, which is not supported."
-        )
-    if config.get("is_decoder"):
-        raise ModelError(f"The model {name!r} is a decoder; bhpvas needs an encoder.")
-    return ARCHITECTURES[kind]
-
-
 def _load_weights(
     folder: Path, name: str, architecture: Architecture, dtype: torch.dtype
 ) -> tuple[Any, frozenset[HeadId]]:
     """The model with all its heads, and those of them that its files lack."""
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        config = _sizes(folder, name)
-        _check_sizes(config, folder, architecture, name)
-        pruned = _pruned_heads(config, name)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        check_sizes(config.to_dict(), folder, name)
+        sizes = config.num_hidden_layers, config.num_attention_heads
+        pruned = pruned_heads(config.to_dict(), *sizes, name)
         family: Any = AutoModelForSequenceClassification
         filled = None
         if pruned:
@@ -630,7 +468,7 @@ def _load_weights(
     except ModelError:
         raise
     except Exception as error:  # a broken file surfaces as many unrelated types
-        raise ModelError(f"The weights of {name!r} could not be read: {_reason(error)}.") from error
+        raise ModelError(f"The weights of {name!r} could not be read: {reason(error)}.") from error
     finally:
         logging.set_verbosity(verbosity)
         if bars:
@@ -651,60 +489,6 @@ def _load_weights(
     if broken:
         raise ModelError(f"The weights of {name!r} hold numbers that are not finite, in {broken}.")
     return model, pruned
-
-
-def _sizes(folder: Path, name: str) -> Any:
-    """The config as transformers reads it."""
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # a setting of another kind surfaces as many unrelated types
-        raise ModelError(
-            f"The config.json of {name!r} could not be read: {_reason(error)}."
-        ) from error
-    if min(config.num_hidden_layers, config.num_attention_heads) < 1:
-        raise ModelError(
-            f"The config.json of {name!r} states {config.num_hidden_layers} layers of "
-            f"{config.num_attention_heads} heads: bhpvas needs at least one of each."
-        )
-    return config
-
-
-def _inner_size(config: Any) -> int:
-    """Width of the feed-forward part, which DistilBERT calls in its own way."""
-    name = "intermediate_size" if hasattr(config, "intermediate_size") else "hidden_dim"
-    return int(getattr(config, name))
-
-
-def _check_sizes(config: Any, folder: Path, architecture: Architecture, name: str) -> None:
-    """Refuse a config that asks for more than the files hold, before memory is taken for it."""
-    held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    width = getattr(config, "embedding_size", config.hidden_size)
-    layers = 1 if architecture.shared else config.num_hidden_layers
-    asked = width * (config.vocab_size + config.max_position_embeddings)
-    # The feed-forward part, which no pruning of heads makes smaller.
-    asked += layers * config.hidden_size * _inner_size(config) * 2
-    if asked > held or config.num_hidden_layers > _MOST_LAYERS:
-        raise ModelError(
-            f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
-            f"{held:,} bytes: they do not belong together."
-        )
-
-
-def _pruned_heads(config: Any, name: str) -> frozenset[HeadId]:
-    """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
-    layers, heads = config.num_hidden_layers, config.num_attention_heads
-    constant = getattr(config, "constant_attention", None) or ()
-    try:
-        pruned = frozenset(
-            HeadId(int(number), int(head))
-            for number, removed in (getattr(config, "pruned_heads", None) or {}).items()
-            for head in (range(heads) if int(number) in constant else removed)
-        )
-        return HeadMask(layers, heads, pruned).removed
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ModelError(f"The pruned_heads of {name!r} cannot be used: {error}") from None
 
 
 def _filled_weights(
@@ -758,7 +542,7 @@ def _load_tokenizer(folder: Path, name: str) -> Any:
         )
     except Exception as error:  # a missing or broken file surfaces as many unrelated types
         raise ModelError(
-            f"The tokenizer of {name!r} could not be read: {_reason(error)}."
+            f"The tokenizer of {name!r} could not be read: {reason(error)}."
         ) from error
     if not tokenizer.is_fast or tokenizer.pad_token_id is None or tokenizer.cls_token_id is None:
         raise ModelError(
@@ -783,12 +567,6 @@ def _device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def _position_limit(config: Any) -> int:
-    # RoBERTa counts positions from the padding index + 1, so that many are never used.
-    unused = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-    return config.max_position_embeddings - unused
-
-
 def _geometry(
     model: Any, layers: tuple[Layer, ...], tokenizer: Any, pruned: frozenset[HeadId]
 ) -> Geometry:
@@ -801,17 +579,8 @@ def _geometry(
         intermediate_size=layers[0].up.out_features,
         labels=config.num_labels,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        max_length=min(_position_limit(config), tokenizer.model_max_length),
+        max_length=min(position_limit(config.to_dict()), tokenizer.model_max_length),
         pruned=pruned,
-        shared=ARCHITECTURES[config.model_type].shared,
+        shared=FAMILIES[config.model_type].shared,
     )
     return replace(filled, parameters=filled.parameters - len(pruned) * filled.head_parameters)
-
-
-def _fingerprint(folder: Path) -> str:
-    """Hash of the config and the weight files: the same wherever the model lies."""
-    digest = hashlib.sha256()
-    for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]

@@ -25,11 +25,16 @@ from bhpvas.errors import BhpvasError, SchemeError
 if TYPE_CHECKING:
     import numpy as np
 
+    from bhpvas.ablation import Ablation
     from bhpvas.classifier import Classifier
+    from bhpvas.criteria import Scores
     from bhpvas.datasets import Dataset
+    from bhpvas.evaluation import Evaluation
     from bhpvas.heads import HeadMask
     from bhpvas.recovery import Recovered
     from bhpvas.recovery.finetuning import FineTuned
+    from bhpvas.results import Results
+    from bhpvas.roles import Roles
     from bhpvas.schemes import Scheme
 
 # The help of a command shows its own.
@@ -79,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as given.opened:
             _join_others(given)
+            if hasattr(given, "cache"):
+                given.kept = _kept(given)
             given.run(given)
     except BhpvasError as error:
         if _is_first():
@@ -122,12 +129,14 @@ def _parser() -> argparse.ArgumentParser:
     app = command("app", _app)
     app.add_argument("--port", type=int, default=8501, help="port of the web page (default: 8501)")
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    _add_cache(app)
 
     info = command("info", _info)
     _add_model(info, weights=False)
 
     score = command("score", _score)
     _add_model(score, passes=True)
+    _add_cache(score)
     _add_data(score, "calibration")
     _add_removed(score)
     score.add_argument(
@@ -139,11 +148,13 @@ def _parser() -> argparse.ArgumentParser:
 
     ablate = command("ablate", _ablate)
     _add_model(ablate, passes=True)
+    _add_cache(ablate)
     _add_data(ablate, "calibration")
     _add_removed(ablate)
 
     evaluate = command("evaluate", _evaluate)
     _add_model(evaluate, passes=True)
+    _add_cache(evaluate)
     _add_data(evaluate, "evaluation")
     which = evaluate.add_mutually_exclusive_group()
     _add_removed(which)
@@ -151,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
 
     roles = command("roles", _roles)
     _add_model(roles)
+    _add_cache(roles)
     _add_data(roles, "calibration")
     roles.add_argument(
         "--min-count",
@@ -280,6 +292,15 @@ def _add_model(
         )
 
 
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-cache",
+        dest="cache",
+        action="store_false",
+        help="compute everything anew and keep nothing on disk",
+    )
+
+
 def _add_data(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--data",
@@ -340,7 +361,8 @@ def _app(given: argparse.Namespace) -> None:
     command += ["--server.port", str(given.port), "--browser.gatherUsageStats", "false"]
     command += ["--server.headless", "true" if given.no_browser else "false"]
     # From the app's own folder, where its theme and settings lie.
-    code = subprocess.call(command, cwd=app_script().parent)
+    environment = os.environ | ({} if given.cache else {"BHPVAS_CACHE": "off"})
+    code = subprocess.call(command, cwd=app_script().parent, env=environment)
     if code not in (0, -2, 130):
         raise SystemExit(1)
 
@@ -349,7 +371,7 @@ def _info(given: argparse.Namespace) -> None:
     """Say how large a model is and which labels it knows, without loading its weights."""
     from dataclasses import asdict
 
-    from bhpvas.classifier import read_info
+    from bhpvas.model_files import read_info
 
     info = read_info(given.model)
     geometry = asdict(info.geometry)
@@ -367,6 +389,8 @@ def _info(given: argparse.Namespace) -> None:
 def _score(given: argparse.Namespace) -> None:
     """Score every head by one or more criteria."""
     from bhpvas.criteria import CRITERIA, score
+    from bhpvas.criteria.base import MOST_KEPT
+    from bhpvas.results import of
 
     names = (
         list(CRITERIA)
@@ -380,8 +404,14 @@ def _score(given: argparse.Namespace) -> None:
             f"{', '.join(CRITERIA)}."
         )
     classifier, dataset = _load(given)
-    with _bar("scoring") as progress:
-        scores = score(classifier, dataset, names, mask=_mask(given, classifier), progress=progress)
+    mask = _mask(given, classifier)
+
+    def make() -> Scores:
+        with _bar("scoring") as progress:
+            return score(classifier, dataset, names, mask=mask, progress=progress)
+
+    name = of("scores", classifier, dataset, mask, names=tuple(names), keep=MOST_KEPT)
+    scores = given.kept.recall(name, make)
     document: dict[str, Any] = {
         "layers": classifier.geometry.layers,
         "heads": classifier.geometry.heads,
@@ -413,10 +443,16 @@ def _score(given: argparse.Namespace) -> None:
 def _ablate(given: argparse.Namespace) -> None:
     """Remove each head alone and measure what it costs, exactly."""
     from bhpvas.ablation import ablate
+    from bhpvas.results import of
 
     classifier, dataset = _load(given)
-    with _bar("ablating") as progress:
-        found = ablate(classifier, dataset, _mask(given, classifier), progress=progress)
+    mask = _mask(given, classifier)
+
+    def make() -> Ablation:
+        with _bar("ablating") as progress:
+            return ablate(classifier, dataset, mask, progress=progress)
+
+    found = given.kept.recall(of("ablation", classifier, dataset, mask), make)
     document = {
         "loss_change": _numbers(found.loss_change),
         "accuracy_change": _numbers(found.accuracy_change),
@@ -438,6 +474,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     from bhpvas.cost import flops_per_sentence, parameters
     from bhpvas.engine import StateCache
     from bhpvas.evaluation import accuracy_change_interval, evaluate
+    from bhpvas.results import of
 
     opened = _open_scheme(given, given.scheme) if given.scheme else None
     classifier, dataset = _load(given)
@@ -446,10 +483,16 @@ def _evaluate(given: argparse.Namespace) -> None:
         scheme, folder = opened
         changed, mask = scheme.on(classifier, folder), scheme.mask
     cache = StateCache()
-    with _bar("evaluating the unpruned model") as progress:
-        unpruned = evaluate(classifier, dataset, cache=cache, progress=progress)
-    with _bar("evaluating the mask") as progress:
-        found = evaluate(changed, dataset, mask, cache=cache, progress=progress)
+
+    def measured(what: str, one: Classifier, mask: HeadMask) -> Evaluation:
+        def make() -> Evaluation:
+            with _bar(f"evaluating {what}") as progress:
+                return evaluate(one, dataset, mask, cache=cache, progress=progress)
+
+        return given.kept.recall(of("evaluation", one, dataset, mask), make)
+
+    unpruned = measured("the unpruned model", classifier, classifier.full_mask())
+    found = measured("the mask", changed, mask)
     encoded = classifier.encode(dataset)
     document = found.summary(unpruned) | {
         "parameters": parameters(classifier.geometry, mask),
@@ -482,22 +525,28 @@ def _evaluate(given: argparse.Namespace) -> None:
 def _roles(given: argparse.Namespace) -> None:
     """Say what every head attends to: position, delimiters, rare tokens, syntax, everything."""
     from bhpvas.heads import HeadId
+    from bhpvas.results import of
     from bhpvas.roles import DIRECTIONS, RoleSettings, find_roles
     from bhpvas.syntax import parse_dataset, sentences_of
 
     settings = RoleSettings(min_count=given.min_count)
     classifier, dataset = _load(given)
-    with _bar("parsing") as progress:
-        sentences = sentences_of(classifier, dataset, parse_dataset(dataset, progress=progress))
-    with _bar("reading attention") as progress:
-        found = find_roles(
-            classifier,
-            dataset,
-            sentences=sentences,
-            settings=settings,
-            keep_predictions=False,
-            progress=progress,
-        )
+
+    def make() -> Roles:
+        with _bar("parsing") as progress:
+            sentences = sentences_of(classifier, dataset, parse_dataset(dataset, progress=progress))
+        with _bar("reading attention") as progress:
+            return find_roles(
+                classifier,
+                dataset,
+                sentences=sentences,
+                settings=settings,
+                keep_predictions=False,
+                progress=progress,
+            )
+
+    name = of("roles", classifier, dataset, classifier.full_mask(), settings=settings)
+    found = given.kept.recall(name, make)
     document = {
         "layers": classifier.geometry.layers,
         "heads": classifier.geometry.heads,
@@ -815,6 +864,13 @@ def _join_others(given: argparse.Namespace) -> None:
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
         given.device = "cpu"
     given.opened.enter_context(together(cpu=given.device == "cpu"))
+
+
+def _kept(given: argparse.Namespace) -> Results:
+    """The results on disk; none where several processes would have to find the same ones."""
+    from bhpvas.results import Results, kept_results
+
+    return kept_results() if given.cache and _processes() == 1 else Results(None)
 
 
 def _processes() -> int:

@@ -26,7 +26,7 @@ import numpy as np
 from bhpvas.heads import HeadMask
 
 if TYPE_CHECKING:
-    from bhpvas.classifier import Geometry
+    from bhpvas.model_files import Geometry
 
 
 def parameters(geometry: Geometry, mask: HeadMask) -> int:

@@ -1,11 +1,10 @@
-"""Where the files lie that ship with bhpvas and are no Python modules of it, and those it keeps."""
+"""Where the files lie that ship with bhpvas and are no Python modules, and those that it keeps."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-
-from platformdirs import user_data_path
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -24,13 +23,34 @@ def app_script() -> Path:
     return _shipped("streamlit_app.py")
 
 
-def workspaces_folder() -> Path:
-    """The folder in which the app keeps the work of this computer's user.
+def cache_folder() -> Path:
+    """Where this person's system keeps what can be made again; it may not exist yet."""
+    return _own_folder("Cache", "Caches", "XDG_CACHE_HOME", ".cache")
 
-    It lies where the system keeps a program's data, or in the folder that ``BHPVAS_HOME`` names.
+
+def workspaces_folder() -> Path:
+    """Where the app keeps this person's work, or in the folder that ``BHPVAS_HOME`` names; it may
+    not exist yet.
     """
-    home = os.environ.get("BHPVAS_HOME")
-    return (Path(home) if home else user_data_path("bhpvas", appauthor=False)) / "workspaces"
+    chosen = os.environ.get("BHPVAS_HOME")
+    if chosen:
+        return Path(chosen).expanduser() / "workspaces"
+    return (
+        _own_folder("Data", "Application Support", "XDG_DATA_HOME", ".local/share") / "workspaces"
+    )
+
+
+def _own_folder(windows: str, mac: str, variable: str, otherwise: str) -> Path:
+    """The folder for bhpvas among a person's files of some kind."""
+    home = Path.home()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else home / "AppData" / "Local") / "bhpvas" / windows
+    if sys.platform == "darwin":
+        return home / "Library" / mac / "bhpvas"
+    # XDG Base Directory Specification: what is not absolute is to be ignored.
+    given = Path(os.environ.get(variable, ""))
+    return (given if given.is_absolute() else home / otherwise) / "bhpvas"
 
 
 def _shipped(name: str) -> Path:

@@ -20,6 +20,7 @@ FLOORS = (
         "groups",
         "heads",
         "hub",
+        "model_files",
         "paths",
         "processes",
         "progress",
@@ -29,7 +30,7 @@ FLOORS = (
         "weights",
     ),
     ("classifier",),
-    ("engine",),
+    ("engine", "results"),
     (
         "ablation",
         "calibration",

@@ -9,9 +9,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 
-from bhpvas.classifier import Geometry
 from bhpvas.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.heads import HeadMask
+from bhpvas.model_files import Geometry
 
 LAYERS, HEADS, HEAD_SIZE, INTERMEDIATE, LABELS = 3, 4, 6, 40, 3
 HIDDEN = HEADS * HEAD_SIZE

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import XLMRobertaConfig
 
-from bhpvas.classifier import Classifier, load_classifier, read_info
+from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.cost import flops_per_sentence, parameters
 from bhpvas.engine import predict
 from bhpvas.errors import ModelError
@@ -20,6 +20,7 @@ from bhpvas.evaluation import evaluate
 from bhpvas.export import FORMATS, Exported, ExportError, export_model, onnx_graph
 from bhpvas.export.base import logits_of, smallest_exact, weight_bytes
 from bhpvas.heads import HeadMask, parse_heads
+from bhpvas.model_files import read_info
 from bhpvas.progress import Cancelled, silent
 from bhpvas.recovery import recover
 from bhpvas.recovery.finetuning import finetune

@@ -27,10 +27,11 @@ import torch
 from safetensors.torch import load, save
 
 from bhpvas import schemes, tables
-from bhpvas.classifier import load_classifier, read_info
+from bhpvas.classifier import load_classifier
 from bhpvas.datasets import read_splits
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import parse_heads
+from bhpvas.model_files import read_info
 from bhpvas.scheme_files import read_scheme_file
 from bhpvas.schemes import Scheme
 from bhpvas.weights import Weights, load_weights

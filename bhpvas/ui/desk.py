@@ -22,6 +22,7 @@ import numpy as np
 
 from bhpvas.errors import LimitError
 from bhpvas.progress import Cancelled
+from bhpvas.results import Of, Results
 from bhpvas.ui.line import Line
 
 #: Seconds that a job runs on with nobody watching: longer than a rerun of the page takes.
@@ -99,18 +100,21 @@ Work = Callable[[Job], Any]
 class Desk:
     """All jobs that run and the latest results; shared by every session of the server.
 
-    The results that were not used for longest leave when their arrays take ``most_bytes``.
-    ``at_once`` jobs work at the same time, each for ``most_seconds`` in all; others wait in line.
+    The results that were not used for longest leave when their arrays take ``most_bytes``. Those
+    whose key is an :class:`~bhpvas.results.Of` are kept on disk too, among ``kept``. ``at_once``
+    jobs work at the same time, each for ``most_seconds`` in all; others wait in line.
     """
 
     def __init__(
         self,
         most_bytes: int = 128 * 2**20,
+        kept: Results | None = None,
         *,
         at_once: int = 1,
         most_seconds: float | None = None,
     ) -> None:
         self.most_bytes = most_bytes
+        self._kept = kept or Results(None)
         self.line = Line(at_once)
         self.most_seconds = most_seconds
         self._used = 0
@@ -124,7 +128,12 @@ class Desk:
         with self._lock:
             if key in self._results:
                 self._results.move_to_end(key)
-            return self._results.get(key)
+                return self._results[key]
+        found = self._kept.get(key) if isinstance(key, Of) else None
+        if found is not None:
+            with self._lock:
+                self._keep(key, found)
+        return found
 
     def quick(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What takes milliseconds: made here and now, and remembered like any result."""
@@ -192,6 +201,8 @@ class Desk:
             if self._running.get(key) is job:
                 del self._running[key]
         job.finished.set()
+        if job.error is None and isinstance(key, Of):
+            self._kept.put(key, job.result)
         self._settle()
 
     def _settle(self) -> None:

@@ -66,6 +66,7 @@ def open_session(page: Any) -> None:
     if not sessions.is_open():
         try:
             with st.spinner("Loading the model"):
+                work.desk()
                 keeping.open_session(_session)
         except BhpvasError as error:
             st.error(str(error))

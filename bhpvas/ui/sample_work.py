@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -139,7 +138,7 @@ def places(session: Session, layer: int) -> Places | None:
     if found is None:
         return None
     components, coordinates = found
-    best = _umap(session, layer, states.key, coordinates)
+    best = _umap(session, layer, coordinates)
     chart = (best and work.want(best)) or pca_map(coordinates)
     after: np.ndarray | None = chart.places
     if session.now != session.start:
@@ -186,14 +185,14 @@ def _of_states(
     data = session.looked_at
     model = "the unpruned model" if variant == session.start else "the pruned model"
     return Task(
-        key=(what, layer, *work.named(session, variant), data.fingerprint),
+        key=work.lasting(what, session, variant, data, layer=layer),
         saying=f"Reading {words.plural(len(data), 'sentence')} with {model} up to layer {layer}",
         work=do,
         turn=turn,
     )
 
 
-def _umap(session: Session, layer: int, of: Hashable, coordinates: np.ndarray) -> Task | None:
+def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
     if len(coordinates) < FEWEST_FOR_UMAP:
         return None
 
@@ -201,7 +200,7 @@ def _umap(session: Session, layer: int, of: Hashable, coordinates: np.ndarray) -
         return umap_map(coordinates, progress=job)
 
     return Task(
-        key=("umap", of),
+        key=work.lasting("umap", session, session.start, session.looked_at, layer=layer),
         saying=f"Placing {words.plural(len(coordinates), 'sentence')} by UMAP",
         work=do,
         turn=6,

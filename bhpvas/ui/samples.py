@@ -149,7 +149,9 @@ def pointer_and_model(found: Measured) -> tuple[str, str]:
         show: Any = st.segmented_control(
             "Model",
             [ALONE, AFTER, BESIDE, MOVES],
-            default=BESIDE,
+            # Of thousands, one panel: the browser's own marks show a selection there, while two
+            # have to be drawn anew.
+            default=BESIDE if len(found.data) < MANY else AFTER,
             required=True,
             key="show",
             persist_state="session",

@@ -22,6 +22,7 @@ from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
 from bhpvas.paths import workspaces_folder
 from bhpvas.progress import Cancelled
+from bhpvas.results import Of, Results, kept_results, of
 from bhpvas.ui import limits
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
@@ -66,14 +67,19 @@ class Task:
 
 @st.cache_resource(show_spinner=False)
 def desk() -> Desk:
-    """The desk of this server."""
-    return Desk(at_once=_at_once(), most_seconds=limits.current().seconds)
+    """The desk of this server; raises :class:`BhpvasError` where its settings are none.
+
+    What strangers compute is not kept on disk.
+    """
+    allowed = limits.current()
+    kept = Results(None) if allowed.hosted else kept_results()
+    return Desk(kept=kept, at_once=_at_once(), most_seconds=allowed.seconds)
 
 
 def _cores() -> int:
     """The processors that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    found = getattr(os, "sched_getaffinity", None)
+    return len(found(0)) if found else os.cpu_count() or 1
 
 
 def _at_once() -> int:
@@ -193,7 +199,7 @@ def scoring(
         return score(classifier, data, names, mask=variant.mask, keep=keep, progress=job)
 
     return Task(
-        key=("scores", names, keep, *named(session, variant), data.fingerprint),
+        key=lasting("scores", session, variant, data, names=names, keep=keep),
         saying=f"Scoring {words.plural(variant.mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -205,6 +211,8 @@ def evaluating(
     session: Session, variant: Variant, *, turn: int = 2, data: Dataset | None = None
 ) -> Task:
     """The exact evaluation on the evaluation split (or ``data``); that of a part comes first."""
+    from bhpvas.evaluation import FIRST_PART
+
     data, mask = data or session.data.evaluation, variant.mask
 
     def work(job: Job) -> Evaluation:
@@ -217,7 +225,8 @@ def evaluating(
         return job.partial
 
     return Task(
-        key=("evaluation", *named(session, variant), data.fingerprint),
+        # Of the part that comes first the rounding may differ from that of one pass over all.
+        key=lasting("evaluation", session, variant, data, first=FIRST_PART),
         saying=f"Measuring {mask.kept_count} of {mask.layers * mask.heads} heads "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -235,7 +244,7 @@ def ablating(session: Session, variant: Variant) -> Task:
         return ablate(classifier_of(session, variant), data, variant.mask, progress=job)
 
     return Task(
-        key=("ablation", *named(session, variant), data.fingerprint),
+        key=lasting("ablation", session, variant, data),
         saying=f"Removing each of {words.plural(variant.mask.kept_count, 'head')} alone "
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
@@ -254,6 +263,12 @@ def named(session: Session, variant: Variant) -> tuple[Hashable, ...]:
     """What names a variant of any model in the key of a result."""
     classifier = classifier_named(session.model)
     return (classifier.fingerprint, str(classifier.dtype), variant)
+
+
+def lasting(what: str, session: Session, variant: Variant, data: Dataset, **settings: Any) -> Of:
+    """The key of a result that is kept on disk as well."""
+    classifier = classifier_named(session.model)
+    return of(what, classifier, data, variant.mask, weights=variant.weights, **settings)
 
 
 # --- asking for it and getting it -----------------------------------------------------------------

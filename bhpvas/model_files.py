@@ -1,0 +1,335 @@
+"""What a model's files say of it, read without torch: sizes and labels are there at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import inf, prod
+from pathlib import Path
+from typing import Any
+
+from bhpvas.errors import ModelError
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.paths import sample_data_folder
+
+# Far beyond any model; layers that share their weights are as many as a config says.
+_MOST_LAYERS = 1000
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+# What a model folder may contain for us; pickled weights and code are never fetched.
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+# Small files that a tokenizer may be made of.
+_TOKENIZER_PARTS = ("*.json", "*.txt", "*.model")
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the config of one family of models calls its sizes.
+
+    ``after_padding``: positions are counted from the padding index + 1, so that many are never
+    used. ``shared``: layers use the same weights, so that a head can be masked in one of them, but
+    not removed from it.
+    """
+
+    layers: str = "num_hidden_layers"
+    heads: str = "num_attention_heads"
+    hidden_size: str = "hidden_size"
+    intermediate_size: str = "intermediate_size"
+    after_padding: bool = False
+    shared: bool = False
+
+
+_ROBERTA = Family(after_padding=True)
+
+#: ``model_type`` in a config → how that family's config is read.
+FAMILIES: dict[str, Family] = {
+    "bert": Family(),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "electra": Family(),
+    "distilbert": Family("n_layers", "n_heads", "dim", "hidden_dim"),
+    "albert": Family(shared=True),
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes of a classifier; ``parameters`` counts the model as its files hold it.
+
+    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do. ``shared``:
+    its layers use the same weights.
+    """
+
+    layers: int
+    heads: int
+    hidden_size: int
+    head_size: int
+    intermediate_size: int
+    labels: int
+    parameters: int
+    max_length: int
+    pruned: frozenset[HeadId] = frozenset()
+    shared: bool = False
+
+    @property
+    def head_parameters(self) -> int:
+        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O.
+
+        0 where layers share their weights, since the others go on using them.
+        """
+        if self.shared:
+            return 0
+        return 4 * self.hidden_size * self.head_size + 3 * self.head_size
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a model's files say of it, without loading its weights."""
+
+    name: str
+    geometry: Geometry
+    label_names: tuple[str, ...]
+
+
+def read_info(source: str | Path | None = None, *, revision: str | None = None) -> Info:
+    """Read a model's sizes and labels from its configs and the headers of its weight files.
+
+    Raises :class:`ModelError` as :func:`~bhpvas.classifier.load_classifier` does, as far as that
+    shows without weights.
+    """
+    name, folder, _ = locate(source, revision)
+    config = read_config(folder, name)
+    family = FAMILIES[config["model_type"]]
+    if not _says_all(config, family):
+        config = _filled_config(folder, name)
+    check_sizes(config, folder, name)
+    layers, heads, hidden_size = (
+        config[family.layers],
+        config[family.heads],
+        config[family.hidden_size],
+    )
+    labels = {int(index): label for index, label in config["id2label"].items()}
+    geometry = Geometry(
+        layers=layers,
+        heads=heads,
+        hidden_size=hidden_size,
+        head_size=hidden_size // heads,
+        intermediate_size=config[family.intermediate_size],
+        labels=len(labels),
+        parameters=sum(
+            prod(shape)
+            for path in sorted(folder.glob("*.safetensors"))
+            for key, shape in _shapes(path, name).items()
+            if not key.endswith("position_ids")
+        ),
+        max_length=min(position_limit(config), _tokenizer_limit(folder)),
+        pruned=pruned_heads(config, layers, heads, name),
+        shared=family.shared,
+    )
+    # A layer without heads has one of zeros in its file, which is no part of the model.
+    stand_ins = len(config.get("constant_attention") or ()) * geometry.head_parameters
+    geometry = replace(geometry, parameters=geometry.parameters - stand_ins)
+    return Info(name, geometry, tuple(labels[index] for index in range(len(labels))))
+
+
+def _says_all(config: Mapping[str, Any], family: Family) -> bool:
+    """Whether a config.json states itself what transformers would otherwise fill in."""
+    sizes = [family.layers, family.heads, family.hidden_size, family.intermediate_size]
+    sizes += ["max_position_embeddings", *(["pad_token_id"] if family.after_padding else [])]
+    labels = config.get("id2label")
+    return (
+        all(type(config.get(size)) is int for size in sizes)
+        and isinstance(labels, dict)
+        and sorted(labels) == sorted(map(str, range(len(labels))))
+        and config.get("num_labels", len(labels)) == len(labels)
+    )
+
+
+def _filled_config(folder: Path, name: str) -> dict[str, Any]:
+    """The config with the defaults of its family, which only transformers knows."""
+    from transformers import AutoConfig
+
+    try:
+        found = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # a setting of a wrong kind surfaces as many unrelated types
+        raise ModelError(f"The config.json of {name!r} cannot be used: {reason(error)}.") from error
+    return found.to_dict()
+
+
+def _tokenizer_limit(folder: Path) -> float:
+    """The longest input that the tokenizer's own config allows, in tokens."""
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        return settings["model_max_length"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return inf  # as the tokenizer itself, which is not read here, takes it
+
+
+def _shapes(path: Path, name: str) -> dict[str, list[int]]:
+    """The shape of every tensor in a weight file, by its header."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            return {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"The weights of {name!r} could not be read: {reason(error)}.") from error
+
+
+def locate(source: str | Path | None, revision: str | None) -> tuple[str, Path, str | None]:
+    """Name, local folder and revision of a model; fetches a hub id's plain files."""
+    if source is None or str(source) == "sample":
+        return "sample", sample_data_folder() / "model", None
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder.name, folder, revision
+    name, _, after_at = str(source).partition("@")
+    revision = revision or after_at or None
+    if not _HUB_ID.fullmatch(name) or folder.is_file():
+        raise ModelError(f"{str(source)!r} is neither a folder nor a hub id such as 'owner/model'.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        fetched = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]
+            )
+        )
+    except Exception as error:  # the hub client raises many unrelated types
+        raise ModelError(
+            f"The model {name!r} could not be fetched from the hub "
+            f"({reason(error)}): check the id and the network, or give a folder."
+        ) from error
+    return name, fetched, revision or fetched.name
+
+
+def reason(error: Exception) -> str:
+    """The first sentence of a library's error, without addresses."""
+    first = str(error).strip().split("\n")[0] or type(error).__name__
+    first = re.sub(r"^Got: \w+: (\[Errno -?\d+\] )?", "", first)
+    return re.sub(r"\S*://\S+", "…", first).rstrip(".")[:160]
+
+
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    """The settings in ``config.json``; raises :class:`ModelError` for a model we cannot use."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"The model {name!r} has no config.json, so it cannot be read.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"The config.json of {name!r} holds no settings.")
+    if "auto_map" in config and config.get("model_type") not in FAMILIES:
+        raise ModelError(f"The model {name!r} needs code of its own, which bhpvas does not run.")
+    if not any(folder.glob("*.safetensors")):
+        pickled = [path.name for path in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt"))]
+        if pickled:
+            raise ModelError(
+                f"The weights of {name!r} are pickled ({pickled[0]}), which can run code and is "
+                f"refused: save them as safetensors with save_pretrained of transformers."
+            )
+        raise ModelError(f"The model {name!r} has no .safetensors file, so no weights to load.")
+    _check(config, name)
+    return config
+
+
+def _check(config: dict[str, Any], name: str) -> None:
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        raise ModelError(
+            f"The model {name!r} is of type {kind!r}; supported are {', '.join(FAMILIES)}."
+        )
+    heads = config.get("architectures") or []
+    if not any(str(head).endswith("ForSequenceClassification") for head in heads):
+        found = ", ".join(map(str, heads)) or "nothing that its config names"
+        raise ModelError(
+            f"The model {name!r} is no sequence classifier (it is {found}): fine-tune it first, or "
+            f"choose a model ending in ForSequenceClassification."
+        )
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise ModelError(f"The model {name!r} uses relative positions, which are not supported.")
+    if config.get("problem_type") in ("regression", "multi_label_classification"):
+        raise ModelError(
+            f"The model {name!r} does {config['problem_type'].replace('_', ' ')}; bhpvas needs one "
+            f"label out of two or more for each sentence."
+        )
+    if config.get("inner_group_num", 1) != 1:
+        raise ModelError(
+            f"The model {name!r} has groups of several layers, which is not supported."
+        )
+    if config.get("is_decoder"):
+        raise ModelError(f"The model {name!r} is a decoder; bhpvas needs an encoder.")
+
+
+def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
+    """Refuse a config that asks for more than the files hold, before memory is taken for it.
+
+    Raises :class:`ModelError` for that, and for a model without layers or heads.
+    """
+    family = FAMILIES[config["model_type"]]
+    layers, heads, hidden = (
+        config[family.layers],
+        config[family.heads],
+        config[family.hidden_size],
+    )
+    if min(layers, heads) < 1:
+        raise ModelError(
+            f"The config.json of {name!r} states {layers} layers of {heads} heads: bhpvas needs at "
+            "least one of each."
+        )
+    held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    tokens = config.get("vocab_size", 0) + config["max_position_embeddings"]
+    # The feed-forward part, which no pruning of heads makes smaller.
+    inner = (1 if family.shared else layers) * hidden * config[family.intermediate_size] * 2
+    asked = config.get("embedding_size", hidden) * tokens + inner
+    if asked > held or layers > _MOST_LAYERS:
+        raise ModelError(
+            f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
+            f"{held:,} bytes: they do not belong together."
+        )
+
+
+def pruned_heads(
+    config: Mapping[str, Any], layers: int, heads: int, name: str
+) -> frozenset[HeadId]:
+    """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
+    constant = config.get("constant_attention") or ()
+    try:
+        pruned = frozenset(
+            HeadId(int(number), int(head))
+            for number, removed in (config.get("pruned_heads") or {}).items()
+            for head in (range(heads) if int(number) in constant else removed)
+        )
+        return HeadMask(layers, heads, pruned).removed
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelError(f"The pruned_heads of {name!r} cannot be used: {error}") from None
+
+
+def position_limit(config: Mapping[str, Any]) -> int:
+    """The longest input that the position embeddings allow, in tokens."""
+    after_padding = FAMILIES[config["model_type"]].after_padding
+    unused = config["pad_token_id"] + 1 if after_padding else 0
+    return config["max_position_embeddings"] - unused
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash of the config and the weight files: the same wherever the model lies."""
+    return _hash_of(folder / "config.json", *sorted(folder.glob("*.safetensors")))
+
+
+def tokenizer_fingerprint(folder: Path) -> str:
+    """Hash of all small files that a tokenizer may be made of."""
+    return _hash_of(*sorted(chain.from_iterable(map(folder.glob, _TOKENIZER_PARTS))))
+
+
+def _hash_of(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
