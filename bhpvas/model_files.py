@@ -138,6 +138,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
 def _says_all(config: Mapping[str, Any], family: Family) -> bool:
     """Whether a config.json states itself what transformers would otherwise fill in."""
     sizes = [family.layers, family.heads, family.hidden_size, family.intermediate_size]
+    sizes += ["vocab_size", *(["embedding_size"] if "embedding_size" in config else [])]
     sizes += ["max_position_embeddings", *(["pad_token_id"] if family.after_padding else [])]
     labels = config.get("id2label")
     return (
@@ -283,7 +284,7 @@ def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
             "least one of each."
         )
     held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    tokens = config.get("vocab_size", 0) + config["max_position_embeddings"]
+    tokens = config["vocab_size"] + config["max_position_embeddings"]
     # The feed-forward part, which no pruning of heads makes smaller.
     inner = (1 if family.shared else layers) * hidden * config[family.intermediate_size] * 2
     asked = config.get("embedding_size", hidden) * tokens + inner
