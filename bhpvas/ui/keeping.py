@@ -241,7 +241,9 @@ def offers(pages: Sequence[Any], start: Start) -> None:
         pressed = [
             kept
             for kept in mine.offers
-            if st.button(_label(kept), key=f"continue-{kept.id}", type="tertiary")
+            if st.button(
+                _label(kept), key=f"continue-{kept.id}", type="tertiary", icon=":material/history:"
+            )
         ]
     if pressed:
         _go_on(pressed[0], pages, start)

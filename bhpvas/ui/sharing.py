@@ -107,7 +107,7 @@ def address(session: Session) -> str:
 def popover(session: Session) -> None:
     """The link, to be copied, and what it holds."""
     try:
-        st.code(address(session), language=None, height=120)
+        st.code(address(session), language=None, wrap_lines=True)
     except LinkError as error:
         st.caption(str(error))
         return
