@@ -280,14 +280,10 @@ def way_back(session: Session) -> str:
     if not limits.current().hosted:
         return ""
     if _mine().trouble is not None:
-        return "Nothing is kept on this server: save the scheme as a file to come back to it."
-    said = (
-        "Nothing is kept on this server. The address of this page holds your scheme, so a reload "
-        "or a bookmark brings it back"
-    )
+        return "Not kept on this server: save the scheme to come back to it."
     if not sharing.is_sample(session.data):
-        return f"{said}; your sentences you would upload again."
-    return f"{said}. Save keeps its numbers, too."
+        return "Kept in this page's address, not on this server; your sentences are not."
+    return "Kept in this page's address, not on this server."
 
 
 def _plainly(text: str) -> str:
