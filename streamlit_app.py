@@ -9,6 +9,7 @@ st.set_page_config(page_title="bhpvas", page_icon=str(ICON), layout="wide")
 # Each keeps the address of its file's name: see frame.ensure.
 pages = [
     st.Page("pages/workbench.py", title="Workbench", default=True),
+    st.Page("pages/learn.py", title="Learn"),
     st.Page("pages/schemes.py", title="Schemes"),
     st.Page("pages/samples.py", title="Samples"),
     st.Page("pages/sentence.py", title="Sentence"),
@@ -17,10 +18,13 @@ pages = [
 ]
 page = st.navigation(pages, position="hidden")
 
-from bhpvas.ui import figures, frame, session, work  # noqa: E402  (something shows while this loads)
+# Something shows while this loads.
+from bhpvas.ui import figures, frame, session, work  # noqa: E402
+from bhpvas.ui.learn import tours  # noqa: E402
 
 frame.open_session(page)
 frame.messages(pages)
+tours.bar(page.title, session.current())
 frame.run(page)
 figures.shelf()
 frame.sidebar(session.current(), pages)

@@ -65,12 +65,14 @@ class Store:
     """What was measured, as a file of one JSON line a result, so that work can be resumed.
 
     A line that was cut off when the work stopped is measured again. Without a path it only
-    remembers.
+    remembers; ``known`` is what another one remembered.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(
+        self, path: str | Path | None = None, known: Mapping[str, Any] | None = None
+    ) -> None:
         self.path = None if path is None else Path(path)
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, Any] = dict(known or {})
         if self.path is not None and self.path.exists():
             for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
@@ -78,6 +80,11 @@ class Store:
                     self._known[json.dumps(entry["key"])] = entry["value"]
                 except (ValueError, KeyError, TypeError):
                     continue  # cut off, so unknown
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """All that is stored, by the keys as JSON."""
+        return dict(self._known)
 
     def get(self, key: Sequence[Any]) -> Any:
         """What was stored under a key, or None."""

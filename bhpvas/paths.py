@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
+
+from platformdirs import user_cache_path, user_data_path
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -25,32 +26,16 @@ def app_script() -> Path:
 
 def cache_folder() -> Path:
     """Where this person's system keeps what can be made again; it may not exist yet."""
-    return _own_folder("Cache", "Caches", "XDG_CACHE_HOME", ".cache")
+    return user_cache_path("bhpvas", appauthor=False)
 
 
 def workspaces_folder() -> Path:
-    """Where the app keeps this person's work, or in the folder that ``BHPVAS_HOME`` names; it may
-    not exist yet.
+    """The folder in which the app keeps the work of this computer's user.
+
+    It lies where the system keeps a program's data, or in the folder that ``BHPVAS_HOME`` names.
     """
-    chosen = os.environ.get("BHPVAS_HOME")
-    if chosen:
-        return Path(chosen).expanduser() / "workspaces"
-    return (
-        _own_folder("Data", "Application Support", "XDG_DATA_HOME", ".local/share") / "workspaces"
-    )
-
-
-def _own_folder(windows: str, mac: str, variable: str, otherwise: str) -> Path:
-    """The folder for bhpvas among a person's files of some kind."""
-    home = Path.home()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else home / "AppData" / "Local") / "bhpvas" / windows
-    if sys.platform == "darwin":
-        return home / "Library" / mac / "bhpvas"
-    # XDG Base Directory Specification: what is not absolute is to be ignored.
-    given = Path(os.environ.get(variable, ""))
-    return (given if given.is_absolute() else home / otherwise) / "bhpvas"
+    home = os.environ.get("BHPVAS_HOME")
+    return (Path(home) if home else user_data_path("bhpvas", appauthor=False)) / "workspaces"
 
 
 def _shipped(name: str) -> Path:

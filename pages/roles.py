@@ -4,7 +4,7 @@ import streamlit as st
 
 from bhpvas.charts.head_map import size
 from bhpvas.charts.style import KINDS
-from bhpvas.ui import aid, definitions, frame, reading, role_views
+from bhpvas.ui import aid, controls, definitions, frame, reading, role_views
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid
 
@@ -42,6 +42,7 @@ else:
                 palette=KINDS if relation == role_views.ROLE else None,
             )
             st.caption(column.aid)
+            controls.selected_list(session)
         with st.container(width="stretch"):
             role_views.summary(roles, session)
     chosen = role_views.relations(roles, way, session)

@@ -246,7 +246,6 @@ def pictures(head: HeadId, sentence: str) -> None:
         workbench.press(f"Select lowest {REMOVED}")
         workbench.press(f"Remove {REMOVED} heads")
         workbench.settle()
-        page.screenshot(path=folder / "workbench.png")
         workbench.go("Samples", ".st-key-sentence-map .nsewdrag")
         workbench.settle()
         page.screenshot(path=folder / "case-samples.png")

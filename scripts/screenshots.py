@@ -1,8 +1,9 @@
-"""Take pictures of the app as a person meets it: wide and narrow, light and dark.
+"""Take pictures of every page as a person meets it: in three widths, light and dark.
 
     python scripts/screenshots.py build/screenshots
 
-Starts the app on a free port, works through it in a headless browser, and writes PNG files.
+Starts the app on a free port, works through it in a headless browser, and writes PNG files. Of them
+wide-light-3-removed.png is docs/images/workbench.png, which README shows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.browser import Workbench, launch, serving
 
-SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
+SIZES = {"narrow": (390, 844), "wide": (1440, 900), "widest": (2560, 1440)}
+LEARN = ("Lesson", "Tours", "Criteria", "Glossary")
+SCHEMES = ("Propose", "Fine-tune", "Compare", "Evidence", "Shift")
 
 
 def main() -> None:
@@ -40,7 +43,7 @@ def main() -> None:
 
 
 def walk(page: Page, address: str, folder: Path, name: str, size: tuple[int, int]) -> None:
-    """Open, select, ask, remove, branch, then the other pages; a picture after each."""
+    """Open, select, ask, remove, branch, then every other page; a picture after each."""
     width, height = size
     workbench = Workbench(page, address)
 
@@ -60,8 +63,9 @@ def walk(page: Page, address: str, folder: Path, name: str, size: tuple[int, int
     picture("2-selected")
     workbench.remove()
     workbench.settle()
-    workbench.click_head(3, 2)
-    workbench.click_head(1, 1)
+    for head in ((3, 2), (1, 1), (5, 10), (0, 4)):
+        workbench.click_head(*head)
+    workbench.press("What would it cost?")
     picture("3-removed")
     workbench.remove()
     workbench.settle()
@@ -93,9 +97,18 @@ def walk(page: Page, address: str, folder: Path, name: str, size: tuple[int, int
     page.set_viewport_size({"width": width, "height": height})
     workbench.go("Schemes", ".st-key-tree-chart .main-svg")
     picture("13-tree")
-    for view in ("Compare", "Shift"):
+    for view in SCHEMES:
         workbench.view(view)
         picture(f"14-{view.lower()}-whole", whole=True)
+        page.set_viewport_size({"width": width, "height": height})
+    workbench.go("Export", ".st-key-view-export")
+    picture("15-export-whole", whole=True)
+    page.set_viewport_size({"width": width, "height": height})
+    workbench.go("Learn", ".st-key-learn-view")
+    for view in LEARN:
+        page.locator(".st-key-learn-view").get_by_text(view, exact=True).click()
+        workbench.settle()
+        picture(f"16-learn-{view.lower()}-whole", whole=True)
         page.set_viewport_size({"width": width, "height": height})
 
 

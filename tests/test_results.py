@@ -346,8 +346,6 @@ def test_the_environment_chooses_the_folder_or_none(tmp_path, monkeypatch):
 def test_the_folder_is_that_of_the_system(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "bhpvas"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache_folder() == Path.home() / ".cache" / "bhpvas"
 
 
 def test_off_finds_and_keeps_nothing(tmp_path, monkeypatch):

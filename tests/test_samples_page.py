@@ -129,6 +129,13 @@ def test_every_slicing_draws(
     assert app.selectbox(key="slices-by").value == by
 
 
+def test_the_keyboard_selects_a_slice(data: Splits, classifier: Classifier) -> None:
+    app = opened(data, classifier, PRUNED)
+    fine(app.selectbox(key="slices-by").set_value("shelf").run())
+    fine(app.selectbox(key="slice-shelf").set_value("y").run())
+    assert session(app).sentences == set(range(1, len(data.evaluation), 3))
+
+
 def test_a_search_filters_and_what_is_left_can_be_selected(
     data: Splits, classifier: Classifier
 ) -> None:

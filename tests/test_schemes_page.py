@@ -226,6 +226,25 @@ def test_two_steps_are_compared_as_the_library_says(
     assert flip_patterns(flipped)["count"].sum() == len(flipped)
 
 
+def test_the_keyboard_lists_the_sentences_of_a_bar(
+    app: AppTest, tiny: Classifier, dataset: Dataset
+) -> None:
+    view(app, "Compare")
+    unpruned = evaluate(tiny, dataset)
+    steps = {"A": 2, "B": 4}
+    found = {
+        name: evaluate(tiny, dataset, session(app).scheme.mask_at(at)) for name, at in steps.items()
+    }
+    patterns = flip_patterns(flip_table(unpruned, found))
+    bars = app.selectbox(key="flips-of")
+    assert bars.value is None and len(bars.options) == len(patterns)
+    for place, count in enumerate(patterns["count"]):
+        fine(app.selectbox(key="flips-of").select_index(place).run())
+        assert f"{count} sentence" in said(app) and "alone; the number" in said(app)
+    fine(app.selectbox(key="flips-of").select(None).run())
+    assert f"{patterns['count'].sum()} sentence" in said(app)
+
+
 def test_fewer_than_two_steps_say_what_to_do(app: AppTest) -> None:
     view(app, "Compare")
     fine(app.multiselect(key="compared").set_value([2]).run())

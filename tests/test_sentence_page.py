@@ -259,6 +259,31 @@ def test_a_cell_shows_where_the_head_follows_and_where_not(classifier, dataset, 
     assert 'class="governor"' in html(app) and 'class="dependent"' in html(app)
 
 
+def test_the_keyboard_asks_for_examples_too(classifier, dataset) -> None:
+    app = opened("roles", classifier, dataset)
+    fine(app.number_input(key="fewest").set_value(3).run())
+    relation, head = app.selectbox(key="examples-relation"), app.selectbox(key="examples-head")
+    name = relation.options[-1]
+    fine(relation.set_value(name).run())
+    fine(head.set_value("L1H3").run())
+    assert app.session_state["role-cell"] == (name, (1, 3))
+    assert f"L1H3 and {name}" in html(app)
+
+
+def test_heads_are_selected_on_the_roles_page_by_name(classifier, dataset) -> None:
+    app = opened("roles", classifier, dataset)
+    fine(app.multiselect(key="heads").set_value(["L0H2", "L1H1"]).run())
+    assert session(app).selected == {HeadId(0, 2), HeadId(1, 1)}
+
+
+def test_heads_are_switched_for_a_sentence_by_name(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(app.multiselect(key="switched").set_value(["L0H2"]).run())
+    assert session(app).switched == {HeadId(0, 2)}
+    fine(app.multiselect(key="switched").set_value([]).run())
+    assert not session(app).switched
+
+
 def test_an_example_opens_on_the_sentence_page(classifier, dataset) -> None:
     app = opened("roles", classifier, dataset)
     fine(app.number_input(key="fewest").set_value(3).run())

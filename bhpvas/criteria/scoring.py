@@ -25,10 +25,9 @@ from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
 
+_MODULES = (gradients, attention, similarities)
 #: Every criterion by name, in the order in which a person meets them.
-CRITERIA: dict[str, Criterion] = {
-    one.name: one for one in (*gradients.CRITERIA, *attention.CRITERIA, *similarities.CRITERIA)
-}
+CRITERIA: dict[str, Criterion] = {one.name: one for module in _MODULES for one in module.CRITERIA}
 #: The three criteria of BHPVAS.
 DEFAULT_CRITERIA = ("importance", "stability", "similarity")
 

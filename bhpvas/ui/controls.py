@@ -124,7 +124,7 @@ def selection_controls(column: Column, session: Session) -> None:
         with st.popover("More ways"):
             _threshold(column)
             _layers(session)
-            _list(session)
+            selected_list(session)
         st.button(
             "Clear", on_click=_choose, args=((),), disabled=not session.selected, type="tertiary"
         )
@@ -164,7 +164,7 @@ def _layers(session: Session) -> None:
             )
 
 
-def _list(session: Session) -> None:
+def selected_list(session: Session) -> None:
     """The keyboard's way in: it always shows what is selected, and changes it."""
     st.session_state["heads"] = [str(head) for head in sorted(session.selected)]
     st.multiselect(

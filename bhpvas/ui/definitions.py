@@ -308,3 +308,11 @@ REPORT = Aid(
     misleads="It says what holds on these sentences. Who tries many schemes and reports the best "
     "reports some luck.",
 )
+LEARN = Aid(
+    definition="Every view here is one of the app itself, on the open model and data: what you "
+    "select or remove is selected or removed on every page. A step of the lesson or a tour is done "
+    "when the session shows that you did it, here or elsewhere, and stays done until you leave.",
+    source="Own",
+    misleads="Ten minutes on one small model show how such work goes, not what holds for models in "
+    "general.",
+)

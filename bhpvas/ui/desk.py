@@ -101,20 +101,20 @@ class Desk:
     """All jobs that run and the latest results; shared by every session of the server.
 
     The results that were not used for longest leave when their arrays take ``most_bytes``. Those
-    whose key is an :class:`~bhpvas.results.Of` are kept on disk too, among ``kept``. ``at_once``
-    jobs work at the same time, each for ``most_seconds`` in all; others wait in line.
+    whose key is an :class:`~bhpvas.results.Of` are kept on disk too, among ``kept``.
+    ``at_once`` jobs work at the same time, each for ``most_seconds`` in all; others wait in line.
     """
 
     def __init__(
         self,
         most_bytes: int = 128 * 2**20,
-        kept: Results | None = None,
         *,
+        kept: Results | None = None,
         at_once: int = 1,
         most_seconds: float | None = None,
     ) -> None:
         self.most_bytes = most_bytes
-        self._kept = kept or Results(None)
+        self.kept = kept or Results(None)
         self.line = Line(at_once)
         self.most_seconds = most_seconds
         self._used = 0
@@ -129,7 +129,7 @@ class Desk:
             if key in self._results:
                 self._results.move_to_end(key)
                 return self._results[key]
-        found = self._kept.get(key) if isinstance(key, Of) else None
+        found = self.kept.get(key) if isinstance(key, Of) else None
         if found is not None:
             with self._lock:
                 self._keep(key, found)
@@ -202,7 +202,7 @@ class Desk:
                 del self._running[key]
         job.finished.set()
         if job.error is None and isinstance(key, Of):
-            self._kept.put(key, job.result)
+            self.kept.put(key, job.result)
         self._settle()
 
     def _settle(self) -> None:

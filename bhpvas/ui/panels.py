@@ -59,17 +59,7 @@ def selected_heads(
         )
     shown = by_rank[: (height - 100) // ROW]
     with looks:
-        if scores.profile is not None and shown:
-            figures.chart(
-                attention_profile(scores.profile, shown, PROFILE_PARTS),
-                key="profile-chart",
-                alt=f"Where {words.plural(len(shown), 'head')} look, percent of their attention",
-            )
-            aid.footnote(
-                f"Percent of a head's attention, by where it goes.{_which(shown, by_rank)}",
-                ("Attention profile", definitions.PROFILE),
-                key="profile",
-            )
+        where_they_look(scores, shown, by_rank)
     with classes:
         if "importance" in scores.per_example and shown:
             figures.chart(
@@ -89,6 +79,22 @@ def selected_heads(
             )
 
 
+def where_they_look(scores: Scores, shown: list[HeadId], every: list[HeadId]) -> None:
+    """Where some of the selected heads look, as shares of their attention."""
+    if scores.profile is None or not shown:
+        return
+    figures.chart(
+        attention_profile(scores.profile, shown, PROFILE_PARTS),
+        key="profile-chart",
+        alt=f"Where {words.plural(len(shown), 'head')} look, percent of their attention",
+    )
+    aid.footnote(
+        f"Percent of a head's attention, by where it goes.{_which(shown, every)}",
+        ("Attention profile", definitions.PROFILE),
+        key="profile",
+    )
+
+
 def _nothing_selected(scores: Scores) -> None:
     st.markdown(
         "**1. Select** heads: click cells on the map, or take the lowest ranked.  \n"
@@ -99,6 +105,11 @@ def _nothing_selected(scores: Scores) -> None:
         f"Each attention head is one of {scores.mask.heads} in a layer that moves information "
         "between words. Many can go without a change in what the model answers; which ones is the "
         "question of this page."
+    )
+    st.page_link(
+        "pages/learn.py",
+        label="New here? Learn it in ten minutes",
+        icon=":material/school:",
     )
 
 

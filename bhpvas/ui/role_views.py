@@ -229,7 +229,35 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
             f"{words.plural(left, 'relation')} with fewer than {reading.fewest():,} dependents "
             "not judged."
         )
+    _choose_cell([row.name for row in rows], roles, chosen)
     return chosen
+
+
+def _choose_cell(names: list[str], roles: Roles, chosen: tuple[str, HeadId]) -> None:
+    """The keyboard's way to ask for examples."""
+    state = st.session_state
+    state["examples-relation"], state["examples-head"] = chosen[0], str(chosen[1])
+    with st.container(horizontal=True, gap="small", key="examples-of"):
+        st.selectbox(
+            "Examples of the relation",
+            names,
+            key="examples-relation",
+            on_change=_cell_named,
+            width=200,
+        )
+        st.selectbox(
+            "by the head",
+            [str(head) for head in roles.mask.every_head()],
+            key="examples-head",
+            on_change=_cell_named,
+            width=120,
+        )
+
+
+def _cell_named() -> None:
+    state = st.session_state
+    head = HeadId.parse(state["examples-head"])
+    state["role-cell"] = state["examples-relation"], (head.layer, head.head)
 
 
 def _row(one: Relation, roles: Roles, way: str) -> RelationRow:

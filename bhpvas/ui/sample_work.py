@@ -71,11 +71,12 @@ class Measured:
             ]
         return [_said(row, self.pruned) for row in rows]
 
-    def selection(self, session: Session) -> np.ndarray:
-        """Which sentences are selected: bool ``[N]``."""
-        chosen = np.zeros(len(self.data), dtype=bool)
-        chosen[[place for place in session.sentences if place < len(chosen)]] = True
-        return chosen
+
+def selected(session: Session) -> np.ndarray:
+    """Which of the sentences looked at are selected: bool ``[N]``."""
+    chosen = np.zeros(len(session.looked_at), dtype=bool)
+    chosen[[place for place in session.sentences if place < len(chosen)]] = True
+    return chosen
 
 
 def _text(row: dict[str, Any]) -> str:
@@ -210,18 +211,22 @@ def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
 # --- heads that matter for some -------------------------------------------------------------------
 
 
-def comparison(
-    session: Session, found: Measured, variant: Variant, kind: Kind
-) -> Comparison | None:
+def comparison(session: Session, variant: Variant, kind: Kind) -> Comparison | None:
     """How the selected sentences differ from the rest in what each head is worth to them.
 
     None while importance is being measured; there must be selected sentences and others.
     """
+    if work.want(_weighing(session, variant)) is None:
+        return None
+    return known_comparison(session, variant, kind)
+
+
+def known_comparison(session: Session, variant: Variant, kind: Kind = "share") -> Comparison | None:
+    """As :func:`comparison`, where importance is measured already."""
     task, kept = _weighing(session, variant), variant.mask.array
-    scores = work.want(task)
+    scores, chosen = work.known(task), selected(session)
     if scores is None:
         return None
-    chosen = found.selection(session)
 
     def make() -> Comparison:
         values = scores.per_example["importance"]

@@ -21,7 +21,7 @@ from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation import mcnemar
 from bhpvas.groups import FEWEST_TO_TEST, Comparison
 from bhpvas.heads import HeadMask
-from bhpvas.slices import worst_hit
+from bhpvas.slices import Grouping, worst_hit
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, sample_work
 from bhpvas.ui import session as sessions
@@ -332,7 +332,7 @@ def choose(places: Sequence[int] | set[int] | frozenset[int]) -> None:
 
 def selection(found: Measured, session: Session) -> None:
     """What is selected, in numbers, and the way out."""
-    chosen = found.selection(session)
+    chosen = sample_work.selected(session)
     n = int(chosen.sum())
     with st.container(
         key="chosen", horizontal=True, vertical_alignment="center", border=True, gap="small"
@@ -400,10 +400,19 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
             height=figure.layout.height,
             alt=f"Change of {measure} by {titles[by].lower()}, {words.plural(len(table), 'slice')}",
         )
+    st.selectbox(
+        "Select a slice",
+        list(found.groupings[by].names),
+        index=None,
+        key=f"slice-{by}",
+        placeholder="Select a slice: click it, or choose it here",
+        on_change=_slice_named,
+        kwargs={"found": found, "by": by},
+        label_visibility="collapsed",
+    )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         aid.footnote(
-            f"{'Change with' if found.pruned else 'With'} 95% interval, worst on top; "
-            "click a slice to select its sentences.",
+            f"{'Change with' if found.pruned else 'With'} 95% interval, worst on top.",
             ("Slices", definitions.SLICES),
             key="slices",
         )
@@ -422,9 +431,18 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
 def _slice_selected(*, found: Measured, by: str) -> None:
     points = st.session_state["slices-chart"].selection.points
     if points and "customdata" in points[0]:
-        grouping = found.groupings[by]
-        code = grouping.names.index(points[0]["customdata"][0])
-        choose([int(place) for place in np.flatnonzero(grouping.codes == code)])
+        _choose_slice(found.groupings[by], points[0]["customdata"][0])
+
+
+def _slice_named(*, found: Measured, by: str) -> None:
+    """The keyboard's way to select a slice."""
+    if (name := st.session_state[f"slice-{by}"]) is not None:
+        _choose_slice(found.groupings[by], name)
+
+
+def _choose_slice(grouping: Grouping, name: str) -> None:
+    code = grouping.names.index(name)
+    choose([int(place) for place in np.flatnonzero(grouping.codes == code)])
 
 
 # --- heads that matter for the selection ----------------------------------------------------------
@@ -432,7 +450,7 @@ def _slice_selected(*, found: Measured, by: str) -> None:
 
 def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) -> None:
     """Importance of every head for the selected sentences against the rest."""
-    chosen = found.selection(session)
+    chosen = sample_work.selected(session)
     if not chosen.any() or chosen.all():
         st.caption(
             "Select some of the sentences, on the map or in the table: here you will see which "
@@ -461,7 +479,7 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
                 label_visibility="collapsed",
             )
     variant = session.now if model == AFTER else session.start
-    result, mask = sample_work.comparison(session, found, variant, kind), variant.mask
+    result, mask = sample_work.comparison(session, variant, kind), variant.mask
     width, height = size(mask.layers, mask.heads)
     if result is None:
         st.skeleton(height)
@@ -534,7 +552,7 @@ def table(found: Measured, session: Session) -> None:
         key="sentences",
     )
     whole = found.table
-    chosen = found.selection(session)
+    chosen = sample_work.selected(session)
     rows = {EVERY: np.ones(len(whole), dtype=bool), CHOSEN: chosen}
     if found.pruned:
         outcome = whole["outcome"].to_numpy()

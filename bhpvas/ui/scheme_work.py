@@ -16,6 +16,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.progress import part
 from bhpvas.recovery import RECOVERIES, recover
 from bhpvas.recovery.finetuning import Course, Settings, finetune
+from bhpvas.results import Of
 from bhpvas.search import Constraints, Proposal, method_named, propose
 from bhpvas.ui import limits, work
 from bhpvas.ui.desk import LONG_PATIENCE, Job
@@ -172,15 +173,22 @@ def tuning(session: Session, settings: Settings) -> Task:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _store(model: str, calibration: str, evaluation: str) -> Store:
+def _store(model: str, calibration: str, evaluation: str, _name: Of) -> Store:
     """What curves of one model on some data are made of, measured once for everybody."""
-    return Store()
+    return Store(known=work.desk().kept.get(_name))
+
+
+def _name(session: Session) -> Of:
+    """What the store of the session's model and data is called on disk."""
+    data = session.data
+    calibration = data.calibration.fingerprint
+    return work.lasting("curves", session, session.start, data.evaluation, calibration=calibration)
 
 
 def _place(session: Session) -> tuple[Classifier, Store]:
     classifier, data = work.classifier_named(session.model), session.data
     prints = classifier.fingerprint, data.calibration.fingerprint, data.evaluation.fingerprint
-    return classifier, _store(*prints)
+    return classifier, _store(*prints, _name(session))
 
 
 def store(session: Session) -> Store:
@@ -207,6 +215,7 @@ def measuring(session: Session, curves: Curves) -> Task:
     """Every curve that is asked for, measured on the evaluation split, one after another."""
     classifier, store = _place(session)
     data, counts, lines = session.data, removals(session, curves), _lines(curves)
+    kept, name = work.desk().kept, _name(session)
 
     def do(job: Job) -> bool:
         for index, (method, recovery, seed) in enumerate(lines):
@@ -221,6 +230,7 @@ def measuring(session: Session, curves: Curves) -> Task:
                 store=store,
                 progress=part(job, index, len(lines)),
             )
+            kept.put(name, store.known)
         return True
 
     return Task(

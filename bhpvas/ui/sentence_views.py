@@ -18,7 +18,7 @@ from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import size
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.saliency import SALIENCIES
-from bhpvas.ui import aid, definitions, figures, reading, work
+from bhpvas.ui import aid, controls, definitions, figures, reading, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid, selecting, wide_chart
 from bhpvas.ui.session import Opened, Session, Split
@@ -409,6 +409,25 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             mask=mask,
             hover=_hover(session, mask, found, values, label),
         )
+        _switched(session)
+
+
+def _switched(session: Session) -> None:
+    """The keyboard's way to switch heads over for this sentence."""
+    st.session_state["switched"] = [str(head) for head in sorted(session.switched)]
+    st.multiselect(
+        "Switched for this sentence",
+        [str(head) for head in session.mask.every_head()],
+        key="switched",
+        on_change=_take_switched,
+        placeholder="Type L3H7 to switch it",
+        label_visibility="collapsed",
+    )
+
+
+def _take_switched() -> None:
+    named = {HeadId.parse(name) for name in st.session_state["switched"]}
+    sessions.change(lambda session: session.switching(named ^ session.switched))
 
 
 def _hover(
@@ -497,6 +516,7 @@ def _layer(
         alt=f"Attention of all heads of layer {number}",
     )
     st.caption("Every head of the layer on one scale; click one to select it.")
+    controls.selected_list(session)
 
 
 def _rollout(

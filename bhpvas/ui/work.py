@@ -69,17 +69,19 @@ class Task:
 def desk() -> Desk:
     """The desk of this server; raises :class:`BhpvasError` where its settings are none.
 
-    What strangers compute is not kept on disk.
+    Of strangers' work nothing is kept on disk, unless the server's owner names a folder for it.
     """
-    allowed = limits.current()
-    kept = Results(None) if allowed.hosted else kept_results()
-    return Desk(kept=kept, at_once=_at_once(), most_seconds=allowed.seconds)
+    limited = limits.current()
+    kept = (
+        Results(None) if limited.hosted and not os.environ.get("BHPVAS_CACHE") else kept_results()
+    )
+    return Desk(kept=kept, at_once=_at_once(), most_seconds=limited.seconds)
 
 
 def _cores() -> int:
     """The processors that this process may use."""
-    found = getattr(os, "sched_getaffinity", None)
-    return len(found(0)) if found else os.cpu_count() or 1
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _at_once() -> int:

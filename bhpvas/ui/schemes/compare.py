@@ -258,6 +258,24 @@ def _flips(found: Compared) -> None:
         height=int(figure.layout.height),
         alt=f"Sentences flipped by each of {words.plural(len(patterns), 'set')} of steps",
     )
+    letters = list(found.steps)
+    st.session_state["flips-of"] = _pattern(found, len(patterns))
+    st.selectbox(
+        "List the sentences flipped by",
+        range(len(patterns)),
+        index=None,
+        key="flips-of",
+        format_func=lambda place: f"{_members(patterns, place, letters)} alone",
+        placeholder="at least one",
+        on_change=_pattern_named,
+        kwargs={"steps": tuple(found.steps.values())},
+    )
+
+
+def _members(patterns: pd.DataFrame, place: int, letters: list[str]) -> str:
+    """The steps that flip the sentences of a bar."""
+    flipping = patterns.loc[place, letters].astype(bool)
+    return " and ".join(flipping.index[flipping])
 
 
 def _pattern(found: Compared, count: int) -> int | None:
@@ -274,6 +292,12 @@ def _pattern_clicked(*, steps: tuple[int, ...]) -> None:
         st.session_state["flip-pattern"] = ((), 0) if again else clicked
 
 
+def _pattern_named(*, steps: tuple[int, ...]) -> None:
+    """The keyboard's way to a bar."""
+    place = st.session_state["flips-of"]
+    st.session_state["flip-pattern"] = ((), 0) if place is None else (steps, place)
+
+
 def _sentences(found: Compared, session: Session) -> None:
     table, letters = found.flipped, list(found.steps)
     if table.empty:
@@ -284,7 +308,7 @@ def _sentences(found: Compared, session: Session) -> None:
     if place is not None:
         members = patterns.loc[place, letters].astype(bool)
         table = table[(table[letters] == members).all(axis=1)]
-        which = f"by {' and '.join(members.index[members])} alone"
+        which = f"by {_members(patterns, place, letters)} alone"
     aid.heading(
         "Flipped sentences",
         f"{words.plural(len(table), 'sentence')} flipped {which}; the number is the probability "

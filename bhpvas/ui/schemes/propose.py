@@ -36,8 +36,8 @@ def view(session: Session) -> None:
     with left:
         _settings(session)
     with right:
-        _proposal(session)
-        _recovery(session)
+        proposal(session)
+        recovery(session)
 
 
 def method_names() -> list[str]:
@@ -78,7 +78,7 @@ def _settings(session: Session) -> None:
         type="primary",
         key="propose",
         width="stretch",
-        on_click=_ask,
+        on_click=ask,
         args=(search,),
         disabled=not heads or session.search == search,
     )
@@ -162,14 +162,16 @@ def _protect() -> None:
     st.session_state["protected"] = named
 
 
-def _ask(search: Search | None) -> None:
+def ask(search: Search | None) -> None:
+    """Ask for a proposal, or drop the one that is there."""
     sessions.change(partial(Session.searching, search=search))
 
 
 # --- the proposal ---------------------------------------------------------------------------------
 
 
-def _proposal(session: Session) -> None:
+def proposal(session: Session) -> None:
+    """Draw the proposal that was asked for, with its reasons; a click turns a head over."""
     search = session.search
     if search is None:
         aid.heading(
@@ -206,7 +208,7 @@ def _proposal(session: Session) -> None:
                     help="Removes these heads, measured exactly on the evaluation split; a step "
                     "that you can undo.",
                 )
-                st.button("Drop it", on_click=_ask, args=(None,), type="tertiary")
+                st.button("Drop it", on_click=ask, args=(None,), type="tertiary")
     with st.container(key="reasons"):
         _reasons(session, found, going)
 
@@ -341,7 +343,8 @@ def taking(session: Session, search: Search, found: Proposal) -> Session:
 # --- recovery -------------------------------------------------------------------------------------
 
 
-def _recovery(session: Session) -> None:
+def recovery(session: Session) -> None:
+    """Draw the choice of a recovery, and what the last one did."""
     aid.heading(
         "Recover",
         "Win back accuracy in seconds, without training: the kept heads learn to stand in.",

@@ -166,6 +166,7 @@ def _figures(found: Shifted, session: Session) -> None:
         with st.container(width=width):
             head_grid(rises, session, pointer="head", key="rise-map", hover=_hover(found))
             st.caption("Blue: more important now, by places risen. Red: less.")
+            controls.selected_list(session)
 
 
 def _hover(found: Shifted) -> np.ndarray:

@@ -25,10 +25,10 @@ LONG = 12
 
 def view(session: Session) -> None:
     """The picture, the step that is looked at beside it, and the same as a table."""
-    _controls(session)
+    scheme_bar(session)
     with st.container(horizontal=True, gap="large", key="tree-and-step"):
         with st.container(width="stretch", key="tree"):
-            _picture(session)
+            picture(session)
         width, _ = small_size(session.mask.layers, session.mask.heads)
         with st.container(width=max(width, 300), key="step"):
             _step(session)
@@ -38,7 +38,8 @@ def view(session: Session) -> None:
 # --- above the tree -------------------------------------------------------------------------------
 
 
-def _controls(session: Session) -> None:
+def scheme_bar(session: Session) -> None:
+    """Draw the name of the scheme and what can be done with all of it."""
     scheme = session.scheme
     unmeasured = [step for step in scheme.steps if not work.is_measured(session, step)]
     if session.measuring:
@@ -88,7 +89,8 @@ def _put_back() -> None:
 # --- the picture ----------------------------------------------------------------------------------
 
 
-def _picture(session: Session) -> None:
+def picture(session: Session) -> None:
+    """Draw the tree; a click on a step goes there."""
     scheme = session.scheme
     fold = st.session_state.get("fold", False) and len(scheme.steps) > LONG
     shown = _landmarks(scheme) if fold else [step.id for step in scheme.steps]

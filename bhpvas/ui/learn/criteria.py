@@ -1,0 +1,105 @@
+"""Every criterion: formula, source, when it misleads, and what it is made of on four sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.charts.columns import title_of
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, removal_order
+from bhpvas.heads import HeadId
+from bhpvas.ui import aid, tables, work
+from bhpvas.ui.learn.examples import worked
+from bhpvas.ui.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.criteria import Scores
+    from bhpvas.datasets import Dataset
+
+#: Sentences of a worked example.
+FEW = 4
+
+
+def view(session: Session) -> None:
+    """Choose a criterion, read what it is, and see it made on a few sentences."""
+    left, right = st.columns([1, 1.25], gap="large")
+    with left:
+        name = st.selectbox(
+            "Criterion",
+            list(CRITERIA),
+            format_func=title_of,
+            key="learn-criterion",
+            persist_state="session",
+        )
+        for title, about in aid.column_aids(name):
+            aid.explain(title, about)
+        if name in DEFAULT_CRITERIA:
+            st.caption("One of the three criteria of BHPVAS; it counts in the combined priority.")
+    with right, st.container(key="worked-example"):
+        _example(session, name)
+
+
+def _example(session: Session, name: str) -> None:
+    data = session.data.calibration.take(range(min(FEW, len(session.data.calibration))))
+    scores: Scores | None = work.promptly(
+        work.scoring(session, session.start, tuple(CRITERIA), data=data)
+    )
+    if scores is None:
+        st.skeleton(300)
+        return
+    head = _choose(scores, name)
+    found = worked(scores, name, head)
+    st.markdown(
+        f"What **{title_of(name).lower()}** says of **{head}** on the first "
+        f"{words.plural(len(data), 'calibration sentence')}, computed now:"
+    )
+    heads = isinstance(found.rows[0][0], HeadId) if found.rows else False
+    tables.reading_table(
+        ["Head" if heads else "Sentence", found.quantity],
+        [
+            [
+                tables.name(str(what)) if isinstance(what, HeadId) else _sentence(data, what),
+                tables.text(words.number(value), wrap=False),
+            ]
+            for what, value in found.rows
+        ],
+        height=300,
+    )
+    st.latex(found.equation)
+    st.caption(
+        f"The library's own value of {head} on these sentences: "
+        f"{words.number(float(scores.values[name][head.layer, head.head]))}. "
+        + _on_all(session, name, head)
+    )
+
+
+def _choose(scores: Scores, name: str) -> HeadId:
+    """A head of the unpruned model; the one that this criterion likes best where none is chosen."""
+    best = removal_order(scores.values[name], CRITERIA[name].higher_means)[-1]
+    every = [str(head) for head in scores.mask]
+    if st.session_state.get("example-of") != name:
+        st.session_state["example-of"], st.session_state["example-head"] = name, str(best)
+    return HeadId.parse(st.selectbox("Head", every, key="example-head", width=120))
+
+
+def _sentence(data: Dataset, row: int) -> str:
+    said = data.texts[row] if data.pairs is None else f"{data.texts[row]} | {data.pairs[row]}"
+    return tables.text(said)
+
+
+def _on_all(session: Session, name: str, head: HeadId) -> str:
+    """The same head on the whole calibration split, where that is measured."""
+    for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
+        found: Scores | None = work.known(work.scoring(session, session.start, names))
+        if found is not None and name in found.values:
+            values = found.values[name]
+            order = removal_order(values, CRITERIA[name].higher_means)[::-1]
+            return (
+                f"On all {words.plural(found.sentences, 'calibration sentence')}: "
+                f"{words.number(float(values[head.layer, head.head]))}, rank "
+                f"{order.index(head) + 1} of {int(np.isfinite(values).sum())}."
+            )
+    return "On the whole calibration split: colour the Workbench by it."

@@ -1,0 +1,413 @@
+"""The lesson: from one head to half of them gone, each step on a real view of the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from bhpvas.charts import words
+from bhpvas.charts.columns import Weighing, columns
+from bhpvas.charts.head_map import size
+from bhpvas.saliency import SALIENCIES
+from bhpvas.search import DEFAULT_METHOD
+from bhpvas.ui import (
+    aid,
+    controls,
+    panels,
+    reading,
+    sample_work,
+    samples,
+    sentence_views,
+    work,
+)
+from bhpvas.ui.head_grid import head_grid
+from bhpvas.ui.learn import checks
+from bhpvas.ui.learn.progress import Progress
+from bhpvas.ui.schemes import propose, tree
+from bhpvas.ui.session import Search, Session
+
+if TYPE_CHECKING:
+    from bhpvas.charts.columns import Column
+    from bhpvas.criteria import Scores
+
+_KEY = "bhpvas lesson"
+UNNAMED = "main"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One step: what there is to know, the one thing to do, how it is noticed, the view of it."""
+
+    title: str
+    says: Callable[[Session], str]
+    task: Callable[[Session], str]
+    done: Callable[[Session], bool]
+    view: Callable[[Session], None]
+
+
+# --- one sentence ---------------------------------------------------------------------------------
+
+
+def _sentence(session: Session) -> None:
+    sentence_views.choose(session)
+    label = sentence_views.decision(session)
+    found = work.promptly(reading.reading(session))
+    decided = None if label is None else work.promptly(reading.contributing(session, label))
+    if found is None:
+        st.skeleton(380)
+        return
+    sentence_views.arcs(
+        session,
+        found,
+        sentence_views.shown_heads(session, decided),
+        label,
+        in_words=True,
+        marks=True,
+        threshold=0.1,
+        method=next(iter(SALIENCIES)),
+    )
+
+
+def _decision(session: Session) -> None:
+    sentence_views.choose(session)
+    label = sentence_views.decision(session)
+    decided = None if label is None else work.promptly(reading.contributing(session, label))
+    sentence_views.contribution_map(session, decided, label)
+
+
+def _decision_task(session: Session) -> str:
+    head = checks.strongest(session)
+    which = "the bluest cell" if head is None else f"the bluest cell, **{head}**"
+    return f"Switch off {which}, and read how the answer moves."
+
+
+def _decision_done(session: Session) -> bool:
+    return checks.strongest(session) in session.switched
+
+
+# --- every head -----------------------------------------------------------------------------------
+
+
+def _scored(session: Session, colour: str) -> tuple[Scores, dict[str, Column], Column] | None:
+    """The scores with their columns, and the one to look at; None while they are measured."""
+    scores, key = work.scores_for(session, colour)
+    if scores is None:
+        st.skeleton(size(session.mask.layers, session.mask.heads)[1])
+        return None
+    found = columns(scores, None, Weighing(), remember=work.desk().quick, key=key)
+    return scores, found, found[colour]
+
+
+def _heads(session: Session, colour: str) -> Scores | None:
+    """The head map with every way to select."""
+    scored = _scored(session, colour)
+    if scored is None:
+        return None
+    scores, _, column = scored
+    controls.selection_controls(column, session)
+    with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+        head_grid(column, session, pointer=controls.settings().pointer)
+        st.caption(column.reading)
+    return scores
+
+
+def _habits(session: Session) -> None:
+    scores = _heads(session, "stability")
+    if scores is None:
+        return
+    chosen = sorted(set(session.selected_kept) & set(scores.mask))
+    if chosen:
+        panels.where_they_look(scores, chosen[:8], chosen)
+    else:
+        st.caption("Select heads on the map: here you will see where each of them looks.")
+
+
+def _habits_said(session: Session) -> str:
+    said = (
+        f"The model has {session.mask.layers} layers of {session.mask.heads} heads, and each has "
+        "its own habit: some follow the previous word, some one word class, and many rest on the "
+        "marks [CLS] and [SEP], where there is nothing to read."
+    )
+    found = checks.scores(session)
+    if found is not None:
+        idle, least = checks.resting(found)
+        said += (
+            f" Here {len(idle)} of {words.plural(found.mask.kept_count, 'head')} spend more than "
+            f"{words.percent(least, 0)}% of their attention there, on average over "
+            f"{words.plural(found.sentences, 'sentence')}."
+        )
+    return said
+
+
+def _importance(session: Session) -> None:
+    scores = _heads(session, "importance")
+    if scores is not None:
+        with st.expander("How importance is measured"):
+            aid.explain(*aid.column_aids("importance")[0])
+
+
+def _lowest_done(session: Session) -> bool:
+    lowest = checks.lowest_by_importance(session, checks.some_heads(session))
+    return lowest is not None and lowest <= session.selected
+
+
+# --- removing -------------------------------------------------------------------------------------
+
+
+def _removing(session: Session) -> None:
+    scores = _heads(session, "importance")
+    if scores is not None:
+        panels.actions(scores, session)
+    panels.what_changed(session)
+    panels.steps(session)
+
+
+def _estimate(session: Session) -> None:
+    scores = _heads(session, "importance")
+    if scores is not None:
+        panels.actions(scores, session)
+
+
+def _slices(session: Session) -> None:
+    found = sample_work.measured(session)
+    if found is None:
+        st.skeleton(samples.MAP_HEIGHT)
+        return
+    st.markdown(samples.answer(found))
+    samples.panel(found, session)
+    if session.sentences:
+        samples.selection(found, session)
+
+
+def _half(session: Session) -> None:
+    count = checks.half(session)
+    if session.search is None and count:
+        st.button(
+            f"Propose {words.plural(count, 'head')} to remove",
+            key="learn-propose",
+            type="primary",
+            on_click=propose.ask,
+            args=(Search(DEFAULT_METHOD, count),),
+        )
+        st.caption(
+            "The same search as on the page Schemes, by its default method, from the "
+            f"{words.plural(len(session.data.calibration), 'calibration sentence')} alone."
+        )
+    elif session.search is not None:
+        propose.proposal(session)
+    panels.steps(session)
+
+
+def _half_task(session: Session) -> str:
+    count = checks.half(session)
+    return (
+        f"Ask for a proposal of {words.plural(count, 'head')}, look at the reasons, and press "
+        "*Take as a step*."
+        if count
+        else "Half of the heads are gone."
+    )
+
+
+def _yours(session: Session) -> None:
+    tree.scheme_bar(session)
+    tree.picture(session)
+
+
+def _yours_said(session: Session) -> str:
+    return (
+        f"{panels.standing(session)}. Every step that you took is kept here: click one to go back "
+        "to it, and the next removal starts a branch. The scheme can be saved as a file, and "
+        "*Export* hands over the smaller model."
+    )
+
+
+LESSONS = (
+    Lesson(
+        "What is a head?",
+        lambda session: (
+            "A BERT reads a sentence in layers. In each layer several **attention heads** work "
+            "side by side. For every word, a head decides which other words to read from; the "
+            "arcs below the words show how much. Above the words stands the grammar of the "
+            "sentence, for comparison."
+        ),
+        lambda session: "Choose another sentence, or pick *Typed* and write one of your own.",
+        lambda session: session.opened is not None and session.opened != session.sentence_at(0),
+        _sentence,
+    ),
+    Lesson(
+        "Each has its habit",
+        _habits_said,
+        lambda session: (
+            "Select two heads: one that rests on [CLS] and [SEP], and one that looks elsewhere. "
+            "Click cells; bright ones behave the same in every sentence."
+        ),
+        checks.selected_both_habits,
+        _habits,
+    ),
+    Lesson(
+        "Who decides?",
+        lambda session: (
+            "What a head looks at is not yet what it does. So take it away and see. Each cell "
+            "says how far the answer to this one sentence moves without that head: blue speaks "
+            "for the answer, red against it."
+        ),
+        _decision_task,
+        _decision_done,
+        _decision,
+    ),
+    Lesson(
+        "One number a head",
+        lambda session: (
+            "Over many sentences this makes a **criterion**. *Importance* asks how much the loss "
+            f"of each of {words.plural(len(session.data.calibration), 'calibration sentence')} "
+            "feels a small turn at a head's gate. Dark heads are hardly felt."
+        ),
+        lambda session: (
+            f"Select the {checks.some_heads(session)} heads with the lowest importance: one click "
+            f"on *Select lowest {checks.some_heads(session)}* does it."
+        ),
+        _lowest_done,
+        _importance,
+    ),
+    Lesson(
+        "What would it cost?",
+        lambda session: (
+            "Before anything is removed, the gradients say roughly what it would cost, in "
+            "milliseconds. This is an estimate: it is good for a few heads and says little about "
+            "many."
+        ),
+        lambda session: "With some heads selected, press *What would it cost?*",
+        lambda session: session.cost_asked and bool(session.selected),
+        _estimate,
+    ),
+    Lesson(
+        "Remove and measure",
+        lambda session: (
+            "Removing measures: the model without these heads answers all "
+            f"{words.plural(len(session.data.evaluation), 'evaluation sentence')}, which no "
+            "criterion has seen. The accuracy comes with its 95% interval, and every answer that "
+            "changed is listed."
+        ),
+        lambda session: "Press *Remove*, then read what changed. You can always go back.",
+        lambda session: bool(checks.made(session, "remove")),
+        _removing,
+    ),
+    Lesson(
+        "Who pays?",
+        lambda session: (
+            "The same accuracy can hide that some kinds of sentences lose and others gain. Slices "
+            "show it, each with its interval: with few sentences most differences are chance."
+        ),
+        lambda session: "Select a slice, by a click or by its name, and see which heads it needs.",
+        lambda session: bool(session.sentences),
+        _slices,
+    ),
+    Lesson(
+        "Half of them",
+        lambda session: (
+            "Nobody picks half of the heads by hand. A **method** proposes them in the order in "
+            "which they should go and says why; you may turn single heads over before you take "
+            "the proposal."
+        ),
+        _half_task,
+        lambda session: checks.half(session) == 0 and bool(checks.made(session, "remove")),
+        _half,
+    ),
+    Lesson(
+        "Win some back",
+        lambda session: (
+            "The heads that stay can stand in for those that left. **Compensation** refits how "
+            "their outputs are mixed, layer by layer, in seconds and without labels."
+        ),
+        lambda session: "Press *Compensation*, and compare the accuracy before and after.",
+        lambda session: bool(checks.made(session, "recover")),
+        propose.recovery,
+    ),
+    Lesson(
+        "It is yours",
+        _yours_said,
+        lambda session: "Give your scheme a name.",
+        lambda session: session.scheme.name != UNNAMED,
+        _yours,
+    ),
+)
+
+
+# --- the view -------------------------------------------------------------------------------------
+
+
+def progress(session: Session) -> Progress:
+    """How far this browser is, with what the session shows to be done by now."""
+    known: Progress = st.session_state.get(_KEY, Progress())
+    left = [step for step in range(len(LESSONS)) if step not in known.done]
+    now = known.noticing([step for step in left if LESSONS[step].done(session)])
+    st.session_state[_KEY] = now
+    return now
+
+
+def view(session: Session) -> None:
+    """The steps to jump to, the open one with its task, and the view that it is about."""
+    now = progress(session)
+    lesson = LESSONS[now.at]
+    _steps(now)
+    left, right = st.columns([1, 2.7], gap="medium")
+    with left, st.container(key="lesson"):
+        st.html(f'<h2 class="title">{now.at + 1}. {lesson.title}</h2>')
+        st.markdown(lesson.says(session))
+        with st.container(border=True, key="task"):
+            _task(lesson, session, done=now.at in now.done)
+        _ways(now)
+    with right:
+        lesson.view(session)
+
+
+def _steps(now: Progress) -> None:
+    st.session_state["lesson-step"] = now.at
+    st.pills(
+        "Steps of the lesson",
+        range(len(LESSONS)),
+        required=True,
+        format_func=lambda step: (
+            f"{':material/check:' if step in now.done else ''} {step + 1} {LESSONS[step].title}"
+        ),
+        key="lesson-step",
+        label_visibility="collapsed",
+        on_change=_jump,
+    )
+    st.caption(f"{len(now.done)} of {len(LESSONS)} done, about ten minutes in all.")
+
+
+def _task(lesson: Lesson, session: Session, *, done: bool) -> None:
+    if done:
+        st.markdown(f":material/check_circle: **Done.** {lesson.task(session)}")
+    else:
+        st.markdown(f":material/touch_app: **Do this.** {lesson.task(session)}")
+
+
+def _ways(now: Progress) -> None:
+    last = now.at + 1 == len(LESSONS)
+    with st.container(horizontal=True, gap="small", key="lesson-ways"):
+        if not last:
+            done = now.at in now.done
+            st.button(
+                "Next" if done else "Skip",
+                key="lesson-next",
+                type="primary" if done else "secondary",
+                on_click=partial(_go, now.at + 1),
+            )
+        elif now.at in now.done:
+            st.page_link("pages/export.py", label="Take the smaller model along")
+        if now.at:
+            st.button("Back", key="lesson-back", type="tertiary", on_click=partial(_go, now.at - 1))
+
+
+def _jump() -> None:
+    _go(st.session_state["lesson-step"])
+
+
+def _go(step: int) -> None:
+    st.session_state[_KEY] = st.session_state[_KEY].going(step)

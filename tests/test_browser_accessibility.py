@@ -1,0 +1,100 @@
+"""Every page in both themes: nothing that axe calls serious or critical, and nothing cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.accessibility import grave
+from tests.browser import Workbench
+
+pytestmark = pytest.mark.browser
+
+#: The pages by their titles, each with what is on it once it is drawn.
+PAGES = {
+    "Samples": ".st-key-sentence-map .nsewdrag",
+    "Sentence": ".st-key-arcs .main-svg",
+    "Roles": ".st-key-role-map .main-svg",
+    "Export": ".st-key-view-export",
+}
+SCHEMES = ("Tree", "Propose", "Fine-tune", "Compare", "Evidence", "Shift")
+LEARN = ("Lesson", "Tours", "Criteria", "Glossary")
+WIDTHS = (390, 2560)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nobody_is_kept_out(browser: Browser, address: str, theme: Any) -> None:
+    """A person removes some heads and then walks through every page and view."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=theme)
+    app, found = Workbench(page, address), dict[str, list[str]]()
+
+    def look(name: str) -> None:
+        found[name] = grave(page) + without_words(page)
+
+    app.open()
+    app.settle()
+    look("Workbench, nothing selected")
+    app.press("Select lowest 9")
+    look("Workbench, some selected")
+    app.remove()
+    look("Workbench, some removed")
+    for title, sign in PAGES.items():
+        app.go(title, sign)
+        look(title)
+    app.go("Schemes", ".st-key-view")
+    for view in SCHEMES:
+        app.view(view)
+        look(f"Schemes, {view}")
+    app.go("Learn", ".st-key-learn-view")
+    for view in LEARN:
+        page.locator(".st-key-learn-view").get_by_text(view, exact=True).click()
+        app.settle()
+        look(f"Learn, {view}")
+    page.locator(".st-key-learn-view").get_by_text("Tours", exact=True).click()
+    page.locator(".st-key-start-schemes button").click()
+    page.locator(".st-key-tour").wait_for()
+    app.settle()
+    look("A tour")
+    page.close()
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def without_words(page: Page) -> list[str]:
+    """Figures that say nothing to whoever cannot see them."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("[data-testid=stPlotlyChart]")]
+            .filter(one => !one.querySelector("[aria-label]:not([aria-label=''])")
+                && !one.getAttribute("aria-label") && !one.closest("[role=img][aria-label]"))
+            .map(one => `no words: ${one.closest("[class*=st-key-]").className}`)"""
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_fits_its_window(browser: Browser, address: str, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    app = Workbench(page, address)
+    app.open()
+    app.settle()
+    seen = {"Workbench": _width(page)}
+    for title, sign in {**PAGES, "Schemes": ".st-key-view", "Learn": ".st-key-learn-view"}.items():
+        app.go(title, sign)
+        seen[title] = _width(page)
+    page.close()
+    assert {title: wide for title, wide in seen.items() if wide > width} == {}
+
+
+def _width(page: Page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth")
+
+
+def test_the_check_finds_what_is_wrong(page: Page) -> None:
+    page.set_content("<html lang=en><title>x</title><main><button></button></main></html>")
+    assert [line.split(":")[0] for line in grave(page)] == ["button-name"]
+    page.set_content(
+        '<html lang=en><title>x</title><main class="st-key-x"><div data-testid="stPlotlyChart">'
+    )
+    assert without_words(page) == ["no words: st-key-x"]

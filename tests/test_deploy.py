@@ -1,0 +1,70 @@
+"""What a deployment reads: the Dockerfile, what goes into the image, and requirements.txt."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bhpvas.cli import main
+from hatch_build import SHIPPED
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def health(port: int) -> int:
+    """The exit code of the image's health check where the app has this port."""
+    (command,) = re.findall(r"HEALTHCHECK .*CMD \\\n +(.*)", DOCKERFILE)
+    python, *rest = shlex.split(command)
+    assert python == "python"
+    environment = os.environ | {"PORT": str(port)}
+    return subprocess.run([sys.executable, *rest], env=environment, capture_output=True).returncode
+
+
+@pytest.mark.browser
+def test_the_health_check_knows_a_running_app(address: str) -> None:
+    assert health(int(address.rsplit(":", 1)[1])) == 0
+
+
+def test_the_health_check_knows_that_nothing_runs() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        assert health(free.getsockname()[1]) == 1
+
+
+def test_the_image_starts_the_app_as_a_user_without_rights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = DOCKERFILE.splitlines()
+    assert lines.index("USER bhpvas") < next(
+        place for place, line in enumerate(lines) if line.startswith("CMD")
+    )
+    (command,) = re.findall(r'^CMD \["sh", "-c", "exec bhpvas (.*)"\]', DOCKERFILE, re.MULTILINE)
+    (port,) = re.findall(r"PORT=(\d+)", DOCKERFILE)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "call", lambda given, **_: asked.append(given) or 0)
+    assert main(shlex.split(command.replace("$PORT", port))) == 0
+    assert asked[0][asked[0].index("--server.port") + 1] == port
+    assert asked[0][asked[0].index("--server.headless") + 1] == "true"
+
+
+def test_all_that_a_wheel_is_made_of_goes_into_the_image() -> None:
+    taken = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    }
+    assert {"bhpvas", "hatch_build.py", "pyproject.toml", "README.md", "LICENSE", *SHIPPED} <= taken
+    assert "constraints.txt" in taken and all((ROOT / name).exists() for name in taken)
+
+
+def test_community_cloud_installs_this_checkout_with_the_tested_versions() -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["-c constraints.txt", "-e ."]

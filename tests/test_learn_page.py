@@ -1,0 +1,248 @@
+"""The Learn page without a browser: every step is noticed when it is done, and not before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from bhpvas.charts.words import MINUS, number
+from bhpvas.classifier import Classifier
+from bhpvas.criteria import CRITERIA, Scores, removal_order, score
+from bhpvas.datasets import Dataset, Splits
+from bhpvas.heads import HeadId
+from bhpvas.roles import ROLES
+from bhpvas.schemes import Scheme
+from bhpvas.ui.learn import checks, glossary
+from bhpvas.ui.learn.examples import worked
+from bhpvas.ui.learn.lesson import LESSONS
+from bhpvas.ui.learn.progress import Progress
+from bhpvas.ui.learn.tours import SAMPLES_TOUR, TAG, TOURS
+from bhpvas.ui.session import Session
+from tests.test_recovery import many_sentences
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "streamlit_app.py"
+
+
+@pytest.fixture
+def data() -> Splits:
+    """Many sentences, some of them tagged as the first tour wants it."""
+    whole = many_sentences()
+    tags = tuple(TAG if row % 3 == 0 else "plain" for row in range(len(whole)))
+    return Splits(whole, replace(whole, tags=tags), "by hand")
+
+
+@pytest.fixture
+def app(classifier: Classifier, data: Splits) -> AppTest:
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(
+        model=classifier.source, data=data, scheme=Scheme.of(classifier)
+    )
+    fine(app.run())
+    return fine(app.switch_page("pages/learn.py").run())
+
+
+def fine(app: AppTest) -> AppTest:
+    assert [box.value for box in [*app.exception, *app.error]] == []
+    return app
+
+
+def session(app: AppTest) -> Session:
+    return app.session_state["bhpvas"]
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    (button,) = [one for one in app.button if one.label == label]
+    assert not button.disabled
+    return fine(button.click().run())
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(one.value for one in [*app.markdown, *app.caption])
+
+
+def next_step(app: AppTest) -> None:
+    """The open step is done: the page says so, and leads on."""
+    assert "**Done.**" in said(app)
+    press(app, "Next")
+    assert "**Done.**" not in said(app), "a step is not done before anything was done"
+
+
+# --- the lesson -----------------------------------------------------------------------------------
+
+
+def test_from_one_head_to_half_of_them(app: AppTest, classifier: Classifier, data: Splits) -> None:
+    assert "**Do this.**" in said(app) and "0 of 10 done" in said(app)
+    fine(app.selectbox(key="sentence-row").set_value(3).run())
+    next_step(app)
+
+    profile = score(classifier, data.calibration).profile
+    assert profile is not None
+    marks = profile[..., :2].sum(-1)
+    most, least = (
+        np.unravel_index(int(at), marks.shape) for at in (marks.argmax(), marks.argmin())
+    )
+    fine(app.multiselect(key="heads").set_value([str(HeadId(*map(int, most)))]).run())
+    assert "**Done.**" not in said(app)
+    both = [str(HeadId(*map(int, one))) for one in (most, least)]
+    fine(app.multiselect(key="heads").set_value(both).run())
+    next_step(app)
+
+    strongest = checks.strongest(session(app))
+    assert strongest is not None and f"**{strongest}**" in said(app)
+    fine(app.multiselect(key="switched").set_value([str(strongest)]).run())
+    assert session(app).switched == {strongest}
+    next_step(app)
+
+    press(app, "Clear")
+    press(app, "Select lowest 1")
+    importance = score(classifier, data.calibration, ["importance"]).values["importance"]
+    assert session(app).selected == set(removal_order(importance)[:1])
+    next_step(app)
+    press(app, "What would it cost?")
+    next_step(app)
+    press(app, "Remove 1 head")
+    next_step(app)
+
+    (slices,) = [one for one in app.selectbox if one.label == "Select a slice"]
+    fine(slices.set_value(slices.options[0]).run())
+    assert session(app).sentences
+    next_step(app)
+
+    press(app, "Propose 3 heads to remove")
+    press(app, "Take as a step")
+    assert session(app).mask.kept_count == 4
+    next_step(app)
+    press(app, "Compensation of 4 heads")
+    next_step(app)
+    fine(app.text_input(key="scheme-name").set_value("half").run())
+    assert "**Done.**" in said(app) and "10 of 10 done" in said(app)
+
+
+def test_a_person_can_jump_and_what_was_done_elsewhere_is_noticed(app: AppTest) -> None:
+    fine(app.switch_page("pages/workbench.py").run())
+    press(app, "Select lowest 1")
+    press(app, "Remove 1 head")
+    fine(app.switch_page("pages/learn.py").run())
+    assert "1 of 10 done" in said(app)
+    (step,) = [at for at, lesson in enumerate(LESSONS) if lesson.title == "Remove and measure"]
+    fine(app.pills(key="lesson-step").set_value(step).run())
+    assert "**Done.**" in said(app)
+    press(app, "Undo")
+    assert "1 of 10 done" in said(app), "what was done stays done"
+
+
+def test_progress_is_a_value() -> None:
+    begun = Progress()
+    assert begun.noticing([2]).going(3) == Progress(3, frozenset({2}))
+    assert begun.noticing([2]).noticing([]).done == {2}
+    assert begun == Progress()
+
+
+# --- the tours ------------------------------------------------------------------------------------
+
+
+def onward(app: AppTest, label: str, page: str) -> None:
+    """Press what leads to another page; the testing app itself stays where it was."""
+    press(app, label)
+    fine(app.switch_page(f"pages/{page}.py").run())
+
+
+def test_a_tour_leads_over_the_real_pages_and_notices(app: AppTest) -> None:
+    fine(app.segmented_control(key="learn-view").set_value("Tours").run())
+    fine(app.button(key="start-samples").click().run())
+    assert "Which heads can go?" in "".join(one.value for one in app.html)
+    fine(app.switch_page("pages/workbench.py").run())
+    assert "**1 of 7**" in said(app)
+    assert "**Done.**" not in said(app)
+    fine(app.selectbox(key="colour").set_value("importance").run())
+    fine(app.number_input(key="lowest").set_value(4).run())
+    press(app, "Select lowest 4")
+    assert ":material/check_circle: **Done.** **1 of 7**" in said(app)
+    onward(app, "Next", "workbench")
+    assert "**2 of 7**" in said(app) and "**Done.**" not in said(app)
+    press(app, "Remove 4 heads")
+    onward(app, "Next", "samples")
+    fine(app.selectbox(key="slices-by").set_value("tag").run())
+    fine(app.selectbox(key="slice-tag").set_value(TAG).run())
+    onward(app, "Next", "samples")
+    assert "**Done.** **4 of 7**" in said(app)
+    onward(app, "Next", "roles")
+    (page,) = [one for one in said(app).splitlines() if "**5 of 7**" in one]
+    head = page.split("Select **")[1].split("**")[0]
+    app.session_state["bhpvas"] = session(app).choosing([HeadId.parse(head)])
+    fine(app.run())
+    onward(app, "Next", "sentence")
+    row = min(row for row, tag in enumerate(session(app).data.evaluation.tags or ()) if tag == TAG)
+    app.session_state["bhpvas"] = session(app).reading(session(app).sentence_at(row + 3))
+    fine(app.run())
+    onward(app, "Next", "sentence")
+    fine(app.multiselect(key="switched").set_value([head]).run())
+    assert "**Done.** **7 of 7**" in said(app)
+    onward(app, "Finish", "learn")
+    assert SAMPLES_TOUR.moral in said(app)
+    assert "**7 of 7**" not in said(app)
+
+
+def test_a_tour_can_be_left(app: AppTest) -> None:
+    fine(app.segmented_control(key="learn-view").set_value("Tours").run())
+    fine(app.button(key="start-schemes").click().run())
+    press(app, "Leave")
+    assert "of 7**" not in said(app)
+
+
+def test_a_tour_that_does_not_fit_the_data_says_so(app: AppTest, dataset: Dataset) -> None:
+    app.session_state["bhpvas"] = replace(
+        session(app), data=Splits(dataset, dataset, "by hand"), opened=None
+    )
+    fine(app.segmented_control(key="learn-view").set_value("Tours").run())
+    assert app.button(key="start-samples").disabled
+    assert SAMPLES_TOUR.lacking in said(app)
+
+
+@pytest.mark.parametrize("name", TOURS)
+def test_every_stop_is_on_a_page_that_there_is(name: str) -> None:
+    for stop in TOURS[name].stops:
+        assert (ROOT / "pages" / f"{stop.page.lower()}.py").is_file()
+
+
+# --- criteria and glossary ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scores(classifier: Classifier) -> Scores:
+    return score(classifier, many_sentences().take(range(4)), tuple(CRITERIA))
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_a_worked_example_comes_to_the_value_of_the_library(scores: Scores, name: str) -> None:
+    for head in scores.mask:
+        found = worked(scores, name, head)
+        value = scores.values[name][head.layer, head.head]
+        assert found.value == pytest.approx(value, rel=1e-5, abs=1e-9)
+        assert found.equation.endswith(f"={number(found.value).replace(MINUS, '-')}") or (
+            r"\cdot 10" in found.equation
+        )
+        assert len(found.rows) == 4
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_every_criterion_is_explained(app: AppTest, name: str) -> None:
+    fine(app.segmented_control(key="learn-view").set_value("Criteria").run())
+    fine(app.selectbox(key="learn-criterion").set_value(name).run())
+    assert CRITERIA[name].misleads in said(app) and CRITERIA[name].source in said(app)
+    formula, example = (one.value for one in app.latex)
+    assert CRITERIA[name].formula in formula and "=" in example
+
+
+def test_the_glossary_has_every_criterion_and_role_and_can_be_searched() -> None:
+    words = glossary.entries()
+    assert {one.title for one in CRITERIA.values()} <= set(words)
+    assert {f"Role: {one.title}" for one in ROLES.values()} <= set(words)
+    assert next(iter(glossary.matching("mcnemar"))) == "McNemar"
+    assert "Gate" in glossary.matching("gradient") and not glossary.matching("xylophone")
+    assert all(said.strip() for said, _ in words.values())
