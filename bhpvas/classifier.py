@@ -26,6 +26,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model_files import (
     FAMILIES,
     Geometry,
+    check_sizes,
     fingerprint,
     locate,
     position_limit,
@@ -45,8 +46,6 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.f
 _TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"
 )  # fmt: skip
-# Far beyond any model; layers that share their weights are as many as a config says.
-_MOST_LAYERS = 1000
 # The tokenizer's own record of a text is many times as large as its tokens.
 _TEXTS_AT_ONCE = 1024
 
@@ -448,7 +447,7 @@ def _load_weights(
     logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        _check_sizes(config, folder, name)
+        check_sizes(config.to_dict(), folder, name)
         sizes = config.num_hidden_layers, config.num_attention_heads
         pruned = pruned_heads(config.to_dict(), *sizes, name)
         family: Any = AutoModelForSequenceClassification
@@ -490,22 +489,6 @@ def _load_weights(
     if broken:
         raise ModelError(f"The weights of {name!r} hold numbers that are not finite, in {broken}.")
     return model, pruned
-
-
-def _check_sizes(config: Any, folder: Path, name: str) -> None:
-    """Refuse a config that asks for more than the files hold, before memory is taken for it."""
-    held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    width = getattr(config, "embedding_size", config.hidden_size)
-    layers = 1 if FAMILIES[config.model_type].shared else config.num_hidden_layers
-    asked = width * (config.vocab_size + config.max_position_embeddings)
-    # The feed-forward part, which no pruning of heads makes smaller.
-    inner = getattr(config, "intermediate_size", None) or config.hidden_dim
-    asked += layers * config.hidden_size * inner * 2
-    if asked > held or config.num_hidden_layers > _MOST_LAYERS:
-        raise ModelError(
-            f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
-            f"{held:,} bytes: they do not belong together."
-        )
 
 
 def _filled_weights(

@@ -11,11 +11,13 @@ import binascii
 import json
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bhpvas.errors import BhpvasError, LinkError
 from bhpvas.heads import HeadId, format_heads, parse_heads
 from bhpvas.schemes import Scheme
+
+Split = Literal["evaluation", "calibration"]
 
 VERSION = 1
 #: Characters of a link: what browsers, mail and proxies carry with an address around it.
@@ -36,7 +38,7 @@ class Link:
     scheme: Scheme
     model: str | None = None
     data: tuple[str, str] | None = None
-    row: tuple[str, int] | None = None
+    row: tuple[Split, int] | None = None
     text: tuple[str, str | None] | None = None
     selected: frozenset[HeadId] = frozenset()
 

@@ -16,6 +16,8 @@ from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import sample_data_folder
 
+# Far beyond any model; layers that share their weights are as many as a config says.
+_MOST_LAYERS = 1000
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # What a model folder may contain for us; pickled weights and code are never fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -103,6 +105,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
     family = FAMILIES[config["model_type"]]
     if not _says_all(config, family):
         config = _filled_config(folder, name)
+    check_sizes(config, folder, name)
     layers, heads, hidden_size = (
         config[family.layers],
         config[family.heads],
@@ -135,6 +138,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
 def _says_all(config: Mapping[str, Any], family: Family) -> bool:
     """Whether a config.json states itself what transformers would otherwise fill in."""
     sizes = [family.layers, family.heads, family.hidden_size, family.intermediate_size]
+    sizes += ["vocab_size", *(["embedding_size"] if "embedding_size" in config else [])]
     sizes += ["max_position_embeddings", *(["pad_token_id"] if family.after_padding else [])]
     labels = config.get("id2label")
     return (
@@ -217,7 +221,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"The model {name!r} has no config.json, so it cannot be read.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ModelError(f"The config.json of {name!r} holds no settings.")
@@ -237,7 +241,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
 
 def _check(config: dict[str, Any], name: str) -> None:
     kind = config.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise ModelError(
             f"The model {name!r} is of type {kind!r}; supported are {', '.join(FAMILIES)}."
         )
@@ -261,6 +265,34 @@ def _check(config: dict[str, Any], name: str) -> None:
         )
     if config.get("is_decoder"):
         raise ModelError(f"The model {name!r} is a decoder; bhpvas needs an encoder.")
+
+
+def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
+    """Refuse a config that asks for more than the files hold, before memory is taken for it.
+
+    Raises :class:`ModelError` for that, and for a model without layers or heads.
+    """
+    family = FAMILIES[config["model_type"]]
+    layers, heads, hidden = (
+        config[family.layers],
+        config[family.heads],
+        config[family.hidden_size],
+    )
+    if min(layers, heads) < 1:
+        raise ModelError(
+            f"The config.json of {name!r} states {layers} layers of {heads} heads: bhpvas needs at "
+            "least one of each."
+        )
+    held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    tokens = config["vocab_size"] + config["max_position_embeddings"]
+    # The feed-forward part, which no pruning of heads makes smaller.
+    inner = (1 if family.shared else layers) * hidden * config[family.intermediate_size] * 2
+    asked = config.get("embedding_size", hidden) * tokens + inner
+    if asked > held or layers > _MOST_LAYERS:
+        raise ModelError(
+            f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
+            f"{held:,} bytes: they do not belong together."
+        )
 
 
 def pruned_heads(

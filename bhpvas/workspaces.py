@@ -160,7 +160,8 @@ class Workspaces:
             ) from None
         document = json.loads(content)
         return Splits(
-            *(_dataset(document[part]) for part in ("calibration", "evaluation")),
+            calibration=_dataset(document["calibration"]),
+            evaluation=_dataset(document["evaluation"]),
             made=document["made"],
         )
 

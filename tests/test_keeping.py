@@ -16,6 +16,8 @@ from bhpvas.heads import HeadMask
 from bhpvas.paths import workspaces_folder
 from bhpvas.schemes import Scheme
 from bhpvas.ui import keeping
+from bhpvas.ui.learn.progress import Progress
+from bhpvas.ui.learn.tours import TOURS, Walk
 from bhpvas.ui.session import Session
 from tests.test_app import SCRIPT, facts, fine, press, select
 from tests.test_app import session as session_of
@@ -83,6 +85,17 @@ def test_another_browser_at_the_same_address_finds_everything(
     exact = evaluate(tiny, new.data.evaluation, HeadMask.parse("L0H1,L1H2", 2, 4))
     assert facts(again)["Accuracy"].startswith(f"{100 * exact.accuracy:.1f}%")
     assert work_of(again) == work_of(app)
+
+
+def test_a_lesson_and_a_tour_go_on_where_they_were(app: AppTest) -> None:
+    app.session_state["bhpvas lesson"] = Progress(2, frozenset({0, 1}))
+    name = next(iter(TOURS))
+    app.session_state["bhpvas tour"] = Walk(name, Progress(1, frozenset({0})))
+    fine(app.run())
+    select(app, "L0H1")
+    again = opened(work=work_of(app))
+    assert again.session_state["bhpvas lesson"] == Progress(2, frozenset({0, 1}))
+    assert again.session_state["bhpvas tour"] == app.session_state["bhpvas tour"]
 
 
 def test_what_was_asked_and_not_yet_measured_is_done_on_return(app: AppTest) -> None:

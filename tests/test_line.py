@@ -13,6 +13,7 @@ from bhpvas.ui import desk as desks
 from bhpvas.ui import line as lines
 from bhpvas.ui.desk import Desk, Job
 from bhpvas.ui.line import Line
+from bhpvas.ui.work import Task, _state
 
 LONG = 30
 
@@ -145,6 +146,22 @@ def test_the_place_in_line_counts_down_to_work() -> None:
                 for gate in gates:
                     gate.set()
                 assert third.finished.wait(LONG)
+
+
+def test_the_bar_says_the_place_in_line() -> None:
+    desk, gate = Desk(), threading.Event()
+    task = Task("waits", "Measuring", lambda job: "done", turn=0)
+    with desk.watching("long", lambda job: gate.wait(LONG)):
+        wait_until(lambda: len(desk.line) == 1)
+        with desk.watching(task.key, task.work) as job:
+            wait_until(lambda: job.place == 1)
+            assert _state(task, job) == "Measuring: waiting, place in line: 1"
+            job.total = 9
+            assert _state(task, job) == "Measuring: taking turns, place in line: 1"
+            job.total = 0
+            gate.set()
+            assert job.finished.wait(LONG)
+            assert _state(task, job) == "Measuring"
 
 
 def test_one_that_nobody_wants_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from bhpvas.classifier import load_classifier
 from bhpvas.datasets import read_splits
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import parse_heads
+from bhpvas.model_files import read_info
 from bhpvas.scheme_files import read_scheme_file
 from bhpvas.schemes import Scheme
 from bhpvas.weights import Weights, load_weights
@@ -292,7 +294,6 @@ HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda header: [header],
     "no tensors": lambda header: {"__metadata__": {"format": "pt"}},
     "a name of another model": lambda header: {f"x.{name}": of for name, of in header.items()},
-    "metadata of another kind": lambda header: header | {"__metadata__": {"format": "tf"}},
     "metadata that is a list": lambda header: header | {"__metadata__": []},
 }
 RAW: dict[str, Callable[[bytes], bytes]] = {
@@ -324,8 +325,6 @@ SIZES = [
     "max_position_embeddings",
 ]  # fmt: skip
 WRONG_SIZES: list[Any] = [0, -1, 3, 7, 10**9, 1.5, "12", None, [], True]
-# What a config may say in another way and be right.
-FINE = {("num_attention_heads", value) for value in (1, True)}
 
 
 def config_with(**settings: Any) -> bytes:
@@ -344,8 +343,7 @@ def model_cases() -> Iterator[tuple[str, dict[str, bytes | None]]]:
             yield f"{name} in {tensor}", {weights: weights_with(tensor, value)}
     for size in SIZES:
         for value in WRONG_SIZES:
-            if (size, value) not in FINE:
-                yield f"{size} of {value!r}", {"config.json": config_with(**{size: value})}
+            yield f"{size} of {value!r}", {"config.json": config_with(**{size: value})}
     for name, settings in {
         "labels of another number": {"id2label": {str(n): f"l{n}" for n in range(5)}},
         "labels that are a list": {"id2label": ["a", "b"]},
@@ -385,8 +383,9 @@ def test_a_nasty_model_is_one_sentence(tmp_path: Path, files: dict[str, bytes | 
         if content is not None:
             (folder / name).write_bytes(content)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    said = refused(lambda: load_classifier(folder))
-    assert "nasty" in said
+    assert "nasty" in refused(lambda: load_classifier(folder))
+    with suppress(BhpvasError):  # which reads less, so it may see nothing wrong
+        read_info(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -493,8 +492,8 @@ def zip_cases() -> Iterator[tuple[str, bytes]]:
         return stream.getvalue()
 
     for path in (
+        "SCHEME.JSON", "scheme.json ", "w.safetensors", "x.pkl", "x.bin",
         "../scheme.json", "/scheme.json", "C:\\scheme.json", "scheme.json/", "a/scheme.json",
-        "scheme.json\x00", "SCHEME.JSON", "scheme.json ", "w.safetensors", "x.pkl", "x.bin",
         "0123456789abcdef.SAFETENSORS", "../0123456789abcdef.safetensors", "__MACOSX/scheme.json",
     ):  # fmt: skip
         yield f"a zip with {path!r}", packed((path, text))

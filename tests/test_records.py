@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -99,6 +99,12 @@ def test_what_is_recorded_comes_back(
     while session.cuts:
         session, back = session.putting_back(), back.putting_back()
     assert back.scheme == session.scheme
+
+
+def test_whatever_a_session_holds_is_recorded_or_left_out_on_purpose(fresh: Session) -> None:
+    left_out = {"data", "scored", "timing", "exporting", "reporting", "cancelled"}
+    left_out |= {"dialog", "error", "notice"}
+    assert {field.name for field in fields(Session)} == left_out | set(recorded(fresh))
 
 
 @pytest.fixture

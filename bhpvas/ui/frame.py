@@ -337,14 +337,15 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
 def _model_choice(session: Session) -> str | None:
     offered = limits.current().models
     if offered is not None:
-        return st.selectbox(
+        names = [_SAMPLE_MODEL, *offered]
+        chosen = st.selectbox(
             "Model",
-            [None, *offered],
-            index=[None, *offered].index(session.model),
-            format_func=lambda name: name or _SAMPLE_MODEL,
+            names,
+            index=names.index(session.model or _SAMPLE_MODEL),
             key="model-offered",
             label_visibility="collapsed",
         )
+        return None if chosen == _SAMPLE_MODEL else chosen
     kind = st.segmented_control(
         "Model",
         [_SAMPLE, "Hub id or folder"],

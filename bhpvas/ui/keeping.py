@@ -23,6 +23,8 @@ from bhpvas.links import Link
 from bhpvas.paths import workspaces_folder
 from bhpvas.ui import limits, sharing, work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.learn.progress import LESSON, TOUR, Progress
+from bhpvas.ui.learn.tours import Walk
 from bhpvas.ui.records import recorded, restored, untouched
 from bhpvas.ui.session import Session
 from bhpvas.ui.sharing import Start
@@ -132,11 +134,15 @@ def _session(content: dict[str, Any], start: Start) -> Session:
 
 
 def _apply(content: dict[str, Any]) -> None:
-    """Settings as they were, those that the address itself holds excepted."""
+    """Settings and lessons as they were, settings that the address itself holds excepted."""
     if content.get("version") == __version__:
         for key, value in content.get("settings", {}).items():
             if key in SETTINGS and key not in st.query_params:
                 st.session_state[key] = value
+        if (lesson := content.get("lesson")) is not None:
+            st.session_state[LESSON] = Progress.of(lesson)
+        if (tour := content.get("tour")) is not None:
+            st.session_state[TOUR] = Walk(tour["name"], Progress.of(tour))
 
 
 # --- keeping --------------------------------------------------------------------------------------
@@ -192,9 +198,13 @@ def _write(content: dict[str, Any]) -> None:
 
 def _content(session: Session, page: str) -> dict[str, Any]:
     state = st.session_state
+    lesson: Progress | None = state.get(LESSON)
+    walk: Walk | None = state.get(TOUR)
     return recorded(session) | {
         "version": __version__,
         "page": page,
+        "lesson": None if lesson is None else lesson.record(),
+        "tour": None if walk is None else {"name": walk.tour, **walk.progress.record()},
         "data": _data_name(session.data),
         "settings": {key: state[key] for key in SETTINGS if _is_plain(state.get(key))},
     }
@@ -241,7 +251,9 @@ def offers(pages: Sequence[Any], start: Start) -> None:
         pressed = [
             kept
             for kept in mine.offers
-            if st.button(_label(kept), key=f"continue-{kept.id}", type="tertiary")
+            if st.button(
+                _label(kept), key=f"continue-{kept.id}", type="tertiary", icon=":material/history:"
+            )
         ]
     if pressed:
         _go_on(pressed[0], pages, start)
@@ -278,14 +290,10 @@ def way_back(session: Session) -> str:
     if not limits.current().hosted:
         return ""
     if _mine().trouble is not None:
-        return "Nothing is kept on this server: save the scheme as a file to come back to it."
-    said = (
-        "Nothing is kept on this server. The address of this page holds your scheme, so a reload "
-        "or a bookmark brings it back"
-    )
+        return "Not kept on this server: save the scheme to come back to it."
     if not sharing.is_sample(session.data):
-        return f"{said}; your sentences you would upload again."
-    return f"{said}. Save keeps its numbers, too."
+        return "Kept in this page's address, not on this server; your sentences are not."
+    return "Kept in this page's address, not on this server."
 
 
 def _plainly(text: str) -> str:

@@ -71,8 +71,6 @@ def opened(link: Link, start: Start) -> Session:
 def _sentence(link: Link, session: Session) -> Opened | None:
     if link.row is not None:
         split, row = link.row
-        if split != "evaluation" and split != "calibration":
-            raise LinkError(f"The link names the split {split!r}, which there is not.")
         if row >= len(session.sentences_of(split)):
             raise LinkError("The link names a sentence that the sample does not have.")
         return session.sentence_at(row, split)
@@ -107,7 +105,7 @@ def address(session: Session) -> str:
 def popover(session: Session) -> None:
     """The link, to be copied, and what it holds."""
     try:
-        st.code(address(session), language=None, height=120)
+        st.code(address(session), language=None, wrap_lines=True)
     except LinkError as error:
         st.caption(str(error))
         return

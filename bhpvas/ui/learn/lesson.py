@@ -26,7 +26,7 @@ from bhpvas.ui import (
 )
 from bhpvas.ui.head_grid import head_grid
 from bhpvas.ui.learn import checks
-from bhpvas.ui.learn.progress import Progress
+from bhpvas.ui.learn.progress import LESSON, Progress
 from bhpvas.ui.schemes import propose, tree
 from bhpvas.ui.session import Search, Session
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from bhpvas.charts.columns import Column
     from bhpvas.criteria import Scores
 
-_KEY = "bhpvas lesson"
 UNNAMED = "main"
 
 
@@ -342,10 +341,10 @@ LESSONS = (
 
 def progress(session: Session) -> Progress:
     """How far this browser is, with what the session shows to be done by now."""
-    known: Progress = st.session_state.get(_KEY, Progress())
+    known: Progress = st.session_state.get(LESSON, Progress())
     left = [step for step in range(len(LESSONS)) if step not in known.done]
     now = known.noticing([step for step in left if LESSONS[step].done(session)])
-    st.session_state[_KEY] = now
+    st.session_state[LESSON] = now
     return now
 
 
@@ -410,4 +409,4 @@ def _jump() -> None:
 
 
 def _go(step: int) -> None:
-    st.session_state[_KEY] = st.session_state[_KEY].going(step)
+    st.session_state[LESSON] = st.session_state[LESSON].going(step)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
+
+#: Where a browser's progress through the lesson and its tour stand in Streamlit's state.
+LESSON, TOUR = "bhpvas lesson", "bhpvas tour"
 
 
 @dataclass(frozen=True)
@@ -20,3 +24,12 @@ class Progress:
     def going(self, step: int) -> Progress:
         """Another step open."""
         return replace(self, at=step)
+
+    def record(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {"at": self.at, "done": sorted(self.done)}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Progress:
+        """The progress of a record."""
+        return cls(record["at"], frozenset(record["done"]))

@@ -14,10 +14,9 @@ from bhpvas.schemes import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS
 from bhpvas.ui import sample_work
 from bhpvas.ui.learn import checks
-from bhpvas.ui.learn.progress import Progress
+from bhpvas.ui.learn.progress import TOUR, Progress
 from bhpvas.ui.session import Session
 
-_KEY = "bhpvas tour"
 TAG = "double negation"
 #: Points of accuracy that the second case study would give.
 MAY_LOSE = 1.0
@@ -258,11 +257,11 @@ class Walk:
 
 def bar(page: str, session: Session) -> None:
     """Over a page, while a tour is on: where it stands, what to do here, and the way on."""
-    walk: Walk | None = st.session_state.get(_KEY)
+    walk: Walk | None = st.session_state.get(TOUR)
     if walk is None:
         return
     walk = walk.noticing(session)
-    st.session_state[_KEY] = walk
+    st.session_state[TOUR] = walk
     at, stops = walk.progress.at, walk.whole.stops
     done, last = at in walk.progress.done, at + 1 == len(stops)
     with (
@@ -282,12 +281,12 @@ def bar(page: str, session: Session) -> None:
             on = st.button("Next" if done else "Skip", key="tour-next", type=kind)
         leave = st.button("Leave", key="tour-leave", type="tertiary", help=walk.whole.title)
     if leave or (on and last):
-        st.session_state[_KEY] = None
+        st.session_state[TOUR] = None
         st.session_state["learn-view"] = "Tours"
         st.session_state["tour-finished"] = walk.tour if on else None
         _go("Learn")
     if on:
-        st.session_state[_KEY] = replace(walk, progress=walk.progress.going(at + 1))
+        st.session_state[TOUR] = replace(walk, progress=walk.progress.going(at + 1))
         _go(stops[at + 1].page)
 
 
@@ -297,7 +296,7 @@ def bar(page: str, session: Session) -> None:
 def view(session: Session) -> None:
     """The tours to choose from, with what was learnt on the one that just ended."""
     finished = st.session_state.get("tour-finished")
-    walk: Walk | None = st.session_state.get(_KEY)
+    walk: Walk | None = st.session_state.get(TOUR)
     for column, (name, tour) in zip(st.columns(2, gap="large"), TOURS.items(), strict=True):
         with column, st.container(border=True, key=f"tour-{name}"):
             st.html(f'<h2 class="title">{tour.title}</h2>')
@@ -320,7 +319,7 @@ def view(session: Session) -> None:
                 type="primary",
                 disabled=not tour.fits(session),
             ):
-                st.session_state[_KEY] = Walk(name)
+                st.session_state[TOUR] = Walk(name)
                 st.session_state["tour-finished"] = None
                 _go(tour.stops[0].page)
 
