@@ -274,7 +274,7 @@ def _row(one: Relation, roles: Roles, way: str) -> RelationRow:
     )
 
 
-def _chosen(rows: list[RelationRow], roles: Roles) -> tuple[str, HeadId] | None:
+def _chosen(rows: list[RelationRow], roles: Roles) -> tuple[str, HeadId]:
     """The clicked cell, or at first the one that gains most."""
     asked = st.session_state.get("role-cell")
     if asked is not None and asked[0] in {row.name for row in rows}:

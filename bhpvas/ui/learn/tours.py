@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -274,7 +275,7 @@ def bar(page: str, session: Session) -> None:
         )
         if page != walk.stop.page:
             st.page_link(_file(walk.stop.page), label=f"Go to {walk.stop.page}")
-        kind = "primary" if done else "secondary"
+        kind: Literal["primary", "secondary"] = "primary" if done else "secondary"
         if last:
             on = st.button("Finish", key="tour-next", type=kind)
         else:
