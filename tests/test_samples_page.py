@@ -131,8 +131,8 @@ def test_every_slicing_draws(
 
 def test_the_keyboard_selects_a_slice(data: Splits, classifier: Classifier) -> None:
     app = opened(data, classifier, PRUNED)
-    fine(app.selectbox(key="slices-by").set_value("shelf").run())
-    fine(app.selectbox(key="slice-shelf").set_value("y").run())
+    fine(app.selectbox(key="slices-by").set_value("column shelf").run())
+    fine(app.selectbox(key="slice-column shelf").set_value("y").run())
     assert session(app).sentences == set(range(1, len(data.evaluation), 3))
 
 
