@@ -357,7 +357,7 @@ def _app(given: argparse.Namespace) -> None:
     """Open the workbench in the browser."""
     from bhpvas.paths import app_script
 
-    command = [sys.executable, "-m", "streamlit", "run", str(app_script())]
+    command = [sys.executable, "-m", "bhpvas.ui.server", "run", str(app_script())]
     command += ["--server.port", str(given.port), "--browser.gatherUsageStats", "false"]
     command += ["--server.headless", "true" if given.no_browser else "false"]
     # From the app's own folder, where its theme and settings lie.

@@ -63,7 +63,7 @@ def running(
     ``how`` is the signal that ends it.
     """
     port = port or free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+    command = [sys.executable, "-m", "bhpvas.ui.server", "run", "streamlit_app.py"]
     options = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
