@@ -12,11 +12,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import transformers
+from torch import Tensor
 
 from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
@@ -29,6 +29,7 @@ from bhpvas.heads import HeadMask
 from bhpvas.latency import measure_latency
 from bhpvas.recovery import compensation, recover
 from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
+from bhpvas.recovery.ridge import Moments
 
 # Sentences in a batch of the plain loop; the fastest of these stands for it.
 _PLAIN_BATCH_SIZES = (8, 16, 32, 64)
@@ -124,10 +125,12 @@ def fitting_seconds(classifier: Classifier, calibration: Dataset) -> float:
     """Seconds that closed-form fitting itself takes, without the passes over the sentences."""
     taken = 0.0
 
-    def timed(*given: Any) -> LayerFit:
+    def timed(
+        weight: Tensor, bias: Tensor, head_size: int, fitted: Moments, held_out: Moments
+    ) -> LayerFit:
         nonlocal taken
         begun = time.perf_counter()
-        fit = compensation.compensate(*given)
+        fit = compensation.compensate(weight, bias, head_size, fitted, held_out)
         taken += time.perf_counter() - begun
         return fit
 

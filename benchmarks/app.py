@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from bhpvas.paths import sample_data_folder
@@ -30,7 +30,7 @@ SIGNS = {
     "Export": ".st-key-export-format",
     "Workbench": ".st-key-head-map .nsewdrag",
 }
-SIZE = {"width": 1440, "height": 900}
+SIZE: ViewportSize = {"width": 1440, "height": 900}
 
 
 def line(what: str, values: list[float], unit: str, budget: str) -> str:

@@ -65,6 +65,7 @@ class Peers:
             head_mask.grad = None
             self.eager.zero_grad()
             self.eager(**batch, head_mask=head_mask).loss.backward()
+            assert head_mask.grad is not None
             importance += head_mask.grad.abs().detach()
             sentences += len(batch["labels"])
         return importance / sentences
