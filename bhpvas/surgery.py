@@ -39,6 +39,10 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     Linear(in_features=384, out_features=352, bias=True)
     """
     known = {id(one): one for one in classifier.model.parameters()} if shared else {}
+    # What is replaced below need not be copied before.
+    for whole in classifier.layers:
+        for part in (whole.query, whole.key, whole.value, whole.output):
+            known |= {id(one): one for one in part.parameters()}
     model = copy.deepcopy(classifier.model, known)
     for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)
