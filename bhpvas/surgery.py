@@ -18,9 +18,6 @@ from bhpvas.classifier import Classifier, Layer
 from bhpvas.heads import HeadMask
 from bhpvas.weights import Weights
 
-#: The parts of a layer that lose rows or columns with a head.
-_PRUNED = ("query", "key", "value", "output")
-
 
 def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False) -> Any:
     """A copy of the model without the removed heads, with the classifier's own weights.
@@ -42,18 +39,18 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     Linear(in_features=384, out_features=352, bias=True)
     """
     known = {id(one): one for one in classifier.model.parameters()} if shared else {}
-    layers = [prune_layer(classifier, number, kept > 0) for number, kept in enumerate(mask.array)]
-    # What is replaced is not copied before.
-    for whole, smaller in zip(classifier.layers, layers, strict=True):
-        for name in _PRUNED:
-            old, new = getattr(whole, name), getattr(smaller, name)
-            known |= {id(old.weight): new.weight, id(old.bias): new.bias}
+    # What is replaced below need not be copied before.
+    for whole in classifier.layers:
+        for part in (whole.query, whole.key, whole.value, whole.output):
+            known |= {id(one): one for one in part.parameters()}
     model = copy.deepcopy(classifier.model, known)
-    for layer, smaller in zip(classifier.architecture.layers(model), layers, strict=True):
+    for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)
-        for name in _PRUNED:
-            target, new = getattr(parts, name), getattr(smaller, name)
-            target.in_features, target.out_features = new.in_features, new.out_features
+        smaller = prune_layer(classifier, number, mask.array[number] > 0)
+        for name in ("query", "key", "value", "output"):
+            target, source = getattr(parts, name), getattr(smaller, name)
+            target.weight, target.bias = source.weight, source.bias
+            target.in_features, target.out_features = source.in_features, source.out_features
     return model
 
 
