@@ -28,7 +28,7 @@ def test_mask_of_ones_is_the_plain_model(tmp_path, family, labels):
     expected = reference.plain_logits(classifier, TEXTS)
     for mask in (None, classifier.full_mask()):
         found = predict(classifier, classifier.encode_texts(TEXTS), mask)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("removed", MASKS)
@@ -39,7 +39,7 @@ def test_mask_equals_zeroed_weights_equals_removed_heads(classifier, removed):
     for change in (reference.zeroed, reference.sliced):
         with torch.no_grad():
             expected = change(classifier, mask)(**padded).logits.numpy()
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", SEPARATE)
@@ -51,7 +51,7 @@ def test_mask_equals_zeroed_weights_in_every_family(tmp_path, family):
         with torch.no_grad():
             expected = model(**reference.inputs_of(classifier, text)).logits.numpy()
         found = predict(classifier, classifier.encode_texts([text]), mask)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_batching_and_padding_change_nothing(classifier):
