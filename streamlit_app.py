@@ -19,6 +19,9 @@ pages = [
 page = st.navigation(pages, position="hidden")
 
 # Something shows while this loads.
+from bhpvas.ui import server  # noqa: E402
+
+server.wait()
 from bhpvas.ui import figures, frame, session, work  # noqa: E402
 from bhpvas.ui.learn import tours  # noqa: E402
 

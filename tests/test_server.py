@@ -16,10 +16,9 @@ def test_what_the_first_page_needs_is_imported_beside_the_server(
 ) -> None:
     started: list[str] = []
     monkeypatch.setattr(server.cli, "main", lambda prog_name: started.append(prog_name))
-    before = set(threading.enumerate())
     server.main()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(120)
+    server.wait()
+    assert "bhpvas imports" not in {thread.name for thread in threading.enumerate()}
     assert started == ["streamlit"]
     assert set(server.FIRST) <= set(sys.modules)
 

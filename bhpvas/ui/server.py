@@ -16,6 +16,7 @@ from streamlit.web import cli
 FIRST = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")
 
 
+_NAME = "bhpvas imports"
 # A setting of glibc's mallopt: how many heaps the threads of a process may have.
 _M_ARENA_MAX, _HEAPS = -8, 2
 
@@ -32,10 +33,21 @@ def _load() -> None:
         import_module(name)
 
 
+def wait() -> None:
+    """Wait until those imports are done, if they are under way.
+
+    Two threads that import packages with cycles can each see half a module. The thread is found by
+    its name, since a module that was started by ``-m`` is not the one that is imported.
+    """
+    for thread in threading.enumerate():
+        if thread.name == _NAME:
+            thread.join()
+
+
 def main() -> None:
     """Run Streamlit with this process's arguments."""
     _share_heaps()
-    threading.Thread(target=_load, daemon=True).start()
+    threading.Thread(target=_load, name=_NAME, daemon=True).start()
     cli.main(prog_name="streamlit")
 
 
