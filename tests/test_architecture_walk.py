@@ -43,6 +43,7 @@ app.session_state["bhpvas"] = Session(
     model=model, data=Splits(data, data, "by hand"), scheme=Scheme.of(load_classifier(model))
 )
 app.run()
+assert not app.exception and not app.error, [one.value for one in (*app.exception, *app.error)]
 app.selectbox(key="colour").set_value(name).run()
 assert not app.exception, app.exception[0].value
 assert any(one.value.startswith("Bright: what the head puts out") for one in app.caption)
@@ -69,6 +70,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("bhpvas", "pages", "tests"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "streamlit_app.py", copy)
+    (copy / "sample_data").symlink_to(ROOT / "sample_data")
     (place,) = re.findall(r"\A# (\S+)\n", block("python"))
     assert not (copy / place).exists()
     (copy / place).write_text(block("python"), encoding="utf-8")

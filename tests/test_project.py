@@ -17,7 +17,7 @@ def test_readme_shows_each_command_once_and_ci_finds_the_second() -> None:
     install = "python3.11 -m venv .venv && .venv/bin/pip install -c constraints.txt -e "
     assert lines.count(install + ". && .venv/bin/bhpvas app") == 1
     assert [line for line in lines if "'.[dev]'" in line] == [
-        install + "'.[dev]' && .venv/bin/pytest -n 2 --dist loadfile"
+        install + "'.[dev]' && .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder"
     ]
 
 
