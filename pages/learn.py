@@ -1,8 +1,6 @@
 """Learn: how does all this work?"""
 
-import streamlit as st
-
-from bhpvas.ui import aid, definitions, frame
+from bhpvas.ui import aid, controls, definitions, frame
 from bhpvas.ui import session as sessions
 from bhpvas.ui.learn import criteria, glossary, lesson, tours
 
@@ -16,14 +14,4 @@ aid.heading(
     key="learn",
     page=True,
 )
-chosen = st.segmented_control(
-    "View",
-    list(VIEWS),
-    default="Lesson",
-    required=True,
-    key="learn-view",
-    label_visibility="collapsed",
-    bind="query-params",
-    persist_state="session",
-)
-VIEWS[chosen].view(sessions.current())
+VIEWS[controls.view_of(VIEWS, key="learn-view")].view(sessions.current())

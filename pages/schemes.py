@@ -1,8 +1,6 @@
 """Schemes: which way of pruning is best?"""
 
-import streamlit as st
-
-from bhpvas.ui import aid, definitions, frame
+from bhpvas.ui import aid, controls, definitions, frame
 from bhpvas.ui import session as sessions
 from bhpvas.ui.schemes import compare, evidence, finetune, propose, shift, tree
 
@@ -23,14 +21,4 @@ aid.heading(
     key="schemes",
     page=True,
 )
-chosen = st.segmented_control(
-    "View",
-    list(VIEWS),
-    default="Tree",
-    required=True,
-    key="view",
-    label_visibility="collapsed",
-    bind="query-params",
-    persist_state="session",
-)
-VIEWS[chosen].view(sessions.current())
+VIEWS[controls.view_of(VIEWS, key="view")].view(sessions.current())

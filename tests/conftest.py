@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.datasets import Dataset
-from tests.browser import launch, serving
+from tests.browser import Workbench, launch, serving
 from tests.tiny import save_tiny
 
 # A test says what is true, not how fast the machine is.
@@ -89,3 +89,13 @@ def page(browser: Browser) -> Iterator[Page]:
     found = browser.new_page(viewport={"width": 1440, "height": 900})
     yield found
     found.close()
+
+
+@pytest.fixture
+def workbench(page: Page, address: str) -> Iterator[Workbench]:
+    """The app, opened on the sample; nothing may have gone wrong in the browser by the end."""
+    found = Workbench(page, address)
+    found.open()
+    found.settle()
+    yield found
+    assert found.complaints() == []

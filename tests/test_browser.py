@@ -6,24 +6,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser import ROOT, Workbench
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def workbench(page: Page, address: str) -> Iterator[Workbench]:
-    found = Workbench(page, address)
-    found.open()
-    found.settle()
-    yield found
-    assert found.complaints() == []
 
 
 def command_line(*arguments: str) -> Any:

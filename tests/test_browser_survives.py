@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import Workbench, free_port, serving
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def workbench(page: Page, address: str) -> Iterator[Workbench]:
-    found = Workbench(page, address)
-    found.open()
-    found.settle()
-    yield found
-    assert found.complaints() == []
 
 
 def remove(workbench: Workbench, layer: int, head: int) -> None:

@@ -22,6 +22,7 @@ from bhpvas.schemes import Scheme
 from bhpvas.ui import export_work, work
 from bhpvas.ui.export_work import Choice
 from bhpvas.ui.session import Session
+from tests.test_app import fine, session
 
 SCRIPT = Path(__file__).resolve().parent.parent / "streamlit_app.py"
 PRUNED = "L0H0,L0H1,L0H2,L0H3,L1H2"
@@ -37,15 +38,6 @@ def opened(dataset: Dataset, classifier: Classifier, removed: str = PRUNED) -> A
     app.session_state["bhpvas"] = Session(model=classifier.source, data=data, scheme=scheme)
     app.run()
     return fine(app.switch_page("pages/export.py").run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert [box.value for box in app.exception] == []
-    return app
-
-
-def session(app: AppTest) -> Session:
-    return app.session_state["bhpvas"]
 
 
 def said(app: AppTest) -> str:

@@ -22,7 +22,9 @@ from bhpvas.ui.learn.lesson import LESSONS
 from bhpvas.ui.learn.progress import Progress
 from bhpvas.ui.learn.tours import SAMPLES_TOUR, TAG, TOURS
 from bhpvas.ui.session import Session
+from tests.test_app import said, session
 from tests.test_recovery import many_sentences
+from tests.test_sentence_page import fine, press
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "streamlit_app.py"
@@ -44,25 +46,6 @@ def app(classifier: Classifier, data: Splits) -> AppTest:
     )
     fine(app.run())
     return fine(app.switch_page("pages/learn.py").run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert [box.value for box in [*app.exception, *app.error]] == []
-    return app
-
-
-def session(app: AppTest) -> Session:
-    return app.session_state["bhpvas"]
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    (button,) = [one for one in app.button if one.label == label]
-    assert not button.disabled
-    return fine(button.click().run())
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(one.value for one in [*app.markdown, *app.caption])
 
 
 def next_step(app: AppTest) -> None:

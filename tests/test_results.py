@@ -34,6 +34,7 @@ from bhpvas.ui import work
 from bhpvas.ui.desk import Desk, Job
 from bhpvas.ui.session import Session
 from bhpvas.weights import Weights
+from tests.folders import read_only
 from tests.tiny import save_tiny
 
 NAME = Of("thing", "model", None, HeadMask(2, 4), ("data", "print"))
@@ -308,16 +309,12 @@ def test_a_folder_that_cannot_be_used_is_said_once_and_no_more(unusable, caplog)
     assert len(caplog.records) == 1 and str(unusable) in caplog.text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")
-def test_a_read_only_folder_is_still_read(tmp_path, caplog):
+def test_a_read_only_folder_is_still_read(tmp_path, caplog, monkeypatch):
     Results(tmp_path).put(NAME, 7)
-    tmp_path.chmod(0o500)
-    try:
-        kept = Results(tmp_path)
-        assert (kept.get(NAME), kept.recall(other(1), lambda: 8)) == (7, 8)
-        assert len(caplog.records) == 1
-    finally:
-        tmp_path.chmod(0o700)
+    read_only(monkeypatch, tmp_path)
+    kept = Results(tmp_path)
+    assert (kept.get(NAME), kept.recall(other(1), lambda: 8)) == (7, 8)
+    assert len(caplog.records) == 1
 
 
 def test_a_full_disk_is_said_once_and_leaves_nothing(tmp_path, caplog, monkeypatch):

@@ -23,6 +23,7 @@ from bhpvas.schemes import Scheme
 from bhpvas.slices import Grouping, outcomes, slice_table, worst_hit
 from bhpvas.ui import samples
 from bhpvas.ui.session import Session
+from tests.test_app import fine, press, said, session
 
 SCRIPT = Path(__file__).resolve().parent.parent / "streamlit_app.py"
 PRUNED = "L0H0,L0H1,L0H2,L0H3"
@@ -54,27 +55,9 @@ def opened(data: Splits, classifier: Classifier, removed: str = "", **settings: 
     return fine(app.switch_page("pages/samples.py").run())
 
 
-def fine(app: AppTest) -> AppTest:
-    assert [box.value for box in app.exception] == []
-    return app
-
-
-def session(app: AppTest) -> Session:
-    return app.session_state["bhpvas"]
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(one.value for one in [*app.markdown, *app.caption])
-
-
 def table(app: AppTest) -> pd.DataFrame:
     (found,) = [one.value for one in app.dataframe if "sentence" in one.value]
     return found
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    (button,) = [one for one in app.button if one.label == label]
-    return fine(button.click().run())
 
 
 def test_without_pruning_it_says_so_and_lists_every_sentence(

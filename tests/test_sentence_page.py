@@ -22,6 +22,7 @@ from bhpvas.schemes import Scheme
 from bhpvas.sentence import contributions
 from bhpvas.ui.head_grid import picking
 from bhpvas.ui.session import Opened, Session
+from tests.test_app import said, session
 from tests.tiny import save_tiny
 
 SCRIPT = Path(__file__).resolve().parent.parent / "streamlit_app.py"
@@ -52,20 +53,13 @@ def opened(
     return fine(app.switch_page(f"pages/{page}.py").run())
 
 
-def session(app: AppTest) -> Session:
-    return app.session_state["bhpvas"]
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(one.value for one in [*app.markdown, *app.caption])
-
-
 def html(app: AppTest) -> str:
     return "".join(one.value for one in app.html)
 
 
 def press(app: AppTest, label: str) -> AppTest:
     (button,) = [one for one in app.button if one.label == label]
+    assert not button.disabled
     return fine(button.click().run())
 
 

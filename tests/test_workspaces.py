@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from bhpvas import workspaces
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.workspaces import WorkChanged, Workspaces, new_id
+from tests.folders import read_only
 
 JSON = some.recursive(
     some.none()
@@ -98,12 +98,14 @@ def test_an_unknown_name_is_a_sentence(works: Workspaces, name: str) -> None:
         works.read(name)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_a_sentence(works: Workspaces) -> None:
+def test_a_folder_that_cannot_be_written_is_a_sentence(
+    works: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
     works.folder.mkdir()
-    works.folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    read_only(monkeypatch, works.folder)
     with pytest.raises(WorkspaceError, match="save the scheme"):
         works.write(new_id(), {}, after=None)
+    assert list(works.folder.iterdir()) == []
 
 
 def test_a_full_disk_is_a_sentence_and_what_was_there_stays(

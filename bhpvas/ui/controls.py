@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -166,14 +167,16 @@ def _layers(session: Session) -> None:
 
 def selected_list(session: Session) -> None:
     """The keyboard's way in: it always shows what is selected, and changes it."""
-    st.session_state["heads"] = [str(head) for head in sorted(session.selected)]
-    st.multiselect(
-        "Selected heads",
-        [str(head) for head in session.mask.every_head()],
-        key="heads",
-        on_change=_take_list,
-        placeholder="Type L3H7",
-    )
+    list_of_heads("Selected heads", session, session.selected, key="heads", on_change=_take_list)
+
+
+def list_of_heads(
+    label: str, session: Session, chosen: Iterable[HeadId], *, key: str, **options: Any
+) -> None:
+    """Some heads by their names; options are those of ``st.multiselect``."""
+    st.session_state[key] = [str(head) for head in sorted(chosen)]
+    every = [str(head) for head in session.mask.every_head()]
+    st.multiselect(label, every, key=key, **{"placeholder": "Type L3H7", **options})
 
 
 def layer_heads(session: Session, layer: int) -> tuple[HeadId, ...]:
@@ -192,6 +195,21 @@ def _toggle(heads: tuple[HeadId, ...]) -> None:
 
 def _take_list() -> None:
     _choose(tuple(HeadId.parse(name) for name in st.session_state["heads"]))
+
+
+def view_of(views: Iterable[str], *, key: str) -> str:
+    """Which view of a page is open, the first at first; the address says so as well."""
+    titles = list(views)
+    return st.segmented_control(
+        "View",
+        titles,
+        default=titles[0],
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+        bind="query-params",
+        persist_state="session",
+    )
 
 
 def slice_controls(titles: Mapping[str, str], key: str, *, width: int) -> tuple[str, Measure]:

@@ -31,8 +31,6 @@ from bhpvas.ui.sharing import Start
 from bhpvas.version import __version__
 from bhpvas.workspaces import Kept, WorkChanged, Workspaces, new_id
 
-#: The name in the page's address.
-PARAMETER = "work"
 #: How many works are offered to go on with.
 MOST_OFFERED = 3
 #: Settings whose choices are the same whatever the model, the data and the scheme are.
@@ -97,13 +95,13 @@ def open_session(start: Start) -> None:
                 sessions.put(sharing.opened(link, start))
             else:  # no request leaves this computer unasked
                 mine.link = link
-        elif PARAMETER in address and not hosted:
-            sessions.put(_opened(address[PARAMETER], start))
+        elif sharing.WORK in address and not hosted:
+            sessions.put(_opened(address[sharing.WORK], start))
         elif not hosted:
             mine.offers = store().latest(MOST_OFFERED)
     except BhpvasError as error:
         sessions.put(replace(fresh, error=str(error)))
-        address.pop(PARAMETER, None)
+        address.pop(sharing.WORK, None)
 
 
 def _opened(work_id: str, start: Start) -> Session:
@@ -165,8 +163,8 @@ def keep(page: str) -> None:
         mine.trouble = None
     except WorkspaceError as error:
         mine.trouble = str(error)
-    if mine.id is not None and st.query_params.get(PARAMETER) != mine.id:
-        st.query_params[PARAMETER] = mine.id
+    if mine.id is not None and st.query_params.get(sharing.WORK) != mine.id:
+        st.query_params[sharing.WORK] = mine.id
 
 
 def _put_in_address(session: Session) -> None:
@@ -267,7 +265,7 @@ def _go_on(kept: Kept, pages: Sequence[Any], start: Start) -> None:
         sessions.put(replace(sessions.current(), error=str(error)))
         st.rerun()
     page = next((page for page in pages if page.url_path == kept.content.get("page")), pages[0])
-    st.switch_page(page, query_params={PARAMETER: kept.id})
+    st.switch_page(page, query_params={sharing.WORK: kept.id})
 
 
 def _ask_for_model(mine: _Work, start: Start) -> None:

@@ -414,10 +414,10 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
 
 def _switched(session: Session) -> None:
     """The keyboard's way to switch heads over for this sentence."""
-    st.session_state["switched"] = [str(head) for head in sorted(session.switched)]
-    st.multiselect(
+    controls.list_of_heads(
         "Switched for this sentence",
-        [str(head) for head in session.mask.every_head()],
+        session,
+        session.switched,
         key="switched",
         on_change=_take_switched,
         placeholder="Type L3H7 to switch it",

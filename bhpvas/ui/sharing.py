@@ -17,8 +17,8 @@ from bhpvas.ui.session import Opened, Session
 #: Makes a session of a model and sentences, as when it is opened afresh.
 Start = Callable[[str | None, Splits], Session]
 
-#: The name in the page's address.
-PARAMETER = "link"
+#: The names in the page's address: of a link, and of work that is kept.
+PARAMETER, WORK = "link", "work"
 #: A longer sentence cannot be typed either.
 LONGEST_SENTENCE = 2000
 
@@ -96,7 +96,7 @@ def address(session: Session) -> str:
     Raises :class:`LinkError` where no address can hold the scheme.
     """
     others = {
-        name: value for name, value in st.query_params.items() if name not in ("work", PARAMETER)
+        name: value for name, value in st.query_params.items() if name not in (WORK, PARAMETER)
     }
     query = urlencode({PARAMETER: link_of(session).to_text(), **others})
     return f"{(st.context.url or '').split('?')[0]}?{query}"
