@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from benchmarks.__main__ import half_of
 from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import score
 from bhpvas.datasets import Dataset, sample_splits
-from bhpvas.heads import HeadMask
 from bhpvas.paths import sample_data_folder
 from bhpvas.surgery import remove_heads
 
@@ -46,12 +46,6 @@ class Row:
     peer: str
     own: Callable[[], Any]
     differs: str = ""
-
-
-def half_of(classifier: Classifier) -> HeadMask:
-    """The mask without every second head."""
-    full = classifier.full_mask()
-    return full.without(list(full)[::2])
 
 
 def rows_of(classifier: Classifier, dataset: Dataset) -> list[Row]:
