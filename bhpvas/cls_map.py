@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from tqdm.auto import tqdm  # the class whose bars UMAP draws, and so its lock
 
 from bhpvas.progress import Progress, silent
 
@@ -142,7 +143,12 @@ def nearest(among: np.ndarray, of: np.ndarray, count: int) -> tuple[np.ndarray, 
 
 
 class _Reports:
-    """What tqdm writes to, passed on as progress: UMAP tells of its epochs in no other way."""
+    """What tqdm writes to, passed on as progress: UMAP tells of its epochs in no other way.
+
+    While it writes the counts, tqdm holds a lock that all bars of the process share, and it never
+    gives it back if writing raises. So the progress is called without that lock: what raises leaves
+    it free, and what waits there keeps no other bar waiting.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -150,7 +156,10 @@ class _Reports:
     def write(self, text: str) -> None:
         counts = text.split()
         if len(counts) == 2:
+            lock = tqdm.get_lock()
+            lock.release()
             self.progress(int(counts[0]), int(counts[1]))
+            lock.acquire()
 
     def flush(self) -> None:
         """Nothing is held back."""
