@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.errors import BhpvasError, SchemeError
+from bhpvas.memory import said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,9 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if hasattr(given, "cache"):
                 given.kept = _kept(given)
             given.run(given)
-    except BhpvasError as error:
+    except (BhpvasError, MemoryError, RuntimeError) as error:
+        told = error if isinstance(error, BhpvasError) else said(error)
+        if told is None:
+            raise
         if _is_first():
-            print(f"bhpvas: {error}", file=sys.stderr)
+            print(f"bhpvas: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("bhpvas: interrupted; nothing was written.", file=sys.stderr)

@@ -89,7 +89,13 @@ def _at_once() -> int:
     return min(max(_cores() // 4, 1), 4)
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
+def _forget(classifier: Classifier) -> None:
+    """What stands and falls with a model leaves with it."""
+    _states.clear(classifier.fingerprint)
+    _changed.clear()  # those of other models are read again
+
+
+@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
 def classifier_named(source: str | None) -> Classifier:
     """A loaded classifier by folder or hub id; None is the sample model."""
     import torch
