@@ -65,9 +65,7 @@ class Weights:
         try:
             write_beside(path, save(tensors, {"format": _FORMAT}))
         except OSError as error:
-            raise ModelError(
-                not_written(f"The weights {path.name}", path.parent, error)
-            ) from None
+            raise ModelError(not_written(f"The weights {path.name}", path.parent, error)) from None
         return path
 
 

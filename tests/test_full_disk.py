@@ -17,7 +17,7 @@ from bhpvas.errors import LimitError, ModelError, SchemeError, WorkspaceError
 from bhpvas.export import FORMATS, ExportError, export_model
 from bhpvas.heads import parse_heads
 from bhpvas.recovery import recover
-from bhpvas.report import ReportError, Report, save
+from bhpvas.report import Report, ReportError, save
 from bhpvas.scheme_files import SchemeFile, read_weights
 from bhpvas.schemes import Scheme
 from bhpvas.ui import work

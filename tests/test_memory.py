@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 from bhpvas import cli, engine, memory
 from bhpvas.classifier import load_classifier
-from bhpvas.datasets import Dataset
+from bhpvas.datasets import Dataset, Splits
 from bhpvas.errors import LimitError, ModelError
 from bhpvas.heads import parse_heads
 from bhpvas.model_files import read_info
@@ -22,7 +23,8 @@ from bhpvas.recovery import recover
 from bhpvas.schemes import Scheme
 from bhpvas.ui import work
 from bhpvas.ui.desk import Desk, Job
-from bhpvas.ui.session import Variant
+from bhpvas.ui.session import Session, Variant
+from tests.test_app import SCRIPT, fine, open_dialog, session, use
 from tests.tiny import save_tiny
 
 KB, GB = 1024, 2**30
@@ -133,11 +135,38 @@ def test_memory_that_runs_out_while_loading_is_a_sentence(
     def filling(*_: Any, **__: Any) -> None:
         torch.empty(ENDLESS, dtype=torch.uint8)
 
-    monkeypatch.setattr(
-        "transformers.AutoModelForSequenceClassification.from_pretrained", filling
-    )
+    monkeypatch.setattr("transformers.AutoModelForSequenceClassification.from_pretrained", filling)
     with pytest.raises(ModelError, match="'tiny' does not fit into the memory"):
         load_classifier(folder)
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_the_app_says_it_and_stays_as_it_was(
+    folder: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hosted: bool
+) -> None:
+    monkeypatch.setenv("BHPVAS_HOME", str(tmp_path / "home"))
+    small, large = str(folder), str(save_tiny(tmp_path / "large", seed=1))
+    if hosted:
+        monkeypatch.setenv("BHPVAS_HOSTED", "1")
+        monkeypatch.setenv("BHPVAS_MODELS", f"{small},{large}")
+    scheme = Scheme.of(work.classifier_named(small)).removing(parse_heads("L0H1"))
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(small, Splits(dataset, dataset, "by hand"), scheme)
+    fine(app.run())
+    before = session(app).scheme
+    open_dialog(app)
+    if hosted:
+        app.selectbox(key="model-offered").set_value(large)
+    else:
+        app.text_input(key="model-id").set_value(large)
+    free(monkeypatch, 1000)
+    use(app)
+    (error,) = app.error
+    assert "'large' take 0 MB of memory, and 0 MB are free here" in error.value
+    assert session(app).scheme == before
+    free(monkeypatch, None)
+    use(app)
+    assert session(app).model == large
 
 
 # --- work that takes too much ---------------------------------------------------------------------
@@ -206,8 +235,8 @@ def test_of_three_models_the_least_used_leaves_with_all_that_belongs_to_it(
     scheme = Scheme.of(work.classifier_named(second)).removing(parse_heads("L0H1"))
     fitted = recover(work.classifier_named(second), dataset, scheme.mask).weights
     scheme = scheme.recovered(work.keep_weights(fitted), "compensate")
-    session = work.Session(second, work.sample_data(), scheme)
-    changed = work.classifier_of(session, Variant(scheme.mask, fitted.fingerprint))
+    mine = Session(second, work.sample_data(), scheme)
+    changed = work.classifier_of(mine, Variant(scheme.mask, fitted.fingerprint))
     states = work._states(changed.fingerprint)
     engine.predict(changed, changed.encode(dataset), scheme.mask, cache=states)
     assert states.used_bytes
