@@ -23,9 +23,12 @@ from torch import Tensor, nn
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.memory import exhausted
 from bhpvas.model_files import (
     FAMILIES,
+    SMALLER,
     Geometry,
+    check_memory,
     check_sizes,
     fingerprint,
     locate,
@@ -393,7 +396,8 @@ def load_classifier(
     passes over sentences multiply matrices in bfloat16), or ``auto``: ``mixed`` on ``cuda``, else
     ``float32``.
 
-    Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken.
+    Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken,
+    or larger than the memory that is free.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -448,6 +452,7 @@ def _load_weights(
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         check_sizes(config.to_dict(), folder, name)
+        check_memory(folder, name, dtype.itemsize)
         sizes = config.num_hidden_layers, config.num_attention_heads
         pruned = pruned_heads(config.to_dict(), *sizes, name)
         family: Any = AutoModelForSequenceClassification
@@ -468,6 +473,10 @@ def _load_weights(
     except ModelError:
         raise
     except Exception as error:  # a broken file surfaces as many unrelated types
+        if exhausted(error):
+            raise ModelError(
+                f"The model {name!r} does not fit into the memory that is free here: {SMALLER}."
+            ) from None
         raise ModelError(f"The weights of {name!r} could not be read: {reason(error)}.") from error
     finally:
         logging.set_verbosity(verbosity)

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.errors import BhpvasError, SchemeError
+from bhpvas.files import no_room
+from bhpvas.memory import said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,10 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if hasattr(given, "cache"):
                 given.kept = _kept(given)
             given.run(given)
-    except BhpvasError as error:
-        if _is_first():
-            print(f"bhpvas: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("bhpvas: interrupted; nothing was written.", file=sys.stderr)
         return 1
@@ -98,6 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has closed it, as `head` does; nothing is left to say.
         sys.stderr.close()
         return 1
+    except Exception as error:
+        told = error if isinstance(error, BhpvasError) else said(error) or no_room(error)
+        if told is None:
+            raise
+        if _is_first():
+            print(f"bhpvas: {told}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -744,7 +749,7 @@ def _finetune(
 def _compare(given: argparse.Namespace) -> None:
     """Measure schemes side by side, with random masks of the same size, and write a table."""
     from bhpvas.comparison import compare
-    from bhpvas.files import write_beside
+    from bhpvas.files import not_written, write_beside
     from bhpvas.tables import csv_text
 
     if given.random < 0:
@@ -767,10 +772,7 @@ def _compare(given: argparse.Namespace) -> None:
         if _is_first():
             write_beside(given.out, csv_text(table).encode("utf-8"))
     except OSError as error:
-        raise BhpvasError(
-            f"The table cannot be written to {given.out} ({error.strerror}): choose a file in a "
-            "folder that exists."
-        ) from None
+        raise BhpvasError(not_written("The table", given.out, error)) from None
     document = {
         "rows": table.astype(object).where(table.notna(), None).to_dict("records"),
         "data": dataset.name,
@@ -948,7 +950,7 @@ def _save_recovered(
     scheme: Scheme, folder: Path, found: Recovered | FineTuned, given: argparse.Namespace
 ) -> Path:
     """Write the recovered scheme, and its weights beside it or, if it is a zip, in it."""
-    from bhpvas.files import write_beside
+    from bhpvas.files import not_written, write_beside
     from bhpvas.scheme_files import SchemeFile, read_weights
 
     out = Path(given.out)
@@ -967,10 +969,7 @@ def _save_recovered(
     try:
         write_beside(out, content)
     except OSError as error:
-        raise SchemeError(
-            f"The scheme cannot be written to {out} ({error.strerror}): choose a file in a folder "
-            "that exists and that you may write to."
-        ) from None
+        raise SchemeError(not_written("The scheme", out, error)) from None
     return out
 
 

@@ -15,6 +15,7 @@ from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset
 from bhpvas.errors import DataError
 from bhpvas.evaluation import evaluate
+from bhpvas.files import not_written
 from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import recover
@@ -105,10 +106,7 @@ class Store:
                 # After a line that was cut off, a new one begins.
                 file.write(f"\n{line}" if file.tell() else line)
         except OSError as error:
-            raise DataError(
-                f"The results cannot be written to {self.path} ({error.strerror}): choose a file "
-                "in a folder that exists."
-            ) from None
+            raise DataError(not_written("The results", self.path, error)) from None
 
 
 def measure_curve(

@@ -31,6 +31,7 @@ from bhpvas.classifier import Classifier, Encoded, Layer
 from bhpvas.datasets import length_sorted_batches
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
+from bhpvas.memory import exhausted
 from bhpvas.progress import Progress, silent
 
 T = TypeVar("T")
@@ -113,7 +114,7 @@ def each_batch(
                 with classifier.arithmetic():
                     found = run(batch)
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not exhausted(error):
                     raise
                 if len(batch.rows) == 1:
                     raise ModelError(
@@ -148,12 +149,6 @@ def _trim() -> None:
 
 def _pieces(rows: np.ndarray, count: int) -> list[np.ndarray]:
     return [piece for piece in np.array_split(rows, count) if piece.size]
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    from accelerate.utils.memory import should_reduce_batch_size
-
-    return isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)
 
 
 def gates_of(classifier: Classifier, mask: HeadMask | None) -> Tensor | None:

@@ -36,7 +36,7 @@ class WorkspaceError(BhpvasError):
 
 
 class LimitError(BhpvasError):
-    """More than the server of a public app allows."""
+    """More than the server of a public app allows, or than there is memory for."""
 
 
 class LinkError(BhpvasError):

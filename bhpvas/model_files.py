@@ -14,11 +14,14 @@ from typing import Any
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.memory import available
 from bhpvas.paths import sample_data_folder
 
 # Far beyond any model; layers that share their weights are as many as a config says.
 _MOST_LAYERS = 1000
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+#: The way out where a model does not fit into memory.
+SMALLER = "choose a smaller model, or close other programs"
 # What a model folder may contain for us; pickled weights and code are never fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 # Small files that a tokenizer may be made of.
@@ -119,12 +122,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         head_size=hidden_size // heads,
         intermediate_size=config[family.intermediate_size],
         labels=len(labels),
-        parameters=sum(
-            prod(shape)
-            for path in sorted(folder.glob("*.safetensors"))
-            for key, shape in _shapes(path, name).items()
-            if not key.endswith("position_ids")
-        ),
+        parameters=_numbers(folder, name),
         max_length=int(min(position_limit(config), _tokenizer_limit(folder))),
         pruned=pruned_heads(config, layers, heads, name),
         shared=family.shared,
@@ -167,6 +165,16 @@ def _tokenizer_limit(folder: Path) -> float:
         return settings["model_max_length"]
     except (OSError, ValueError, KeyError, TypeError):
         return inf  # as the tokenizer itself, which is not read here, takes it
+
+
+def _numbers(folder: Path, name: str) -> int:
+    """How many numbers the weight files of a model hold, by their headers."""
+    return sum(
+        prod(shape)
+        for path in sorted(folder.glob("*.safetensors"))
+        for key, shape in _shapes(path, name).items()
+        if not key.endswith("position_ids")
+    )
 
 
 def _shapes(path: Path, name: str) -> dict[str, list[int]]:
@@ -292,6 +300,19 @@ def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
         raise ModelError(
             f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
             f"{held:,} bytes: they do not belong together."
+        )
+
+
+def check_memory(folder: Path, name: str, bytes_each: int) -> None:
+    """Refuse a model whose weights alone take more memory than is free, before any is taken.
+
+    Raises :class:`ModelError` for that. ``bytes_each`` is the size of a number once loaded.
+    """
+    needed, free = _numbers(folder, name) * bytes_each, available()
+    if free is not None and needed > free:
+        raise ModelError(
+            f"The weights of {name!r} take {needed / 1e6:,.0f} MB of memory, and "
+            f"{free / 1e6:,.0f} MB are free here: {SMALLER}."
         )
 
 

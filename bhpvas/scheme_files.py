@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhpvas.errors import ModelError, SchemeError
+from bhpvas.files import not_written
 from bhpvas.schemes import Scheme
 from bhpvas.weights import Weights, load_weights, weights_file
 
@@ -81,16 +82,18 @@ class SchemeFile:
         with tempfile.TemporaryDirectory(prefix="bhpvas-") as folder:
             for name, content in self.weights.items():
                 path = weights_file(folder, name)
-                path.write_bytes(content)
                 try:
+                    path.write_bytes(content)
                     found.append(load_weights(path))
+                except OSError as error:
+                    raise SchemeError(not_written(f"{source}'s weights", folder, error)) from None
                 except ModelError:
                     raise SchemeError(
                         f"{source} holds weights {name} that are damaged or were changed: save the "
                         "scheme again."
                     ) from None
                 finally:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                 classifier.with_weights(found[-1])
         return tuple(found)
 

@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bhpvas.errors import SchemeError
-from bhpvas.files import write_beside
+from bhpvas.files import not_written, write_beside
 from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.weights import load_weights, weights_file
 
@@ -506,10 +506,7 @@ class Scheme:
         try:
             write_beside(path, self.to_json().encode("utf-8"))
         except OSError as error:
-            raise SchemeError(
-                f"Scheme {self.name!r} cannot be written to {path} ({error.strerror}): choose a "
-                "file in a folder that exists and that you may write to."
-            ) from None
+            raise SchemeError(not_written(f"Scheme {self.name!r}", path, error)) from None
 
     def copy_weights(self, source: str | Path, target: str | Path) -> None:
         """Copy the weights of every recovery, so that the scheme can be saved in another folder.
@@ -519,13 +516,18 @@ class Scheme:
         for weights in sorted({step.weights for step in self.steps if step.weights}):
             here, there = weights_file(source, weights), weights_file(target, weights)
             try:
-                if not (there.exists() and there.samefile(here)):
-                    write_beside(there, here.read_bytes())
+                content = here.read_bytes()
             except OSError as error:
                 raise SchemeError(
-                    f"The weights {here} of scheme {self.name!r} cannot be copied to {target} "
+                    f"The weights {here} of scheme {self.name!r} cannot be read "
                     f"({error.strerror}): they stand beside the scheme file."
                 ) from None
+            try:
+                if not (there.exists() and there.samefile(here)):
+                    write_beside(there, content)
+            except OSError as error:
+                what = f"The weights {here.name} of scheme {self.name!r}"
+                raise SchemeError(not_written(what, target, error)) from None
 
 
 def load_scheme(path: str | Path) -> Scheme:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhpvas.errors import ModelError
-from bhpvas.files import write_beside
+from bhpvas.files import not_written, write_beside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,10 +65,7 @@ class Weights:
         try:
             write_beside(path, save(tensors, {"format": _FORMAT}))
         except OSError as error:
-            raise ModelError(
-                f"The weights {path.name} cannot be written to {path.parent} ({error.strerror}): "
-                "choose a folder that exists and that you may write to."
-            ) from None
+            raise ModelError(not_written(f"The weights {path.name}", path.parent, error)) from None
         return path
 
 

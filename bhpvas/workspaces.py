@@ -16,6 +16,7 @@ import secrets
 import threading
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ import numpy as np
 
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.errors import WorkspaceError
-from bhpvas.files import write_beside
+from bhpvas.files import files_of, write_beside
 
 FORMAT = {"name": "bhpvas-workspace", "version": 1}
 #: How many pieces of work are kept, and how many bytes they take with all that belongs to them.
@@ -115,10 +116,12 @@ class Workspaces:
             ) from None
         except ValueError:
             aside = path.with_suffix(".damaged")
-            path.replace(aside)
+            with suppress(OSError):  # in a folder that is only read it stays where it is
+                path.replace(aside)
             raise WorkspaceError(
                 f"The work {work_id} is damaged or of another version of bhpvas, so it cannot be "
-                f"opened: its file is kept as {aside}, and this is a fresh start."
+                f"opened: its file is kept as {aside if aside.exists() else path}, and this is a "
+                "fresh start."
             ) from None
 
     def latest(self, most: int) -> list[Kept]:
@@ -173,6 +176,9 @@ class Workspaces:
             works = self._newest("*.json")
             while len(works) > MOST_WORKS:
                 works.pop().unlink(missing_ok=True)
+            for path in self._newest("*.tmp"):
+                if _age(path) > UNUSED:  # of a process that was killed as it wrote
+                    path.unlink(missing_ok=True)
             self._drop_unused()
             while len(works) > 1 and self._taken() > MOST_BYTES:
                 works.pop().unlink(missing_ok=True)
@@ -183,16 +189,16 @@ class Workspaces:
         works = "".join(path.read_text("utf-8", "replace") for path in self._newest("*.json"))
         for ending in (".data.gz", ".safetensors"):
             for path in self._newest(f"*{ending}"):
-                old = time.time() - path.stat().st_mtime > UNUSED
-                if old and path.name.removesuffix(ending) not in works:
+                if _age(path) > UNUSED and path.name.removesuffix(ending) not in works:
                     path.unlink(missing_ok=True)
 
     def _taken(self) -> int:
-        return sum(path.stat().st_size for path in self._newest("*.*"))
+        return sum(about.st_size for about in files_of(self.folder, "*.*").values())
 
     def _newest(self, pattern: str) -> list[Path]:
         """Files that are there, the one written last first."""
-        return sorted(self.folder.glob(pattern), key=lambda path: -path.stat().st_mtime)
+        found = files_of(self.folder, pattern)
+        return sorted(found, key=lambda path: -found[path].st_mtime)
 
     def _path(self, work_id: str) -> Path:
         assert _ID.fullmatch(work_id), work_id
@@ -204,6 +210,14 @@ class Workspaces:
             return _parsed(path.stem, path.read_bytes())
         except (OSError, ValueError):
             return None
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; 0 of one that is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _stamp(document: dict[str, Any]) -> str:

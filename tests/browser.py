@@ -13,10 +13,13 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import IO
 
 from playwright.sync_api import Browser, Page, Playwright, expect
+
+from bhpvas.schemes import Scheme
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = [
@@ -57,20 +60,21 @@ def running(
     *,
     port: int | None = None,
     how: signal.Signals = signal.SIGTERM,
+    log: IO[bytes] | None = None,
 ) -> Iterator[tuple[str, int]]:
     """The app on a port, any free one where none is given; gives its address and process.
 
-    ``how`` is the signal that ends it.
+    ``how`` is the signal that ends it, ``log`` the file for what it says.
     """
     port = port or free_port()
     command = [sys.executable, "-m", "bhpvas.ui.server", "run", "streamlit_app.py"]
     options = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() if log is None else nullcontext(log) as said:
         server = subprocess.Popen(
             command + options,
             cwd=ROOT,
             env=os.environ | (environment or {}),
-            stdout=log,
+            stdout=said,
             stderr=subprocess.STDOUT,
         )
         try:
@@ -78,8 +82,8 @@ def running(
             _wait_for(f"{address}/_stcore/health", server)
             yield address, server.pid
         except BaseException:
-            log.seek(0)
-            print(log.read().decode(errors="replace"), file=sys.stderr)
+            said.seek(0)
+            print(said.read().decode(errors="replace"), file=sys.stderr)
             raise
         finally:
             server.send_signal(how)
@@ -316,6 +320,12 @@ class Workbench:
         found = re.findall(r"(\d+\.\d)(?=%)", self.fact("accuracy"))
         assert found, self.fact("accuracy")
         return float(found[0])
+
+    def saved(self) -> Scheme:
+        """The scheme, as its button saves it."""
+        with self.page.expect_download() as download:
+            self.page.get_by_test_id("stSidebar").get_by_role("button", name="Save").click()
+        return Scheme.from_json(Path(download.value.path()).read_text(encoding="utf-8"))
 
     def complaints(self) -> list[str]:
         """Every exception box on the page."""

@@ -1,8 +1,10 @@
-"""A folder that nobody may write to, root included, who may run the tests."""
+"""Folders that cannot be written to, by root neither, who may run the tests; and a full disk."""
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,3 +20,15 @@ def read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         return open(path, mode, **options)
 
     monkeypatch.setattr("bhpvas.files.open", refusing, raising=False)
+
+
+@contextmanager
+def full_disk(room: int = 0) -> Iterator[None]:
+    """While this lasts the system takes no file larger than ``room`` bytes, whoever writes it."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

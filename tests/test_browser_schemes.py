@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bhpvas.schemes import Scheme
 from tests.browser import Workbench
 
 pytestmark = pytest.mark.browser
@@ -30,12 +29,6 @@ def workbench(page: Page, address: str) -> Iterator[Workbench]:
     assert found.complaints() == []
 
 
-def saved(workbench: Workbench) -> Scheme:
-    with workbench.page.expect_download() as download:
-        workbench.page.get_by_test_id("stSidebar").get_by_role("button", name="Save").click()
-    return Scheme.from_json(Path(download.value.path()).read_text(encoding="utf-8"))
-
-
 def test_from_step_to_step_with_note_deletion_and_a_branch(workbench: Workbench) -> None:
     page = workbench.page
     workbench.click_tree(1)
@@ -50,20 +43,20 @@ def test_from_step_to_step_with_note_deletion_and_a_branch(workbench: Workbench)
     workbench.click_tree(1)
     assert note.input_value() == "a good place to start from"
 
-    before = saved(workbench)
+    before = workbench.saved()
     workbench.press("Delete this step and 1 later step")
     workbench.expect_fact("heads", "72 of 72 kept")
-    assert [step.id for step in saved(workbench).steps] == [0]
+    assert [step.id for step in workbench.saved().steps] == [0]
     workbench.press("Put back 2 deleted steps")
     workbench.expect_fact("heads", "63 of 72 kept")
-    assert saved(workbench) == before
+    assert workbench.saved() == before
 
     workbench.go("Workbench", ".st-key-head-map .nsewdrag")
     workbench.click_head(*next((head.layer, head.head) for head in before.mask))
     workbench.press("Remove 1 head")
     workbench.expect_fact("heads", "62 of 72 kept")
     workbench.go("Schemes", ".st-key-tree-chart .main-svg")
-    scheme = saved(workbench)
+    scheme = workbench.saved()
     assert [[step.id for step in path] for path in scheme.branches()] == [[0, 1, 2], [0, 1, 3]]
     accuracy = workbench.fact("accuracy")
 
@@ -82,7 +75,7 @@ def test_a_saved_scheme_opens_in_another_browser(
     name.fill("two steps")
     name.press("Enter")
     workbench.settle()
-    scheme = saved(workbench)
+    scheme = workbench.saved()
     assert scheme.name == "two steps"
     file = tmp_path / "scheme.json"
     file.write_text(scheme.to_json(), encoding="utf-8")
@@ -95,7 +88,7 @@ def test_a_saved_scheme_opens_in_another_browser(
     other.locator("input[type=file]").set_input_files(file)
     elsewhere.expect_fact("scheme", "two steps")
     elsewhere.expect_fact("heads", "54 of 72 kept")
-    assert saved(elsewhere) == scheme
+    assert elsewhere.saved() == scheme
     other.close()
 
 
@@ -103,7 +96,7 @@ def test_the_shift_names_heads_and_a_click_selects_one(workbench: Workbench) -> 
     workbench.view("Shift")
     page = workbench.page
     expect(page.get_by_text("became more important after 18 heads left")).to_be_visible()
-    kept = next(iter(saved(workbench).mask))
+    kept = next(iter(workbench.saved().mask))
     workbench.click_head(kept.layer, kept.head, "rise-map")
     workbench.go("Workbench", ".st-key-head-map .nsewdrag")
     workbench.expect_selected(str(kept))

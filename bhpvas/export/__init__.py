@@ -27,6 +27,7 @@ from bhpvas.evaluation import Evaluation, accuracy_change_interval, evaluate, fl
 from bhpvas.export import dense, onnx_graph, sliced
 from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of
 from bhpvas.export.card import model_card
+from bhpvas.files import not_written, refused
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, part, silent
 from bhpvas.schemes import Scheme
@@ -261,12 +262,10 @@ def _beside(folder: Path) -> Iterator[Path]:
 def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise ExportError(
-            f"The export cannot be written to {folder.absolute().parent} "
-            f"({error.strerror or error}): choose a folder that exists, that you may write to, and "
-            "where there is room."
-        ) from None
+    except Exception as error:  # the libraries that write wrap the system's errors in their own
+        if (why := refused(error)) is None:
+            raise
+        raise ExportError(not_written("The export", folder.absolute().parent, why)) from None
 
 
 @contextlib.contextmanager

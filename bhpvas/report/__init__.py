@@ -19,7 +19,7 @@ from bhpvas.curves import Store
 from bhpvas.datasets import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
-from bhpvas.files import write_beside
+from bhpvas.files import not_written, write_beside
 from bhpvas.progress import Progress, silent
 from bhpvas.report import page
 from bhpvas.report.findings import Asked, Findings, measure
@@ -158,10 +158,7 @@ def save(report: Report, path: str | Path) -> None:
     try:
         write_beside(path, report.html.encode("utf-8", "replace"))
     except OSError as error:
-        raise ReportError(
-            f"The report cannot be written to {path} ({error.strerror or error}): choose a file in "
-            "a folder that exists and that you may write to."
-        ) from None
+        raise ReportError(not_written("The report", path, error)) from None
 
 
 def check_writable(path: str | Path) -> None:

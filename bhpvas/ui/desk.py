@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from bhpvas.errors import LimitError
+from bhpvas.files import no_room
+from bhpvas.memory import said
 from bhpvas.progress import Cancelled
 from bhpvas.results import Of, Results
 from bhpvas.ui.line import Line
@@ -194,7 +196,7 @@ class Desk:
                 job.started = time.monotonic()
                 job.result = work(job)
         except BaseException as error:  # handed to whoever watches
-            job.error = error
+            job.error = said(error) or no_room(error) or error
         with self._lock:
             if job.error is None:
                 self._keep(key, job.result)

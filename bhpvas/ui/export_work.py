@@ -17,6 +17,7 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.export import FORMATS, Exported, Format, export_model
 from bhpvas.export.base import weight_bytes
+from bhpvas.files import files_of
 from bhpvas.progress import Progress, silent
 from bhpvas.report import Asked, make_report, save
 from bhpvas.scheme_files import SchemeFile
@@ -212,8 +213,8 @@ def _place(key: Hashable, ending: str) -> Path:
 
 def _tidy(pattern: str) -> None:
     """Let the oldest files of a kind go."""
-    files = Path(_packed().name).glob(pattern)
-    for path in sorted(files, key=lambda path: path.stat().st_mtime)[:-MOST_PACKED]:
+    files = files_of(Path(_packed().name), pattern)
+    for path in sorted(files, key=lambda path: files[path].st_mtime)[:-MOST_PACKED]:
         path.unlink(missing_ok=True)
 
 

@@ -20,6 +20,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
+from bhpvas.files import files_of
 from bhpvas.paths import workspaces_folder
 from bhpvas.progress import Cancelled
 from bhpvas.results import Of, Results, kept_results, of
@@ -89,7 +90,13 @@ def _at_once() -> int:
     return min(max(_cores() // 4, 1), 4)
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
+def _forget(classifier: Classifier) -> None:
+    """What stands and falls with a model leaves with it."""
+    _states.clear(classifier.fingerprint)
+    _changed.clear()  # those of other models are read again
+
+
+@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
 def classifier_named(source: str | None) -> Classifier:
     """A loaded classifier by folder or hub id; None is the sample model."""
     import torch
@@ -146,7 +153,7 @@ def keep_weights(weights: Weights) -> str:
     Those that nobody used for longest leave when all take more than :data:`MOST_WEIGHTS`.
     """
     path = weights.save(weights_folder())
-    files = {file: file.stat() for file in weights_folder().glob("*.safetensors")}
+    files = files_of(weights_folder(), "*.safetensors")
     taken = sum(about.st_size for about in files.values())
     for file in sorted(files, key=lambda one: files[one].st_mtime):
         if taken > MOST_WEIGHTS and file != path:
@@ -163,7 +170,7 @@ def classifier_of(session: Session, variant: Variant) -> Classifier:
     if variant.weights is None:
         return classifier_named(session.model)
     file = weights_file(weights_folder(), variant.weights)
-    if file.exists():
+    with suppress(OSError):  # gone, or in a folder that is only read
         os.utime(file)
     return _changed(session.model, variant.weights, session.scheme)
 
