@@ -13,7 +13,7 @@ from bhpvas.charts import words
 from bhpvas.heads import HeadId
 from bhpvas.schemes import Step
 from bhpvas.search import METHODS
-from bhpvas.ui import sample_work
+from bhpvas.ui import sample_work, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.learn import checks
 from bhpvas.ui.learn.progress import TOUR, Progress
@@ -261,7 +261,8 @@ SCHEMES_TOUR = Tour(
     ),
     moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
     "by, with a curve above what chance gives. *Export* hands it over.",
-    fits=lambda session: True,
+    fits=lambda session: work.only_masks(session) is None,
+    lacking="This tour compensates, which this model does not allow: its layers share weights.",
 )
 
 TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}
