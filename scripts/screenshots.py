@@ -14,6 +14,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, sync_playwright
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.browser import Workbench, launch, serving
 
 SIZES = {"narrow": (390, 844), "wide": (1440, 900), "widest": (2560, 1440)}
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 #: Where every view is found, and what is on it once it is there.
 VIEWS = {
     "workbench": ("", ".st-key-scatter .main-svg"),

@@ -305,7 +305,12 @@ class Walk:
     @classmethod
     def of(cls, record: dict[str, Any]) -> Walk:
         """The walk of a record."""
-        return cls(record["name"], Progress.of(record), record["since"], record["left"])
+        return cls(
+            record["name"],
+            Progress.of(record),
+            record.get("since", 0),
+            record.get("left", False),
+        )
 
 
 def bar(page: str, session: Session) -> None:
