@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from bhpvas.ui import aid, definitions, export_views, frame
+from bhpvas.ui import aid, definitions, export_views, frame, work
 from bhpvas.ui import session as sessions
 
 frame.ensure()
@@ -14,11 +14,14 @@ aid.heading(
     key="export",
     page=True,
 )
-choice = export_views.format_choice()
-left, right = st.columns(2, gap="large")
-with right:
-    length = export_views.latency(session, choice)
-with left:
-    export_views.savings(session, choice, length)
-export_views.files(session, choice)
+if said := work.only_masks(session):
+    st.info(said)
+else:
+    choice = export_views.format_choice()
+    left, right = st.columns(2, gap="large")
+    with right:
+        length = export_views.latency(session, choice)
+    with left:
+        export_views.savings(session, choice, length)
+    export_views.files(session, choice)
 export_views.report(session)

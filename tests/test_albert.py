@@ -1,15 +1,20 @@
-"""ALBERT, whose layers share their weights: heads are scored and masked, and nothing else."""
+"""ALBERT, whose layers share their weights: heads are scored and masked, and nothing else.
+
+On screen every page works, or says why it cannot.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 from transformers import AlbertForSequenceClassification
 
 from bhpvas.classifier import load_classifier
 from bhpvas.cost import parameters
 from bhpvas.criteria import CRITERIA, score
+from bhpvas.datasets import Splits
 from bhpvas.engine import predict
 from bhpvas.errors import ModelError
 from bhpvas.export import export_model
@@ -19,8 +24,12 @@ from bhpvas.recovery.finetuning import Settings, finetune
 from bhpvas.schemes import Scheme
 from bhpvas.search import METHODS, propose
 from bhpvas.surgery import remove_heads
+from bhpvas.ui.session import Session
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
+from tests.test_app import said
+from tests.test_recovery import many_sentences
+from tests.test_sentence_page import SCRIPT, fine, press
 from tests.tiny import CONFIGS, save_tiny
 
 MASK = HeadMask.parse("L0H2,L1H0,L1H3", 2, 4)
@@ -98,3 +107,51 @@ def test_what_changes_weights_is_refused_in_one_sentence(albert, tmp_path, what)
     with pytest.raises(ModelError, match=r"^The layers of 'tiny-albert\d+' use the same weights"):
         REFUSED[what](albert, data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# --- on screen ------------------------------------------------------------------------------------
+
+SENTENCE = "use the same weights, as all of ALBERT do"
+
+
+@pytest.fixture
+def app(albert) -> AppTest:
+    """The app on it, one head removed."""
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(
+        model=albert.source,
+        data=Splits(many_sentences(40), many_sentences(30, seed=1), "by hand"),
+        scheme=Scheme.of(albert),
+    )
+    fine(app.run())
+    press(app, "Select lowest 1")
+    return press(app, "Remove 1 head")
+
+
+@pytest.mark.parametrize("page", ["samples", "sentence", "roles", "learn"])
+def test_a_page_works(app, page):
+    fine(app.switch_page(f"pages/{page}.py").run())
+
+
+def test_heads_can_be_proposed_and_taken_and_the_rest_says_why_not(app, albert):
+    fine(app.switch_page("pages/schemes.py").run())
+    for view, refused in {
+        "Tree": False,
+        "Propose": True,
+        "Fine-tune": True,
+        "Compare": False,
+        "Evidence": False,
+        "Shift": False,
+    }.items():
+        fine(app.segmented_control(key="view").set_value(view).run())
+        assert (SENTENCE in said(app)) == refused, view
+    fine(app.segmented_control(key="view").set_value("Propose").run())
+    press(app, "Propose")
+    press(app, "Take as a step")
+    assert app.session_state["bhpvas"].scheme.step(2).method == "importance"
+
+
+def test_export_says_why_there_is_none_and_still_reports(app):
+    fine(app.switch_page("pages/export.py").run())
+    assert SENTENCE in app.info[0].value
+    press(app, "Make the report")

@@ -90,7 +90,7 @@ def test_another_browser_at_the_same_address_finds_everything(
 def test_a_lesson_and_a_tour_go_on_where_they_were(app: AppTest) -> None:
     app.session_state["bhpvas lesson"] = Progress(2, frozenset({0, 1}))
     name = next(iter(TOURS))
-    app.session_state["bhpvas tour"] = Walk(name, Progress(1, frozenset({0})))
+    app.session_state["bhpvas tour"] = Walk(name, Progress(1, frozenset({0})), since=3, left=True)
     fine(app.run())
     select(app, "L0H1")
     again = opened(work=work_of(app))

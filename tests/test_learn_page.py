@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bhpvas.charts.words import MINUS, number
+from bhpvas.charts.words import MINUS, number, plural
 from bhpvas.classifier import Classifier
 from bhpvas.criteria import CRITERIA, Scores, removal_order, score
 from bhpvas.datasets import Dataset, Splits
@@ -20,7 +21,7 @@ from bhpvas.ui.learn import checks, glossary
 from bhpvas.ui.learn.examples import worked
 from bhpvas.ui.learn.lesson import LESSONS
 from bhpvas.ui.learn.progress import Progress
-from bhpvas.ui.learn.tours import SAMPLES_TOUR, TAG, TOURS
+from bhpvas.ui.learn.tours import SAMPLES_TOUR, SCHEMES_TOUR, TAG, TOURS
 from bhpvas.ui.session import Session
 from tests.test_app import said, session
 from tests.test_recovery import many_sentences
@@ -171,11 +172,93 @@ def test_a_tour_leads_over_the_real_pages_and_notices(app: AppTest) -> None:
     assert "**7 of 7**" not in said(app)
 
 
-def test_a_tour_can_be_left(app: AppTest) -> None:
+def stop(app: AppTest) -> str:
+    """What the bar of the tour says."""
+    (bar,) = [one for one in said(app).splitlines() if re.search(r"\*\*\d of \d\*\*", one)]
+    return bar
+
+
+def test_the_second_tour_leads_from_all_heads_to_a_scheme(app: AppTest) -> None:
     fine(app.segmented_control(key="learn-view").set_value("Tours").run())
     fine(app.button(key="start-schemes").click().run())
-    press(app, "Leave")
-    assert "of 7**" not in said(app)
+    fine(app.switch_page("pages/schemes.py").run())
+    assert "**1 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    fine(app.segmented_control(key="how-many").set_value("Accuracy drop").run())
+    fine(app.number_input(key="max-drop").set_value(50.0).run())
+    press(app, "Propose")
+    onward(app, "Next", "schemes")
+
+    assert "**2 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    assert len(session(app).turned) == 0
+    fine(app.multiselect(key="turned").set_value(["L0H0"]).run())
+    assert "**Done.**" not in stop(app), "two heads are to be kept"
+    fine(app.multiselect(key="turned").set_value(["L0H0", "L1H3"]).run())
+    onward(app, "Next", "schemes")
+
+    assert "**3 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    press(app, "Take as a step")
+    gone = session(app).mask.taken
+    assert {HeadId(0, 0), HeadId(1, 3)} & gone == set() and gone
+    onward(app, "Next", "schemes")
+
+    assert "**4 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    press(app, f"Compensation of {plural(8 - len(gone), 'head')}")
+    onward(app, "Next", "schemes")
+
+    assert "**5 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    press(app, "Undo")
+    assert "**Done.**" not in stop(app), "the recovery is undone, the heads are still gone"
+    press(app, "Undo")
+    onward(app, "Next", "schemes")
+
+    assert f"put {len(gone)}, press" in stop(app) and "**Done.**" not in stop(app)
+    fine(app.selectbox(key="method").set_value("importance").run())
+    fine(app.segmented_control(key="how-many").set_value("Heads").run())
+    fine(app.number_input(key="heads-of-8").set_value(len(gone)).run())
+    press(app, "Propose")
+    press(app, "Take as a step")
+    assert len(session(app).scheme.branches()) == 2
+    onward(app, "Next", "schemes")
+
+    assert "**7 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    fine(app.segmented_control(key="view").set_value("Compare").run())
+    onward(app, "Next", "schemes")
+
+    assert "**8 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    assert app.segmented_control(key="view").value == "Evidence"
+    fine(app.number_input(key="curve-every").set_value(4).run())
+    press(app, "Measure")
+    assert "**Done.**" in stop(app)
+    onward(app, "Finish", "learn")
+    assert SCHEMES_TOUR.moral in said(app)
+    assert app.session_state["bhpvas tour"] is None
+
+
+def test_a_tour_can_be_left_and_taken_up_again(app: AppTest) -> None:
+    fine(app.segmented_control(key="learn-view").set_value("Tours").run())
+    fine(app.button(key="start-schemes").click().run())
+    fine(app.switch_page("pages/schemes.py").run())
+    onward(app, "Skip", "schemes")
+    assert "**2 of 8**" in stop(app)
+    onward(app, "Leave", "learn")
+    assert "**2 of 8**" not in said(app)
+    fine(app.button(key="go-on-schemes").click().run())
+    fine(app.switch_page("pages/schemes.py").run())
+    assert "**2 of 8**" in stop(app)
+
+
+def test_a_tour_begins_with_every_head_and_counts_only_what_is_done_on_it(app: AppTest) -> None:
+    fine(app.switch_page("pages/schemes.py").run())
+    fine(app.segmented_control(key="view").set_value("Propose").run())
+    press(app, "Propose")
+    press(app, "Take as a step")
+    assert session(app).mask.taken
+    fine(app.switch_page("pages/learn.py").run())
+    fine(app.segmented_control(key="learn-view").set_value("Tours").run())
+    fine(app.button(key="start-schemes").click().run())
+    fine(app.switch_page("pages/schemes.py").run())
+    assert not session(app).mask.taken and len(session(app).scheme.steps) == 2
+    assert "**1 of 8**" in stop(app) and "**Done.**" not in stop(app)
 
 
 def test_a_tour_that_does_not_fit_the_data_says_so(app: AppTest, dataset: Dataset) -> None:

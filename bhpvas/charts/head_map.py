@@ -12,6 +12,8 @@ from bhpvas.charts.words import number
 from bhpvas.heads import HeadId, HeadMask
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 72, 4, 26
+#: Pixels on the right where there is no scale of colours.
+_NO_SCALE = 8
 _MOST_LETTERS = 5
 
 
@@ -57,7 +59,9 @@ def head_map(
     layers, heads = mask.layers, mask.heads
     cell = style.cell_size(layers, heads)
     width, height = size(layers, heads)
-    figure = style.blank(height=height, width=width, margin=(_LEFT, _RIGHT, _TOP, _BOTTOM))
+    right = _RIGHT if palette is None else _NO_SCALE
+    width -= _RIGHT - right
+    figure = style.blank(height=height, width=width, margin=(_LEFT, right, _TOP, _BOTTOM))
 
     shown = np.where(mask.array > 0, np.asarray(values, dtype=float), np.nan)  # [L, H]
     reach = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 1.0

@@ -21,8 +21,9 @@ from bhpvas.errors import BhpvasError
 from bhpvas.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
 from bhpvas.files import not_written, write_beside
 from bhpvas.progress import Progress, silent
-from bhpvas.report import page
+from bhpvas.report import front
 from bhpvas.report.findings import Asked, Findings, measure
+from bhpvas.report.sections import sections
 from bhpvas.schemes import Scheme
 from bhpvas.version import versions
 
@@ -57,7 +58,7 @@ class Report:
             "parameters": parameters(geometry, mask),
             "flops_per_sentence": flops_per_sentence(geometry, mask, found.lengths),
             "speed_bound": speed_bound(geometry, mask, found.lengths),
-            "summary": page.summary(found),
+            "summary": front.summary(found),
         }
 
 
@@ -182,15 +183,15 @@ def _html(found: Findings, command: str) -> str:
         lstrip_blocks=True,
     )
     return page_of.get_template("report.html").render(
-        title=page.title(found),
+        title=front.title(found),
         scheme=found.scheme.name,
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        summary=page.summary(found),
-        tiles=page.tiles(found),
-        cautions=page.cautions(found),
-        sections=page.sections(found),
+        summary=front.summary(found),
+        tiles=front.tiles(found),
+        cautions=front.cautions(found),
+        sections=sections(found),
         command=command,
-        told=page.told(found),
+        told=front.told(found),
         scheme_file=f"data:application/json;charset=utf-8,{quote(found.scheme.to_json())}",
         versions=versions(*_PACKAGES),
         machine=f"{platform.system()} {platform.machine()}",

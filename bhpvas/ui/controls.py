@@ -118,6 +118,7 @@ def selection_controls(column: Column, session: Session) -> None:
         kept = [head for head in column.first_to_go if head not in mask.removed]
         st.button(
             f"Select lowest {lowest}",
+            type="secondary" if session.selected else "primary",
             on_click=_choose,
             args=(tuple(kept[:lowest]),),
             help=f"The {lowest} heads ranked first to go by {column.title.lower()}.",

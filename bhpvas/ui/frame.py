@@ -358,7 +358,7 @@ def _model_choice(session: Session) -> str | None:
         st.caption(f"{_SAMPLE_MODEL}; ships with bhpvas.")
         return None
     typed = st.text_input(
-        "Hub id or folder of a BERT, RoBERTa, DistilBERT or ELECTRA sequence classifier",
+        "Hub id or folder of a BERT, RoBERTa, DistilBERT, ELECTRA or ALBERT sequence classifier",
         value=session.model or "",
         placeholder="owner/model or owner/model@revision",
         key="model-id",

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from bhpvas.charts.columns import Column
-from bhpvas.charts.head_map import head_map, size
+from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui import figures
 from bhpvas.ui import session as sessions
@@ -52,13 +52,12 @@ def head_grid(
         labels=tags,
         palette=palette,
     )
-    width, height = size(mask.layers, mask.heads)
     selecting(
         figure,
         pointer=pointer,
         key=key,
-        width=width,
-        height=height,
+        width=int(figure.layout.width),
+        height=int(figure.layout.height),
         alt=f"Head map of {mask.layers} layers by {mask.heads} heads, coloured by {column.title}; "
         f"{len(mask.taken)} removed, {len(session.selected)} selected",
     )

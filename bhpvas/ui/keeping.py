@@ -140,7 +140,7 @@ def _apply(content: dict[str, Any]) -> None:
         if (lesson := content.get("lesson")) is not None:
             st.session_state[LESSON] = Progress.of(lesson)
         if (tour := content.get("tour")) is not None:
-            st.session_state[TOUR] = Walk(tour["name"], Progress.of(tour))
+            st.session_state[TOUR] = Walk.of(tour)
 
 
 # --- keeping --------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def _content(session: Session, page: str) -> dict[str, Any]:
         "version": __version__,
         "page": page,
         "lesson": None if lesson is None else lesson.record(),
-        "tour": None if walk is None else {"name": walk.tour, **walk.progress.record()},
+        "tour": None if walk is None else walk.record(),
         "data": _data_name(session.data),
         "settings": {key: state[key] for key in SETTINGS if _is_plain(state.get(key))},
     }

@@ -97,7 +97,7 @@ def where_they_look(scores: Scores, shown: list[HeadId], every: list[HeadId]) ->
 
 def _nothing_selected(scores: Scores) -> None:
     st.markdown(
-        "**1. Select** heads: click cells on the map, or take the lowest ranked.  \n"
+        "**1. Select** heads: press the blue button, or click cells on the map.  \n"
         "**2. Ask** what removing them would cost: an estimate, at once.  \n"
         "**3. Remove** them: measured exactly, and you can always go back."
     )

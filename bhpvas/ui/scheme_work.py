@@ -63,11 +63,14 @@ def proposing(session: Session, search: Search) -> Task:
 
 @dataclass(frozen=True, eq=False)
 class Promise:
-    """What a proposal does on the calibration split: now, once masked, and once compensated."""
+    """What a proposal does on the calibration split: now, once masked, and once compensated.
+
+    ``compensated`` is None where the weights of the model cannot be.
+    """
 
     now: Evaluation
     masked: Evaluation
-    compensated: Evaluation
+    compensated: Evaluation | None
 
 
 def promising(session: Session, mask: HeadMask, seed: int) -> Task:
@@ -76,12 +79,15 @@ def promising(session: Session, mask: HeadMask, seed: int) -> Task:
 
     def do(job: Job) -> Promise:
         classifier, own = work.classifier_of(session, now), work.classifier_named(session.model)
-        fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
-        compensated = own.with_weights(fitted.weights)
+        compensated = None
+        if not own.geometry.shared:
+            fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
+            recovered = own.with_weights(fitted.weights)
+            compensated = evaluate(recovered, data, mask, progress=part(job, 1, 4))
         return Promise(
-            now=evaluate(classifier, data, now.mask, progress=part(job, 1, 4)),
-            masked=evaluate(classifier, data, mask, progress=part(job, 2, 4)),
-            compensated=evaluate(compensated, data, mask, progress=part(job, 3, 4)),
+            now=evaluate(classifier, data, now.mask, progress=part(job, 2, 4)),
+            masked=evaluate(classifier, data, mask, progress=part(job, 3, 4)),
+            compensated=compensated,
         )
 
     return Task(

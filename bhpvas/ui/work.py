@@ -108,6 +108,15 @@ def classifier_named(source: str | None) -> Classifier:
     return load_classifier(source)
 
 
+def only_masks(session: Session) -> str | None:
+    """Why the weights of the session's model cannot lose heads; None where they can."""
+    try:
+        classifier_named(session.model).check_removal()
+    except BhpvasError as error:
+        return str(error)
+    return None
+
+
 @st.cache_resource(show_spinner=False)
 def sample_data() -> Splits:
     """The sentences that ship with the project."""

@@ -84,16 +84,10 @@ def strongest(session: Session) -> HeadId | None:
     return HeadId(*map(int, np.unravel_index(int(values.argmax()), values.shape)))
 
 
-def made(session: Session, what: str) -> list[Step]:
-    """The measured steps of a kind, on any branch."""
+def made(session: Session, what: str, since: int = 0) -> list[Step]:
+    """The measured steps of a kind, on any branch, from a number of a step on."""
     return [
         step
         for step in session.scheme.steps
-        if step.what == what and work.is_measured(session, step)
+        if step.id >= since and step.what == what and work.is_measured(session, step)
     ]
-
-
-def branches(session: Session) -> int:
-    """In how many steps the tree of steps ends."""
-    parents = {step.parent for step in session.scheme.steps}
-    return sum(step.id not in parents for step in session.scheme.steps)

@@ -13,7 +13,6 @@ from bhpvas.charts import words
 from bhpvas.charts.columns import Weighing, columns
 from bhpvas.charts.head_map import size
 from bhpvas.saliency import SALIENCIES
-from bhpvas.search import DEFAULT_METHOD
 from bhpvas.ui import (
     aid,
     controls,
@@ -190,7 +189,7 @@ def _half(session: Session) -> None:
             key="learn-propose",
             type="primary",
             on_click=propose.ask,
-            args=(Search(DEFAULT_METHOD, count),),
+            args=(Search(propose.default_method(session), count),),
         )
         st.caption(
             "The same search as on the page Schemes, by its default method, from the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -12,8 +12,9 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.heads import HeadId
 from bhpvas.schemes import Step
-from bhpvas.search import DEFAULT_METHOD, METHODS
-from bhpvas.ui import sample_work
+from bhpvas.search import METHODS
+from bhpvas.ui import sample_work, work
+from bhpvas.ui import session as sessions
 from bhpvas.ui.learn import checks
 from bhpvas.ui.learn.progress import TOUR, Progress
 from bhpvas.ui.session import Session
@@ -22,15 +23,21 @@ TAG = "double negation"
 #: Points of accuracy that the second case study would give.
 MAY_LOSE = 1.0
 WORKBENCH, SCHEMES, SAMPLES, SENTENCE, ROLES = "Workbench Schemes Samples Sentence Roles".split()
+PROPOSE = "Propose"
 
 
 @dataclass(frozen=True)
 class Stop:
-    """A page by its title, the one thing to do on it, and how it is noticed."""
+    """A page by its title, the one thing to do on it, and how it is noticed.
+
+    ``done`` is asked with the number of the first step that the tour could have made: what was done
+    before it does not count. Whoever comes to the stop finds the ``view`` of its page open.
+    """
 
     page: str
     says: Callable[[Session], str]
-    done: Callable[[Session], bool]
+    done: Callable[[Session, int], bool]
+    view: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,12 @@ def _tagged(session: Session) -> frozenset[int]:
     return frozenset(place for place, tag in enumerate(tags) if tag == TAG)
 
 
-def _halved(session: Session) -> bool:
-    return bool(checks.made(session, "remove")) and len(session.mask.taken) >= _half(session)
+def _halved(session: Session, since: int) -> bool:
+    gone = len(session.mask.taken)
+    return bool(checks.made(session, "remove", since)) and gone >= _half(session)
 
 
-def _tag_selected(session: Session) -> bool:
+def _tag_selected(session: Session, since: int) -> bool:
     return session.split == "evaluation" and session.sentences == _tagged(session)
 
 
@@ -80,7 +88,7 @@ def _named(session: Session) -> str:
     return "the head that stands out" if head is None else f"**{head}**"
 
 
-def _opened_tag(session: Session) -> bool:
+def _opened_tag(session: Session, since: int) -> bool:
     said = session.opened
     return said is not None and said.split == "evaluation" and said.row in _tagged(session)
 
@@ -96,8 +104,8 @@ SAMPLES_TOUR = Tour(
                 "Colour by *Importance*, put the number beside *Select lowest* to "
                 f"{_half(session)}, and press it: half of the heads."
             ),
-            lambda session: (
-                _halved(session)
+            lambda session, since: (
+                _halved(session, since)
                 or checks.lowest_by_importance(session, _half(session)) == session.selected
             ),
         ),
@@ -120,12 +128,12 @@ SAMPLES_TOUR = Tour(
                 "*Heads that matter here* compares these sentences with the rest. Read which head "
                 "is reddest, with a dot: it stands out beyond chance."
             ),
-            lambda session: outstanding(session) is not None,
+            lambda session, since: outstanding(session) is not None,
         ),
         Stop(
             ROLES,
             lambda session: f"What is it for? Select {_named(session)} on the map, and read.",
-            lambda session: outstanding(session) in session.selected,
+            lambda session, since: outstanding(session) in session.selected,
         ),
         Stop(
             SENTENCE,
@@ -141,7 +149,7 @@ SAMPLES_TOUR = Tour(
                 f"Does it carry the decision? Switch {_named(session)} off in *What each head "
                 "contributes*, or by its name below the map, and see the answer move."
             ),
-            lambda session: outstanding(session) in session.switched,
+            lambda session, since: outstanding(session) in session.switched,
         ),
     ),
     moral="A share of importance says where a decision is sensitive, not that it fails without the "
@@ -155,12 +163,23 @@ SAMPLES_TOUR = Tour(
 # --- from all heads to a scheme to ship -----------------------------------------------------------
 
 
-def _proposed(session: Session) -> list[Step]:
-    return [step for step in checks.made(session, "remove") if step.method in METHODS]
+def _proposed(session: Session, since: int) -> list[Step]:
+    return [step for step in checks.made(session, "remove", since) if step.method in METHODS]
 
 
-def _compared(session: Session) -> bool:
-    return st.session_state.get("view") == "Compare" and len(session.scheme.steps) > 2
+def _rivals(session: Session, since: int) -> bool:
+    """Whether proposals were taken on two branches."""
+    return len({step.parent for step in _proposed(session, since)}) < len(_proposed(session, since))
+
+
+def _as_many(session: Session) -> str:
+    """How many heads the last proposal took that was recovered: its rival takes as many."""
+    steps = checks.made(session, "recover")
+    return str(len(session.scheme.mask_at(steps[-1].id).taken)) if steps else "as many"
+
+
+def _on(view: str) -> bool:
+    return bool(st.session_state.get("view") == view)
 
 
 SCHEMES_TOUR = Tour(
@@ -170,61 +189,80 @@ SCHEMES_TOUR = Tour(
         Stop(
             SCHEMES,
             lambda session: (
-                "On the view *Propose*, choose *Accuracy drop* and "
-                f"{words.plural(int(MAY_LOSE), 'point')} that may be lost, and press *Propose*. "
-                f"The method is {METHODS[DEFAULT_METHOD].title}."
+                "How many heads can go? Under *How many go* choose *Accuracy drop*, put "
+                f"{MAY_LOSE:g} points, and press *Propose*. The search takes some seconds."
             ),
-            lambda session: (
-                bool(_proposed(session))
+            lambda session, since: (
+                bool(_proposed(session, since))
                 or (session.search is not None and session.search.max_drop is not None)
             ),
+            PROPOSE,
         ),
         Stop(
             SCHEMES,
             lambda session: (
-                "Look at the reasons at the end of the list, where the removals cost most, and "
-                "keep two of these heads: click them, or name them under *Turned over by hand*."
+                "The list below the map says why each head would go. The last ones cost most: "
+                "keep two of these by a click on the map, or by name under *Turned over by hand*."
             ),
-            lambda session: len(session.turned) >= 2,
+            lambda session, since: len(session.turned) >= 2,
+            PROPOSE,
         ),
         Stop(
             SCHEMES,
             lambda session: "Press *Take as a step*: now it is measured on the evaluation split.",
-            lambda session: bool(_proposed(session)),
-        ),
-        Stop(
-            SCHEMES,
-            lambda session: "Below, press *Compensation*: the kept heads learn to stand in.",
-            lambda session: bool(checks.made(session, "recover")),
+            lambda session, since: bool(_proposed(session, since)),
+            PROPOSE,
         ),
         Stop(
             SCHEMES,
             lambda session: (
-                "A rival, for comparison: go back to the start (*Undo*, or the view *Tree*), "
-                "propose as many heads by *Importance*, and take them as a step. That is a branch."
+                "Under *Recover*, press *Compensation*: the kept heads learn to stand in. Read in "
+                "the sidebar what it wins back."
             ),
-            lambda session: checks.branches(session) > 1,
+            lambda session, since: bool(checks.made(session, "recover", since)),
+            PROPOSE,
         ),
         Stop(
             SCHEMES,
             lambda session: (
-                "Open the view *Compare*: both branches on the same sentences, with a test of "
-                "whether they differ."
+                "Is that good? Compare it with a rival. Back to all heads first: press *Undo* in "
+                "the sidebar until every head is kept."
             ),
-            _compared,
+            lambda session, since: session.scheme.current == 0,
+            PROPOSE,
         ),
         Stop(
             SCHEMES,
             lambda session: (
-                "One proposal could be luck. Open *Evidence* and press *Measure*: whole curves "
-                "beside random orders. It takes minutes; it may run while you read on."
+                "The rival: choose the method *Importance*, under *How many go* choose *Heads* and "
+                f"put {_as_many(session)}, press *Propose*, then *Take as a step*. That is a "
+                "branch."
             ),
-            lambda session: session.curves is not None,
+            _rivals,
+            PROPOSE,
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "Open the view *Compare*: both branches on the same sentences. Below *Measures* "
+                "a line says how far they are apart, and whether that could be chance."
+            ),
+            lambda session, since: _on("Compare") and _rivals(session, since),
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "One proposal could be luck. Press *Measure*: whole curves beside random orders. "
+                "It takes some minutes; you may read on meanwhile."
+            ),
+            lambda session, since: session.curves is not None,
+            "Evidence",
         ),
     ),
     moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
     "by, with a curve above what chance gives. *Export* hands it over.",
-    fits=lambda session: True,
+    fits=lambda session: work.only_masks(session) is None,
+    lacking="This tour compensates, which this model does not allow: its layers share weights.",
 )
 
 TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}
@@ -235,10 +273,15 @@ TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}
 
 @dataclass(frozen=True)
 class Walk:
-    """The tour that this browser is on."""
+    """The tour that this browser is on, or has ``left`` and can take up again.
+
+    ``since`` is the number of the first step that it could have made.
+    """
 
     tour: str
     progress: Progress = field(default_factory=Progress)
+    since: int = 0
+    left: bool = False
 
     @property
     def whole(self) -> Tour:
@@ -251,15 +294,29 @@ class Walk:
     def noticing(self, session: Session) -> Walk:
         """The stop that is open done as well, where the session shows it."""
         here = self.progress.at
-        if here in self.progress.done or not self.stop.done(session):
+        if here in self.progress.done or not self.stop.done(session, self.since):
             return self
         return replace(self, progress=self.progress.noticing([here]))
+
+    def record(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {"name": self.tour, "since": self.since, "left": self.left, **self.progress.record()}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Walk:
+        """The walk of a record."""
+        return cls(
+            record["name"],
+            Progress.of(record),
+            record.get("since", 0),
+            record.get("left", False),
+        )
 
 
 def bar(page: str, session: Session) -> None:
     """Over a page, while a tour is on: where it stands, what to do here, and the way on."""
     walk: Walk | None = st.session_state.get(TOUR)
-    if walk is None:
+    if walk is None or walk.left:
         return
     walk = walk.noticing(session)
     st.session_state[TOUR] = walk
@@ -273,22 +330,35 @@ def bar(page: str, session: Session) -> None:
         st.markdown(
             f"{mark} **{at + 1} of {len(stops)}** {walk.stop.says(session)}", width="stretch"
         )
-        if page != walk.stop.page:
-            st.page_link(_file(walk.stop.page), label=f"Go to {walk.stop.page}")
-        kind: Literal["primary", "secondary"] = "primary" if done else "secondary"
-        if last:
-            on = st.button("Finish", key="tour-next", type=kind)
-        else:
-            on = st.button("Next" if done else "Skip", key="tour-next", type=kind)
-        leave = st.button("Leave", key="tour-leave", type="tertiary", help=walk.whole.title)
+        go = page != walk.stop.page and st.button(f"Go to {walk.stop.page}", key="tour-go")
+        on = st.button(
+            "Finish" if last else "Next" if done else "Skip",
+            key="tour-next",
+            type="primary" if done else "secondary",
+        )
+        leave = st.button(
+            "Leave",
+            key="tour-leave",
+            type="tertiary",
+            help=f"{walk.whole.title}. You can go on with it later, on Learn.",
+        )
     if leave or (on and last):
-        st.session_state[TOUR] = None
+        st.session_state[TOUR] = replace(walk, left=True) if leave else None
         st.session_state["learn-view"] = "Tours"
         st.session_state["tour-finished"] = walk.tour if on else None
         _go("Learn")
     if on:
-        st.session_state[TOUR] = replace(walk, progress=walk.progress.going(at + 1))
-        _go(stops[at + 1].page)
+        _walk_on(replace(walk, progress=walk.progress.going(at + 1)))
+    if go:
+        _walk_on(walk)
+
+
+def _walk_on(walk: Walk) -> None:
+    """Go where a walk stands."""
+    st.session_state[TOUR] = replace(walk, left=False)
+    if walk.stop.view is not None:
+        st.session_state["view"] = walk.stop.view
+    _go(walk.stop.page)
 
 
 # --- the view -------------------------------------------------------------------------------------
@@ -297,7 +367,6 @@ def bar(page: str, session: Session) -> None:
 def view(session: Session) -> None:
     """The tours to choose from, with what was learnt on the one that just ended."""
     finished = st.session_state.get("tour-finished")
-    walk: Walk | None = st.session_state.get(TOUR)
     for column, (name, tour) in zip(st.columns(2, gap="large"), TOURS.items(), strict=True):
         with column, st.container(border=True, key=f"tour-{name}"):
             st.html(f'<h2 class="title">{tour.title}</h2>')
@@ -313,16 +382,39 @@ def view(session: Session) -> None:
                 st.caption(tour.lacking)
             if finished == name:
                 st.markdown(f":material/check_circle: **What to take from it.** {tour.moral}")
-            begin = "Start again" if walk is not None and walk.tour == name else "Start"
-            if st.button(
-                f"{begin}: {words.plural(len(tour.stops), 'stop')}",
-                key=f"start-{name}",
-                type="primary",
-                disabled=not tour.fits(session),
-            ):
-                st.session_state[TOUR] = Walk(name)
-                st.session_state["tour-finished"] = None
-                _go(tour.stops[0].page)
+            _ways(name, tour, session)
+
+
+def _ways(name: str, tour: Tour, session: Session) -> None:
+    """How to begin a tour, or to go on with it."""
+    walk: Walk | None = st.session_state.get(TOUR)
+    if walk is not None and walk.tour != name:
+        walk = None
+    with st.container(horizontal=True, gap="small"):
+        if walk is not None and st.button(
+            f"Go on: stop {walk.progress.at + 1} of {len(tour.stops)}",
+            key=f"go-on-{name}",
+            type="primary",
+        ):
+            _walk_on(walk)
+        if st.button(
+            "Start again"
+            if walk is not None
+            else f"Start: {words.plural(len(tour.stops), 'stop')}",
+            key=f"start-{name}",
+            type="primary" if walk is None else "tertiary",
+            disabled=not tour.fits(session),
+        ):
+            st.session_state["tour-finished"] = None
+            _walk_on(started(name))
+    if len(session.scheme.steps) > 1:
+        st.caption("It begins with every head; the steps that you took stay in the tree.")
+
+
+def started(name: str) -> Walk:
+    """A tour at its first stop, with every head there."""
+    sessions.change(lambda session: session.moved(session.scheme.at(0)).choosing(()))
+    return Walk(name, since=max(step.id for step in sessions.current().scheme.steps) + 1)
 
 
 def _go(page: str) -> None:

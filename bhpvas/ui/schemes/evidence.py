@@ -57,14 +57,19 @@ def view(session: Session) -> None:
 
 
 def _settings(session: Session) -> None:
-    names = [name for name in method_names() if name != "random"]
-    default = list(dict.fromkeys(["importance", "fisher", DEFAULT_METHOD]))
+    able = work.only_masks(session) is None
+    names = [name for name in method_names(compensating=able) if name != "random"]
+    state = st.session_state
+    state["curve-methods"] = [
+        name
+        for name in state.get("curve-methods", ["importance", "fisher", DEFAULT_METHOD])
+        if name in names
+    ]
     bottom: Any = {"horizontal": True, "vertical_alignment": "bottom", "gap": "small"}
     with st.container(**bottom, key="evidence-methods"):
         methods = st.multiselect(
             "Methods",
             names,
-            default=default,
             format_func=method_title,
             key="curve-methods",
             persist_state="session",
@@ -77,9 +82,9 @@ def _settings(session: Session) -> None:
     with st.container(**bottom, key="evidence-settings"):
         recoveries = st.pills(
             "After each removal",
-            [None, *RECOVERIES],
+            [None, *RECOVERIES] if able else [None],
             selection_mode="multi",
-            default=[None, "compensate"],
+            default=[None, "compensate"] if able else [None],
             format_func=recovery_title,
             key="curve-recoveries",
             persist_state="session",

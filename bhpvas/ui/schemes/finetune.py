@@ -31,6 +31,9 @@ _COMMAND = """bhpvas recover --scheme {file} --method finetune \\
 
 def view(session: Session) -> None:
     """Draw the settings beside the course of the training."""
+    if said := work.only_masks(session):
+        st.caption(said)
+        return
     left, right = st.columns([1, 2.3], gap="large")
     with left:
         settings = _settings(session)

@@ -40,9 +40,18 @@ def view(session: Session) -> None:
         recovery(session)
 
 
-def method_names() -> list[str]:
-    """Every method, then the criteria that are no method by themselves."""
-    return [*METHODS, *(name for name in CRITERIA if name not in METHODS)]
+def method_names(*, compensating: bool = True) -> list[str]:
+    """Every method, then the criteria that are no method by themselves.
+
+    Without ``compensating`` only those that need no compensation.
+    """
+    methods = [name for name, one in METHODS.items() if compensating or not one.for_compensation]
+    return [*methods, *(name for name in CRITERIA if name not in METHODS)]
+
+
+def default_method(session: Session) -> str:
+    """The method to begin with: the best one that can be used with the session's model."""
+    return "importance" if work.only_masks(session) else DEFAULT_METHOD
 
 
 # --- asking ---------------------------------------------------------------------------------------
@@ -55,11 +64,12 @@ def _settings(session: Session) -> None:
         ("Proposal", definitions.PROPOSAL),
         key="propose",
     )
-    names = method_names()
+    names = method_names(compensating=work.only_masks(session) is None)
+    if st.session_state.get("method") not in names:
+        st.session_state["method"] = default_method(session)
     name = st.selectbox(
         "Method",
         names,
-        index=names.index(DEFAULT_METHOD),
         format_func=method_title,
         key="method",
         persist_state="session",
@@ -262,8 +272,9 @@ def _promised(session: Session, mask: HeadMask, search: Search) -> None:
     rows = {
         f"Now, {words.plural(session.mask.kept_count, 'head')}": promise.now,
         f"With {words.plural(mask.kept_count, 'head')}": promise.masked,
-        "And compensated": promise.compensated,
     }
+    if promise.compensated is not None:
+        rows["And compensated"] = promise.compensated
     tables.reading_table(
         ["Expected", "Accuracy"],
         [
@@ -351,6 +362,9 @@ def recovery(session: Session) -> None:
         ("Recovery without training", definitions.RECOVERY),
         key="recover",
     )
+    if said := work.only_masks(session):
+        st.caption(said)
+        return
     if not session.mask.taken:
         st.caption("Every head is kept, so there is nothing to make up for.")
         return

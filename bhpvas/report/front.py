@@ -1,0 +1,129 @@
+"""What a reader of a report meets first: title, summary, numbers, cautions."""
+
+from __future__ import annotations
+
+from bhpvas.charts import words
+from bhpvas.charts.measures import UNPRUNED
+from bhpvas.charts.steps import done
+from bhpvas.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
+from bhpvas.report.findings import Findings
+from bhpvas.report.sections.costs import PRUNED, both_measures
+
+
+def title(found: Findings) -> str:
+    """What the report is about."""
+    count = len(found.mask.taken)
+    what = f"without {words.plural(count, 'head')}" if count else "with every head"
+    return f"{found.classifier.name} {what}"
+
+
+def summary(found: Findings) -> list[str]:
+    """What was removed and what it costs, in sentences of Markdown's plainest kind: no markup."""
+    mask, before, after = found.mask, found.before, found.after
+    total = mask.kept_count + len(mask.taken)
+    recovered = [done(step) for step in found.scheme.path() if step.what == "recover"]
+    said = f"{len(mask.taken)} of {words.plural(total, 'attention head')} are removed"
+    if not mask.taken:
+        said = f"All {words.plural(total, 'attention head')} are kept"
+    if recovered:
+        said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
+    change, low, high = accuracy_change_interval(before, after)
+    test = mcnemar(before, after)
+    changed = len(flips(before, after))
+    row = both_measures(found).loc[PRUNED]
+    first = both_measures(found).loc[UNPRUNED]
+    lines = [
+        f"{said}.",
+        f"On {words.plural(after.n, 'sentence')} of {after.dataset} the accuracy goes from "
+        f"{_accuracy(before)} to {_accuracy(after)}: {words.signed(100 * change)} points "
+        f"{words.change_interval(low, high)}, {words.p_value(test.p)} (McNemar). "
+        f"{words.plural(changed, 'answer')} of {after.n:,} changed, {test.lost} lost and "
+        f"{test.gained} gained.",
+        f"What is left has {words.big(row['parameters'])} parameters "
+        f"({words.relative_change(first['parameters'], row['parameters'])}) and costs "
+        f"{words.big(row['flops_per_sentence'])} FLOPs a sentence "
+        f"({words.relative_change(first['flops_per_sentence'], row['flops_per_sentence'])}), so it "
+        f"can be {row['speed_bound']:.2f} times as fast at most.",
+    ]
+    if found.latencies is not None:
+        up = found.latencies.speed_up("pruned")
+        lines[-1] += (
+            f" Measured: {words.median(*up, 2)} times, "
+            f"{found.latencies.batch} sentences of {found.latencies.length} tokens at once on "
+            f"{found.latencies.device}."
+        )
+    return lines
+
+
+def tiles(found: Findings) -> list[tuple[str, str, str]]:
+    """The numbers that are read first: what, value, remark."""
+    rows = both_measures(found)
+    before, after = rows.loc[UNPRUNED], rows.loc[PRUNED]
+    total = found.mask.kept_count + len(found.mask.taken)
+    said = [
+        ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
+        (
+            "Accuracy",
+            f"{words.percent(after['accuracy'])}%",
+            f"{words.interval(after['accuracy_low'], after['accuracy_high'])}, was "
+            f"{words.percent(before['accuracy'])}%",
+        ),
+        (
+            "Change, points",
+            words.signed(100 * after["change"]),
+            words.change_interval(after["change_low"], after["change_high"]),
+        ),
+        (
+            "Answers changed",
+            f"{after['flipped']:.0f}",
+            f"{after['lost']:.0f} lost, {after['gained']:.0f} gained",
+        ),
+        (
+            "Parameters",
+            words.big(after["parameters"]),
+            words.relative_change(before["parameters"], after["parameters"]),
+        ),
+        (
+            "FLOPs a sentence",
+            words.big(after["flops_per_sentence"]),
+            words.relative_change(before["flops_per_sentence"], after["flops_per_sentence"]),
+        ),
+        ("Speed", f"≤ {after['speed_bound']:.2f}{words.CROSS}", "by arithmetic"),
+    ]
+    if found.latencies is not None:
+        up = found.latencies.speed_up("pruned")
+        said[-1] = (
+            "Speed, measured",
+            f"{up.value:.2f}{words.CROSS}",
+            f"({up.low:.2f}{words.DASH}{up.high:.2f}), at most {after['speed_bound']:.2f}",
+        )
+    return said
+
+
+def cautions(found: Findings) -> list[str]:
+    """What a reader has to know before trusting a number."""
+    said = []
+    if found.shared:
+        said.append(
+            f"{found.shared} of {words.plural(len(found.evaluation), 'evaluation sentence')} are "
+            "calibration sentences as well: what was learnt from them looks better than it is."
+        )
+    truncated = found.classifier.encode(found.evaluation).truncated
+    if truncated:
+        said.append(
+            f"{words.plural(truncated, 'evaluation sentence')} are longer than the model reads, "
+            "and were cut."
+        )
+    return said
+
+
+def told(found: Findings) -> str:
+    """What was asked for, where no command line says it."""
+    asked = found.asked
+    said = f"{words.plural(asked.random, 'random order')}, from seed {asked.seed} on"
+    said += ", every head removed alone" * asked.ablation
+    return said + (f", latency at {words.plural(asked.tokens, 'token')}" if asked.tokens else "")
+
+
+def _accuracy(one: Evaluation) -> str:
+    return f"{words.percent(one.accuracy)}% {words.interval(*one.accuracy_interval)}"

@@ -1,0 +1,91 @@
+"""Which sentences are answered differently, by slice and one by one."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bhpvas.charts import cells, words
+from bhpvas.charts.slices import slice_changes, slice_levels
+from bhpvas.evaluation import mcnemar
+from bhpvas.report.blocks import Data, Picture, Section, Table
+from bhpvas.report.findings import Findings
+from bhpvas.slices import groupings, sentence_table, slice_table
+
+#: Sentences that are listed; the file of their data has all.
+MOST_SENTENCES = 200
+#: Slices that a figure shows.
+MOST_SLICES = 40
+
+
+def section(found: Findings) -> Section:
+    """The section as it stands in the report."""
+    whole = sentence_table(found.evaluation, found.before, found.after, found.lengths)
+    changed = whole[whole["outcome"] != "same"]
+    blocks: list[Table | Picture | tuple[Table | Picture, ...]] = [_flipped(found, changed)]
+    ways = groupings(found.evaluation, found.after.label_names, found.lengths)
+    blocks.insert(0, tuple(_slices(found, name) for name in ("tag", "class") if name in ways))
+    test = mcnemar(found.before, found.after)
+    said = (
+        f"{words.plural(len(changed), 'sentence')} of {found.after.n:,} are answered differently "
+        f"from the unpruned model: {test.lost} lost, {test.gained} gained "
+        f"({words.p_value(test.p)}, McNemar)."
+    )
+    return Section("changes", "What the model answers differently", said, blocks)
+
+
+def _slices(found: Findings, name: str) -> Picture:
+    ways = groupings(found.evaluation, found.after.label_names, found.lengths)
+    table = slice_table(ways[name], found.before, found.after)
+    shown = table
+    if len(table) > MOST_SLICES:
+        shown = table.sort_values(["accuracy change", "n"], ascending=[True, False])
+        shown = shown.head(MOST_SLICES)
+    pruned = found.before is not found.after
+    reading = (
+        "Change of accuracy in points with its 95% interval, worst hit on top; grey: how many "
+        "sentences. Red lost, blue gained."
+        if pruned
+        else "Accuracy with its 95% interval, worst on top; grey: how many sentences."
+    )
+    if len(shown) < len(table):
+        reading += f" The {len(shown)} worst of {len(table)}."
+    title = f"By {ways[name].title.lower()}"
+    return Picture(
+        title,
+        reading,
+        slice_changes(shown) if pruned else slice_levels(shown),
+        Data(f"slices-by-{name}", table),
+        f"{title}: {words.plural(len(shown), 'slice')}",
+    )
+
+
+def _flipped(found: Findings, changed: pd.DataFrame) -> Table:
+    shown = changed.index[:MOST_SENTENCES]
+    tagged = found.evaluation.tags is not None
+    said = "Lost: right before and wrong now. The number is the probability of the answer."
+    if len(shown) < len(changed):
+        said += f" The first {len(shown)}; the file has all {len(changed):,}."
+    if changed.empty:
+        said = "No answer changed."
+    return Table(
+        "Answers that changed",
+        said,
+        ["", "Sentence", "Label", "Before", "Now", *(["Tag"] * tagged)],
+        [_flipped_row(found, changed, int(place)) for place in shown],
+        Data("changed-sentences", changed.rename_axis("place").reset_index()),
+    )
+
+
+def _flipped_row(found: Findings, changed: pd.DataFrame, place: int) -> list[str]:
+    data, names = found.evaluation, found.after.label_names
+    said = data.texts[place] + (f" | {data.pairs[place]}" if data.pairs else "")
+    truth = int(found.after.labels[place])
+    row = [
+        cells.name(str(changed.loc[place, "outcome"])),
+        cells.text(said),
+        cells.label(truth, names[truth]),
+    ]
+    for one in (found.before, found.after):
+        answer = int(one.predictions[place])
+        row.append(cells.label(answer, names[answer], f"{one.probabilities[place, answer]:.2f}"))
+    return row + ([cells.text(data.tags[place])] if data.tags is not None else [])

@@ -1,0 +1,55 @@
+"""What the scheme costs and saves, beside the unpruned model."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bhpvas.charts import cells, words
+from bhpvas.charts.measures import MEASURES, UNPRUNED
+from bhpvas.comparison import measures
+from bhpvas.report.blocks import Data, Section, Table
+from bhpvas.report.findings import Findings
+
+PRUNED = "Pruned"
+
+
+def both_measures(found: Findings) -> pd.DataFrame:
+    """The measures of the unpruned and the pruned model, by name."""
+    both = {UNPRUNED: found.before, PRUNED: found.after}
+    return measures(found.classifier, both, found.lengths).set_index("scheme")
+
+
+def section(found: Findings) -> Section:
+    """The section as it stands in the report."""
+    rows = both_measures(found)
+    table = [
+        [
+            cells.name(title),
+            *(cells.text(*said(row), wrap=False) for _, row in rows.iterrows()),
+        ]
+        for title, said in MEASURES.items()
+    ]
+    frame = rows.reset_index()
+    if found.latencies is not None:
+        known = found.latencies
+        table.append(
+            [
+                cells.name("Milliseconds a batch"),
+                *(
+                    cells.text(words.median(*known.milliseconds(name), 1), wrap=False)
+                    for name in known.names
+                ),
+            ]
+        )
+        frame["milliseconds"] = [known.milliseconds(name).value for name in known.names]
+    said = (
+        f"Both models on the same {words.plural(found.after.n, 'sentence')} of "
+        f"{found.evaluation.name}. Brackets are 95% intervals: Wilson for accuracies, Tango for "
+        "their change, Student for losses, bootstrap for F1; p is McNemar's exact test."
+    )
+    return Section(
+        "costs",
+        "What it costs and saves",
+        said,
+        [Table("", "", ["", *rows.index], table, Data("measures", frame))],
+    )

@@ -1,0 +1,122 @@
+"""Accuracy as heads leave, beside random orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from bhpvas.charts import cells, style, words
+from bhpvas.charts.curves import (
+    accuracy_curves,
+    curve_points,
+    line_style,
+    method_title,
+    recovery_title,
+)
+from bhpvas.charts.scheme_tree import Accuracy
+from bhpvas.charts.steps import timeline_points
+from bhpvas.curves import Curve, band
+from bhpvas.report.blocks import Data, Picture, Section, Table
+from bhpvas.report.findings import OWN, REFERENCE, Findings
+
+_BAND = 0.9
+
+
+def section(found: Findings) -> Section:
+    """The section as it stands in the report."""
+    scheme, total = found.scheme, found.mask.layers * found.mask.heads
+    chance = band(found.random, _BAND) if found.random else None
+    accuracies = {
+        number: Accuracy(one.accuracy, *one.accuracy_interval)
+        for number, one in found.evaluations.items()
+    }
+    names = [OWN, REFERENCE]
+    figure = accuracy_curves(
+        curve_points(found.curves),
+        chance,
+        timeline_points(scheme, accuracies),
+        names=names,
+        all_heads=total,
+        sentences=len(found.evaluation),
+    )
+    keys: list[tuple[str, str | Mapping[str, str], str]] = [
+        (
+            f"{one.method} {one.recovery or 'none'}",
+            line_style(names.index(one.method), one.recovery),
+            _whose(one),
+        )
+        for one in found.curves
+    ]
+    if chance is not None:
+        drawn = words.plural(len(found.random), "random order")
+        keys.append(("chance median", style.MUTED, f"{drawn}: median, band 5 to 95%"))
+    if found.evaluations:
+        keys.append(("steps", style.SELECTED, "steps of the scheme"))
+    whole = pd.concat([one.frame() for one in (*found.curves, *found.random)], ignore_index=True)
+    whole = whole.assign(calibration=found.calibration.name, evaluation=found.evaluation.name)
+    return Section(
+        "curves",
+        "Accuracy as heads leave",
+        f"Measured on {words.plural(len(found.evaluation), 'sentence')} of "
+        f"{found.evaluation.name}; orders and recoveries are learnt from {found.calibration.name}. "
+        "Further right, fewer heads are left; a line above the band beats chance.",
+        [
+            Picture(
+                "Accuracy against heads kept",
+                "Dotted: heads removed and nothing else; a full or dashed line: recovered after "
+                "each removal. Diamonds are the steps of the scheme as they were taken.",
+                figure,
+                Data("curves", whole),
+                f"Accuracy against heads kept: {words.plural(len(found.curves), 'order')}, "
+                f"{words.plural(len(found.random), 'random order')}",
+                keys,
+            ),
+            *([_at_this_size(found)] if found.mask.taken else []),
+        ],
+    )
+
+
+def _whose(curve: Curve) -> str:
+    """A curve in words."""
+    own = curve.method == OWN
+    order = "this scheme's order" if own else f"by {method_title(curve.method).lower()}"
+    return order if curve.recovery is None else f"{order}, then {recovery_title(curve.recovery)}"
+
+
+def _at_this_size(found: Findings) -> Table:
+    """Every order with as many heads removed as the scheme removes."""
+    count = len(found.mask.taken)
+    at = {_whose(one): one.accuracy[one.removed.index(count)] for one in found.curves}
+    rows = [
+        [cells.name(name), cells.text(f"{words.percent(accuracy)}%", wrap=False), "<td></td>"]
+        for name, accuracy in at.items()
+    ]
+    records = [{"order": name, "accuracy": accuracy} for name, accuracy in at.items()]
+    if found.random:
+        drawn = np.array([one.accuracy[one.removed.index(count)] for one in found.random])
+        low, median, high = np.quantile(drawn, [0.05, 0.5, 0.95])
+        own = at[_whose(found.curves[0])]
+        rows.append(
+            [
+                cells.name("Random orders"),
+                cells.text(f"{words.percent(median)}%", words.interval(low, high), wrap=False),
+                cells.text(
+                    f"{int((drawn >= own).sum())} of {len(drawn)} do as well as this scheme's "
+                    "order without recovery"
+                ),
+            ]
+        )
+        records += [
+            {"order": f"random, seed {one.seed}", "accuracy": accuracy}
+            for one, accuracy in zip(found.random, drawn, strict=True)
+        ]
+    return Table(
+        f"With {words.plural(count, 'head')} removed",
+        "What each order keeps at the size of this scheme; for random orders the median and 5 to "
+        "95%.",
+        ["", "Accuracy", ""],
+        rows,
+        Data("orders-at-this-size", pd.DataFrame(records)),
+    )

@@ -1,0 +1,220 @@
+"""The scheme: its steps, the reasons of its proposals, how its recoveries went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+
+import pandas as pd
+
+from bhpvas.charts import cells, style, words
+from bhpvas.charts.curves import method_title
+from bhpvas.charts.kept_map import kept_map
+from bhpvas.charts.recovery import layer_errors
+from bhpvas.charts.scheme_tree import Accuracy, TreeStep, scheme_tree
+from bhpvas.charts.steps import briefly, in_full, steps_table, what_happened
+from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
+from bhpvas.recovery import LayerReport
+from bhpvas.recovery.finetuning import Point
+from bhpvas.report.blocks import Data, Picture, Section, Table
+from bhpvas.report.findings import Findings, own_order, reasons
+from bhpvas.schemes import Step
+
+#: Heads that a row of steps names.
+MOST_HEADS = 12
+
+
+def section(found: Findings) -> Section:
+    """The section as it stands in the report."""
+    scheme, mask = found.scheme, found.mask
+    known = found.metrics()
+    accuracies = {
+        number: Accuracy(one["accuracy"], *one["accuracy_interval"])
+        for number, one in known.items()
+    }
+    on_path = {step.id for step in scheme.path()}
+    tree = scheme_tree(
+        [
+            TreeStep(
+                step=step.id,
+                parent=step.parent,
+                kind=step.what,
+                kept=scheme.mask_at(step.id).kept_count,
+                what=briefly(step),
+                accuracy=accuracies.get(step.id),
+                note=step.note,
+                hover=in_full(scheme, step, accuracies.get(step.id)),
+                on_path=step.id in on_path,
+                current=step.id == scheme.current,
+            )
+            for step in scheme.steps
+        ]
+    )
+    frame = steps_table(scheme, known)
+    total = words.plural(mask.kept_count + len(mask.taken), "head")
+    blocks: list[Table | Picture | tuple[Table | Picture, ...]] = [
+        (
+            Picture(
+                "Steps",
+                f"From the start down: how many of {total} a step keeps, its accuracy with the 95% "
+                "interval, drawn on the right, and what it did. Dotted: the accuracy of the start.",
+                tree,
+                Data("steps", frame),
+                f"Tree of {words.plural(len(scheme.steps), 'step')}",
+                [("nodes", style.SELECTED, "the step that this report is of")],
+            ),
+            Picture(
+                "Heads that stay",
+                "Layers upward from 0, heads left to right; crosses are removed heads.",
+                kept_map(mask),
+                Data("heads-kept", _kept_frame(found)),
+                f"{mask.kept_count} of {total} kept",
+            ),
+        ),
+        _steps(found, known, frame),
+    ]
+    for step in scheme.path():
+        if why := reasons(step):
+            blocks.append(_reasons(step, why))
+    for step in scheme.path():
+        if (picture := _recovery(step)) is not None:
+            blocks.append(picture)
+    return Section(
+        "scheme",
+        "The scheme",
+        "Every step by which heads or weights changed. Steps on the way to the present one were "
+        "measured anew for this report; a branch shows what the scheme file keeps of it.",
+        blocks,
+    )
+
+
+def _kept_frame(found: Findings) -> pd.DataFrame:
+    order = {head: place for place, head in enumerate(own_order(found.scheme), 1)}
+    return pd.DataFrame(
+        [
+            {
+                "head": str(head),
+                "layer": head.layer,
+                "kept": head not in found.mask.removed,
+                "removed_as": order.get(head),
+            }
+            for head in found.mask.every_head()
+        ]
+    ).astype({"removed_as": "Int64"})
+
+
+def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.DataFrame) -> Table:
+    rows = []
+    for step in found.scheme.steps:
+        one = known.get(step.id)
+        scored = (
+            cells.text("not measured", wrap=False)
+            if one is None
+            else cells.text(
+                f"{words.percent(one['accuracy'])}%",
+                words.interval(*one["accuracy_interval"]),
+                wrap=False,
+            )
+        )
+        rows.append(
+            [
+                cells.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
+                cells.text("" if step.parent is None else str(step.parent), wrap=False),
+                cells.text(briefly(step), step.note),
+                cells.text(words.head_list(step.heads, MOST_HEADS)),
+                cells.text(_settings(step)),
+                cells.text(str(found.scheme.mask_at(step.id).kept_count), wrap=False),
+                scored,
+                cells.text(_loss(one), wrap=False),
+                cells.text(step.time.replace("T", " ")[:16], wrap=False),
+            ]
+        )
+    return Table(
+        "Every step",
+        "◆ is the step that this report is of; the file has every head and setting.",
+        ["Step", "After", "What", "Heads", "Settings", "Kept", "Accuracy", "Loss", "Time (UTC)"],
+        rows,
+        Data("steps", frame.assign(settings=[_settings(step) for step in found.scheme.steps])),
+    )
+
+
+def _loss(metrics: Mapping[str, Any] | None) -> str:
+    loss = (metrics or {}).get("loss")
+    return words.NOTHING if loss is None else f"{loss:.3f}"
+
+
+def _settings(step: Step) -> str:
+    """What a step's method was told, without its results."""
+    said = [] if step.seed is None else [f"seed {step.seed}"]
+    for name, value in step.settings.items():
+        if name == "calibration" and isinstance(value, dict):
+            said.append(f"learnt from {value.get('sentences')} sentences of {value.get('name')}")
+        elif isinstance(value, str | int | float) and name not in _RESULTS:
+            said.append(f"{name.replace('_', ' ')} {value}")
+    return ", ".join(said)
+
+
+#: Scalars among the settings that a method found and was not told.
+_RESULTS = ("held_out", "seconds", "steps", "stopped_at")
+
+
+def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> Table:
+    frame = pd.DataFrame(why, columns=["head", "reason"])
+    frame.insert(0, "place", range(1, len(frame) + 1))
+    return Table(
+        f"Why these heads, step {step.id}",
+        f"What {method_title(step.method)} said of each head when it proposed it, first to go "
+        "first.",
+        ["", "Head", "Reason"],
+        [
+            [cells.text(str(row.place), wrap=False), cells.name(row.head), cells.text(row.reason)]
+            for row in frame.itertuples()
+        ],
+        Data(f"reasons-step-{step.id}", frame),
+        folded=True,
+    )
+
+
+def _recovery(step: Step) -> Picture | None:
+    """How a recovery went, as far as the step keeps it."""
+    layers, course = step.settings.get("layers"), step.settings.get("course")
+    if step.what == "recover" and _all_have(layers, *LayerReport._fields):
+        figure = layer_errors(layers)
+        return Picture(
+            f"{what_happened(step)}",
+            "Error of each layer's attention output on held-out calibration sentences: 0 is as in "
+            "the unpruned model, 1 no better than its mean.",
+            figure,
+            Data(f"layers-step-{step.id}", pd.DataFrame(layers)),
+            "Error of each layer before and after",
+            [("before", style.LOST, "before"), ("after", style.GAINED, "after")],
+        )
+    if step.what == "recover" and _all_have(course, *Point._fields):
+        best = step.settings.get("best")
+        figure = training_curves(
+            course,
+            steps=max(int(step.settings.get("steps") or 0), course[-1]["step"], 1),
+            best=best.get("step") if isinstance(best, dict) else None,
+        )
+        return Picture(
+            f"{what_happened(step)}",
+            "Loss and accuracy as the training went on; the diamond is the state that was kept.",
+            figure,
+            Data(f"training-step-{step.id}", pd.DataFrame(course)),
+            "Course of the training",
+            [("training loss", TRAINING, "training"), ("loss", HELD_OUT, "held-out sentences")],
+        )
+    return None
+
+
+def _all_have(rows: Any, *keys: str) -> TypeGuard[list[dict[str, Any]]]:
+    """Whether these are rows with such numbers: a scheme file may hold anything there."""
+    return (
+        isinstance(rows, list)
+        and bool(rows)
+        and all(
+            isinstance(row, dict)
+            and all(key in row and isinstance(row[key], int | float | None) for key in keys)
+            for row in rows
+        )
+    )

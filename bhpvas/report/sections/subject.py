@@ -1,0 +1,93 @@
+"""What was pruned, and on what that was decided and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from bhpvas.charts import cells, style, words
+from bhpvas.datasets import Dataset
+from bhpvas.report.blocks import Data, Section, Table
+from bhpvas.report.findings import Findings
+
+
+def section(found: Findings) -> Section:
+    """The section as it stands in the report."""
+    classifier, geometry = found.classifier, found.classifier.geometry
+    scheme = found.scheme
+    share = geometry.head_parameters * geometry.layers * geometry.heads / geometry.parameters
+    facts = {
+        "Model": classifier.source,
+        "Revision": classifier.revision or words.NOTHING,
+        "Fingerprint": classifier.fingerprint,
+        "Geometry": f"{geometry.layers} layers {words.CROSS} {geometry.heads} heads of size "
+        f"{geometry.head_size}; hidden size {geometry.hidden_size}, feed-forward "
+        f"{geometry.intermediate_size}, at most {geometry.max_length} tokens",
+        "Parameters": f"{geometry.parameters:,}, {words.percent(share)}% of them in the heads",
+        "Labels": ", ".join(classifier.label_names),
+        "Computed": f"{str(classifier.dtype).removeprefix('torch.')} on {classifier.device}",
+        "Scheme": f"{scheme.name}, step {scheme.current} of {len(scheme.steps) - 1}",
+    }
+    parts = (
+        ("calibration", "criteria, orders and recoveries learn from it", found.calibration),
+        ("evaluation", "every accuracy is measured on it, and nothing learns from it",
+         found.evaluation),
+    )  # fmt: skip
+    labels = classifier.label_names
+    frame = pd.DataFrame(
+        [
+            {
+                "split": name,
+                "name": data.name,
+                "sentences": len(data),
+                **dict(zip(labels, _balance(data, len(labels)), strict=True)),
+                "fingerprint": data.fingerprint,
+            }
+            for name, _, data in parts
+        ]
+    )
+    return Section(
+        "subject",
+        "Model and data",
+        "What was pruned, and the sentences on which that was decided and measured.",
+        [
+            (
+                Table(
+                    "Model",
+                    "",
+                    ["", ""],
+                    [[cells.name(name), cells.text(value)] for name, value in facts.items()],
+                ),
+                Table(
+                    "Data",
+                    "Sentences of each split, and how many carry each label.",
+                    ["Split", "Sentences", "Labels", "Fingerprint"],
+                    [
+                        [
+                            cells.name(name),
+                            cells.text(f"{data.name}: {len(data):,}", use),
+                            _labels(data, labels),
+                            cells.text(data.fingerprint[:16], wrap=False),
+                        ]
+                        for name, use, data in parts
+                    ],
+                    Data("data", frame),
+                ),
+            )
+        ],
+    )
+
+
+def _balance(data: Dataset, classes: int) -> list[int]:
+    return np.bincount(data.labels, minlength=classes).tolist()
+
+
+def _labels(data: Dataset, names: Sequence[str]) -> str:
+    counts = _balance(data, len(names))
+    shown = "".join(
+        cells.key(style.class_colour(index), f"{name} {count:,}")
+        for index, (name, count) in enumerate(zip(names, counts, strict=True))
+    )
+    return f'<td><span class="keys">{shown}</span></td>'
