@@ -377,8 +377,10 @@ class Visitor(threading.Thread):
 
     def _facts(self) -> dict[str, str]:
         found = {name: self.app.fact(name) for name in ("heads", "accuracy", "parameters")}
-        changed = self.page.get_by_text(re.compile(r"predictions? changed|No prediction changed"))
-        return found | {"flips": "".join(changed.all_inner_texts())}
+        if self._title != "Workbench":
+            return found | {"flips": ""}
+        changed = self.page.get_by_text(re.compile("predictions changed|No prediction changed"))
+        return found | {"flips": changed.first.inner_text()}
 
 
 def _seen(mask: HeadMask, facts: dict[str, str]) -> Seen:
