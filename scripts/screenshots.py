@@ -35,7 +35,7 @@ VIEWS = {
     "propose": ("schemes?view=Propose", ".st-key-proposal-map .main-svg"),
     "fine-tune": ("schemes?view=Fine-tune", ".st-key-view"),
     "compare": ("schemes?view=Compare", ".st-key-slice-grid .main-svg"),
-    "evidence": ("schemes?view=Evidence", ".st-key-curves-chart .main-svg"),
+    "evidence": ("schemes?view=Evidence", ".st-key-view-evidence"),
     "shift": ("schemes?view=Shift", ".st-key-view"),
     "export": ("export", ".st-key-view-export"),
     "lesson": ("learn?learn-view=Lesson", ".st-key-arcs .main-svg"),
@@ -86,11 +86,6 @@ def _work(browser: Browser, address: str, folder: Path) -> str:
     app.go("Samples", ".st-key-sentence-map .nsewdrag")
     app.lasso([(0.1, 0.1), (0.5, 0.1), (0.5, 0.6), (0.1, 0.6), (0.1, 0.15)])
     app.go("Schemes", ".st-key-tree-chart .main-svg")
-    app.view("Evidence")
-    page.get_by_label("A point every … heads").fill("36")
-    page.keyboard.press("Enter")
-    app.settle()
-    app.press("Measure")
     app.view("Propose")
     app.propose("Fisher information", 18)
     app.press("Take as a step")

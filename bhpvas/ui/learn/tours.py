@@ -173,9 +173,10 @@ def _rivals(session: Session, since: int) -> bool:
 
 
 def _as_many(session: Session) -> str:
-    """How many heads the last proposal took that was recovered: its rival takes as many."""
-    steps = checks.made(session, "recover")
-    return str(len(session.scheme.mask_at(steps[-1].id).taken)) if steps else "as many"
+    """How many heads the tour's proposal took: its rival takes as many."""
+    walk: Walk | None = st.session_state.get(TOUR)
+    steps = [] if walk is None else _proposed(session, walk.since)
+    return str(len(steps[0].heads)) if steps else "as many"
 
 
 def _on(view: str) -> bool:
