@@ -20,6 +20,7 @@ FLOORS = (
         "groups",
         "heads",
         "hub",
+        "memory",
         "model_files",
         "paths",
         "processes",

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from bhpvas.ablation import Ablation
 from bhpvas.charts.words import DASH, number
@@ -112,7 +111,7 @@ class Column:
         both = np.isfinite(ours) & np.isfinite(theirs)
         if both.sum() < 3:
             return float("nan")
-        return float(spearmanr(ours[both], theirs[both]).statistic)
+        return float(pd.Series(ours[both]).rank().corr(pd.Series(theirs[both]).rank()))
 
 
 @dataclass(frozen=True)

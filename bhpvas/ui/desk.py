@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bhpvas.errors import LimitError
+from bhpvas.memory import trim
 from bhpvas.progress import Cancelled
 from bhpvas.results import Of, Results
 from bhpvas.ui.line import Line
@@ -203,6 +204,7 @@ class Desk:
         job.finished.set()
         if job.error is None and isinstance(key, Of):
             self.kept.put(key, job.result)
+        trim()
         self._settle()
 
     def _settle(self) -> None:
