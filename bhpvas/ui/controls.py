@@ -120,6 +120,7 @@ def selection_controls(column: Column, session: Session) -> None:
             f"Select lowest {lowest}",
             on_click=_choose,
             args=(tuple(kept[:lowest]),),
+            disabled=not kept,
             help=f"The {lowest} heads ranked first to go by {column.title.lower()}.",
         )
         with st.popover("More ways"):

@@ -53,13 +53,15 @@ def head_grid(
         palette=palette,
     )
     width, height = size(mask.layers, mask.heads)
+    coloured = bool(np.isfinite(column.values).any())
     selecting(
         figure,
         pointer=pointer,
         key=key,
         width=width,
         height=height,
-        alt=f"Head map of {mask.layers} layers by {mask.heads} heads, coloured by {column.title}; "
+        alt=f"Head map of {mask.layers} layers by {mask.heads} heads, "
+        f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
         f"{len(mask.taken)} removed, {len(session.selected)} selected",
     )
     if labelled is None:
