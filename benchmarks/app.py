@@ -36,7 +36,8 @@ SIZE = ViewportSize(width=1440, height=900)
 def line(what: str, values: list[float], unit: str, budget: str) -> str:
     """A row of the table: median and range, and of how many."""
     spread = f"{min(values):.2f} – {max(values):.2f}" if len(values) > 1 else ""
-    return f"| {what} | {statistics.median(values):.2f} {unit} | {spread} | {budget} | {len(values)} × |"
+    median = f"{statistics.median(values):.2f} {unit}"
+    return f"| {what} | {median} | {spread} | {budget} | {len(values)} × |"
 
 
 def peak_gigabytes(process: int) -> float | None:
