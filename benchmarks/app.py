@@ -34,9 +34,10 @@ SIZE = ViewportSize(width=1440, height=900)
 
 
 def line(what: str, values: list[float], unit: str, budget: str) -> str:
-    """A row of the table: median and range."""
+    """A row of the table: median and range, and of how many."""
     spread = f"{min(values):.2f} – {max(values):.2f}" if len(values) > 1 else ""
-    return f"| {what} | {statistics.median(values):.2f} {unit} | {spread} | {budget} |"
+    median = f"{statistics.median(values):.2f} {unit}"
+    return f"| {what} | {median} | {spread} | {budget} | {len(values)} × |"
 
 
 def peak_gigabytes(process: int) -> float | None:
@@ -50,18 +51,19 @@ def peak_gigabytes(process: int) -> float | None:
 
 @contextmanager
 def opened(browser: Browser, kept: str) -> Iterator[tuple[Workbench, int, float]]:
-    """A new server with the app in a new browser: its process, and seconds to the head map."""
+    """A new server with the app in a new browser: its process, and seconds until a click on the
+    head map has selected a head."""
     page = browser.new_context(viewport=SIZE).new_page()
     begun = time.monotonic()
     with running({"BHPVAS_CACHE": kept}) as (address, process):
         app = Workbench(page, address)
-        app.open()
+        app.open_and_select()
         yield app, process, time.monotonic() - begun
     page.context.close()
 
 
 def starts(browser: Browser, kept: str, rounds: int) -> list[float]:
-    """Seconds from starting the server to a head map that can be clicked."""
+    """Seconds from starting the server to a head map on which a click has selected a head."""
     found = []
     for _ in range(rounds):
         with opened(browser, kept) as (app, _, seconds):
@@ -151,6 +153,6 @@ def print_rows(rounds: int) -> None:
         for what, (browsers, model, budget) in cases.items():
             peak = memory(browser, browsers, model)
             if peak is None:
-                print(f"| peak memory: {what} | not known on {sys.platform} | | {budget} |")
+                print(f"| peak memory: {what} | not known on {sys.platform} | | {budget} | |")
             else:
                 print(line(f"peak memory: {what}", [peak], "GB", budget), flush=True)

@@ -11,9 +11,7 @@ Letters: B sentences, L layers, H heads, T tokens, D hidden size, d_h head size,
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -31,15 +29,21 @@ from bhpvas.classifier import Classifier, Encoded, Layer
 from bhpvas.datasets import length_sorted_batches
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
-from bhpvas.memory import exhausted
+from bhpvas.memory import exhausted, trim
 from bhpvas.progress import Progress, silent
 
 T = TypeVar("T")
 
 # Padded tokens in a batch: enough to fill the cores, few enough to stay in their caches.
 TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 32768, "mps": 8192}
-#: Batches of a pass between two times at which memory is given back.
-TRIM_EVERY = 4
+#: Numbers that enter the layers, all together, for a batch on the processor: those of 1,024 tokens
+#: in 6 layers of 768. A pass with gradients keeps ten times as many for the way back, so models
+#: wider or deeper than that get fewer tokens at once: as fast, since their matrices are large.
+NUMBERS_PER_BATCH = 1024 * 6 * 768
+#: Such numbers that a pass with gradients lets by before it gives memory back: four batches of the
+#: sample model's. The gaps grow to a third of the memory of such a pass; to fetch them again takes
+#: longer than to give them back, and after each batch both took a fifth of the pass.
+NUMBERS_PER_TRIM = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +66,18 @@ def batches(
     classifier: Classifier,
     encoded: Encoded,
     indices: Sequence[int] | np.ndarray | None = None,
-    *,
-    tokens_per_batch: int | None = None,
 ) -> list[np.ndarray]:
     """Positions of the sentences, cut into batches of about equal length."""
     chosen = np.arange(len(encoded)) if indices is None else np.asarray(indices, dtype=np.int64)
-    limit = tokens_per_batch or TOKENS_PER_BATCH[classifier.device.type]
+    limit = TOKENS_PER_BATCH[classifier.device.type]
+    if classifier.device.type == "cpu":
+        limit = min(limit, NUMBERS_PER_BATCH // _numbers_per_token(classifier))
     return [chosen[part] for part in length_sorted_batches(encoded.lengths[chosen], limit)]
+
+
+def _numbers_per_token(classifier: Classifier) -> int:
+    """How many numbers enter the layers for one token, all layers together: L · D."""
+    return classifier.geometry.layers * classifier.geometry.hidden_size
 
 
 def load_batch(classifier: Classifier, encoded: Encoded, rows: np.ndarray) -> Batch:
@@ -132,19 +141,6 @@ def each_batch(
             if classifier.device.type == "cuda":
                 torch.cuda.empty_cache()
     progress(len(parts), len(parts))
-
-
-def _trim() -> None:
-    """Give the gaps between tensors back to the system, where its C library can (glibc).
-
-    Every length of sentence makes tensors of other sizes. The gaps that they leave grow to a third
-    of the memory of a pass with gradients; giving them back takes a few milliseconds, and fetching
-    them again as many, so it is done every :data:`TRIM_EVERY` batches: after each it took a fifth
-    of the pass.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 def _pieces(rows: np.ndarray, count: int) -> list[np.ndarray]:
@@ -248,12 +244,12 @@ def logits_from(
 class StateCache:
     """Hidden states that enter each layer, kept for masks that share everything below it.
 
-    An entry belongs to one batch of one dataset, one layer, and what was changed below that layer.
-    Entries are never written to; the least used leave when ``limit_bytes`` is reached. One cache
-    serves one model, with all its masks and weights; threads may share it.
+    An entry belongs to one model, one batch of one dataset, one layer, and what was changed below
+    that layer. Entries are never written to; those used longest ago leave when ``limit_bytes`` is
+    reached. Any number of models, masks and threads may share one cache.
     """
 
-    def __init__(self, limit_bytes: int = 192 * 2**20) -> None:
+    def __init__(self, limit_bytes: int = 96 * 2**20) -> None:
         self.limit_bytes = limit_bytes
         self._used = 0
         self._entries: OrderedDict[tuple, Tensor] = OrderedDict()
@@ -327,7 +323,9 @@ def predict(
 
     @torch.inference_mode()
     def run(batch: Batch) -> Tensor:
-        batch_key = (encoded.fingerprint, batch.rows.tobytes()) if cache else ()
+        batch_key = (
+            (classifier.identity, encoded.fingerprint, batch.rows.tobytes()) if cache else ()
+        )
         known = cache.deepest(batch_key, below, len(classifier.layers)) if cache else None
         if known is None:
             start, states = 0, classifier.embed(batch.input_ids, batch.token_type_ids)
@@ -470,11 +468,14 @@ def stream(
 
     logits = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
     passed = each_batch(classifier, encoded, run, indices=indices, progress=progress)
-    for number, (batch, (found, gradients)) in enumerate(passed, 1):
+    since_trim = 0
+    for batch, (found, gradients) in passed:
         logits[batch.rows] = found.cpu().numpy()
         for collector in collectors:
             collector.see_batch(batch, found, gradients)
-        if number % TRIM_EVERY == 0:
-            _trim()
+        since_trim += batch.real.numel() * _numbers_per_token(classifier)
+        if since_trim > NUMBERS_PER_TRIM:
+            since_trim = 0
+            trim()
     processes.add_up(logits)
     return logits

@@ -1,10 +1,17 @@
-"""How much memory is free, and what an error that says there is none means in a sentence."""
+"""How much memory is free, what an error that says there is none means, and giving it back.
+
+Only glibc, the C library of Linux, is asked to give back. Every length of sentence makes tensors of
+other sizes, and every job runs in a thread of its own, so there are gaps to give.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bhpvas.errors import LimitError
 
@@ -14,6 +21,8 @@ _GROUPS = {
     2: ("", "memory.max", "memory.current", "inactive_file"),
     1: ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+# A setting of mallopt: how many heaps the threads of a process may have.
+_M_ARENA_MAX, _HEAPS = -8, 2
 
 
 def available(root: Path = Path("/")) -> int | None:
@@ -77,3 +86,19 @@ def said(error: BaseException) -> LimitError | None:
         "This needs more memory than is free here, so it was stopped: take fewer sentences or a "
         "smaller model, or close other programs."
     )
+
+
+def share_heaps() -> None:
+    """Let the threads of this process share two heaps; each of its own would keep its own gaps."""
+    if (setting := _function("mallopt")) is not None:
+        setting(_M_ARENA_MAX, _HEAPS)
+
+
+def trim() -> None:
+    """Give the gaps between what is in use back to the system: a few milliseconds."""
+    if (give_back := _function("malloc_trim")) is not None:
+        give_back(0)
+
+
+def _function(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from bhpvas.charts.columns import columns
+from bhpvas.charts.columns import columns, unscored
 from bhpvas.charts.head_map import size
 from bhpvas.ui import aid, controls, definitions, frame, panels, work
 from bhpvas.ui import session as sessions
@@ -27,18 +27,18 @@ controls.colour_controls(ablated=ablation is not None)
 
 width, height = size(session.mask.layers, session.mask.heads)
 if scores is None:
-    st.skeleton(height, width=width)
+    found, column = {}, unscored(settings.colour, session.mask)
 else:
     found = columns(scores, ablation, settings.weighing, remember=work.desk().quick, key=key)
     column = found.get(settings.colour) or next(iter(found.values()))
-    controls.selection_controls(column, session)
-    with st.container(horizontal=True, gap="medium"):
-        with st.container(width=width):
-            head_grid(column, session, pointer=settings.pointer)
-            st.caption(column.reading if settings.weighing.usable else controls.NO_WEIGHT)
-        with st.container(width="stretch"):
-            panels.selected_heads(scores, found, session, height=height)
-    panels.actions(scores, session)
+controls.selection_controls(column, session)
+with st.container(horizontal=True, gap="medium"):
+    with st.container(width=width):
+        head_grid(column, session, pointer=settings.pointer)
+        st.caption(column.reading if settings.weighing.usable else controls.NO_WEIGHT)
+    with st.container(width="stretch"):
+        panels.selected_heads(scores, found, session, height=height)
+panels.actions(scores, session)
 
 left, right = st.columns(2, gap="large")
 with left:

@@ -130,11 +130,18 @@ class Workbench:
         expect.set_options(timeout=PATIENCE)
 
     def open(self) -> None:
-        """Open the page; returns once the head map is there."""
+        """Open the page; returns once the head map is there with its colours."""
         self.page.goto(self.address)
-        ready = self.page.locator(".st-key-head-map .nsewdrag, [data-testid=stException]").first
-        ready.wait_for()
+        ready = ".st-key-head-map .cbaxis, [data-testid=stException]"
+        self.page.locator(ready).first.wait_for(state="attached")
         assert not self.complaints()
+
+    def open_and_select(self) -> None:
+        """Open the page and click L0H0, coloured or not; returns once the map has it selected."""
+        self.page.goto(self.address)
+        self.page.locator(".st-key-head-map .nsewdrag").first.wait_for()
+        self.point_at(*self.cell(0, 0))
+        self.page.get_by_label(re.compile("^Head map of .* 1 selected$")).first.wait_for()
 
     def settle(self) -> None:
         """Wait until nothing runs and everything that the page wants is measured."""
@@ -193,13 +200,16 @@ class Workbench:
 
     def click_head(self, layer: int, head: int, grid: str = "head-map") -> None:
         """Click a cell of a head map."""
-        x, y = self.cell(layer, head, grid)
+        self.point_at(*self.cell(layer, head, grid))
+        self.settle()
+
+    def point_at(self, x: float, y: float) -> None:
+        """Click a place of a figure."""
         # Plotly takes a click on what the pointer was over before, so the pointer comes first.
         self.page.mouse.move(x - 3, y - 3)
         self.page.mouse.move(x, y)
         self.page.wait_for_timeout(150)
         self.page.mouse.click(x, y)
-        self.settle()
 
     def drag_box(self, low: tuple[int, int], high: tuple[int, int]) -> None:
         """Draw a box from one head to another, both included; the pointer must select a box."""

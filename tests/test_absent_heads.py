@@ -129,7 +129,7 @@ def test_a_head_map_leaves_their_places_empty(smaller):
     figure = head_map(np.arange(8.0).reshape(2, 4), mask)
     parts = {trace.name: trace for trace in figure.data}
     assert list(zip(parts["removed"].y, parts["removed"].x, strict=True)) == [(1, 3)]
-    assert np.isfinite(np.array(parts["removed ground"].z, dtype=float)).sum() == 1
+    assert np.isfinite(np.array(parts["grey ground"].z, dtype=float)).sum() == 1
     said = dict(zip(map(str, mask.every_head()), parts["heads"].text, strict=True))
     assert said["L0H1"] == "<b>L0H1</b> not in this model"
     assert said["L1H3"] == "<b>L1H3</b> removed" and said["L1H2"] == "<b>L1H2</b> 6.00"

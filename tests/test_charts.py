@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bhpvas.charts import style, words
+from bhpvas.charts.columns import unscored
 from bhpvas.charts.criteria import criteria_scatter
 from bhpvas.charts.head_map import head_map, size
 from bhpvas.charts.panel import attention_profile, by_class
@@ -209,3 +210,16 @@ def test_minus_is_the_minus_sign(value: float) -> None:
     for said in (words.number(value), words.signed(value, 12)):
         assert said.startswith("−")
         assert "-" not in said
+
+
+def test_a_column_that_is_not_measured_yet_is_a_grey_map_whose_cells_can_be_clicked() -> None:
+    mask = HeadMask.parse("L0H1", layers=2, heads=3)
+    column = unscored("combined", mask)
+    hover = column.hover(mask)
+    assert (hover[0, 1], hover[1, 2]) == ("<b>L0H1</b> removed", "<b>L1H2</b> not scored yet")
+    assert column.first_to_go == [] and "not scored yet" in column.reading
+    figure = head_map(column.values, mask, title=column.title, hover=hover)
+    amounts, ground = figure.data[0], trace(figure, "grey ground")
+    assert not amounts.showscale and np.isnan(amounts.z).all()
+    assert (np.asarray(ground.z) == 0).all()
+    assert len(figure.data[-1].customdata) == 6

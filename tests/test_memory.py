@@ -237,14 +237,14 @@ def test_of_three_models_the_least_used_leaves_with_all_that_belongs_to_it(
     scheme = scheme.recovered(work.keep_weights(fitted), "compensate")
     mine = Session(second, work.sample_data(), scheme)
     changed = work.classifier_of(mine, Variant(scheme.mask, fitted.fingerprint))
-    states = work._states(changed.fingerprint)
+    states = work._states()
     engine.predict(changed, changed.encode(dataset), scheme.mask, cache=states)
     assert states.used_bytes
-    leaving = [changed, changed.model, work.classifier_named(second).model, states]
+    leaving = [changed, changed.model, work.classifier_named(second).model]
     leaving += [next(changed.model.parameters())]
     gone = [weakref.ref(one) for one in leaving]
     used = weakref.ref(work.classifier_named(first))
-    del changed, states, leaving, fitted
+    del changed, leaving, fitted
     # As the desk does it: what is frozen is never looked at again, so nothing may need that.
     gc.collect()
     gc.freeze()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from bhpvas.ablation import Ablation
 from bhpvas.charts.words import DASH, number
@@ -54,7 +53,7 @@ class Column:
         """One line on how to read the column as colours."""
         if self.change:
             return self.aid.replace("Above 0", "Red").replace("below 0", "blue")
-        if self.name == COMBINED:
+        if self.name == COMBINED or np.isnan(self.values).all():
             return self.aid
         shade = "Dark" if self.higher_means == "keep" else "Bright"
         return f"{self.aid.replace('High:', 'Bright:')} {shade} heads are first to go."
@@ -97,6 +96,8 @@ class Column:
         lines = [
             f"<b>{head}</b> removed"
             if head in mask.removed
+            else f"<b>{head}</b> not scored yet"
+            if np.isnan(self.values[head.layer, head.head])
             else f"<b>{head}</b><br>{self.title} {self.value(head)}<br>"
             f"rank {self.rank(head)} of {count}"
             for head in mask.every_head()
@@ -112,7 +113,7 @@ class Column:
         both = np.isfinite(ours) & np.isfinite(theirs)
         if both.sum() < 3:
             return float("nan")
-        return float(spearmanr(ours[both], theirs[both]).statistic)
+        return float(pd.Series(ours[both]).rank().corr(pd.Series(theirs[both]).rank()))
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,18 @@ def title_of(name: str) -> str:
     if name == COMBINED:
         return "Combined priority"
     return ABLATIONS.get(name) or CRITERIA[name].title
+
+
+def unscored(name: str, mask: HeadMask) -> Column:
+    """What stands for a column until it is measured: no number for any head."""
+    return Column(
+        name=name,
+        title=title_of(name),
+        values=np.full((mask.layers, mask.heads), np.nan),
+        higher_means="keep",
+        aid="Grey: not scored yet, the colours are on their way. Heads can be selected and removed "
+        "already.",
+    )
 
 
 #: Gives what a key names: remembered, or made now.

@@ -40,11 +40,12 @@ def head_map(
 
     ``values`` is ``[L, H]``, NaN where there is none. Amounts are drawn in cividis (bright = much);
     with ``change`` the scale is red to blue with zero in its middle, red where a rise (or, without
-    ``rise_is_bad``, a fall) is. Removed heads are crossed out and keep no colour, heads that the
-    model never had have no cell; selected ones are framed. ``hover`` is text ``[L, H]``, by default
-    the head's name and value. ``labels`` are short texts ``[L, H]`` laid over the cells, cut to fit
-    them. With a ``palette``, values are places in it: kinds instead of amounts, which the labels
-    name. Heads ``gone`` since they were measured carry a cross and keep their colour.
+    ``rise_is_bad``, a fall) is. Kept heads without a number are grey. Removed heads are crossed out
+    and keep no colour, heads that the model never had have no cell; selected ones are framed.
+    ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short texts
+    ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in it:
+    kinds instead of amounts, which the labels name. Heads ``gone`` since they were measured carry a
+    cross and keep their colour.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -79,7 +80,7 @@ def head_map(
         zmid=0 if change else None,
         zmin=low,
         zmax=high,
-        showscale=palette is None,
+        showscale=palette is None and bool(np.isfinite(shown).any()),
         xgap=style.cell_gap(cell),
         ygap=style.cell_gap(cell),
         hoverinfo="skip",
@@ -97,7 +98,7 @@ def head_map(
     )
     if labels is not None:
         _label(figure, labels, _is_bright(shown, change, palette), mask, cell)
-    _cross_out(figure, mask, cell)
+    _cross_out(figure, mask, cell, (mask.array > 0) & np.isnan(shown))
     _mark_gone(figure, gone, cell)
     _frame(figure, selected, cell)
     every = list(mask.every_head())
@@ -189,10 +190,10 @@ def _label(
         )
 
 
-def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
-    """Grey the cells of removed heads and put a cross on each."""
+def _cross_out(figure: go.Figure, mask: HeadMask, cell: int, unknown: np.ndarray) -> None:
+    """Grey the cells of removed heads, with a cross on each, and those of ``unknown`` value."""
     removed = sorted(mask.taken)
-    ground = np.full((mask.layers, mask.heads), np.nan)
+    ground = np.where(unknown, 0.0, np.nan)  # [L, H]
     for head in removed:
         ground[head.layer, head.head] = 0.0
     figure.add_heatmap(
@@ -202,7 +203,7 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int) -> None:
         xgap=style.cell_gap(cell),
         ygap=style.cell_gap(cell),
         hoverinfo="skip",
-        name="removed ground",
+        name="grey ground",
     )
     figure.add_scatter(
         x=[head.head for head in removed],

@@ -72,7 +72,7 @@ class OutputProducts:
         width = self.layers * self.layer_width
         self.unit = "token" if width <= _LARGEST_TOKEN_WIDTH else "sentence"
         place = classifier.device
-        self._waiting: list[Tensor] = []
+        self._waiting = torch.empty(0)  # [n, L·H·d_h] while a batch passes
         self.shift: Tensor | None = None
         self.samples = torch.zeros((), dtype=torch.int64, device=place)
         if self.unit == "token":
@@ -103,36 +103,38 @@ class OutputProducts:
 
     def see_layer(self, seen: Seen) -> None:
         """Keep one layer's samples until all layers are there."""
-        if seen.layer == 0:
-            self._waiting.clear()
         if self.unit == "token":
-            self._waiting.append(_of_tokens(seen))
-            return
-        real = seen.batch.real[..., None].float()
-        self._waiting.append((seen.outputs.flatten(2).float() * real).sum(1) / real.sum(1))
+            samples = _of_tokens(seen)
+        else:
+            real = seen.batch.real[..., None].float()
+            samples = (seen.outputs.flatten(2).float() * real).sum(1) / real.sum(1)
+        if seen.layer == 0:
+            self._waiting = samples.new_empty(len(samples), self.layers * self.layer_width)
+        first = seen.layer * self.layer_width
+        self._waiting[:, first : first + self.layer_width] = samples
 
     def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
         """Add the batch's products."""
-        samples = torch.cat(self._waiting, 1)  # [n, L·H·d_h]
-        self._waiting.clear()
         if self.unit == "token":
-            self._add(samples)
-            return
-        here, places = self.sample.among(batch.rows)
-        self.pooled[places] = samples[here]
+            self._add(self._waiting)
+        else:
+            here, places = self.sample.among(batch.rows)
+            self.pooled[places] = self._waiting[here]
+        self._waiting = self._waiting.new_empty(0)
 
     def _add(self, samples: Tensor) -> None:
+        """Add the products of samples ``[n, L·H·d_h]``, which are shifted in place."""
         if self.shift is None:
             self.shift = samples.mean(0)
-        samples = samples - self.shift
-        norms = samples.view(len(samples), self.heads, self.head_size).square().sum(-1)  # [n, L·H]
+        samples -= self.shift
+        by_layer = samples.view(len(samples), self.layers, -1, self.head_size)
+        norms = torch.cat([one.square().sum(-1) for one in by_layer.unbind(1)], 1)  # [n, L·H]
         self.samples += len(samples)
         self.sums += samples.sum(0)
         self.norm_sums += norms.sum(0)
         self.norm_products += norms.T @ norms
         self.norm_weighted += norms.T @ samples
         if self.unit == "sentence":
-            self.pooled = samples
             return
         for first in range(0, samples.shape[1], self.layer_width):
             part = slice(first, first + self.layer_width)
@@ -167,28 +169,22 @@ class OutputProducts:
             "ijd,jd->ij", self.norm_weighted.view(self.heads, self.heads, self.head_size), sums
         )
         own = sums.square().sum(1) - self.norm_sums  # 1ᵀ K̃ 1
-        per_layer = self.heads // self.layers
-        for layer in range(self.layers):
-            first, start = layer * self.layer_width, layer * per_layer
-            part = slice(first, first + self.layer_width)
+        for head in range(self.heads):  # one at a time: all of a layer's products are large
+            first = head * self.head_size
+            rows = slice(first, first + self.head_size)
             if self.unit == "token":
-                products = self.products[part, first:]
+                products = self.products[rows, first:]
             else:
-                products = self.pooled[:, part].T @ self.pooled[:, first:]
-            blocks = products.double().view(per_layer, self.head_size, -1, self.head_size)
-            trace = blocks.square().sum((1, 3))  # ‖X_iᵀ X_j‖²
-            mixed = torch.einsum(
-                "id,idje,je->ij", sums[start : start + per_layer], blocks, sums[start:]
-            )
-            rows, columns = slice(start, start + per_layer), slice(start, None)
-            norms = self.norm_products[rows, columns]
+                products = (self.pooled[:, rows].T @ self.pooled[:, first:]).double()
+            trace = products.square().sum(0).view(-1, self.head_size).sum(1)  # ‖X_iᵀ X_j‖²
+            mixed = ((sums[head] @ products).view(-1, self.head_size) * sums[head:]).sum(1)
+            norms = self.norm_products[head, head:]
             trace = trace - norms
-            mixed = mixed - norm_rows[rows, columns] - norm_rows[columns, rows].T + norms
-            outer = own[rows, None] * own[None, columns]
-            hsic[rows, columns] = (
-                trace + outer / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)
+            mixed = mixed - norm_rows[head, head:] - norm_rows[head:, head] + norms
+            hsic[head, head:] = (
+                trace + own[head] * own[head:] / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)
             ).cpu() / (n * (n - 3))
-        hsic = torch.triu(hsic) + torch.triu(hsic, 1).T
+        hsic += torch.triu(hsic, 1).T
         return normalised(hsic.numpy())
 
 

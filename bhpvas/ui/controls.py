@@ -121,6 +121,7 @@ def selection_controls(column: Column, session: Session) -> None:
             type="secondary" if session.selected else "primary",
             on_click=_choose,
             args=(tuple(kept[:lowest]),),
+            disabled=not kept,
             help=f"The {lowest} heads ranked first to go by {column.title.lower()}.",
         )
         with st.popover("More ways"):

@@ -22,7 +22,7 @@ import numpy as np
 
 from bhpvas.errors import LimitError
 from bhpvas.files import no_room
-from bhpvas.memory import said
+from bhpvas.memory import said, trim
 from bhpvas.progress import Cancelled
 from bhpvas.results import Of, Results
 from bhpvas.ui.line import Line
@@ -205,6 +205,7 @@ class Desk:
         job.finished.set()
         if job.error is None and isinstance(key, Of):
             self.kept.put(key, job.result)
+        trim()
         self._settle()
 
     def _settle(self) -> None:

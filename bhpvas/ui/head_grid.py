@@ -52,13 +52,15 @@ def head_grid(
         labels=tags,
         palette=palette,
     )
+    coloured = bool(np.isfinite(column.values).any())
     selecting(
         figure,
         pointer=pointer,
         key=key,
         width=int(figure.layout.width),
         height=int(figure.layout.height),
-        alt=f"Head map of {mask.layers} layers by {mask.heads} heads, coloured by {column.title}; "
+        alt=f"Head map of {mask.layers} layers by {mask.heads} heads, "
+        f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
         f"{len(mask.taken)} removed, {len(session.selected)} selected",
     )
     if labelled is None:

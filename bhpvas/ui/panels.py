@@ -32,13 +32,16 @@ if TYPE_CHECKING:
 
 
 def selected_heads(
-    scores: Scores, found: Mapping[str, Column], session: Session, *, height: int
+    scores: Scores | None, found: Mapping[str, Column], session: Session, *, height: int
 ) -> None:
     """Each selected head: criteria with rank and interval, where it looks, what class it is for."""
-    kept = [head for head in session.selected_kept if head in set(scores.mask)]
     if not session.selected:
-        _nothing_selected(scores)
+        _nothing_selected(session.mask.heads)
         return
+    if scores is None:
+        st.caption("What is known of the selected heads follows as soon as they are scored.")
+        return
+    kept = [head for head in session.selected_kept if head in set(scores.mask)]
     order = next(iter(found.values()))
     by_rank = sorted(kept, key=lambda head: -order.ranks[head.layer, head.head])
     numbers, looks, classes = st.tabs(["Numbers", "Where they look", "By class"], key="panel")
@@ -95,14 +98,14 @@ def where_they_look(scores: Scores, shown: list[HeadId], every: list[HeadId]) ->
     )
 
 
-def _nothing_selected(scores: Scores) -> None:
+def _nothing_selected(heads: int) -> None:
     st.markdown(
         "**1. Select** heads: press the blue button, or click cells on the map.  \n"
         "**2. Ask** what removing them would cost: an estimate, at once.  \n"
         "**3. Remove** them: measured exactly, and you can always go back."
     )
     st.caption(
-        f"Each attention head is one of {scores.mask.heads} in a layer that moves information "
+        f"Each attention head is one of {heads} in a layer that moves information "
         "between words. Many can go without a change in what the model answers; which ones is the "
         "question of this page."
     )
@@ -127,7 +130,7 @@ def _which(shown: list[HeadId], every: list[HeadId]) -> str:
 # --- cost, remove, restore ------------------------------------------------------------------------
 
 
-def actions(scores: Scores, session: Session) -> None:
+def actions(scores: Scores | None, session: Session) -> None:
     """The estimate and the two buttons that change the mask."""
     going, back = session.selected_kept, session.selected_removed
     with st.container(
@@ -158,13 +161,13 @@ def actions(scores: Scores, session: Session) -> None:
         )
 
 
-def _cost(scores: Scores, session: Session) -> str:
+def _cost(scores: Scores | None, session: Session) -> str:
     if not session.selected:
         return standing(session)
     named = words.head_list(session.selected, 5)
     if not session.cost_asked:
         return f"Selected: {named}"
-    if sessions.current().scored != session.now:
+    if scores is None or sessions.current().scored != session.now:
         return "The estimate follows as soon as this model is scored."
     changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
     model = work.estimate(scores)

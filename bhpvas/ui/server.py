@@ -5,27 +5,17 @@ What the first page needs is imported while the browser is on its way, and not o
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import threading
 from importlib import import_module
 
 from streamlit.web import cli
 
+from bhpvas.memory import share_heaps
+
 #: The slowest imports of the first page.
 FIRST = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")
 
-
 _NAME = "bhpvas imports"
-# A setting of glibc's mallopt: how many heaps the threads of a process may have.
-_M_ARENA_MAX, _HEAPS = -8, 2
-
-
-def _share_heaps() -> None:
-    """Every job runs in a thread of its own, and a heap for each would keep gaps for each."""
-    setting = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if setting is not None:
-        setting(_M_ARENA_MAX, _HEAPS)
 
 
 def _load() -> None:
@@ -46,7 +36,7 @@ def wait() -> None:
 
 def main() -> None:
     """Run Streamlit with this process's arguments."""
-    _share_heaps()
+    share_heaps()
     threading.Thread(target=_load, name=_NAME, daemon=True).start()
     cli.main(prog_name="streamlit")
 

@@ -91,8 +91,7 @@ def _at_once() -> int:
 
 
 def _forget(classifier: Classifier) -> None:
-    """What stands and falls with a model leaves with it."""
-    _states.clear(classifier.fingerprint)
+    """What holds on to a model leaves with it."""
     _changed.clear()  # those of other models are read again
 
 
@@ -125,9 +124,9 @@ def sample_data() -> Splits:
     return sample_splits()
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _states(model: str) -> StateCache:
-    """Hidden states of one model that later masks can start from."""
+@st.cache_resource(show_spinner=False)
+def _states() -> StateCache:
+    """Hidden states that later masks can start from; of all models together."""
     from bhpvas.engine import StateCache
 
     return StateCache()
@@ -237,8 +236,7 @@ def evaluating(
         from bhpvas.evaluation import evaluate_progressively
 
         classifier = classifier_of(session, variant)
-        states = _states(classifier.fingerprint)
-        for found in evaluate_progressively(classifier, data, mask, cache=states, progress=job):
+        for found in evaluate_progressively(classifier, data, mask, cache=_states(), progress=job):
             job.partial = found
         return job.partial
 
