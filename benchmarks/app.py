@@ -34,9 +34,10 @@ SIZE = ViewportSize(width=1440, height=900)
 
 
 def line(what: str, values: list[float], unit: str, budget: str) -> str:
-    """A row of the table: median and range."""
+    """A row of the table: median and range, and of how many."""
     spread = f"{min(values):.2f} – {max(values):.2f}" if len(values) > 1 else ""
-    return f"| {what} | {statistics.median(values):.2f} {unit} | {spread} | {budget} |"
+    median = f"{statistics.median(values):.2f} {unit}"
+    return f"| {what} | {median} | {spread} | {budget} | {len(values)} × |"
 
 
 def peak_gigabytes(process: int) -> float | None:
@@ -152,6 +153,6 @@ def print_rows(rounds: int) -> None:
         for what, (browsers, model, budget) in cases.items():
             peak = memory(browser, browsers, model)
             if peak is None:
-                print(f"| peak memory: {what} | not known on {sys.platform} | | {budget} |")
+                print(f"| peak memory: {what} | not known on {sys.platform} | | {budget} | |")
             else:
                 print(line(f"peak memory: {what}", [peak], "GB", budget), flush=True)
