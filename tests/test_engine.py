@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from bhpvas import engine
 from bhpvas.classifier import _device, load_classifier
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.engine import StateCache, finish_layer, first_states, predict, stream
+from bhpvas.engine import StateCache, batches, finish_layer, first_states, predict, stream
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Cancelled
@@ -102,6 +103,24 @@ def test_state_cache_gives_the_same_numbers_and_skips_layers(classifier, monkeyp
         runs.append(len(embedded))
     # Only the first mask and the one that changes layer 0 need the embeddings.
     assert [count > 0 for count in runs] == [True, False, True, False, False]
+
+
+def test_two_models_may_share_one_state_cache(tmp_path):
+    cache = StateCache()
+    models = [load_classifier(save_tiny(tmp_path / str(seed), seed=seed)) for seed in (0, 1)]
+    for model in models:
+        encoded = model.encode_texts(TEXTS)
+        np.testing.assert_allclose(
+            predict(model, encoded, cache=cache), predict(model, encoded), atol=1e-6
+        )
+
+
+def test_a_deeper_model_gets_fewer_tokens_at_once(classifier, monkeypatch):
+    encoded = classifier.encode_texts(TEXTS * 50)
+    per_token = classifier.geometry.layers * classifier.geometry.hidden_size
+    monkeypatch.setattr(engine, "NUMBERS_PER_BATCH", 64 * per_token)
+    sizes = [int(encoded.lengths[rows].max()) * len(rows) for rows in batches(classifier, encoded)]
+    assert 32 < max(sizes) <= 64
 
 
 def test_state_cache_stays_within_its_limit(classifier):
