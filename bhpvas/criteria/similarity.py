@@ -76,8 +76,12 @@ class OutputProducts:
         self.shift: Tensor | None = None
         self.samples = torch.zeros((), dtype=torch.int64, device=place)
         if self.unit == "token":
-            # Only layer pairs a ≤ b are summed; the rest follows by symmetry.
-            self.products = torch.zeros(width, width, device=place, dtype=torch.float64)
+            # Only layer pairs a ≤ b are summed; the rest follows by symmetry. One matrix a layer:
+            # of a whole square, large pages would be fetched for the half that is not used.
+            self.products = [
+                torch.zeros(self.layer_width, width - first, device=place, dtype=torch.float64)
+                for first in range(0, width, self.layer_width)
+            ]
         else:
             self.sample = Sample.of(sample.total, _MOST_POOLED_SENTENCES)
             self.pooled = torch.zeros(len(self.sample), width, device=place)
@@ -136,9 +140,10 @@ class OutputProducts:
         self.norm_weighted += norms.T @ samples
         if self.unit == "sentence":
             return
-        for first in range(0, samples.shape[1], self.layer_width):
+        for layer, products in enumerate(self.products):
+            first = layer * self.layer_width
             part = slice(first, first + self.layer_width)
-            self.products[part, first:] += samples[:, part].T @ samples[:, first:]
+            products += samples[:, part].T @ samples[:, first:]
 
     def add_up(self) -> None:
         if self.unit == "sentence":
@@ -147,7 +152,7 @@ class OutputProducts:
             return
         processes.add_up(
             self.samples,
-            self.products,
+            *self.products,
             self.sums,
             self.norm_sums,
             self.norm_products,
@@ -173,7 +178,8 @@ class OutputProducts:
             first = head * self.head_size
             rows = slice(first, first + self.head_size)
             if self.unit == "token":
-                products = self.products[rows, first:]
+                layer, inside = divmod(first, self.layer_width)
+                products = self.products[layer][inside : inside + self.head_size, inside:]
             else:
                 products = (self.pooled[:, rows].T @ self.pooled[:, first:]).double()
             trace = products.square().sum(0).view(-1, self.head_size).sum(1)  # ‖X_iᵀ X_j‖²
