@@ -128,9 +128,8 @@ def test_nothing_is_fetched_from_elsewhere(browser: Browser, address: str) -> No
     assert [url for url in asked if not url.startswith(ours)] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_screen_shows_the_whole_map(browser: Browser, address: str, scheme: Any) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_a_narrow_screen_shows_the_whole_map(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
     workbench = Workbench(page, address)
     workbench.open()
     workbench.settle()

@@ -155,9 +155,8 @@ def test_a_search_can_be_cancelled_and_leaves_the_scheme_as_it_was(
     assert page.locator("[data-testid=stAlert]").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_proposals_fit_a_narrow_screen(browser: Browser, address: str, scheme: Any) -> None:
-    narrow = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_proposals_fit_a_narrow_screen(browser: Browser, address: str) -> None:
+    narrow = browser.new_page(viewport={"width": 390, "height": 844})
     app = schemes(narrow, address)
     app.propose(CRITERIA["importance"].title, 20)
     app.press("Take as a step")

@@ -54,14 +54,19 @@ class Watched:
         return frame
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture
 def watched(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=request.param)
+    scheme = getattr(request, "param", "light")
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=scheme)
     found = Watched(page, address)
     yield found
     assert found.app.complaints() == []
     assert (found.refused, found.alerts, found.faults) == ([], [], [])
     page.close()
+
+
+#: For what chooses its colours itself, as the frame of bertviz does.
+in_both_schemes = pytest.mark.parametrize("watched", ["light", "dark"], indirect=True)
 
 
 def type_sentence(watched: Watched, text: str) -> None:
@@ -74,6 +79,7 @@ def type_sentence(watched: Watched, text: str) -> None:
     watched.app.settle()
 
 
+@in_both_schemes
 def test_hostile_tokens_are_drawn_as_text(watched: Watched) -> None:
     type_sentence(watched, HOSTILE)
     page = watched.page
@@ -99,6 +105,7 @@ def brightness(colour: str) -> float:
     return sum(int(part) for part in colour.strip("rgb()").split(",")[:3]) / 3
 
 
+@in_both_schemes
 def test_bertviz_names_every_token_and_layer(watched: Watched) -> None:
     watched.app.go("Sentence", SENTENCE)
     frame = watched.view("Head view")
@@ -171,11 +178,8 @@ def test_a_cell_of_the_relations_shows_examples_that_open(watched: Watched) -> N
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_screen_scrolls_figures_and_not_the_page(
-    browser: Browser, address: str, scheme: Any
-) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_a_narrow_screen_scrolls_figures_and_not_the_page(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
     watched = Watched(page, address)
     for title, sign, wide in (
         ("Sentence", SENTENCE, "arcs"),

@@ -89,7 +89,7 @@ def test_results_of_other_data_seeds_or_recoveries_are_others(classifier, tmp_pa
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(DataError, match="choose a file in a folder that exists"):
+    with pytest.raises(DataError, match="choose a folder that exists"):
         Store(tmp_path / "nowhere" / "results.jsonl").put(["key"], 1)
 
 
