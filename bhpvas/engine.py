@@ -37,9 +37,9 @@ T = TypeVar("T")
 # Padded tokens in a batch: enough to fill the cores, few enough to stay in their caches.
 TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 32768, "mps": 8192}
 #: Numbers that enter the layers, all together, for a batch on the processor: those of 1,024 tokens
-#: in 6 layers of 768. A pass with gradients keeps ten times as many for the way back, so models
+#: in 6 layers of 384. A pass with gradients keeps ten times as many for the way back, so models
 #: wider or deeper than that get fewer tokens at once: as fast, since their matrices are large.
-NUMBERS_PER_BATCH = 1024 * 6 * 768
+NUMBERS_PER_BATCH = 1024 * 6 * 384
 #: Such numbers that a pass with gradients lets by before it gives memory back: four batches of the
 #: sample model's. The gaps grow to a third of the memory of such a pass; to fetch them again takes
 #: longer than to give them back, and after each batch both took a fifth of the pass.
@@ -249,7 +249,7 @@ class StateCache:
     reached. Any number of models, masks and threads may share one cache.
     """
 
-    def __init__(self, limit_bytes: int = 96 * 2**20) -> None:
+    def __init__(self, limit_bytes: int = 192 * 2**20) -> None:
         self.limit_bytes = limit_bytes
         self._used = 0
         self._entries: OrderedDict[tuple, Tensor] = OrderedDict()
