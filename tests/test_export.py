@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from transformers import XLMRobertaConfig
@@ -129,7 +130,6 @@ def test_removed_heads_of_a_dense_model_stay_zero_when_it_is_trained(tmp_path):
     ("family", "heads"), [("bert", UNEVEN), *((family, EMPTY) for family in FAMILIES)]
 )
 def test_a_graph_answers_any_batch_and_length(tmp_path, family, heads):
-    onnxruntime = pytest.importorskip("onnxruntime")
     classifier = load_classifier(save_tiny(tmp_path / "model", family))
     exported(classifier, heads, tmp_path / "out", "onnx")
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
@@ -147,7 +147,6 @@ def test_a_graph_answers_any_batch_and_length(tmp_path, family, heads):
 
 @pytest.mark.slow
 def test_an_int8_graph_is_measured_by_itself(tmp_path):
-    pytest.importorskip("onnxruntime")
     classifier = load_classifier(save_tiny(tmp_path / "model"))
     found = exported(classifier, UNEVEN, tmp_path / "out", "onnx", int8=True)
     forward = onnx_graph.read_graph(classifier, tmp_path / "out" / "model-int8.onnx")

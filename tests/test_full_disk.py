@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bhpvas import cli, files
-from bhpvas.classifier import Classifier, load_classifier
+from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.errors import LimitError, ModelError, SchemeError, WorkspaceError
 from bhpvas.export import FORMATS, ExportError, export_model
@@ -27,7 +27,6 @@ from bhpvas.weights import Weights
 from bhpvas.workspaces import UNUSED, Workspaces, new_id
 from tests.folders import full_disk
 from tests.test_app import SCRIPT, fine
-from tests.tiny import save_tiny
 
 FULL = "make room"
 
@@ -38,24 +37,14 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BHPVAS_CACHE", "off")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def tiny(model: Path) -> Classifier:
-    return load_classifier(model)
+@pytest.fixture
+def pruned(classifier: Classifier) -> Scheme:
+    return Scheme.of(classifier).removing(parse_heads("L0H1,L1H2"))
 
 
 @pytest.fixture
-def pruned(tiny: Classifier) -> Scheme:
-    return Scheme.of(tiny).removing(parse_heads("L0H1,L1H2"))
-
-
-@pytest.fixture
-def fitted(tiny: Classifier, dataset: Dataset, pruned: Scheme) -> Weights:
-    return recover(tiny, dataset, pruned.mask).weights
+def fitted(classifier: Classifier, dataset: Dataset, pruned: Scheme) -> Weights:
+    return recover(classifier, dataset, pruned.mask).weights
 
 
 def listing(folder: Path) -> set[Path]:
@@ -64,15 +53,13 @@ def listing(folder: Path) -> set[Path]:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_export_is_whole_or_not_there(
-    tiny: Classifier, dataset: Dataset, pruned: Scheme, format: str, tmp_path: Path
+    classifier: Classifier, dataset: Dataset, pruned: Scheme, format: str, tmp_path: Path
 ) -> None:
-    if format == "onnx":
-        pytest.importorskip("onnxruntime")
     target = tmp_path / "out"
     target.mkdir()
     for room in (0, 1500, 20_000):  # config, tokenizer and weights in turn do not fit
         with full_disk(room), pytest.raises(ExportError, match=FULL):
-            export_model(tiny, pruned, target / "made", format, dataset=dataset)
+            export_model(classifier, pruned, target / "made", format, dataset=dataset)
         assert listing(target) == set()
 
 
@@ -94,14 +81,14 @@ def test_a_scheme_its_weights_and_a_report_stay_as_they_were(
 
 
 def test_weights_of_an_opened_scheme_need_room_to_be_looked_at(
-    tiny: Classifier, pruned: Scheme, fitted: Weights, tmp_path: Path
+    classifier: Classifier, pruned: Scheme, fitted: Weights, tmp_path: Path
 ) -> None:
     fitted.save(tmp_path)
     scheme = pruned.recovered(fitted.fingerprint, "compensate")
     file = SchemeFile(scheme, read_weights(scheme, tmp_path))
     with full_disk(), pytest.raises(SchemeError, match=FULL):
-        file.checked(tiny, "mine.zip")
-    assert file.checked(tiny, "mine.zip") == (fitted,)
+        file.checked(classifier, "mine.zip")
+    assert file.checked(classifier, "mine.zip") == (fitted,)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +107,7 @@ def test_weights_of_an_opened_scheme_need_room_to_be_looked_at(
 def test_a_command_says_it_in_a_line_and_leaves_nothing(
     command: list[str],
     out: str | None,
-    model: Path,
+    classifier: Classifier,
     pruned: Scheme,
     fitted: Weights,
     tmp_path: Path,
@@ -134,11 +121,10 @@ def test_a_command_says_it_in_a_line_and_leaves_nothing(
     rows = [f"a {word} film,{label}" for word in ("good", "dull", "bad") for label in (0, 1)]
     data.write_text("\n".join(["text,label", *rows]))
     words = [str(tmp_path / word) if word in ("S", "Z") else word for word in command]
-    words += ["--model", str(model), "--data" if command[0] != "propose" else "--calibration"]
-    words += [str(data)]
-    if command[0] == "recover":
-        words[-2] = "--calibration"
-    if command[0] == "report":
+    words += ["--model", classifier.source]
+    if command[0] not in ("propose", "recover"):
+        words += ["--data", str(data)]
+    if command[0] in ("propose", "recover", "report"):
         words += ["--calibration", str(data)]
     if out is not None:
         words += ["--out", str(tmp_path / "results" / out)]
@@ -173,10 +159,10 @@ def test_what_libraries_say_of_the_disk_is_understood() -> None:
 
 
 @pytest.fixture
-def app(model: Path, tiny: Classifier, dataset: Dataset, pruned: Scheme) -> AppTest:
+def app(classifier: Classifier, dataset: Dataset, pruned: Scheme) -> AppTest:
     data = Splits(dataset, dataset.take(range(10)), "by hand")
     found = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    found.session_state["bhpvas"] = Session(model=str(model), data=data, scheme=pruned)
+    found.session_state["bhpvas"] = Session(model=classifier.source, data=data, scheme=pruned)
     return found
 
 
@@ -204,14 +190,14 @@ def test_weights_of_a_recovery_that_find_no_room_are_a_sentence(fitted: Weights)
 
 
 def test_weights_in_a_folder_that_is_only_read_are_read(
-    tiny: Classifier, model: Path, pruned: Scheme, fitted: Weights, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, pruned: Scheme, fitted: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refusing(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     scheme = pruned.recovered(work.keep_weights(fitted), "compensate")
     monkeypatch.setattr(os, "utime", refusing)
-    session = Session(str(model), work.sample_data(), scheme)
+    session = Session(classifier.source, work.sample_data(), scheme)
     assert work.classifier_of(session, session.now).weights == fitted
 
 

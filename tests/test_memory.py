@@ -84,10 +84,10 @@ def test_a_container_may_leave_less(
     assert memory.available(root) == left * GB
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say")
-def test_this_system_says_something_sensible() -> None:
+def test_this_system_says_something_sensible_or_nothing() -> None:
     found = memory.available()
-    assert found is not None and 2**20 < found < 2**50
+    assert (found is not None) == (sys.platform == "linux")
+    assert found is None or 2**20 < found < 2**50
 
 
 # --- a model that is too large --------------------------------------------------------------------
