@@ -40,6 +40,10 @@ def together(*, cpu: bool = False) -> Iterator[None]:
     Each of them must do the same work in the same order. A graphics card is assigned to each, or
     with ``cpu`` none.
     """
+    # Its functions keep, as a default, the group that there is when it is first imported. A group
+    # that is kept never joins its threads, and one that frees a tensor while the interpreter goes
+    # down ends the process with SIGABRT after all was done.
+    import torch.distributed.nn.functional  # noqa: F401
     from accelerate import PartialState
 
     state = PartialState(cpu=cpu)

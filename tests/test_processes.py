@@ -6,7 +6,6 @@ import json
 import math
 import os
 import random
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from bhpvas import processes
 from bhpvas.classifier import load_classifier
 from bhpvas.cli import main
 from bhpvas.schemes import Scheme
+from tests.browser import free_port
 from tests.conftest import TEXTS
 from tests.tiny import save_tiny
 
@@ -59,12 +59,9 @@ def started(count: int, arguments: list[str]) -> subprocess.CompletedProcess[str
     """Run ``accelerate launch -m bhpvas`` with so many processes, or one without a launcher."""
     start = ["-m", "bhpvas"]
     if count > 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
         # Without a graphics card this starts processes that talk over the CPU.
         start = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count)]
-        start += ["--num_machines", "1", "--main_process_port", port, "-m", "bhpvas"]
+        start += ["--num_machines", "1", "--main_process_port", str(free_port()), "-m", "bhpvas"]
     root = Path(__file__).resolve().parent.parent
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     return subprocess.run(
@@ -115,6 +112,38 @@ def test_a_process_without_a_batch_takes_part(folder):
     both = started(2, command(folder, "score", "", "few.jsonl"))
     assert both.returncode == 0, both.stderr
     assert_equal(json.loads(alone.stdout), json.loads(both.stdout))
+
+
+def test_nothing_of_the_group_outlives_it():
+    """Threads of a group that something keeps could end the process while it goes down."""
+    script = """
+import weakref
+import torch
+from bhpvas.processes import add_up, together
+
+with together(cpu=True):
+    import torch.distributed.nn  # as the modules do that a command imports on its way
+    total = torch.ones(3)
+    add_up(total)
+    assert total.tolist() == [2, 2, 2]
+    group = weakref.ref(torch.distributed.group.WORLD)
+assert group() is None
+"""
+    root = Path(__file__).resolve().parent.parent
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(root)}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    for process in both:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
 
 
 def test_the_share_of_one_process_is_everything():
