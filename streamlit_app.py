@@ -22,7 +22,7 @@ page = st.navigation(pages, position="hidden")
 from bhpvas.ui import server  # noqa: E402
 
 server.wait()
-from bhpvas.ui import figures, frame, session, work  # noqa: E402
+from bhpvas.ui import figures, frame, keeping, session, work  # noqa: E402
 from bhpvas.ui.learn import tours  # noqa: E402
 
 frame.open_session(page)
@@ -30,5 +30,6 @@ frame.messages(pages)
 tours.bar(page.title, session.current())
 frame.run(page)
 figures.shelf()
+keeping.come_back()
 frame.sidebar(session.current(), pages)
 work.carry_out()

@@ -73,7 +73,7 @@ def test_a_killed_server_comes_back_with_everything(browser: Browser) -> None:
         # In mid-evaluation: what was asked and is not yet measured must not be lost either.
         page.get_by_role("button", name="Remove each of 70 heads alone and measure").click()
         page.get_by_role("button", name="Cancel").wait_for()
-    with serving({"HF_HUB_OFFLINE": "1"}, port=port):
+    with serving({"HF_HUB_OFFLINE": "1"}, port=port, how=signal.SIGKILL):
         # The page finds the server again by itself, and the session that it lost.
         expect(page.locator("[data-testid=stApp]")).to_have_attribute(
             "data-test-connection-state", "CONNECTED"
@@ -84,6 +84,14 @@ def test_a_killed_server_comes_back_with_everything(browser: Browser) -> None:
         workbench.expect_selected("L0H0")
         workbench.press("Undo")
         workbench.expect_fact("heads", "71 of 72 kept")
+        workbench.settle()
+    with serving({"HF_HUB_OFFLINE": "1"}, port=port):
+        # A page at rest, too, is drawn again without a click: else Save would lead nowhere.
+        expect(page.locator("[data-testid=stApp]")).to_have_attribute(
+            "data-test-connection-state", "CONNECTED"
+        )
+        workbench.settle()
+        assert workbench.saved().mask.kept_count == 71
         assert workbench.complaints() == []
         page.close()
 

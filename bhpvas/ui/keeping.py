@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import streamlit as st
@@ -141,6 +142,16 @@ def _apply(content: dict[str, Any]) -> None:
             st.session_state[LESSON] = Progress.of(lesson)
         if (tour := content.get("tour")) is not None:
             st.session_state[TOUR] = Walk.of(tour)
+
+
+@st.fragment(run_every=timedelta(hours=12))
+def come_back() -> None:
+    """Have the page drawn again when its connection is, by a new server, too.
+
+    Upon reconnecting Streamlit runs a page again only where something on it runs by itself, as this
+    does; a page at rest would go on showing what the new server knows nothing of, and its downloads
+    would lead nowhere.
+    """
 
 
 # --- keeping --------------------------------------------------------------------------------------
