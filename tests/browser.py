@@ -153,6 +153,21 @@ class Workbench:
             state = app.get_attribute("data-test-script-state")
             quiet = quiet + 1 if state == "notRunning" else 0
 
+    @contextmanager
+    def drawn_by_the_next_server(self) -> Iterator[None]:
+        """Around the start of a server after another's end: waits until it has drawn the page."""
+        answers = list[str]()
+        self.page.on(
+            "websocket",
+            lambda found: found.on("framereceived", lambda _: answers.append(found.url)),
+        )
+        yield
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not answers and time.monotonic() < deadline:
+            self.page.wait_for_timeout(100)
+        assert answers, "the page was not drawn again"
+        self.settle()
+
     def remove(self) -> None:
         """Remove whatever is selected, and wait until it is measured."""
         self.page.get_by_role("button", name=re.compile(r"^Remove \d+ heads?$")).click()
