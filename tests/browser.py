@@ -33,6 +33,27 @@ FLAGS = [
 ]
 #: Longest wait for anything, in milliseconds: a slow machine with a cold cache still gets there.
 PATIENCE = 300_000
+#: A page counts as at rest once it has been so for this many milliseconds.
+QUIET = 450
+# A click is answered some time after it was sent, and until then the page seems to be at rest. So
+# the page's sockets note when they last sent something, and when they last got something.
+_TRAFFIC = """
+window.traffic = {sent: 0, got: 0};
+window.WebSocket = class extends window.WebSocket {
+    constructor(...given) {
+        super(...given);
+        this.addEventListener('message', () => { window.traffic.got = performance.now(); });
+    }
+    send(message) {
+        window.traffic.sent = performance.now();
+        super.send(message);
+    }
+};
+"""
+_AT_REST = """
+() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
+    && window.traffic.got >= window.traffic.sent
+"""
 
 
 def free_port() -> int:
@@ -126,6 +147,7 @@ class Workbench:
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
         self.address = address
+        page.add_init_script(_TRAFFIC)
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
 
@@ -144,14 +166,14 @@ class Workbench:
         self.page.get_by_label(re.compile("^Head map of .* 1 selected$")).first.wait_for()
 
     def settle(self) -> None:
-        """Wait until nothing runs and everything that the page wants is measured."""
-        app = self.page.locator("[data-testid=stApp]")
-        quiet = 0
-        while quiet < 4:
-            expect(app).to_have_attribute("data-test-script-state", "notRunning")
-            self.page.wait_for_timeout(150)
-            state = app.get_attribute("data-test-script-state")
-            quiet = quiet + 1 if state == "notRunning" else 0
+        """Wait until every click is answered, nothing runs, and all that the page wants is there."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        since = time.monotonic()
+        while time.monotonic() < since + QUIET / 1000:
+            self.page.wait_for_timeout(QUIET / 6)
+            if not self.page.evaluate(_AT_REST):
+                since = time.monotonic()
+            assert since < deadline, "the page does not come to rest"
 
     @contextmanager
     def drawn_by_the_next_server(self) -> Iterator[None]:
