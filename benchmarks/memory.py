@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bhpvas.tables import read_table
+from bhpvas.datasets import Dataset, read_dataset
 
 
 def measured(command: list[str]) -> tuple[float, float]:
@@ -35,11 +35,12 @@ def measured(command: list[str]) -> tuple[float, float]:
     return usage.ru_maxrss / unit, time.perf_counter() - begun
 
 
-def drawn(frame: pd.DataFrame, count: int, folder: Path) -> Path:
-    """A file of ``count`` rows drawn with a fixed seed, in their old order."""
-    rows = np.sort(np.random.default_rng(0).permutation(len(frame))[:count])
+def drawn(whole: Dataset, count: int, folder: Path) -> Path:
+    """A file of ``count`` sentences drawn with a fixed seed, in their old order."""
+    some = whole.take(np.sort(np.random.default_rng(0).permutation(len(whole))[:count]))
+    labels = np.array(some.label_names)[some.labels]
     path = folder / f"{count}.parquet"
-    frame.iloc[rows].to_parquet(path)
+    pd.DataFrame({"sentence": some.texts, "label": labels}).to_parquet(path)
     return path
 
 
@@ -50,15 +51,15 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, nargs="+", default=[5000, 20000])
     parser.add_argument("--criteria", default="importance,stability,similarity")
     given = parser.parse_args()
-    frame = read_table(given.data).frame
+    whole = read_dataset(given.data)
     print("| sentences | peak memory, MB | minutes | sentences a second |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for count in given.sentences:
-            path = drawn(frame, min(count, len(frame)), Path(folder))
+            path = drawn(whole, min(count, len(whole)), Path(folder))
             command = ["score", "--json", "--criteria", given.criteria, "--data", str(path)]
             command += ["--model", given.model] if given.model else []
             peak, seconds = measured(command)
-            rows = min(count, len(frame))
+            rows = min(count, len(whole))
             print(
                 f"| {rows:,} | {peak:,.0f} | {seconds / 60:.1f} | {rows / seconds:.0f} |",
                 flush=True,
