@@ -37,7 +37,7 @@ MOST_GROUPS = 40
 # Half of a character that UTF-16 writes in two parts; no encoding can write it alone.
 _HALF = re.compile("[\ud800-\udfff]")
 # Sentences that are put into words at once for the fingerprint.
-_AT_ONCE = 4_096
+_AT_ONCE = 1_024
 
 # Column names that are recognised, the likeliest first; capitals do not matter.
 PAIR_COLUMNS = (

@@ -10,7 +10,8 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import overload
+from contextlib import suppress
+from typing import IO, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -38,7 +39,7 @@ class Numbers:
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         self._length = 0
         self._lock = threading.Lock()
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
 
     def __len__(self) -> int:
         return self._length
@@ -67,6 +68,11 @@ class Numbers:
             self._file.seek(start * self.dtype.itemsize)
             content = self._file.read((stop - start) * self.dtype.itemsize)
         return np.frombuffer(content, self.dtype)
+
+
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # what found no room is not missed
+        file.close()
 
 
 class Texts(Sequence[str]):

@@ -111,7 +111,7 @@ class _File:
             "whose name ends in .parquet."
         )
         with self.open() as stream:
-            start = stream.read(_AT_ONCE)
+            start = stream.read(io.DEFAULT_BUFFER_SIZE)
             encoding, mark = _encoding(start)
             if b"\0" in start and encoding == "utf-8":
                 raise binary
