@@ -58,8 +58,8 @@ class Numbers:
                 self._length += len(content)
         except OSError as error:
             raise LimitError(
-                f"The temporary folder does not take what is read ({error.strerror or error}): "
-                "make room there, or name another folder in TMPDIR."
+                "What is too much for the memory finds no room in the temporary folder "
+                f"({error.strerror or error}): make room there, or name another one in TMPDIR."
             ) from error
 
     def __getitem__(self, part: slice) -> np.ndarray:

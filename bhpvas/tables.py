@@ -22,7 +22,6 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.parquet
 
 from bhpvas.errors import DataError
@@ -39,11 +38,14 @@ MAX_KEYS = 10_000
 MAX_LINE = 2**20
 # What is read at once: so many rows, and no more than so many characters, cells or bytes.
 _ROWS, _AT_ONCE = 4_096, 2**22
-# A Parquet file's own figures say only what a piece may take at most: usually it is far less.
-_AT_MOST = 2**25
+# Bytes that the rows of a Parquet file which are read at once may unpack to at most; usually it is
+# far less. What is said to unpack to more than so many times its size is believed to the letter.
+_AT_MOST, _UNLIKELY = 2**26, 100
 
-# What the format calls texts and other bytes.
-_WORDS = "BYTE_ARRAY"
+# How a page of a Parquet file begins: with its kind and the bytes that it unpacks to, as numbers of
+# seven bits a byte (Thrift's compact protocol, zigzag). A dictionary has what rows repeat.
+_PAGE = re.compile(rb"\x15([\x80-\xff]*[\x00-\x7f])\x15([\x80-\xff]*[\x00-\x7f])")
+_DICTIONARY = 2
 
 # What a cell begins with that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -412,27 +414,23 @@ def _parse_parquet(file: _File) -> Table:
     with _parquet(file) as stream:
         about = pyarrow.parquet.ParquetFile(stream)
         file.check_cells(about.metadata.num_rows, about.metadata.num_columns)
-        names = about.schema_arrow.names
+        names = [field.name for field in about.schema_arrow if not pa.types.is_nested(field.type)]
 
     def read() -> Iterator[Piece]:
         first, size = 1, 0
         with _parquet(file) as stream:
-            for columns in _unpacked(stream):
-                size += sum(column.nbytes for column in columns)
+            for rows in _unpacked(stream, table.columns):
+                size += rows.nbytes
                 if file.bounded and size > MAX_FILE_BYTES:
                     raise DataError(
                         f"{file.name} unpacks to more than {MAX_FILE_BYTES // 1024**2} MB, which "
                         "is all that is read: take a part of it."
                     )
-                cells = {
-                    name: column.to_pylist()
-                    for name, column in zip(names, columns, strict=True)
-                    if name
-                }
-                yield Piece(range(first, first + len(columns[0])), cells)
-                first += len(columns[0])
+                yield Piece(range(first, first + rows.num_rows), rows.to_pydict())
+                first += rows.num_rows
 
-    return _table(file, names, read, unit="row")
+    table = _table(file, names, read, unit="row")
+    return table
 
 
 @contextmanager
@@ -447,40 +445,34 @@ def _parquet(file: _File) -> Iterator[BinaryIO]:
             raise DataError(f"{file.name} is no readable Parquet file: save it again.") from error
 
 
-def _unpacked(stream: BinaryIO) -> Iterator[list[pa.Array]]:
-    """The columns of some rows after the other, so few that they do not fill the memory."""
-    about = pyarrow.parquet.ParquetFile(stream)
-    leaves = [about.schema.column(place) for place in range(about.metadata.num_columns)]
-    names = about.schema_arrow.names
-    # Each row may repeat a cell that the file holds once: such columns are read as it holds them.
-    words = [leaf.path for leaf in leaves if leaf.path in names and leaf.physical_type == _WORDS]
-    # Where that is not possible, a cell is no longer than all that there is of its column.
-    longest = max(
-        (
-            about.metadata.row_group(group).column(place).total_uncompressed_size
-            for place, leaf in enumerate(leaves)
-            if leaf.path not in names or leaf.physical_type == f"FIXED_LEN_{_WORDS}"
-            for group in range(about.num_row_groups)
-        ),
-        default=0,
-    )
-    rows = min(_AT_MOST // max(longest, 1), _AT_ONCE // len(leaves), _ROWS)
-    file = pyarrow.parquet.ParquetFile(stream, read_dictionary=words, buffer_size=_AT_ONCE)
-    for batch in file.iter_batches(batch_size=max(rows, 1)):
-        at_once = max(_AT_MOST // max(sum(map(_longest, batch.columns)), 1), 1)
-        for start in range(0, batch.num_rows, at_once):
-            yield [
-                column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-                for column in batch.slice(start, at_once).columns
-            ]
+def _unpacked(stream: BinaryIO, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Columns of some rows after the other, so few that they do not fill the memory."""
+    file = pyarrow.parquet.ParquetFile(stream, buffer_size=_AT_ONCE)
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        width = sum(_longest(stream, chunk) for chunk in chunks if chunk.path_in_schema in columns)
+        rows = max(min(_AT_MOST // max(width, 1), _AT_ONCE // len(chunks), _ROWS), 1)
+        yield from file.iter_batches(rows, row_groups=[number], columns=list(columns))
 
 
-def _longest(column: pa.Array) -> int:
-    """Bytes of the longest text that a row of a column repeats."""
-    words = column.dictionary if pa.types.is_dictionary(column.type) else pa.array([], pa.string())
-    if not (pa.types.is_string(words.type) or pa.types.is_large_string(words.type)):
+def _longest(stream: BinaryIO, chunk: pyarrow.parquet.ColumnChunkMetaData) -> int:
+    """Bytes that a row of a part of a column takes at most, but for a few rows among many."""
+    if not chunk.physical_type.endswith("BYTE_ARRAY"):
         return 0
-    return pa.compute.max(pa.compute.binary_length(words)).as_py() or 0
+    size = chunk.total_uncompressed_size
+    if size > _UNLIKELY * chunk.total_compressed_size:
+        return size
+    # Each row may repeat what the dictionary holds once; its page comes before those of the rows.
+    stream.seek(min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset))
+    page = _PAGE.match(stream.read(12))
+    if page is None:
+        return size
+    kind, unpacked = (
+        sum((byte & 127) << 7 * place for place, byte in enumerate(digits)) // 2
+        for digits in page.groups()
+    )
+    return size // max(chunk.num_values, 1) + (unpacked if kind == _DICTIONARY else 0)
 
 
 def _table(

@@ -8,10 +8,13 @@ import io
 import json
 import os
 import pickle
+import random
 import threading
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -207,6 +210,28 @@ def test_a_parquet_file_that_is_none() -> None:
     assert error_of("text,label\n", "a.parquet") == (
         "a.parquet is no readable Parquet file: save it again."
     )
+
+
+@pytest.mark.parametrize("zipped", ["none", "zstd"])
+@pytest.mark.parametrize("letters", ["x", "xyz "])
+def test_rows_of_parquet_that_repeat_a_long_text_are_read_few_at_once(
+    zipped: str, letters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_AT_MOST", 2**20)
+    draw = random.Random(0)
+    long = "".join(draw.choices(letters, k=100_000))
+    table = pa.table({"text": [long, "short"] * 400, "label": [0, 1] * 400})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", compression=zipped)
+    assert (tmp_path / "a.parquet").stat().st_size < 120_000
+    pieces = list(read_table(tmp_path / "a.parquet").pieces())
+    assert max(len(piece.numbers) for piece in pieces) == 10
+    assert [text for piece in pieces for text in piece.cells["text"]] == [long, "short"] * 400
+
+
+def test_lists_in_parquet_are_no_columns(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a"], "words": [["a"]], "parts": [{"label": 1}], "label": [0]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").columns == ("text", "label")
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.pkl", "a.pt", "a.json", "a", "a.csv.gz"])
