@@ -143,9 +143,9 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of sentences, labels and tags: equal for equal content under any name."""
         columns = (self.texts, self.pairs, self.labels, self.label_names, self.tags)
-        digest = hashlib.sha256()
-        for begun, column in zip("[,,,,", columns, strict=True):
-            digest.update(begun.replace(",", ", ").encode())
+        digest = hashlib.sha256(b"[")
+        for place, column in enumerate(columns):
+            digest.update(b", " if place else b"")
             for part in _as_json(column):
                 digest.update(part.encode())
         digest.update(b"]")
@@ -599,13 +599,13 @@ def _each(
 
 
 def _sentence(cell: object, table: Table, row: int) -> str:
-    text = cell.strip() if isinstance(cell, str) else ""
-    if not text and (_is_nothing(cell) or isinstance(cell, str)):
+    if _is_nothing(cell) or (isinstance(cell, str) and not cell.strip()):
         raise DataError(f"{table.place(row)} has no sentence: fill it in or delete the line.")
-    if not text:
+    if not isinstance(cell, str):
         raise DataError(
             f"{table.place(row)} has {cell!r:.50} where a sentence should be: choose the column."
         )
+    text = cell.strip()
     if len(text) > MAX_CHARACTERS:
         raise DataError(
             f"{table.place(row)} has a sentence of {len(text):,} characters, and at most "
@@ -740,7 +740,9 @@ def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, s
     given = {part for part, labels in written.items() if {*labels} - {"", "-1"}}
     names = named or _in_order({name for part in given for name in written[part] if name})
     labels = {
-        part: found.codes(names) if part in given else np.full(len(parts[part]), -1)
+        part: found.codes([_as_text(name) for name in names])
+        if part in given
+        else np.full(len(parts[part]), -1)
         for part, found in written.items()
     }
 

@@ -414,12 +414,13 @@ def _parse_parquet(file: _File) -> Table:
     with _parquet(file) as stream:
         about = pyarrow.parquet.ParquetFile(stream)
         file.check_cells(about.metadata.num_rows, about.metadata.num_columns)
-        names = [field.name for field in about.schema_arrow if not pa.types.is_nested(field.type)]
+        fields = [field for field in about.schema_arrow if not pa.types.is_nested(field.type)]
+    columns = [field.name for field in fields if field.name]
 
     def read() -> Iterator[Piece]:
         first, size = 1, 0
         with _parquet(file) as stream:
-            for rows in _unpacked(stream, table.columns):
+            for rows in _unpacked(stream, columns):
                 size += rows.nbytes
                 if file.bounded and size > MAX_FILE_BYTES:
                     raise DataError(
@@ -429,8 +430,7 @@ def _parse_parquet(file: _File) -> Table:
                 yield Piece(range(first, first + rows.num_rows), rows.to_pydict())
                 first += rows.num_rows
 
-    table = _table(file, names, read, unit="row")
-    return table
+    return _table(file, columns, read, unit="row")
 
 
 @contextmanager
@@ -445,7 +445,7 @@ def _parquet(file: _File) -> Iterator[BinaryIO]:
             raise DataError(f"{file.name} is no readable Parquet file: save it again.") from error
 
 
-def _unpacked(stream: BinaryIO, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _unpacked(stream: BinaryIO, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Columns of some rows after the other, so few that they do not fill the memory."""
     file = pyarrow.parquet.ParquetFile(stream, buffer_size=_AT_ONCE)
     for number in range(file.num_row_groups):
@@ -453,7 +453,7 @@ def _unpacked(stream: BinaryIO, columns: Sequence[str]) -> Iterator[pa.RecordBat
         chunks = [group.column(place) for place in range(group.num_columns)]
         width = sum(_longest(stream, chunk) for chunk in chunks if chunk.path_in_schema in columns)
         rows = max(min(_AT_MOST // max(width, 1), _AT_ONCE // len(chunks), _ROWS), 1)
-        yield from file.iter_batches(rows, row_groups=[number], columns=list(columns))
+        yield from file.iter_batches(rows, row_groups=[number], columns=columns)
 
 
 def _longest(stream: BinaryIO, chunk: pyarrow.parquet.ColumnChunkMetaData) -> int:
