@@ -369,6 +369,7 @@ def _from_rows(file: _File, rows: Callable[[], Iterator[tuple[int, Sequence[str]
 
 
 def _parse_jsonl(file: _File) -> Table:
+    """The columns are known once every object was seen, so the file is gone through twice."""
     file.header()
     keys: dict[str, None] = {}
     for count, (_, record, _) in enumerate(_objects(file), start=1):
