@@ -39,8 +39,8 @@ MAX_LINE = 2**20
 # What is read at once: so many rows, and no more than so many characters, cells or bytes.
 _ROWS, _AT_ONCE = 4_096, 2**22
 # Bytes that the rows of a Parquet file which are read at once may unpack to at most; usually it is
-# far less. What is said to unpack to more than so many times its size is believed to the letter.
-_AT_MOST, _UNLIKELY = 2**26, 100
+# far less. What says that it unpacks to more than so many times its size means harm.
+_AT_MOST, _UNLIKELY = 2**25, 100
 
 # How a page of a Parquet file begins: with its kind and the bytes that it unpacks to, as numbers of
 # seven bits a byte (Thrift's compact protocol, zigzag). A dictionary has what rows repeat.
@@ -416,17 +416,19 @@ def _parse_parquet(file: _File) -> Table:
         about = pyarrow.parquet.ParquetFile(stream)
         file.check_cells(about.metadata.num_rows, about.metadata.num_columns)
         fields = [field for field in about.schema_arrow if not pa.types.is_nested(field.type)]
+        packed = stream.seek(0, io.SEEK_END)
     columns = [field.name for field in fields if field.name]
+    most = max(MAX_FILE_BYTES, 0 if file.bounded else _UNLIKELY * packed)
 
     def read() -> Iterator[Piece]:
         first, size = 1, 0
         with _parquet(file) as stream:
             for rows in _unpacked(stream, columns):
                 size += rows.nbytes
-                if file.bounded and size > MAX_FILE_BYTES:
+                if size > most:
                     raise DataError(
-                        f"{file.name} unpacks to more than {MAX_FILE_BYTES // 1024**2} MB, which "
-                        "is all that is read: take a part of it."
+                        f"{file.name} unpacks to more than {most // 1024**2:,} MB, which is all "
+                        "that is read: take a part of it."
                     )
                 yield Piece(range(first, first + rows.num_rows), rows.to_pydict())
                 first += rows.num_rows

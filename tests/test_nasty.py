@@ -233,7 +233,7 @@ def bombs() -> dict[str, bytes]:
     ("name", "uploaded", "on_disk"),
     [
         ("cells of nothing", "take a part of it", "Row 1 of a.parquet has no sentence"),
-        ("one text a million times", "take a part of it", "only the label '0'"),
+        ("one text a million times", "take a part of it", "take a part of it"),
         ("one long text", "2,000,000 characters", "2,000,000 characters"),
     ],
 )
