@@ -78,7 +78,7 @@ class Peers:
         inputs = folder / "inputs.npz"
         np.savez(
             inputs,
-            tokens=encoded.tokens,
+            tokens=encoded.tokens[:],
             lengths=encoded.lengths,
             labels=dataset.labels,
             removed=half_of(classifier).array == 0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bhpvas.datasets import Dataset
@@ -11,7 +13,7 @@ from bhpvas.evaluation import stratified_sample
 SENTENCES = 2048
 
 
-def parts_of_others(texts: tuple[str, ...]) -> np.ndarray:
+def parts_of_others(texts: Sequence[str]) -> np.ndarray:
     """Which texts are a run of words within another text: bool ``[N]``.
 
     >>> parts_of_others(("a fine film", "fine film", "fine", "a fine film", "films")).tolist()

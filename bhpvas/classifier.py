@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import unicodedata
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,6 +39,7 @@ from bhpvas.model_files import (
     reason,
     tokenizer_fingerprint,
 )
+from bhpvas.spill import Numbers
 from bhpvas.tables import listed
 from bhpvas.weights import Weights
 
@@ -51,6 +53,7 @@ _TOKENIZER_FILES = (
 )  # fmt: skip
 # The tokenizer's own record of a text is many times as large as its tokens.
 _TEXTS_AT_ONCE = 1024
+_TOKENS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
@@ -187,11 +190,11 @@ ARCHITECTURES: dict[str, Architecture] = {
 class Encoded:
     """Tokenised sentences without padding, one after the other: what the network reads.
 
-    ``tokens`` int32 and ``types`` uint8, both ``[ΣT]``, are far smaller than the sentences' texts.
+    ``tokens`` int32 and ``types`` uint8, both ``[ΣT]``, lie on disk where they are many.
     """
 
-    tokens: np.ndarray
-    types: np.ndarray
+    tokens: Numbers
+    types: Numbers
     lengths: np.ndarray  # int64 [N], tokens in each sentence, [CLS] and [SEP] included
     truncated: int
 
@@ -205,18 +208,23 @@ class Encoded:
 
     def input_ids(self, row: int) -> np.ndarray:
         """The tokens of one sentence: int64 ``[T]``."""
-        return self.tokens[self.starts[row] :][: self.lengths[row]].astype(np.int64)
+        return self._of(self.tokens, row)
 
     def token_type_ids(self, row: int) -> np.ndarray:
         """To which part of a pair each token of one sentence belongs: int64 ``[T]``."""
-        return self.types[self.starts[row] :][: self.lengths[row]].astype(np.int64)
+        return self._of(self.types, row)
+
+    def _of(self, numbers: Numbers, row: int) -> np.ndarray:
+        start = int(self.starts[row])
+        return numbers[start : start + int(self.lengths[row])].astype(np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the tokens: equal for equal input."""
         digest = hashlib.sha256(self.lengths.tobytes())
-        digest.update(self.tokens.tobytes())
-        digest.update(self.types.tobytes())
+        for numbers in (self.tokens, self.types):
+            for start in range(0, len(numbers), _TOKENS_AT_ONCE):
+                digest.update(numbers[start : start + _TOKENS_AT_ONCE].tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -337,7 +345,7 @@ class Classifier:
 
     def encode_texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:
         """As :meth:`encode`, from texts and optional second sentences."""
-        tokens, types, lengths, truncated = list[np.ndarray](), list[np.ndarray](), list[int](), 0
+        tokens, types, lengths, truncated = Numbers(np.int32), Numbers(np.uint8), array("q"), 0
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             some = slice(start, start + _TEXTS_AT_ONCE)
             found = self.tokenizer(
@@ -349,19 +357,14 @@ class Classifier:
                 return_length=False,
             )
             sentences = found["input_ids"]
-            lengths += map(len, sentences)
+            lengths.extend(map(len, sentences))
             tokens.append(np.fromiter(chain.from_iterable(sentences), np.int32))
             # Families without sentence types (RoBERTa) have tokenizers that do not return them.
-            parts = chain.from_iterable(found.get("token_type_ids") or ())
-            types.append(np.fromiter(parts, np.uint8))
+            kinds = chain.from_iterable(found.get("token_type_ids") or ())
+            types.append(np.fromiter(kinds, np.uint8))
+            types.append(np.zeros(len(tokens) - len(types), np.uint8))
             truncated += sum(len(one.overflowing) > 0 for one in found.encodings)
-        ids, kinds = np.concatenate(tokens), np.concatenate(types)
-        return Encoded(
-            tokens=ids,
-            types=kinds if len(kinds) else np.zeros(len(ids), dtype=np.uint8),
-            lengths=np.array(lengths),
-            truncated=truncated,
-        )
+        return Encoded(tokens, types, np.array(lengths), truncated)
 
     @cached_property
     def punctuation(self) -> np.ndarray:

@@ -10,19 +10,19 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from bhpvas.errors import DataError
 from bhpvas.hub import HubId, class_names, further_columns, load_parts, part_table
 from bhpvas.paths import sample_data_folder
-from bhpvas.tables import Table, is_table_name, listed, read_table
+from bhpvas.spill import Gathering, Texts
+from bhpvas.tables import MAX_CELLS, Piece, Table, is_table_name, listed, read_table
 
 Source: TypeAlias = str | Path | BinaryIO | Table
 
@@ -34,6 +34,10 @@ MAX_TRAINING_SENTENCES = 2_048
 CALIBRATION_SHARE = 1 / 3
 # A further column with more values than this tells sentences apart instead of grouping them.
 MOST_GROUPS = 40
+# Half of a character that UTF-16 writes in two parts; no encoding can write it alone.
+_HALF = re.compile("[\ud800-\udfff]")
+# Sentences that are put into words at once for the fingerprint.
+_AT_ONCE = 1_024
 
 # Column names that are recognised, the likeliest first; capitals do not matter.
 PAIR_COLUMNS = (
@@ -95,10 +99,12 @@ EVALUATION_PARTS = (
 class Dataset:
     """Labelled sentences, or pairs of sentences; an immutable value.
 
-    ``labels`` ``[N]`` are indices into ``label_names``; ``tags`` name one group a sentence.
-    ``numbered`` says that the source itself numbers its labels in the order of ``label_names``;
-    ``file``, ``unit`` and ``lines`` say where a sentence came from. ``groups`` holds, by name,
-    further columns of the source that part the sentences into a few groups.
+    ``texts`` and ``pairs`` are tuples, or of many sentences :class:`~bhpvas.spill.Texts`, which lie
+    on disk. ``labels`` ``[N]`` are indices into ``label_names``; ``tags`` name a group for each
+    sentence. ``numbered`` says that the source itself numbers its labels in the order of
+    ``label_names``; ``file``, ``unit`` and ``lines`` ``[N]`` say where a sentence came from.
+    ``groups`` holds, by name, further columns of the source that part the sentences into a few
+    groups; none, where they would have more than ten million cells.
 
     >>> import bhpvas
     >>> data = bhpvas.Dataset("two", ("Good.", "Bad."), None, [1, 0], ("negative", "positive"))
@@ -107,21 +113,23 @@ class Dataset:
     """
 
     name: str
-    texts: tuple[str, ...]
-    pairs: tuple[str, ...] | None
+    texts: Sequence[str]
+    pairs: Sequence[str] | None
     labels: np.ndarray
     label_names: tuple[str, ...]
     tags: tuple[str, ...] | None = None
     numbered: bool = False
     file: str = "the data"
     unit: str = "sentence"
-    lines: tuple[int, ...] | None = None
+    lines: np.ndarray | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        labels = np.array(self.labels, dtype=np.int64)
-        labels.setflags(write=False)
-        object.__setattr__(self, "labels", labels)
+        for name in ("labels", "lines"):
+            if getattr(self, name) is not None:
+                numbers = np.array(getattr(self, name), dtype=np.int64)
+                numbers.setflags(write=False)
+                object.__setattr__(self, name, numbers)
         for column in (self.pairs, self.labels, self.tags, self.lines, *self.groups.values()):
             assert column is None or len(column) == len(self.texts)
 
@@ -134,8 +142,14 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of sentences, labels and tags: equal for equal content under any name."""
-        content = [self.texts, self.pairs, self.labels.tolist(), self.label_names, self.tags]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        columns = (self.texts, self.pairs, self.labels, self.label_names, self.tags)
+        digest = hashlib.sha256(b"[")
+        for place, column in enumerate(columns):
+            digest.update(b", " if place else b"")
+            for part in _as_json(column):
+                digest.update(part.encode())
+        digest.update(b"]")
+        return digest.hexdigest()
 
     def place(self, index: int) -> str:
         """Where a sentence stands in its source, as a message starts with it.
@@ -143,25 +157,27 @@ class Dataset:
         >>> Dataset("two", ("Good.", "Bad."), None, [1, 0], ("no", "yes")).place(1)
         'Sentence 2 of the data'
         """
-        number = self.lines[index] if self.lines else index + 1
+        number = index + 1 if self.lines is None else self.lines[index]
         return f"{self.unit.capitalize()} {number} of {self.file}"
 
     def take(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> Dataset:
         """The sentences at ``indices``, in that order, under the same or another name."""
         rows = np.asarray(indices, dtype=np.int64)
 
-        def taken(column: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        def taken(column: Any) -> Any:
+            if isinstance(column, Texts):
+                return column.take(rows)
             return None if column is None else tuple(column[row] for row in rows)
 
         return replace(
             self,
             name=name or self.name,
-            texts=taken(self.texts) or (),
+            texts=taken(self.texts),
             pairs=taken(self.pairs),
             labels=self.labels[rows],
             tags=taken(self.tags),
-            lines=taken(self.lines),
-            groups={name: taken(column) or () for name, column in self.groups.items()},
+            lines=None if self.lines is None else self.lines[rows],
+            groups={name: taken(column) for name, column in self.groups.items()},
         )
 
     def aligned(self, label_names: Sequence[str]) -> Dataset:
@@ -185,12 +201,12 @@ class Dataset:
         by_order: dict[str, int] = {}
         if self.numbered and all(re.fullmatch(r"LABEL_\d+", name) for name in label_names):
             by_order = dict(zip(mine, range(len(label_names)), strict=False))
-        used = {mine[label] for label in self.labels}
+        used = {mine[label] for label in np.unique(self.labels)}
         for numbers in (by_name, by_start, by_number, by_order):
             if used <= numbers.keys():
                 return replace(
                     self,
-                    labels=np.array([numbers[mine[label]] for label in self.labels]),
+                    labels=np.array([numbers.get(name, -1) for name in mine])[self.labels],
                     label_names=tuple(label_names),
                     numbered=True,
                 )
@@ -236,7 +252,7 @@ class Columns:
 
 
 def guess_columns(
-    frame: pd.DataFrame,
+    header: Iterable[str],
     *,
     text: str | None = None,
     pair: str | None = None,
@@ -250,10 +266,10 @@ def guess_columns(
     A column that is given is taken; capitals do not matter. ``""`` says that there is none. Raises
     :class:`DataError` if a given column is missing, or no name is known for text or label.
 
-    >>> guess_columns(pd.DataFrame(columns=["Review", "Sentiment", "stars"]))
+    >>> guess_columns(["Review", "Sentiment", "stars"])
     Columns(text='Review', label='Sentiment', pair=None, tag=None, split=None)
     """
-    columns = [str(column) for column in frame.columns]
+    columns = list(header)
     roles: dict[str, str | None] = {}
     given = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
     for role, choice in given.items():
@@ -330,17 +346,10 @@ def read_splits(
     if isinstance(source, str) and _is_hub_id(source):
         return _hub_splits(HubId.parse(source), choice, calibration_share, seed)
     table = source if isinstance(source, Table) else read_table(source, name=name)
-    columns = guess_columns(table.frame, **choice, split=split, name=table.name)
-    whole = _dataset(table, columns)
+    columns = guess_columns(table.columns, **choice, split=split, name=table.name)
+    whole, rows = _read(table, columns)
     if columns.split is None:
         return _in_two(whole, calibration_share, seed)
-    parts = np.array([_as_text(cell).casefold() for cell in table.frame[columns.split]])
-    if "" in parts:
-        raise DataError(
-            f"{whole.place(int(np.flatnonzero(parts == '')[0]))} names no split: fill in the "
-            f"column {listed([columns.split])}."
-        )
-    rows = {str(part): np.flatnonzero(parts == part) for part in np.unique(parts)}
     return _by_parts(
         whole.name,
         {part: whole.labels[rows[part]] for part in rows},
@@ -376,7 +385,7 @@ def read_dataset(
     if isinstance(source, str) and _is_hub_id(source):
         return _hub_splits(HubId.parse(source), choice, CALIBRATION_SHARE, seed=0).evaluation
     table = source if isinstance(source, Table) else read_table(source, name=name)
-    return _dataset(table, guess_columns(table.frame, **choice, split="", name=table.name))
+    return _read(table, guess_columns(table.columns, **choice, split="", name=table.name))[0]
 
 
 def sample_splits() -> Splits:
@@ -495,28 +504,65 @@ def _in_order(label_names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(label_names, key=key))
 
 
-def _dataset(table: Table, columns: Columns, label_names: tuple[str, ...] | None = None) -> Dataset:
-    """The table's sentences, every cell checked.
+class _Names:
+    """A column of names as numbers, in the order in which the names first come."""
 
-    With ``label_names`` the label column holds numbers of these names.
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._codes = [np.empty(0, dtype=np.int32)]
+
+    def extend(self, names: Iterable[str]) -> None:
+        known = self._numbers
+        codes = [known.setdefault(name, len(known)) for name in names]
+        self._codes.append(np.array(codes, dtype=np.int32))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def codes(self, order: Sequence[str]) -> np.ndarray:
+        """The places of the column's names in ``order``, -1 of others: int64 ``[N]``."""
+        place = {name: number for number, name in enumerate(order)}
+        places = np.array([place.get(name, -1) for name in self], dtype=np.int64)
+        return places[np.concatenate(self._codes)]
+
+    def cells(self) -> tuple[str, ...]:
+        """The column as it was, each name once in memory."""
+        names = list(self)
+        return tuple(names[code] for codes in self._codes for code in codes)
+
+
+def _read(
+    table: Table, columns: Columns, numbered: tuple[tuple[str, ...], np.ndarray] | None = None
+) -> tuple[Dataset, dict[str, np.ndarray]]:
+    """The table's sentences, every cell checked, and the rows of each part that it names.
+
+    ``numbered`` are the names of the labels and the number of each row's, where they are known.
     """
-    frame = table.frame
-    lines = tuple(int(line) for line in frame.index)
-    places = [table.place(line) for line in lines]
-
-    def sentences(column: str) -> tuple[str, ...]:
-        return tuple(map(_sentence, frame[column], places))
-
-    first = sentences(columns.text)
-    second = sentences(columns.pair) if columns.pair else None
-    if label_names is None:
-        written = list(map(_label, frame[columns.label], places))
-        names = _in_order(set(written))
-        number = {name: index for index, name in enumerate(names)}
-        labels = np.array([number[name] for name in written])
-    else:
-        names = label_names
-        labels = frame[columns.label].to_numpy(dtype=np.int64)
+    texts, pairs, lines = Gathering(), Gathering(), list[np.ndarray]()
+    labels, tags, parts = _Names(), _Names(), _Names()
+    groups = {name: _Names() for name in table.columns if name not in columns.used()}
+    count = 0
+    for piece in table.pieces():
+        count += len(piece.numbers)
+        lines.append(np.array(piece.numbers))
+        texts.extend(_each(_sentence, table, piece, columns.text))
+        if columns.pair:
+            pairs.extend(_each(_sentence, table, piece, columns.pair))
+        if numbered is None:
+            labels.extend(_each(_label, table, piece, columns.label))
+        if columns.tag:
+            tags.extend(_as_text(cell) or "untagged" for cell in piece.cells[columns.tag])
+        if columns.split:
+            parts.extend(_each(partial(_part, columns.split), table, piece, columns.split))
+        for name, cells in groups.items():
+            cells.extend(_as_text(cell) or "none" for cell in piece.cells[name])
+        groups = {name: cells for name, cells in groups.items() if len(cells) <= MOST_GROUPS}
+        if count * len(groups) > MAX_CELLS:
+            groups = {}
+    names = _in_order(labels) if numbered is None else numbered[0]
     if names == ("-1",):
         raise DataError(
             f"Every label of {table.name} is -1, which GLUE writes where the labels are withheld: "
@@ -527,60 +573,81 @@ def _dataset(table: Table, columns: Columns, label_names: tuple[str, ...] | None
             f"{table.name} has only the label {names[0]!r}: a classifier is measured on sentences "
             "of at least two labels."
         )
-    tags = None
-    if columns.tag:
-        tags = tuple(_as_text(cell) or "untagged" for cell in frame[columns.tag])
-    return Dataset(
+    dataset = Dataset(
         name=table.name,
-        texts=first,
-        pairs=second,
-        labels=labels,
+        texts=texts.texts(),
+        pairs=pairs.texts() if columns.pair else None,
+        labels=labels.codes(names) if numbered is None else numbered[1],
         label_names=names,
-        tags=tags,
+        tags=tags.cells() if columns.tag else None,
         file=table.name,
         unit=table.unit,
-        lines=lines,
-        groups=_groups(frame, columns),
+        lines=np.concatenate(lines),
+        groups={name: cells.cells() for name, cells in groups.items() if len(cells) > 1},
     )
+    known = sorted(parts)
+    part = parts.codes(known)
+    return dataset, {name: np.flatnonzero(part == code) for code, name in enumerate(known)}
 
 
-def _groups(frame: pd.DataFrame, columns: Columns) -> dict[str, tuple[str, ...]]:
-    """The columns without a role of their own that part the sentences into a few groups."""
-    found = {}
-    for name in frame.columns:
-        if name in columns.used():
-            continue
-        cells = tuple(_as_text(cell) or "none" for cell in frame[name])
-        if 2 <= len(set(cells)) <= MOST_GROUPS:
-            found[str(name)] = cells
-    return found
+def _each(
+    read: Callable[[object, Table, int], str], table: Table, piece: Piece, column: str
+) -> list[str]:
+    """What the cells of a column say."""
+    cells = zip(piece.cells[column], piece.numbers, strict=True)
+    return [read(cell, table, number) for cell, number in cells]
 
 
-def _sentence(cell: object, place: str) -> str:
+def _sentence(cell: object, table: Table, row: int) -> str:
     if _is_nothing(cell) or (isinstance(cell, str) and not cell.strip()):
-        raise DataError(f"{place} has no sentence: fill it in or delete the line.")
+        raise DataError(f"{table.place(row)} has no sentence: fill it in or delete the line.")
     if not isinstance(cell, str):
-        raise DataError(f"{place} has {cell!r:.50} where a sentence should be: choose the column.")
+        raise DataError(
+            f"{table.place(row)} has {cell!r:.50} where a sentence should be: choose the column."
+        )
     text = cell.strip()
     if len(text) > MAX_CHARACTERS:
         raise DataError(
-            f"{place} has a sentence of {len(text):,} characters, and at most {MAX_CHARACTERS:,} "
-            "are read: check the separators and quotation marks, or shorten it."
+            f"{table.place(row)} has a sentence of {len(text):,} characters, and at most "
+            f"{MAX_CHARACTERS:,} are read: check the separators and quotation marks, or shorten it."
         )
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise DataError(f"{place} has half of a two-part character: remove it.")
+    if _HALF.search(text):
+        raise DataError(f"{table.place(row)} has half of a two-part character: remove it.")
     return text
 
 
-def _label(cell: object, place: str) -> str:
-    if not _as_text(cell):
-        raise DataError(f"{place} has no label: fill it in or delete the line.")
+def _label(cell: object, table: Table, row: int) -> str:
+    text = _as_text(cell)
+    if not text:
+        raise DataError(f"{table.place(row)} has no label: fill it in or delete the line.")
     if not isinstance(cell, str | int) and not (isinstance(cell, float) and cell.is_integer()):
         raise DataError(
-            f"{place} has the label {cell!r:.50}, which names no class: labels are words or whole "
-            "numbers."
+            f"{table.place(row)} has the label {cell!r:.50}, which names no class: labels are "
+            "words or whole numbers."
         )
-    return _as_text(cell)
+    return text
+
+
+def _part(column: str, cell: object, table: Table, row: int) -> str:
+    text = _as_text(cell).casefold()
+    if not text:
+        raise DataError(
+            f"{table.place(row)} names no split: fill in the column {listed([column])}."
+        )
+    return text
+
+
+def _as_json(column: Sequence[str] | np.ndarray | None) -> Iterator[str]:
+    """A column as :func:`json.dumps` writes it, piece by piece."""
+    if column is None:
+        yield "null"
+        return
+    yield "["
+    for start in range(0, len(column), _AT_ONCE):
+        part = column[start : start + _AT_ONCE]
+        cells = part.tolist() if isinstance(part, np.ndarray) else list(part)
+        yield (", " if start else "") + json.dumps(cells)[1:-1]
+    yield "]"
 
 
 def _stratified_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -657,40 +724,32 @@ def _by_parts(
 
 def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, seed: int) -> Splits:
     parts = load_parts(hub_id)
-    header = pd.DataFrame(columns=next(iter(parts.values())).column_names)
-    columns = guess_columns(header, **choice, split="", name=str(hub_id))
-    cells = {
-        part: rows[columns.label][:]
-        for part, rows in parts.items()
-        if columns.label in rows.column_names
+    first = next(iter(parts.values()))
+    columns = guess_columns(first.column_names, **choice, split="", name=str(hub_id))
+    written: dict[str, _Names] = {}
+    for part, rows in parts.items():
+        if columns.label in rows.column_names:
+            written[part] = _Names()
+            table = part_table(rows, f"{hub_id} ({part})", [columns.label])
+            for piece in table.read():
+                cells = zip(piece.cells[columns.label], piece.numbers, strict=True)
+                written[part].extend(
+                    "" if _is_nothing(cell) else _label(cell, table, row) for cell, row in cells
+                )
+    named = class_names(first, columns.label)
+    given = {part for part, labels in written.items() if {*labels} - {"", "-1"}}
+    names = named or _in_order({name for part in given for name in written[part] if name})
+    labels = {
+        part: found.codes([_as_text(name) for name in names])
+        if part in given
+        else np.full(len(parts[part]), -1)
+        for part, found in written.items()
     }
-    named = class_names(next(iter(parts.values())), columns.label)
-    if named:
-        names = named
-        labels = {
-            part: np.array([-1 if cell is None else cell for cell in column], dtype=np.int64)
-            for part, column in cells.items()
-        }
-    else:
-        texts = {
-            part: [
-                "" if _is_nothing(cell) else _label(cell, f"Row {row} of {hub_id} ({part})")
-                for row, cell in enumerate(column, start=1)
-            ]
-            for part, column in cells.items()
-        }
-        given = {part for part in texts if set(texts[part]) - {"", "-1"}}
-        names = _in_order({text for part in given for text in texts[part] if text})
-        number = {name: index for index, name in enumerate(names)}
-        labels = {
-            part: np.array([number.get(text, -1) if part in given else -1 for text in column])
-            for part, column in texts.items()
-        }
 
     def take(part: str, rows: np.ndarray) -> Dataset:
         read = [*columns.used(), *further_columns(parts[part], columns.used())]
-        table = part_table(parts[part], f"{hub_id} ({part})", read, rows.tolist())
-        table.frame[columns.label] = labels[part][rows]
-        return replace(_dataset(table, columns, names), numbered=named is not None)
+        table = part_table(parts[part], f"{hub_id} ({part})", read, rows)
+        dataset, _ = _read(table, columns, (names, labels[part][rows]))
+        return replace(dataset, numbered=named is not None)
 
     return _by_parts(str(hub_id), labels, take, share, seed)

@@ -85,10 +85,10 @@ def load_batch(classifier: Classifier, encoded: Encoded, rows: np.ndarray) -> Ba
     lengths = encoded.lengths[rows]
     places = np.arange(int(lengths.max()))
     real = places < lengths[:, None]  # [B, T]
-    source = (encoded.starts[rows][:, None] + places)[real]
     input_ids = np.full(real.shape, classifier.tokenizer.pad_token_id, dtype=np.int64)
     token_type_ids = np.zeros(real.shape, dtype=np.int64)
-    input_ids[real], token_type_ids[real] = encoded.tokens[source], encoded.types[source]
+    input_ids[real] = np.concatenate([encoded.input_ids(row) for row in rows])
+    token_type_ids[real] = np.concatenate([encoded.token_type_ids(row) for row in rows])
     return Batch(
         rows=rows,
         input_ids=torch.from_numpy(input_ids).to(classifier.device),

@@ -7,21 +7,23 @@ no code of a data set and read no pickles.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 
 from bhpvas.errors import DataError
-from bhpvas.tables import Table
+from bhpvas.tables import Piece, Table
 
 if TYPE_CHECKING:
     import datasets
 
 # Seconds to wait for the hub's first answer, so that a machine without network says so at once.
 ANSWER_SECONDS = 5.0
+# Rows that are taken at once from a part, which lies in a memory-mapped file.
+_ROWS_AT_ONCE = 4_096
 
 # Names that data sets had before every one had an owner.
 _OWNED = {
@@ -169,16 +171,26 @@ def further_columns(part: datasets.Dataset, used: Sequence[str]) -> list[str]:
 
 
 def part_table(
-    part: datasets.Dataset, name: str, columns: Sequence[str], rows: Sequence[int]
+    part: datasets.Dataset,
+    name: str,
+    columns: Sequence[str],
+    rows: Sequence[int] | np.ndarray | None = None,
 ) -> Table:
-    """Some rows (counted from 0) and columns of a part as a table; its index counts from 1.
+    """Columns of a part, or of some of its rows (counted from 0), as a table; it counts from 1.
 
     Classes stand with their names; a withheld one (-1) is None.
     """
-    cells = part.select(rows).select_columns(list(columns)).to_dict()
-    for column in columns:
-        if names := class_names(part, column):
-            cells[column] = [
-                None if cell is None or cell < 0 else names[cell] for cell in cells[column]
-            ]
-    return Table(name, pd.DataFrame(cells, index=[row + 1 for row in rows], dtype=object), "row")
+    chosen = np.arange(len(part)) if rows is None else np.asarray(rows)
+    classes = {column: names for column in columns if (names := class_names(part, column))}
+
+    def read() -> Iterator[Piece]:
+        for start in range(0, len(chosen), _ROWS_AT_ONCE):
+            some = chosen[start : start + _ROWS_AT_ONCE]
+            cells = part.select(some).select_columns(list(columns)).to_dict()
+            for column, names in classes.items():
+                cells[column] = [
+                    None if cell is None or cell < 0 else names[cell] for cell in cells[column]
+                ]
+            yield Piece((some + 1).tolist(), cells)
+
+    return Table(name, tuple(columns), read, "row")

@@ -1,7 +1,8 @@
 """Files as tables: TSV, CSV, JSONL and Parquet, every row with its place in the file.
 
-Text files stay text: no cell becomes a number or a missing value by its looks, so a sentence that
-reads "NA" is a sentence. Nothing here unpickles anything.
+A file is read piece by piece, so that it may be larger than the memory. Text files stay text: no
+cell becomes a number or a missing value by its looks, so a sentence that reads "NA" is a sentence.
+Nothing here unpickles anything.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -22,44 +26,152 @@ import pyarrow.parquet
 
 from bhpvas.errors import DataError
 
-# What Streamlit takes as an upload by default; a larger file is no sentence classification set
-# that a laptop scores in reasonable time.
+# What Streamlit takes as an upload by default. A stream is held in memory, and whoever sent it may
+# mean harm: it, and what it unpacks to, may be as large; a file on disk may be of any size.
 MAX_FILE_BYTES = 200 * 1024 * 1024
-
-# What a table may hold once it is read: a few bytes of Parquet can stand for billions of cells, and
+# What the table of a stream may hold: a few bytes of Parquet can stand for billions of cells, and
 # JSONL whose every line has other keys for a column each.
 MAX_CELLS = 10_000_000
-# Bytes of a Parquet file that are unpacked at once, as far as its own figures can be believed.
-_AT_ONCE = 32 * 1024 * 1024
+# Keys that the objects of a JSONL file may have together: each is a column.
+MAX_KEYS = 10_000
+# Characters of a line: more hold no sentences, but have other line ends or none.
+MAX_LINE = 2**20
+# What is read at once: so many rows, and no more than so many characters, cells or bytes.
+_ROWS, _AT_ONCE = 4_096, 2**22
+# Bytes that the rows of a Parquet file which are read at once may unpack to at most; usually it is
+# far less. What says that it unpacks to more than so many times its size means harm.
+_AT_MOST, _UNLIKELY = 2**25, 100
+
+# How a page of a Parquet file begins: with its kind and the bytes that it unpacks to, as numbers of
+# seven bits a byte (Thrift's compact protocol, zigzag). A dictionary has what rows repeat.
+_PAGE = re.compile(rb"\x15([\x80-\xff]*[\x00-\x7f])\x15([\x80-\xff]*[\x00-\x7f])")
+_DICTIONARY = 2
 
 # What a cell begins with that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Row = TypeVar("Row")
+
+
+class Piece(NamedTuple):
+    """Some rows of a table: the number of each, and by the names of the columns their cells."""
+
+    numbers: Sequence[int]
+    cells: Mapping[str, Sequence[object]]
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """The rows of a file under its column names.
 
-    The index of ``frame`` is the number of the line (of a Parquet file: of the row) that a row
-    starts on, counted from 1 and with the header. Cells of text files are strings; cells of JSONL
-    and Parquet are what the file holds, with ``None`` or NaN for nothing.
+    ``read`` begins anew with each call. A row's number is that of the line (of a Parquet file: of
+    the row) that it starts on, counted from 1 and with the header. Cells of text files are strings;
+    cells of JSONL and Parquet are what the file holds, with ``None`` or NaN for nothing.
     """
 
     name: str
-    frame: pd.DataFrame
+    columns: tuple[str, ...]
+    read: Callable[[], Iterator[Piece]]
     unit: str = "line"
 
     def place(self, number: int) -> str:
         """A row's place as a message starts with it.
 
-        >>> Table("reviews.csv", pd.DataFrame()).place(7)
+        >>> Table("reviews.csv", (), lambda: iter(())).place(7)
         'Line 7 of reviews.csv'
         """
         return f"{self.unit.capitalize()} {number} of {self.name}"
 
+    def pieces(self) -> Iterator[Piece]:
+        """All rows, in pieces of bounded size.
+
+        Raises :class:`~bhpvas.errors.DataError` at the first row that cannot be read, and where
+        there is none.
+        """
+        piece = None
+        for piece in self.read():
+            yield piece
+        if piece is None:
+            raise _without_rows(self.name)
+
+
+@dataclass(frozen=True)
+class _File:
+    """What can be opened again and again; ``bounded`` is what may not unpack to too much."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+    bounded: bool
+
+    def lines(self, newline: str | None = None) -> Iterator[str]:
+        """The lines of a text file: \\n, \\r\\n or \\r ends one, and no other character.
+
+        They end with \\n, or with ``newline=""`` as in the file.
+        """
+        binary = DataError(
+            f"{self.name} is a binary file: give text as TSV, CSV or JSONL, or a Parquet file "
+            "whose name ends in .parquet."
+        )
+        with self.open() as stream:
+            start = stream.read(io.DEFAULT_BUFFER_SIZE)
+            encoding, mark = _encoding(start)
+            if b"\0" in start and encoding == "utf-8":
+                raise binary
+            stream.seek(mark)
+            text = io.TextIOWrapper(stream, encoding, newline=newline)
+            number = 1
+            try:
+                while line := text.readline(MAX_LINE):
+                    if "\0" in line:
+                        raise binary
+                    if len(line) == MAX_LINE:
+                        raise DataError(
+                            f"Line {number} of {self.name} has {MAX_LINE:,} or more characters, "
+                            "which is no line of sentences: check the line ends."
+                        )
+                    yield line
+                    number += 1
+            except UnicodeDecodeError:
+                raise self._undecodable(encoding, mark) from None
+            except OSError as error:
+                raise _unreadable(self.name, error) from error
+
+    def _undecodable(self, encoding: str, mark: int) -> DataError:
+        """Where the byte stands that is none of the encoding."""
+        decoder, line = codecs.getincrementaldecoder(encoding)(), 1
+        with self.open() as stream:
+            stream.seek(mark)
+            try:
+                while data := stream.read(_AT_ONCE):
+                    line += decoder.decode(data).count("\n")
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError as error:
+                line += error.object[: error.start].decode(encoding, "ignore").count("\n")
+                bad = error.object[error.start]
+        kind = "UTF-8" if encoding == "utf-8" else "UTF-16"
+        return DataError(
+            f"Line {line} of {self.name} has a byte (0x{bad:02x}) that is not {kind}: save the "
+            "file as UTF-8, or as UTF-16 with a byte order mark."
+        )
+
+    def header(self) -> str:
+        """The first line that is not blank."""
+        for line in self.lines():
+            if line.strip():
+                return line
+        raise DataError(f"{self.name} is empty: it needs a header and a line for each sentence.")
+
+    def check_cells(self, rows: int, columns: int) -> None:
+        """Raise :class:`DataError` where what is bounded has too many cells."""
+        if self.bounded and rows * columns > MAX_CELLS:
+            raise DataError(
+                f"{self.name} has {rows:,} or more rows in {columns:,} columns, and at most "
+                f"{MAX_CELLS:,} cells are read: take a part of it."
+            )
+
 
 def read_table(source: str | Path | BinaryIO, *, name: str | None = None) -> Table:
-    """Read a file, or the bytes of one, as a table.
+    """Read a file, or the bytes of one, as a table; its rows are read as they are asked for.
 
     ``source`` is a path or a binary stream such as an upload; ``name`` is what messages call it and
     its ending says the format: .tsv (or .txt, .tab), .csv, .jsonl (or .ndjson), .parquet. Left out,
@@ -69,29 +181,31 @@ def read_table(source: str | Path | BinaryIO, *, name: str | None = None) -> Tab
     the header is quoted; a cell that a CSV writer has quoted is recognised by its doubled inner
     quotes. A CSV file may use commas, semicolons or tabs: whichever its header holds most of.
 
-    Raises :class:`~bhpvas.errors.DataError` on a file that is missing, empty, binary, too large, in
-    another encoding or format, or damaged; the message names the line.
+    Raises :class:`~bhpvas.errors.DataError` on a file that is missing, empty, binary, in another
+    encoding or format, or damaged, and on a stream that is too large; the message names the line.
 
     >>> table = read_table(io.BytesIO(b"text,label\\nNA,0\\n"), name="reviews.csv")
-    >>> table.frame.to_dict("list")
-    {'text': ['NA'], 'label': ['0']}
-    >>> list(table.frame.index)
-    [2]
+    >>> table.columns, next(table.pieces())
+    (('text', 'label'), Piece(numbers=[2], cells={'text': ('NA',), 'label': ('0',)}))
     """
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         name = name or path.name
         parse = _parser_of(name)
-        data = _read_file(path)
-    else:
-        name = name or Path(str(getattr(source, "name", "the upload"))).name
-        parse = _parser_of(name)
-        if source.seekable():
-            source.seek(0)
-        data = source.read()
+        if not path.is_fifo():
+            return parse(_File(name, partial(_opened, path), bounded=False))
+        source = _opened(path)
+    name = name or Path(str(getattr(source, "name", "the upload"))).name
+    parse = _parser_of(name)
+    if source.seekable():
+        source.seek(0)
+    data = source.read()
     if len(data) > MAX_FILE_BYTES:
-        raise _too_large(name, len(data))
-    return parse(data, name)
+        raise DataError(
+            f"{name} has {len(data) / 1024**2:,.0f} MB, and at most {MAX_FILE_BYTES // 1024**2} MB "
+            "are read: take a part of it."
+        )
+    return parse(_File(name, lambda: io.BytesIO(data), bounded=True))
 
 
 def csv_text(frame: pd.DataFrame, *, index_label: str | None = None) -> str:
@@ -129,7 +243,7 @@ def listed(names: Iterable[str], most: int = 12) -> str:
     return ", ".join(short[:most] + ["…"] * (len(short) > most))
 
 
-def _parser_of(name: str) -> Callable[[bytes, str], Table]:
+def _parser_of(name: str) -> Callable[[_File], Table]:
     ending = Path(name).suffix.lower()
     if ending not in _FORMATS:
         raise DataError(
@@ -139,63 +253,57 @@ def _parser_of(name: str) -> Callable[[bytes, str], Table]:
     return _FORMATS[ending]
 
 
-def _read_file(path: Path) -> bytes:
+def _opened(path: Path) -> BinaryIO:
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise _too_large(path.name, size)
-        return path.read_bytes()
+        return path.open("rb")
     except FileNotFoundError:
         raise DataError(f"There is no file {path}: check the path.") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise _unreadable(str(path), error) from error
 
 
-def _too_large(name: str, size: int) -> DataError:
-    return DataError(
-        f"{name} has {size / 1024**2:,.0f} MB, and at most {MAX_FILE_BYTES // 1024**2} MB are "
-        "read: take a part of it."
-    )
+def _unreadable(name: str, error: OSError) -> DataError:
+    return DataError(f"{name} cannot be read: {error.strerror or error}.")
 
 
-def _decode(data: bytes, name: str) -> str:
-    """The text of a file: UTF-8 with or without byte order mark, UTF-16 with one."""
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "utf-16" if wide else "utf-8-sig"
-    binary = DataError(
-        f"{name} is a binary file: give text as TSV, CSV or JSONL, or a Parquet file whose name "
-        "ends in .parquet."
-    )
-    if b"\0" in data and not wide:
-        raise binary
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode(encoding, errors="ignore")
-        raise DataError(
-            f"Line {before.count(chr(10)) + 1} of {name} has a byte (0x{data[error.start]:02x}) "
-            f"that is not {'UTF-16' if wide else 'UTF-8'}: save the file as UTF-8, or as UTF-16 "
-            "with a byte order mark."
-        ) from error
-    if "\0" in text:
-        raise binary
-    if not text.strip():
-        raise DataError(f"{name} is empty: it needs a header and a line for each sentence.")
-    return text
+def _encoding(start: bytes) -> tuple[str, int]:
+    """The encoding of a file that starts so, and how many bytes its byte order mark has."""
+    for mark, encoding in (
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF8, "utf-8"),
+    ):
+        if start.startswith(mark):
+            return encoding, len(mark)
+    return "utf-8", 0
 
 
-def _lines(text: str) -> Iterator[str]:
-    """The lines of a text without their ends: \\n, \\r\\n or \\r, and no other character."""
-    return (line.rstrip("\n") for line in io.StringIO(text, newline=None))
+def _in_pieces(rows: Iterable[tuple[int, Row, int]]) -> Iterator[tuple[list[int], list[Row]]]:
+    """Rows and their numbers, as many at once as their sizes allow."""
+    numbers: list[int] = []
+    some: list[Row] = []
+    size = 0
+    for number, row, more in rows:
+        numbers.append(number)
+        some.append(row)
+        size += more
+        if len(some) == _ROWS or size > _AT_ONCE:
+            yield numbers, some
+            numbers, some, size = [], [], 0
+    if some:
+        yield numbers, some
 
 
-def _parse_tsv(data: bytes, name: str) -> Table:
-    text = _decode(data, name)
-    header = next(line for line in _lines(text) if line.strip())
-    if all(re.fullmatch('"[^"]*"', cell.strip()) for cell in header.split("\t")):
-        return _from_rows(_csv_rows(text, "\t", name), name)
-    rows = ([_unquoted(cell) for cell in line.split("\t")] for line in _lines(text))
-    return _from_rows(enumerate(rows, start=1), name)
+def _parse_tsv(file: _File) -> Table:
+    if all(re.fullmatch('"[^"]*"', cell.strip()) for cell in file.header().split("\t")):
+        return _from_rows(file, partial(_csv_rows, file, "\t"))
+    return _from_rows(file, partial(_plain_rows, file))
+
+
+def _plain_rows(file: _File) -> Iterator[tuple[int, Sequence[str], int]]:
+    for number, line in enumerate(file.lines(), start=1):
+        cells = line.removesuffix("\n").split("\t")
+        yield number, [_unquoted(cell) for cell in cells] if '""' in line else cells, len(line)
 
 
 def _unquoted(cell: str) -> str:
@@ -213,131 +321,185 @@ def _unquoted(cell: str) -> str:
     return cell
 
 
-def _parse_csv(data: bytes, name: str) -> Table:
-    text = _decode(data, name)
-    header = next(line for line in _lines(text) if line.strip())
-    return _from_rows(_csv_rows(text, max(",;\t", key=header.count), name), name)
+def _parse_csv(file: _File) -> Table:
+    return _from_rows(file, partial(_csv_rows, file, max(",;\t", key=file.header().count)))
 
 
-def _csv_rows(text: str, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(file: _File, delimiter: str) -> Iterator[tuple[int, Sequence[str], int]]:
     """Each record with the line that it starts on; a quoted cell may run over several lines."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
+    reader = csv.reader(file.lines(""), delimiter=delimiter, skipinitialspace=True, strict=True)
     line = 1
     try:
         for cells in reader:
-            yield line, cells
+            yield line, cells, sum(map(len, cells))
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"Line {line} of {name} cannot be read as CSV ({error}): check its quotation marks, "
-            "and write one inside a quoted cell twice."
+            f"Line {line} of {file.name} cannot be read as CSV ({error}): check its quotation "
+            "marks, and write one inside a quoted cell twice."
         ) from error
 
 
-def _from_rows(rows: Iterable[tuple[int, list[str]]], name: str) -> Table:
+def _from_rows(file: _File, rows: Callable[[], Iterator[tuple[int, Sequence[str], int]]]) -> Table:
     """The table of numbered rows of cells; the first that is not blank is the header."""
-    filled = ((line, cells) for line, cells in rows if any(cell.strip() for cell in cells))
-    _, first = next(filled, (0, []))
-    header = [cell.strip() for cell in first]
-    lines, records = [], []
-    for line, cells in filled:
-        if len(cells) != len(header):
+
+    def filled() -> Iterator[tuple[int, Sequence[str], int]]:
+        return (row for row in rows() if any(map(str.strip, row[1])))
+
+    header = [cell.strip() for cell in next(filled(), (1, (), 0))[1]]
+
+    def counted() -> Iterator[tuple[int, Sequence[str], int]]:
+        lines = filled()
+        next(lines, None)
+        for line, cells, size in lines:
+            if len(cells) != len(header):
+                raise DataError(
+                    f"Line {line} of {file.name} has {_count(len(cells), 'cell')} where the header "
+                    f"has {len(header)}: one is missing, or a separator stands unquoted in the "
+                    "text."
+                )
+            yield line, cells, size
+
+    def read() -> Iterator[Piece]:
+        for numbers, records in _in_pieces(counted()):
+            columns = zip(header, zip(*records, strict=True), strict=True)
+            yield Piece(numbers, {name: cells for name, cells in columns if name})
+
+    return _table(file, header, read)
+
+
+def _parse_jsonl(file: _File) -> Table:
+    """The columns are known once every object was seen, so the file is gone through twice."""
+    file.header()
+    keys: dict[str, None] = {}
+    for count, (_, record, _) in enumerate(_objects(file), start=1):
+        if not record.keys() <= keys.keys():
+            keys |= dict.fromkeys(record)
+        if len(keys) > MAX_KEYS:
             raise DataError(
-                f"Line {line} of {name} has {_count(len(cells), 'cell')} where the header has "
-                f"{len(header)}: one is missing, or a separator stands unquoted in the text."
+                f"The objects of {file.name} have more than {MAX_KEYS:,} different keys: take "
+                "those of the text and the label."
             )
-        lines.append(line)
-        records.append(cells)
-    return _table(pd.DataFrame(records, columns=header, index=lines, dtype=object), name)
+        file.check_cells(count, len(keys))
+
+    def read() -> Iterator[Piece]:
+        sized = ((line, record, size + len(keys)) for line, record, size in _objects(file))
+        for numbers, records in _in_pieces(sized):
+            yield Piece(numbers, {key: [one.get(key) for one in records] for key in keys if key})
+
+    return _table(file, keys, read)
 
 
-def _parse_jsonl(data: bytes, name: str) -> Table:
-    lines, records = [], []
-    keys: set[str] = set()
-    for line, text in enumerate(_lines(_decode(data, name)), start=1):
+def _objects(file: _File) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """The object on each line that is not blank, with the line's number and length."""
+    for number, line in enumerate(file.lines(), start=1):
+        text = line.removesuffix("\n")
         if not text.strip():
             continue
         try:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"Line {line} of {name} is not JSON ({error}): JSONL has one object on each line."
+                f"Line {number} of {file.name} is not JSON ({error}): JSONL has one object on each "
+                "line."
             ) from error
         if not isinstance(record, dict):
             raise DataError(
-                f"Line {line} of {name} holds no JSON object: JSONL has one object on each line, "
-                'such as {"text": "Lovely.", "label": "positive"}.'
+                f"Line {number} of {file.name} holds no JSON object: JSONL has one object on each "
+                'line, such as {"text": "Lovely.", "label": "positive"}.'
             )
-        lines.append(line)
-        records.append(record)
-        keys.update(record)
-        _check_cells(len(lines), len(keys), name)
-    return _table(pd.DataFrame(records, index=lines, dtype=object), name)
+        yield number, record, len(text)
 
 
-def _parse_parquet(data: bytes, name: str) -> Table:
-    try:
-        columns = _unpacked(pyarrow.parquet.ParquetFile(io.BytesIO(data)), name).to_pydict()
-    except DataError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{name} is no readable Parquet file: save it again.") from error
-    frame = pd.DataFrame(columns, dtype=object)
-    frame.index += 1
-    return _table(frame, name, unit="row")
+def _parse_parquet(file: _File) -> Table:
+    with _parquet(file) as stream:
+        about = pyarrow.parquet.ParquetFile(stream)
+        file.check_cells(about.metadata.num_rows, about.metadata.num_columns)
+        fields = [field for field in about.schema_arrow if not pa.types.is_nested(field.type)]
+        packed = stream.seek(0, io.SEEK_END)
+    columns = [field.name for field in fields if field.name]
+    most = max(MAX_FILE_BYTES, 0 if file.bounded else _UNLIKELY * packed)
+
+    def read() -> Iterator[Piece]:
+        first, size = 1, 0
+        with _parquet(file) as stream:
+            for rows in _unpacked(stream, columns):
+                size += rows.nbytes
+                if size > most:
+                    raise DataError(
+                        f"{file.name} unpacks to more than {most // 1024**2:,} MB, which is all "
+                        "that is read: take a part of it."
+                    )
+                yield Piece(range(first, first + rows.num_rows), rows.to_pydict())
+                first += rows.num_rows
+
+    return _table(file, columns, read, unit="row")
 
 
-def _unpacked(file: pyarrow.parquet.ParquetFile, name: str) -> pa.Table:
-    """The content of a Parquet file, read in parts so small that no part fills the memory."""
-    about, schema = file.metadata, file.schema_arrow
-    _check_cells(about.num_rows, about.num_columns, name)
-    # A cell is no longer than its column's dictionary, which each row may repeat.
-    longest = max(
-        (
-            about.row_group(group).column(column).total_uncompressed_size
-            for group in range(about.num_row_groups)
-            for column in range(about.num_columns)
-        ),
-        default=0,
+@contextmanager
+def _parquet(file: _File) -> Iterator[BinaryIO]:
+    """The bytes of a Parquet file; what its reader says of them becomes one sentence."""
+    with file.open() as stream:
+        try:
+            yield stream
+        except DataError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{file.name} is no readable Parquet file: save it again.") from error
+
+
+def _unpacked(stream: BinaryIO, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Columns of some rows after the other, so few that they do not fill the memory."""
+    file = pyarrow.parquet.ParquetFile(stream, buffer_size=_AT_ONCE)
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        width = sum(_longest(stream, chunk) for chunk in chunks if chunk.path_in_schema in columns)
+        rows = max(min(_AT_MOST // max(width, 1), _AT_ONCE // len(chunks), _ROWS), 1)
+        yield from file.iter_batches(rows, row_groups=[number], columns=columns)
+
+
+def _longest(stream: BinaryIO, chunk: pyarrow.parquet.ColumnChunkMetaData) -> int:
+    """Bytes that a row of a part of a column takes at most, but for a few rows among many."""
+    if not chunk.physical_type.endswith("BYTE_ARRAY"):
+        return 0
+    size = chunk.total_uncompressed_size
+    if size > _UNLIKELY * chunk.total_compressed_size:
+        return size
+    # Each row may repeat what the dictionary holds once; its page comes before those of the rows.
+    stream.seek(min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset))
+    page = _PAGE.match(stream.read(12))
+    if page is None:
+        return size
+    kind, unpacked = (
+        sum((byte & 127) << 7 * place for place, byte in enumerate(digits)) // 2
+        for digits in page.groups()
     )
-    parts, size = [], 0
-    for part in file.iter_batches(batch_size=min(max(_AT_ONCE // max(longest, 1), 1), 65_536)):
-        size += part.nbytes
-        if size > MAX_FILE_BYTES:
-            raise DataError(
-                f"{name} unpacks to more than {MAX_FILE_BYTES // 1024**2} MB, which is all that is "
-                "read: take a part of it."
-            )
-        parts.append(part)
-    return pa.Table.from_batches(parts, schema)
+    return size // max(chunk.num_values, 1) + (unpacked if kind == _DICTIONARY else 0)
 
 
-def _check_cells(rows: int, columns: int, name: str) -> None:
-    if rows * columns > MAX_CELLS:
-        raise DataError(
-            f"{name} has {rows:,} or more rows in {columns:,} columns, and at most {MAX_CELLS:,} "
-            "cells are read: take a part of it."
-        )
-
-
-def _table(frame: pd.DataFrame, name: str, unit: str = "line") -> Table:
+def _table(
+    file: _File, header: Iterable[str], read: Callable[[], Iterator[Piece]], unit: str = "line"
+) -> Table:
     """The table, after the checks that hold for every format; columns without a name are left."""
-    frame = frame.loc[:, [bool(column) for column in frame.columns]]
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise DataError(f"{name} has two columns named {listed(twice[:1])}: rename one.")
-    if frame.empty:
-        raise DataError(f"{name} has no sentences: it needs a line for each under the header.")
-    return Table(name, frame, unit)
+    columns = [name for name in header if name]
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise DataError(f"{file.name} has two columns named {listed(twice[:1])}: rename one.")
+    if not columns:
+        raise _without_rows(file.name)
+    return Table(file.name, tuple(columns), read, unit)
+
+
+def _without_rows(name: str) -> DataError:
+    return DataError(f"{name} has no sentences: it needs a line for each under the header.")
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-_FORMATS: dict[str, Callable[[bytes, str], Table]] = {
+_FORMATS: dict[str, Callable[[_File], Table]] = {
     ".tsv": _parse_tsv,
     ".tab": _parse_tsv,
     ".txt": _parse_tsv,

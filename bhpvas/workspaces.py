@@ -246,7 +246,13 @@ def _unwritable(folder: Path, error: OSError) -> WorkspaceError:
 
 def _plain(data: Dataset) -> dict[str, Any]:
     values = {field.name: getattr(data, field.name) for field in fields(data)}
-    return values | {"labels": data.labels.tolist(), "groups": dict(data.groups)}
+    return values | {
+        "texts": list(data.texts),
+        "pairs": None if data.pairs is None else list(data.pairs),
+        "labels": data.labels.tolist(),
+        "lines": None if data.lines is None else data.lines.tolist(),
+        "groups": dict(data.groups),
+    }
 
 
 def _dataset(values: dict[str, Any]) -> Dataset:
@@ -258,7 +264,6 @@ def _dataset(values: dict[str, Any]) -> Dataset:
         **values
         | columns
         | {
-            "lines": row(values["lines"]),
             "labels": np.array(values["labels"], dtype=np.int64),
             "groups": {name: tuple(column) for name, column in values["groups"].items()},
         }

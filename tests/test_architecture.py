@@ -26,6 +26,7 @@ FLOORS = (
         "processes",
         "progress",
         "significance",
+        "spill",
         "tables",
         "version",
         "weights",

@@ -326,7 +326,7 @@ def test_one_pass_or_many_give_the_same(scores, classifier, dataset):
 def test_of_many_sentences_a_sample_is_kept_and_all_are_counted(
     scores, classifier, dataset, monkeypatch
 ):
-    monkeypatch.setattr("bhpvas.criteria.attention._PROFILE_BYTES", 100)  # to disk
+    monkeypatch.setattr("bhpvas.spill.IN_MEMORY", 100)  # to disk
     found = score(classifier, dataset, tuple(CRITERIA), keep=5)
     assert found.sentences == len(dataset) and len(set(found.rows)) == 5
     assert (np.diff(found.rows) > 0).all()

@@ -6,10 +6,15 @@ import csv
 import gzip
 import io
 import json
+import os
 import pickle
+import random
+import threading
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +37,7 @@ def table_of(content: str | bytes, name: str) -> Table:
 
 def error_of(content: str | bytes, name: str) -> str:
     with pytest.raises(DataError) as caught:
-        table_of(content, name)
+        cells(table_of(content, name))
     message = str(caught.value)
     assert "\n" not in message
     assert message.endswith(".")
@@ -40,7 +45,13 @@ def error_of(content: str | bytes, name: str) -> str:
 
 
 def cells(table: Table) -> list[list[object]]:
-    return [list(row) for row in table.frame.itertuples(index=False)]
+    pieces = [piece.cells for piece in table.pieces()]
+    assert all(tuple(piece) == table.columns for piece in pieces)
+    return [list(row) for piece in pieces for row in zip(*piece.values(), strict=True)]
+
+
+def numbers(table: Table) -> list[int]:
+    return [number for piece in table.pieces() for number in piece.numbers]
 
 
 def test_one_sentence_in_every_format_reads_the_same(tmp_path: Path) -> None:
@@ -55,7 +66,7 @@ def test_one_sentence_in_every_format_reads_the_same(tmp_path: Path) -> None:
     }
     for name, content in contents.items():
         table = table_of(content, name)
-        assert list(table.frame.columns) == ["text", "label"], name
+        assert table.columns == ("text", "label"), name
         assert cells(table) == [["Fine, really.", "1"]], name
 
 
@@ -150,10 +161,10 @@ def test_another_encoding_is_refused_with_its_line() -> None:
 
 def test_line_numbers_count_blank_lines_and_lines_inside_quotes() -> None:
     table = table_of('text,label\n\n"two\nlines",1\n\nend,0\n', "a.csv")
-    assert list(table.frame.index) == [3, 6]
+    assert numbers(table) == [3, 6]
     assert cells(table) == [["two\nlines", "1"], ["end", "0"]]
-    assert list(table_of('\n{"text": "a"}\n\n{"text": "b"}\n', "a.jsonl").frame.index) == [2, 4]
-    assert list(table_of("text\tlabel\n\na\t1\n", "a.tsv").frame.index) == [3]
+    assert numbers(table_of('\n{"text": "a"}\n\n{"text": "b"}\n', "a.jsonl")) == [2, 4]
+    assert numbers(table_of("text\tlabel\n\na\t1\n", "a.tsv")) == [3]
 
 
 def test_separators_inside_words_do_not_end_a_line() -> None:
@@ -164,14 +175,14 @@ def test_separators_inside_words_do_not_end_a_line() -> None:
 
 def test_columns_without_a_name_are_left_out() -> None:
     table = table_of(",text,label,,\n0,good,1,,\n", "a.csv")
-    assert list(table.frame.columns) == ["text", "label"]
+    assert table.columns == ("text", "label")
 
 
 def test_values_of_jsonl_keep_their_type_and_a_missing_key_is_nothing() -> None:
     table = table_of('{"text": "a", "label": 1}\n{"text": "b"}\n', "a.jsonl")
-    assert table.frame["label"].iloc[0] == 1
-    assert isinstance(table.frame["label"].iloc[0], int)
-    assert pd.isna(table.frame["label"].iloc[1])
+    (_, first), (_, second) = cells(table)
+    assert isinstance(first, int) and first == 1
+    assert second is None
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl"])
@@ -199,6 +210,28 @@ def test_a_parquet_file_that_is_none() -> None:
     assert error_of("text,label\n", "a.parquet") == (
         "a.parquet is no readable Parquet file: save it again."
     )
+
+
+@pytest.mark.parametrize("zipped", ["none", "zstd"])
+@pytest.mark.parametrize("letters", ["x", "xyz "])
+def test_rows_of_parquet_that_repeat_a_long_text_are_read_few_at_once(
+    zipped: str, letters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_AT_MOST", 2**20)
+    draw = random.Random(0)
+    long = "".join(draw.choices(letters, k=100_000))
+    table = pa.table({"text": [long, "short"] * 400, "label": [0, 1] * 400})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", compression=zipped)
+    assert (tmp_path / "a.parquet").stat().st_size < 120_000
+    pieces = list(read_table(tmp_path / "a.parquet").pieces())
+    assert max(len(piece.numbers) for piece in pieces) == 10
+    assert [text for piece in pieces for text in piece.cells["text"]] == [long, "short"] * 400
+
+
+def test_lists_in_parquet_are_no_columns(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a"], "words": [["a"]], "parts": [{"label": 1}], "label": [0]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").columns == ("text", "label")
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a.pkl", "a.pt", "a.json", "a", "a.csv.gz"])
@@ -245,18 +278,83 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         read_table(tmp_path / "folder.csv")
 
 
-def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_may_be_too_large_and_a_file_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tables, "MAX_FILE_BYTES", 10)
     (tmp_path / "a.csv").write_text("text,label\ngood,1\n")
-    with pytest.raises(DataError, match=r"^a\.csv has 0 MB, and at most 0 MB are read"):
-        read_table(tmp_path / "a.csv")
-    assert error_of("text,label\ngood,1\n", "a.csv").startswith("a.csv has 0 MB")
+    assert cells(read_table(tmp_path / "a.csv")) == [["good", "1"]]
+    assert error_of("text,label\ngood,1\n", "a.csv").startswith(
+        "a.csv has 0 MB, and at most 0 MB are read"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.parquet"])
+def test_pieces_of_a_few_rows_are_the_whole(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [[f"line {n} of\u2028many, é" + "!" * (n % 7), str(n % 3)] for n in range(50)]
+    frame = pd.DataFrame(rows, columns=["text", "label"])
+    path = tmp_path / name
+    if name == "a.parquet":
+        frame.to_parquet(path)
+    elif name == "a.jsonl":
+        frame.to_json(path, orient="records", lines=True, force_ascii=False)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if name == "a.tsv" else ",")
+    whole = read_table(path)
+    assert [len(piece.numbers) for piece in whole.pieces()] == [50]
+    for limit, value in (("_ROWS", 7), ("_AT_ONCE", 60), ("_AT_MOST", 100)):
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, limit, value)
+            table = read_table(path)
+            assert cells(table) == rows == cells(whole)
+            assert numbers(table) == numbers(whole)
+            if limit != "_AT_MOST" or name == "a.parquet":
+                assert max(len(piece.numbers) for piece in table.pieces()) < 50
+
+
+def test_a_fault_far_into_a_file_names_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_AT_ONCE", 100)
+    good = "text,label\n" + "good,1\n" * 5000
+    for encoding, kind in (("utf-8", "UTF-8"), ("utf-8-sig", "UTF-8"), ("utf-16", "UTF-16")):
+        bad = good.encode(encoding) + (b"caf\xe9" if kind == "UTF-8" else b"\x00\xdc\x00")
+        assert "Line 5002 of a.csv has a byte" in error_of(bad, "a.csv")
+        assert f"that is not {kind}" in error_of(bad, "a.csv")
+    assert error_of(good + "bad\n", "a.csv").startswith("Line 5002 of a.csv has 1 cell")
+    assert error_of(good + "b\0d,1\n", "a.csv").startswith("a.csv is a binary file")
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl"])
+def test_a_line_without_end_is_not_read_to_its_end(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MAX_LINE", 100)
+    head = "" if name == "a.jsonl" else "text\n"
+    message = error_of(head + '{"text": "' + "x" * 200, name)
+    assert message.startswith(f"Line {1 + bool(head)} of {name} has 100 or more characters")
+
+
+def test_jsonl_of_too_many_different_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_KEYS", 10)
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"k{n}": 0}}\n' for n in range(11)))
+    with pytest.raises(DataError, match=r"^The objects of a\.jsonl have more than 10 different"):
+        read_table(tmp_path / "a.jsonl")
+
+
+def test_a_named_pipe_is_read_as_a_stream(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    writer = threading.Thread(target=(tmp_path / "a.csv").write_text, args=["text,label\na,1\n"])
+    writer.start()
+    table = read_table(tmp_path / "a.csv")
+    writer.join()
+    assert cells(table) == cells(table) == [["a", "1"]]
 
 
 @given(st.binary(max_size=200), st.sampled_from(["a.tsv", "a.csv", "a.jsonl", "a.parquet"]))
 def test_any_bytes_give_a_table_or_one_sentence(data: bytes, name: str) -> None:
     try:
-        message = f"{len(table_of(data, name).frame)} rows"
+        message = f"{len(cells(table_of(data, name)))} rows"
     except DataError as error:
         message = str(error)
     assert message.strip()

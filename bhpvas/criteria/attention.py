@@ -7,7 +7,6 @@ sentence's value is the mean over its rows. Padding neither asks nor answers.
 from __future__ import annotations
 
 import math
-import tempfile
 
 import numpy as np
 import torch
@@ -18,12 +17,10 @@ from bhpvas import processes
 from bhpvas.classifier import Classifier
 from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
 from bhpvas.engine import Batch, Seen
+from bhpvas.spill import Numbers
 
 #: Where a token's attention can go; each key counts once, under the first part that fits.
 PROFILE_PARTS = ("[CLS]", "[SEP]", "itself", "previous", "next", "punctuation", "rest")
-
-# Profiles beyond this wait on disk.
-_PROFILE_BYTES = 32 * 2**20
 
 
 class _MapStatistic:
@@ -69,14 +66,14 @@ class AttentionProfile(_MapStatistic):
     """How a head's attention is shared among :data:`PROFILE_PARTS`, and how much that varies.
 
     ``mean`` is the mean profile ``[L, H, 7]``, which sums to 1. How far a sentence is from it can
-    be said only once all were seen, so each sentence's profile waits in a file when the memory set
-    aside for it is full; ``moments`` are then those of ``1 − JSD / ln 2``.
+    be said only once all were seen, so each sentence's profile waits, many of them on disk;
+    ``moments`` are then those of ``1 − JSD / ln 2``.
     """
 
     def __init__(self, classifier: Classifier, sample: Sample) -> None:
         super().__init__(classifier, sample)
         self.mean = np.zeros((*self.moments.sums.shape[1:], len(PROFILE_PARTS)))
-        self._waiting = tempfile.SpooledTemporaryFile(_PROFILE_BYTES)  # noqa: SIM115
+        self._waiting = Numbers(np.float32)
         self._rows: list[np.ndarray] = []
 
     def prepare(self, batch: Batch) -> None:
@@ -90,18 +87,18 @@ class AttentionProfile(_MapStatistic):
 
     def take(self, rows: np.ndarray, values: np.ndarray) -> None:
         self.mean += values.sum(0, dtype=np.float64)
-        self._waiting.write(values.tobytes())
+        self._waiting.append(values.ravel())
         self._rows.append(rows)
 
     def add_up(self) -> None:
         processes.add_up(self.mean)
         self.mean /= self.moments.sample.total
-        self._waiting.seek(0)
+        start = 0
         for rows in self._rows:
-            shape = (len(rows), *self.mean.shape)
-            profiles = np.frombuffer(self._waiting.read(4 * math.prod(shape)), dtype=np.float32)
-            self.moments.add(rows, 1.0 - jensen_shannon(profiles.reshape(shape), self.mean))
-        self._waiting.close()
+            stop = start + len(rows) * self.mean.size
+            profiles = self._waiting[start:stop].reshape(len(rows), *self.mean.shape)
+            self.moments.add(rows, 1.0 - jensen_shannon(profiles, self.mean))
+            start = stop
         self.moments.add_up()
 
 
