@@ -47,5 +47,5 @@ with right:
     panels.what_changed(session)
 
 if scores is not None:
-    panels.explorer(found, column, session, pointer=settings.pointer)
+    panels.explorer(scores, found, column, session, pointer=settings.pointer)
     panels.ablation_agreement(found, session)

@@ -15,6 +15,8 @@ _COLUMNS = 6
 #: Labels of an axis that can still be read side by side.
 _MOST_LABELS = 40
 _LONGEST_LABEL = 12
+#: Pixels that the rows of a rollout share, and the highest and the lowest row.
+_LAYERS, _HIGHEST, _LOWEST = 384, 30, 14
 
 
 def attention_matrix(attention: np.ndarray, units: Sequence[str], *, title: str) -> go.Figure:
@@ -33,7 +35,8 @@ def rollout_map(rollout: np.ndarray, units: Sequence[str], source: int) -> go.Fi
     ``rollout`` is ``[L, U, U]``; layers run upward from 0 as in the head map.
     """
     layers = len(rollout)
-    figure = style.blank(height=30 * layers + 84, margin=(40, 8, 70, 6))
+    row = max(min(_LAYERS // layers, _HIGHEST), _LOWEST)
+    figure = style.blank(height=row * layers + 84, margin=(40, 8, 70, 6))
     rows = [f"L{layer}" for layer in range(layers)]
     _heat(figure, rollout[:, source], rows, units, f"{units[source]} after")
     figure.update_xaxes(**_ticks(units), side="top", tickangle=-50)

@@ -12,6 +12,8 @@ from bhpvas.criteria import RankShift
 from bhpvas.heads import HeadId
 
 _TOP, _BOTTOM, _SIDE = 30, 10, 84
+#: From so many heads on, thin lines and small ends: else they run together into one grey.
+_MANY = 150
 #: Pixels between two labels, so that none covers another.
 _LABEL = 15
 
@@ -35,7 +37,7 @@ def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380)
         x=x,
         y=y,
         mode="lines",
-        line={"width": 1, "color": style.FAINT},
+        line={"width": 1 if count < _MANY else 0.5, "color": style.FAINT},
         hoverinfo="skip",
         name="others",
     )
@@ -58,7 +60,7 @@ def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380)
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
             marker={
-                "size": [9 if head in strong else 5 for head in every],
+                "size": [9 if head in strong else 5 if count < _MANY else 3 for head in every],
                 "color": [
                     _colour(shift, head) if head in strong else style.MUTED for head in every
                 ],

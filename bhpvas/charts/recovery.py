@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from bhpvas.charts import style
 from bhpvas.charts.words import number
 
-#: Pixels of one layer's row.
-ROW = 30
+#: Pixels that the rows of all layers share, and the highest and the lowest row.
+_LAYERS, _HIGHEST, _LOWEST = 432, 30, 16
 
 
 def layer_errors(layers: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -20,7 +20,8 @@ def layer_errors(layers: Sequence[Mapping[str, Any]]) -> go.Figure:
     Each of ``layers`` has ``layer``, ``error_before`` and ``error_after`` as shares of the variance
     of what the layer should say, and ``ridge``, None where the layer was left as it was.
     """
-    figure = style.blank(height=ROW * len(layers) + 58, margin=(34, 14, 8, 42))
+    row = max(min(_LAYERS // max(len(layers), 1), _HIGHEST), _LOWEST)
+    figure = style.blank(height=row * len(layers) + 58, margin=(34, 14, 8, 42))
     names = [f"L{one['layer']}" for one in layers]
     x: list[float | None] = []
     y: list[str | None] = []
@@ -59,5 +60,5 @@ def layer_errors(layers: Sequence[Mapping[str, Any]]) -> go.Figure:
         gridcolor=style.FAINT,
         nticks=6,
     )
-    figure.update_yaxes(showgrid=False, ticklabelstandoff=6)
+    figure.update_yaxes(showgrid=False, ticklabelstandoff=6, dtick=1)
     return figure

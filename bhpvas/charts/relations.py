@@ -9,10 +9,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import percent, signed
+from bhpvas.charts.words import head_list, percent, signed
 from bhpvas.heads import HeadId, HeadMask
 
-_LEFT, _TOP, _CELL, _HIGH = 176, 34, 12, 22
+_LEFT, _TOP, _HIGH = 176, 34, 22
+#: Pixels that all columns share, and the widest and the narrowest column of a head.
+_ACROSS, _WIDEST, _NARROWEST = 864, 12, 6
+#: The widest column of a layer: room for the name of a head.
+_LAYER = 36
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +36,20 @@ class RelationRow:
     ways: Sequence[Sequence[str]]
 
 
-def size(rows: int, mask: HeadMask) -> tuple[int, int]:
-    """Width and height in pixels: heads keep their width, so a narrow page scrolls."""
-    return _LEFT + mask.layers * mask.heads * _CELL + 8, _TOP + rows * _HIGH + 30
+def by_layer(mask: HeadMask) -> bool:
+    """Whether a model has too many heads for a column each: then each layer has one.
+
+    >>> by_layer(HeadMask(12, 12)), by_layer(HeadMask(24, 16))
+    (False, True)
+    """
+    return mask.layers * mask.heads * _NARROWEST > _ACROSS
+
+
+def _column(mask: HeadMask) -> int:
+    """Width of a column in pixels: the same for every relation, so a narrow page scrolls."""
+    if by_layer(mask):
+        return max(min(_ACROSS // mask.layers, _LAYER), _NARROWEST)
+    return max(min(_ACROSS // (mask.layers * mask.heads), _WIDEST), _NARROWEST)
 
 
 def relation_map(
@@ -43,13 +58,24 @@ def relation_map(
     """Draw one row a relation and one column a head, layers side by side.
 
     Colour is accuracy less that of the best fixed offset, in points: blue beats it. A dot marks a
-    role. Each cell carries ``[row, layer, head]`` as custom data.
+    role. Each cell carries ``[row, layer, head]`` as custom data. Where a model has too many heads
+    (:func:`by_layer`), a column is a layer, and names its head that follows the relation best, or
+    the ``chosen`` one.
     """
-    every = list(mask.every_head())
-    width, height = size(len(rows), mask)
-    figure = style.blank(height=height, width=width, margin=(_LEFT, 8, _TOP, 30))
-    gain = np.array([100 * (row.accuracy - row.baseline).ravel() for row in rows])  # [rows, L·H]
-    gain = gain.reshape(len(rows), len(every))
+    layered, cell = by_layer(mask), _column(mask)
+    shown = [_shown(row, mask, chosen, layered) for row in rows]  # [rows][columns]
+    columns = mask.layers if layered else mask.layers * mask.heads
+    figure = style.blank(
+        height=_TOP + len(rows) * _HIGH + (8 if layered else 30),
+        width=_LEFT + columns * cell + 8,
+        margin=(_LEFT, 8, _TOP, 8 if layered else 30),
+    )
+    gain = np.array(
+        [
+            [100 * (row.accuracy[head.layer, head.head] - row.baseline) for head in heads]
+            for row, heads in zip(rows, shown, strict=True)
+        ]
+    ).reshape(len(rows), columns)
     reach = float(np.nanmax(gain, initial=0.0)) or 1.0
     figure.add_heatmap(
         z=gain,
@@ -63,48 +89,58 @@ def relation_map(
         showscale=False,
         hoverinfo="skip",
     )
+    cells = [
+        (number, place, head)
+        for number, heads in enumerate(shown)
+        for place, head in enumerate(heads)
+    ]
+    if layered:
+        _names(figure, [one for one in cells if np.isfinite(gain[one[0], one[1]])])
     dots = [
         (place, number)
-        for number, row in enumerate(rows)
-        for place, head in enumerate(every)
-        if row.follows[head.layer, head.head]
+        for number, place, head in cells
+        if head.head in _followers(rows[number], head.layer)
+        or (layered and _followers(rows[number], head.layer))
     ]
+    # Beside a name where there is one.
+    right, up = (0.36, 0.28) if layered else (0, 0)
     figure.add_scatter(
-        x=[place for place, _ in dots],
-        y=[number for _, number in dots],
+        x=[place + right for place, _ in dots],
+        y=[number - up for _, number in dots],
         mode="markers",
         marker={
             "symbol": "circle",
-            "size": 6,
+            "size": min(6, cell),
             "color": style.ON_DARK,
             "line": {"width": 1.5, "color": style.ON_BRIGHT},
         },
         hoverinfo="skip",
         name="roles",
     )
-    _borders(figure, mask, len(rows))
+    if not layered:
+        _borders(figure, mask, len(rows))
     if chosen is not None:
-        _frame(figure, rows, every, chosen)
-    cells = [(number, head) for number in range(len(rows)) for head in every]
+        _frame(figure, [row.name for row in rows], shown, chosen)
     figure.add_scatter(
-        x=[place for _ in rows for place in range(len(every))],
-        y=[number for number, _ in cells],
-        customdata=[[number, head.layer, head.head] for number, head in cells],
-        text=[_said(rows[number], head, mask) for number, head in cells],
+        x=[place for _, place, _ in cells],
+        y=[number for number, _, _ in cells],
+        customdata=[[number, head.layer, head.head] for number, _, head in cells],
+        text=[_said(rows[number], head, mask, layered) for number, _, head in cells],
         hovertemplate="%{text}<extra></extra>",
         mode="markers",
-        marker={"symbol": "square", "size": _CELL - 1, "color": style.NOWHERE},
+        marker={"symbol": "square", "size": cell - 1, "color": style.NOWHERE},
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
         name="cells",
     )
-    middles = [layer * mask.heads + (mask.heads - 1) / 2 for layer in range(mask.layers)]
+    every = 1 if layered else mask.heads
     figure.update_xaxes(
-        range=[-0.5, len(every) - 0.5],
+        range=[-0.5, columns - 0.5],
         side="top",
-        tickvals=middles,
+        tickvals=[layer * every + (every - 1) / 2 for layer in range(mask.layers)],
         ticktext=[f"L{layer}" for layer in range(mask.layers)],
         tickfont={"size": 12},
+        tickangle=0,
         showgrid=False,
         ticks="",
     )
@@ -120,17 +156,59 @@ def relation_map(
         ticks="",
         ticklabelstandoff=6,
     )
-    for head in range(0, mask.heads, 2 if mask.heads > 1 else 1):
-        for layer in range(mask.layers):
-            figure.add_annotation(
-                x=layer * mask.heads + head,
-                y=len(rows) - 0.5,
-                text=str(head),
-                showarrow=False,
-                yanchor="top",
-                font={"size": 9},
-            )
+    if not layered:
+        _number(figure, mask, len(rows), cell)
     return figure
+
+
+def _shown(
+    row: RelationRow, mask: HeadMask, chosen: tuple[str, HeadId] | None, layered: bool
+) -> list[HeadId]:
+    """The head of each column: every head, or of each layer the chosen or the best one."""
+    if not layered:
+        return list(mask.every_head())
+    best = np.nan_to_num(row.accuracy, nan=-1.0).argmax(1)  # [L]
+    heads = [HeadId(layer, int(head)) for layer, head in enumerate(best)]
+    if chosen is not None and chosen[0] == row.name:
+        heads[chosen[1].layer] = chosen[1]
+    return heads
+
+
+def _followers(row: RelationRow, layer: int) -> list[int]:
+    """The heads of a layer that have the relation as a role."""
+    return [int(head) for head in np.flatnonzero(row.follows[layer])]
+
+
+def _names(figure: go.Figure, cells: Sequence[tuple[int, int, HeadId]]) -> None:
+    figure.add_scatter(
+        x=[place for _, place, _ in cells],
+        y=[number for number, _, _ in cells],
+        mode="text",
+        text=[f"H{head.head}" for _, _, head in cells],
+        textfont={"size": 10},
+        hoverinfo="skip",
+        name="best heads",
+    )
+
+
+def _number(figure: go.Figure, mask: HeadMask, rows: int, cell: int) -> None:
+    """Numbers of heads below their columns, as many as do not touch."""
+    apart = max(-(-24 // cell), 1)
+    figure.update_layout(
+        # All at once: adding one to many checks the many again.
+        annotations=[
+            {
+                "x": layer * mask.heads + head,
+                "y": rows - 0.5,
+                "text": str(head),
+                "showarrow": False,
+                "yanchor": "top",
+                "font": {"size": 9},
+            }
+            for layer in range(mask.layers)
+            for head in range(0, mask.heads, apart)
+        ]
+    )
 
 
 def offset(step: int) -> str:
@@ -142,11 +220,15 @@ def offset(step: int) -> str:
     return f"offset {signed(step, 0)}"
 
 
-def _said(row: RelationRow, head: HeadId, mask: HeadMask) -> str:
+def _said(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -> str:
     if head in mask.removed:
         return f"<b>{head}</b> {'not in this model' if head in mask.absent else 'removed'}"
     accuracy = float(row.accuracy[head.layer, head.head])
-    role = "<br>a role of this head" if row.follows[head.layer, head.head] else ""
+    followers = _followers(row, head.layer)
+    role = "<br>a role of this head" if head.head in followers else ""
+    others = [HeadId(head.layer, other) for other in followers if other != head.head]
+    if layered and others:
+        role += f"<br>a role of {head_list(others, 4)}{' too' if role else ''}"
     return (
         f"<b>{head} · {row.name}</b><br>{percent(accuracy)}% of {row.count:,} dependents, "
         f"{row.ways[head.layer][head.head]}<br>{signed(100 * (accuracy - row.baseline))} points "
@@ -172,13 +254,16 @@ def _borders(figure: go.Figure, mask: HeadMask, rows: int) -> None:
 
 
 def _frame(
-    figure: go.Figure, rows: Sequence[RelationRow], every: list[HeadId], chosen: tuple[str, HeadId]
+    figure: go.Figure,
+    names: Sequence[str],
+    shown: Sequence[Sequence[HeadId]],
+    chosen: tuple[str, HeadId],
 ) -> None:
-    names = [row.name for row in rows]
     name, head = chosen
-    if name not in names or head not in every:
+    if name not in names or head not in shown[names.index(name)]:
         return
-    x, y = every.index(head), names.index(name)
+    y = names.index(name)
+    x = shown[y].index(head)
     figure.add_scatter(
         x=[x - 0.5, x + 0.5, x + 0.5, x - 0.5, x - 0.5],
         y=[y - 0.5, y - 0.5, y + 0.5, y + 0.5, y - 0.5],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from bhpvas.criteria import score
@@ -29,39 +27,36 @@ def search(task: Task) -> list[Removal]:
     places = [head.layer * task.mask.heads + head.head for head in heads]
     alike = np.nan_to_num(scores.similarity_matrix["similarity"])[np.ix_(places, places)]
     speakers: dict[int, HeadId] = dict(enumerate(heads))
-    sizes = dict.fromkeys(speakers, 1)
+    sizes = np.ones(len(heads))
+    above = np.triu(np.ones(alike.shape, dtype=bool), 1)  # each pair once
     mask, chosen = task.mask, list[Removal]()
 
     def worth(head: HeadId) -> float:
         return float(importance[head.layer, head.head])
 
     while len(chosen) < task.count:
-        pairs = [
-            (alike[one, two], one, two)
-            for one, two in itertools.combinations(speakers, 2)
-            if task.constraints.allows(mask, speakers[one])
-            or task.constraints.allows(mask, speakers[two])
-        ]
-        if not pairs:  # the last head is like no other
+        free = np.zeros(len(heads), dtype=bool)
+        free[[group for group, head in speakers.items() if task.constraints.allows(mask, head)]] = 1
+        pairs = np.where(above & (free[:, None] | free), alike, -np.inf)
+        if not np.isfinite(pairs).any():  # the last head is like no other
             head = min(task.constraints.removable(mask), key=worth)
             chosen.append(Removal(head, "the last one that may go"))
             mask = mask.without([head])
             continue
-        similarity, one, two = max(pairs)
+        similarity = pairs.max()
+        one, two = (int(group) for group in np.argwhere(pairs == similarity)[-1])
         weak, strong = sorted((one, two), key=lambda group: worth(speakers[group]))
-        if not task.constraints.allows(mask, speakers[weak]):
+        if not free[weak]:
             weak, strong = strong, weak
         head, stays = speakers[weak], speakers[strong]
         chosen.append(Removal(head, f"{similarity:.3f} alike to {stays} or its group, which stays"))
         mask = mask.without([head])
         joined = sizes[weak] + sizes[strong]
-        for group in speakers:
-            average = (
-                sizes[weak] * alike[weak, group] + sizes[strong] * alike[strong, group]
-            ) / joined
-            alike[strong, group] = alike[group, strong] = average
+        average = (sizes[weak] * alike[weak] + sizes[strong] * alike[strong]) / joined
+        alike[strong], alike[:, strong] = average, average
+        alike[weak], alike[:, weak] = -np.inf, -np.inf
         sizes[strong] = joined
-        del speakers[weak], sizes[weak]
+        del speakers[weak]
     return chosen
 
 

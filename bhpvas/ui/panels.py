@@ -10,13 +10,15 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas.charts import words
+from bhpvas.charts.alike import most_alike, similarity_matrix
+from bhpvas.charts.alike import size as matrix_size
 from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.charts.criteria import criteria_scatter
 from bhpvas.charts.panel import ROW, attention_profile, by_class
 from bhpvas.charts.steps import timeline_points, weights_said
 from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, tables, work
 from bhpvas.ui import session as sessions
@@ -26,6 +28,8 @@ from bhpvas.ui.session import Session
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
     from bhpvas.evaluation import Evaluation
+
+_CRITERIA, _PAIRS = "Criteria", "Pairs of heads"
 
 
 # --- the selected heads ---------------------------------------------------------------------------
@@ -318,42 +322,139 @@ def _kind(before: Evaluation, after: Evaluation, index: int) -> str:
 # --- criteria against each other ------------------------------------------------------------------
 
 
-def explorer(found: Mapping[str, Column], by: Column, session: Session, *, pointer: str) -> None:
-    """Any two criteria as a scatter, and every criterion as a table ranked by one of them."""
-    names = list(found)
+def explorer(
+    scores: Scores, found: Mapping[str, Column], by: Column, session: Session, *, pointer: str
+) -> None:
+    """Two criteria beside the ranked table, or every two heads beside those most alike."""
+    views = [_CRITERIA] + [_PAIRS] * bool(scores.similarity_matrix)
+    shown = st.segmented_control(
+        "Compare",
+        views,
+        default=_CRITERIA,
+        required=True,
+        key="explorer",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
     left, right = st.columns([1, 1], gap="large")
+    if shown == _PAIRS and _PAIRS in views:
+        with left:
+            name = _every_two_heads(scores, session)
+        with right:
+            _pairs_table(scores, name, session)
+        return
     with left:
-        aid.heading(
-            "Two criteria",
-            "One point a head; selected heads are diamonds. Click a point, or draw a box.",
-            ("Two criteria", definitions.SCATTER),
-            *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
-            key="scatter",
-        )
-        with st.container(horizontal=True):
-            x = _axis("Across", names, "importance", key="scatter-x", found=found)
-            y = _axis("Up", names, "similarity", key="scatter-y", found=found)
-        st.caption(
-            f"Rank correlation of the two orders: {words.signed(found[x].agreement(found[y]), 2)} "
-            f"({words.plural(session.mask.kept_count, 'head')})"
-        )
-        selecting(
-            criteria_scatter(
-                found[x].values,
-                found[y].values,
-                session.mask,
-                session.selected,
-                x_title=found[x].title,
-                y_title=found[y].title,
-                hover=found[x].hover(session.mask),
-            ),
-            pointer=pointer,
-            key="scatter",
-            height=300,
-            alt=f"{found[y].title} against {found[x].title}, one point a head",
-        )
+        _two_criteria(found, session, pointer=pointer)
     with right:
         ranked_table(found, by, session)
+
+
+def _two_criteria(found: Mapping[str, Column], session: Session, *, pointer: str) -> None:
+    names = list(found)
+    aid.heading(
+        "Two criteria",
+        "One point a head; selected heads are diamonds. Click a point, or draw a box.",
+        ("Two criteria", definitions.SCATTER),
+        *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
+        key="scatter",
+    )
+    with st.container(horizontal=True):
+        x = _axis("Across", names, "importance", key="scatter-x", found=found)
+        y = _axis("Up", names, "similarity", key="scatter-y", found=found)
+    st.caption(
+        f"Rank correlation of the two orders: {words.signed(found[x].agreement(found[y]), 2)} "
+        f"({words.plural(session.mask.kept_count, 'head')})"
+    )
+    selecting(
+        criteria_scatter(
+            found[x].values,
+            found[y].values,
+            session.mask,
+            session.selected,
+            x_title=found[x].title,
+            y_title=found[y].title,
+            hover=found[x].hover(session.mask),
+        ),
+        pointer=pointer,
+        key="scatter",
+        height=300,
+        alt=f"{found[y].title} against {found[x].title}, one point a head",
+    )
+
+
+def _every_two_heads(scores: Scores, session: Session) -> str:
+    """How alike every two heads are; returns by which criterion."""
+    names = list(scores.similarity_matrix)
+    if st.session_state.get("alike-by") not in names:
+        st.session_state["alike-by"] = names[0]
+    name = st.session_state["alike-by"]
+    aid.heading(
+        "Every two heads",
+        "Bright: the two say the same. Selected heads are marked on both axes.",
+        (title_of(name), aid.criterion_aid(name)),
+        key="alike",
+    )
+    if len(names) > 1:
+        st.selectbox("Alike by", names, key="alike-by", format_func=title_of, width=190)
+    mask = _kept_in_both(scores, session)
+    width, height = matrix_size(mask)
+    figures.chart(
+        similarity_matrix(
+            scores.similarity_matrix[name], mask, session.selected, title=title_of(name).lower()
+        ),
+        key="alike-chart",
+        width=width,
+        height=height,
+        alt=f"{title_of(name)} of every two of {words.plural(mask.kept_count, 'head')}",
+    )
+    return name
+
+
+def _kept_in_both(scores: Scores, session: Session) -> HeadMask:
+    """While a new mask is being scored, what is known is of the one before."""
+    return session.mask.without(scores.mask.removed)
+
+
+def _pairs_table(scores: Scores, name: str, session: Session) -> None:
+    """The pairs most alike; ticking one selects both heads."""
+    mask = _kept_in_both(scores, session)
+    aid.heading(
+        "Most alike",
+        "Tick a pair to select both: then ask what it would cost to remove them.",
+        (title_of(name), aid.criterion_aid(name)),
+        key="pairs",
+    )
+    pairs = most_alike(scores.similarity_matrix[name], mask)
+    heads = tuple((str(row.head), str(row.other)) for row in pairs.itertuples())
+    # A new key forgets the tick once something else is selected elsewhere.
+    key = f"pairs-{name}-{session.picks}"
+    st.dataframe(
+        pairs,
+        key=key,
+        hide_index=True,
+        height=400,
+        row_height=29,
+        on_select=partial(_pair_selected, key=key, pairs=heads),
+        selection_mode="single-row",
+        column_config={
+            "head": st.column_config.TextColumn("Head", width=80),
+            "other": st.column_config.TextColumn("Other", width=80),
+            "similarity": st.column_config.NumberColumn(title_of(name), format="%.3f"),
+        },
+    )
+    st.download_button(
+        "Download as CSV",
+        csv_text(pairs),
+        file_name="alike.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+
+
+def _pair_selected(*, key: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    rows = st.session_state[key].selection.rows
+    heads = tuple(HeadId.parse(name) for row in rows for name in pairs[row])
+    sessions.change(partial(Session.ticking, heads=heads))
 
 
 def _axis(

@@ -11,7 +11,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.charts.columns import Column
-from bhpvas.charts.relations import RelationRow, offset, relation_map
+from bhpvas.charts.relations import RelationRow, by_layer, offset, relation_map
 from bhpvas.heads import HeadId
 from bhpvas.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_changes
 from bhpvas.ui import aid, definitions, reading, tables
@@ -196,10 +196,16 @@ def _titled(label: str) -> str:
 
 def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | None:
     """Relations against heads; a click asks for examples. Returns the cell that was clicked."""
+    columns = (
+        "One column a layer, with the head that follows the relation best; the map above shows "
+        "every head of one relation."
+        if by_layer(roles.mask)
+        else "One column a head, layer by layer."
+    )
     aid.heading(
         "Relations against heads",
-        "One column a head, layer by layer. Blue beats the best fixed offset, pale red does not, "
-        "a dot is a role; click a cell for examples.",
+        f"{columns} Blue beats the best fixed offset, pale red does not, a dot is a role; click a "
+        "cell for examples.",
         ("Relations", definitions.RELATIONS),
         key="relations",
     )

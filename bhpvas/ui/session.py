@@ -115,9 +115,9 @@ class Session:
     """Model, data, scheme, and what the person is about to do.
 
     ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
-    removed heads; ``picks`` counts how often it changed outside the ranked table. ``scored`` is the
-    variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs that
-    the person stopped, which do not start again by themselves. ``dialog`` says whether another
+    removed heads; ``picks`` counts how often it changed outside the tables of heads. ``scored`` is
+    the variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs
+    that the person stopped, which do not start again by themselves. ``dialog`` says whether another
     model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
     selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
     sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
@@ -209,7 +209,7 @@ class Session:
         return replace(self.ticking(heads), picks=self.picks + 1)
 
     def ticking(self, heads: Iterable[HeadId]) -> Session:
-        """Exactly these heads selected, in the ranked table itself."""
+        """Exactly these heads selected, in a table of heads itself."""
         return replace(self, selected=frozenset(heads) - self.mask.absent)
 
     def toggling(self, heads: Collection[HeadId]) -> Session:
