@@ -14,7 +14,7 @@ from bhpvas.charts.words import MINUS, number, plural
 from bhpvas.classifier import Classifier
 from bhpvas.criteria import CRITERIA, Scores, removal_order, score
 from bhpvas.datasets import Dataset, Splits
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.roles import ROLES
 from bhpvas.schemes import Scheme
 from bhpvas.ui.learn import checks, glossary
@@ -64,9 +64,7 @@ def test_from_one_head_to_half_of_them(app: AppTest, classifier: Classifier, dat
     fine(app.selectbox(key="sentence-row").set_value(3).run())
     next_step(app)
 
-    profile = score(classifier, data.calibration).profile
-    assert profile is not None
-    marks = profile[..., :2].sum(-1)
+    marks = checks.at_rest(score(classifier, data.calibration))
     most, least = (
         np.unravel_index(int(at), marks.shape) for at in (marks.argmax(), marks.argmin())
     )
@@ -105,6 +103,22 @@ def test_from_one_head_to_half_of_them(app: AppTest, classifier: Classifier, dat
     next_step(app)
     fine(app.text_input(key="scheme-name").set_value("half").run())
     assert "**Done.**" in said(app) and "10 of 10 done" in said(app)
+
+
+def test_the_map_of_habits_shows_what_its_task_asks_for(
+    classifier: Classifier, data: Splits
+) -> None:
+    mask = HeadMask.parse("L1H2", 2, 4)
+    found = score(classifier, data.calibration, mask=mask)
+    shares, (idle, least) = checks.at_rest(found), checks.resting(found)
+    assert found.profile is not None
+    at = (0, 1)
+    assert shares[at] == pytest.approx(found.profile[(*at, 0)] + found.profile[(*at, 1)])
+    assert np.isnan(shares[1, 2]) and np.isfinite(shares).sum() == 7
+    brightest = np.unravel_index(int(np.nanargmax(shares)), shares.shape)
+    darkest = np.unravel_index(int(np.nanargmin(shares)), shares.shape)
+    assert HeadId(*map(int, brightest)) in idle and HeadId(*map(int, darkest)) not in idle
+    assert {head for head in mask if shares[head.layer, head.head] > least} == idle
 
 
 def test_a_person_can_jump_and_what_was_done_elsewhere_is_noticed(app: AppTest) -> None:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bhpvas import write_report
 from bhpvas.ablation import ablate
-from bhpvas.charts import words
+from bhpvas.charts import style, words
 from bhpvas.classifier import load_classifier
 from bhpvas.comparison import measures
 from bhpvas.criteria import DEFAULT_CRITERIA, score
@@ -142,6 +142,16 @@ def both(classifier, scheme):
     return evaluate(classifier, EVALUATION), evaluate(
         made.on(classifier, folder), EVALUATION, made.mask
     )
+
+
+def test_the_saved_tree_shows_the_step_of_the_report_as_it_is_drawn(page_of):
+    (current,) = [
+        trace
+        for spec in page_of.specs
+        for trace in spec["data"]
+        if trace.get("name") == "the step that this report is of"
+    ]
+    assert current["showlegend"] and current["marker"]["color"] == style.SELECTED
 
 
 def test_the_opening_says_what_it_costs(page_of, both, classifier):

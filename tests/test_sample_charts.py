@@ -13,7 +13,7 @@ from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_m
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation import Evaluation
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.slices import Grouping, slice_table
+from bhpvas.slices import Grouping, slice_table, worst_hit
 
 PLACES = np.arange(20.0).reshape(10, 2)
 HOVER = [f"sentence {row}" for row in range(10)]
@@ -133,6 +133,13 @@ def test_the_worst_hit_slice_is_on_top_and_marked(table: pd.DataFrame, measure: 
     assert list(figure.layout.yaxis.categoryarray) == ["first", "second", "third"]
     assert list(drawn.marker.symbol) == ["triangle-down", "circle-open", "triangle-up"]
     assert [name for (name,) in drawn.customdata] == ["third", "second", "first"]
+
+
+def test_of_slices_that_lose_as_much_the_one_named_worst_is_on_top(table: pd.DataFrame) -> None:
+    tied = table.assign(**{"accuracy change": -0.1, "loss change": [0.1, 0.3, 0.2]})
+    hit = worst_hit(tied)
+    (drawn,) = slice_changes(tied).data
+    assert hit is not None and list(drawn.y) == [hit["slice"], "third", "first"]
 
 
 def test_changes_and_intervals_are_in_points(table: pd.DataFrame) -> None:

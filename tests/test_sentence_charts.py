@@ -100,6 +100,16 @@ def test_wide_sentences_get_wide_figures() -> None:
     assert narrow.layout.width == 320 and wide.layout.width > 4000
 
 
+def test_words_move_together_where_there_is_little_room_but_keep_apart() -> None:
+    words = ["comforting"] * 9
+    free = sentence_arcs(words, [], []).layout.width
+    fitted, tight = (sentence_arcs(words, [], [], room=room) for room in (free - 100, 100))
+    assert fitted.layout.width <= free - 100 < tight.layout.width + 200
+    middles = np.diff(np.array(trace(tight, "words").x))
+    assert (middles > 10 * 8.2).all(), "letters of two words do not overlap"
+    assert sentence_arcs(words, [], [], room=free + 100).layout.width == free
+
+
 def test_the_matrix_has_a_row_for_each_asker() -> None:
     figure = attention_matrix(ATTENTION, UNITS, title="L0H0")
     np.testing.assert_allclose(np.array(figure.data[0].z), ATTENTION)

@@ -18,6 +18,7 @@ from bhpvas.charts.words import ARROW, literal, number, signed
 MOST_ARCS = 240
 
 _LETTER, _GAP, _SIDE = 8.2, 28, 20
+_LEAST_GAP = 12
 _WORDS = 13  # half the height of the line of words
 _BARS = 16  # the longest bar of saliency
 _LEVEL, _TREE = 23, 190  # height of one level of the tree, and of the whole tree at most
@@ -75,14 +76,17 @@ def sentence_arcs(
     saliency: np.ndarray | None = None,
     saliency_title: str = "",
     towards: str = "",
+    room: int | None = None,
 ) -> go.Figure:
     """Draw the sentence. The figure is as wide as its words; a page lets it scroll.
+
+    Where that is more than the ``room`` in pixels, the words move together as far as arcs allow.
 
     An arc below runs from the unit that looks to a triangle at the one that is looked at, and is
     the thicker the more weight it has. ``saliency`` ``[U]`` is drawn as bars over the words, up
     where it speaks for the class ``towards``. Followed dependencies are strong.
     """
-    middles, width = _layout(units)
+    middles, width = _layout(units, room)
     bars = 0 if saliency is None else 2 * _BARS + 10
     base = _WORDS + bars
     levels = _levels(dependencies)
@@ -115,9 +119,13 @@ def sentence_arcs(
     return figure
 
 
-def _layout(units: Sequence[str]) -> tuple[np.ndarray, int]:
+def _layout(units: Sequence[str], room: int | None) -> tuple[np.ndarray, int]:
     """The middle of each unit in pixels, and the width of the whole line."""
-    wide = np.array([max(len(unit), 2) * _LETTER + _GAP for unit in units])
+    letters = np.array([max(len(unit), 2) * _LETTER for unit in units])
+    gap = float(_GAP)
+    if room is not None:
+        gap = float(np.clip((room - 2 * _SIDE - letters.sum()) / len(units), _LEAST_GAP, _GAP))
+    wide = letters + gap
     ends = np.cumsum(wide) + _SIDE
     return ends - wide / 2, max(int(ends[-1]) + _SIDE, 320)
 

@@ -35,8 +35,9 @@ def slice_changes(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figu
     """
     scale = _SCALE[measure]
     worse = np.sign(table[f"{measure} change"]) * (1 if measure == "loss" else -1)
+    # Of equals the one whose loss rises most, as in bhpvas.slices.worst_hit.
     order = table.assign(worse=worse).sort_values(
-        f"{measure} change", ascending=measure == "accuracy", kind="stable"
+        [f"{measure} change", "loss change"], ascending=[measure == "accuracy", False]
     )
     texts = [_before_and_after(row, measure) for _, row in order.iterrows()]
     figure = _rows(

@@ -14,7 +14,12 @@ from bhpvas.charts import cells, style
 from bhpvas.tables import csv_text
 
 #: The look of every figure; the page lends its own colour of text.
-_AXIS = {"gridcolor": style.FAINT, "zerolinecolor": style.FAINT, "automargin": False}
+_AXIS = {
+    "gridcolor": style.FAINT,
+    "zeroline": False,
+    "zerolinecolor": style.FAINT,
+    "automargin": False,
+}
 _TEMPLATE = go.layout.Template(
     layout={
         "autotypenumbers": "strict",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 STYLE = Path(__file__).with_name("style.css")
 FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
+#: What stands in brackets, such as an interval, goes to the next line as a whole.
+_BRACKETS, _TOGETHER = re.compile(r"(\([^()]{1,24}\))"), r"<span>\1</span>"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 
 
@@ -210,7 +213,8 @@ def _rows(rows: dict[str, str]) -> str:
 
     cells = "".join(
         f'<div class="fact"><span>{escape(name)}</span>'
-        f'<b id="{escape(name.lower().replace(" ", "-"))}">{escape(said)}</b></div>'
+        f'<b id="{escape(name.lower().replace(" ", "-"))}">'
+        f"{_BRACKETS.sub(_TOGETHER, escape(said))}</b></div>"
         for name, said in rows.items()
     )
     return f'<div class="facts">{cells}</div>'

@@ -141,28 +141,30 @@ def actions(scores: Scores | None, session: Session) -> None:
         key="actions", horizontal=True, vertical_alignment="center", border=True, gap="small"
     ):
         st.markdown(_cost(scores, session), width="stretch")
-        st.button(
-            "What would it cost?",
-            on_click=_ask_cost,
-            disabled=not session.selected,
-            help="An estimate from gradients, at once and without running the model.",
-        )
-        if back:
+        # Where they do not fit beside the text, they go below it together.
+        with st.container(horizontal=True, gap="small", width="content", key="act"):
             st.button(
-                f"Restore {words.plural(len(back), 'head')}",
-                key="restore",
-                on_click=_wish,
-                args=("restore",),
+                "What would it cost?",
+                on_click=_ask_cost,
+                disabled=not session.selected,
+                help="An estimate from gradients, at once and without running the model.",
             )
-        st.button(
-            f"Remove {words.plural(len(going), 'head')}" if going else "Remove heads",
-            key="remove",
-            type="primary",
-            on_click=_wish,
-            args=("remove",),
-            disabled=not going,
-            help="Measured exactly on the evaluation split; a step that you can undo.",
-        )
+            if back:
+                st.button(
+                    f"Restore {words.plural(len(back), 'head')}",
+                    key="restore",
+                    on_click=_wish,
+                    args=("restore",),
+                )
+            st.button(
+                f"Remove {words.plural(len(going), 'head')}" if going else "Remove heads",
+                key="remove",
+                type="primary",
+                on_click=_wish,
+                args=("remove",),
+                disabled=not going,
+                help="Measured exactly on the evaluation split; a step that you can undo.",
+            )
 
 
 def _cost(scores: Scores | None, session: Session) -> str:

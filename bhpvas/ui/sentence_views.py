@@ -276,8 +276,12 @@ def arcs(
     marks: bool,
     threshold: float,
     method: str,
+    room: int | None = None,
 ) -> None:
-    """Dependencies above the words, attention of some heads below them, saliency between."""
+    """Dependencies above the words, attention of some heads below them, saliency between.
+
+    A long line moves together where the ``room`` in pixels is known.
+    """
     line = found.line(words=in_words, marks=marks)
     salient = None if label is None else work.promptly(reading.salient(session, label))
     drawn = [
@@ -295,6 +299,7 @@ def arcs(
         saliency=None if salient is None else line.sums(salient.values[method]),
         saliency_title=SALIENCIES[method].title,
         towards=name,
+        room=room,
     )
     wide_chart(
         figure,

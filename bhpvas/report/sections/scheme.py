@@ -50,6 +50,14 @@ def section(found: Findings) -> Section:
             for step in scheme.steps
         ]
     )
+    # A legend shows a trace by its first mark, which is the start's.
+    tree.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"symbol": "square", "size": 12, "color": style.SELECTED},
+        name="current",
+    )
     frame = steps_table(scheme, known)
     total = words.plural(mask.kept_count + len(mask.taken), "head")
     blocks: list[Table | Picture | tuple[Table | Picture, ...]] = [
@@ -61,7 +69,7 @@ def section(found: Findings) -> Section:
                 tree,
                 Data("steps", frame),
                 f"Tree of {words.plural(len(scheme.steps), 'step')}",
-                [("nodes", style.SELECTED, "the step that this report is of")],
+                [("current", style.SELECTED, "the step that this report is of")],
             ),
             Picture(
                 "Heads that stay",

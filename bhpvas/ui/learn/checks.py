@@ -49,13 +49,20 @@ def lowest_by_importance(session: Session, count: int) -> frozenset[HeadId] | No
     return None if found is None else frozenset(removal_order(found.values["importance"])[:count])
 
 
+def at_rest(found: Scores) -> np.ndarray:
+    """The share of a head's attention on [CLS] and [SEP], ``[L, H]``; NaN where it is removed."""
+    assert found.profile is not None, "stability measures it"
+    share = found.profile[..., :2].sum(-1)  # [L, H]
+    return np.where(found.mask.array > 0, share, np.nan)
+
+
 def resting(found: Scores) -> tuple[frozenset[HeadId], float]:
     """Heads that rest on [CLS] and [SEP], and the share of attention from which they are said to.
 
     That is half, or, where no head or every one has more, the median.
     """
-    assert found.profile is not None, "stability measures it"
-    share = {head: float(found.profile[head.layer, head.head, :2].sum()) for head in found.mask}
+    shares = at_rest(found)
+    share = {head: float(shares[head.layer, head.head]) for head in found.mask}
     least = RESTING
     if len({one > RESTING for one in share.values()}) < 2:
         least = float(np.median(list(share.values())))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 from bhpvas.charts import words
-from bhpvas.charts.columns import Weighing, columns
+from bhpvas.charts.columns import Column, Weighing, columns
 from bhpvas.charts.head_map import size
 from bhpvas.saliency import SALIENCIES
 from bhpvas.ui import (
@@ -30,10 +31,11 @@ from bhpvas.ui.schemes import propose, tree
 from bhpvas.ui.session import Search, Session
 
 if TYPE_CHECKING:
-    from bhpvas.charts.columns import Column
     from bhpvas.criteria import Scores
 
 UNNAMED = "main"
+#: Pixels beside the text on a screen of 1440.
+ROOM = 760
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def _sentence(session: Session) -> None:
         marks=True,
         threshold=0.1,
         method=next(iter(SALIENCIES)),
+        room=ROOM,
     )
 
 
@@ -114,14 +117,36 @@ def _heads(session: Session, colour: str) -> Scores | None:
 
 
 def _habits(session: Session) -> None:
-    scores = _heads(session, "stability")
-    if scores is None:
+    scored = _scored(session, "stability")
+    if scored is None:
         return
+    scores, _, _ = scored
+    resting = Column(
+        name="resting",
+        title="on [CLS] and [SEP], %",
+        values=100 * checks.at_rest(scores),
+        higher_means="keep",
+        aid="",
+    )
+    with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+        head_grid(resting, session, pointer="head", key="habit-map", hover=_shares(resting, scores))
+        controls.selected_list(session)
     chosen = sorted(set(session.selected_kept) & set(scores.mask))
     if chosen:
         panels.where_they_look(scores, chosen[:8], chosen)
     else:
-        st.caption("Select heads on the map: here you will see where each of them looks.")
+        st.caption("Select heads on the map: here you see where each of them looks.")
+
+
+def _shares(resting: Column, scores: Scores) -> np.ndarray:
+    """What a cell of the map of habits says under the pointer."""
+    said = [
+        f"<b>{head}</b> removed"
+        if head not in scores.mask
+        else f"<b>{head}</b><br>{resting.value(head)}% of its attention<br>on [CLS] and [SEP]"
+        for head in scores.mask.every_head()
+    ]
+    return np.array(said).reshape(scores.mask.layers, scores.mask.heads)
 
 
 def _habits_said(session: Session) -> str:
@@ -240,8 +265,8 @@ LESSONS = (
         "Each has its habit",
         _habits_said,
         lambda session: (
-            "Select two heads: one that rests on [CLS] and [SEP], and one that looks elsewhere. "
-            "Click cells; bright ones behave the same in every sentence."
+            "Select two heads: click a bright cell, which rests on [CLS] and [SEP], and a dark "
+            "one, which looks elsewhere. Below the map you see where."
         ),
         checks.selected_both_habits,
         _habits,
@@ -374,6 +399,7 @@ def _steps(now: Progress) -> None:
         ),
         key="lesson-step",
         label_visibility="collapsed",
+        width="stretch",
         on_change=_jump,
     )
     st.caption(f"{len(now.done)} of {len(LESSONS)} done, about ten minutes in all.")
@@ -388,7 +414,7 @@ def _task(lesson: Lesson, session: Session, *, done: bool) -> None:
 
 def _ways(now: Progress) -> None:
     last = now.at + 1 == len(LESSONS)
-    with st.container(horizontal=True, gap="small", key="lesson-ways"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="lesson-ways"):
         if not last:
             done = now.at in now.done
             st.button(
@@ -398,7 +424,11 @@ def _ways(now: Progress) -> None:
                 on_click=partial(_go, now.at + 1),
             )
         elif now.at in now.done:
-            st.page_link("pages/export.py", label="Take the smaller model along")
+            st.page_link(
+                "pages/export.py",
+                label="Take the smaller model along",
+                icon=":material/arrow_forward:",
+            )
         if now.at:
             st.button("Back", key="lesson-back", type="tertiary", on_click=partial(_go, now.at - 1))
 
