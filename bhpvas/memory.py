@@ -22,7 +22,7 @@ _GROUPS = {
     1: ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
 # A setting of mallopt: how many heaps the threads of a process may have.
-_M_ARENA_MAX, _HEAPS = -8, 2
+_M_ARENA_MAX, _HEAPS = -8, 1
 
 
 def available(root: Path = Path("/")) -> int | None:
@@ -89,7 +89,7 @@ def said(error: BaseException) -> LimitError | None:
 
 
 def share_heaps() -> None:
-    """Let the threads of this process share two heaps; each of its own would keep its own gaps."""
+    """Let the threads of this process share one heap; each of its own would keep its own gaps."""
     if (setting := _function("mallopt")) is not None:
         setting(_M_ARENA_MAX, _HEAPS)
 
