@@ -8,13 +8,19 @@ its meaning when the one replaces the other.
 
 from __future__ import annotations
 
-import warnings
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
-from tqdm.auto import tqdm  # the class whose bars UMAP draws, and so its lock
 
+from bhpvas.errors import BhpvasError
 from bhpvas.progress import Progress, silent
 
 Method = Literal["PCA", "UMAP"]
@@ -27,6 +33,8 @@ NEIGHBOURS = 15
 FEWEST_FOR_UMAP = 4 * NEIGHBOURS
 # The width that UMAP expects of the places it starts from.
 _SPREAD = 10.0
+# Seconds between two looks at the process that lays out a map.
+_LOOK = 0.1
 # Distances are computed for this many sentences at once.
 _BLOCK = 512
 
@@ -95,29 +103,66 @@ def pca_map(coordinates: np.ndarray) -> SentenceMap:
 def umap_map(coordinates: np.ndarray, *, seed: int = 0, progress: Progress = silent) -> SentenceMap:
     """The map by UMAP of all components; at least :data:`FEWEST_FOR_UMAP` sentences.
 
-    Progress counts the epochs of the layout. The first call of a process also compiles UMAP.
+    UMAP runs in a process of its own (:mod:`bhpvas.umap_layout`), which takes some seconds to
+    compile itself; then progress counts the epochs of the layout. What ``progress`` raises ends
+    that process. Raises :class:`BhpvasError` where it fails.
     """
     assert len(coordinates) >= FEWEST_FOR_UMAP, "too few sentences for UMAP: use pca_map"
     progress(0, 1)
-    # Here, because importing it compiles for many seconds.
-    from umap import UMAP
-
-    progress(0, 1)
     near, distance = nearest(coordinates, coordinates, NEIGHBOURS)
     start = coordinates[:, :2] - coordinates[:, :2].mean(0)
-    with warnings.catch_warnings():
-        # That new states cannot be transformed: moved() does that.
-        warnings.filterwarnings("ignore", message=".*knn_search_index.*")
-        places = UMAP(
-            n_neighbors=NEIGHBOURS,
-            precomputed_knn=(near.astype(np.int32), distance, None),
-            init=_SPREAD * start / max(float(np.abs(start).max()), 1e-12),
-            random_state=seed,
-            n_jobs=1,
-            verbose=False,
-            tqdm_kwds=_reporting(progress),
-        ).fit_transform(coordinates)
-    return SentenceMap("UMAP", coordinates, np.asarray(places, dtype=np.float32))
+    start = _SPREAD * start / max(float(np.abs(start).max()), 1e-12)
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer:
+        np.savez(
+            given, coordinates=coordinates, start=start, near=near.astype(np.int32),
+            distance=distance,
+        )  # fmt: skip
+        given.seek(0)
+        _lay_out(seed, given, answer, progress)
+        answer.seek(0)
+        places = np.load(answer, allow_pickle=False)
+    return SentenceMap("UMAP", coordinates, places)
+
+
+def _lay_out(seed: int, given: IO[bytes], answer: IO[bytes], progress: Progress) -> None:
+    """Run the other process to its end, and tell of the epochs that it tells of."""
+    here = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bhpvas.umap_layout", str(seed)],
+        stdin=given,
+        stdout=answer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, here))},
+    )
+    epochs, words = [(0, 1)], list[str]()
+    stream = child.stderr
+    assert stream is not None
+
+    def listen() -> None:
+        for line in stream:
+            counts = line.split()
+            if len(counts) == 2 and all(map(str.isdecimal, counts)):
+                epochs.append((int(counts[0]), int(counts[1])))
+            else:
+                words.append(line)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        while child.poll() is None:
+            progress(*epochs[-1])
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_LOOK)
+    finally:
+        child.kill()
+        child.wait()
+        listener.join()
+        stream.close()
+    if child.returncode:
+        reason = "".join(words).strip().rpartition("\n")[2]
+        raise BhpvasError(f"UMAP did not end ({reason or child.returncode}): PCA shows the map.")
+    progress(*epochs[-1])
 
 
 def nearest(among: np.ndarray, of: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,37 +185,3 @@ def nearest(among: np.ndarray, of: np.ndarray, count: int) -> tuple[np.ndarray, 
         numbers[begin : begin + _BLOCK] = np.take_along_axis(near, order, 1)
         distances[begin : begin + _BLOCK] = np.take_along_axis(between, order, 1)
     return numbers, distances
-
-
-class _Reports:
-    """What tqdm writes to, passed on as progress: UMAP tells of its epochs in no other way.
-
-    While it writes the counts, tqdm holds a lock that all bars of the process share, and it never
-    gives it back if writing raises. So the progress is called without that lock: what raises leaves
-    it free, and what waits there keeps no other bar waiting.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def write(self, text: str) -> None:
-        counts = text.split()
-        if len(counts) == 2:
-            lock = tqdm.get_lock()
-            lock.release()
-            self.progress(int(counts[0]), int(counts[1]))
-            lock.acquire()
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
-def _reporting(progress: Progress) -> dict[str, object]:
-    return {
-        "file": _Reports(progress),
-        "bar_format": "{n} {total}",
-        "disable": False,
-        "mininterval": 0.1,
-        "miniters": 1,
-        "leave": False,
-    }

@@ -28,6 +28,7 @@ FLOORS = (
         "significance",
         "spill",
         "tables",
+        "umap_layout",
         "version",
         "weights",
     ),
