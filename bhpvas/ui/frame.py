@@ -256,16 +256,23 @@ def _scheme_buttons(session: Session) -> None:
 
 
 def _save_button(scheme: Scheme) -> None:
-    """The scheme as one file; weights are packed only once somebody asks for them."""
+    """The scheme as one file; weights are packed only once somebody asks for them.
+
+    A file that is made when it is asked for has another address after each run of the script, and
+    a click on the old one leads nowhere. That of a small file stays for as long as its content.
+    """
     from bhpvas.scheme_files import SchemeFile, read_weights, weights_of
 
     file, folder = SchemeFile(scheme), work.weights_folder()
-    missing = [one for one in weights_of(scheme) if not weights_file(folder, one).exists()]
+    named = weights_of(scheme)
+    missing = [one for one in named if not weights_file(folder, one).exists()]
     st.download_button(
         "Save",
-        lambda: SchemeFile(scheme, read_weights(scheme, folder)).to_bytes(),
+        (lambda: SchemeFile(scheme, read_weights(scheme, folder)).to_bytes())
+        if named
+        else file.to_bytes(),
         file_name=file.name,
-        mime="application/zip" if weights_of(scheme) else "application/json",
+        mime="application/zip" if named else "application/json",
         on_click="ignore",
         icon=":material/download:",
         width="stretch",
