@@ -166,7 +166,7 @@ class Workbench:
         self.page.get_by_label(re.compile("^Head map of .* 1 selected$")).first.wait_for()
 
     def settle(self) -> None:
-        """Wait until every click is answered, nothing runs, and all that the page wants is there."""
+        """Wait until every click is answered, nothing runs, and what the page wants is there."""
         deadline = time.monotonic() + PATIENCE / 1000
         since = time.monotonic()
         while time.monotonic() < since + QUIET / 1000:

@@ -17,7 +17,7 @@ from bhpvas.charts.relations import RelationRow, by_layer, relation_map
 from bhpvas.heads import HeadId, HeadMask
 
 LARGE = HeadMask(24, 16)
-#: What a page has beside the sidebar on a screen of 1440 pixels, and the bytes that are quick to send.
+#: What a page has beside the sidebar on a screen of 1440 pixels; bytes that are quick to send.
 ROOM, MOST_SENT = 1060, 1_200_000
 
 
