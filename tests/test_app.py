@@ -70,7 +70,8 @@ def select(app: AppTest, heads: str) -> AppTest:
 def facts(app: AppTest) -> dict[str, str]:
     """The lines of the sidebar by their names."""
     text = "".join(html.value for html in app.html)
-    return dict(re.findall(r'<span>([^<]+)</span><b id="[^"]+">([^<]+)</b>', text))
+    found = re.findall(r'<span>([^<]+)</span><b id="[^"]+">(.+?)</b>', text)
+    return {name: re.sub("<[^>]+>", "", value) for name, value in found}
 
 
 def said(app: AppTest) -> str:
