@@ -50,16 +50,7 @@ def similarity_matrix(
         zmax=1,
         hoverongaps=False,
         hovertemplate="<b>%{y}</b> and <b>%{x}</b>: %{z:.2f}<extra></extra>",
-        colorbar={
-            "title": {"text": title, "side": "right", "font": {"size": 12}},
-            "thickness": 8,
-            "outlinewidth": 0,
-            "len": 1,
-            "x": 1.0,
-            "xpad": 10,
-            "nticks": 5,
-            "tickfont": {"size": 11},
-        },
+        colorbar=style.colour_bar(title, pad=10),
         name="similarity",
     )
     borders = [layer * heads - 0.5 for layer in range(1, layers)]

@@ -84,17 +84,7 @@ def head_map(
         xgap=style.cell_gap(cell),
         ygap=style.cell_gap(cell),
         hoverinfo="skip",
-        colorbar={
-            "title": {"text": title, "side": "right", "font": {"size": 12}},
-            "thickness": 8,
-            "outlinewidth": 0,
-            "len": 1,
-            "y": 0.5,
-            "x": 1.0,
-            "xpad": 12,
-            "nticks": 5,
-            "tickfont": {"size": 11},
-        },
+        colorbar=style.colour_bar(title),
     )
     if labels is not None:
         _label(figure, labels, _is_bright(shown, change, palette), mask, cell)

@@ -213,16 +213,7 @@ def _points(
         "colorscale": style.CHANGES if colouring.change else style.AMOUNTS,
         "cmin": -reach if colouring.change else float(values.min()),
         "cmax": reach if colouring.change else float(values.max()),
-        "colorbar": {
-            "title": {"text": colouring.title, "side": "right", "font": {"size": 12}},
-            "thickness": 8,
-            "outlinewidth": 0,
-            "len": 0.94,
-            "x": 1.0,
-            "xpad": 6,
-            "nticks": 5,
-            "tickfont": {"size": 11},
-        },
+        "colorbar": style.colour_bar(colouring.title, length=0.94, pad=6),
     }
     for among, opacity in looks:
         for symbol in used:

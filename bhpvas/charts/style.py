@@ -72,6 +72,20 @@ def cell_gap(cell: int) -> int:
     return 4 if cell >= SMALL_CELL else 3
 
 
+def colour_bar(title: str, *, length: float = 1, pad: int = 12) -> dict[str, object]:
+    """The bar that says what the colours mean, ``pad`` pixels to the right of a figure."""
+    return {
+        "title": {"text": title, "side": "right", "font": {"size": 12}},
+        "thickness": 8,
+        "outlinewidth": 0,
+        "len": length,
+        "x": 1.0,
+        "xpad": pad,
+        "nticks": 5,
+        "tickfont": {"size": 11},
+    }
+
+
 def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int, int]) -> go.Figure:
     """An empty figure on a transparent ground; ``margin`` is left, right, top, bottom in pixels."""
     left, right, top, bottom = margin
