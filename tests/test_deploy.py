@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,9 @@ def test_all_that_a_wheel_is_made_of_goes_into_the_image() -> None:
 def test_community_cloud_installs_this_checkout_with_the_tested_versions() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not line.startswith("#")] == ["-c constraints.txt", "-e ."]
+
+
+def test_the_first_start_on_a_machine_asks_nothing():
+    """Streamlit would ask for an e-mail address before it opens anything."""
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["server"]["showEmailPrompt"] is False
