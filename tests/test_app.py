@@ -357,7 +357,7 @@ def test_bad_data_is_one_sentence_and_all_stays(
     before = session(app)
     open_dialog(app)
     fine(app.segmented_control(key="data-kind").set_value("Upload").run())
-    app.file_uploader(key="data-file").set_value((name, content, "text/csv"))
+    fine(app.file_uploader(key="data-file").set_value((name, content, "text/csv")).run())
     use(app)
     assert len(app.error) == 1
     assert part in app.error[0].value
@@ -372,7 +372,8 @@ def test_uploaded_data_are_measured_and_the_scheme_stays(app: AppTest, tiny: Cla
     open_dialog(app)
     fine(app.segmented_control(key="data-kind").set_value("Upload").run())
     content = ("text,label\n" + rows).encode()
-    app.file_uploader(key="data-file").set_value(("mine.csv", content, "text/csv"))
+    assert app.button(key="use").disabled
+    fine(app.file_uploader(key="data-file").set_value(("mine.csv", content, "text/csv")).run())
     use(app)
     assert not app.error
     assert facts(app)["Data"] == "mine.csv · 4 + 8"

@@ -93,7 +93,11 @@ def test_too_much_data_is_one_sentence_and_all_stays(hosted: None, rows: int, pa
     fine(app.segmented_control(key="data-kind").set_value("Upload").run())
     line = "a film" if rows > 4_000 else "a film " * 60
     content = "text,label\n" + "".join(f"{line},{row % 2}\n" for row in range(rows))
-    app.file_uploader(key="data-file").set_value(("mine.csv", content.encode(), "text/csv"))
+    fine(
+        app.file_uploader(key="data-file")
+        .set_value(("mine.csv", content.encode(), "text/csv"))
+        .run()
+    )
     use(app)
     assert len(app.error) == 1
     assert part in app.error[0].value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -323,7 +323,15 @@ def choose_model_and_data() -> None:
             f"The scheme {session.scheme.name!r} belongs to this model: save it first if you "
             "want to keep it. Other data alone leaves it as it is."
         )
-    if st.button("Use these", type="primary", key="use"):
+    # Pressed while its file is still on the way, it would find none: it waits for the file instead.
+    pressed = st.button(
+        "Use these",
+        type="primary",
+        key="use",
+        disabled=read is None,
+        help="Upload a file first." if read is None else None,
+    )
+    if pressed and read is not None:
         try:
             with st.spinner("Loading"):
                 opened = _reopened(session, model, read())
@@ -377,8 +385,10 @@ def _model_choice(session: Session) -> str | None:
     return typed.strip()
 
 
-def _data_choice(session: Session) -> Any:
-    """A function that reads the chosen data, called once the person says so."""
+def _data_choice(session: Session) -> Callable[[], Splits] | None:
+    """What reads the chosen data, called once the person says so; None as long as a file is to be
+    uploaded.
+    """
     offered = limits.current().data_sets
     kind = st.segmented_control(
         "Data",
@@ -409,7 +419,7 @@ def _data_choice(session: Session) -> Any:
             max_upload_size=limits.current().megabytes,
         )
         columns = _column_choice()
-        return lambda: _from_upload(upload, columns)
+        return None if upload is None else lambda: _from_upload(upload, columns)
     data = session.data
     st.caption(
         f"{_short(data)}: {words.plural(len(data.calibration), 'sentence')} to score heads on, "
@@ -434,8 +444,6 @@ def _column_choice() -> dict[str, str | None]:
 def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
     from bhpvas.datasets import read_splits
 
-    if upload is None:
-        raise DataError("No file is chosen: upload a TSV, CSV, JSONL or Parquet file first.")
     return read_splits(
         upload,
         name=upload.name,
