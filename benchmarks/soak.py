@@ -23,14 +23,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Error, Page, sync_playwright
+from playwright.sync_api import Error, Page, WebSocket, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.app import SIGNS, SIZE, peak_gigabytes
 from bhpvas.classifier import Classifier, load_classifier
@@ -176,10 +177,13 @@ class Server:
 class Visitor(threading.Thread):
     """A browser of its own that goes through the app at random until it is told to stop."""
 
-    def __init__(self, number: int, seed: int, server: Server, log: Log) -> None:
+    def __init__(
+        self, number: int, seed: int, server: Server, log: Log, evidence: Path | None = None
+    ) -> None:
         super().__init__(name=f"browser {number}", daemon=True)
         self.random = random.Random(1000 * seed + number)
-        self.server, self.log = server, log
+        self.server, self.log, self.evidence = server, log, evidence
+        self.did = deque[str](maxlen=60)
         self.order: str | None = None
         self.busy = False
         self.looks = 0
@@ -189,11 +193,13 @@ class Visitor(threading.Thread):
     def run(self) -> None:
         with sync_playwright() as playwright, launch(playwright) as browser:
             page = browser.new_context(viewport=SIZE).new_page()
+            page.on("websocket", self._listen)
             self.app = Workbench(page, f"http://127.0.0.1:{self.server.port}")
             self.app.open()
             self.app.settle()
             page.set_default_timeout(SHORT)
-            self.scheme = self.app.saved()
+            while not self._look(None) and not self.stopping.is_set():
+                pass
             self.opened.set()
             while not self.stopping.is_set():
                 self._step()
@@ -204,7 +210,8 @@ class Visitor(threading.Thread):
 
     def _step(self) -> None:
         """A gesture, with whatever breaks meanwhile, and a look at what came of it."""
-        life, order, expected = self.server.lives, self.order, None
+        life, expected = self.server.lives, None
+        order, self.order = self.order, None  # one that comes from here on is for the next step
         self.busy = True
         try:
             if order is None:
@@ -214,16 +221,16 @@ class Visitor(threading.Thread):
         except (Error, AssertionError) as error:
             expected = None
             if self._undisturbed(life) and order is None:
-                self.log.failed.append(f"{self.name}: {_first(error)}")
+                self._note(self.log.failed, _first(error), str(error))
         finally:
-            self.busy, self.order = False, None
+            self.busy = False
         looks = 0
         while not self.stopping.is_set():
             if self._look(expected if self._undisturbed(life) else None):
                 break
             looks = looks + 1 if self.server.up.is_set() else 0
             if looks == MOST_LOOKS:
-                self.log.failed.append(f"{self.name} sees nothing on {self._title}")
+                self._note(self.log.failed, f"sees nothing on {self._title}")
                 self.page.reload()
 
     def _undisturbed(self, life: int) -> bool:
@@ -246,6 +253,7 @@ class Visitor(threading.Thread):
         }
         (chosen,) = self.random.choices(list(choices), list(choices.values()))
         self.log.gestures[chosen.__name__.strip("_")] += 1
+        self._tell(f"gesture {chosen.__name__.strip('_')}")
         return chosen()
 
     def _remove(self) -> HeadMask:
@@ -368,17 +376,40 @@ class Visitor(threading.Thread):
             return False
         self.log.tracebacks += [f"{self.name}: {one}" for one in complaints]
         self.log.sentences.update(said)
-        missing = _steps(self.scheme) - _steps(scheme)
+        missing = (_steps(self.scheme) if self.looks else set()) - _steps(scheme)
         self.log.lost += [f"{self.name}: {one}" for one in sorted(missing)]
         if expected is not None and expected != scheme.mask:
-            self.log.wrong.append(
-                f"{self.name}: {format_heads(scheme.mask.removed)} removed instead of "
-                f"{format_heads(expected.removed)}"
+            self._note(
+                self.log.wrong,
+                f"{format_heads(scheme.mask.removed)} removed instead of "
+                f"{format_heads(expected.removed)}",
             )
         self.log.seen.append(_seen(scheme.mask, before))
         self.scheme = scheme
         self.looks += 1
         return True
+
+    # --- what it leaves as evidence ---
+
+    def _note(self, problems: list[str], problem: str, whole: str = "") -> None:
+        """Note a problem, with a picture of the page and what led to it, where that is wanted."""
+        problems.append(f"{self.name}: {problem}")
+        if self.evidence is None:
+            return
+        name = f"{self.name} {len(list(self.evidence.glob('*.txt')))}".replace(" ", "-")
+        (self.evidence / f"{name}.txt").write_text("\n".join([problem, whole, *self.did]) + "\n")
+        with suppress(Error):
+            self.page.screenshot(path=self.evidence / f"{name}.png")
+
+    def _tell(self, what: str) -> None:
+        self.did.append(f"{time.strftime('%H:%M:%S')} {what}")
+
+    def _listen(self, socket: WebSocket) -> None:
+        self._tell("connected")
+        socket.on("close", lambda _: self._tell("disconnected"))
+        socket.on("framesent", lambda sent: self._tell(f"sent {_asked(sent)}"))
+
+    # --- what a page says ---
 
     def _facts(self) -> dict[str, str]:
         found = {name: self.app.fact(name) for name in ("heads", "accuracy", "parameters")}
@@ -396,6 +427,19 @@ def _seen(mask: HeadMask, facts: dict[str, str]) -> Seen:
         parameters=facts["parameters"].split()[-1],
         flipped=_flipped(facts["flips"]),
     )
+
+
+def _asked(sent: str | bytes) -> str:
+    """What a browser asked of the server: the widgets pressed, and the fragment they stand in."""
+    message = BackMsg.FromString(sent.encode() if isinstance(sent, str) else sent)
+    asked = message.rerun_script
+    pressed = [
+        one.id.rsplit("-", 1)[-1]
+        for one in asked.widget_states.widgets
+        if str(one.WhichOneof("value")).endswith("trigger_value")
+    ]
+    where = f" in fragment {asked.fragment_id[:8]}" if asked.fragment_id else ""
+    return f"{message.WhichOneof('type')}{where}: {', '.join(pressed)}"
 
 
 def _flipped(said: str) -> int | None:
@@ -509,7 +553,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--browsers", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--evidence", type=Path, help="folder for a picture and the last gestures of each problem"
+    )
     given = parser.parse_args()
+    if given.evidence is not None:
+        given.evidence.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and everything is put away
     log = Log()
     with tempfile.TemporaryDirectory(prefix="bhpvas-soak-") as scratch:
@@ -517,7 +566,9 @@ def main() -> int:
         disk = Disk(Path(scratch) / "disk")
         try:
             server = Server(disk, said)
-            visitors = [Visitor(n, given.seed, server, log) for n in range(given.browsers)]
+            visitors = [
+                Visitor(n, given.seed, server, log, given.evidence) for n in range(given.browsers)
+            ]
             soak(given.minutes, visitors, server, log)
         finally:
             disk.close()

@@ -372,6 +372,7 @@ class Workbench:
         """The scheme, as its button saves it."""
         with self.page.expect_download() as download:
             self.page.get_by_test_id("stSidebar").get_by_role("button", name="Save").click()
+        self.page.mouse.move(0, 0)  # the button's tooltip lies over others
         return Scheme.from_json(Path(download.value.path()).read_text(encoding="utf-8"))
 
     def complaints(self) -> list[str]:

@@ -123,6 +123,7 @@ def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
     """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
     start = work.want(work.evaluating(session, session.start))
     now = work.want(work.evaluating(session, session.now))
+    work.lengths(session)  # before the new data are named, while the figures are still the old ones
     with st.sidebar:
         st.html('<div class="wordmark">bhpvas</div>')
         _model_and_data(session)

@@ -13,8 +13,11 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
-#: Seconds of a turn: longer than most measurements on the sample take.
-TURN = 3.0
+from bhpvas.memory import trim
+
+#: Seconds of a turn: longer than most measurements on the sample take, on a busy machine too, since
+#: each that steps back half done holds on to some 30 MB.
+TURN = 6.0
 #: Seconds between two looks at whether somebody still waits for a job in the line.
 LOOK = 0.2
 
@@ -67,6 +70,7 @@ class Line:
             del self._since[who]
             self._waiting.append(who)
             self._changed.notify_all()
+        trim()  # what it has freed is of use to others while it waits
         self._wait(who, check)
         return True
 
