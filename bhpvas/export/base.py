@@ -21,6 +21,8 @@ from bhpvas.progress import Progress
 from bhpvas.surgery import remove_heads
 
 WEIGHTS = "model.safetensors"
+# Numbers that are compared at once.
+_PIECE = 2**18
 
 #: Logits ``[B, C]`` of a padded batch, from the files that were written.
 Forward = Callable[[Batch], np.ndarray]
@@ -51,34 +53,38 @@ class Format:
     weight_bytes: Callable[[Classifier, HeadMask], int]
 
 
-def whole(classifier: Classifier) -> Any:
-    """A copy of the model with every head, and with the weights that the classifier runs with."""
-    return remove_heads(classifier, HeadMask(*classifier.full_mask().array.shape))
+def every_head(classifier: Classifier) -> HeadMask:
+    """The mask that keeps even heads that the model lacks: they are zero."""
+    return HeadMask(*classifier.full_mask().array.shape)
 
 
 def in_float32(classifier: Classifier) -> Classifier:
     """The classifier computing in float32, with its weights as they are."""
     if classifier.dtype == torch.float32:
         return replace(classifier, mixed=False) if classifier.mixed else classifier
-    model = whole(classifier).float()
+    model = remove_heads(classifier, every_head(classifier)).float()
     layers = tuple(map(classifier.architecture.parts, classifier.architecture.layers(model)))
     return replace(classifier, model=model, layers=layers, dtype=torch.float32)
 
 
-def smallest_exact(tensor: Tensor) -> Tensor:
-    """The tensor in half precision where that loses nothing, else as it is.
+def smallest_exact(tensor: Tensor) -> torch.dtype:
+    """Half precision where that loses nothing of a tensor, else its own number type.
 
     Weights that were published in half precision and run in float32 go back to their own size.
     """
-    for dtype in (torch.float16, torch.bfloat16):
-        if tensor.dtype == torch.float32 and torch.equal(tensor.to(dtype).float(), tensor):
-            return tensor.to(dtype)
-    return tensor
+    if tensor.dtype == torch.float32:
+        pieces = tensor.flatten().split(_PIECE)  # of the whole, copies would be made to compare
+        for dtype in (torch.float16, torch.bfloat16):
+            if all(torch.equal(piece.to(dtype).float(), piece) for piece in pieces):
+                return dtype
+    return tensor.dtype
 
 
 def weight_bytes(model: torch.nn.Module) -> int:
     """Bytes of a model's weights as :func:`save_model` stores them."""
-    return sum(smallest_exact(tensor).nbytes for tensor in model.state_dict().values())
+    return sum(
+        tensor.numel() * smallest_exact(tensor).itemsize for tensor in model.state_dict().values()
+    )
 
 
 def save_model(
@@ -94,7 +100,7 @@ def save_model(
     config.dtype = classifier.dtype
     config.save_pretrained(folder)
     tensors = {
-        name: smallest_exact(tensor).contiguous().cpu()
+        name: tensor.to(smallest_exact(tensor)).contiguous().cpu()
         for name, tensor in model.state_dict().items()
     }
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})

@@ -9,19 +9,28 @@ import numpy as np
 import torch
 
 from bhpvas.classifier import Classifier
-from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes, whole
+from bhpvas.export.base import (
+    Format,
+    Forward,
+    every_head,
+    module_forward,
+    save_model,
+    weight_bytes,
+)
 from bhpvas.heads import HeadMask
+from bhpvas.surgery import remove_heads
 
 
 def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
-    """A copy of the model whose removed heads have weights of zero alone.
+    """The model with removed heads whose weights are zero alone; the other weights are the
+    classifier's own.
 
     With values and output columns both zero no gradient reaches them, so that they stay zero when
     the model is trained further.
     """
     if mask.removed:
         classifier.check_removal()
-    model = whole(classifier)
+    model = remove_heads(classifier, every_head(classifier), shared=True)
     for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)
         gone = torch.from_numpy(np.repeat(mask.array[number] == 0, classifier.geometry.head_size))

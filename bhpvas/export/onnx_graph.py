@@ -132,6 +132,10 @@ inputs = dict(tokenizer(["A sentence."], padding=True, return_tensors="np"))
     write=_write,
     read=lambda classifier, folder: read_graph(classifier, folder / GRAPH),
     weight_bytes=lambda classifier, mask: (
-        4 * sum(tensor.numel() for tensor in remove_heads(classifier, mask).state_dict().values())
+        4
+        * sum(
+            tensor.numel()
+            for tensor in remove_heads(classifier, mask, shared=True).state_dict().values()
+        )
     ),
 )
