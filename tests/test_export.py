@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import XLMRobertaConfig
 
 from bhpvas.classifier import Classifier, load_classifier
@@ -18,7 +19,7 @@ from bhpvas.cost import flops_per_sentence, parameters
 from bhpvas.engine import predict
 from bhpvas.errors import ModelError
 from bhpvas.evaluation import evaluate
-from bhpvas.export import FORMATS, Exported, ExportError, export_model, onnx_graph
+from bhpvas.export import FORMATS, Exported, ExportError, base, export_model, onnx_graph
 from bhpvas.export.base import logits_of, smallest_exact, weight_bytes
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model_files import read_info
@@ -207,8 +208,25 @@ def test_weights_of_half_precision_stay_small_and_exact(tmp_path, classifier):
     assert smallest_exact(exact * 1e30) == torch.float32  # neither half knows 0.5e30 exactly
     assert smallest_exact(torch.tensor([2.0**100])) == torch.bfloat16
     assert smallest_exact(torch.tensor([0.1])) == torch.float32
+    long = torch.ones(base._PIECE + 2)
+    assert smallest_exact(long) == torch.float16
+    long[-1] = 0.1
+    assert smallest_exact(long) == torch.float32
     model = classifier.model
     assert weight_bytes(model) == pytest.approx(4 * classifier.geometry.parameters, rel=0.01)
+
+
+@pytest.mark.parametrize("format", ["transformers", "dense"])
+def test_a_size_is_told_before_the_file_is_made_and_changes_nothing(tmp_path, classifier, format):
+    before = [one.clone() for one in classifier.model.state_dict().values()]
+    said = FORMATS[format].weight_bytes(classifier, scheme_without(classifier, EMPTY).mask)
+    for one, other in zip(before, classifier.model.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    exported(classifier, EMPTY, tmp_path / "out", format)
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    assert said == sum(one.nbytes for one in stored.values())
+    for one, other in zip(before, classifier.model.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_the_card_says_what_was_done(tmp_path, classifier):
