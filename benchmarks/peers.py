@@ -67,6 +67,7 @@ def rows_of(classifier: Classifier, dataset: Dataset) -> list[Row]:
             lambda: score(classifier, few, ["similarity"]).similarity_matrix["similarity"],
         ),
         Row("Torch-Pruning", lambda: remove_heads(classifier, half)),
+        Row("Torch-Pruning in place", lambda: remove_heads(classifier, half, shared=True)),
     ]
 
 
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("--python", required=True, help="python of the peers' environment")
     parser.add_argument("--sentences", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", action="append", help="only the rows whose name begins so")
     given = parser.parse_args()
     classifier = load_classifier()
     dataset = sample_splits().evaluation.aligned(classifier.label_names)
@@ -149,7 +151,10 @@ def main() -> None:
         )
         print("| peer | its s | bhpvas s | ratio (median) | min – max | results |")
         print("|---|---|---|---|---|---|")
+        wanted = tuple(given.peer or [""])
         for row in rows_of(classifier, dataset):
+            if not row.peer.startswith(wanted):
+                continue
             theirs, ours = list[float](), list[float]()
             for turn in range(given.rounds + 1):
                 taken, found = peers.run(row.peer)
@@ -158,7 +163,7 @@ def main() -> None:
                 if turn:  # the first warms both up
                     theirs.append(taken)
                     ours.append(time.perf_counter() - begun)
-            if row.peer == "Torch-Pruning":
+            if row.peer.startswith("Torch-Pruning"):
                 own = removal_logits(classifier, dataset, own)
             print(line(row, theirs, ours, agreement(own, found, row.differs)), flush=True)
         peers.close()

@@ -22,7 +22,7 @@ from bhpvas.weights import Weights
 def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False) -> Any:
     """A copy of the model without the removed heads, with the classifier's own weights.
 
-    With ``shared``, weights that removal leaves as they are belong to both models: for running the
+    With ``shared``, modules that removal leaves as they are belong to both models: for running the
     smaller one beside the other, not for changing it.
 
     The copy is an ordinary module of its family: its attention reshapes by the head size, so it
@@ -39,21 +39,27 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     Linear(in_features=384, out_features=352, bias=True)
     """
     known: dict[int, Any] = {}
-    if shared:
-        known = {id(one): one for one in classifier.model.parameters()}
-    # What is replaced below need not be copied before.
-    for whole in classifier.layers:
-        for part in (whole.query, whole.key, whole.value, whole.output):
-            known |= {id(one): one for one in part.parameters()}
-    model = _copied(classifier.model, known)
-    for number, layer in enumerate(classifier.architecture.layers(model)):
-        parts = classifier.architecture.parts(layer)
+    for number, layer in enumerate(classifier.architecture.layers(classifier.model)):
+        whole = classifier.architecture.parts(layer)
         smaller = prune_layer(classifier, number, mask.array[number] > 0)
         for name in ("query", "key", "value", "output"):
-            target, source = getattr(parts, name), getattr(smaller, name)
-            target.weight, target.bias = source.weight, source.bias
-            target.in_features, target.out_features = source.in_features, source.out_features
-    return model
+            known[id(getattr(whole, name))] = getattr(smaller, name)
+    return _around(classifier.model, known) if shared else _copied(classifier.model, known)
+
+
+def _around(module: nn.Module, known: dict[int, Any]) -> nn.Module:
+    """A module with the parts that ``known`` has by id; itself where it has none of them."""
+    parts = {
+        name: part if part is None else known.get(id(part)) or _around(part, known)
+        for name, part in module._modules.items()
+    }
+    if all(part is module._modules[name] for name, part in parts.items()):
+        return module
+    made = module.__class__.__new__(module.__class__)
+    for name, value in vars(module).items():
+        made.__dict__[name] = value.copy() if isinstance(value, dict) else value
+    made.__dict__["_modules"] = parts
+    return made
 
 
 def _copied(module: nn.Module, known: dict[int, Any]) -> Any:
@@ -139,8 +145,9 @@ def _linear_of(whole: nn.Linear, rows: Tensor) -> nn.Linear:
 def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     """A frozen linear map with weight ``[out, in]`` and bias ``[out]``; either may be empty."""
     outputs, inputs = weight.shape
-    made = nn.Linear(1, 1, device="meta")  # without a place for values, so none are drawn
-    made.in_features, made.out_features = inputs, outputs
+    made = nn.Linear.__new__(nn.Linear)  # its own way of being made would draw values
+    nn.Module.__init__(made)
+    made.in_features, made.out_features, made.training = inputs, outputs, False
     made.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     made.bias = nn.Parameter(bias, requires_grad=False)
     return made

@@ -88,7 +88,11 @@ def _counts(name: str, counts: tuple[float, float], said: Callable[[float], str]
 
 
 def _row(name: str, before: str, after: str, change: str) -> list[str]:
-    return [tables.name(name), tables.text(before), tables.text(after, change)]
+    return [
+        tables.name(name),
+        tables.text(before, wrap=False),
+        tables.text(after, change, wrap=False),
+    ]
 
 
 def _accuracy(session: Session) -> list[str]:
