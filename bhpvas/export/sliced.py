@@ -18,8 +18,8 @@ CODE = Path(modeling_pruned.__file__)
 
 
 def _with_stand_ins(classifier: Classifier, mask: HeadMask) -> Any:
-    """The smaller model, with one head of zeros where a layer has none left; weights that stay as
-    they are are the classifier's own.
+    """The smaller model, with one head of zeros where a layer has none left; what stays is the
+    classifier's own.
     """
     model = remove_heads(classifier, mask, shared=True)
     size, head_size = classifier.geometry.hidden_size, classifier.geometry.head_size
