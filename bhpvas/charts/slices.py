@@ -153,7 +153,8 @@ def _rows(
     figure.update_xaxes(
         title={"text": title, "standoff": 4, "font": {"size": 12}},
         showgrid=False,
-        nticks=6,
+        nticks=5,  # more would be turned on end in a narrow window
+        tickangle=0,
         tickfont={"size": 11},
     )
     return figure
