@@ -27,7 +27,7 @@ from bhpvas.criteria.attention import jensen_shannon
 from bhpvas.criteria.base import Sample
 from bhpvas.criteria.similarity import OutputProducts
 from bhpvas.engine import Batch, Seen
-from bhpvas.errors import BhpvasError
+from bhpvas.errors import BhpvasError, DataError
 from bhpvas.estimate import Estimate
 from bhpvas.heads import HeadId, HeadMask
 from tests import reference
@@ -415,3 +415,9 @@ def test_the_registry_explains_every_criterion():
 def test_an_unknown_criterion_is_named(classifier, dataset):
     with pytest.raises(BhpvasError, match="'gradient-magic' is no criterion"):
         score(classifier, dataset, ["importance", "gradient-magic"])
+
+
+def test_too_little_to_compare_heads_on_is_one_sentence(classifier, dataset):
+    one = replace(dataset.take([0]), texts=("film",))  # with [CLS] and [SEP] three tokens
+    with pytest.raises(DataError, match=r"at least 4 tokens .* there are 3: take more sentences"):
+        score(classifier, one, ["similarity"])

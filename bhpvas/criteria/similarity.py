@@ -18,6 +18,7 @@ from bhpvas import processes
 from bhpvas.classifier import Classifier, Encoded
 from bhpvas.criteria.base import Criterion, Measured, Sample
 from bhpvas.engine import Batch, Seen, batches, stream
+from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
 
 # The cross-product matrix has (L·H·d_h)² entries, of which half are used: 340 MB for 12 × 12 heads
@@ -162,11 +163,14 @@ class OutputProducts:
     def cka(self) -> np.ndarray:
         """Unbiased CKA of every two heads: float64 ``[L·H, L·H]``, 1 on the diagonal.
 
-        NaN where a head's output does not vary. Raises ``ValueError`` under four samples.
+        NaN where a head's output does not vary. Raises :class:`DataError` under four samples.
         """
         n = int(self.samples)
         if n < 4:
-            raise ValueError(f"similarity needs at least 4 {self.unit}s, and there are {n}")
+            raise DataError(
+                f"Similarity needs at least 4 {self.unit}s to compare heads, and there are {n}: "
+                "take more sentences, or other criteria."
+            )
         hsic = torch.zeros(self.heads, self.heads, dtype=torch.float64)
         sums = self.sums.view(self.heads, self.head_size)  # s_i = Σ x_i
         # kᵀ(L 1): the squared norms of head i against head j's row sums.
