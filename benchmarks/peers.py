@@ -44,6 +44,7 @@ JOBS_FILE = Path(__file__).with_name("peer_jobs.py")
 class Row:
     """A peer's job by name, the same job here, and why results differ where they must.
 
+    ``here`` says more of what is asked for, where one job of the peer answers to several of ours.
     ``ready`` is what the peer does before its clock starts, so that ours has done as much.
     """
 
@@ -51,6 +52,12 @@ class Row:
     own: Callable[[], Any]
     differs: str = ""
     ready: Callable[[], Any] = lambda: None
+    here: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        return f"{self.peer}, {self.here}" if self.here else self.peer
 
 
 def rows_of(classifier: Classifier, dataset: Dataset) -> list[Row]:
@@ -71,11 +78,17 @@ def rows_of(classifier: Classifier, dataset: Dataset) -> list[Row]:
             "pairwise CKA",
             lambda: score(classifier, few, ["similarity"]).similarity_matrix["similarity"],
         ),
-        Row("Torch-Pruning", lambda: remove_heads(classifier, half)),
+        Row(
+            "Torch-Pruning",
+            lambda: remove_heads(classifier, half, shared=True),
+            here="a smaller model beside the larger one",
+        ),
+        Row("Torch-Pruning", lambda: remove_heads(classifier, half), here="nothing in common"),
         Row(
             "Torch-Pruning in place",
             lambda: remove_heads(classifier, half, shared=True),
             ready=lambda: copy.deepcopy(classifier.model),
+            here="the larger one given up",
         ),
     ]
 
@@ -197,7 +210,7 @@ def line(row: Row, theirs: list[float], ours: list[float], agreed: str) -> str:
     """A row of the table."""
     ratios = [one / two for one, two in zip(theirs, ours, strict=True)]
     return (
-        f"| {row.peer} | {statistics.median(theirs):.3f} | {statistics.median(ours):.3f} | "
+        f"| {row.title} | {statistics.median(theirs):.3f} | {statistics.median(ours):.3f} | "
         f"{statistics.median(ratios):.2f} | {min(ratios):.2f} – {max(ratios):.2f} | {agreed} |"
     )
 

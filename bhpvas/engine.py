@@ -250,7 +250,7 @@ class StateCache:
     reached. Any number of models, masks and threads may share one cache.
     """
 
-    def __init__(self, limit_bytes: int = 192 * 2**20) -> None:
+    def __init__(self, limit_bytes: int = 128 * 2**20) -> None:
         self.limit_bytes = limit_bytes
         self._used = 0
         self._entries: OrderedDict[tuple, Tensor] = OrderedDict()

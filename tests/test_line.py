@@ -44,7 +44,7 @@ class Counted:
         self.done: list[str] = []
         self.go = threading.Event()
 
-    def start(self, name: str, units: int) -> threading.Thread:
+    def start(self, name: str, units: int, *, bulky: bool = False) -> threading.Thread:
         def work(job: Job) -> str:
             self.go.wait(LONG)
             for unit in range(units):
@@ -53,7 +53,7 @@ class Counted:
             return name
 
         def watch() -> None:
-            with self.desk.watching(name, work) as job:
+            with self.desk.watching(name, work, bulky=bulky) as job:
                 assert job.finished.wait(LONG)
 
         before = len(self.desk.line)
@@ -62,8 +62,8 @@ class Counted:
         wait_until(lambda: len(self.desk.line) > before)
         return thread
 
-    def run(self, **jobs: int) -> str:
-        threads = [self.start(name, units) for name, units in jobs.items()]
+    def run(self, bulky: str = "", **jobs: int) -> str:
+        threads = [self.start(name, units, bulky=name in bulky) for name, units in jobs.items()]
         self.go.set()
         for thread in threads:
             thread.join(LONG)
@@ -94,6 +94,33 @@ def test_a_long_job_is_not_overtaken_for_good() -> None:
     counted = Counted()
     order = counted.run(a=6, z=50)
     assert order[:10] == "aazzaazzaa"
+
+
+def test_a_bulky_job_is_done_before_the_next_of_its_kind_begins() -> None:
+    assert Counted().run("abc", a=5, b=3, c=2) == "aaaaabbbcc"
+    # Others have their turns meanwhile, and none of them waits for the end of a bulky one.
+    assert Counted().run("abc", a=5, b=3, s=1, c=2) == "aasaaabbbcc"
+    assert Counted().run("ab", a=6, b=2, z=6) == "aazzaazzaabbzz"
+    assert Counted().run("ab", z=4, a=3, b=2) == "zzaazzabb"
+
+
+def test_as_many_bulky_jobs_are_begun_as_may_work_at_once() -> None:
+    order = Counted(at_once=2).run("abc", a=6, b=6, c=1)
+    assert order.index("c") >= 6
+    assert sorted(order) == sorted("a" * 6 + "b" * 6 + "c")
+
+
+def test_a_bulky_job_that_ends_in_an_error_makes_room() -> None:
+    desk = Desk()
+
+    def broken(job: Job) -> None:
+        raise ValueError("broken")
+
+    with desk.watching("broken", broken, bulky=True) as job:
+        assert job.finished.wait(LONG)
+    with desk.watching("next", lambda job: "done", bulky=True) as job:
+        assert job.finished.wait(LONG)
+    assert job.result == "done"
 
 
 def test_never_more_than_allowed_work_at_once() -> None:

@@ -152,13 +152,18 @@ class Desk:
             return self._running.get(key)
 
     @contextmanager
-    def watching(self, key: Hashable, work: Work) -> Iterator[Job]:
-        """The job of this key, started where it does not run yet."""
+    def watching(self, key: Hashable, work: Work, *, bulky: bool = False) -> Iterator[Job]:
+        """The job of this key, started where it does not run yet.
+
+        Of work that is ``bulky`` little is half done at any time (:mod:`bhpvas.ui.line`).
+        """
         with self._lock:
             job = self._running.get(key)
             if job is None or job.stopped:
                 job = self._running[key] = Job(self.line, self.most_seconds)
-                thread = threading.Thread(target=self._do, args=(key, job, work), daemon=True)
+                thread = threading.Thread(
+                    target=self._do, args=(key, job, work, bulky), daemon=True
+                )
             else:
                 thread = None
             job.watchers += 1
@@ -186,13 +191,13 @@ class Desk:
         with self._lock:
             job.stopped = not job.watchers
 
-    def _do(self, key: Hashable, job: Job, work: Work) -> None:
+    def _do(self, key: Hashable, job: Job, work: Work, bulky: bool) -> None:
         try:
             if len(self.line) >= MOST_JOBS:
                 raise LimitError(
                     f"{MOST_JOBS} jobs are under way on this server: try again in a minute."
                 )
-            with self.line.within(job, job.check):
+            with self.line.within(job, job.check, bulky=bulky):
                 job.started = time.monotonic()
                 job.result = work(job)
         except BaseException as error:  # handed to whoever watches

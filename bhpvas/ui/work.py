@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 UNNOTICED = 0.4
 #: Seconds between two looks at a job, and between two pictures of a live one.
 GLANCE, LIVE = 0.15, 2.5
+#: Sentences from which scoring takes so many turns that nobody else's should wait for its end.
+MANY = 2_000
 #: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
 MOST_WEIGHTS = 4 * 2**30
 
@@ -56,7 +58,8 @@ _TASKS = "bhpvas tasks"
 class Task:
     """A result by its name (``key``), how to get it, and when its turn is (0 = first).
 
-    Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds.
+    Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds. A
+    ``bulky`` one holds on to much memory until it is done.
     """
 
     key: Hashable
@@ -64,6 +67,7 @@ class Task:
     work: Work
     turn: int
     live: bool = False
+    bulky: bool = False
 
 
 @st.cache_resource(show_spinner=False)
@@ -221,6 +225,7 @@ def scoring(
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
         turn=1,
+        bulky=len(data) <= MANY,
     )
 
 
@@ -305,7 +310,7 @@ def promptly(task: Task) -> Any:
     """
     found = desk().result(task.key)
     if found is None and task.key not in sessions.current().cancelled:
-        with desk().watching(task.key, task.work) as job:
+        with desk().watching(task.key, task.work, bulky=task.bulky) as job:
             if job.finished.wait(UNNOTICED) and job.error is None:
                 return job.result
     return want(task) if found is None else found
@@ -443,18 +448,21 @@ def _lengths(model: str | None, data: str, _dataset: Dataset) -> Any:
 
 def _watch(task: Task) -> Any:
     """Show a job's progress at the foot of the page until it ends; a click elsewhere leaves it."""
-    with desk().watching(task.key, task.work) as job:
+    with desk().watching(task.key, task.work, bulky=task.bulky) as job:
         if not job.finished.wait(UNNOTICED):
             with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
                 bar = st.progress(0.0, text=task.saying)
                 st.button(
                     "Cancel", key="cancel", on_click=_cancel, args=(task.key,), type="tertiary"
                 )
-            redraw = time.monotonic() + LIVE
+            redraw, shown = time.monotonic() + LIVE, None
             while not job.finished.wait(GLANCE):
                 if task.live and time.monotonic() > redraw:
                     st.rerun()
-                bar.progress(job.done / job.total if job.total else 0.0, text=_state(task, job))
+                state = (100 * job.done // (job.total or 1), _state(task, job))
+                if state != shown:  # each picture costs every browser that watches some work
+                    percent, text = shown = state
+                    bar.progress(percent, text=text)
     if job.error is not None:
         raise job.error
     return job.result
