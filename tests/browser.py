@@ -376,8 +376,9 @@ class Workbench:
         return Scheme.from_json(Path(download.value.path()).read_text(encoding="utf-8"))
 
     def complaints(self) -> list[str]:
-        """Every exception box on the page."""
-        return self.page.locator("[data-testid=stException]").all_inner_texts()
+        """Every exception box on the page: of the script, and of what could not be drawn."""
+        boxes = "[data-testid=stException], [data-testid=stAlertContentError]:has(pre)"
+        return self.page.locator(boxes).all_inner_texts()
 
     def show_whole(self) -> None:
         """Make the window as high as the page, so that a picture shows all of it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from tests.browser import Workbench, free_port, serving
 
@@ -90,6 +90,30 @@ def test_a_killed_server_comes_back_with_everything(browser: Browser) -> None:
             third.enter_context(serving(offline, port=port))
         assert workbench.saved().mask.kept_count == 71
         assert workbench.complaints() == []
+        page.close()
+
+
+def test_a_server_killed_while_the_page_was_being_drawn(browser: Browser) -> None:
+    port, held = free_port(), list[tuple[Route, APIResponse]]()
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    # The code of download buttons arrives only when the server that they would ask is gone.
+    page.route("**/DownloadButton*.js", lambda route: held.append((route, route.fetch())))
+    with serving(port=port, how=signal.SIGKILL) as address:
+        workbench = Workbench(page, address)
+        workbench.open()
+        workbench.settle()
+        page.get_by_test_id("stDataFrame").first.wait_for()
+        assert held
+    page.locator("[data-test-connection-state=PINGING_SERVER]").wait_for()
+    for route, answer in held:
+        route.fulfill(response=answer)
+    page.get_by_text("not connected to a server").first.wait_for()
+    assert workbench.complaints() != []
+    with ExitStack() as second:
+        with workbench.drawn_by_the_next_server():
+            second.enter_context(serving(port=port))
+        assert workbench.complaints() == []
+        assert workbench.saved().mask.kept_count == 72
         page.close()
 
 

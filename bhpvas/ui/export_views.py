@@ -16,6 +16,7 @@ from bhpvas.export.base import ExportError
 from bhpvas.report import Asked
 from bhpvas.ui import aid, definitions, export_work, tables, work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.downloads import download
 from bhpvas.ui.export_work import Choice
 from bhpvas.ui.session import Session
 from bhpvas.ui.timing import latencies
@@ -202,12 +203,11 @@ def files(session: Session, choice: Choice) -> None:
             disabled=not ready or found is not None or session.exporting == task.key,
         )
         if found is not None:
-            st.download_button(
+            download(
                 "Download as zip",
                 partial(export_work.content, session, choice),
-                file_name=f"{export_work.name(session)}.zip",
+                f"{export_work.name(session)}.zip",
                 mime="application/zip",
-                on_click="ignore",
                 type="primary",
                 icon=":material/download:",
                 key="export-zip",
@@ -303,12 +303,11 @@ def report(session: Session) -> None:
             disabled=found is not None or session.reporting == task.key,
         )
         if found is not None:
-            st.download_button(
+            download(
                 "Download the report",
                 partial(export_work.reported, session, asked),
-                file_name=f"{export_work.name(session)}.html",
+                f"{export_work.name(session)}.html",
                 mime="text/html",
-                on_click="ignore",
                 type="primary",
                 icon=":material/download:",
                 key="report-html",

@@ -10,6 +10,7 @@ import streamlit as st
 
 from bhpvas.charts.drawn import drawn
 from bhpvas.tables import csv_text
+from bhpvas.ui.downloads import download
 
 _FIGURES, _FORMATS = "bhpvas figures", ("SVG", "PNG")
 
@@ -57,12 +58,10 @@ def shelf() -> None:
         )
         st.caption("The numbers that each figure of this page draws, as CSV:")
         for key, (alt, figure) in figures.items():
-            st.download_button(
+            download(
                 alt,
                 partial(_numbers, figure),
-                file_name=f"{key}.csv",
-                mime="text/csv",
-                on_click="ignore",
+                f"{key}.csv",
                 type="tertiary",
                 icon=":material/table:",
                 key=f"numbers-{key}",

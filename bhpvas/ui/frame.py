@@ -19,6 +19,7 @@ from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.paths import app_script
 from bhpvas.ui import figures, keeping, limits, sharing, work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.downloads import download
 from bhpvas.ui.session import Session
 from bhpvas.weights import weights_file
 
@@ -267,14 +268,14 @@ def _save_button(scheme: Scheme) -> None:
     file, folder = SchemeFile(scheme), work.weights_folder()
     named = weights_of(scheme)
     missing = [one for one in named if not weights_file(folder, one).exists()]
-    st.download_button(
+    download(
         "Save",
         (lambda: SchemeFile(scheme, read_weights(scheme, folder)).to_bytes())
         if named
         else file.to_bytes(),
-        file_name=file.name,
+        file.name,
         mime="application/zip" if named else "application/json",
-        on_click="ignore",
+        key="save",
         icon=":material/download:",
         width="stretch",
         disabled=bool(missing),

@@ -22,6 +22,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, tables, work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import selecting
 from bhpvas.ui.session import Session
 
@@ -444,12 +445,10 @@ def _pairs_table(scores: Scores, name: str, session: Session) -> None:
             "similarity": st.column_config.NumberColumn(title_of(name), format="%.3f"),
         },
     )
-    st.download_button(
+    download(
         "Download as CSV",
         csv_text(pairs),
-        file_name="alike.csv",
-        mime="text/csv",
-        on_click="ignore",
+        "alike.csv",
     )
 
 
@@ -503,12 +502,10 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
             },
         },
     )
-    st.download_button(
+    download(
         "Download as CSV",
         csv_text(whole),
-        file_name="heads.csv",
-        mime="text/csv",
-        on_click="ignore",
+        "heads.csv",
     )
 
 

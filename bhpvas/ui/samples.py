@@ -26,6 +26,7 @@ from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, sample_work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.controls import slice_controls
+from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import roles_switch, selecting
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.sample_work import Measured, Places
@@ -416,12 +417,10 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
             ("Slices", definitions.SLICES),
             key="slices",
         )
-        st.download_button(
+        download(
             "CSV",
             lambda: csv_text(table),
-            file_name=f"slices-by-{titles[by].lower()}.csv",
-            mime="text/csv",
-            on_click="ignore",
+            f"slices-by-{titles[by].lower()}.csv",
             type="tertiary",
             icon=":material/download:",
             help="Download the slices as CSV",
@@ -587,12 +586,10 @@ def table(found: Measured, session: Session) -> None:
             disabled=not len(shown),
             help="Select exactly the sentences in the table.",
         )
-        st.download_button(
+        download(
             "CSV",
             lambda: csv_text(whole.iloc[shown], index_label="place"),
-            file_name=f"sentences-{session.split}.csv",
-            mime="text/csv",
-            on_click="ignore",
+            f"sentences-{session.split}.csv",
             type="tertiary",
             icon=":material/download:",
             help=f"Download {count} as CSV",

@@ -22,6 +22,7 @@ from bhpvas.schemes import Scheme
 from bhpvas.slices import Grouping, groupings, slice_table
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, controls, definitions, figures, tables, work
+from bhpvas.ui.downloads import download
 from bhpvas.ui.session import Session
 from bhpvas.ui.timing import latencies
 
@@ -202,12 +203,10 @@ def _metrics(found: Compared, session: Session) -> None:
     )
     tests = pairwise(found.evaluations)
     st.markdown("  \n".join(_said(row, len(tests)) for _, row in tests.iterrows()))
-    st.download_button(
+    download(
         "Download as CSV",
         csv_text(table),
-        file_name="compared.csv",
-        mime="text/csv",
-        on_click="ignore",
+        "compared.csv",
     )
 
 

@@ -26,6 +26,7 @@ from bhpvas.search import DEFAULT_METHOD
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.downloads import download
 from bhpvas.ui.schemes.propose import method_names
 from bhpvas.ui.session import Curves, Session
 
@@ -198,12 +199,10 @@ def _areas(
         height=330,
     )
     st.markdown(best_criterion(whole))
-    st.download_button(
+    download(
         "Download as CSV",
         csv(session, [*chosen, *random]),
-        file_name="curves.csv",
-        mime="text/csv",
-        on_click="ignore",
+        "curves.csv",
     )
 
 

@@ -21,6 +21,7 @@ from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import selecting
 from bhpvas.ui.scheme_work import Promise
 from bhpvas.ui.session import Search, Session, Wish
@@ -321,12 +322,10 @@ def _reasons(session: Session, found: Proposal, going: list[HeadId]) -> None:
         ],
         height=240,
     )
-    st.download_button(
+    download(
         "Download as CSV",
         csv_text(frame),
-        file_name="proposal.csv",
-        mime="text/csv",
-        on_click="ignore",
+        "proposal.csv",
         type="tertiary",
     )
 

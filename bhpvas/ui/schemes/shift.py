@@ -24,6 +24,7 @@ from bhpvas.criteria import (
 from bhpvas.heads import HeadId
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, controls, definitions, work
+from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import head_grid, selecting
 from bhpvas.ui.session import Session, Variant
 
@@ -231,10 +232,8 @@ def _table(found: Shifted) -> None:
             "high": number("to", format="%+d"),
         },
     )
-    st.download_button(
+    download(
         "Download as CSV",
         csv_text(whole),
-        file_name="rank-shift.csv",
-        mime="text/csv",
-        on_click="ignore",
+        "rank-shift.csv",
     )

@@ -15,6 +15,7 @@ from bhpvas.schemes import Scheme, Step
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, work
 from bhpvas.ui import session as sessions
+from bhpvas.ui.downloads import download
 from bhpvas.ui.session import Session
 
 #: Pixels of the picture; a longer tree scrolls.
@@ -300,12 +301,10 @@ def _table(session: Session) -> None:
             "note": st.column_config.TextColumn("Note", width=240),
         },
     )
-    st.download_button(
+    download(
         "Download as CSV",
         csv_text(whole),
-        file_name="steps.csv",
-        mime="text/csv",
-        on_click="ignore",
+        "steps.csv",
         help="With the heads of every step, its method, weights and time.",
     )
 
