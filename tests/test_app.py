@@ -17,6 +17,7 @@ from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads, parse_heads
 from bhpvas.schemes import Scheme
+from bhpvas.ui import work
 from bhpvas.ui.session import Session
 from tests.tiny import save_tiny
 
@@ -97,6 +98,16 @@ def test_the_numbers_of_every_figure_can_be_taken_along(app: AppTest) -> None:
     offered = {one.key.rsplit("-", 1)[0]: one.label for one in app.get("download_button")}
     for key in shown:
         assert len(offered[f"numbers-{key}"]) > 10
+
+
+def test_only_brief_scoring_waits_for_the_end_of_another(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = session(app)
+    assert work.scoring(here, here.now, ("importance",)).bulky
+    assert not work.evaluating(here, here.now).bulky
+    monkeypatch.setattr(work, "MANY", len(here.data.calibration) - 1)
+    assert not work.scoring(here, here.now, ("importance",)).bulky
 
 
 def test_lowest_k_follows_the_combined_priority(

@@ -44,12 +44,20 @@ class Job:
 
     The work gets its job as the progress callback, may leave a first answer in ``partial``, and may
     ask for more ``patience``, in seconds, with nobody watching. Between its units it waits in the
-    ``line`` whenever that asks for it; it may work for ``most_seconds``, waiting not counted.
+    ``line`` whenever that asks for it; it may work for ``most_seconds``, waiting not counted. Of
+    work that is ``bulky`` little is half done at any time (:mod:`bhpvas.ui.line`).
     """
 
-    def __init__(self, line: Line | None = None, most_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        line: Line | None = None,
+        most_seconds: float | None = None,
+        *,
+        bulky: bool = False,
+    ) -> None:
         self._line = Line() if line is None else line  # an empty one is false
         self._most_seconds = most_seconds
+        self.bulky = bulky
         self._waited = 0.0
         self.done, self.total = 0, 0
         self.started = time.monotonic()
@@ -153,17 +161,12 @@ class Desk:
 
     @contextmanager
     def watching(self, key: Hashable, work: Work, *, bulky: bool = False) -> Iterator[Job]:
-        """The job of this key, started where it does not run yet.
-
-        Of work that is ``bulky`` little is half done at any time (:mod:`bhpvas.ui.line`).
-        """
+        """The job of this key, started where it does not run yet, ``bulky`` or not."""
         with self._lock:
             job = self._running.get(key)
             if job is None or job.stopped:
-                job = self._running[key] = Job(self.line, self.most_seconds)
-                thread = threading.Thread(
-                    target=self._do, args=(key, job, work, bulky), daemon=True
-                )
+                job = self._running[key] = Job(self.line, self.most_seconds, bulky=bulky)
+                thread = threading.Thread(target=self._do, args=(key, job, work), daemon=True)
             else:
                 thread = None
             job.watchers += 1
@@ -191,13 +194,13 @@ class Desk:
         with self._lock:
             job.stopped = not job.watchers
 
-    def _do(self, key: Hashable, job: Job, work: Work, bulky: bool) -> None:
+    def _do(self, key: Hashable, job: Job, work: Work) -> None:
         try:
             if len(self.line) >= MOST_JOBS:
                 raise LimitError(
                     f"{MOST_JOBS} jobs are under way on this server: try again in a minute."
                 )
-            with self.line.within(job, job.check, bulky=bulky):
+            with self.line.within(job, job.check, bulky=job.bulky):
                 job.started = time.monotonic()
                 job.result = work(job)
         except BaseException as error:  # handed to whoever watches

@@ -445,11 +445,7 @@ def _pairs_table(scores: Scores, name: str, session: Session) -> None:
             "similarity": st.column_config.NumberColumn(title_of(name), format="%.3f"),
         },
     )
-    download(
-        "Download as CSV",
-        csv_text(pairs),
-        "alike.csv",
-    )
+    download("Download as CSV", csv_text(pairs), "alike.csv")
 
 
 def _pair_selected(*, key: str, pairs: tuple[tuple[str, str], ...]) -> None:
@@ -502,11 +498,7 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
             },
         },
     )
-    download(
-        "Download as CSV",
-        csv_text(whole),
-        "heads.csv",
-    )
+    download("Download as CSV", csv_text(whole), "heads.csv")
 
 
 def _rows_selected(*, key: str, names: tuple[str, ...]) -> None:

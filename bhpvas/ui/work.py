@@ -459,10 +459,10 @@ def _watch(task: Task) -> Any:
             while not job.finished.wait(GLANCE):
                 if task.live and time.monotonic() > redraw:
                     st.rerun()
-                state = (100 * job.done // (job.total or 1), _state(task, job))
-                if state != shown:  # each picture costs every browser that watches some work
-                    percent, text = shown = state
-                    bar.progress(percent, text=text)
+                percent, said = 100 * job.done // (job.total or 1), _state(task, job)
+                if (percent, said) != shown:  # each picture costs every browser that watches
+                    bar.progress(percent, text=said)
+                    shown = percent, said
     if job.error is not None:
         raise job.error
     return job.result

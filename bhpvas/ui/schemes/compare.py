@@ -203,11 +203,7 @@ def _metrics(found: Compared, session: Session) -> None:
     )
     tests = pairwise(found.evaluations)
     st.markdown("  \n".join(_said(row, len(tests)) for _, row in tests.iterrows()))
-    download(
-        "Download as CSV",
-        csv_text(table),
-        "compared.csv",
-    )
+    download("Download as CSV", csv_text(table), "compared.csv")
 
 
 def _key(found: Compared, session: Session) -> tuple[object, ...]:

@@ -199,11 +199,7 @@ def _areas(
         height=330,
     )
     st.markdown(best_criterion(whole))
-    download(
-        "Download as CSV",
-        csv(session, [*chosen, *random]),
-        "curves.csv",
-    )
+    download("Download as CSV", csv(session, [*chosen, *random]), "curves.csv")
 
 
 def _named(method: str, recovery: str, curves: Curves) -> str:

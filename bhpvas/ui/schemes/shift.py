@@ -232,8 +232,4 @@ def _table(found: Shifted) -> None:
             "high": number("to", format="%+d"),
         },
     )
-    download(
-        "Download as CSV",
-        csv_text(whole),
-        "rank-shift.csv",
-    )
+    download("Download as CSV", csv_text(whole), "rank-shift.csv")
