@@ -48,6 +48,17 @@ def test_a_second_click_takes_a_head_out_of_the_selection(workbench: Workbench) 
     workbench.expect_selected("L5H11")
 
 
+def test_quick_clicks_all_count(workbench: Workbench) -> None:
+    """Nobody waits for the map to be drawn anew before the next click."""
+    cells = [(1, 1), (1, 2), (1, 3), (2, 3), (2, 4), (3, 6)]
+    places = [workbench.cell(*cell) for cell in cells]
+    for place in places:
+        workbench.page.mouse.click(*place)
+    workbench.settle()
+    workbench.expect_selected(*(f"L{layer}H{head}" for layer, head in cells))
+    expect(workbench.page.locator(".clicked")).to_have_count(0)
+
+
 def test_a_box_selects_what_it_holds(workbench: Workbench) -> None:
     workbench.choose("box")
     workbench.drag_box((1, 3), (2, 5))

@@ -23,7 +23,7 @@ from bhpvas.ui.learn.lesson import LESSONS
 from bhpvas.ui.learn.progress import Progress
 from bhpvas.ui.learn.tours import SAMPLES_TOUR, SCHEMES_TOUR, TAG, TOURS
 from bhpvas.ui.session import Session
-from tests.test_app import said, session
+from tests.test_app import listed, said, session
 from tests.test_recovery import many_sentences
 from tests.test_sentence_page import fine, press
 
@@ -68,15 +68,15 @@ def test_from_one_head_to_half_of_them(app: AppTest, classifier: Classifier, dat
     most, least = (
         np.unravel_index(int(at), marks.shape) for at in (marks.argmax(), marks.argmin())
     )
-    fine(app.multiselect(key="heads").set_value([str(HeadId(*map(int, most)))]).run())
+    fine(listed(app, "heads").set_value([str(HeadId(*map(int, most)))]).run())
     assert "**Done.**" not in said(app)
     both = [str(HeadId(*map(int, one))) for one in (most, least)]
-    fine(app.multiselect(key="heads").set_value(both).run())
+    fine(listed(app, "heads").set_value(both).run())
     next_step(app)
 
     strongest = checks.strongest(session(app))
     assert strongest is not None and f"**{strongest}**" in said(app)
-    fine(app.multiselect(key="switched").set_value([str(strongest)]).run())
+    fine(listed(app, "switched").set_value([str(strongest)]).run())
     assert session(app).switched == {strongest}
     next_step(app)
 
@@ -179,7 +179,7 @@ def test_a_tour_leads_over_the_real_pages_and_notices(app: AppTest) -> None:
     app.session_state["bhpvas"] = session(app).reading(session(app).sentence_at(row + 3))
     fine(app.run())
     onward(app, "Next", "sentence")
-    fine(app.multiselect(key="switched").set_value([head]).run())
+    fine(listed(app, "switched").set_value([head]).run())
     assert "**Done.** **7 of 7**" in said(app)
     onward(app, "Finish", "learn")
     assert SAMPLES_TOUR.moral in said(app)
@@ -204,9 +204,9 @@ def test_the_second_tour_leads_from_all_heads_to_a_scheme(app: AppTest) -> None:
 
     assert "**2 of 8**" in stop(app) and "**Done.**" not in stop(app)
     assert len(session(app).turned) == 0
-    fine(app.multiselect(key="turned").set_value(["L0H0"]).run())
+    fine(listed(app, "turned").set_value(["L0H0"]).run())
     assert "**Done.**" not in stop(app), "two heads are to be kept"
-    fine(app.multiselect(key="turned").set_value(["L0H0", "L1H3"]).run())
+    fine(listed(app, "turned").set_value(["L0H0", "L1H3"]).run())
     onward(app, "Next", "schemes")
 
     assert "**3 of 8**" in stop(app) and "**Done.**" not in stop(app)

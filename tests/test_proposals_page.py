@@ -32,7 +32,7 @@ from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
 from bhpvas.ui.schemes.propose import method_names, taking
 from bhpvas.ui.session import Curves, Search, Session, Variant
-from tests.test_app import SCRIPT, facts, fine, press, said, session
+from tests.test_app import SCRIPT, facts, fine, listed, press, said, session
 from tests.test_recovery import many_sentences
 from tests.tiny import save_tiny
 
@@ -131,7 +131,7 @@ def test_heads_turned_over_by_hand_are_taken_as_they_are_then(
     first, second, third = propose(tiny, CALIBRATION, "importance", heads=3).heads
     added = next(head for head in tiny.full_mask() if head not in (first, second, third))
     turned = sorted([second, added])
-    fine(app.multiselect(key="turned").set_value([str(head) for head in turned]).run())
+    fine(listed(app, "turned").set_value([str(head) for head in turned]).run())
     assert f'<td class="name">{added}</td><td>added by hand</td>' in tables(app)
     assert "kept by hand; importance" in tables(app)
     press(app, "Take as a step")

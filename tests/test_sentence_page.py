@@ -22,7 +22,7 @@ from bhpvas.schemes import Scheme
 from bhpvas.sentence import contributions
 from bhpvas.ui.head_grid import picking
 from bhpvas.ui.session import Opened, Session
-from tests.test_app import said, session
+from tests.test_app import listed, said, session
 from tests.tiny import save_tiny
 
 SCRIPT = Path(__file__).resolve().parent.parent / "streamlit_app.py"
@@ -266,15 +266,15 @@ def test_the_keyboard_asks_for_examples_too(classifier, dataset) -> None:
 
 def test_heads_are_selected_on_the_roles_page_by_name(classifier, dataset) -> None:
     app = opened("roles", classifier, dataset)
-    fine(app.multiselect(key="heads").set_value(["L0H2", "L1H1"]).run())
+    fine(listed(app, "heads").set_value(["L0H2", "L1H1"]).run())
     assert session(app).selected == {HeadId(0, 2), HeadId(1, 1)}
 
 
 def test_heads_are_switched_for_a_sentence_by_name(classifier, dataset) -> None:
     app = opened("sentence", classifier, dataset)
-    fine(app.multiselect(key="switched").set_value(["L0H2"]).run())
+    fine(listed(app, "switched").set_value(["L0H2"]).run())
     assert session(app).switched == {HeadId(0, 2)}
-    fine(app.multiselect(key="switched").set_value([]).run())
+    fine(listed(app, "switched").set_value([]).run())
     assert not session(app).switched
 
 

@@ -38,7 +38,12 @@ def test_toggling_adds_then_takes_away(session: Session) -> None:
     assert both.toggling(heads("L1H0")).selected == heads("L1H1")
 
 
-def test_the_table_keeps_its_own_ticks(session: Session) -> None:
+def test_turning_over_takes_each_head_by_itself(session: Session) -> None:
+    both = session.choosing(heads("L1H0,L1H1"))
+    assert both.turning_over(heads("L1H1,L0H0")).selected == heads("L1H0,L0H0")
+
+
+def test_the_table_of_pairs_keeps_its_own_ticks(session: Session) -> None:
     assert session.ticking(heads("L1H0")).picks == session.picks
     assert session.choosing(heads("L1H0")).picks > session.picks
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, Weighing, title_o
 from bhpvas.charts.slices import Measure
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.heads import HeadId
+from bhpvas.ui import mirrors
 from bhpvas.ui import session as sessions
 from bhpvas.ui.session import Session
 
@@ -169,16 +170,39 @@ def _layers(session: Session) -> None:
 
 def selected_list(session: Session) -> None:
     """The keyboard's way in: it always shows what is selected, and changes it."""
-    list_of_heads("Selected heads", session, session.selected, key="heads", on_change=_take_list)
+    list_of_heads("Selected heads", session, session.selected, key="heads", turn=_turn)
 
 
 def list_of_heads(
-    label: str, session: Session, chosen: Iterable[HeadId], *, key: str, **options: Any
+    label: str,
+    session: Session,
+    chosen: Iterable[HeadId],
+    *,
+    key: str,
+    turn: Callable[[list[HeadId]], None],
+    **options: Any,
 ) -> None:
-    """Some heads by their names; options are those of ``st.multiselect``."""
-    st.session_state[key] = [str(head) for head in sorted(chosen)]
-    every = [str(head) for head in session.mask.every_head()]
-    st.multiselect(label, every, key=key, **{"placeholder": "Type L3H7", **options})
+    """Some heads by their names; ``turn`` gets those that a person adds or takes away.
+
+    Options are those of ``st.multiselect``.
+    """
+    shown = [str(head) for head in sorted(chosen)]
+    name = mirrors.key_of(key, shown)
+    given = {"options": [str(head) for head in session.mask.every_head()]}
+
+    def take() -> None:
+        heads = sorted(map(HeadId.parse, mirrors.changed(name, st.session_state[name])))
+        if heads:
+            turn(heads)
+
+    with st.container(key=f"list-{key}"):
+        st.multiselect(
+            label,
+            **{"placeholder": "Type L3H7", **given, **options},
+            default=shown,
+            key=name,
+            on_change=take,
+        )
 
 
 def layer_heads(session: Session, layer: int) -> tuple[HeadId, ...]:
@@ -195,8 +219,8 @@ def _toggle(heads: tuple[HeadId, ...]) -> None:
     sessions.change(partial(Session.toggling, heads=heads))
 
 
-def _take_list() -> None:
-    _choose(tuple(HeadId.parse(name) for name in st.session_state["heads"]))
+def _turn(heads: list[HeadId]) -> None:
+    sessions.change(partial(Session.turning_over, heads=heads))
 
 
 def view_of(views: Iterable[str], *, key: str) -> str:

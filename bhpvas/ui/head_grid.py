@@ -15,6 +15,7 @@ from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui import figures
 from bhpvas.ui import session as sessions
+from bhpvas.ui.clicks import clicks
 from bhpvas.ui.controls import layer_heads
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.session import Session
@@ -53,12 +54,11 @@ def head_grid(
         palette=palette,
     )
     coloured = bool(np.isfinite(column.values).any())
-    selecting(
+    clickable_map(
         figure,
+        mask,
         pointer=pointer,
         key=key,
-        width=int(figure.layout.width),
-        height=int(figure.layout.height),
         alt=f"Head map of {mask.layers} layers by {mask.heads} heads, "
         f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
         f"{len(mask.taken)} removed, {len(session.selected)} selected",
@@ -92,6 +92,17 @@ def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None
         figures.chart(figure, key=key, width=width, height=height, alt=alt, **options)
 
 
+def clickable_map(figure: go.Figure, mask: HeadMask, *, pointer: str, key: str, alt: str) -> None:
+    """Draw a head map, and let clicks on its cells, or a box, change the selection."""
+    width, height = int(figure.layout.width), int(figure.layout.height)
+    if pointer == "box":
+        selecting(figure, pointer=pointer, key=key, width=width, height=height, alt=alt)
+        return
+    figure.update_layout(dragmode=False, hovermode="closest")
+    figures.chart(figure, key=key, width=width, height=height, alt=alt)
+    clicks(key, mask.layers, mask.heads, partial(_pick, pointer=pointer))
+
+
 def selecting(
     figure: go.Figure,
     *,
@@ -120,6 +131,12 @@ def _selected(*, key: str, pointer: str) -> None:
     picked = [HeadId(*point["customdata"][:2]) for point in points if "customdata" in point]
     if picked:
         sessions.change(partial(picking, picked=picked, pointer=pointer))
+
+
+def _pick(picked: list[HeadId], *, pointer: str) -> None:
+    """Each click of several by itself: one on a head that the one before chose takes it back."""
+    for head in picked:
+        sessions.change(partial(picking, picked=[head], pointer=pointer))
 
 
 def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:

@@ -20,7 +20,7 @@ from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, definitions, figures, tables, work
+from bhpvas.ui import aid, definitions, figures, mirrors, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import selecting
@@ -451,7 +451,8 @@ def _pairs_table(scores: Scores, name: str, session: Session) -> None:
 def _pair_selected(*, key: str, pairs: tuple[tuple[str, str], ...]) -> None:
     rows = st.session_state[key].selection.rows
     heads = tuple(HeadId.parse(name) for row in rows for name in pairs[row])
-    sessions.change(partial(Session.ticking, heads=heads))
+    if mirrors.changed(key, map(str, heads)):
+        sessions.change(partial(Session.ticking, heads=heads))
 
 
 def _axis(
@@ -478,8 +479,7 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
     shown = order[["head", rank, *found]].reset_index(drop=True)
     names = tuple(shown["head"])
     ticked = [row for row, name in enumerate(names) if HeadId.parse(name) in session.selected]
-    # A new key makes the table take over what was selected elsewhere; its own ticks keep it.
-    key = f"ranked-{session.picks}-{abs(hash(names)):x}"
+    key = mirrors.key_of("ranked", (names[row] for row in ticked), about=names)
     st.dataframe(
         shown,
         key=key,
@@ -502,9 +502,10 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
 
 
 def _rows_selected(*, key: str, names: tuple[str, ...]) -> None:
-    rows = st.session_state[key].selection.rows
-    heads = tuple(HeadId.parse(names[row]) for row in rows)
-    sessions.change(partial(Session.ticking, heads=heads))
+    ticked = [names[row] for row in st.session_state[key].selection.rows]
+    heads = [HeadId.parse(name) for name in mirrors.changed(key, ticked)]
+    if heads:
+        sessions.change(partial(Session.turning_over, heads=heads))
 
 
 # --- ablation beside the criteria -----------------------------------------------------------------

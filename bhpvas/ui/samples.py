@@ -27,7 +27,7 @@ from bhpvas.ui import aid, definitions, figures, sample_work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.controls import slice_controls
 from bhpvas.ui.downloads import download
-from bhpvas.ui.head_grid import roles_switch, selecting
+from bhpvas.ui.head_grid import clickable_map, roles_switch
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.sample_work import Measured, Places
 from bhpvas.ui.session import Session, Split
@@ -499,9 +499,7 @@ def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) ->
     )
     about = f"Difference in importance of each head, {result.chosen} sentences against the rest"
     if session.split == "calibration":
-        selecting(
-            figure, pointer="head", key="difference-map", width=width, height=height, alt=about
-        )
+        clickable_map(figure, session.mask, pointer="head", key="difference-map", alt=about)
     else:
         figures.chart(figure, key="difference-map", width=width, height=height, alt=about)
     aid.footnote(

@@ -424,15 +424,14 @@ def _switched(session: Session) -> None:
         session,
         session.switched,
         key="switched",
-        on_change=_take_switched,
+        turn=_switch,
         placeholder="Type L3H7 to switch it",
         label_visibility="collapsed",
     )
 
 
-def _take_switched() -> None:
-    named = {HeadId.parse(name) for name in st.session_state["switched"]}
-    sessions.change(lambda session: session.switching(named ^ session.switched))
+def _switch(heads: list[HeadId]) -> None:
+    sessions.change(partial(Session.switching, heads=heads))
 
 
 def _hover(

@@ -219,6 +219,10 @@ class Session:
             return self.choosing(self.selected - asked)
         return self.choosing(self.selected | asked)
 
+    def turning_over(self, heads: Iterable[HeadId]) -> Session:
+        """Each of these heads selected where it was not, and the other way round."""
+        return self.choosing(self.selected ^ frozenset(heads))
+
     # --- one sentence ---------------------------------------------------------------------------
 
     @property

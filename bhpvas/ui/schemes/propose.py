@@ -19,10 +19,10 @@ from bhpvas.recovery import RECOVERIES
 from bhpvas.schemes import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method_named
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
+from bhpvas.ui import aid, controls, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
-from bhpvas.ui.head_grid import selecting
+from bhpvas.ui.head_grid import clickable_map
 from bhpvas.ui.scheme_work import Promise
 from bhpvas.ui.session import Search, Session, Wish
 
@@ -225,17 +225,16 @@ def proposal(session: Session) -> None:
 
 
 def _map(session: Session, found: Proposal, going: list[HeadId], search: Search) -> None:
-    width, height = size(session.mask.layers, session.mask.heads)
+    width, _ = size(session.mask.layers, session.mask.heads)
     figure = proposal_map(
         session.mask, going, dict(found.removals), session.turned, search.protected
     )
     figure.update_layout(margin={"r": 8}, width=width - _SCALE)
-    selecting(
+    clickable_map(
         figure,
+        session.mask,
         pointer="propose",
         key="proposal-map",
-        width=width - _SCALE,
-        height=height,
         alt=f"Head map of the proposal: {len(going)} of {session.mask.kept_count} heads would go",
     )
     keys = {"goes first": style.GOING[0], "goes last": style.GOING[-1], "stays": style.STAYS}
@@ -246,19 +245,18 @@ def _map(session: Session, found: Proposal, going: list[HeadId], search: Search)
 
 def _turned(session: Session) -> None:
     """The keyboard's way to turn heads over."""
-    st.session_state["turned"] = [str(head) for head in sorted(session.turned)]
-    st.multiselect(
+    controls.list_of_heads(
         "Turned over by hand",
-        [str(head) for head in session.mask],
+        session,
+        session.turned,
         key="turned",
-        on_change=_take_list,
-        placeholder="Type L3H7",
+        turn=_turn,
+        options=[str(head) for head in session.mask],
     )
 
 
-def _take_list() -> None:
-    named = {HeadId.parse(name) for name in st.session_state["turned"]}
-    sessions.change(lambda session: session.turning(named ^ session.turned))
+def _turn(heads: list[HeadId]) -> None:
+    sessions.change(partial(Session.turning, heads=heads))
 
 
 def _promised(session: Session, mask: HeadMask, search: Search) -> None:
