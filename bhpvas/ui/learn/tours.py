@@ -261,7 +261,7 @@ SCHEMES_TOUR = Tour(
         ),
     ),
     moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
-    "by, with a curve above what chance gives. *Export* hands it over.",
+    "by, with a curve that, unrecovered, lies above random orders. *Export* hands it over.",
     fits=lambda session: work.only_masks(session) is None,
     lacking="This tour compensates, which this model does not allow: its layers share weights.",
 )
