@@ -20,7 +20,7 @@ from bhpvas.ui.learn.progress import TOUR, Progress
 from bhpvas.ui.session import Session
 
 TAG = "double negation"
-#: Points of accuracy that the second case study would give.
+#: Points of accuracy that the second tour would give; its case study gives three.
 MAY_LOSE = 1.0
 WORKBENCH, SCHEMES, SAMPLES, SENTENCE, ROLES = "Workbench Schemes Samples Sentence Roles".split()
 PROPOSE = "Propose"
