@@ -113,6 +113,7 @@ def popover(session: Session) -> None:
         "" if is_sample(session.data) else " The sentences that you measure on do not travel."
     )
     st.caption(
-        "This address shows the same page, scheme and sentence in any browser. Numbers are "
+        "This address shows the same page, scheme, selected heads and sentence in any browser that "
+        "reaches this server; for another bhpvas, put its address before the “?”. Numbers are "
         f"measured again where it is opened.{left_out}"
     )

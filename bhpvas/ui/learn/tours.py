@@ -153,7 +153,7 @@ SAMPLES_TOUR = Tour(
         ),
     ),
     moral="A share of importance says where a decision is sensitive, not that it fails without the "
-    "head; with 40 sentences only large differences can be seen. Who prunes for such sentences "
+    "head; with 40 sentences only large differences can be seen. Whoever prunes for such sentences "
     "puts more of them into the calibration split, and looks again.",
     fits=lambda session: bool(_tagged(session)),
     lacking="This tour speaks of the sample sentences: choose them under *Change model or data*.",
