@@ -72,7 +72,9 @@ def _sentence(link: Link, session: Session) -> Opened | None:
     if link.row is not None:
         split, row = link.row
         if row >= len(session.sentences_of(split)):
-            raise LinkError("The link names a sentence that the sample does not have.")
+            raise LinkError(
+                "The link names a sentence that the sample does not have: ask for the link anew."
+            )
         return session.sentence_at(row, split)
     if link.text is not None:
         text, pair = link.text
