@@ -61,8 +61,8 @@ def selected_heads(
             height=height - 60,
         )
         aid.footnote(
-            f"Value, then rank of {scores.mask.kept_count} (95% interval where there is one): the "
-            "last goes first.",
+            f"Value, then rank of {scores.mask.kept_count} (95% interval, if known): the last goes "
+            "first.",
             *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
             key="numbers",
         )
