@@ -489,17 +489,24 @@ def _load_weights(
         missing = sorted(report["missing_keys"])
         raise ModelError(
             f"The model {name!r} lacks {len(missing)} weights that its config asks for, "
-            f"{missing[0]} first: it would be filled with random numbers."
+            f"{missing[0]} first, which would be filled with random numbers: save or download "
+            "the model again."
         )
     if report["mismatched_keys"]:
-        raise ModelError(f"The weights of {name!r} do not have the sizes that its config states.")
+        raise ModelError(
+            f"The weights of {name!r} do not have the sizes that its config states: save or "
+            "download the model again."
+        )
     if model.config.num_labels < 2:
         raise ModelError(
             f"The model {name!r} has a single output; bhpvas needs two labels or more."
         )
     broken = next((key for key, value in model.named_parameters() if not value.isfinite().all()), 0)
     if broken:
-        raise ModelError(f"The weights of {name!r} hold numbers that are not finite, in {broken}.")
+        raise ModelError(
+            f"The weights of {name!r} hold numbers that are not finite, in {broken}: save or "
+            "download the model again."
+        )
     return model, pruned
 
 

@@ -180,7 +180,13 @@ def _parser() -> argparse.ArgumentParser:
     propose = command("propose", _propose)
     _add_model(propose)
     _add_calibration(propose)
-    propose.add_argument("--method", metavar="NAME", help="how heads are chosen (default: shares)")
+    propose.add_argument(
+        "--method",
+        metavar="NAME",
+        # Named here, since the registry would import torch.
+        help="random, importance, fisher, combined, iterative, redundancy, mask-search, "
+        "reconstruction, shares (default), greedy, layers, or any criterion",
+    )
     propose.add_argument(
         "--heads", metavar="K", type=int, required=True, help="how many heads to remove"
     )
@@ -207,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         "--method",
         metavar="NAME",
         default="compensate",
-        help="compensate (default), rescale or finetune",
+        help="compensate (default), thorough, rescale or finetune",
     )
     tuning = recover.add_argument_group("with --method finetune")
     for name, (kind, text) in _TUNING.items():
@@ -264,7 +270,10 @@ def _parser() -> argparse.ArgumentParser:
         "--ablate", action="store_true", help="remove each head alone, too, and measure"
     )
     report.add_argument(
-        "--latency", metavar="TOKENS", type=int, help="measure the time of sentences so long"
+        "--latency",
+        metavar="TOKENS",
+        type=int,
+        help="also time a pass, on sentences of so many tokens",
     )
     _add_out(report, "page to write, as HTML")
     return parser
@@ -329,8 +338,8 @@ def _add_calibration(parser: argparse.ArgumentParser, *, alone: bool = True) -> 
         "--sentences",
         metavar="N",
         type=int,
-        help="of more sentences, so many are drawn, each label in its proportion and, where there "
-        "are enough, none that is part of another (default: 2048; for fine-tuning all are used)",
+        help="draw at most N sentences, each label in its proportion and, where there are enough, "
+        "none that is part of another (default: 2048; fine-tuning uses all)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
     if alone:
@@ -646,7 +655,7 @@ def _propose(given: argparse.Namespace) -> None:
 
 
 def _recover(given: argparse.Namespace) -> None:
-    """Win back accuracy: refit the output projections of a scheme's heads, or train on."""
+    """Win back accuracy: refit what the kept heads write, or train on."""
     from bhpvas.recovery import METHODS
 
     if given.method not in METHODS:

@@ -299,7 +299,7 @@ def guess_columns(
         missing = "label" if roles["text"] else "text"
         raise DataError(
             f"No column of {name} is named like a {missing} column (it has {listed(columns)}): "
-            "choose one."
+            f"name it, by --{missing} on the command line or in the app under Upload, Column names."
         )
     return Columns(roles["text"], roles["label"], roles.get("pair"), roles["tag"], roles["split"])
 

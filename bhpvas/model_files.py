@@ -56,6 +56,8 @@ FAMILIES: dict[str, Family] = {
     "distilbert": Family("n_layers", "n_heads", "dim", "hidden_dim"),
     "albert": Family(shared=True),
 }
+#: The way out where a model of these families is an unusual one.
+_ORDINARY = f"choose an ordinary {', '.join(FAMILIES)} classifier"
 
 
 @dataclass(frozen=True)
@@ -228,13 +230,18 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"The model {name!r} has no config.json, so it cannot be read.") from None
+        raise ModelError(
+            f"The model {name!r} has no config.json, so it cannot be read: give a folder or a hub "
+            "id that save_pretrained wrote."
+        ) from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ModelError(f"The config.json of {name!r} holds no settings.")
     if "auto_map" in config and config.get("model_type") not in FAMILIES:
-        raise ModelError(f"The model {name!r} needs code of its own, which bhpvas does not run.")
+        raise ModelError(
+            f"The model {name!r} needs code of its own, which bhpvas does not run: {_ORDINARY}."
+        )
     if not any(folder.glob("*.safetensors")):
         pickled = [path.name for path in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt"))]
         if pickled:
@@ -242,7 +249,10 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
                 f"The weights of {name!r} are pickled ({pickled[0]}), which can run code and is "
                 f"refused: save them as safetensors with save_pretrained of transformers."
             )
-        raise ModelError(f"The model {name!r} has no .safetensors file, so no weights to load.")
+        raise ModelError(
+            f"The model {name!r} has no .safetensors file, so no weights to load: save it with "
+            "save_pretrained of transformers."
+        )
     _check(config, name)
     return config
 
@@ -261,7 +271,9 @@ def _check(config: dict[str, Any], name: str) -> None:
             f"choose a model ending in ForSequenceClassification."
         )
     if config.get("position_embedding_type", "absolute") != "absolute":
-        raise ModelError(f"The model {name!r} uses relative positions, which are not supported.")
+        raise ModelError(
+            f"The model {name!r} uses relative positions, which are not supported: {_ORDINARY}."
+        )
     if config.get("problem_type") in ("regression", "multi_label_classification"):
         raise ModelError(
             f"The model {name!r} does {config['problem_type'].replace('_', ' ')}; bhpvas needs one "
@@ -269,10 +281,10 @@ def _check(config: dict[str, Any], name: str) -> None:
         )
     if config.get("inner_group_num", 1) != 1:
         raise ModelError(
-            f"The model {name!r} has groups of several layers, which is not supported."
+            f"The model {name!r} has groups of several layers, which is not supported: {_ORDINARY}."
         )
     if config.get("is_decoder"):
-        raise ModelError(f"The model {name!r} is a decoder; bhpvas needs an encoder.")
+        raise ModelError(f"The model {name!r} is a decoder, not an encoder: {_ORDINARY}.")
 
 
 def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:

@@ -63,7 +63,9 @@ class Role:
     misleads: str
 
 
-_MOSTLY = "in more than half of the tokens, and of the sentences by a corrected sign test"
+_MOSTLY = "for more than half of the tokens, and in significantly more sentences than not"
+#: By how much a head's accuracy must exceed its baseline, if not told otherwise.
+_MARGIN = 0.1
 
 #: Every role by name. A head that fits several is labelled by the first; broad stands before
 #: delimiter, since a head that spreads over half of the sentence does not rest anywhere.
@@ -74,8 +76,8 @@ ROLES: dict[str, Role] = {
             name="syntactic",
             title="Follows syntax",
             summary="Among the words, it looks along a dependency relation.",
-            rule="Its accuracy on a relation beats the best fixed offset by the margin, and in "
-            "significantly more sentences than not.",
+            rule="Its accuracy on a relation beats the best fixed offset by at least "
+            f"{100 * _MARGIN:g} points, and in significantly more sentences than not.",
             source="Clark et al. 2019, section 4; Voita et al. 2019, section 5.2",
             misleads="Most of its attention may still rest on [SEP], which is left out here; and "
             "the parser is a model too, with mistakes of its own.",
@@ -118,7 +120,8 @@ ROLES: dict[str, Role] = {
             name="broad",
             title="Broad",
             summary="It spreads its attention over the whole sentence.",
-            rule=f"The attention is as wide as an equal share of half of the tokens {_MOSTLY}.",
+            rule="The attention is wider than equal shares for half of the sentence's tokens would "
+            f"be, {_MOSTLY}.",
             source="Clark et al. 2019, section 3.3 (entropy)",
             misleads="A broad head can be the one that gathers the sentence.",
         ),
@@ -158,7 +161,7 @@ class RoleSettings:
     """
 
     min_count: int = 100
-    margin: float = 0.1
+    margin: float = _MARGIN
     level: float = 0.05
     majority: float = 0.5
     rare_among: int = 6

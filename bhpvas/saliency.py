@@ -44,8 +44,9 @@ SALIENCIES: dict[str, SaliencyMethod] = {
         SaliencyMethod(
             name="integrated-gradients",
             title="Integrated gradients",
-            summary="The gradient, averaged on the way from a sentence of padding to this one, "
-            "times the way. The values sum to the log-odds that the words add to the padding's.",
+            summary="The gradient, averaged on the straight way from a sentence of padding to this "
+            "one, times the difference of the two. The values sum to the log-odds that the words "
+            "add to the padding's.",
             formula=r"(x-x')\cdot\int_0^1\nabla f(x'+\alpha(x-x'))\,d\alpha",
             source="Sundararajan, Taly, Yan 2017, equation 1; computed by captum",
             misleads="It depends on the baseline: here every token is [PAD] at the same place, "

@@ -106,7 +106,10 @@ def load_weights(path: str | Path) -> Weights:
     if any(tensor.dtype != torch.float32 for tensor in found.tensors.values()):
         raise ModelError(f"{damaged}: save the scheme again.")
     if found.file(path.parent).name != path.name:
-        raise ModelError(f"{damaged}: the content does not match the name.")
+        raise ModelError(
+            f"{damaged}, since the content does not match the name: copy them again, or recover "
+            "anew."
+        )
     if not all(tensor.isfinite().all() for tensor in found.tensors.values()):
         raise ModelError(f"The weights {path} hold numbers that are not finite: recover anew.")
     return found

@@ -17,7 +17,7 @@ counted = reading.counted(session, session.start)
 
 aid.heading(
     "What is each head for?",
-    "A role is what a head attends to, where that beats its rival by a corrected test.",
+    "A role says what a head attends to; it is given only where that is clear beyond chance.",
     ("Roles", definitions.ROLES),
     ("Head map", definitions.HEAD_MAP),
     key="roles",

@@ -32,7 +32,7 @@ from bhpvas.recovery.finetuning import Settings, finetune
 from bhpvas.roles import DIRECTIONS, RoleSettings, find_roles
 from bhpvas.scheme_files import read_scheme_file
 from bhpvas.schemes import Scheme, load_scheme
-from bhpvas.search import METHODS, propose
+from bhpvas.search import DEFAULT_METHOD, METHODS, propose
 from tests.conftest import tiny_dataset
 from tests.tiny import save_tiny
 
@@ -259,6 +259,18 @@ def test_the_help_of_every_command_ends_with_examples_that_can_be_typed(capsys):
         assert own and own == [words for words in whole if words[1] == name], name
         for _, *words in own:
             parser.parse_args(words)
+
+
+@pytest.mark.parametrize(
+    ("command", "names", "default"),
+    [("propose", METHODS, DEFAULT_METHOD), ("recover", RECOVERY_METHODS, "compensate")],
+)
+def test_help_names_every_method(capsys, command, names, default):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    (said,) = re.findall(r"--method NAME (.*?)  ?--", " ".join(capsys.readouterr().out.split()))
+    assert all(re.search(rf"\b{name}\b", said) for name in names)
+    assert f"{default} (default)" in said
 
 
 def test_what_cannot_be_parsed_is_bad_input_too(capsys):

@@ -149,7 +149,8 @@ def test_capitals_decide_where_names_differ_only_by_them() -> None:
 
 def test_columns_that_are_not_there() -> None:
     assert error_of("words,label", "good,1") == (
-        "No column of a.csv is named like a text column (it has words, label): choose one."
+        "No column of a.csv is named like a text column (it has words, label): name it, by --text "
+        "on the command line or in the app under Upload, Column names."
     )
     assert error_of("text,stars", "good,1").startswith("No column of a.csv is named like a label")
     assert error_of("text,label", "good,1", text="Review") == (

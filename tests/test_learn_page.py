@@ -15,8 +15,10 @@ from bhpvas.classifier import Classifier
 from bhpvas.criteria import CRITERIA, Scores, removal_order, score
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.recovery import RECOVERIES
 from bhpvas.roles import ROLES
 from bhpvas.schemes import Scheme
+from bhpvas.search import METHODS
 from bhpvas.ui.learn import checks, glossary
 from bhpvas.ui.learn.examples import worked
 from bhpvas.ui.learn.lesson import LESSONS
@@ -319,10 +321,11 @@ def test_every_criterion_is_explained(app: AppTest, name: str) -> None:
     assert CRITERIA[name].formula in formula and "=" in example
 
 
-def test_the_glossary_has_every_criterion_and_role_and_can_be_searched() -> None:
+def test_the_glossary_has_every_registered_thing_and_can_be_searched() -> None:
     words = glossary.entries()
     assert {one.title for one in CRITERIA.values()} <= set(words)
-    assert {f"Role: {one.title}" for one in ROLES.values()} <= set(words)
+    for kind, registry in (("Role", ROLES), ("Method", METHODS), ("Recovery", RECOVERIES)):
+        assert {f"{kind}: {one.title}" for one in registry.values()} <= set(words)
     assert next(iter(glossary.matching("mcnemar"))) == "McNemar"
     assert "Gate" in glossary.matching("gradient") and not glossary.matching("xylophone")
     assert all(said.strip() for said, _ in words.values())

@@ -296,7 +296,7 @@ def test_curves_are_those_of_the_library(started: Session, tiny: Classifier) -> 
     text = tables(app)
     for row in areas(expected).itertuples():
         assert words.percent(row.area) in text
-    assert "20 random orders: median, band 5 to 95%" in text
+    assert "20 random orders, not recovered: median, band 5 to 95%" in text
     assert f"measured on {len(EVALUATION)} sentences" in said(app)
     written = pd.read_csv(io.StringIO(evidence.csv(session(app), [*chosen, *random])))
     assert len(written) == 24 * len(counts)

@@ -173,7 +173,7 @@ CRITERIA = (
         name="stability",
         title="Stability",
         higher_means="keep",
-        summary="High: the head spreads its attention the same way in every sentence.",
+        summary="High: the head divides its attention in much the same way in every sentence.",
         formula=r"S(l,h)=1-\frac1N\sum_b \mathrm{JSD}(p_b\,\|\,\bar p)\,/\,\ln 2",
         source="Our reading of BHPVAS 2024, whose abstract fixes no formula; divergence of Lin "
         "1991",

@@ -82,7 +82,7 @@ CRITERIA = (
         name="importance",
         title="Importance",
         higher_means="keep",
-        summary="High: the loss of single sentences feels this head.",
+        summary="High: turning this head down a little changes the loss of single sentences a lot.",
         formula=r"I(l,h)=\frac1N\sum_b"
         r"\left|\frac{\partial\,\mathrm{loss}_b}{\partial g_{b,l,h}}\right|",
         source="Michel, Levy, Neubig 2019, Are Sixteen Heads Really Better than One?",

@@ -310,7 +310,7 @@ CRITERIA = (
         name="similarity",
         title="Similarity",
         higher_means="remove",
-        summary="High: another kept head already says the same.",
+        summary="High: another kept head puts out much the same.",
         formula=r"\mathrm{CKA}(i,j)=\lVert X_i^\top X_j\rVert_F^2\,/\,"
         r"(\lVert X_i^\top X_i\rVert_F\lVert X_j^\top X_j\rVert_F)"
         r",\quad s(i)=\max_{j\ \text{kept}}\mathrm{CKA}(i,j)",

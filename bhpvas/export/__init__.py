@@ -162,7 +162,10 @@ def export_model(
     """
     chosen, folder = format_named(format), Path(folder)
     if int8 and chosen is not onnx_graph.FORMAT:
-        raise ExportError(f"int8 is for the format onnx, and not for {format}.")
+        raise ExportError(
+            f"int8 is for the format onnx, and not for {format}: choose --format onnx, or leave "
+            "--int8 out."
+        )
     if chosen is onnx_graph.FORMAT:
         onnx_graph.check_packages()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):

@@ -200,7 +200,7 @@ def finetune(
     if len(sentences) < FEWEST_SENTENCES:
         raise DataError(
             f"Fine-tuning needs at least {FEWEST_SENTENCES} sentences, some of them to choose the "
-            f"best state: there are {len(sentences)}."
+            f"best state, and there are {len(sentences)}: take more sentences."
         )
     lesson = _Lesson(classifier, sentences, settings)
     pupil = _pupil(classifier, mask, settings)

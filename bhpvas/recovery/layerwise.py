@@ -56,8 +56,8 @@ def parts_of(classifier: Classifier, encoded: Encoded, *, seed: int = 0) -> list
     """
     if len(encoded) < 2:
         raise DataError(
-            "Recovery needs at least 2 calibration sentences, one to fit and one to check: "
-            f"there is {len(encoded)}."
+            "Recovery needs at least 2 calibration sentences, one to fit and one to check, and "
+            f"there is {len(encoded)}: take more sentences."
         )
     order = np.random.default_rng(seed).permutation(len(encoded))
     room = STATE_BYTES // (4 * classifier.geometry.hidden_size)

@@ -111,8 +111,8 @@ def cautions(found: Findings) -> list[str]:
     truncated = found.classifier.encode(found.evaluation).truncated
     if truncated:
         said.append(
-            f"{words.plural(truncated, 'evaluation sentence')} are longer than the model reads, "
-            "and were cut."
+            "Cut, because longer than the model reads: "
+            f"{words.plural(truncated, 'evaluation sentence')}."
         )
     return said
 

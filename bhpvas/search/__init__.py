@@ -56,8 +56,8 @@ METHODS: dict[str, Method] = {
         layers.METHOD,
     )
 }
-#: Where no method is named: that of the best curve on the sample model, after a thorough recovery,
-#: in four of five calibration draws (docs/benchmarks.md).
+#: Where no method is named: that of the largest mean area on the sample model over five calibration
+#: draws, after a thorough recovery (docs/benchmarks.md).
 DEFAULT_METHOD = "shares"
 
 

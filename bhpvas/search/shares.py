@@ -154,8 +154,8 @@ def search(task: Task) -> list[Removal]:
             chosen += [
                 Removal(
                     head,
-                    f"layer {head.layer} gives it at the least: {best.divergence:.4f} nats from "
-                    "the unpruned answers",
+                    f"layer {head.layer} can best spare it: compensated, the answers are then "
+                    f"{best.divergence:.4f} nats (KL) from the unpruned ones",
                 )
                 for head in best.heads[: task.count - len(chosen)]
             ]

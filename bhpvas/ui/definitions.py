@@ -96,8 +96,9 @@ PROPOSAL = Aid(
 RECOVERY = Aid(
     definition="The kept heads of each layer are fitted to say what the whole layer used to say, "
     "from the lowest layer up, on what the pruned network feeds them. The result is folded into "
-    "the output projection, so the model does not grow. The error is on calibration sentences that "
-    "were held out of the fit: 0 is as the unpruned layer, 1 is no better than its mean.",
+    "the output projection (thorough: the second feed-forward matrix as well), so the model does "
+    "not grow. The error is on calibration sentences that were held out of the fit: 0 is as the "
+    "unpruned layer, 1 is no better than its mean.",
     formula=r"\min_{W,b}\ \sum_{t}\lVert y_t-Wz_t-b\rVert^2+\lambda\lVert W-W_0\rVert^2",
     source="Our own; relatives are Kwon et al. 2022 and optimal brain surgeon (Hassibi 1993)",
     misleads="A small error in every layer is no promise: the accuracy is measured on the "
@@ -132,7 +133,7 @@ CURVES = Aid(
 STEP = Aid(
     definition="What the current step did, and which heads it keeps: layers upward from 0, heads "
     "left to right. Coloured: the heads that this very step changed. A note stays with the step, "
-    "in the file too. Deleting takes the later steps along, and can be undone until you leave.",
+    "in the file too. Deleting takes the later steps along; *Put back* returns them.",
     source="Own view",
     misleads="A step that only changed weights has the same heads as the one before it.",
 )
@@ -150,8 +151,10 @@ MEASURES = Aid(
     source="Intervals of accuracy: Wilson 1927, of its change: Tango 1998, of losses and KL: "
     "Student's, of F1: bootstrap over sentences (Efron 1979). Test: McNemar 1947, exact; pairs "
     "are corrected by Holm 1979",
-    misleads="Intervals of single accuracies overlap long before a paired difference is unclear: "
-    "read the change and the pairs. Whoever tries many steps finds one that looks good by chance.",
+    misleads="Loss also punishes being sure and wrong: between two labels, guessing costs 0.693, "
+    "so a loss can fall while accuracy falls. Intervals of single accuracies overlap long before a "
+    "paired difference is unclear: read the change and the pairs. Whoever tries many steps finds "
+    "one that looks good by chance.",
 )
 FLIPS = Aid(
     definition="A flip is a sentence that a step answers differently from the unpruned model. Each "
@@ -210,8 +213,9 @@ DIFFERENCE = Aid(
     source="Importance: Michel, Levy, Neubig 2019. Test: Westfall and Young 1993, with the "
     "largest statistic of all kept heads, so it holds for however many there are",
     misleads="It says for which sentences a head matters, not why. A selection made by looking at "
-    "predictions or confidence differs in gradients for that reason alone. On evaluation sentences "
-    "it explains and must not choose: heads picked by them cannot be measured on them any more.",
+    "predictions or probabilities differs in gradients for that reason alone. On evaluation "
+    "sentences it explains and must not choose: heads picked by them cannot be measured on them "
+    "any more.",
 )
 ARCS = Aid(
     definition="Above the words: spaCy's dependency parse, an arc from each word to those that "
@@ -266,10 +270,11 @@ ROLES = Aid(
     "a head looks at is not yet what it does. The roles are those of the unpruned model.",
 )
 RELATIONS = Aid(
-    definition="For each word that depends on another: is that the word it attends to most "
-    "(dependent to head), or the word that attends to it most (head to dependent)? Among words "
-    "alone, no word itself. The rival always answers the word at the best fixed offset from the "
-    "dependent; colour is the difference in points. A dot marks a role.",
+    definition="For each word that depends on another (its head, as grammar calls it: a word, not "
+    "an attention head): is that other word the one that it attends to most (dependent to head), "
+    "or the one that attends to it most (head to dependent)? Among words alone, no word itself. "
+    "The rival always answers the word at the best fixed offset from the dependent; colour is the "
+    "difference in points. A dot marks a role.",
     source="Clark et al. 2019, section 4.2, with the baseline of table 1",
     misleads="The best of many heads looks good by chance: trust the dots. Relations with few "
     "dependents are not judged, and the parser makes mistakes of its own.",
@@ -293,11 +298,13 @@ EXPORT = Aid(
 SAVINGS = Aid(
     definition="What removing the heads takes away: their rows of the query, key and value "
     "matrices and their columns of the output projection. The bound is the ratio of the FLOPs "
-    "before and after at the chosen length, which no equally busy machine exceeds.",
+    "before and after at the chosen length: a machine that stays as busy as before gains no more, "
+    "apart from noise.",
     formula=r"\mathrm{FLOPs}=\sum_l 8\,T D\,k_l d_h + 4\,T^2 k_l d_h + 4\,T D I",
     source="Counted as multiply-adds times two, embeddings and normalisation left out",
-    misleads="In BERT-base the heads hold 26% of the parameters: with half of them gone it can be "
-    "about 1.2 times as fast, with all of them 1.5 to 1.67 times.",
+    misleads="A bound is no promise: short inputs and small batches often gain less. In BERT-base "
+    "the heads hold 26% of the parameters: with half of them gone it can be about 1.2 times as "
+    "fast, with all of them 1.5 to 1.67 times.",
 )
 REPORT = Aid(
     definition="One HTML file: model, data, exact versions and command; what was removed, how and "
@@ -305,13 +312,13 @@ REPORT = Aid(
     "that changed. Each figure saves as SVG and PNG, and its numbers as CSV. What these pages have "
     "measured already is used again; the rest is measured now, on the evaluation split.",
     source="Own; orders and recoveries learn from the calibration split alone",
-    misleads="It says what holds on these sentences. Who tries many schemes and reports the best "
-    "reports some luck.",
+    misleads="It says what holds on these sentences. Whoever tries many schemes and reports the "
+    "best reports some luck.",
 )
 LEARN = Aid(
     definition="Every view here is one of the app itself, on the open model and data: what you "
     "select or remove is selected or removed on every page. A step of the lesson or a tour is done "
-    "when the session shows that you did it, here or elsewhere, and stays done until you leave.",
+    "when the session shows that you did it, here or elsewhere, and stays done if you undo that.",
     source="Own",
     misleads="Ten minutes on one small model show how such work goes, not what holds for models in "
     "general.",

@@ -150,7 +150,8 @@ def _model_and_data(session: Session) -> None:
         "Change model or data",
         key="change",
         width="stretch",
-        help=f"Data: {data.made}.",
+        help=f"{words.plural(len(data.calibration), 'sentence')} to score heads on + "
+        f"{len(data.evaluation):,} to measure on ({data.made}).",
         on_click=_dialog,
         args=(True,),
     )

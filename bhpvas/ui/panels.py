@@ -61,7 +61,8 @@ def selected_heads(
             height=height - 60,
         )
         aid.footnote(
-            f"Value, then rank of {scores.mask.kept_count} (95% interval): the last goes first.",
+            f"Value, then rank of {scores.mask.kept_count} (95% interval, if known): the last goes "
+            "first.",
             *((title_of(name), aid.criterion_aid(name)) for name in names if name in CRITERIA),
             key="numbers",
         )
@@ -110,9 +111,9 @@ def _nothing_selected(heads: int) -> None:
         "**3. Remove** them: measured exactly, and you can always go back."
     )
     st.caption(
-        f"Each attention head is one of {heads} in a layer that moves information "
-        "between words. Many can go without a change in what the model answers; which ones is the "
-        "question of this page."
+        f"An attention head moves information between words; each layer has {heads} of them. Many "
+        "can go without a change in what the model answers; which ones is the question of this "
+        "page."
     )
     st.page_link(
         "pages/learn.py",

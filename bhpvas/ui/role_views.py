@@ -176,7 +176,7 @@ def _no_syntax(roles: Roles) -> str:
         f"{words.percent(best.baseline, 0)}%. The test corrects for "
         f"{words.plural(roles.mask.kept_count, 'head')}, {words.plural(len(judged), 'relation')} "
         f"and both directions, so it takes more than {words.plural(roles.sentences, 'sentence')}: "
-        "use larger data. Fewer dependents only add relations to correct for."
+        "use larger data. Lowering “Fewest dependents” only adds relations to correct for."
     )
 
 

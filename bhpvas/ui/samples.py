@@ -112,7 +112,7 @@ def _colours(found: Measured | None, *, pruned: bool) -> dict[str, str]:
         "right": "right or wrong",
         "label": "label",
         "prediction": "prediction",
-        "confidence": "confidence",
+        "confidence": "probability of the answer",
     }
     if found is not None:
         names |= {
@@ -287,7 +287,7 @@ def _colouring(found: Measured, colour: str, *, after: bool) -> Groups | Amounts
         values = found.table["change"].to_numpy()
         return Amounts("change of the label's probability", values, True, symbols)
     if colour == "confidence":
-        return Amounts("confidence", model.probabilities.max(1))
+        return Amounts("probability of the answer", model.probabilities.max(1))
     if colour == "right":
         return Groups("Right or wrong", _RIGHT, model.right.astype(int), _RIGHT_MARKS)
     if colour in ("label", "prediction"):
@@ -614,7 +614,9 @@ def table(found: Measured, session: Session) -> None:
             "before": st.column_config.TextColumn("Unpruned"),
             "after": st.column_config.TextColumn("Pruned" if found.pruned else "Prediction"),
             **{
-                f"confidence {when}": st.column_config.NumberColumn("p", format="%.2f", width=52)
+                f"confidence {when}": st.column_config.NumberColumn(
+                    "p", format="%.2f", width=52, help="Probability of the answer"
+                )
                 for when in ("before", "after")
             },
             **{

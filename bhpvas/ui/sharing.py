@@ -72,7 +72,9 @@ def _sentence(link: Link, session: Session) -> Opened | None:
     if link.row is not None:
         split, row = link.row
         if row >= len(session.sentences_of(split)):
-            raise LinkError("The link names a sentence that the sample does not have.")
+            raise LinkError(
+                "The link names a sentence that the sample does not have: ask for the link anew."
+            )
         return session.sentence_at(row, split)
     if link.text is not None:
         text, pair = link.text
@@ -113,6 +115,7 @@ def popover(session: Session) -> None:
         "" if is_sample(session.data) else " The sentences that you measure on do not travel."
     )
     st.caption(
-        "This address shows the same page, scheme and sentence in any browser. Numbers are "
+        "This address shows the same page, scheme, selected heads and sentence in any browser that "
+        "reaches this server; for another bhpvas, put its address before the “?”. Numbers are "
         f"measured again where it is opened.{left_out}"
     )

@@ -22,6 +22,10 @@ from bhpvas.report.blocks import Data, Picture, Section, Table
 from bhpvas.report.findings import OWN, REFERENCE, Findings
 
 _BAND = 0.9
+_CHANCE = (
+    " The random orders are not recovered: a dotted line above the band beats chance; a recovered "
+    "line has its repair on top."
+)
 
 
 def section(found: Findings) -> Section:
@@ -51,7 +55,8 @@ def section(found: Findings) -> Section:
     ]
     if chance is not None:
         drawn = words.plural(len(found.random), "random order")
-        keys.append(("chance median", style.MUTED, f"{drawn}: median, band 5 to 95%"))
+        said = f"{drawn}, not recovered: median, band 5 to 95%"
+        keys.append(("chance median", style.MUTED, said))
     if found.evaluations:
         keys.append(("steps", style.SELECTED, "steps of the scheme"))
     whole = pd.concat([one.frame() for one in (*found.curves, *found.random)], ignore_index=True)
@@ -61,7 +66,7 @@ def section(found: Findings) -> Section:
         "Accuracy as heads leave",
         f"Measured on {words.plural(len(found.evaluation), 'sentence')} of "
         f"{found.evaluation.name}; orders and recoveries are learnt from {found.calibration.name}. "
-        "Further right, fewer heads are left; a line above the band beats chance.",
+        "Further right, fewer heads are left." + (_CHANCE if found.random else ""),
         [
             Picture(
                 "Accuracy against heads kept",

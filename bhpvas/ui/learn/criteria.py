@@ -9,7 +9,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.charts.columns import title_of
-from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, removal_order
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, removal_order
 from bhpvas.heads import HeadId
 from bhpvas.ui import aid, tables, work
 from bhpvas.ui.learn.examples import worked
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 #: Sentences of a worked example.
 FEW = 4
+_SYMBOLS = (
+    "Symbols: b is a sentence of N, l a layer, h a head (i and j, where two are compared); g its "
+    "gate (1 = as trained); A its attention, from token i or t to token j; X its outputs over all "
+    "tokens, centred, before they are mixed; p its attention profile (shares on "
+    f"{', '.join(PROFILE_PARTS[:-1])} and the rest), p̄ the mean profile; μ and σ mean and standard "
+    "deviation over sentences. JSD: how far apart two distributions are, 0 to ln 2. CKA: how alike "
+    "two sets of vectors are, 0 to 1."
+)
 
 
 def view(session: Session) -> None:
@@ -38,6 +46,7 @@ def view(session: Session) -> None:
             aid.explain(title, about)
         if name in DEFAULT_CRITERIA:
             st.caption("One of the three criteria of BHPVAS; it counts in the combined priority.")
+        st.caption(_SYMBOLS)
     with right, st.container(key="worked-example"):
         _example(session, name)
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import streamlit as st
 
 from bhpvas.criteria import CRITERIA
+from bhpvas.recovery import RECOVERIES
 from bhpvas.roles import ROLES
+from bhpvas.search import METHODS
 from bhpvas.ui import aid, definitions
 from bhpvas.ui.aid import Aid
 from bhpvas.ui.session import Session
@@ -34,10 +36,13 @@ _WORDS: Mapping[str, str | Aid] = {
     "Criterion": "A number for each head by which heads are put in order. Each has a direction: "
     "whether high values are worth keeping or first to go.",
     "Dependency": "A relation of grammar between two words: one depends on the other, as an object "
-    "on its verb.",
+    "on its verb. Grammar calls the other word the head of the first; it is no attention head.",
     "Estimate": definitions.COST,
     "Evaluation split": "The sentences that only measure. No criterion, search or recovery ever "
     "reads them, or the measured accuracy would flatter.",
+    "F1": "The harmonic mean of precision (how many of the answers with a label are right) and "
+    "recall (how many of its sentences get it): of the second label where there are two, else the "
+    "mean over the labels.",
     "Fine-tuning": "Training the pruned model further, with labels and gradients.",
     "Flip": "A sentence that two models answer differently. Lost: right before, wrong now; gained: "
     "the other way round.",
@@ -50,20 +55,30 @@ _WORDS: Mapping[str, str | Aid] = {
     "3, both counted from 0.",
     "Holm": "A correction of p-values for how many tests were made: what looks rare among many is "
     "not.",
+    "KL divergence": "How far one model's answers are from another's, in nats: 0 is the same.",
     "Layer": "One floor of the network: attention by its heads, then a feed-forward part.",
+    "Logit": "The number that a classifier gives a label, before the numbers of all labels become "
+    "probabilities.",
     "Log-odds": "The logarithm of p / (1 − p): probability on a scale without ends, on which "
     "effects can be compared.",
     "Loss": "How badly a model's probabilities fit the labels: minus the logarithm of the "
-    "probability of the label, in nats.",
+    "probability of the label, in nats. Guessing between two labels gives 0.693.",
     "Mask": "Which heads are kept and which are removed: one value for the whole model.",
     "McNemar": "A test of two models on the same sentences: whether answers lost and gained are as "
     "many as by chance. Sentences that both answer alike say nothing about it.",
+    "Nat": "The unit of loss and KL divergence, from the natural logarithm. Where the loss of a "
+    "sentence rises by 1 nat, the probability of its label falls to 37% of what it was.",
     "Output projection": "The matrix W_O that mixes what the heads of a layer put out.",
+    "Parameters": "The numbers that a model has learnt. Those of a head are its rows of the query, "
+    "key and value matrices and its columns of the output projection.",
     "p-value": "How often chance alone would give something at least as extreme. Small: hardly "
     "chance. Large: too little to tell, which is not the same as no effect.",
     "Proposal": definitions.PROPOSAL,
     "Pruning": "Removing parts of a trained model, here whole heads, so that it becomes smaller.",
     "Random order": "Heads removed by lot, many times: what a criterion has to beat.",
+    "Rank correlation": "Agreement of two orders: 1 the same, 0 none, −1 reversed (Spearman).",
+    "Recovery": "Other weights for the model without the removed heads, which win accuracy back: "
+    "by compensation or rescaling in seconds, or by fine-tuning.",
     "Role": definitions.ROLES,
     "Rollout": definitions.ROLLOUT,
     "Saliency": "How much each token of a sentence speaks for or against an answer.",
@@ -82,10 +97,14 @@ def entries() -> dict[str, tuple[str, str | None]]:
     whole: dict[str, str | Aid] = dict(_WORDS)
     whole |= {one.title: aid.criterion_aid(name) for name, one in CRITERIA.items()}
     whole |= {f"Role: {one.title}": aid.role_aid(name) for name, one in ROLES.items()}
-    return {
+    found: dict[str, tuple[str, str | None]] = {
         word: (said, None) if isinstance(said, str) else (said.definition, said.source)
-        for word, said in sorted(whole.items(), key=lambda one: one[0].strip("[").casefold())
+        for word, said in whole.items()
     }
+    for kind, registry in (("Method", METHODS), ("Recovery", RECOVERIES)):
+        for one in registry.values():
+            found[f"{kind}: {one.title}"] = one.summary, one.source.strip("—") or None
+    return dict(sorted(found.items(), key=lambda one: one[0].strip("[").casefold()))
 
 
 def matching(search: str) -> dict[str, tuple[str, str | None]]:

@@ -152,8 +152,8 @@ def _shares(resting: Column, scores: Scores) -> np.ndarray:
 def _habits_said(session: Session) -> str:
     said = (
         f"The model has {session.mask.layers} layers of {session.mask.heads} heads, and each has "
-        "its own habit: some follow the previous word, some one word class, and many rest on the "
-        "marks [CLS] and [SEP], where there is nothing to read."
+        "its own habit: some follow the previous word, some spread over the whole sentence, and "
+        "many rest on the marks [CLS] and [SEP], where no word stands."
     )
     found = checks.scores(session)
     if found is not None:
@@ -285,9 +285,10 @@ LESSONS = (
     Lesson(
         "One number a head",
         lambda session: (
-            "Over many sentences this makes a **criterion**. *Importance* asks how much the loss "
-            f"of each of {words.plural(len(session.data.calibration), 'calibration sentence')} "
-            "feels a small turn at a head's gate. Dark heads are hardly felt."
+            "Over many sentences this makes a **criterion**. *Importance* turns each head down a "
+            "little and asks how much that changes the loss (how wrong an answer is) of each of "
+            f"{words.plural(len(session.data.calibration), 'calibration sentence')}: these are "
+            "the sentences to learn from. Dark heads are hardly felt."
         ),
         lambda session: (
             f"Select the {checks.some_heads(session)} heads with the lowest importance: one click "
@@ -299,9 +300,9 @@ LESSONS = (
     Lesson(
         "What would it cost?",
         lambda session: (
-            "Before anything is removed, the gradients say roughly what it would cost, in "
-            "milliseconds. This is an estimate: it is good for a few heads and says little about "
-            "many."
+            "Before anything is removed, the slopes of the loss (gradients) say roughly what it "
+            "would cost, in milliseconds. This is an estimate: it is good for a few heads and says "
+            "little about many."
         ),
         lambda session: "With some heads selected, press *What would it cost?*",
         lambda session: session.cost_asked and bool(session.selected),
@@ -332,9 +333,11 @@ LESSONS = (
     Lesson(
         "Half of them",
         lambda session: (
-            "Nobody picks half of the heads by hand. A **method** proposes them in the order in "
-            "which they should go and says why; you may turn single heads over before you take "
-            "the proposal."
+            "Why can so many go? Many heads rest on [CLS] or [SEP] and often change little, others "
+            "say what a kept head says already, and those that stay can make up for more. Nobody "
+            "picks half of the heads by hand: a **method** proposes them in the order in which "
+            "they should go and says why; you may turn single heads over before you take the "
+            "proposal."
         ),
         _half_task,
         lambda session: checks.half(session) == 0 and bool(checks.made(session, "remove")),

@@ -20,7 +20,7 @@ from bhpvas.ui.learn.progress import TOUR, Progress
 from bhpvas.ui.session import Session
 
 TAG = "double negation"
-#: Points of accuracy that the second case study would give.
+#: Points of accuracy that the second tour would give; its case study gives three.
 MAY_LOSE = 1.0
 WORKBENCH, SCHEMES, SAMPLES, SENTENCE, ROLES = "Workbench Schemes Samples Sentence Roles".split()
 PROPOSE = "Propose"
@@ -153,7 +153,7 @@ SAMPLES_TOUR = Tour(
         ),
     ),
     moral="A share of importance says where a decision is sensitive, not that it fails without the "
-    "head; with 40 sentences only large differences can be seen. Who prunes for such sentences "
+    "head; with 40 sentences only large differences can be seen. Whoever prunes for such sentences "
     "puts more of them into the calibration split, and looks again.",
     fits=lambda session: bool(_tagged(session)),
     lacking="This tour speaks of the sample sentences: choose them under *Change model or data*.",
@@ -261,7 +261,7 @@ SCHEMES_TOUR = Tour(
         ),
     ),
     moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
-    "by, with a curve above what chance gives. *Export* hands it over.",
+    "by, with a curve that, unrecovered, lies above random orders. *Export* hands it over.",
     fits=lambda session: work.only_masks(session) is None,
     lacking="This tour compensates, which this model does not allow: its layers share weights.",
 )

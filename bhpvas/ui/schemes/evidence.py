@@ -38,7 +38,8 @@ def view(session: Session) -> None:
     """Draw what is asked for, then the curves as far as they are measured, and their areas."""
     aid.heading(
         "Whose order keeps most?",
-        "Accuracy on the evaluation split as heads leave; higher is better. Grey: random orders.",
+        "Accuracy on the evaluation split as heads leave; higher is better. Grey: random orders, "
+        "nothing recovered: compare them with dotted lines.",
         ("Accuracy curves", definitions.CURVES),
         key="evidence",
     )
@@ -161,7 +162,8 @@ def _chart(
     keys = [tables.key(style.SELECTED, "your steps")]
     if random:
         drawn = words.plural(len(random), "random order")
-        keys.append(tables.key(style.MUTED, f"{drawn}: median, band 5 to 95%"))
+        said = f"{drawn}, not recovered: median, band 5 to 95%"
+        keys.append(tables.key(style.MUTED, said))
     tables.keys(*keys)
 
 

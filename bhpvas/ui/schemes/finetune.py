@@ -53,7 +53,8 @@ def _plainly(rate: float) -> str:
 def _settings(session: Session) -> Settings:
     aid.heading(
         "Fine-tune",
-        "Train the kept heads on, by default towards the unpruned model's answers.",
+        "Train what is left of the model further, by default half on the labels and half on the "
+        "unpruned model's answers.",
         ("Fine-tuning", definitions.FINE_TUNING),
         key="finetune",
     )
