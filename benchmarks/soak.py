@@ -49,8 +49,6 @@ MOST_MEMORY = 1.3
 SHORT, LONG = 60_000, 240_000
 #: How often a browser looks, after a fault or a gesture, until it must have seen something.
 MOST_LOOKS = 5
-#: How often a head is clicked until it must be selected: a busy browser drops a click on a figure.
-MOST_CLICKS = 3
 #: What happens when, in shares of the time; a full disk has room again at the next entry.
 PLAN = (
     (0.10, "offline"),
@@ -330,10 +328,10 @@ class Visitor(threading.Thread):
             self.app.settle()
         heads = self.random.sample(sorted(among), min(self.random.randint(1, 3), len(list(among))))
         for head in heads:
-            for _ in range(MOST_CLICKS):
-                self.app.click_head(head.layer, head.head)
-                if head in self._selected():
-                    break
+            self.app.click_head(head.layer, head.head)
+        patient = time.monotonic() + SHORT / 1000
+        while self._selected() != sorted(heads) and time.monotonic() < patient:
+            self.app.settle()
         assert self._selected() == sorted(heads), f"{self._selected()} selected, not {heads}"
         return heads
 
