@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bhpvas.heads import HeadId
+from bhpvas.charts.head_map import head_map
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui import clicks, mirrors
 
 
@@ -53,8 +55,9 @@ def test_a_server_takes_no_click_that_the_one_before_has_answered(
     monkeypatch.setattr(clicks, "_listener", lambda: lambda **given: drawn.append(given))
     state["clicks-map"] = {"clicks": [[10, 0, 1], [11, 2, 3]]}
     taken = list[list[HeadId]]()
-    clicks.clicks("map", 3, 4, taken.append)
-    assert drawn[0]["data"] == {"key": "map", "layers": 3, "heads": 4, "taken": 11}
+    figure = head_map(np.zeros((3, 4)), HeadMask(3, 4))
+    clicks.clicks(figure, key="map", layers=3, heads=4, take=taken.append)
+    assert drawn[0]["data"]["taken"] == 11
     sent(state, [10, 0, 1], [11, 2, 3], [15, 1, 2])
     drawn[0]["on_clicks_change"]()
     drawn[0]["on_clicks_change"]()

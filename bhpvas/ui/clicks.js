@@ -6,7 +6,6 @@
 
 const KEPT = 64; // clicks: more than anybody makes before a server answers
 const STILL = 6; // pixels that a pointer may move and still have clicked
-const GLANCE = 150; // milliseconds between two looks at where the cells are
 
 export default function ({ data, parentElement, setStateValue }) {
   parentElement.map ??= listen(setStateValue);
@@ -18,21 +17,17 @@ function listen(setStateValue) {
   const clicks = [];
   let map; // what is drawn, and the number of the last click that it is drawn with
   let from; // where a pointer went down
-  let area, before; // where the cells are in the figure, and were at the last look
 
   const figure = () => document.querySelector(`.st-key-${map.key}`);
 
-  function look() {
-    const whole = figure()?.getBoundingClientRect();
-    const drawn = figure()?.querySelector('.nsewdrag')?.getBoundingClientRect();
-    if (!drawn?.width) return;
-    const { width, height } = drawn;
-    const now = { x: drawn.x - whole.x, y: drawn.y - whole.y, width, height };
-    // A figure that is being drawn has another size for a moment.
-    if (!area || (before && Object.keys(now).every((side) => now[side] === before[side]))) {
-      area = now;
-    }
-    before = now;
+  /** Where the cells are in the figure, which keeps its size and margins while it is drawn anew. */
+  function cells() {
+    const { x, y, width, height } = figure().getBoundingClientRect();
+    const [left, right, top, bottom] = map.margins;
+    return {
+      ...{ x: x + left, y: y + top, left, top },
+      ...{ width: (width - left - right) / map.heads, height: (height - top - bottom) / map.layers },
+    };
   }
 
   function down(event) {
@@ -41,14 +36,13 @@ function listen(setStateValue) {
   }
 
   function up(event) {
-    const moved = from ? Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY) : STILL;
+    const moved = from && Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY);
+    const clicked = from && moved < STILL && figure();
     from = null;
-    look();
-    if (moved >= STILL || !area || !figure()) return;
-    const whole = figure().getBoundingClientRect();
-    const head = Math.floor(((event.clientX - whole.x - area.x) / area.width) * map.heads);
-    const rows = Math.floor(((event.clientY - whole.y - area.y) / area.height) * map.layers);
-    const layer = map.layers - 1 - rows;
+    if (!clicked) return;
+    const cell = cells();
+    const head = Math.floor((event.clientX - cell.x) / cell.width);
+    const layer = map.layers - 1 - Math.floor((event.clientY - cell.y) / cell.height);
     if (head < 0 || head >= map.heads || layer < 0 || layer >= map.layers) return;
     const number = Math.max(Date.now(), 1 + (clicks.at(-1)?.[0] ?? 0));
     clicks.push([number, layer, head]);
@@ -62,13 +56,13 @@ function listen(setStateValue) {
     const name = `L${layer}H${head}`;
     const there = figure().querySelector(`.clicked[data-head=${name}]`);
     if (there) return there.remove();
-    const [width, height] = [area.width / map.heads, area.height / map.layers];
+    const { left, top, width, height } = cells();
     const frame = document.createElement('div');
     frame.className = 'clicked';
     Object.assign(frame.dataset, { head: name, number });
     Object.assign(frame.style, {
-      left: `${area.x + head * width}px`,
-      top: `${area.y + (map.layers - 1 - layer) * height}px`,
+      left: `${left + head * width}px`,
+      top: `${top + (map.layers - 1 - layer) * height}px`,
       width: `${width}px`,
       height: `${height}px`,
     });
@@ -84,13 +78,11 @@ function listen(setStateValue) {
 
   document.addEventListener('pointerdown', down, true);
   document.addEventListener('pointerup', up, true);
-  const looking = setInterval(look, GLANCE);
   return {
     answered,
     stop() {
       document.removeEventListener('pointerdown', down, true);
       document.removeEventListener('pointerup', up, true);
-      clearInterval(looking);
     },
   };
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from bhpvas.heads import HeadId
@@ -13,12 +14,20 @@ from bhpvas.heads import HeadId
 _SCRIPT = Path(__file__).with_name("clicks.js").read_text(encoding="utf-8")
 
 
-def clicks(key: str, layers: int, heads: int, take: Callable[[list[HeadId]], None]) -> None:
-    """Listen to clicks on the map of ``layers`` by ``heads`` cells that was drawn under a key.
+def clicks(
+    figure: go.Figure,
+    *,
+    key: str,
+    layers: int,
+    heads: int,
+    take: Callable[[list[HeadId]], None],
+) -> None:
+    """Listen to clicks on a map of ``layers`` by ``heads`` cells that was drawn under a key.
 
-    ``take`` gets the heads that were clicked since it was called last, before the page runs again.
+    Nothing but its margins lies around the cells. ``take`` gets the heads that were clicked since
+    it was called last, before the page runs again.
     """
-    listener, name = _listener(), f"clicks-{key}"
+    listener, name, margin = _listener(), f"clicks-{key}", figure.layout.margin
     sent = st.session_state.get(name, {}).get("clicks", [])
     # A page that outlived its server sends along what the server before has answered.
     taken = st.session_state.setdefault(_taken(name), _latest(sent))
@@ -31,7 +40,13 @@ def clicks(key: str, layers: int, heads: int, take: Callable[[list[HeadId]], Non
     with st.container(key=f"listener-{key}"):
         listener(
             key=name,
-            data={"key": key, "layers": layers, "heads": heads, "taken": taken},
+            data={
+                "key": key,
+                "layers": layers,
+                "heads": heads,
+                "margins": [margin.l, margin.r, margin.t, margin.b],
+                "taken": taken,
+            },
             on_clicks_change=take_new,
         )
 

@@ -100,7 +100,8 @@ def clickable_map(figure: go.Figure, mask: HeadMask, *, pointer: str, key: str, 
         return
     figure.update_layout(dragmode=False, hovermode="closest")
     figures.chart(figure, key=key, width=width, height=height, alt=alt)
-    clicks(key, mask.layers, mask.heads, partial(_pick, pointer=pointer))
+    take = partial(_pick, pointer=pointer)
+    clicks(figure, key=key, layers=mask.layers, heads=mask.heads, take=take)
 
 
 def selecting(
