@@ -153,7 +153,7 @@ def test_a_name_is_no_markdown_in_an_offer(app: AppTest) -> None:
     app.session_state["bhpvas"] = session_of(app).naming("![x](http://elsewhere/a.png) <b>")
     fine(app.run())
     (offer,) = [one for one in opened().button if (one.key or "").startswith("continue-")]
-    assert not set(offer.label) & set("![]()<>:")
+    assert offer.label.startswith(r"!\[x\](http://elsewhere/a.png) \<b> ·")
 
 
 def test_damaged_work_is_a_sentence_and_a_normal_session(app: AppTest) -> None:

@@ -73,7 +73,7 @@ def open_session(page: Any) -> None:
                 work.desk()
                 keeping.open_session(_session)
         except BhpvasError as error:
-            st.error(str(error))
+            st.error(words.verbatim(str(error)))
             st.stop()
     work.measure_steps()
     keeping.keep(page.url_path)
@@ -83,9 +83,9 @@ def messages(pages: Sequence[Any]) -> None:
     """What the top of every page says: what went wrong, what to know, what to go on with."""
     session = sessions.current()
     if session.error is not None:
-        st.error(session.error)
+        st.error(words.verbatim(session.error))
     if session.notice is not None:
-        st.info(session.notice)
+        st.info(words.verbatim(session.notice))
     keeping.offers(pages, _session)
 
 
@@ -150,7 +150,7 @@ def _model_and_data(session: Session) -> None:
         "Change model or data",
         key="change",
         width="stretch",
-        help=f"Data: {data.made}.",
+        help=f"Data: {words.verbatim(data.made)}.",
         on_click=_dialog,
         args=(True,),
     )
@@ -322,8 +322,8 @@ def choose_model_and_data() -> None:
     read = _data_choice(session)
     if len(session.scheme.steps) > 1:
         st.caption(
-            f"The scheme {session.scheme.name!r} belongs to this model: save it first if you "
-            "want to keep it. Other data alone leaves it as it is."
+            f"The scheme {words.verbatim(repr(session.scheme.name))} belongs to this model: save "
+            "it first if you want to keep it. Other data alone leaves it as it is."
         )
     # Pressed while its file is still on the way, it would find none: it waits for the file instead.
     pressed = st.button(
@@ -338,7 +338,7 @@ def choose_model_and_data() -> None:
             with st.spinner("Loading"):
                 opened = _reopened(session, model, read())
         except BhpvasError as error:
-            st.error(str(error))
+            st.error(words.verbatim(str(error)))
             return
         sessions.put(opened)
         st.rerun()
@@ -424,8 +424,8 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
         return None if upload is None else lambda: _from_upload(upload, columns)
     data = session.data
     st.caption(
-        f"{_short(data)}: {words.plural(len(data.calibration), 'sentence')} to score heads on, "
-        f"{len(data.evaluation):,} to measure on ({data.made})."
+        f"{words.verbatim(_short(data))}: {words.plural(len(data.calibration), 'sentence')} to "
+        f"score heads on, {len(data.evaluation):,} to measure on ({words.verbatim(data.made)})."
     )
     return lambda: session.data
 

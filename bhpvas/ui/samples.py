@@ -185,7 +185,7 @@ def answer(found: Measured) -> str:
 def worst(found: Measured, grouping: str) -> str:
     """The slice that is hit worst, with a test that counts how many there are."""
     table = found.slices(grouping)
-    title = found.groupings[grouping].title.lower()
+    title = words.verbatim(found.groupings[grouping].title.lower())
     hit = worst_hit(table)
     if hit is None:
         return f" No {title} lost accuracy."
@@ -193,8 +193,8 @@ def worst(found: Measured, grouping: str) -> str:
         float(hit["accuracy before"]), float(hit["accuracy after"]), int(hit["n"])
     )
     return (
-        f" Worst hit by {title}: **{hit['slice']}**, {change}; {words.p_value(float(hit['p']))}, "
-        f"corrected for {words.plural(len(table), 'slice')}."
+        f" Worst hit by {title}: **{words.verbatim(str(hit['slice']))}**, {change}; "
+        f"{words.p_value(float(hit['p']))}, corrected for {words.plural(len(table), 'slice')}."
     )
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from bhpvas.charts import words
 from bhpvas.datasets import Splits
 from bhpvas.errors import LinkError
 from bhpvas.links import Link
@@ -107,7 +108,7 @@ def popover(session: Session) -> None:
     try:
         st.code(address(session), language=None, wrap_lines=True)
     except LinkError as error:
-        st.caption(str(error))
+        st.caption(words.verbatim(str(error)))
         return
     left_out = (
         "" if is_sample(session.data) else " The sentences that you measure on do not travel."
