@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,34 @@ def test_it_opens_on_every_head_and_its_accuracy(
     assert not app.error
     step = session(app).scheme.step(0)
     assert step.metrics["accuracy"] == expected.accuracy
+
+
+def test_a_model_that_cannot_be_loaded_again_is_a_sentence_and_a_way_to_another(
+    tiny: Classifier, dataset: Dataset, tmp_path: Path
+) -> None:
+    mine, other = save_tiny(tmp_path / "mine", seed=7), save_tiny(tmp_path / "other", seed=8)
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(
+        model=str(mine),
+        data=Splits(dataset, dataset, "by hand"),
+        scheme=Scheme.of(load_classifier(mine), name="mine"),
+    )
+    fine(app.run())
+    away = mine.rename(tmp_path / "away")
+    for page in ("samples", "sentence", "roles", "export", "schemes", "learn", "workbench"):
+        work.classifier_named.clear()  # as if it had left for two others
+        fine(app.switch_page(f"pages/{page}.py").run())
+        (error,) = app.error
+        assert str(mine) in error.value
+        assert "Save" in [one.label for one in app.get("download_button")]
+    press(app, "Change model or data")
+    fine(app.text_input(key="model-id").set_value(str(other)).run())
+    press(app, "Use these")
+    assert session(app).model == str(other) and not app.error
+    assert facts(app)["Heads"] == "8 of 8 kept"
+    away.rename(mine)
+    app.session_state["bhpvas"] = replace(session(app), model=str(mine))
+    assert not fine(app.run()).error
 
 
 def test_the_numbers_of_every_figure_can_be_taken_along(app: AppTest) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -60,9 +61,9 @@ def ensure() -> None:
         st.stop()
 
 
-def open_session(page: Any) -> None:
+def open_session() -> None:
     """Give this browser a session, if it has none: the kept one that its address names, or a new
-    one on the sample model and sentences. What changed since the last run is kept.
+    one on the sample model and sentences.
     """
     st.html(STYLE)
     work.begin_run()
@@ -75,8 +76,27 @@ def open_session(page: Any) -> None:
         except BhpvasError as error:
             st.error(words.verbatim(str(error)))
             st.stop()
-    work.measure_steps()
-    keeping.keep(page.url_path)
+
+
+@contextmanager
+def way_out(pages: Sequence[Any]) -> Iterator[None]:
+    """Where what stands inside cannot go on, its sentence on top, and what leads on from there.
+
+    A model leaves for the models of others, and may not load again: its folder is gone, or the
+    memory that it takes.
+    """
+    top = st.container()
+    try:
+        yield
+    except BhpvasError as error:
+        top.error(words.verbatim(str(error)))
+        session = sessions.current()
+        with st.sidebar:
+            st.html('<div class="wordmark">bhpvas</div>')
+            st.html(_rows({"Model": session.model or "sample", "Data": _short(session.data)}))
+            _change(session)
+            _save_button(session.scheme)
+            _links(pages)
 
 
 def messages(pages: Sequence[Any]) -> None:
@@ -122,6 +142,7 @@ def _about(data: Splits) -> dict[str, object]:
 
 def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
     """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
+    work.classifier_named(session.model)  # raises before anything is drawn, or not at all
     start = work.want(work.evaluating(session, session.start))
     now = work.want(work.evaluating(session, session.now))
     work.lengths(session)  # before the new data are named, while the figures are still the old ones
@@ -132,9 +153,13 @@ def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
         _scheme(session, start, now)
         _scheme_buttons(session)
         st.divider()
-        with st.container(key="pages", gap="xsmall"):
-            for page in pages:
-                st.page_link(page, label=page.title)
+        _links(pages)
+
+
+def _links(pages: Sequence[Any]) -> None:
+    with st.container(key="pages", gap="xsmall"):
+        for page in pages:
+            st.page_link(page, label=page.title)
 
 
 def _model_and_data(session: Session) -> None:
@@ -146,11 +171,15 @@ def _model_and_data(session: Session) -> None:
         "Data": f"{_short(data)} · {len(data.calibration):,} + {len(data.evaluation):,}",
     }
     st.html(_rows(rows))
+    _change(session)
+
+
+def _change(session: Session) -> None:
     st.button(
         "Change model or data",
         key="change",
         width="stretch",
-        help=f"Data: {words.verbatim(data.made)}.",
+        help=f"Data: {words.verbatim(session.data.made)}.",
         on_click=_dialog,
         args=(True,),
     )
@@ -295,8 +324,8 @@ def _open_scheme() -> None:
     upload = st.session_state["scheme-file"]
     if upload is None:
         return
-    classifier = work.classifier_named(sessions.current().model)
     try:
+        classifier = work.classifier_named(sessions.current().model)
         most = 2 * limits.current().scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
         for weights in file.checked(classifier, upload.name):
