@@ -68,8 +68,8 @@ def controls(session: Session, found: Measured | None) -> Settings:
     state = st.session_state
     if not state.get("colour-chosen") or state.get("sentence-colour") not in colours:
         state["sentence-colour"] = next(iter(colours))
-    if (state.get("layer") or 0) >= layers:
-        state["layer"] = layers - 1
+    if (state.get("map-layer") or 0) >= layers:
+        state["map-layer"] = layers - 1
     sizes = {
         "evaluation": f"evaluation · {len(session.data.evaluation):,}",
         "calibration": f"calibration · {len(session.data.calibration):,}",
@@ -98,7 +98,7 @@ def controls(session: Session, found: Measured | None) -> Settings:
             "[CLS] state of layer",
             range(layers),
             index=layers - 1,
-            key="layer",
+            key="map-layer",
             format_func=lambda layer: f"L{layer}",
             width=140,
             persist_state="session",
