@@ -257,7 +257,7 @@ SCHEMES_TOUR = Tour(
             SCHEMES,
             lambda session: (
                 "One proposal could be luck. Press *Measure*: whole curves beside random orders. "
-                "It takes some minutes; you may read on meanwhile."
+                "It takes some minutes, and goes on while you stay here; what is measured is kept."
             ),
             lambda session, since: session.curves is not None,
             "Evidence",
