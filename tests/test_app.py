@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,12 @@ from streamlit.testing.v1 import AppTest
 from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import CRITERIA, combined, removal_order, score
-from bhpvas.datasets import Dataset, Splits
+from bhpvas.datasets import Dataset, Splits, read_splits
 from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads, parse_heads
 from bhpvas.schemes import Scheme
-from bhpvas.ui import work
+from bhpvas.ui import frame, work
 from bhpvas.ui.session import Session
 from tests.tiny import save_tiny
 
@@ -118,6 +119,27 @@ def test_a_model_that_cannot_be_loaded_again_is_a_sentence_and_a_way_to_another(
     away.rename(mine)
     app.session_state["bhpvas"] = replace(session(app), model=str(mine))
     assert not fine(app.run()).error
+
+
+def test_sentences_that_lost_the_names_of_their_labels_are_to_be_chosen_anew(
+    folder: Path, tmp_path: Path
+) -> None:
+    unnamed = save_tiny(tmp_path / "unnamed")
+    config = unnamed / "config.json"
+    for number, name in enumerate(("negative", "positive")):
+        config.write_text(config.read_text().replace(f'"{name}"', f'"LABEL_{number}"'))
+    rows = "".join(f"a good film {row},{row % 2}\n" for row in range(12))
+    data = read_splits(io.BytesIO(f"text,label\n{rows}".encode()), name="mine.csv")
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = frame._session(str(unnamed), data)
+    fine(app.run())
+    press(app, "Change model or data")
+    fine(app.text_input(key="model-id").set_value(str(folder)).run())
+    press(app, "Use these")
+    (error,) = app.error
+    assert "mine.csv" not in error.value
+    assert "LABEL_0, LABEL_1" in error.value and "choose them anew" in error.value
+    assert session(app).model == str(unnamed)
 
 
 def test_the_numbers_of_every_figure_can_be_taken_along(app: AppTest) -> None:

@@ -18,6 +18,7 @@ from bhpvas.charts import words
 from bhpvas.charts.steps import weights_said
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.paths import app_script
+from bhpvas.tables import listed
 from bhpvas.ui import figures, keeping, limits, sharing, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
@@ -377,7 +378,17 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
     """The session on another model or other data; the scheme stays where the model does."""
     if model == "":
         raise ModelError("No model is named: type a hub id such as owner/model, or a folder.")
-    fresh = _session(model, data)
+    try:
+        fresh = _session(model, data)
+    except DataError as error:
+        names = data.evaluation.label_names
+        if data is not session.data or not all(re.fullmatch(r"LABEL_\d+", one) for one in names):
+            raise
+        raise DataError(
+            f"The sentences have the labels {listed(names)} since they were opened with a model "
+            "that has no names for them, and another model cannot tell which is which: choose them "
+            "anew, by Sample, Upload or Hub id."
+        ) from error
     if model != session.model:
         return fresh
     scheme = replace(session.scheme, data=_about(fresh.data))
