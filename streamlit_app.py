@@ -25,11 +25,14 @@ server.wait()
 from bhpvas.ui import figures, frame, keeping, session, work  # noqa: E402
 from bhpvas.ui.learn import tours  # noqa: E402
 
-frame.open_session(page)
-frame.messages(pages)
-tours.bar(page.title, session.current())
-frame.run(page)
-figures.shelf()
-keeping.come_back()
-frame.sidebar(session.current(), pages)
-work.carry_out()
+frame.open_session()
+with frame.way_out(pages):
+    work.measure_steps()
+    keeping.keep(page.url_path)
+    frame.messages(pages)
+    tours.bar(page.title, session.current())
+    frame.run(page)
+    figures.shelf()
+    keeping.come_back()
+    frame.sidebar(session.current(), pages)
+    work.carry_out()

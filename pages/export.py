@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from bhpvas.charts import words
 from bhpvas.ui import aid, definitions, export_views, frame, work
 from bhpvas.ui import session as sessions
 
@@ -15,7 +16,7 @@ aid.heading(
     page=True,
 )
 if said := work.only_masks(session):
-    st.info(said)
+    st.info(words.verbatim(said))
 else:
     choice = export_views.format_choice()
     left, right = st.columns(2, gap="large")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,12 @@ from streamlit.testing.v1.element_tree import Multiselect
 from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import CRITERIA, combined, removal_order, score
-from bhpvas.datasets import Dataset, Splits
+from bhpvas.datasets import Dataset, Splits, read_splits
 from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads, parse_heads
 from bhpvas.schemes import Scheme
-from bhpvas.ui import work
+from bhpvas.ui import frame, work
 from bhpvas.ui.session import Session
 from tests.tiny import save_tiny
 
@@ -96,6 +98,55 @@ def test_it_opens_on_every_head_and_its_accuracy(
     assert not app.error
     step = session(app).scheme.step(0)
     assert step.metrics["accuracy"] == expected.accuracy
+
+
+def test_a_model_that_cannot_be_loaded_again_is_a_sentence_and_a_way_to_another(
+    tiny: Classifier, dataset: Dataset, tmp_path: Path
+) -> None:
+    mine, other = save_tiny(tmp_path / "mine", seed=7), save_tiny(tmp_path / "other", seed=8)
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(
+        model=str(mine),
+        data=Splits(dataset, dataset, "by hand"),
+        scheme=Scheme.of(load_classifier(mine), name="mine"),
+    )
+    fine(app.run())
+    away = mine.rename(tmp_path / "away")
+    for page in ("samples", "sentence", "roles", "export", "schemes", "learn", "workbench"):
+        work.classifier_named.clear()  # as if it had left for two others
+        fine(app.switch_page(f"pages/{page}.py").run())
+        (error,) = app.error
+        assert str(mine) in error.value
+        assert "Save" in [one.label for one in app.get("download_button")]
+    press(app, "Change model or data")
+    fine(app.text_input(key="model-id").set_value(str(other)).run())
+    press(app, "Use these")
+    assert session(app).model == str(other) and not app.error
+    assert facts(app)["Heads"] == "8 of 8 kept"
+    away.rename(mine)
+    app.session_state["bhpvas"] = replace(session(app), model=str(mine))
+    assert not fine(app.run()).error
+
+
+def test_sentences_that_lost_the_names_of_their_labels_are_to_be_chosen_anew(
+    folder: Path, tmp_path: Path
+) -> None:
+    unnamed = save_tiny(tmp_path / "unnamed")
+    config = unnamed / "config.json"
+    for number, name in enumerate(("negative", "positive")):
+        config.write_text(config.read_text().replace(f'"{name}"', f'"LABEL_{number}"'))
+    rows = "".join(f"a good film {row},{row % 2}\n" for row in range(12))
+    data = read_splits(io.BytesIO(f"text,label\n{rows}".encode()), name="mine.csv")
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = frame._session(str(unnamed), data)
+    fine(app.run())
+    press(app, "Change model or data")
+    fine(app.text_input(key="model-id").set_value(str(folder)).run())
+    press(app, "Use these")
+    (error,) = app.error
+    assert "mine.csv" not in error.value
+    assert "LABEL_0, LABEL_1" in error.value and "choose them anew" in error.value
+    assert session(app).model == str(unnamed)
 
 
 def test_the_numbers_of_every_figure_can_be_taken_along(app: AppTest) -> None:

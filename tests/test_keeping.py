@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from bhpvas import workspaces
 from bhpvas.classifier import Classifier, load_classifier
-from bhpvas.datasets import Dataset, Splits
+from bhpvas.datasets import Dataset, Splits, sample_splits
 from bhpvas.evaluation import evaluate
-from bhpvas.heads import HeadMask
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.paths import workspaces_folder
 from bhpvas.schemes import Scheme
-from bhpvas.ui import keeping
+from bhpvas.ui import keeping, sharing
 from bhpvas.ui.learn.progress import Progress
 from bhpvas.ui.learn.tours import TOURS, Walk
 from bhpvas.ui.session import Session
@@ -149,11 +150,40 @@ def test_a_fresh_page_writes_nothing_and_offers_the_latest_works(app: AppTest) -
     assert not [button for button in fresh.button if (button.key or "").startswith("continue-")]
 
 
+def test_an_edited_copy_of_the_sample_is_there_again_as_it_was_edited() -> None:
+    app = opened()
+    was = session_of(app).data
+    topics = tuple("ab"[place % 2] for place in range(len(was.evaluation)))
+    edited = replace(was.evaluation, labels=1 - was.evaluation.labels, groups={"topic": topics})
+    mine = replace(was, evaluation=edited)
+    app.session_state["bhpvas"] = replace(session_of(app), data=mine).choosing([HeadId(0, 0)])
+    fine(app.run())
+    (path,) = files()
+    again = session_of(opened(work=path.stem)).data.evaluation
+    assert again.fingerprint == edited.fingerprint
+    assert dict(again.groups) == dict(edited.groups)
+
+
+def test_what_counts_as_the_sample() -> None:
+    sample = sample_splits()
+    data = sample.evaluation
+
+    def counts(one: Dataset) -> bool:
+        return sharing.is_sample(replace(sample, evaluation=one))
+
+    assert counts(data) and counts(data.aligned(("Positive", "Negative")))
+    assert not counts(replace(data, labels=1 - data.labels))
+    assert not counts(replace(data, tags=("mine", *data.tags[1:])))
+    assert not counts(replace(data, label_names=("LABEL_0", "LABEL_1")))
+    assert not counts(replace(data, groups={"topic": data.tags}))
+    assert not counts(data.take(range(9)))
+
+
 def test_a_name_is_no_markdown_in_an_offer(app: AppTest) -> None:
     app.session_state["bhpvas"] = session_of(app).naming("![x](http://elsewhere/a.png) <b>")
     fine(app.run())
     (offer,) = [one for one in opened().button if (one.key or "").startswith("continue-")]
-    assert not set(offer.label) & set("![]()<>:")
+    assert offer.label.startswith(r"!\[x\](http://elsewhere/a.png) \<b> ·")
 
 
 def test_damaged_work_is_a_sentence_and_a_normal_session(app: AppTest) -> None:

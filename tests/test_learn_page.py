@@ -19,11 +19,12 @@ from bhpvas.recovery import RECOVERIES
 from bhpvas.roles import ROLES
 from bhpvas.schemes import Scheme
 from bhpvas.search import METHODS
+from bhpvas.ui import sample_work
 from bhpvas.ui.learn import checks, glossary
 from bhpvas.ui.learn.examples import worked
 from bhpvas.ui.learn.lesson import LESSONS
 from bhpvas.ui.learn.progress import Progress
-from bhpvas.ui.learn.tours import SAMPLES_TOUR, SCHEMES_TOUR, TAG, TOURS
+from bhpvas.ui.learn.tours import SAMPLES_TOUR, SCHEMES_TOUR, TAG, TOURS, Walk, outstanding
 from bhpvas.ui.session import Session
 from tests.test_app import listed, said, session
 from tests.test_recovery import many_sentences
@@ -284,6 +285,36 @@ def test_a_tour_that_does_not_fit_the_data_says_so(app: AppTest, dataset: Datase
     fine(app.segmented_control(key="learn-view").set_value("Tours").run())
     assert app.button(key="start-samples").disabled
     assert SAMPLES_TOUR.lacking in said(app)
+
+
+@pytest.mark.parametrize("at", range(len(SAMPLES_TOUR.stops)))
+def test_other_data_on_the_way_leave_a_tour_that_can_be_left(
+    app: AppTest, dataset: Dataset, at: int
+) -> None:
+    app.session_state["bhpvas tour"] = Walk("samples", Progress(at, frozenset(range(at))))
+    app.session_state["bhpvas"] = replace(
+        session(app), data=Splits(dataset, dataset, "by hand"), opened=None
+    )
+    fine(app.run())
+    assert SAMPLES_TOUR.lacking in said(app)
+    assert app.session_state["bhpvas tour"].progress.done == frozenset(range(at))
+    onward(app, "Leave", "learn")
+    assert app.session_state["bhpvas tour"].left
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_no_head_stands_out_where_none_or_every_sentence_is_a_double_negation(
+    app: AppTest, data: Splits, every: int
+) -> None:
+    tags = (("plain", TAG)[every],) * len(data.evaluation)
+    same = Splits(data.calibration, replace(data.evaluation, tags=tags), "by hand")
+    some = replace(session(app), data=same).choosing_sentences({0, 3})
+    app.session_state["bhpvas"] = some
+    app.session_state["panel-of-samples"] = "Heads that matter here"
+    app.session_state["bhpvas tour"] = Walk("samples", Progress(3))
+    fine(app.switch_page("pages/samples.py").run())
+    assert sample_work.known_comparison(some, some.start) is not None
+    assert outstanding(session(app)) is None
 
 
 @pytest.mark.parametrize("name", TOURS)

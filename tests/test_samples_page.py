@@ -185,8 +185,20 @@ def test_calibration_sentences_may_choose_heads(data: Splits, classifier: Classi
 def test_every_layer_has_a_map(data: Splits, classifier: Classifier) -> None:
     app = opened(data, classifier, PRUNED)
     for layer in (0, 1):
-        fine(app.selectbox(key="layer").set_value(layer).run())
+        fine(app.selectbox(key="map-layer").set_value(layer).run())
         assert f"alike to the model at L{layer} (PCA)" in said(app)
+
+
+def test_the_layer_of_the_map_stays_whatever_layer_is_looked_at_on_sentence(
+    data: Splits, classifier: Classifier
+) -> None:
+    app = opened(data, classifier)
+    assert "alike to the model at L1" in said(app)
+    fine(app.switch_page("pages/sentence.py").run())
+    fine(app.segmented_control(key="matrix-of").set_value("a layer").run())
+    fine(app.selectbox(key="layer").set_value(0).run())
+    fine(app.switch_page("pages/samples.py").run())
+    assert "alike to the model at L1" in said(app)
 
 
 def test_a_row_opens_its_sentence(

@@ -245,6 +245,20 @@ def test_the_keyboard_lists_the_sentences_of_a_bar(
     assert f"{patterns['count'].sum()} sentence" in said(app)
 
 
+def test_slices_are_those_of_this_file_whatever_another_with_its_sentences_said(
+    folder: Path, tiny: Classifier, dataset: Dataset
+) -> None:
+    for cells in (("film", "food"), ("north", "south")):
+        column = tuple(cells[place % 3 == 0] for place in range(len(dataset)))
+        app = opened(folder, tiny, replace(dataset, groups={"topic": column}))
+        if any(one.label == "Measure 3 steps" for one in app.button):
+            press(app, "Measure 3 steps")
+        view(app, "Compare")
+        fine(app.selectbox(key="compare-by").set_value("column topic").run())
+        (grid,) = [one for one in app.get("plotly_chart") if one.key == "slice-grid"]
+        assert all(cell in grid.proto.spec for cell in cells)
+
+
 def test_fewer_than_two_steps_say_what_to_do(app: AppTest) -> None:
     view(app, "Compare")
     fine(app.multiselect(key="compared").set_value([2]).run())

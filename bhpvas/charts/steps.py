@@ -28,7 +28,7 @@ def done(step: Step) -> str:
 
 def outcome(scheme: Scheme, step: Step) -> str:
     """What a step "recover" did, how long it took, and what it changed, in Markdown."""
-    said = f"**Step {step.id}: {done(step)}**"
+    said = f"**Step {step.id}: {words.verbatim(done(step))}**"
     if "seconds" in step.settings:
         said += f" in {words.seconds(step.settings['seconds'])}"
     before, after = (

@@ -6,6 +6,7 @@ Minus is the minus sign (U+2212), a range is an en dash, an interval of a change
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from bhpvas.heads import HeadId
@@ -16,6 +17,10 @@ ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 ARROW = "\N{RIGHTWARDS ARROW}"
 CROSS = "\N{MULTIPLICATION SIGN}"
 NOTHING = "\N{EM DASH}"
+# What begins some markup anywhere in a line (an underline within a word does not), and what does
+# so at its beginning.
+_MARKS = re.compile(r"[\\`*\[\]<$~&]|:(?=\w)|(?<![^\W_])_|_(?![^\W_])")
+_FIRST_MARKS = re.compile(r"^(\d*)([-+#>.)])")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -154,6 +159,16 @@ def literal(text: str) -> str:
     '&lt;b&gt;R&amp;D&lt;/b&gt;'
     """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def verbatim(text: str) -> str:
+    """Text of a person, a file or a link for Markdown, which could fetch a picture by it.
+
+    >>> print(verbatim("![a](https://b)  *c*"), verbatim("# d"), verbatim("1. e_f: __g__"))
+    !\\[a\\](https://b) \\*c\\* \\# d 1\\. e_f: \\_\\_g\\_\\_
+    """
+    line = " ".join(text.split())  # a new line could begin a paragraph or a list
+    return _FIRST_MARKS.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", line))
 
 
 def seconds(value: float) -> str:

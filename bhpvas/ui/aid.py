@@ -7,6 +7,8 @@ from html import escape
 
 import streamlit as st
 
+from bhpvas.charts import words
+
 
 @dataclass(frozen=True)
 class Aid:
@@ -21,8 +23,10 @@ class Aid:
 def heading(title: str, reading: str, *aids: tuple[str, Aid], key: str, page: bool = False) -> None:
     """Draw a view's title, its reading aid, and the popover of one or more definitions.
 
-    The heading of a ``page`` is larger and has its reading aid in the same line.
+    The heading of a ``page`` is larger and has its reading aid in the same line. The reading aid is
+    plain text: it may say what a file does.
     """
+    reading = words.verbatim(reading)
     with st.container(key=f"view-{key}"):
         with st.container(
             key=f"heading-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
@@ -39,11 +43,11 @@ def heading(title: str, reading: str, *aids: tuple[str, Aid], key: str, page: bo
 
 
 def footnote(reading: str, *aids: tuple[str, Aid], key: str) -> None:
-    """A reading aid below a figure, with the same "?" as a heading."""
+    """A reading aid below a figure, plain text as in a heading, with the same "?"."""
     with st.container(
         key=f"footnote-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
     ):
-        st.caption(reading, width="content")
+        st.caption(words.verbatim(reading), width="content")
         with st.popover("?", type="tertiary", key=f"about-{key}", help="About this view"):
             for name, aid in aids:
                 explain(name, aid)

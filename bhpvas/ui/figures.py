@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from bhpvas.charts import words
 from bhpvas.charts.drawn import drawn
 from bhpvas.tables import csv_text
 from bhpvas.ui.downloads import download
@@ -59,7 +60,7 @@ def shelf() -> None:
         st.caption("The numbers that each figure of this page draws, as CSV:")
         for key, (alt, figure) in figures.items():
             download(
-                alt,
+                words.verbatim(alt),
                 partial(_numbers, figure),
                 f"{key}.csv",
                 type="tertiary",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from bhpvas.charts import words
 from bhpvas.charts.steps import weights_said
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.paths import app_script
+from bhpvas.tables import listed
 from bhpvas.ui import figures, keeping, limits, sharing, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
@@ -60,9 +62,9 @@ def ensure() -> None:
         st.stop()
 
 
-def open_session(page: Any) -> None:
+def open_session() -> None:
     """Give this browser a session, if it has none: the kept one that its address names, or a new
-    one on the sample model and sentences. What changed since the last run is kept.
+    one on the sample model and sentences.
     """
     st.html(STYLE)
     work.begin_run()
@@ -73,19 +75,38 @@ def open_session(page: Any) -> None:
                 work.desk()
                 keeping.open_session(_session)
         except BhpvasError as error:
-            st.error(str(error))
+            st.error(words.verbatim(str(error)))
             st.stop()
-    work.measure_steps()
-    keeping.keep(page.url_path)
+
+
+@contextmanager
+def way_out(pages: Sequence[Any]) -> Iterator[None]:
+    """Where what stands inside cannot go on, its sentence on top, and what leads on from there.
+
+    A model leaves for the models of others, and may not load again: its folder is gone, or the
+    memory that it takes.
+    """
+    top = st.container()
+    try:
+        yield
+    except BhpvasError as error:
+        top.error(words.verbatim(str(error)))
+        session = sessions.current()
+        with st.sidebar:
+            st.html('<div class="wordmark">bhpvas</div>')
+            st.html(_rows({"Model": session.model or "sample", "Data": _short(session.data)}))
+            _change(session)
+            _save_button(session.scheme)
+            _links(pages)
 
 
 def messages(pages: Sequence[Any]) -> None:
     """What the top of every page says: what went wrong, what to know, what to go on with."""
     session = sessions.current()
     if session.error is not None:
-        st.error(session.error)
+        st.error(words.verbatim(session.error))
     if session.notice is not None:
-        st.info(session.notice)
+        st.info(words.verbatim(session.notice))
     keeping.offers(pages, _session)
 
 
@@ -122,6 +143,7 @@ def _about(data: Splits) -> dict[str, object]:
 
 def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
     """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
+    work.classifier_named(session.model)  # raises before anything is drawn, or not at all
     start = work.want(work.evaluating(session, session.start))
     now = work.want(work.evaluating(session, session.now))
     work.lengths(session)  # before the new data are named, while the figures are still the old ones
@@ -132,9 +154,13 @@ def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
         _scheme(session, start, now)
         _scheme_buttons(session)
         st.divider()
-        with st.container(key="pages", gap="xsmall"):
-            for page in pages:
-                st.page_link(page, label=page.title)
+        _links(pages)
+
+
+def _links(pages: Sequence[Any]) -> None:
+    with st.container(key="pages", gap="xsmall"):
+        for page in pages:
+            st.page_link(page, label=page.title)
 
 
 def _model_and_data(session: Session) -> None:
@@ -146,12 +172,16 @@ def _model_and_data(session: Session) -> None:
         "Data": f"{_short(data)} · {len(data.calibration):,} + {len(data.evaluation):,}",
     }
     st.html(_rows(rows))
+    _change(session)
+
+
+def _change(session: Session) -> None:
     st.button(
         "Change model or data",
         key="change",
         width="stretch",
         help=f"{words.plural(len(data.calibration), 'sentence')} to score heads on + "
-        f"{len(data.evaluation):,} to measure on ({data.made}).",
+        f"{len(data.evaluation):,} to measure on ({words.verbatim(data.made)}).",
         on_click=_dialog,
         args=(True,),
     )
@@ -296,8 +326,8 @@ def _open_scheme() -> None:
     upload = st.session_state["scheme-file"]
     if upload is None:
         return
-    classifier = work.classifier_named(sessions.current().model)
     try:
+        classifier = work.classifier_named(sessions.current().model)
         most = 2 * limits.current().scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
         for weights in file.checked(classifier, upload.name):
@@ -323,8 +353,8 @@ def choose_model_and_data() -> None:
     read = _data_choice(session)
     if len(session.scheme.steps) > 1:
         st.caption(
-            f"The scheme {session.scheme.name!r} belongs to this model: save it first if you "
-            "want to keep it. Other data alone leaves it as it is."
+            f"The scheme {words.verbatim(repr(session.scheme.name))} belongs to this model: save "
+            "it first if you want to keep it. Other data alone leaves it as it is."
         )
     # Pressed while its file is still on the way, it would find none: it waits for the file instead.
     pressed = st.button(
@@ -339,7 +369,7 @@ def choose_model_and_data() -> None:
             with st.spinner("Loading"):
                 opened = _reopened(session, model, read())
         except BhpvasError as error:
-            st.error(str(error))
+            st.error(words.verbatim(str(error)))
             return
         sessions.put(opened)
         st.rerun()
@@ -349,7 +379,17 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
     """The session on another model or other data; the scheme stays where the model does."""
     if model == "":
         raise ModelError("No model is named: type a hub id such as owner/model, or a folder.")
-    fresh = _session(model, data)
+    try:
+        fresh = _session(model, data)
+    except DataError as error:
+        names = data.evaluation.label_names
+        if data is not session.data or not all(re.fullmatch(r"LABEL_\d+", one) for one in names):
+            raise
+        raise DataError(
+            f"The sentences have the labels {listed(names)} since they were opened with a model "
+            "that has no names for them, and another model cannot tell which is which: choose them "
+            "anew, by Sample, Upload or Hub id."
+        ) from error
     if model != session.model:
         return fresh
     scheme = replace(session.scheme, data=_about(fresh.data))
@@ -425,8 +465,8 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
         return None if upload is None else lambda: _from_upload(upload, columns)
     data = session.data
     st.caption(
-        f"{_short(data)}: {words.plural(len(data.calibration), 'sentence')} to score heads on, "
-        f"{len(data.evaluation):,} to measure on ({data.made})."
+        f"{words.verbatim(_short(data))}: {words.plural(len(data.calibration), 'sentence')} to "
+        f"score heads on, {len(data.evaluation):,} to measure on ({words.verbatim(data.made)})."
     )
     return lambda: session.data
 

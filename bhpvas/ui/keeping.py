@@ -6,7 +6,6 @@ server for strangers nothing is kept: there the address itself holds the scheme,
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -250,7 +249,7 @@ def offers(pages: Sequence[Any], start: Start) -> None:
     """The latest works, on a fresh page; and what keeps this one from being kept."""
     mine = _mine()
     if mine.trouble is not None:
-        st.warning(mine.trouble)
+        st.warning(words.verbatim(mine.trouble))
     if mine.link is not None:
         _ask_for_model(mine, start)
     if not mine.offers:
@@ -282,7 +281,8 @@ def _go_on(kept: Kept, pages: Sequence[Any], start: Start) -> None:
 def _ask_for_model(mine: _Work, start: Start) -> None:
     assert mine.link is not None
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="linked"):
-        st.info(f"This link is of the model {_plainly(mine.link.model or '')}.", width="stretch")
+        model = words.verbatim((mine.link.model or "")[:80])
+        st.info(f"This link is of the model {model}.", width="stretch")
         if not st.button("Load it and open the link", key="open-link"):
             return
     link, mine.link = mine.link, None
@@ -305,16 +305,11 @@ def way_back(session: Session) -> str:
     return "Kept in this page's address, not on this server."
 
 
-def _plainly(text: str) -> str:
-    """Text for where Markdown is read, which could fetch a picture."""
-    return re.sub(r"[^\w .,+/@-]", " ", text)[:80]
-
-
 def _label(kept: Kept) -> str:
     scheme = kept.content["scheme"]
     removed, steps = len(scheme["removed_heads"]), len(scheme["steps"]) - 1
     said = [
-        _plainly(scheme["name"])[:40],
+        words.verbatim(scheme["name"][:40]),
         f"{removed} heads removed" if removed != 1 else "1 head removed",
     ]
     if steps:

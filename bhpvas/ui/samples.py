@@ -68,8 +68,8 @@ def controls(session: Session, found: Measured | None) -> Settings:
     state = st.session_state
     if not state.get("colour-chosen") or state.get("sentence-colour") not in colours:
         state["sentence-colour"] = next(iter(colours))
-    if (state.get("layer") or 0) >= layers:
-        state["layer"] = layers - 1
+    if (state.get("map-layer") or 0) >= layers:
+        state["map-layer"] = layers - 1
     sizes = {
         "evaluation": f"evaluation · {len(session.data.evaluation):,}",
         "calibration": f"calibration · {len(session.data.calibration):,}",
@@ -98,7 +98,7 @@ def controls(session: Session, found: Measured | None) -> Settings:
             "[CLS] state of layer",
             range(layers),
             index=layers - 1,
-            key="layer",
+            key="map-layer",
             format_func=lambda layer: f"L{layer}",
             width=140,
             persist_state="session",
@@ -185,7 +185,7 @@ def answer(found: Measured) -> str:
 def worst(found: Measured, grouping: str) -> str:
     """The slice that is hit worst, with a test that counts how many there are."""
     table = found.slices(grouping)
-    title = found.groupings[grouping].title.lower()
+    title = words.verbatim(found.groupings[grouping].title.lower())
     hit = worst_hit(table)
     if hit is None:
         return f" No {title} lost accuracy."
@@ -193,8 +193,8 @@ def worst(found: Measured, grouping: str) -> str:
         float(hit["accuracy before"]), float(hit["accuracy after"]), int(hit["n"])
     )
     return (
-        f" Worst hit by {title}: **{hit['slice']}**, {change}; {words.p_value(float(hit['p']))}, "
-        f"corrected for {words.plural(len(table), 'slice')}."
+        f" Worst hit by {title}: **{words.verbatim(str(hit['slice']))}**, {change}; "
+        f"{words.p_value(float(hit['p']))}, corrected for {words.plural(len(table), 'slice')}."
     )
 
 

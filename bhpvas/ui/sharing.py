@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from bhpvas.datasets import Splits
-from bhpvas.errors import LinkError
+from bhpvas.charts import words
+from bhpvas.datasets import Dataset, Splits
+from bhpvas.errors import DataError, LinkError
 from bhpvas.links import Link
 from bhpvas.ui import limits, work
 from bhpvas.ui.session import Opened, Session
@@ -24,12 +25,19 @@ LONGEST_SENTENCE = 2000
 
 
 def is_sample(data: Splits) -> bool:
-    """Whether a session's sentences are the ones that ship with the project."""
+    """Whether a session's sentences are the ones that ship with the project, labels and all."""
     sample = work.sample_data()
-    return (data.calibration.texts, data.evaluation.texts) == (
-        sample.calibration.texts,
-        sample.evaluation.texts,
-    )
+    return _same(data.calibration, sample.calibration) and _same(data.evaluation, sample.evaluation)
+
+
+def _same(data: Dataset, sample: Dataset) -> bool:
+    """Whether a session's sentences are those of the sample, however the model names the labels."""
+    if data.texts != sample.texts or data.groups != sample.groups:
+        return False
+    try:
+        return data.fingerprint == sample.aligned(data.label_names).fingerprint
+    except DataError:
+        return False
 
 
 def link_of(session: Session) -> Link:
@@ -109,7 +117,7 @@ def popover(session: Session) -> None:
     try:
         st.code(address(session), language=None, wrap_lines=True)
     except LinkError as error:
-        st.caption(str(error))
+        st.caption(words.verbatim(str(error)))
         return
     left_out = (
         "" if is_sample(session.data) else " The sentences that you measure on do not travel."

@@ -75,7 +75,10 @@ def _tag_selected(session: Session, since: int) -> bool:
 
 def outstanding(session: Session) -> HeadId | None:
     """The head that double negations lean on most beyond the rest, once that is measured."""
-    looking = replace(session, split="evaluation", sentences=_tagged(session))
+    tagged = _tagged(session)
+    if not 0 < len(tagged) < len(session.data.evaluation):
+        return None
+    looking = replace(session, split="evaluation", sentences=tagged)
     found = sample_work.known_comparison(looking, looking.start)
     if found is None:
         return None
@@ -254,7 +257,7 @@ SCHEMES_TOUR = Tour(
             SCHEMES,
             lambda session: (
                 "One proposal could be luck. Press *Measure*: whole curves beside random orders. "
-                "It takes some minutes; you may read on meanwhile."
+                "It takes some minutes, and goes on while you stay here; what is measured is kept."
             ),
             lambda session, since: session.curves is not None,
             "Evidence",
@@ -319,6 +322,9 @@ def bar(page: str, session: Session) -> None:
     walk: Walk | None = st.session_state.get(TOUR)
     if walk is None or walk.left:
         return
+    if not walk.whole.fits(session):
+        _lacking(walk)
+        return
     walk = walk.noticing(session)
     st.session_state[TOUR] = walk
     at, stops = walk.progress.at, walk.whole.stops
@@ -337,21 +343,49 @@ def bar(page: str, session: Session) -> None:
             key="tour-next",
             type="primary" if done else "secondary",
         )
-        leave = st.button(
-            "Leave",
-            key="tour-leave",
-            type="tertiary",
-            help=f"{walk.whole.title}. You can go on with it later, on Learn.",
-        )
-    if leave or (on and last):
-        st.session_state[TOUR] = replace(walk, left=True) if leave else None
-        st.session_state["learn-view"] = "Tours"
-        st.session_state["tour-finished"] = walk.tour if on else None
-        _go("Learn")
+        leave = _leave_button(walk)
+    if leave:
+        _leave(walk)
+    if on and last:
+        st.session_state[TOUR] = None
+        st.session_state["tour-finished"] = walk.tour
+        _to_tours()
     if on:
         _walk_on(replace(walk, progress=walk.progress.going(at + 1)))
     if go:
         _walk_on(walk)
+
+
+def _lacking(walk: Walk) -> None:
+    """The bar where the model or the data changed to some that the tour does not speak of."""
+    with (
+        st.container(key="tour", border=True),
+        st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-row"),
+    ):
+        st.markdown(f":material/tour: {walk.whole.lacking}", width="stretch")
+        leave = _leave_button(walk)
+    if leave:
+        _leave(walk)
+
+
+def _leave_button(walk: Walk) -> bool:
+    return st.button(
+        "Leave",
+        key="tour-leave",
+        type="tertiary",
+        help=f"{walk.whole.title}. You can go on with it later, on Learn.",
+    )
+
+
+def _leave(walk: Walk) -> None:
+    st.session_state[TOUR] = replace(walk, left=True)
+    st.session_state["tour-finished"] = None
+    _to_tours()
+
+
+def _to_tours() -> None:
+    st.session_state["learn-view"] = "Tours"
+    _go("Learn")
 
 
 def _walk_on(walk: Walk) -> None:

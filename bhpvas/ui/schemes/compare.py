@@ -364,8 +364,10 @@ def _slices(found: Compared, session: Session) -> None:
 def _slice_tables(
     found: Compared, session: Session, by: str, grouping: Grouping
 ) -> dict[str, pd.DataFrame]:
+    # The fingerprint of the data leaves out the file's own columns.
+    groups = grouping.names, grouping.codes.tobytes()
     return work.desk().quick(
-        ("slice tables", by, _key(found, session)),
+        ("slice tables", by, groups, _key(found, session)),
         lambda: {
             letter: slice_table(grouping, found.unpruned, one)
             for letter, one in found.evaluations.items()

@@ -113,8 +113,9 @@ def _settings(session: Session) -> None:
     data = session.data
     st.caption(
         f"Orders and compensation are learnt from {words.plural(len(data.calibration), 'sentence')}"
-        f" of {data.calibration.name}; every accuracy is measured on "
-        f"{words.plural(len(data.evaluation), 'sentence')} of {data.evaluation.name}. What is "
+        f" of {words.verbatim(data.calibration.name)}; every accuracy is measured on "
+        f"{words.plural(len(data.evaluation), 'sentence')} of "
+        f"{words.verbatim(data.evaluation.name)}. What is "
         "measured once is kept, so you can stop and go on."
     )
 

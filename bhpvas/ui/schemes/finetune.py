@@ -32,7 +32,7 @@ _COMMAND = """bhpvas recover --scheme {file} --method finetune \\
 def view(session: Session) -> None:
     """Draw the settings beside the course of the training."""
     if said := work.only_masks(session):
-        st.caption(said)
+        st.caption(words.verbatim(said))
         return
     left, right = st.columns([1, 2.3], gap="large")
     with left:
@@ -154,7 +154,7 @@ def _settings(session: Session) -> Settings:
         or not limits.current().finetuning,
         help="A step of its own, measured on the evaluation split; you can undo it.",
     )
-    st.caption(_what_it_learns_from(session))
+    st.caption(words.verbatim(_what_it_learns_from(session)))
     return settings
 
 

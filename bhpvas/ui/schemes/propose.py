@@ -94,8 +94,8 @@ def _settings(session: Session) -> None:
         disabled=not heads or session.search == search,
     )
     st.caption(
-        f"Learns from {words.plural(len(data), 'calibration sentence')} of {data.name}; the "
-        "evaluation split is not read."
+        f"Learns from {words.plural(len(data), 'calibration sentence')} of "
+        f"{words.verbatim(data.name)}; the evaluation split is not read."
     )
 
 
@@ -360,7 +360,7 @@ def recovery(session: Session) -> None:
         key="recover",
     )
     if said := work.only_masks(session):
-        st.caption(said)
+        st.caption(words.verbatim(said))
         return
     if not session.mask.taken:
         st.caption("Every head is kept, so there is nothing to make up for.")
@@ -391,7 +391,7 @@ def recovery(session: Session) -> None:
         if trained is not None and trained.method not in RECOVERIES:
             st.caption(
                 f"It starts from the model's own weights: what step {trained.id} "
-                f"{done(trained)} is not in it."
+                f"{words.verbatim(done(trained))} is not in it."
             )
         st.button(
             f"{recovery.title} of {words.plural(session.mask.kept_count, 'head')}",
