@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +217,35 @@ def test_removing_measures_exactly_and_adds_a_step(
     assert facts(app)["Heads"] == "6 of 8 kept"
     assert f"{100 * exact.accuracy:.1f}% (" in facts(app)["Accuracy"]
     assert not session(app).selected
+
+
+def test_a_removal_asked_for_again_after_cancel_is_measured(
+    app: AppTest, tiny: Classifier, dataset: Dataset
+) -> None:
+    select(app, "L0H0,L1H1")
+    asked = session(app).wishing("remove")
+    assert asked.wish is not None
+    job = work.evaluating(asked, asked.wish.applied_to(asked.now)).key
+    app.session_state["bhpvas"] = asked.cancelling(job)
+    fine(app.run())
+    press(app, "Remove 2 heads")
+    exact = evaluate(tiny, dataset, HeadMask.parse("L0H0,L1H1", 2, 4))
+    step = session(app).scheme.step(session(app).scheme.current)
+    assert (step.what, step.metrics["loss"]) == ("remove", pytest.approx(exact.loss, abs=1e-6))
+
+
+def test_a_stopped_wish_is_not_granted_with_the_result_of_another_job(
+    app: AppTest, dataset: Dataset
+) -> None:
+    select(app, "L0H0")
+    asked = replace(session(app), data=Splits(dataset.take(range(6)), dataset.take(range(7)), ""))
+    asked = asked.wishing("remove")
+    assert asked.wish is not None
+    job = work.evaluating(asked, asked.wish.applied_to(asked.now)).key
+    app.session_state["bhpvas"] = replace(asked, cancelled=frozenset({job}))
+    fine(app.run())
+    assert [step.what for step in session(app).scheme.steps] == ["start"]
+    assert work.is_measured(session(app), session(app).scheme.step(0))
 
 
 def test_undo_redo_and_restore(app: AppTest) -> None:

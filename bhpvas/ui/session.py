@@ -271,7 +271,8 @@ class Session:
     def wishing(self, what: Literal["remove", "restore"], method: str = "by hand") -> Session:
         """The selected heads asked to go or to come back; measured in the next run."""
         heads = self.selected_kept if what == "remove" else self.selected_removed
-        return replace(self, wish=Wish(what, heads, method) if heads else None)
+        wish = Wish(what, heads, method) if heads else None
+        return replace(self, wish=wish, cancelled=frozenset())
 
     def granted(self, metrics: dict[str, object]) -> Session:
         """The wish done: a step with its measured metrics, and nothing selected."""

@@ -377,8 +377,10 @@ def carry_out() -> None:
     if session.dialog:  # its own reruns would have to wait until the work is done
         return
     tasks: list[Task] = sorted(st.session_state[_TASKS], key=lambda task: task.turn)
+    wished = None
     if session.wish is not None:
-        tasks.insert(0, evaluating(session, session.wish.applied_to(session.now), turn=0))
+        wished = evaluating(session, session.wish.applied_to(session.now), turn=0)
+        tasks.insert(0, wished)
     stopped = [task for task in tasks if task.key in session.cancelled]
     task = next((task for task in tasks if task not in stopped), None)
     if task is None:
@@ -394,7 +396,7 @@ def carry_out() -> None:
     except BhpvasError as error:
         sessions.put(replace(session.cancelling(task.key), error=str(error)))
         st.rerun()
-    if session.wish is not None:
+    if task is wished:
         sessions.put(session.granted(metrics_of(session, found)))
     st.rerun()
 
