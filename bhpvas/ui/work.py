@@ -459,6 +459,7 @@ def _watch(task: Task) -> Any:
                 )
             redraw, shown = time.monotonic() + LIVE, None
             while not job.finished.wait(GLANCE):
+                sessions.current()  # where Streamlit ends a run after a click, news or not
                 if task.live and time.monotonic() > redraw:
                     st.rerun()
                 percent, said = 100 * job.done // (job.total or 1), _state(task, job)
