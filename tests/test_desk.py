@@ -212,6 +212,18 @@ def test_one_result_is_kept_however_large() -> None:
     assert desk.result("a") is not None
 
 
+def test_what_is_forgotten_takes_no_room() -> None:
+    desk = Desk(most_bytes=2 * 1024)
+    for key in "ab":
+        desk.quick(key, kilobyte)
+    desk.forget("a")
+    desk.forget("never known")
+    desk.quick("c", kilobyte)
+    assert [desk.result(key) is not None for key in "abc"] == [False, True, True]
+    desk.quick("d", kilobyte)
+    assert [desk.result(key) is not None for key in "abcd"] == [False, False, True, True]
+
+
 def test_the_size_of_a_result_is_that_of_its_arrays() -> None:
     point = Part(kilobyte(), 3)
     assert size_of({"a": [kilobyte(), (kilobyte(), None)], "b": point}) == 3 * 1024

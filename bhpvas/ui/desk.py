@@ -147,6 +147,11 @@ class Desk:
                 self._keep(key, found)
         return found
 
+    def forget(self, key: Hashable) -> None:
+        """Let go of a result that is of no use any more; one that is kept on disk stays there."""
+        with self._lock:
+            self._used -= size_of(self._results.pop(key, None))
+
     def quick(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What takes milliseconds: made here and now, and remembered like any result."""
         found = self.result(key)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.errors import BhpvasError
 from bhpvas.evaluation import accuracy_change_interval
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
@@ -63,14 +64,18 @@ def savings(session: Session, choice: Choice, length: int) -> None:
         flops_per_sentence(geometry, whole, lengths),
         flops_per_sentence(geometry, left, lengths),
     )
-    weights = export_work.sizes(session, choice)
+    try:
+        weights = _counts("Weight file", export_work.sizes(session, choice), megabytes)
+    except BhpvasError as error:  # those of the current step have left the folder
+        st.info(str(error))
+        weights = _row("Weight file", "not known", "", "")
     bound = speed_bound(geometry, left, [length])
     tables.reading_table(
         ["", "Unpruned", "Exported"],
         [
             _row("Heads", str(whole.kept_count), str(session.mask.kept_count), ""),
             _counts("Parameters", counted, words.big),
-            _counts("Weight file", weights, megabytes),
+            weights,
             _counts("FLOPs a sentence", flops, words.big),
             _accuracy(session),
             _row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from bhpvas.ui import limits, work
 from bhpvas.ui.desk import LONG_PATIENCE, Job
 from bhpvas.ui.session import Curves, Search, Session
 from bhpvas.ui.work import Task
+from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
@@ -130,6 +132,14 @@ class Fitted:
     settings: dict[str, Any]
 
 
+def _unless_lost(key: Hashable) -> Hashable:
+    """The name of a recovery; one whose weights have left the folder since is not known any more."""
+    found = work.desk().result(key)
+    if found is not None and not weights_file(work.weights_folder(), found.weights).exists():
+        work.desk().forget(key)
+    return key
+
+
 def recovering(session: Session, method: str) -> Task:
     """New weights for the current step's heads, fitted on the calibration split."""
     data, mask = session.data.calibration, session.mask
@@ -141,7 +151,9 @@ def recovering(session: Session, method: str) -> Task:
         return Fitted(work.keep_weights(found.weights), found.record() | taken)
 
     return Task(
-        key=("recovery", method, *work.named(session, session.start), mask, data.fingerprint),
+        key=_unless_lost(
+            ("recovery", method, *work.named(session, session.start), mask, data.fingerprint)
+        ),
         saying=f"{RECOVERIES[method].title} of {words.plural(mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'calibration sentence')}",
         work=do,
@@ -166,7 +178,7 @@ def tuning(session: Session, settings: Settings) -> Task:
         return Fitted(work.keep_weights(found.weights), found.record() | taken)
 
     return Task(
-        key=("tuning", settings, *work.named(session, now), data.fingerprint),
+        key=_unless_lost(("tuning", settings, *work.named(session, now), data.fingerprint)),
         saying=f"Fine-tuning {words.plural(now.mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'calibration sentence')}",
         work=do,
