@@ -205,7 +205,7 @@ def _name(session: Session) -> Of:
 
 def _place(session: Session) -> tuple[Classifier, Store]:
     classifier, data = work.classifier_named(session.model), session.data
-    prints = classifier.fingerprint, data.calibration.fingerprint, data.evaluation.fingerprint
+    prints = classifier.identity, data.calibration.fingerprint, data.evaluation.fingerprint
     return classifier, _store(*prints, _name(session))
 
 

@@ -282,8 +282,7 @@ def estimate(scores: Scores) -> Estimate:
 
 def named(session: Session, variant: Variant) -> tuple[Hashable, ...]:
     """What names a variant of any model in the key of a result."""
-    classifier = classifier_named(session.model)
-    return (classifier.fingerprint, str(classifier.dtype), variant)
+    return (classifier_named(session.model).identity, variant)
 
 
 def lasting(what: str, session: Session, variant: Variant, data: Dataset, **settings: Any) -> Of:
