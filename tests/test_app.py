@@ -14,11 +14,13 @@ from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import CRITERIA, combined, removal_order, score
 from bhpvas.datasets import Dataset, Splits
+from bhpvas.errors import SchemeError
 from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads, parse_heads
 from bhpvas.schemes import Scheme
-from bhpvas.ui import work
+from bhpvas.ui import frame, work
+from bhpvas.ui.desk import Job
 from bhpvas.ui.session import Session
 from tests.tiny import save_tiny
 
@@ -246,6 +248,48 @@ def test_a_stopped_wish_is_not_granted_with_the_result_of_another_job(
     fine(app.run())
     assert [step.what for step in session(app).scheme.steps] == ["start"]
     assert work.is_measured(session(app), session(app).scheme.step(0))
+
+
+def another_model(place: Path, dataset: Dataset) -> AppTest:
+    """The app on a folder of its own, which a test may write to."""
+    scheme = Scheme.of(load_classifier(save_tiny(place, seed=1))).removing(parse_heads("L0H1"))
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(str(place), Splits(dataset, dataset, ""), scheme)
+    return fine(app.run())
+
+
+def test_a_model_trained_anew_in_its_folder_is_not_taken_for_the_old_one(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    place = tmp_path / "model"
+    app = another_model(place, dataset)
+    here = session(app)
+    waiting = work.evaluating(here, here.now)
+    save_tiny(place, seed=2)
+    with pytest.raises(SchemeError):  # nothing of the new one is taken for the old one's result
+        waiting.work(Job())
+    fine(app.run())
+    (error,) = app.error
+    assert error.value.startswith("The model is not what it was when this page was opened.")
+    assert session(app) == here
+    assert [one.label for one in app.button] == ["Open anew"]
+    new = load_classifier(place).fingerprint
+    assert new != here.scheme.model["fingerprint"]
+    assert frame._session(str(place), here.data).scheme.model["fingerprint"] == new
+
+
+def test_a_model_whose_folder_is_gone_is_a_sentence_until_it_is_back(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    place = tmp_path / "model"
+    app = another_model(place, dataset)
+    place.rename(tmp_path / "elsewhere")
+    fine(app.run())
+    assert "is neither a folder nor a hub id" in app.error[0].value
+    (tmp_path / "elsewhere").rename(place)
+    fine(app.run())
+    assert not app.error
+    assert facts(app)["Heads"] == "7 of 8 kept"
 
 
 def test_undo_redo_and_restore(app: AppTest) -> None:

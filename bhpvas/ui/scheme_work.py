@@ -39,7 +39,7 @@ def proposing(session: Session, search: Search) -> Task:
     def do(job: Job) -> Proposal:
         # What is to be compensated is refitted from the model's own weights.
         classifier = (
-            work.classifier_named(session.model)
+            work.classifier_of(session, session.start)
             if method.for_compensation
             else work.classifier_of(session, start)
         )
@@ -77,10 +77,10 @@ class Promise:
 
 def promising(session: Session, mask: HeadMask, seed: int) -> Task:
     """What removing heads does on the calibration split, without and with compensation."""
-    data, now = session.data.calibration, session.now
+    data, start, now = session.data.calibration, session.start, session.now
 
     def do(job: Job) -> Promise:
-        classifier, own = work.classifier_of(session, now), work.classifier_named(session.model)
+        classifier, own = work.classifier_of(session, now), work.classifier_of(session, start)
         compensated = None
         if not own.geometry.shared:
             fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
@@ -145,7 +145,7 @@ def recovering(session: Session, method: str) -> Task:
     data, mask = session.data.calibration, session.mask
 
     def do(job: Job) -> Fitted:
-        classifier, started = work.classifier_named(session.model), time.perf_counter()
+        classifier, started = work.classifier_of(session, session.start), time.perf_counter()
         found = recover(classifier, data, mask, method, progress=job)
         taken = {"seconds": round(time.perf_counter() - started, 3)}
         return Fitted(work.keep_weights(found.weights), found.record() | taken)

@@ -21,6 +21,7 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
 from bhpvas.files import files_of
+from bhpvas.model_files import stamp
 from bhpvas.paths import workspaces_folder
 from bhpvas.progress import Cancelled
 from bhpvas.results import Of, Results, kept_results, of
@@ -99,9 +100,13 @@ def _forget(classifier: Classifier) -> None:
     _changed.clear()  # those of other models are read again
 
 
-@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
 def classifier_named(source: str | None) -> Classifier:
-    """A loaded classifier by folder or hub id; None is the sample model."""
+    """A loaded classifier by folder or hub id, as its files are now; None is the sample model."""
+    return _loaded(source, () if source is None else stamp(Path(source).expanduser()))
+
+
+@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
+def _loaded(source: str | None, files: tuple[Hashable, ...]) -> Classifier:
     import torch
 
     from bhpvas.classifier import load_classifier
@@ -109,6 +114,16 @@ def classifier_named(source: str | None) -> Classifier:
     # Jobs that work at once share the cores; more threads than cores stall each other.
     torch.set_num_threads(min(torch.get_num_threads(), max(_cores() // _at_once(), 1)))
     return load_classifier(source)
+
+
+def check_model(session: Session) -> None:
+    """Instead of a page on another model, say that this one's files have changed or are gone."""
+    try:
+        classifier_of(session, session.start)
+    except BhpvasError as error:
+        st.error(f"The model is not what it was when this page was opened. {error}")
+        st.button("Open anew", on_click=sessions.close)
+        st.stop()
 
 
 def only_masks(session: Session) -> str | None:
@@ -177,14 +192,17 @@ def keep_weights(weights: Weights) -> str:
 def classifier_of(session: Session, variant: Variant) -> Classifier:
     """The session's classifier with the weights of a variant of it.
 
-    Raises :class:`ModelError` where they are not in the folder (any more).
+    Raises :class:`ModelError` where they are not in the folder (any more), and
+    :class:`SchemeError` where the model's files are others than those that the scheme is of.
     """
+    classifier = classifier_named(session.model)
+    session.scheme.matches(classifier)
     if variant.weights is None:
-        return classifier_named(session.model)
+        return classifier
     file = weights_file(weights_folder(), variant.weights)
     with suppress(OSError):  # gone, or in a folder that is only read
         os.utime(file)
-    return _changed(session.model, variant.weights, session.scheme)
+    return _changed(classifier.identity, variant.weights, classifier, session.scheme)
 
 
 def classifier_at(session: Session, step_id: int) -> Classifier:
@@ -193,9 +211,9 @@ def classifier_at(session: Session, step_id: int) -> Classifier:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _changed(model: str | None, weights: str, _scheme: Scheme) -> Classifier:
+def _changed(model: str, weights: str, _classifier: Classifier, _scheme: Scheme) -> Classifier:
     # Weights that are being measured are of no step yet.
-    return _scheme.recovered(weights, "").on(classifier_named(model), weights_folder())
+    return _scheme.recovered(weights, "").on(_classifier, weights_folder())
 
 
 # --- what there is to compute ---------------------------------------------------------------------
@@ -362,6 +380,7 @@ def begin_run() -> None:
 def measure_steps() -> None:
     """Give every step its metrics, where the results are there."""
     session = sessions.current()
+    check_model(session)
     for step in session.scheme.steps:
         if not is_measured(session, step):
             found = desk().result(evaluating(session, session.at(step.id)).key)
@@ -390,13 +409,15 @@ def carry_out() -> None:
         found = known(task)
         if found is None:
             found = _watch(task)
+        if task is wished:
+            session = session.granted(metrics_of(session, found))
     except Cancelled:  # by itself, since nobody watched; this run wants it again
         st.rerun()
     except BhpvasError as error:
         sessions.put(replace(session.cancelling(task.key), error=str(error)))
         st.rerun()
     if task is wished:
-        sessions.put(session.granted(metrics_of(session, found)))
+        sessions.put(session)
     st.rerun()
 
 
@@ -434,17 +455,19 @@ def accuracies(session: Session) -> dict[int, Accuracy]:
 def lengths(session: Session, data: Dataset | None = None) -> Any:
     """Tokens in each sentence of the evaluation split, or of ``data``."""
     data = data or session.data.evaluation
-    return _lengths(session.model, data.fingerprint, data)
+    classifier = classifier_named(session.model)
+    return _lengths(classifier.identity, data.fingerprint, classifier, data)
 
 
 def tokens(model: str | None, data: Dataset) -> int:
     """Tokens of all sentences together, as a model reads them."""
-    return int(_lengths(model, data.fingerprint, data).sum())
+    classifier = classifier_named(model)
+    return int(_lengths(classifier.identity, data.fingerprint, classifier, data).sum())
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _lengths(model: str | None, data: str, _dataset: Dataset) -> Any:
-    return classifier_named(model).encode(_dataset).lengths
+def _lengths(model: str, data: str, _classifier: Classifier, _dataset: Dataset) -> Any:
+    return _classifier.encode(_dataset).lengths
 
 
 def _watch(task: Task) -> Any:
