@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -378,6 +379,21 @@ def test_a_scheme_file_is_loaded(app: AppTest, tiny: Classifier) -> None:
     assert facts(app)["Heads"] == "6 of 8 kept"
     assert facts(app)["Scheme"] == "mine"
     assert "accuracy" in session(app).scheme.step(1).metrics
+
+
+@pytest.mark.parametrize("accuracy", [0.5, "high"])
+def test_metrics_that_are_incomplete_are_measured_again(
+    app: AppTest, tiny: Classifier, dataset: Dataset, accuracy: object
+) -> None:
+    document = json.loads(Scheme.of(tiny).removing(parse_heads("L1H0")).to_json())
+    given = {"data_fingerprint": dataset.fingerprint, "accuracy": accuracy}
+    document["steps"][1]["metrics"] = given
+    content = json.dumps(document).encode()
+    upload = app.file_uploader(key="scheme-file")
+    fine(upload.set_value(("mine.json", content, "application/json")).run())
+    exact = evaluate(tiny, dataset, HeadMask.parse("L1H0", 2, 4))
+    assert session(app).scheme.step(1).metrics.items() >= exact.metrics().items()
+    fine(app.switch_page("pages/schemes.py").run())
 
 
 def test_a_bad_scheme_file_is_one_sentence_and_the_scheme_stays(app: AppTest) -> None:

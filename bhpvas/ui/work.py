@@ -437,8 +437,7 @@ def metrics_of(session: Session, evaluation: Evaluation) -> dict[str, object]:
 
 def is_measured(session: Session, step: Step) -> bool:
     """Whether a step's metrics are of the evaluation split in use."""
-    known = step.metrics.get("data_fingerprint")
-    return "accuracy" in step.metrics and known == session.data.evaluation.fingerprint
+    return step.measured_on(session.data.evaluation.fingerprint)
 
 
 def accuracies(session: Session) -> dict[int, Accuracy]:
