@@ -216,7 +216,7 @@ def store(session: Session) -> Store:
 
 def removals(session: Session, curves: Curves) -> tuple[int, ...]:
     """After how many removals the curves are measured."""
-    total = session.mask.layers * session.mask.heads
+    total = session.start.mask.kept_count
     return tuple(sorted({*range(0, total, curves.every), total}))
 
 
