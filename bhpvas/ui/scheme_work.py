@@ -158,6 +158,7 @@ def recovering(session: Session, method: str) -> Task:
         f"on {words.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=0,
+        asking="recovering",
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _KEY = "bhpvas"
 
 Split = Literal["evaluation", "calibration"]
+#: Fields of a session that ask for a job without its name.
+Asking = Literal["wish", "ablating", "measuring", "recovering"]
 
 
 @dataclass(frozen=True)
@@ -391,19 +393,14 @@ class Session:
 
     # --- jobs -----------------------------------------------------------------------------------
 
-    def cancelling(self, job: Hashable) -> Session:
-        """A job stopped: it and the wish that needed it are off."""
-        return replace(
-            self,
-            wish=None,
-            ablating=False,
-            recovering=None,
-            measuring=False,
-            timing=None,
-            exporting=None,
-            reporting=None,
-            cancelled=self.cancelled | {job},
-        )
+    def cancelling(self, job: Hashable, asking: Asking | None = None) -> Session:
+        """A job stopped: what asked for it is off, by the job's name or by the field that did."""
+        off: dict[str, Any] = {
+            name: None for name in ("timing", "exporting", "reporting") if getattr(self, name) == job
+        }
+        if asking is not None:
+            off[asking] = getattr(Session, asking)  # as in a fresh session
+        return replace(self, **off, cancelled=self.cancelled | {job})
 
     def retrying(self) -> Session:
         """Whatever was cancelled may run again."""

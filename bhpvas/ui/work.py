@@ -28,7 +28,7 @@ from bhpvas.results import Of, Results, kept_results, of
 from bhpvas.ui import limits
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
-from bhpvas.ui.session import Session, Variant
+from bhpvas.ui.session import Asking, Session, Variant
 from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Task:
     """A result by its name (``key``), how to get it, and when its turn is (0 = first).
 
     Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds. A
-    ``bulky`` one holds on to much memory until it is done.
+    ``bulky`` one holds on to much memory until it is done. ``asking`` is the field of the session
+    that is off once the job is stopped.
     """
 
     key: Hashable
@@ -69,6 +70,7 @@ class Task:
     turn: int
     live: bool = False
     bulky: bool = False
+    asking: Asking | None = None
 
 
 @st.cache_resource(show_spinner=False)
@@ -270,6 +272,7 @@ def evaluating(
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
         turn=turn,
+        asking="measuring",
     )
 
 
@@ -288,6 +291,7 @@ def ablating(session: Session, variant: Variant) -> Task:
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
         turn=3,
+        asking="ablating",
     )
 
 
@@ -397,7 +401,8 @@ def carry_out() -> None:
     tasks: list[Task] = sorted(st.session_state[_TASKS], key=lambda task: task.turn)
     wished = None
     if session.wish is not None:
-        wished = evaluating(session, session.wish.applied_to(session.now), turn=0)
+        measured = evaluating(session, session.wish.applied_to(session.now), turn=0)
+        wished = replace(measured, asking="wish")
         tasks.insert(0, wished)
     stopped = [task for task in tasks if task.key in session.cancelled]
     task = next((task for task in tasks if task not in stopped), None)
@@ -414,7 +419,7 @@ def carry_out() -> None:
     except Cancelled:  # by itself, since nobody watched; this run wants it again
         st.rerun()
     except BhpvasError as error:
-        sessions.put(replace(session.cancelling(task.key), error=str(error)))
+        sessions.put(replace(session.cancelling(task.key, task.asking), error=str(error)))
         st.rerun()
     if task is wished:
         sessions.put(session)
@@ -476,7 +481,11 @@ def _watch(task: Task) -> Any:
             with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
                 bar = st.progress(0.0, text=task.saying)
                 st.button(
-                    "Cancel", key="cancel", on_click=_cancel, args=(task.key,), type="tertiary"
+                    "Cancel",
+                    key="cancel",
+                    on_click=_cancel,
+                    args=(task.key, task.asking),
+                    type="tertiary",
                 )
             redraw, shown = time.monotonic() + LIVE, None
             while not job.finished.wait(GLANCE):
@@ -522,6 +531,6 @@ def _again() -> None:
     sessions.change(Session.retrying)
 
 
-def _cancel(key: Hashable) -> None:
+def _cancel(key: Hashable, asking: Asking | None) -> None:
     desk().stop(key)
-    sessions.change(partial(Session.cancelling, job=key))
+    sessions.change(partial(Session.cancelling, job=key, asking=asking))
