@@ -20,7 +20,7 @@ from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads, parse_heads
 from bhpvas.schemes import Scheme
-from bhpvas.ui import frame, work
+from bhpvas.ui import frame, sample_work, work
 from bhpvas.ui.desk import Job
 from bhpvas.ui.session import Session
 from tests.tiny import save_tiny
@@ -109,6 +109,7 @@ def test_only_brief_scoring_waits_for_the_end_of_another(
 ) -> None:
     here = session(app)
     assert work.scoring(here, here.now, ("importance",)).bulky
+    assert sample_work._weighing(here, here.now).bulky
     assert not work.evaluating(here, here.now).bulky
     monkeypatch.setattr(work, "MANY", len(here.data.calibration) - 1)
     assert not work.scoring(here, here.now, ("importance",)).bulky

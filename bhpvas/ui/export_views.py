@@ -195,7 +195,6 @@ def files(session: Session, choice: Choice) -> None:
         except ExportError as error:
             st.info(str(error))
             return
-    ready = all(work.is_measured(session, session.scheme.step(step)) for step in _steps(session))
     task = export_work.exporting(session, choice)
     found = work.want(task) if session.exporting == task.key else work.known(task)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="make"):
@@ -205,7 +204,7 @@ def files(session: Session, choice: Choice) -> None:
             type="secondary" if found else "primary",
             on_click=_ask_export,
             args=(task.key,),
-            disabled=not ready or found is not None or session.exporting == task.key,
+            disabled=not _ready(session) or found is not None or session.exporting == task.key,
         )
         if found is not None:
             download(
@@ -221,8 +220,10 @@ def files(session: Session, choice: Choice) -> None:
         _made(found)
 
 
-def _steps(session: Session) -> tuple[int, int]:
-    return 0, session.scheme.current
+def _ready(session: Session) -> bool:
+    """Whether what the files and the report say of the scheme is measured; it is in their names."""
+    steps = (0, session.scheme.current)
+    return all(work.is_measured(session, session.scheme.step(step)) for step in steps)
 
 
 def _ask_export(key: Any) -> None:
@@ -305,7 +306,7 @@ def report(session: Session) -> None:
             type="secondary",
             on_click=_ask_report,
             args=(task.key,),
-            disabled=found is not None or session.reporting == task.key,
+            disabled=not _ready(session) or found is not None or session.reporting == task.key,
         )
         if found is not None:
             download(
