@@ -92,7 +92,7 @@ class Step:
         A file may say anything there. What no evaluation would say counts as not measured.
         """
         known = self.metrics
-        interval = known.get("accuracy_interval")
+        interval: Any = known.get("accuracy_interval")
         if known.get("data_fingerprint") != data or not _are_numbers(interval, 2):
             return False
         more = [known[name] for name in _MORE_METRICS if known.get(name) is not None]

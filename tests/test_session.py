@@ -158,9 +158,7 @@ def test_stopping_one_job_leaves_what_asks_for_others(session: Session) -> None:
     asked = asked.asking_times("t").asking_export("e").asking_report("r").recovering_by("rescale")
     assert asked.cancelling("other") == replace(asked, cancelled=frozenset({"other"}))
     for field, job in (("timing", "t"), ("exporting", "e"), ("reporting", "r")):
-        assert asked.cancelling(job) == replace(
-            asked, **{field: None}, cancelled=frozenset({job})
-        )
+        assert asked.cancelling(job) == replace(asked, **{field: None}, cancelled=frozenset({job}))
 
 
 def test_a_click_in_layer_mode_takes_the_kept_heads_of_the_layer(session: Session) -> None:

@@ -31,7 +31,7 @@ def outcome(scheme: Scheme, step: Step) -> str:
     said = f"**Step {step.id}: {done(step)}**"
     if "seconds" in step.settings:
         said += f" in {words.seconds(step.settings['seconds'])}"
-    before, data = scheme.step(step.parent or 0), step.metrics.get("data_fingerprint")
+    before, data = scheme.step(step.parent or 0), str(step.metrics.get("data_fingerprint"))
     if before.measured_on(data) and step.measured_on(data):
         said += (
             f", accuracy {words.percent(before.metrics['accuracy'])} {words.ARROW} "

@@ -43,9 +43,10 @@ class Job:
     """One piece of work, how far it is, and in the end its result or its error.
 
     The work gets its job as the progress callback, may leave a first answer in ``partial``, and may
-    ask for more ``patience``, in seconds, with nobody watching; a job that somebody has ``given_up``
-    has no more than others. Between its units it waits in the ``line`` whenever that asks for it; it may work for ``most_seconds``, waiting not counted. Of
-    work that is ``bulky`` little is half done at any time (:mod:`bhpvas.ui.line`).
+    ask for more ``patience``, in seconds, with nobody watching; one that somebody has ``given_up``
+    has no more than others. Between its units it waits in the ``line`` whenever that asks for it;
+    it may work for ``most_seconds``, waiting not counted. Of work that is ``bulky`` little is half
+    done at any time (:mod:`bhpvas.ui.line`).
     """
 
     def __init__(

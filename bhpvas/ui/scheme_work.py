@@ -133,7 +133,7 @@ class Fitted:
 
 
 def _unless_lost(key: Hashable) -> Hashable:
-    """The name of a recovery; one whose weights have left the folder since is not known any more."""
+    """The name of a recovery; one whose weights have left the folder is not known any more."""
     found = work.desk().result(key)
     if found is not None and not weights_file(work.weights_folder(), found.weights).exists():
         work.desk().forget(key)

@@ -395,9 +395,8 @@ class Session:
 
     def cancelling(self, job: Hashable, asking: Asking | None = None) -> Session:
         """A job stopped: what asked for it is off, by the job's name or by the field that did."""
-        off: dict[str, Any] = {
-            name: None for name in ("timing", "exporting", "reporting") if getattr(self, name) == job
-        }
+        by_name = ("timing", "exporting", "reporting")
+        off: dict[str, Any] = {name: None for name in by_name if getattr(self, name) == job}
         if asking is not None:
             off[asking] = getattr(Session, asking)  # as in a fresh session
         return replace(self, **off, cancelled=self.cancelled | {job})
