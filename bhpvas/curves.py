@@ -228,7 +228,7 @@ def _learnt(
     seed: int,
     options: Mapping[str, Any] | None,
 ) -> list[Any]:
-    return [classifier.fingerprint, calibration.fingerprint, method, seed, dict(options or {})]
+    return [classifier.identity, calibration.fingerprint, method, seed, dict(options or {})]
 
 
 def _curve(
@@ -316,7 +316,7 @@ def _point(
     seed: int,
 ) -> list[Any]:
     """What names a point in the store; a mask that removes nothing is never recovered."""
-    key: list[Any] = ["point", classifier.fingerprint, evaluation.fingerprint]
+    key: list[Any] = ["point", classifier.identity, evaluation.fingerprint]
     key += [format_heads(mask.removed)]
     recovered = recovery is not None and mask.taken
     return key + ([recovery, calibration.fingerprint, seed] if recovered else [None])

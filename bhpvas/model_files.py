@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bhpvas.errors import ModelError
+from bhpvas.files import files_of
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.memory import available
 from bhpvas.paths import sample_data_folder
@@ -359,6 +360,12 @@ def fingerprint(folder: Path) -> str:
 def tokenizer_fingerprint(folder: Path) -> str:
     """Hash of all small files that a tokenizer may be made of."""
     return _hash_of(*sorted(chain.from_iterable(map(folder.glob, _TOKENIZER_PARTS))))
+
+
+def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of a model's files: equal as long as nobody writes to them."""
+    found = chain.from_iterable(files_of(folder, one).items() for one in _HUB_FILES)
+    return tuple(sorted((path.name, about.st_size, about.st_mtime_ns) for path, about in found))
 
 
 def _hash_of(*paths: Path) -> str:

@@ -55,6 +55,10 @@ What = Literal["start", "remove", "restore", "recover"]
 # What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
 _LARGEST_SIZE = 1000
 _LARGEST_ID = 2**53
+_LARGEST_METRIC = 1e30
+# Metrics beside the accuracy that a step may have; an accuracy may lie so far beside its interval.
+_MORE_METRICS = ("loss", "f1", "matthews", "parameters", "flops_per_sentence")
+_HAIR = 1e-6
 # A hash, so a name can never lead out of the scheme's folder.
 _WEIGHTS = re.compile(r"[0-9a-f]{16}")
 
@@ -81,6 +85,31 @@ class Step:
     note: str = ""
     weights: str | None = None
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def measured_on(self, data: str) -> bool:
+        """Whether ``metrics`` are whole, and of the sentences with this fingerprint.
+
+        A file may say anything there. What no evaluation would say counts as not measured.
+        """
+        known = self.metrics
+        interval: Any = known.get("accuracy_interval")
+        if known.get("data_fingerprint") != data or not _are_numbers(interval, 2):
+            return False
+        more = [known[name] for name in _MORE_METRICS if known.get(name) is not None]
+        if not _are_numbers([known.get("n"), known.get("accuracy"), *more]):
+            return False
+        low, high = interval
+        inside = -_HAIR <= low <= known["accuracy"] + _HAIR
+        return known["n"] >= 1 and inside and known["accuracy"] - _HAIR <= high <= 1 + _HAIR
+
+
+def _are_numbers(values: Any, count: int | None = None) -> bool:
+    """Whether these are (so many) numbers that can be written and drawn."""
+    return (
+        isinstance(values, list)
+        and count in (None, len(values))
+        and all(type(one) in (int, float) and abs(one) <= _LARGEST_METRIC for one in values)
+    )
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,13 @@ from bhpvas.evaluation import evaluate
 from bhpvas.export import export_model
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.recovery import recover
+from bhpvas.report import Asked
+from bhpvas.report.findings import measure
+from bhpvas.report.sections.subject import section
 from bhpvas.schemes import Scheme
 from bhpvas.search import METHODS, propose
-from bhpvas.ui.session import Session
+from bhpvas.ui.scheme_work import removals
+from bhpvas.ui.session import Curves, Session
 from tests.conftest import tiny_dataset
 from tests.tiny import save_tiny
 
@@ -158,3 +162,21 @@ def test_a_curve_begins_with_the_model_as_it_is(smaller):
     assert curve.accuracy[0] == evaluate(smaller, data).accuracy
     found = propose(smaller, data, "reconstruction", heads=3, max_drop=1)
     assert len(found.heads) == 3
+    session = Session("somewhere", Splits(data, data, "for this test"), Scheme.of(smaller))
+    session = session.moved(session.scheme.removing([HeadId(0, 0)]))
+    assert removals(session, Curves(("importance",), (None,), 2, 0)) == (0, 2, 4, 5)
+
+
+def test_a_report_counts_only_the_heads_that_are_there(smaller, tmp_path):
+    data = tiny_dataset()
+    found = measure(
+        smaller,
+        Scheme.of(smaller),
+        calibration=data,
+        evaluation=data,
+        weights=tmp_path,
+        asked=Asked(random=0),
+    )
+    said = str(section(found))
+    heads = 5 * smaller.geometry.head_parameters / smaller.geometry.parameters
+    assert f"{100 * heads:.1f}% of them in the heads" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from bhpvas.ablation import ablate
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import CRITERIA, combined, removal_order, score
 from bhpvas.datasets import Dataset, Splits, read_splits
+from bhpvas.errors import SchemeError
 from bhpvas.estimate import Estimate
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads, parse_heads
 from bhpvas.schemes import Scheme
-from bhpvas.ui import frame, work
+from bhpvas.ui import frame, sample_work, work
+from bhpvas.ui.desk import Job
 from bhpvas.ui.session import Session
 from tests.tiny import save_tiny
 
@@ -163,6 +166,7 @@ def test_only_brief_scoring_waits_for_the_end_of_another(
 ) -> None:
     here = session(app)
     assert work.scoring(here, here.now, ("importance",)).bulky
+    assert sample_work._weighing(here, here.now).bulky
     assert not work.evaluating(here, here.now).bulky
     monkeypatch.setattr(work, "MANY", len(here.data.calibration) - 1)
     assert not work.scoring(here, here.now, ("importance",)).bulky
@@ -276,6 +280,77 @@ def test_removing_measures_exactly_and_adds_a_step(
     assert not session(app).selected
 
 
+def test_a_removal_asked_for_again_after_cancel_is_measured(
+    app: AppTest, tiny: Classifier, dataset: Dataset
+) -> None:
+    select(app, "L0H0,L1H1")
+    asked = session(app).wishing("remove")
+    assert asked.wish is not None
+    job = work.evaluating(asked, asked.wish.applied_to(asked.now)).key
+    app.session_state["bhpvas"] = asked.cancelling(job)
+    fine(app.run())
+    press(app, "Remove 2 heads")
+    exact = evaluate(tiny, dataset, HeadMask.parse("L0H0,L1H1", 2, 4))
+    step = session(app).scheme.step(session(app).scheme.current)
+    assert (step.what, step.metrics["loss"]) == ("remove", pytest.approx(exact.loss, abs=1e-6))
+
+
+def test_a_stopped_wish_is_not_granted_with_the_result_of_another_job(
+    app: AppTest, dataset: Dataset
+) -> None:
+    select(app, "L0H0")
+    asked = replace(session(app), data=Splits(dataset.take(range(6)), dataset.take(range(7)), ""))
+    asked = asked.wishing("remove")
+    assert asked.wish is not None
+    job = work.evaluating(asked, asked.wish.applied_to(asked.now)).key
+    app.session_state["bhpvas"] = replace(asked, cancelled=frozenset({job}))
+    fine(app.run())
+    assert [step.what for step in session(app).scheme.steps] == ["start"]
+    assert work.is_measured(session(app), session(app).scheme.step(0))
+
+
+def another_model(place: Path, dataset: Dataset) -> AppTest:
+    """The app on a folder of its own, which a test may write to."""
+    scheme = Scheme.of(load_classifier(save_tiny(place, seed=1))).removing(parse_heads("L0H1"))
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(str(place), Splits(dataset, dataset, ""), scheme)
+    return fine(app.run())
+
+
+def test_a_model_trained_anew_in_its_folder_is_not_taken_for_the_old_one(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    place = tmp_path / "model"
+    app = another_model(place, dataset)
+    here = session(app)
+    waiting = work.evaluating(here, here.now)
+    save_tiny(place, seed=2)
+    with pytest.raises(SchemeError):  # nothing of the new one is taken for the old one's result
+        waiting.work(Job())
+    fine(app.run())
+    (error,) = app.error
+    assert error.value.startswith("The model is not what it was when this page was opened.")
+    assert session(app) == here
+    assert [one.label for one in app.button] == ["Open anew"]
+    new = load_classifier(place).fingerprint
+    assert new != here.scheme.model["fingerprint"]
+    assert frame._session(str(place), here.data).scheme.model["fingerprint"] == new
+
+
+def test_a_model_whose_folder_is_gone_is_a_sentence_until_it_is_back(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    place = tmp_path / "model"
+    app = another_model(place, dataset)
+    place.rename(tmp_path / "elsewhere")
+    fine(app.run())
+    assert "is neither a folder nor a hub id" in app.error[0].value
+    (tmp_path / "elsewhere").rename(place)
+    fine(app.run())
+    assert not app.error
+    assert facts(app)["Heads"] == "7 of 8 kept"
+
+
 def test_undo_redo_and_restore(app: AppTest) -> None:
     select(app, "L0H1")
     press(app, "Remove 1 head")
@@ -362,6 +437,21 @@ def test_a_scheme_file_is_loaded(app: AppTest, tiny: Classifier) -> None:
     assert facts(app)["Heads"] == "6 of 8 kept"
     assert facts(app)["Scheme"] == "mine"
     assert "accuracy" in session(app).scheme.step(1).metrics
+
+
+@pytest.mark.parametrize("accuracy", [0.5, "high"])
+def test_metrics_that_are_incomplete_are_measured_again(
+    app: AppTest, tiny: Classifier, dataset: Dataset, accuracy: object
+) -> None:
+    document = json.loads(Scheme.of(tiny).removing(parse_heads("L1H0")).to_json())
+    given = {"data_fingerprint": dataset.fingerprint, "accuracy": accuracy}
+    document["steps"][1]["metrics"] = given
+    content = json.dumps(document).encode()
+    upload = app.file_uploader(key="scheme-file")
+    fine(upload.set_value(("mine.json", content, "application/json")).run())
+    exact = evaluate(tiny, dataset, HeadMask.parse("L1H0", 2, 4))
+    assert session(app).scheme.step(1).metrics.items() >= exact.metrics().items()
+    fine(app.switch_page("pages/schemes.py").run())
 
 
 def test_a_bad_scheme_file_is_one_sentence_and_the_scheme_stays(app: AppTest) -> None:

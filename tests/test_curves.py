@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,12 @@ def test_what_is_measured_so_far_is_known(classifier, method):
     assert known_curve(*arguments, recovery="compensate", store=store) == whole
     # Without compensation only the unpruned model, which both share, is known.
     assert known_curve(*arguments, store=store).removed == (0,)
+
+
+def test_the_same_weights_with_another_tokenizer_are_another_model(classifier):
+    store, cased = Store(), replace(classifier, tokenizer_fingerprint="cased")
+    measure_curve(classifier, CALIBRATION, EVALUATION, "importance", COUNTS, store=store)
+    assert known_curve(cased, CALIBRATION, EVALUATION, "importance", COUNTS, store=store) is None
 
 
 def test_results_of_other_data_seeds_or_recoveries_are_others(classifier, tmp_path):

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 from bhpvas.progress import Cancelled
 from bhpvas.ui import desk as desks
+from bhpvas.ui import work
 from bhpvas.ui.desk import Desk, Job, size_of
 
 LONG = 30
@@ -109,6 +112,48 @@ def test_one_who_stops_does_not_stop_the_others() -> None:
         assert (job.error, job.result) == (None, "done")
 
 
+def test_stopped_by_one_a_job_has_no_patience_after_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desks, "PATIENCE", 0.0)
+    monkeypatch.setattr(desks, "LEAVING", 0.0)
+    desk, gate = Desk(), Gate()
+
+    def work(job: Job) -> Any:
+        job.patience = LONG
+        return gate(job)
+
+    with desk.watching("a", work) as job:
+        desk.stop("a")
+        with desk.watching("a", work) as again:
+            assert again is job
+        assert not job.finished.wait(0.1)
+        desk.stop("a")
+    assert job.finished.wait(LONG / 2)
+    assert isinstance(job.error, Cancelled)
+
+
+def test_whoever_wants_a_stopped_job_again_finds_it_as_patient_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desks, "PATIENCE", 0.0)
+    monkeypatch.setattr(desks, "LEAVING", 0.0)
+    desk, gate = Desk(), Gate()
+
+    def work(job: Job) -> Any:
+        job.patience = LONG
+        return gate(job)
+
+    with desk.watching("a", work) as job:
+        desk.stop("a")
+        with desk.watching("a", work):
+            pass
+    assert not job.finished.wait(0.1)
+    gate.open.set()
+    assert job.finished.wait(LONG)
+    assert job.result == "done"
+
+
 def test_after_a_stop_the_same_can_be_wanted_again() -> None:
     desk, gate = Desk(), Gate()
     with desk.watching("a", gate) as first:
@@ -167,6 +212,18 @@ def test_one_result_is_kept_however_large() -> None:
     assert desk.result("a") is not None
 
 
+def test_what_is_forgotten_takes_no_room() -> None:
+    desk = Desk(most_bytes=2 * 1024)
+    for key in "ab":
+        desk.quick(key, kilobyte)
+    desk.forget("a")
+    desk.forget("never known")
+    desk.quick("c", kilobyte)
+    assert [desk.result(key) is not None for key in "abc"] == [False, True, True]
+    desk.quick("d", kilobyte)
+    assert [desk.result(key) is not None for key in "abcd"] == [False, False, True, True]
+
+
 def test_the_size_of_a_result_is_that_of_its_arrays() -> None:
     point = Part(kilobyte(), 3)
     assert size_of({"a": [kilobyte(), (kilobyte(), None)], "b": point}) == 3 * 1024
@@ -208,3 +265,49 @@ def test_what_modules_hold_is_frozen_once_many_came(monkeypatch: pytest.MonkeyPa
         monkeypatch.setitem(sys.modules, f"new {number}", ModuleType(f"new {number}"))
     finish("c")
     assert len(frozen) == 2
+
+
+def test_a_run_that_is_to_end_leaves_a_job_that_has_nothing_new_to_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs: list[LocalScriptRunner] = []
+    monkeypatch.setattr(LocalScriptRunner, "start", _noting(LocalScriptRunner.start, runs))
+    app = AppTest.from_function(_a_page_with_a_silent_job, default_timeout=LONG)
+    gate = threading.Event()
+    app.session_state["gate"] = gate
+    # The bar is drawn by then; without a look at the click the run would watch until the end.
+    click = threading.Timer(1.5, lambda: runs[0].request_stop())
+    end = threading.Timer(8.0, gate.set)
+    click.start()
+    end.start()
+    app.run()
+    end.cancel()
+    job = work.desk().running("silent")
+    assert job is not None and job.watchers == 0
+    work.desk().stop("silent")
+    assert job.finished.wait(LONG)
+
+
+def _noting(start: Any, runs: list[Any]) -> Any:
+    def noted(runner: Any) -> None:
+        runs.append(runner)
+        start(runner)
+
+    return noted
+
+
+def _a_page_with_a_silent_job() -> None:
+    import streamlit as st
+
+    from bhpvas.ui import session as sessions
+    from bhpvas.ui import work
+
+    sessions.put(None)  # type: ignore[arg-type]
+    gate = st.session_state["gate"]
+
+    def silent(job: work.Job) -> None:
+        job.patience = 600
+        while not gate.wait(0.005):
+            job.check()
+
+    work._watch(work.Task("silent", "Working", silent, turn=0))

@@ -133,6 +133,13 @@ def test_the_report_is_made_from_what_is_on_screen(dataset, classifier, monkeypa
     assert not button(app, "report").disabled
 
 
+def test_a_report_is_asked_for_once_its_scheme_is_measured(dataset, classifier, monkeypatch):
+    app, known = opened(dataset, classifier), work.is_measured
+    assert not button(app, "report").disabled
+    monkeypatch.setattr(work, "is_measured", lambda here, step: step.id and known(here, step))
+    assert button(fine(app.run()), "report").disabled
+
+
 def test_a_cancelled_report_can_be_asked_for_again(dataset, classifier):
     here = session(opened(dataset, classifier))
     job = export_work.reporting(here, Asked(random=2)).key

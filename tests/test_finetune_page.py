@@ -105,6 +105,18 @@ def test_stopped_it_becomes_a_step_with_the_best_so_far(compensated: Session) ->
     assert f"Stopped after step {step.settings['stopped_at']}." in said(app)
 
 
+def test_stopped_before_anything_is_measured_it_is_off(compensated: Session) -> None:
+    other = replace(SETTINGS, seed=1)
+    asked = compensated.tuning_by(other)
+    app = opened(asked.cancelling(scheme_work.tuning(asked, other).key), "Fine-tune")
+    assert session(app).tuning is None
+    assert "nothing of it is kept" in app.info[0].value
+    assert "**Training.**" not in said(app)
+    (again,) = [one for one in app.button if one.label == "Fine-tune"]
+    assert not again.disabled
+    assert not [one for one in app.button if one.label == "Continue"]
+
+
 def test_a_training_never_reads_the_evaluation_split(compensated: Session) -> None:
     blind = replace(compensated, data=Splits(CALIBRATION, Untouchable(), "by hand"))  # type: ignore[arg-type]
     job = type("Silent", (), {"__call__": lambda *_: None})()

@@ -213,7 +213,7 @@ def test_a_model_that_is_gone_is_a_sentence_and_the_file_stays(
     app = opened(Session(str(place), Splits(dataset, dataset, "by hand"), scheme))
     select(app, "L0H1")
     place.rename(tmp_path / "elsewhere")
-    keeping.work.classifier_named.clear()
+    keeping.work._loaded.clear()
     again = opened(work=work_of(app))
     assert "is kept, but cannot be opened" in again.error[0].value
     assert files()[0].exists()

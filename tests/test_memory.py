@@ -230,7 +230,7 @@ def test_other_errors_stay_what_they_are() -> None:
 def test_of_three_models_the_least_used_leaves_with_all_that_belongs_to_it(
     tmp_path: Path, dataset: Dataset
 ) -> None:
-    work.classifier_named.clear()
+    work._loaded.clear()
     first, second, third = (str(save_tiny(tmp_path / str(n), seed=n)) for n in range(3))
     scheme = Scheme.of(work.classifier_named(second)).removing(parse_heads("L0H1"))
     fitted = recover(work.classifier_named(second), dataset, scheme.mask).weights

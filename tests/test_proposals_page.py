@@ -32,6 +32,7 @@ from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
 from bhpvas.ui.schemes.propose import method_names, taking
 from bhpvas.ui.session import Curves, Search, Session, Variant
+from bhpvas.weights import weights_file
 from tests.test_app import SCRIPT, facts, fine, listed, press, said, session
 from tests.test_recovery import many_sentences
 from tests.tiny import save_tiny
@@ -209,6 +210,20 @@ def test_proposals_and_recoveries_never_read_the_evaluation_split(started: Sessi
     assert promise.masked.n == len(CALIBRATION) and found.sentences == len(CALIBRATION)
     removed = blind.moved(blind.scheme.removing(parse_heads("L0H1,L1H2")))
     assert scheme_work.recovering(removed, "compensate").work(Job()).weights
+
+
+def test_a_recovery_whose_weights_are_lost_is_made_again(started: Session) -> None:
+    removed = started.moved(started.scheme.removing(parse_heads("L0H1,L1H2")))
+    for _ in range(2):
+        app = opened(removed)
+        fine(app.button(key="recover").click().run())
+        step = session(app).scheme.steps[-1]
+        assert step.what == "recover" and step.weights is not None
+        file = weights_file(work.weights_folder(), step.weights)
+        file.unlink()  # there again the second time
+        work._changed.clear()
+    fine(app.switch_page("pages/export.py").run())
+    assert any(f"{file.name} cannot be read" in one.value for one in app.info)
 
 
 def test_the_next_proposal_looks_at_the_recovered_model(started: Session, tiny: Classifier) -> None:

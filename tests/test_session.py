@@ -76,7 +76,7 @@ def test_a_granted_wish_is_a_step_with_its_metrics(session: Session, what: str, 
 
 def test_cancelling_leaves_scheme_and_selection(session: Session) -> None:
     asked = session.choosing(heads("L1H2")).wishing("remove")
-    stopped = asked.cancelling("job")
+    stopped = asked.cancelling("job", "wish")
     assert (stopped.scheme, stopped.selected) == (session.scheme, asked.selected)
     assert stopped.wish is None
     assert "job" in stopped.cancelled
@@ -151,8 +151,19 @@ def test_cuts_come_back_the_last_first(branched: Session) -> None:
 def test_stopping_ends_what_was_asked_of_the_tree(session: Session) -> None:
     asked = session.asking_measures().asking_times(("latency", 8))
     assert (asked.measuring, asked.timing) == (True, ("latency", 8))
-    stopped = asked.cancelling("job")
-    assert (stopped.measuring, stopped.timing) == (False, None)
+    assert asked.cancelling(("latency", 8)) == replace(
+        asked, timing=None, cancelled=frozenset({("latency", 8)})
+    )
+    stopped = asked.cancelling("job", "measuring")
+    assert (stopped.measuring, stopped.timing) == (False, ("latency", 8))
+
+
+def test_stopping_one_job_leaves_what_asks_for_others(session: Session) -> None:
+    asked = session.choosing(heads("L1H2")).wishing("remove").asking_measures().asking_ablation()
+    asked = asked.asking_times("t").asking_export("e").asking_report("r").recovering_by("rescale")
+    assert asked.cancelling("other") == replace(asked, cancelled=frozenset({"other"}))
+    for field, job in (("timing", "t"), ("exporting", "e"), ("reporting", "r")):
+        assert asked.cancelling(job) == replace(asked, **{field: None}, cancelled=frozenset({job}))
 
 
 def test_a_click_in_layer_mode_takes_the_kept_heads_of_the_layer(session: Session) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +22,8 @@ from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, parse_heads
 from bhpvas.recovery import recover
 from bhpvas.schemes import Scheme
-from bhpvas.ui import work
-from bhpvas.ui.session import Session, Variant
+from bhpvas.ui import reading, scheme_work, work
+from bhpvas.ui.session import Curves, Opened, Search, Session, Variant
 from bhpvas.weights import weights_file
 from tests.test_app import SCRIPT, facts, fine, press, said, select, session
 from tests.tiny import save_tiny
@@ -130,6 +132,30 @@ def test_results_of_different_weights_have_different_names(recovered: Session) -
         assert task(recovered, plain).key != task(recovered, recovered.now).key
     assert recovered.at(1) == plain
     assert recovered.start == Variant(recovered.scheme.mask_at(0))
+
+
+def test_the_same_weights_with_another_tokenizer_have_results_of_their_own(
+    folder: Path, tiny: Classifier, dataset: Dataset, tmp_path: Path
+) -> None:
+    cased = tmp_path / "cased"
+    shutil.copytree(folder, cased)
+    file = cased / "tokenizer.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings["normalizer"]["lowercase"] = False
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    assert load_classifier(cased).fingerprint == tiny.fingerprint
+    loud, data = Opened("GREAT FILM"), Splits(dataset, dataset, "by hand")
+    one, other = (
+        Session(model=str(model), data=data, scheme=Scheme.of(tiny), opened=loud)
+        for model in (folder, cased)
+    )
+    for task in (
+        lambda here: reading.prediction(here, here.start),
+        lambda here: scheme_work.proposing(here, Search("random", 2)),
+        lambda here: scheme_work.measuring(here, Curves(("random",), (None,), 4, 0)),
+    ):
+        assert task(one).key != task(other).key
+    assert scheme_work.store(one) is not scheme_work.store(other)
 
 
 def test_a_wish_keeps_weights_or_brings_its_own(recovered: Session) -> None:

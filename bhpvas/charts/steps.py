@@ -31,12 +31,11 @@ def outcome(scheme: Scheme, step: Step) -> str:
     said = f"**Step {step.id}: {words.verbatim(done(step))}**"
     if "seconds" in step.settings:
         said += f" in {words.seconds(step.settings['seconds'])}"
-    before, after = (
-        scheme.step(number).metrics.get("accuracy") for number in (step.parent or 0, step.id)
-    )
-    if before is not None and after is not None:
+    before, data = scheme.step(step.parent or 0), str(step.metrics.get("data_fingerprint"))
+    if before.measured_on(data) and step.measured_on(data):
         said += (
-            f", accuracy {words.percent(before)} {words.ARROW} **{words.percent(after)}%** "
+            f", accuracy {words.percent(before.metrics['accuracy'])} {words.ARROW} "
+            f"**{words.percent(step.metrics['accuracy'])}%** "
             f":small[on {words.plural(step.metrics['n'], 'evaluation sentence')}]"
         )
     return said

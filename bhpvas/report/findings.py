@@ -106,7 +106,7 @@ class Findings:
                     "parameters": parameters(geometry, one.mask),
                     "flops_per_sentence": flops_per_sentence(geometry, one.mask, self.lengths),
                 }
-            elif _is_measured(step, self.evaluation):
+            elif step.measured_on(self.evaluation.fingerprint):
                 found[step.id] = step.metrics
         return found
 
@@ -295,12 +295,6 @@ def _parts(progress: Progress, sizes: Sequence[int]) -> Iterator[Progress]:
         within(0, 1)
         yield within
         begun += scale * size
-
-
-def _is_measured(step: Step, data: Dataset) -> bool:
-    known = step.metrics
-    same = known.get("data_fingerprint") == data.fingerprint
-    return same and {"accuracy", "accuracy_interval"} <= known.keys()
 
 
 def _sentences(data: Dataset) -> Sequence[object]:

@@ -43,9 +43,10 @@ class Job:
     """One piece of work, how far it is, and in the end its result or its error.
 
     The work gets its job as the progress callback, may leave a first answer in ``partial``, and may
-    ask for more ``patience``, in seconds, with nobody watching. Between its units it waits in the
-    ``line`` whenever that asks for it; it may work for ``most_seconds``, waiting not counted. Of
-    work that is ``bulky`` little is half done at any time (:mod:`bhpvas.ui.line`).
+    ask for more ``patience``, in seconds, with nobody watching; one that somebody has ``given_up``
+    has no more than others. Between its units it waits in the ``line`` whenever that asks for it;
+    it may work for ``most_seconds``, waiting not counted. Of work that is ``bulky`` little is half
+    done at any time (:mod:`bhpvas.ui.line`).
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Job:
         self.patience = PATIENCE
         self.unwatched_since = self.started
         self.stopped = False
+        self.given_up = False
         self.partial: Any = None
         self.result: Any = None
         self.error: BaseException | None = None
@@ -99,7 +101,8 @@ class Job:
 
     def check(self) -> None:
         """Raises :class:`Cancelled` where nobody wants the work any more."""
-        lonely = not self.watchers and time.monotonic() - self.unwatched_since > self.patience
+        patience = min(self.patience, PATIENCE) if self.given_up else self.patience
+        lonely = not self.watchers and time.monotonic() - self.unwatched_since > patience
         if self.stopped or lonely:
             raise Cancelled
 
@@ -145,6 +148,11 @@ class Desk:
                 self._keep(key, found)
         return found
 
+    def forget(self, key: Hashable) -> None:
+        """Let go of a result that is of no use any more; one that is kept on disk stays there."""
+        with self._lock:
+            self._used -= size_of(self._results.pop(key, None))
+
     def quick(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What takes milliseconds: made here and now, and remembered like any result."""
         found = self.result(key)
@@ -170,6 +178,7 @@ class Desk:
             else:
                 thread = None
             job.watchers += 1
+            job.given_up = False
         if thread is not None:
             thread.start()
         try:
@@ -180,10 +189,10 @@ class Desk:
                 job.unwatched_since = time.monotonic()
 
     def stop(self, key: Hashable) -> None:
-        """Stop a job that nobody watches; one that others watch runs on for them.
+        """Stop a job that nobody watches; one that others watch runs on for them, not for longer.
 
         A click begins the next run of the script before the one that watched has left, so that is
-        waited for.
+        waited for; should it take longer, the job has little patience once it has left.
         """
         job = self.running(key)
         if job is None:
@@ -193,6 +202,7 @@ class Desk:
             time.sleep(0.02)
         with self._lock:
             job.stopped = not job.watchers
+            job.given_up = True
 
     def _do(self, key: Hashable, job: Job, work: Work) -> None:
         try:

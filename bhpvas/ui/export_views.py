@@ -10,6 +10,7 @@ import streamlit as st
 
 from bhpvas.charts import words
 from bhpvas.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.errors import BhpvasError
 from bhpvas.evaluation import accuracy_change_interval
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
@@ -63,14 +64,18 @@ def savings(session: Session, choice: Choice, length: int) -> None:
         flops_per_sentence(geometry, whole, lengths),
         flops_per_sentence(geometry, left, lengths),
     )
-    weights = export_work.sizes(session, choice)
+    try:
+        weights = _counts("Weight file", export_work.sizes(session, choice), megabytes)
+    except BhpvasError as error:  # those of the current step have left the folder
+        st.info(str(error))
+        weights = _row("Weight file", "not known", "", "")
     bound = speed_bound(geometry, left, [length])
     tables.reading_table(
         ["", "Unpruned", "Exported"],
         [
             _row("Heads", str(whole.kept_count), str(session.mask.kept_count), ""),
             _counts("Parameters", counted, words.big),
-            _counts("Weight file", weights, megabytes),
+            weights,
             _counts("FLOPs a sentence", flops, words.big),
             _accuracy(session),
             _row(
@@ -190,7 +195,6 @@ def files(session: Session, choice: Choice) -> None:
         except ExportError as error:
             st.info(str(error))
             return
-    ready = all(work.is_measured(session, session.scheme.step(step)) for step in _steps(session))
     task = export_work.exporting(session, choice)
     found = work.want(task) if session.exporting == task.key else work.known(task)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="make"):
@@ -200,7 +204,7 @@ def files(session: Session, choice: Choice) -> None:
             type="secondary" if found else "primary",
             on_click=_ask_export,
             args=(task.key,),
-            disabled=not ready or found is not None or session.exporting == task.key,
+            disabled=not _ready(session) or found is not None or session.exporting == task.key,
         )
         if found is not None:
             download(
@@ -216,8 +220,10 @@ def files(session: Session, choice: Choice) -> None:
         _made(found)
 
 
-def _steps(session: Session) -> tuple[int, int]:
-    return 0, session.scheme.current
+def _ready(session: Session) -> bool:
+    """Whether what the files and the report say of the scheme is measured; it is in their names."""
+    steps = (0, session.scheme.current)
+    return all(work.is_measured(session, session.scheme.step(step)) for step in steps)
 
 
 def _ask_export(key: Any) -> None:
@@ -300,7 +306,7 @@ def report(session: Session) -> None:
             type="secondary",
             on_click=_ask_report,
             args=(task.key,),
-            disabled=found is not None or session.reporting == task.key,
+            disabled=not _ready(session) or found is not None or session.reporting == task.key,
         )
         if found is not None:
             download(

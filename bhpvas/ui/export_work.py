@@ -82,7 +82,7 @@ def pack(session: Session, choice: Choice, progress: Progress = silent) -> Expor
     data, sample = session.data.evaluation, work.sample_data().evaluation
     with tempfile.TemporaryDirectory(prefix="bhpvas-export-") as made:
         found = export_model(
-            work.classifier_named(session.model),
+            work.classifier_of(session, session.start),
             session.scheme,
             Path(made) / name(session),
             choice.format,
@@ -140,7 +140,7 @@ def report(session: Session, asked: Asked, progress: Progress = silent) -> Path:
         for step in session.scheme.path()
     }
     made = make_report(
-        work.classifier_named(session.model),
+        work.classifier_of(session, session.start),
         session.scheme,
         calibration=session.data.calibration,
         evaluation=session.data.evaluation,

@@ -119,7 +119,7 @@ def _parsing(session: Session) -> Task:
         return sentences_of(classifier, data, parse_dataset(data, progress=job))
 
     return Task(
-        key=("parses", classifier.fingerprint, data.fingerprint),
+        key=("parses", classifier.identity, data.fingerprint),
         saying=f"Parsing {words.plural(len(data), 'sentence')}",
         work=do,
         turn=2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from textwrap import shorten, wrap
@@ -238,4 +238,4 @@ def known_comparison(session: Session, variant: Variant, kind: Kind = "share") -
 
 def _weighing(session: Session, variant: Variant) -> Task:
     task = work.scoring(session, variant, ("importance",), data=session.looked_at)
-    return Task(key=task.key, saying=task.saying, work=task.work, turn=4)
+    return replace(task, turn=4)

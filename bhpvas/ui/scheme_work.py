@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from bhpvas.ui import limits, work
 from bhpvas.ui.desk import LONG_PATIENCE, Job
 from bhpvas.ui.session import Curves, Search, Session
 from bhpvas.ui.work import Task
+from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
     from bhpvas.classifier import Classifier
@@ -37,7 +39,7 @@ def proposing(session: Session, search: Search) -> Task:
     def do(job: Job) -> Proposal:
         # What is to be compensated is refitted from the model's own weights.
         classifier = (
-            work.classifier_named(session.model)
+            work.classifier_of(session, session.start)
             if method.for_compensation
             else work.classifier_of(session, start)
         )
@@ -75,10 +77,10 @@ class Promise:
 
 def promising(session: Session, mask: HeadMask, seed: int) -> Task:
     """What removing heads does on the calibration split, without and with compensation."""
-    data, now = session.data.calibration, session.now
+    data, start, now = session.data.calibration, session.start, session.now
 
     def do(job: Job) -> Promise:
-        classifier, own = work.classifier_of(session, now), work.classifier_named(session.model)
+        classifier, own = work.classifier_of(session, now), work.classifier_of(session, start)
         compensated = None
         if not own.geometry.shared:
             fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
@@ -130,22 +132,33 @@ class Fitted:
     settings: dict[str, Any]
 
 
+def _unless_lost(key: Hashable) -> Hashable:
+    """The name of a recovery; one whose weights have left the folder is not known any more."""
+    found = work.desk().result(key)
+    if found is not None and not weights_file(work.weights_folder(), found.weights).exists():
+        work.desk().forget(key)
+    return key
+
+
 def recovering(session: Session, method: str) -> Task:
     """New weights for the current step's heads, fitted on the calibration split."""
     data, mask = session.data.calibration, session.mask
 
     def do(job: Job) -> Fitted:
-        classifier, started = work.classifier_named(session.model), time.perf_counter()
+        classifier, started = work.classifier_of(session, session.start), time.perf_counter()
         found = recover(classifier, data, mask, method, progress=job)
         taken = {"seconds": round(time.perf_counter() - started, 3)}
         return Fitted(work.keep_weights(found.weights), found.record() | taken)
 
     return Task(
-        key=("recovery", method, *work.named(session, session.start), mask, data.fingerprint),
+        key=_unless_lost(
+            ("recovery", method, *work.named(session, session.start), mask, data.fingerprint)
+        ),
         saying=f"{RECOVERIES[method].title} of {words.plural(mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=0,
+        asking="recovering",
     )
 
 
@@ -166,7 +179,7 @@ def tuning(session: Session, settings: Settings) -> Task:
         return Fitted(work.keep_weights(found.weights), found.record() | taken)
 
     return Task(
-        key=("tuning", settings, *work.named(session, now), data.fingerprint),
+        key=_unless_lost(("tuning", settings, *work.named(session, now), data.fingerprint)),
         saying=f"Fine-tuning {words.plural(now.mask.kept_count, 'head')} "
         f"on {words.plural(len(data), 'calibration sentence')}",
         work=do,
@@ -193,7 +206,7 @@ def _name(session: Session) -> Of:
 
 def _place(session: Session) -> tuple[Classifier, Store]:
     classifier, data = work.classifier_named(session.model), session.data
-    prints = classifier.fingerprint, data.calibration.fingerprint, data.evaluation.fingerprint
+    prints = classifier.identity, data.calibration.fingerprint, data.evaluation.fingerprint
     return classifier, _store(*prints, _name(session))
 
 
@@ -204,7 +217,7 @@ def store(session: Session) -> Store:
 
 def removals(session: Session, curves: Curves) -> tuple[int, ...]:
     """After how many removals the curves are measured."""
-    total = session.mask.layers * session.mask.heads
+    total = session.start.mask.kept_count
     return tuple(sorted({*range(0, total, curves.every), total}))
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _KEY = "bhpvas"
 
 Split = Literal["evaluation", "calibration"]
+#: Fields of a session that ask for a job without its name.
+Asking = Literal["wish", "ablating", "measuring", "recovering"]
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,8 @@ class Session:
     def wishing(self, what: Literal["remove", "restore"], method: str = "by hand") -> Session:
         """The selected heads asked to go or to come back; measured in the next run."""
         heads = self.selected_kept if what == "remove" else self.selected_removed
-        return replace(self, wish=Wish(what, heads, method) if heads else None)
+        wish = Wish(what, heads, method) if heads else None
+        return replace(self, wish=wish, cancelled=frozenset())
 
     def granted(self, metrics: dict[str, object]) -> Session:
         """The wish done: a step with its measured metrics, and nothing selected."""
@@ -394,19 +397,13 @@ class Session:
 
     # --- jobs -----------------------------------------------------------------------------------
 
-    def cancelling(self, job: Hashable) -> Session:
-        """A job stopped: it and the wish that needed it are off."""
-        return replace(
-            self,
-            wish=None,
-            ablating=False,
-            recovering=None,
-            measuring=False,
-            timing=None,
-            exporting=None,
-            reporting=None,
-            cancelled=self.cancelled | {job},
-        )
+    def cancelling(self, job: Hashable, asking: Asking | None = None) -> Session:
+        """A job stopped: what asked for it is off, by the job's name or by the field that did."""
+        by_name = ("timing", "exporting", "reporting")
+        off: dict[str, Any] = {name: None for name in by_name if getattr(self, name) == job}
+        if asking is not None:
+            off[asking] = getattr(Session, asking)  # as in a fresh session
+        return replace(self, **off, cancelled=self.cancelled | {job})
 
     def retrying(self) -> Session:
         """Whatever was cancelled may run again."""
@@ -426,6 +423,11 @@ def is_open() -> bool:
 def put(session: Session) -> None:
     """Replace this browser's session."""
     st.session_state[_KEY] = session
+
+
+def close() -> None:
+    """End this browser's session; the next run opens another."""
+    del st.session_state[_KEY]
 
 
 def change(transition: Callable[[Session], Session]) -> None:

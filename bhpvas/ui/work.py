@@ -21,13 +21,14 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.errors import BhpvasError
 from bhpvas.files import files_of
+from bhpvas.model_files import stamp
 from bhpvas.paths import workspaces_folder
 from bhpvas.progress import Cancelled
 from bhpvas.results import Of, Results, kept_results, of
 from bhpvas.ui import limits
 from bhpvas.ui import session as sessions
 from bhpvas.ui.desk import Desk, Job, Work
-from bhpvas.ui.session import Session, Variant
+from bhpvas.ui.session import Asking, Session, Variant
 from bhpvas.weights import weights_file
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Task:
     """A result by its name (``key``), how to get it, and when its turn is (0 = first).
 
     Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds. A
-    ``bulky`` one holds on to much memory until it is done.
+    ``bulky`` one holds on to much memory until it is done. ``asking`` is the field of the session
+    that is off once the job is stopped.
     """
 
     key: Hashable
@@ -68,6 +70,7 @@ class Task:
     turn: int
     live: bool = False
     bulky: bool = False
+    asking: Asking | None = None
 
 
 @st.cache_resource(show_spinner=False)
@@ -99,9 +102,13 @@ def _forget(classifier: Classifier) -> None:
     _changed.clear()  # those of other models are read again
 
 
-@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
 def classifier_named(source: str | None) -> Classifier:
-    """A loaded classifier by folder or hub id; None is the sample model."""
+    """A loaded classifier by folder or hub id, as its files are now; None is the sample model."""
+    return _loaded(source, () if source is None else stamp(Path(source).expanduser()))
+
+
+@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
+def _loaded(source: str | None, files: tuple[Hashable, ...]) -> Classifier:
     import torch
 
     from bhpvas.classifier import load_classifier
@@ -109,6 +116,16 @@ def classifier_named(source: str | None) -> Classifier:
     # Jobs that work at once share the cores; more threads than cores stall each other.
     torch.set_num_threads(min(torch.get_num_threads(), max(_cores() // _at_once(), 1)))
     return load_classifier(source)
+
+
+def check_model(session: Session) -> None:
+    """Instead of a page on another model, say that this one's files have changed or are gone."""
+    try:
+        classifier_of(session, session.start)
+    except BhpvasError as error:
+        st.error(f"The model is not what it was when this page was opened. {error}")
+        st.button("Open anew", on_click=sessions.close)
+        st.stop()
 
 
 def only_masks(session: Session) -> str | None:
@@ -177,14 +194,17 @@ def keep_weights(weights: Weights) -> str:
 def classifier_of(session: Session, variant: Variant) -> Classifier:
     """The session's classifier with the weights of a variant of it.
 
-    Raises :class:`ModelError` where they are not in the folder (any more).
+    Raises :class:`ModelError` where they are not in the folder (any more), and
+    :class:`SchemeError` where the model's files are others than those that the scheme is of.
     """
+    classifier = classifier_named(session.model)
+    session.scheme.matches(classifier)
     if variant.weights is None:
-        return classifier_named(session.model)
+        return classifier
     file = weights_file(weights_folder(), variant.weights)
     with suppress(OSError):  # gone, or in a folder that is only read
         os.utime(file)
-    return _changed(session.model, variant.weights, session.scheme)
+    return _changed(classifier.identity, variant.weights, classifier, session.scheme)
 
 
 def classifier_at(session: Session, step_id: int) -> Classifier:
@@ -193,9 +213,9 @@ def classifier_at(session: Session, step_id: int) -> Classifier:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _changed(model: str | None, weights: str, _scheme: Scheme) -> Classifier:
+def _changed(model: str, weights: str, _classifier: Classifier, _scheme: Scheme) -> Classifier:
     # Weights that are being measured are of no step yet.
-    return _scheme.recovered(weights, "").on(classifier_named(model), weights_folder())
+    return _scheme.recovered(weights, "").on(_classifier, weights_folder())
 
 
 # --- what there is to compute ---------------------------------------------------------------------
@@ -252,6 +272,7 @@ def evaluating(
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
         turn=turn,
+        asking="measuring",
     )
 
 
@@ -270,6 +291,7 @@ def ablating(session: Session, variant: Variant) -> Task:
         f"on {words.plural(len(data), 'sentence')}",
         work=work,
         turn=3,
+        asking="ablating",
     )
 
 
@@ -282,8 +304,7 @@ def estimate(scores: Scores) -> Estimate:
 
 def named(session: Session, variant: Variant) -> tuple[Hashable, ...]:
     """What names a variant of any model in the key of a result."""
-    classifier = classifier_named(session.model)
-    return (classifier.fingerprint, str(classifier.dtype), variant)
+    return (classifier_named(session.model).identity, variant)
 
 
 def lasting(what: str, session: Session, variant: Variant, data: Dataset, **settings: Any) -> Of:
@@ -363,6 +384,7 @@ def begin_run() -> None:
 def measure_steps() -> None:
     """Give every step its metrics, where the results are there."""
     session = sessions.current()
+    check_model(session)
     for step in session.scheme.steps:
         if not is_measured(session, step):
             found = desk().result(evaluating(session, session.at(step.id)).key)
@@ -377,8 +399,11 @@ def carry_out() -> None:
     if session.dialog:  # its own reruns would have to wait until the work is done
         return
     tasks: list[Task] = sorted(st.session_state[_TASKS], key=lambda task: task.turn)
+    wished = None
     if session.wish is not None:
-        tasks.insert(0, evaluating(session, session.wish.applied_to(session.now), turn=0))
+        measured = evaluating(session, session.wish.applied_to(session.now), turn=0)
+        wished = replace(measured, asking="wish")
+        tasks.insert(0, wished)
     stopped = [task for task in tasks if task.key in session.cancelled]
     task = next((task for task in tasks if task not in stopped), None)
     if task is None:
@@ -389,13 +414,15 @@ def carry_out() -> None:
         found = known(task)
         if found is None:
             found = _watch(task)
+        if task is wished:
+            session = session.granted(metrics_of(session, found))
     except Cancelled:  # by itself, since nobody watched; this run wants it again
         st.rerun()
     except BhpvasError as error:
-        sessions.put(replace(session.cancelling(task.key), error=str(error)))
+        sessions.put(replace(session.cancelling(task.key, task.asking), error=str(error)))
         st.rerun()
-    if session.wish is not None:
-        sessions.put(session.granted(metrics_of(session, found)))
+    if task is wished:
+        sessions.put(session)
     st.rerun()
 
 
@@ -415,8 +442,7 @@ def metrics_of(session: Session, evaluation: Evaluation) -> dict[str, object]:
 
 def is_measured(session: Session, step: Step) -> bool:
     """Whether a step's metrics are of the evaluation split in use."""
-    known = step.metrics.get("data_fingerprint")
-    return "accuracy" in step.metrics and known == session.data.evaluation.fingerprint
+    return step.measured_on(session.data.evaluation.fingerprint)
 
 
 def accuracies(session: Session) -> dict[int, Accuracy]:
@@ -433,17 +459,19 @@ def accuracies(session: Session) -> dict[int, Accuracy]:
 def lengths(session: Session, data: Dataset | None = None) -> Any:
     """Tokens in each sentence of the evaluation split, or of ``data``."""
     data = data or session.data.evaluation
-    return _lengths(session.model, data.fingerprint, data)
+    classifier = classifier_named(session.model)
+    return _lengths(classifier.identity, data.fingerprint, classifier, data)
 
 
 def tokens(model: str | None, data: Dataset) -> int:
     """Tokens of all sentences together, as a model reads them."""
-    return int(_lengths(model, data.fingerprint, data).sum())
+    classifier = classifier_named(model)
+    return int(_lengths(classifier.identity, data.fingerprint, classifier, data).sum())
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _lengths(model: str | None, data: str, _dataset: Dataset) -> Any:
-    return classifier_named(model).encode(_dataset).lengths
+def _lengths(model: str, data: str, _classifier: Classifier, _dataset: Dataset) -> Any:
+    return _classifier.encode(_dataset).lengths
 
 
 def _watch(task: Task) -> Any:
@@ -453,10 +481,15 @@ def _watch(task: Task) -> Any:
             with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
                 bar = st.progress(0.0, text=task.saying)
                 st.button(
-                    "Cancel", key="cancel", on_click=_cancel, args=(task.key,), type="tertiary"
+                    "Cancel",
+                    key="cancel",
+                    on_click=_cancel,
+                    args=(task.key, task.asking),
+                    type="tertiary",
                 )
             redraw, shown = time.monotonic() + LIVE, None
             while not job.finished.wait(GLANCE):
+                sessions.current()  # where Streamlit ends a run after a click, news or not
                 if task.live and time.monotonic() > redraw:
                     st.rerun()
                 percent, said = 100 * job.done // (job.total or 1), _state(task, job)
@@ -498,6 +531,6 @@ def _again() -> None:
     sessions.change(Session.retrying)
 
 
-def _cancel(key: Hashable) -> None:
+def _cancel(key: Hashable, asking: Asking | None) -> None:
     desk().stop(key)
-    sessions.change(partial(Session.cancelling, job=key))
+    sessions.change(partial(Session.cancelling, job=key, asking=asking))

@@ -17,7 +17,7 @@ def section(found: Findings) -> Section:
     """The section as it stands in the report."""
     classifier, geometry = found.classifier, found.classifier.geometry
     scheme = found.scheme
-    share = geometry.head_parameters * geometry.layers * geometry.heads / geometry.parameters
+    share = geometry.head_parameters * classifier.full_mask().kept_count / geometry.parameters
     facts = {
         "Model": classifier.source,
         "Revision": classifier.revision or words.NOTHING,

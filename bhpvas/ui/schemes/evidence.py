@@ -91,7 +91,7 @@ def _settings(session: Session) -> None:
             key="curve-recoveries",
             persist_state="session",
         )
-        total = session.mask.layers * session.mask.heads
+        total = session.start.mask.kept_count
         every = _number("A point every … heads", "curve-every", 1, total, max(total // 12, 1))
         random = _number("Random orders", "curve-random", FEWEST_RANDOM, 200, FEWEST_RANDOM)
         seed = _number("Seed", "curve-seed", 0, 10_000, 0)

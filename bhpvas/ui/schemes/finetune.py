@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ _RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4)
 _HEIGHT = 400
 #: Seconds that a stopped training may take to hand over its best state: a step and a measurement.
 _HANDING_OVER = 20.0
+_NOTHING = "The training ended before it was first measured, so nothing of it is kept."
 _COMMAND = """bhpvas recover --scheme {file} --method finetune \\
     --calibration TRAIN.tsv --epochs {epochs:g} --learning-rate {rate} \\
     --distillation {distillation:g} --out tuned.zip"""
@@ -34,6 +36,9 @@ def view(session: Session) -> None:
     if said := work.only_masks(session):
         st.caption(words.verbatim(said))
         return
+    if session.tuning is not None and _came_to_nothing(session, session.tuning):
+        sessions.put(replace(session, tuning=None, notice=_NOTHING))
+        st.rerun()
     left, right = st.columns([1, 2.3], gap="large")
     with left:
         settings = _settings(session)
@@ -191,6 +196,8 @@ def _running(session: Session, settings: Settings) -> None:
     if job is not None and task.key in session.cancelled:
         with st.spinner("Stopping; the best state so far is kept"):
             job.finished.wait(_HANDING_OVER)
+        if _came_to_nothing(session, settings):
+            st.rerun()
     found = work.want(task)
     if found is not None:
         wish = Wish(
@@ -209,6 +216,13 @@ def _running(session: Session, settings: Settings) -> None:
         _course(job.partial.record())
     else:
         st.skeleton(_HEIGHT)
+
+
+def _came_to_nothing(session: Session, settings: Settings) -> bool:
+    """Whether a training ended, by itself or because it was stopped, without a state to keep."""
+    task = scheme_work.tuning(session, settings)
+    ended = task.key in session.cancelled and work.desk().running(task.key) is None
+    return ended and work.known(task) is None
 
 
 def _last(session: Session) -> None:
