@@ -210,7 +210,8 @@ def test_habits_made_by_hand(roles, name, label):
     (evidence,) = roles.evidence[HEAD[name]]
     assert roles.label(HEAD[name]) == evidence.label == label
     assert evidence.measured == 1
-    assert evidence.p == pytest.approx(len(HAND_MADE) * 0.5**60)
+    tried = len(HAND_MADE) * (3 if evidence.role == "delimiter" else 1)  # there are 3 delimiters
+    assert evidence.p == pytest.approx(tried * 0.5**60)
     at = HEAD[name].head
     # The first word's previous token is [CLS], the last one's next [SEP].
     ends = 60 / evidence.count
@@ -220,6 +221,29 @@ def test_habits_made_by_hand(roles, name, label):
         if other not in (evidence.role, "rare-token"):
             expected = ends if (name, other) in touching else 0
             assert habit.share[0, at] == pytest.approx(expected)
+
+
+def test_a_delimiter_is_named_only_where_it_passes_by_itself(grown):
+    """One head looks at [CLS] in half of the sentences, the other in three of four; else [SEP]."""
+    made = [
+        np.stack(
+            [to_token(sentence, 0 if number % every else len(sentence) - 1) for every in (2, 4)]
+        )[None]
+        for number, sentence in enumerate(grown)
+    ]
+    roles = roles_of_maps(made, grown, settings=FEW)
+    (mixed,), (mostly,) = (
+        [one for one in roles.evidence[HeadId(0, head)] if one.role == "delimiter"]
+        for head in range(2)
+    )
+    assert (mixed.label, mixed.tag, mixed.measured) == ("delimiter", "delim", 1.0)
+    assert mostly.label == "delimiter: [CLS]"
+    first = np.arange(len(grown)) % 4 != 0
+    asking = np.array([len(sentence) - 2 for sentence in grown])
+    assert mostly.measured == pytest.approx(asking[first].sum() / asking.sum())
+    exact = binomtest(int(first.sum()), len(grown), alternative="greater").pvalue
+    # Holm over two heads and three delimiters: it is the smallest of six.
+    assert mostly.p == pytest.approx(6 * exact)
 
 
 def test_attention_that_favours_no_word_follows_nothing():
