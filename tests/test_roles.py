@@ -30,6 +30,7 @@ from bhpvas.roles import (
 )
 from bhpvas.significance import holm, sign_test
 from bhpvas.syntax import Parse, Sentence, parse_dataset, sentences_of
+from bhpvas.ui.role_views import follows
 from tests import reference
 from tests.conftest import TEXTS
 from tests.tiny import save_tiny
@@ -183,6 +184,17 @@ def test_a_head_that_always_looks_at_the_dependents(roles):
     assert roles.relations["far"].direction[0, at] == 1
     assert roles.evidence[HEAD["dependents"]][0].direction == "head to dependent"
     assert roles.label(HEAD["dependents"]) == "syntactic: far"
+
+
+def test_a_head_has_its_dot_in_the_direction_in_which_it_follows(roles):
+    relation = roles.relations["far"]
+    ways = {
+        way: {HeadId(0, int(at)) for at in np.flatnonzero(follows(relation, roles, way))}
+        for way in (*DIRECTIONS, "either way")
+    }
+    assert ways["dependent to head"] == {HEAD["head"]}
+    assert ways["head to dependent"] == {HEAD["dependents"]}
+    assert ways["either way"] == {HEAD["head"], HEAD["dependents"]}
 
 
 @pytest.mark.parametrize(("name", "step"), [("previous word", -1), ("next word", 1)])
