@@ -148,8 +148,8 @@ MEASURES = Aid(
     "right before, wrong now. Parameters and FLOPs are those of the model with its heads really "
     "removed.",
     source="Intervals of accuracy: Wilson 1927, of its change: Tango 1998, of losses and KL: "
-    "Student's, of F1: bootstrap over sentences (Efron 1979). Test: McNemar 1947, exact; pairs "
-    "are corrected by Holm 1979",
+    "Student's, of F1: after Jeffreys (Brown, Cai, DasGupta 2001). Test: McNemar 1947, exact; "
+    "pairs are corrected by Holm 1979",
     misleads="Intervals of single accuracies overlap long before a paired difference is unclear: "
     "read the change and the pairs. Whoever tries many steps finds one that looks good by chance.",
 )
