@@ -17,7 +17,7 @@ from bhpvas.charts import words
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.steps import DONE
 from bhpvas.classifier import Classifier, load_classifier
-from bhpvas.criteria import CRITERIA
+from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.curves import areas, measure_curve
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.evaluation import evaluate
@@ -30,7 +30,7 @@ from bhpvas.ui import scheme_work, work
 from bhpvas.ui.desk import Job
 from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
-from bhpvas.ui.schemes.propose import method_names, taking
+from bhpvas.ui.schemes.propose import method_names, taking, titled
 from bhpvas.ui.session import Curves, Search, Session, Variant
 from tests.test_app import SCRIPT, facts, fine, press, said, session
 from tests.test_recovery import many_sentences
@@ -118,6 +118,22 @@ def test_any_criterion_is_a_method(started: Session) -> None:
     found = scheme_work.proposing(started, Search("entropy", 2)).work(Job())
     assert found.heads == propose(load(started), CALIBRATION, "entropy", heads=2).heads
     assert method_title("entropy").endswith("one-shot")
+
+
+def test_the_combined_priority_says_that_its_weights_are_the_default_ones(
+    started: Session, tiny: Classifier
+) -> None:
+    app = opened(started)
+    app.session_state["weight-importance"], app.session_state["weight-stability"] = 0.0, 1.0
+    app.selectbox(key="method").set_value("combined")
+    fine(app.number_input(key="heads-of-8").set_value(2).run())
+    assert "importance by 0.6, stability by 0.3, similarity by 0.1" in said(app)
+    assert "The sliders of the Workbench do not count here." in said(app)
+    fine(app.button(key="propose").click().run())
+    assert "Combined priority, default weights: 2 heads would go" in tables(app)
+    found = scheme_work.proposing(session(app), Search("combined", 2)).work(Job())
+    assert found.settings["weights"] == DEFAULT_WEIGHTS
+    assert titled("importance") == METHODS["importance"].title
 
 
 def load(at: Session) -> Classifier:

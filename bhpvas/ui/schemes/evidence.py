@@ -15,7 +15,6 @@ from bhpvas.charts.curves import (
     accuracy_curves,
     curve_points,
     line_style,
-    method_title,
     recovery_title,
 )
 from bhpvas.charts.steps import timeline_points
@@ -27,7 +26,7 @@ from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
-from bhpvas.ui.schemes.propose import method_names
+from bhpvas.ui.schemes.propose import method_names, titled
 from bhpvas.ui.session import Curves, Session
 
 FEWEST_RANDOM, BAND_OF = 20, 0.9
@@ -71,7 +70,7 @@ def _settings(session: Session) -> None:
         methods = st.multiselect(
             "Methods",
             names,
-            format_func=method_title,
+            format_func=titled,
             key="curve-methods",
             persist_state="session",
         )
@@ -206,7 +205,7 @@ def _named(method: str, recovery: str, curves: Curves) -> str:
     if method == "random" and method not in curves.methods:
         return tables.name("Random orders")
     look = line_style(curves.methods.index(method), None if recovery == "none" else recovery)
-    return f'<td class="name">{cells.line(look)}{escape(method_title(method))}</td>'
+    return f'<td class="name">{cells.line(look)}{escape(titled(method))}</td>'
 
 
 def best_criterion(curves: Sequence[Curve]) -> str:
