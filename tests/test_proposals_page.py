@@ -349,6 +349,44 @@ def test_what_was_measured_before_it_was_stopped_is_shown(started: Session) -> N
     assert "20 random orders" in tables(app)
 
 
+def test_random_orders_can_be_recovered_as_methods_are(started: Session, tiny: Classifier) -> None:
+    curves = replace(CURVES, methods=("random", "importance"), recoveries=(None, "compensate"))
+    asked = started.drawing(curves)
+    assert scheme_work.measuring(asked, curves).work(Job())
+    chosen, random = scheme_work.known_curves(asked, curves)
+    assert [(one.method, one.recovery) for one in chosen] == [
+        ("importance", None),
+        ("importance", "compensate"),
+    ]
+    assert random == [
+        measure_curve(
+            tiny,
+            CALIBRATION,
+            EVALUATION,
+            "random",
+            (0, 3, 6, 8),
+            recovery=recovery,
+            seed=1 + draw,
+        )
+        for recovery in (None, "compensate")
+        for draw in range(20)
+    ]
+    app = opened(asked, "Evidence")
+    fine(app)
+    table = areas([*chosen, *random])
+    assert sorted(table["seeds"]) == [1, 1, 20, 20]
+    for row in table.itertuples():
+        assert words.percent(row.area) in tables(app)
+    assert "20 random orders: median" in tables(app)
+    points = evidence.lines(chosen, random)
+    line = points[points["method"] == "random"]
+    assert set(line["recovery"]) == {"compensate"}
+    assert set(line["title"]) == {"Random orders, median"}
+    middle = np.median([one.accuracy for one in random[20:]], axis=0)
+    np.testing.assert_allclose(line["accuracy"], middle)
+    assert len(evidence.lines([], [])) == 0
+
+
 def test_every_criterion_can_be_asked_for_at_once(started: Session) -> None:
     app = opened(started, "Evidence")
     press(app, "Every criterion")

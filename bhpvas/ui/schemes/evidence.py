@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -58,7 +59,7 @@ def view(session: Session) -> None:
 
 def _settings(session: Session) -> None:
     able = work.only_masks(session) is None
-    names = [name for name in method_names(compensating=able) if name != "random"]
+    names = method_names(compensating=able)
     state = st.session_state
     state["curve-methods"] = [
         name
@@ -73,6 +74,9 @@ def _settings(session: Session) -> None:
             format_func=titled,
             key="curve-methods",
             persist_state="session",
+            help="By chance: every random order is also measured with each recovery that is "
+            "chosen, and a line shows their median, so that chance that recovers is what others "
+            "have to beat. It takes a while.",
         )
         st.button(
             "Every criterion",
@@ -140,11 +144,13 @@ def _chart(
     if not chosen and not random:
         st.skeleton(_HEIGHT)
         return
+    points = lines(chosen, random)
+    random = [one for one in random if one.recovery is None]
     all_heads = session.mask.layers * session.mask.heads
     steps = timeline_points(session.scheme, work.accuracies(session))
     figures.chart(
         accuracy_curves(
-            curve_points(chosen),
+            points,
             band(random, BAND_OF) if random else None,
             steps,
             names=curves.methods,
@@ -162,6 +168,21 @@ def _chart(
         drawn = words.plural(len(random), "random order")
         keys.append(tables.key(style.MUTED, f"{drawn}: median, band 5 to 95%"))
     tables.keys(*keys)
+
+
+def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:
+    """The points of the lines: every chosen curve, and the median of what recovers random orders.
+
+    Random orders without recovery are the band.
+    """
+    medians = []
+    for recovery in dict.fromkeys(one.recovery for one in random if one.recovery is not None):
+        alike = [one for one in random if one.recovery == recovery]
+        medians.append(replace(alike[0], accuracy=tuple(band(alike, BAND_OF)["median"])))
+    points = curve_points([*chosen, *medians])
+    return points.assign(
+        title=points["title"].where(points["method"] != "random", "Random orders, median")
+    )
 
 
 def _areas(
@@ -202,7 +223,7 @@ def _areas(
 
 
 def _named(method: str, recovery: str, curves: Curves) -> str:
-    if method == "random" and method not in curves.methods:
+    if method == "random" and recovery == "none":
         return tables.name("Random orders")
     look = line_style(curves.methods.index(method), None if recovery == "none" else recovery)
     return f'<td class="name">{cells.line(look)}{escape(titled(method))}</td>'
