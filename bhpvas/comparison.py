@@ -108,8 +108,8 @@ def measures(
     """One row for each evaluation; the first one is what the others are compared with.
 
     Accuracies, as shares of 1, come with their 95% Wilson interval, changes against the first with
-    Tango's and the McNemar test. Loss and its change, in nats, have Student's interval, F1 a
-    bootstrapped one. ``divergence`` is the mean KL divergence, in nats, of a sentence's answer from
+    Tango's and the McNemar test. Loss and its change, in nats, have Student's interval, F1 one
+    after Jeffreys. ``divergence`` is the mean KL divergence, in nats, of a sentence's answer from
     the first one's, with Student's interval. ``lengths`` are tokens a sentence, for the FLOPs.
     """
     first = next(iter(evaluations.values()))

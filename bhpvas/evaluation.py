@@ -150,16 +150,25 @@ class Evaluation:
         return float(_f1(self.confusion))
 
     def f1_interval(self, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-        """The 95% interval of F1: quantiles over sentences drawn again with replacement.
+        """The 95% interval of F1: quantiles of what the confusion matrix may well have come from.
 
-        Sentences with the same label and prediction are alike to F1, so what is drawn are the
-        counts of the confusion matrix (percentile bootstrap, Efron 1979).
+        Its cells are drawn from a Dirichlet distribution, so that a cell that happened to stay
+        empty is not taken for impossible: where every answer is right, sentences drawn again with
+        replacement would say that F1 is 1 beyond doubt. Before any sentence is seen, the right
+        cells together count as one sentence and the wrong ones as half of one. With two classes
+        that is Jeffreys' interval (Brown, Cai and DasGupta 2001, "Interval estimation for a
+        binomial proportion") of J, the share of right sentences among those that have class 1 as
+        label or prediction, for F1 is 2J / (1 + J). As theirs it ends at 0 or 1 where F1 does.
         """
-        cells = np.random.default_rng(seed).multinomial(
-            self.n, self.confusion.ravel() / self.n, size=draws
+        classes = len(self.label_names)
+        unseen = np.full((classes, classes), 0.5 / max(classes * (classes - 1), 1))
+        np.fill_diagonal(unseen, 1 / classes)
+        drawn = np.random.default_rng(seed).standard_gamma(
+            self.confusion + unseen, size=(draws, classes, classes)
         )
-        low, high = np.quantile(_f1(cells.reshape(-1, *self.confusion.shape)), [0.025, 0.975])
-        return float(low), float(high)
+        occurring = ~np.isnan(_f1_by_class(self.confusion))
+        low, high = np.quantile(_f1(drawn, occurring), [0.025, 0.975])
+        return min(float(low), self.f1), max(float(high), self.f1)
 
     @property
     def matthews(self) -> float:
@@ -262,7 +271,7 @@ class Evaluation:
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """``part / whole``, NaN where the whole is 0."""
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
 def _f1_by_class(confusion: np.ndarray) -> np.ndarray:
@@ -271,11 +280,16 @@ def _f1_by_class(confusion: np.ndarray) -> np.ndarray:
     return _share(2 * hits, confusion.sum(-1) + confusion.sum(-2))
 
 
-def _f1(confusion: np.ndarray) -> np.ndarray:
-    """What :attr:`Evaluation.f1` says, for each of some confusion matrices ``[…, C, C]``."""
+def _f1(confusion: np.ndarray, occurring: np.ndarray | None = None) -> np.ndarray:
+    """What :attr:`Evaluation.f1` says, for each of some confusion matrices ``[…, C, C]``.
+
+    The mean is over the classes that are ``occurring`` ``[C]``, if not over those of each matrix.
+    """
     by_class = _f1_by_class(confusion)
     if by_class.shape[-1] == 2:
         return np.nan_to_num(by_class[..., 1])
+    if occurring is not None:
+        by_class = by_class[..., occurring]
     return np.nanmean(by_class, axis=-1)
 
 

@@ -6,7 +6,8 @@ A role is a claim, so each comes with its evidence and a test. Two things are co
   word that it attends to most ("dependent to head"), or the word that attends to it most ("head to
   dependent")? Special tokens are dropped and the diagonal is zero. The rival is the best fixed
   offset in −3 … 3 on the same sentences.
-- **Habits.** Where the strongest attention of a token goes, [CLS] and [SEP] do not ask.
+- **Habits.** Where the strongest attention of a token goes, [CLS] and [SEP] do not ask. One of the
+  delimiters is named only where it passes by itself; else the role is of all of them together.
 
 The unit of every test is the sentence, since words of one sentence are not independent: a sentence
 is won or lost, and an exact one-sided sign test over sentences is corrected by Holm's method for
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -143,6 +144,7 @@ _DELIMITERS = TOKEN_PARTS[1:]
 _TAGS = {
     "previous": "prev",
     "rare-token": "rare",
+    "delimiter": "delim",
     "punctuation": "punct",
     "[CLS]": "CLS",
     "[SEP]": "SEP",
@@ -208,22 +210,27 @@ class Relation:
 class Habit:
     """How often every head does one thing: ``share`` ``[L, H]`` of ``count`` tokens.
 
-    ``p`` ``[L, H]`` is corrected, NaN at removed heads. ``parts`` splits the share where the habit
-    has several targets.
+    ``p`` ``[L, H]`` is corrected, NaN at removed heads. ``parts`` are the same for each target of
+    a habit that has several, with p corrected for all of them.
     """
 
     name: str
     count: int
     share: np.ndarray
     p: np.ndarray
-    parts: Mapping[str, np.ndarray]
+    parts: Mapping[str, Habit] = field(default_factory=dict)
+
+    def holds(self, at: tuple[int, int], settings: RoleSettings) -> bool:
+        """Whether a head has the habit: in the majority of tokens, and beyond chance."""
+        return bool(self.p[at] <= settings.level and self.share[at] > settings.majority)
 
 
 @dataclass(frozen=True)
 class Evidence:
     """Why a head has a role: ``measured`` against ``baseline`` on ``count`` cases, corrected ``p``.
 
-    ``detail`` is the relation or the delimiter; direction and offset belong to relations.
+    ``detail`` is the relation, or the delimiter if one passes by itself, and then all numbers are
+    of it alone; direction and offset belong to relations.
     """
 
     role: str
@@ -542,20 +549,8 @@ class RoleCollector:
             )
             for column, (name, count) in enumerate(self.counts.items())
         }
-        shares = {
-            name: np.where(kept, sums[0] / max(self._asked[name], 1), np.nan)
-            for name, sums in self._habits.items()
-        }
-        habits = {
-            name: Habit(
-                name=name,
-                count=self._asked[name],
-                share=shares[name],
-                p=holm(np.where(kept, sign_test(*self._habits[name][1:]), np.nan)),
-                parts={part: shares[part] for part in _DELIMITERS} if name == "delimiter" else {},
-            )
-            for name in _HABITS
-        }
+        habits = {name: self._judged([name], kept)[name] for name in _HABITS}
+        habits["delimiter"] = replace(habits["delimiter"], parts=self._judged(_DELIMITERS, kept))
         return Roles(
             mask=mask,
             dataset=dataset,
@@ -568,6 +563,20 @@ class RoleCollector:
             if self._predictions is None
             else Predictions(self._predictions, self._starts),
         )
+
+    def _judged(self, names: Sequence[str], kept: np.ndarray) -> dict[str, Habit]:
+        """Habits whose tests are corrected for all heads and for one another."""
+        sums = [self._habits[name] for name in names]
+        tested = holm(np.stack([np.where(kept, sign_test(*one[1:]), np.nan) for one in sums]))
+        return {
+            name: Habit(
+                name=name,
+                count=self._asked[name],
+                share=np.where(kept, one[0] / max(self._asked[name], 1), np.nan),
+                p=p,
+            )
+            for name, one, p in zip(names, sums, tested, strict=True)
+        }
 
 
 def _dependents(sentence: Sentence) -> np.ndarray:
@@ -620,16 +629,19 @@ def _evidence(
             )
     yield from sorted(followed, key=lambda one: one.baseline - one.measured)
     for name in (name for name in ROLES if name in habits):
-        habit = habits[name]
-        if habit.p[at] <= settings.level and habit.share[at] > settings.majority:
-            yield Evidence(
-                role=name,
-                detail=max(habit.parts, key=lambda part: habit.parts[part][at], default=""),
-                measured=float(habit.share[at]),
-                baseline=settings.majority,
-                count=habit.count,
-                p=float(habit.p[at]),
-            )
+        if not habits[name].holds(at, settings):
+            continue
+        # Of several targets one is named only if it passes by itself: the larger of two.
+        alone = [one for one in habits[name].parts.values() if one.holds(at, settings)]
+        found = max(alone, key=lambda one: float(one.share[at]), default=habits[name])
+        yield Evidence(
+            role=name,
+            detail=found.name if alone else "",
+            measured=float(found.share[at]),
+            baseline=settings.majority,
+            count=found.count,
+            p=float(found.p[at]),
+        )
 
 
 # --- ways in --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import binomtest
+from scipy.stats import beta, binomtest
 
 import bhpvas.evaluation
 from bhpvas.classifier import Classifier
@@ -70,6 +70,49 @@ def test_binary_metrics_by_hand():
     right, wrong = math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))
     assert result.losses == pytest.approx([right, wrong, right, right, wrong])
     assert result.loss == pytest.approx((3 * right + 2 * wrong) / 5)
+
+
+@pytest.mark.parametrize(
+    "counts", [(10, 0, 0), (9, 1, 0), (40, 3, 7), (1, 0, 0), (0, 2, 3), (0, 0, 0)]
+)
+def test_the_interval_of_f1_is_that_of_a_share(counts):
+    """Jeffreys' interval of the right ones among the sentences that have class 1 on either side."""
+    right, missed, wrongly = counts
+    labels = [1] * (right + missed) + [0] * (wrongly + 4)
+    predictions = [1] * right + [0] * missed + [1] * wrongly + [0] * 4
+    found = evaluation(labels, predictions)
+    share = beta(right + 0.5, missed + wrongly + 0.5).ppf([0.025, 0.975])
+    low, high = 2 * share / (1 + share)
+    expected = min(low, found.f1), max(high, found.f1)
+    assert found.f1_interval(draws=40_000) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("classes", "n", "accuracy"),
+    [(2, 20, 0.9), (2, 100, 0.7), (2, 100, 0.985), (2, 100, 0.995), (3, 60, 0.98), (3, 60, 0.8)],
+)
+def test_the_interval_of_f1_holds_its_level(classes, n, accuracy):
+    """In the middle and at the edge: wrong answers fall on all other classes alike."""
+    rng = np.random.default_rng(0)
+    names = [f"label {number}" for number in range(classes)]
+    held = []
+    for _ in range(300):
+        labels = rng.integers(classes, size=n)
+        astray = (labels + rng.integers(1, classes, size=n)) % classes
+        predictions = np.where(rng.random(n) < accuracy, labels, astray)
+        low, high = evaluation(labels, predictions, names).f1_interval(draws=400)
+        held.append(low <= accuracy <= high)  # of equally frequent classes F1 is the accuracy
+    assert np.mean(held) >= 0.92  # 0.95 less 2.4 standard errors
+
+
+def test_right_answers_alone_do_not_prove_a_perfect_f1():
+    labels = [0, 1] * 10
+    low, high = evaluation(labels, labels).f1_interval()
+    assert high == 1 and 0.8 < low < 0.95
+    three = evaluation([0, 1, 0, 1], [0, 1, 0, 1], ("a", "b", "never"))
+    low, high = three.f1_interval()
+    assert high == 1 and 0.4 < low < 0.95
+    assert evaluation([0], [0], ("only",)).f1_interval() == (1, 1)
 
 
 def test_f1_of_more_than_two_classes_is_the_mean_over_classes():

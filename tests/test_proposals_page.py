@@ -17,7 +17,7 @@ from bhpvas.charts import words
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.steps import DONE
 from bhpvas.classifier import Classifier, load_classifier
-from bhpvas.criteria import CRITERIA
+from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.curves import areas, measure_curve
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.evaluation import evaluate
@@ -30,7 +30,7 @@ from bhpvas.ui import scheme_work, work
 from bhpvas.ui.desk import Job
 from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
-from bhpvas.ui.schemes.propose import method_names, taking
+from bhpvas.ui.schemes.propose import method_names, taking, titled
 from bhpvas.ui.session import Curves, Search, Session, Variant
 from bhpvas.weights import weights_file
 from tests.test_app import SCRIPT, facts, fine, listed, press, said, session
@@ -119,6 +119,22 @@ def test_any_criterion_is_a_method(started: Session) -> None:
     found = scheme_work.proposing(started, Search("entropy", 2)).work(Job())
     assert found.heads == propose(load(started), CALIBRATION, "entropy", heads=2).heads
     assert method_title("entropy").endswith("one-shot")
+
+
+def test_the_combined_priority_says_that_its_weights_are_the_default_ones(
+    started: Session, tiny: Classifier
+) -> None:
+    app = opened(started)
+    app.session_state["weight-importance"], app.session_state["weight-stability"] = 0.0, 1.0
+    app.selectbox(key="method").set_value("combined")
+    fine(app.number_input(key="heads-of-8").set_value(2).run())
+    assert "importance by 0.6, stability by 0.3, similarity by 0.1" in said(app)
+    assert "The sliders of the Workbench do not count here." in said(app)
+    fine(app.button(key="propose").click().run())
+    assert "Combined priority, default weights: 2 heads would go" in tables(app)
+    found = scheme_work.proposing(session(app), Search("combined", 2)).work(Job())
+    assert found.settings["weights"] == DEFAULT_WEIGHTS
+    assert titled("importance") == METHODS["importance"].title
 
 
 def load(at: Session) -> Classifier:
@@ -346,6 +362,44 @@ def test_what_was_measured_before_it_was_stopped_is_shown(started: Session) -> N
     assert f"{len(random)} random orders" in tables(app)
     press(app, "Continue")
     assert "20 random orders" in tables(app)
+
+
+def test_random_orders_can_be_recovered_as_methods_are(started: Session, tiny: Classifier) -> None:
+    curves = replace(CURVES, methods=("random", "importance"), recoveries=(None, "compensate"))
+    asked = started.drawing(curves)
+    assert scheme_work.measuring(asked, curves).work(Job())
+    chosen, random = scheme_work.known_curves(asked, curves)
+    assert [(one.method, one.recovery) for one in chosen] == [
+        ("importance", None),
+        ("importance", "compensate"),
+    ]
+    assert random == [
+        measure_curve(
+            tiny,
+            CALIBRATION,
+            EVALUATION,
+            "random",
+            (0, 3, 6, 8),
+            recovery=recovery,
+            seed=1 + draw,
+        )
+        for recovery in (None, "compensate")
+        for draw in range(20)
+    ]
+    app = opened(asked, "Evidence")
+    fine(app)
+    table = areas([*chosen, *random])
+    assert sorted(table["seeds"]) == [1, 1, 20, 20]
+    for row in table.itertuples():
+        assert words.percent(row.area) in tables(app)
+    assert "20 random orders: median" in tables(app)
+    points = evidence.lines(chosen, random)
+    line = points[points["method"] == "random"]
+    assert set(line["recovery"]) == {"compensate"}
+    assert set(line["title"]) == {"Random orders, median"}
+    middle = np.median([one.accuracy for one in random[20:]], axis=0)
+    np.testing.assert_allclose(line["accuracy"], middle)
+    assert len(evidence.lines([], [])) == 0
 
 
 def test_every_criterion_can_be_asked_for_at_once(started: Session) -> None:

@@ -30,6 +30,7 @@ from bhpvas.roles import (
 )
 from bhpvas.significance import holm, sign_test
 from bhpvas.syntax import Parse, Sentence, parse_dataset, sentences_of
+from bhpvas.ui.role_views import follows
 from tests import reference
 from tests.conftest import TEXTS
 from tests.tiny import save_tiny
@@ -185,6 +186,17 @@ def test_a_head_that_always_looks_at_the_dependents(roles):
     assert roles.label(HEAD["dependents"]) == "syntactic: far"
 
 
+def test_a_head_has_its_dot_in_the_direction_in_which_it_follows(roles):
+    relation = roles.relations["far"]
+    ways = {
+        way: {HeadId(0, int(at)) for at in np.flatnonzero(follows(relation, roles, way))}
+        for way in (*DIRECTIONS, "either way")
+    }
+    assert ways["dependent to head"] == {HEAD["head"]}
+    assert ways["head to dependent"] == {HEAD["dependents"]}
+    assert ways["either way"] == {HEAD["head"], HEAD["dependents"]}
+
+
 @pytest.mark.parametrize(("name", "step"), [("previous word", -1), ("next word", 1)])
 def test_a_head_that_always_looks_at_a_neighbour_is_that_offset(roles, grown, name, step):
     for relation, found in roles.relations.items():
@@ -210,7 +222,8 @@ def test_habits_made_by_hand(roles, name, label):
     (evidence,) = roles.evidence[HEAD[name]]
     assert roles.label(HEAD[name]) == evidence.label == label
     assert evidence.measured == 1
-    assert evidence.p == pytest.approx(len(HAND_MADE) * 0.5**60)
+    tried = len(HAND_MADE) * (3 if evidence.role == "delimiter" else 1)  # there are 3 delimiters
+    assert evidence.p == pytest.approx(tried * 0.5**60)
     at = HEAD[name].head
     # The first word's previous token is [CLS], the last one's next [SEP].
     ends = 60 / evidence.count
@@ -220,6 +233,29 @@ def test_habits_made_by_hand(roles, name, label):
         if other not in (evidence.role, "rare-token"):
             expected = ends if (name, other) in touching else 0
             assert habit.share[0, at] == pytest.approx(expected)
+
+
+def test_a_delimiter_is_named_only_where_it_passes_by_itself(grown):
+    """One head looks at [CLS] in half of the sentences, the other in three of four; else [SEP]."""
+    made = [
+        np.stack(
+            [to_token(sentence, 0 if number % every else len(sentence) - 1) for every in (2, 4)]
+        )[None]
+        for number, sentence in enumerate(grown)
+    ]
+    roles = roles_of_maps(made, grown, settings=FEW)
+    (mixed,), (mostly,) = (
+        [one for one in roles.evidence[HeadId(0, head)] if one.role == "delimiter"]
+        for head in range(2)
+    )
+    assert (mixed.label, mixed.tag, mixed.measured) == ("delimiter", "delim", 1.0)
+    assert mostly.label == "delimiter: [CLS]"
+    first = np.arange(len(grown)) % 4 != 0
+    asking = np.array([len(sentence) - 2 for sentence in grown])
+    assert mostly.measured == pytest.approx(asking[first].sum() / asking.sum())
+    exact = binomtest(int(first.sum()), len(grown), alternative="greater").pvalue
+    # Holm over two heads and three delimiters: it is the smallest of six.
+    assert mostly.p == pytest.approx(6 * exact)
 
 
 def test_attention_that_favours_no_word_follows_nothing():

@@ -308,7 +308,7 @@ def test_the_shift_is_that_of_both_models_scored(
     for head in mask:
         assert table.loc[str(head), "rise"] == shift.rise[head.layer, head.head]
         assert table.loc[str(head), "now"] == shift.after[head.layer, head.head]
-    assert ("low" in table) == (name == "importance")
+    assert ("low" in table) == ("p" in table) == (name == "importance")
     assert np.all(np.diff(table["rise"]) <= 0)
 
 

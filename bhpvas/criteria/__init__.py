@@ -11,7 +11,7 @@ from bhpvas.criteria.ranking import (
     removal_order,
 )
 from bhpvas.criteria.scoring import CRITERIA, DEFAULT_CRITERIA, Scores, score
-from bhpvas.criteria.shift import RankShift, rank_shift, rise_intervals
+from bhpvas.criteria.shift import RankShift, rank_shift, rise_intervals, rise_p
 from bhpvas.criteria.similarity import similarity_to_kept
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "ranks",
     "removal_order",
     "rise_intervals",
+    "rise_p",
     "score",
     "similarity_to_kept",
 ]

@@ -94,7 +94,9 @@ RANDOM = Method(
 COMBINED = Method(
     name="combined",
     title="Combined priority",
-    summary="The heads that come last when importance, stability and similarity are weighed.",
+    summary="The heads that come last when criteria are weighed; unless told otherwise, "
+    + ", ".join(f"{name} by {weight}" for name, weight in DEFAULT_WEIGHTS.items())
+    + ", and stable heads stay.",
     source="Our reading of BHPVAS 2024",
     search=by_priority,
     defaults={"weights": DEFAULT_WEIGHTS},

@@ -149,8 +149,8 @@ MEASURES = Aid(
     "right before, wrong now. Parameters and FLOPs are those of the model with its heads really "
     "removed.",
     source="Intervals of accuracy: Wilson 1927, of its change: Tango 1998, of losses and KL: "
-    "Student's, of F1: bootstrap over sentences (Efron 1979). Test: McNemar 1947, exact; pairs "
-    "are corrected by Holm 1979",
+    "Student's, of F1: after Jeffreys (Brown, Cai, DasGupta 2001). Test: McNemar 1947, exact; "
+    "pairs are corrected by Holm 1979",
     misleads="Loss also punishes being sure and wrong: between two labels, guessing costs 0.693, "
     "so a loss can fall while accuracy falls. Intervals of single accuracies overlap long before a "
     "paired difference is unclear: read the change and the pairs. Whoever tries many steps finds "
@@ -175,10 +175,13 @@ LATENCY = Aid(
 SHIFT = Aid(
     definition="Heads that are kept now, ranked by a criterion in the unpruned model and measured "
     "anew in the current one. Both orders are of the same heads, so removing others moves nobody "
-    "by itself. A rise means that a head took over, or that those above it fell.",
-    source="Own view; intervals by drawing the same sentences again for both models (Efron 1979)",
-    misleads="In the middle of the order heads lie close, and small changes move them many places: "
-    "trust rises whose interval excludes 0, and know that among many heads a few do by chance.",
+    "by itself. A rise means that a head took over, or that those above it fell. Beyond chance is "
+    "one with p up to 0.05: p is corrected for all heads, so where nothing changed no head is "
+    "named in 95% of cases.",
+    source="Own view; test by exchanging the two models' values sentence by sentence, single-step "
+    "minP (Westfall, Young 1993); intervals by drawing the sentences again for both (Efron 1979)",
+    misleads="In the middle of the order heads lie close, and small changes move them many places. "
+    "An interval is of one head alone: among many heads some exclude 0 by chance, so trust p.",
 )
 SENTENCE_MAP = Aid(
     definition="One point a sentence, placed by the [CLS] state that leaves the chosen layer of "

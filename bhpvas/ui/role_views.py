@@ -266,17 +266,31 @@ def _cell_named() -> None:
     state["role-cell"] = state["examples-relation"], (head.layer, head.head)
 
 
-def _row(one: Relation, roles: Roles, way: str) -> RelationRow:
-    follows = np.zeros((roles.mask.layers, roles.mask.heads), dtype=bool)
-    for head, found in roles.evidence.items():
-        follows[head.layer, head.head] = any(
-            proof.role == "syntactic" and proof.detail == one.name for proof in found
+def follows(one: Relation, roles: Roles, way: str) -> np.ndarray:
+    """Which heads have the role of following a relation in a direction, or in any: ``[L, H]``."""
+    found = np.zeros((roles.mask.layers, roles.mask.heads), dtype=bool)
+    for head, evidence in roles.evidence.items():
+        found[head.layer, head.head] = any(
+            proof.role == "syntactic"
+            and proof.detail == one.name
+            and way in (_BEST, proof.direction)
+            for proof in evidence
         )
+    return found
+
+
+def _row(one: Relation, roles: Roles, way: str) -> RelationRow:
     ways = [
         [DIRECTIONS[index] if way == _BEST else way for index in layer] for layer in one.direction
     ]
     return RelationRow(
-        one.name, one.count, one.offset, one.baseline, accuracy(one, way), follows, ways
+        one.name,
+        one.count,
+        one.offset,
+        one.baseline,
+        accuracy(one, way),
+        follows(one, roles, way),
+        ways,
     )
 
 

@@ -222,12 +222,21 @@ def removals(session: Session, curves: Curves) -> tuple[int, ...]:
 
 
 def _lines(curves: Curves) -> list[tuple[str, str | None, int]]:
-    """Method, recovery and seed of each curve: those asked for first, then the random orders."""
+    """Method, recovery and seed of each curve: those asked for first, then the random orders.
+
+    Random orders are drawn without recovery, and with each that is asked for as for other methods.
+    """
     chosen = [
         (method, recovery, curves.seed)
         for recovery, method in product(curves.recoveries, curves.methods)
+        if method != "random"
     ]
-    return chosen + [("random", None, curves.seed + draw) for draw in range(curves.random)]
+    recovered = curves.recoveries if "random" in curves.methods else ()
+    return chosen + [
+        ("random", recovery, curves.seed + draw)
+        for recovery in dict.fromkeys((None, *recovered))
+        for draw in range(curves.random)
+    ]
 
 
 def measuring(session: Session, curves: Curves) -> Task:
@@ -285,6 +294,6 @@ def known_curves(session: Session, curves: Curves) -> tuple[list[Curve], list[Cu
         )
         for method, recovery, seed in _lines(curves)
     ]
-    asked = len(curves.methods) * len(curves.recoveries)
-    chosen = [curve for curve in found[:asked] if curve is not None]
-    return chosen, [one for one in found[asked:] if one is not None and one.removed == counts]
+    known = [curve for curve in found if curve is not None]
+    chosen = [one for one in known if one.method != "random"]
+    return chosen, [one for one in known if one.method == "random" and one.removed == counts]

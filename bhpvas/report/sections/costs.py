@@ -45,7 +45,7 @@ def section(found: Findings) -> Section:
     said = (
         f"Both models on the same {words.plural(found.after.n, 'sentence')} of "
         f"{found.evaluation.name}. Brackets are 95% intervals: Wilson for accuracies, Tango for "
-        "their change, Student for losses, bootstrap for F1; p is McNemar's exact test."
+        "their change, Student for losses, Jeffreys for F1; p is McNemar's exact test."
     )
     return Section(
         "costs",

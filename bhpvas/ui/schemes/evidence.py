@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -15,7 +16,6 @@ from bhpvas.charts.curves import (
     accuracy_curves,
     curve_points,
     line_style,
-    method_title,
     recovery_title,
 )
 from bhpvas.charts.steps import timeline_points
@@ -27,7 +27,7 @@ from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
-from bhpvas.ui.schemes.propose import method_names
+from bhpvas.ui.schemes.propose import method_names, titled
 from bhpvas.ui.session import Curves, Session
 
 FEWEST_RANDOM, BAND_OF = 20, 0.9
@@ -60,7 +60,7 @@ def view(session: Session) -> None:
 
 def _settings(session: Session) -> None:
     able = work.only_masks(session) is None
-    names = [name for name in method_names(compensating=able) if name != "random"]
+    names = method_names(compensating=able)
     state = st.session_state
     state["curve-methods"] = [
         name
@@ -72,9 +72,12 @@ def _settings(session: Session) -> None:
         methods = st.multiselect(
             "Methods",
             names,
-            format_func=method_title,
+            format_func=titled,
             key="curve-methods",
             persist_state="session",
+            help="By chance: every random order is also measured with each recovery that is "
+            "chosen, and a line shows their median, so that chance that recovers is what others "
+            "have to beat. It takes a while.",
         )
         st.button(
             "Every criterion",
@@ -143,11 +146,13 @@ def _chart(
     if not chosen and not random:
         st.skeleton(_HEIGHT)
         return
+    points = lines(chosen, random)
+    random = [one for one in random if one.recovery is None]
     all_heads = session.mask.layers * session.mask.heads
     steps = timeline_points(session.scheme, work.accuracies(session))
     figures.chart(
         accuracy_curves(
-            curve_points(chosen),
+            points,
             band(random, BAND_OF) if random else None,
             steps,
             names=curves.methods,
@@ -166,6 +171,21 @@ def _chart(
         said = f"{drawn}, not recovered: median, band 5 to 95%"
         keys.append(tables.key(style.MUTED, said))
     tables.keys(*keys)
+
+
+def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:
+    """The points of the lines: every chosen curve, and the median of what recovers random orders.
+
+    Random orders without recovery are the band.
+    """
+    medians = []
+    for recovery in dict.fromkeys(one.recovery for one in random if one.recovery is not None):
+        alike = [one for one in random if one.recovery == recovery]
+        medians.append(replace(alike[0], accuracy=tuple(band(alike, BAND_OF)["median"])))
+    points = curve_points([*chosen, *medians])
+    return points.assign(
+        title=points["title"].where(points["method"] != "random", "Random orders, median")
+    )
 
 
 def _areas(
@@ -206,10 +226,10 @@ def _areas(
 
 
 def _named(method: str, recovery: str, curves: Curves) -> str:
-    if method == "random" and method not in curves.methods:
+    if method == "random" and recovery == "none":
         return tables.name("Random orders")
     look = line_style(curves.methods.index(method), None if recovery == "none" else recovery)
-    return f'<td class="name">{cells.line(look)}{escape(method_title(method))}</td>'
+    return f'<td class="name">{cells.line(look)}{escape(titled(method))}</td>'
 
 
 def best_criterion(curves: Sequence[Curve]) -> str:

@@ -50,6 +50,15 @@ def method_names(*, compensating: bool = True) -> list[str]:
     return [*methods, *(name for name in CRITERIA if name not in METHODS)]
 
 
+def titled(name: str) -> str:
+    """A method's title; where its weights could be others, it says that they are the default ones.
+
+    The sliders of the Workbench weigh what its map shows, which a method does not know.
+    """
+    weighed = "weights" in method_named(name).defaults
+    return method_title(name) + ", default weights" * weighed
+
+
 def default_method(session: Session) -> str:
     """The method to begin with: the best one that can be used with the session's model."""
     return "importance" if work.only_masks(session) else DEFAULT_METHOD
@@ -71,13 +80,14 @@ def _settings(session: Session) -> None:
     name = st.selectbox(
         "Method",
         names,
-        format_func=method_title,
+        format_func=titled,
         key="method",
         persist_state="session",
     )
     method = method_named(name)
     fit = " Choose it to compensate afterwards: it is poor without." * method.for_compensation
-    st.caption(f"{method.summary}{fit}  \nSource: {method.source}")
+    own = " The sliders of the Workbench do not count here." * ("weights" in method.defaults)
+    st.caption(f"{method.summary}{own}{fit}  \nSource: {method.source}")
     protected, least = _constraints(session)
     most = Constraints(protected, least).most(session.mask)
     heads, max_drop = _how_many(session, most)
@@ -198,7 +208,7 @@ def proposal(session: Session) -> None:
         return
     going = scheme_work.going(found, session)
     aid.heading(
-        f"{method_title(search.method)}: {words.plural(len(going), 'head')} would go",
+        f"{titled(search.method)}: {words.plural(len(going), 'head')} would go",
         "Numbers: the order in which they go. Click a head to turn it over.",
         ("Proposal", definitions.PROPOSAL),
         key="proposal",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from bhpvas.criteria import (
     Scores,
     rank_shift,
     rise_intervals,
+    rise_p,
 )
 from bhpvas.heads import HeadId
 from bhpvas.tables import csv_text
@@ -30,22 +32,23 @@ from bhpvas.ui.session import Session, Variant
 
 #: Lines that are named on each side: risers and fallers.
 NAMED = 6
+#: A rise is called more than chance up to this p, which is corrected for all heads.
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Shifted:
-    """A criterion's rank shift; ``low`` and ``high`` bound each rise, where that is known."""
+    """A criterion's rank shift; where that is known, the bounds of each head's rise and its p."""
 
     title: str
     shift: RankShift
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    p: np.ndarray | None = None
 
     def sure(self, head: HeadId) -> bool:
-        """Whether the interval of a head's rise excludes 0."""
-        if self.low is None or self.high is None:
-            return False
-        return bool(self.low[head.layer, head.head] > 0 or self.high[head.layer, head.head] < 0)
+        """Whether a head moved by more than chance moves any of so many heads."""
+        return self.p is not None and bool(self.p[head.layer, head.head] <= _LEVEL)
 
 
 def view(session: Session) -> None:
@@ -90,12 +93,13 @@ def _shifted(session: Session, name: str) -> Shifted | None:
     shift = rank_shift(was.values, is_.values, session.mask, was.higher_means)
     if name == COMBINED or after.measured[name].per_example is None:
         return Shifted(was.title, shift)
-    low, high = work.desk().quick(
-        ("rises", name, first, second), lambda: rise_intervals(before, after, name)
+    low, high, p = work.desk().quick(
+        ("rises", name, first, second),
+        lambda: (*rise_intervals(before, after, name), rise_p(before, after, name)),
     )
     if was.higher_means != CRITERIA[name].higher_means:
         low, high = -high, -low
-    return Shifted(was.title, shift, low, high)
+    return Shifted(was.title, shift, low, high, p)
 
 
 def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hashable] | None:
@@ -114,7 +118,7 @@ def _sentence(found: Shifted, session: Session) -> str:
     if not shift.risers:
         return f"After {gone} left, no head overtook another by {found.title.lower()}."
     risers = shift.risers
-    known = found.low is not None
+    known = found.p is not None
     if known:
         risers = [head for head in risers if found.sure(head)]
         if not risers:
@@ -185,10 +189,10 @@ def _hover(found: Shifted) -> np.ndarray:
 def _rise(found: Shifted, head: HeadId) -> str:
     at = head.layer, head.head
     said = f"{words.signed(found.shift.rise[at], 0)} places"
-    if found.low is None or found.high is None:
+    if found.low is None or found.high is None or found.p is None:
         return said
     low, high = (words.signed(one[at], 0) for one in (found.low, found.high))
-    return f"{said} ({low} {words.ELLIPSIS} {high})"
+    return f"{said} ({low} {words.ELLIPSIS} {high}), {words.p_value(found.p[at])}"
 
 
 def _table(found: Shifted) -> None:
@@ -196,24 +200,26 @@ def _table(found: Shifted) -> None:
         "Every head that is kept",
         "The largest rise on top; click a column to sort."
         + (
-            ""
-            if found.low is not None
-            else " This criterion has no values per sentence, so the rises have no interval."
+            " The interval is of each head alone, p is corrected for all of them."
+            if found.p is not None
+            else " This criterion has no values per sentence, so the rises have no interval and no "
+            "test."
         ),
         ("Shift of ranks", definitions.SHIFT),
         key="shift-table",
     )
     shift = found.shift
     order = sorted(shift.mask, key=lambda head: -shift.rise[head.layer, head.head])
-    rows = {
+    rows: dict[str, list[Any]] = {
         "head": [str(head) for head in order],
         "rise": [int(shift.rise[head.layer, head.head]) for head in order],
         "unpruned": [int(shift.before[head.layer, head.head]) for head in order],
         "now": [int(shift.after[head.layer, head.head]) for head in order],
     }
-    if found.low is not None and found.high is not None:
+    if found.low is not None and found.high is not None and found.p is not None:
         rows["low"] = [int(found.low[head.layer, head.head]) for head in order]
         rows["high"] = [int(found.high[head.layer, head.head]) for head in order]
+        rows["p"] = [float(found.p[head.layer, head.head]) for head in order]
     whole = pd.DataFrame(rows)
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -228,8 +234,9 @@ def _table(found: Shifted) -> None:
             "rise": number("Places risen", format="%+d"),
             "unpruned": number("Place unpruned"),
             "now": number("Place now"),
-            "low": number("95% from", format="%+d"),
+            "low": number("95% from", format="%+d", help="Of this head alone"),
             "high": number("to", format="%+d"),
+            "p": number("p", format="%.3f", help="Corrected for all heads"),
         },
     )
     download("Download as CSV", csv_text(whole), "rank-shift.csv")
