@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -468,7 +469,7 @@ def _matched_by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, i
 
 
 def _is_hub_id(source: str) -> bool:
-    return not is_table_name(source) and not Path(source).expanduser().is_file()
+    return not is_table_name(source) and not os.path.isfile(os.path.expanduser(source))
 
 
 def _is_nothing(cell: object) -> bool:
