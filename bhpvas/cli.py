@@ -133,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
 
     app = command("app", _app)
     app.add_argument("--port", type=int, default=8501, help="port of the web page (default: 8501)")
+    app.add_argument(
+        "--address",
+        help="where to listen, such as 0.0.0.0 = every network of this computer (default: this "
+        "computer alone; every network where BHPVAS_HOSTED is set)",
+    )
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     _add_cache(app)
 
@@ -370,15 +375,40 @@ def _add_removed(parser: Any) -> None:
 def _app(given: argparse.Namespace) -> None:
     """Open the workbench in the browser."""
     from bhpvas.paths import app_script
+    from bhpvas.ui import limits
 
+    if not 1 <= given.port <= 65535:
+        raise BhpvasError(f"--port {given.port} is no port: choose one from 1 to 65535.")
+    address = given.address
+    if address is not None:
+        _check_address(address)
+    if not (address or limits.current().hosted or "STREAMLIT_SERVER_ADDRESS" in os.environ):
+        address = "localhost"
     command = [sys.executable, "-m", "bhpvas.ui.server", "run", str(app_script())]
     command += ["--server.port", str(given.port), "--browser.gatherUsageStats", "false"]
     command += ["--server.headless", "true" if given.no_browser else "false"]
+    command += ["--server.address", address] if address else []
     # From the app's own folder, where its theme and settings lie.
     environment = os.environ | ({} if given.cache else {"BHPVAS_CACHE": "off"})
     code = subprocess.call(command, cwd=app_script().parent, env=environment)
     if code not in (0, -2, 130):
         raise SystemExit(1)
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address that this computer cannot listen at."""
+    import socket
+
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listening:
+            listening.bind(place)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BhpvasError(
+            f"--address {address} is no address of this computer ({why}): leave it out, or give "
+            "one of its own, such as 0.0.0.0."
+        ) from None
 
 
 def _info(given: argparse.Namespace) -> None:
