@@ -43,7 +43,7 @@ from bhpvas.model_files import (
 )
 from bhpvas.spill import Numbers
 from bhpvas.tables import listed
-from bhpvas.weights import Weights
+from bhpvas.weights import Weights, unusable
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
@@ -503,12 +503,12 @@ def _load_weights(
         raise ModelError(
             f"The model {name!r} has a single output; bhpvas needs two labels or more."
         )
-    broken = next((key for key, value in model.named_parameters() if not value.isfinite().all()), 0)
-    if broken:
-        raise ModelError(
-            f"The weights of {name!r} hold numbers that are not finite, in {broken}: save or "
-            "download the model again."
-        )
+    for key, value in model.named_parameters():
+        if fault := unusable(value):
+            raise ModelError(
+                f"The weights of {name!r} hold numbers that are {fault}, in {key}: save or "
+                "download the model again."
+            )
     return model, pruned
 
 
