@@ -1046,7 +1046,7 @@ def _check_out(what: str, path: str) -> None:
         if _is_first():
             check_writable(path)
     except OSError as error:
-        raise BhpvasError(not_written(what, path, error)) from None
+        raise BhpvasError(not_written(what, Path(path), error)) from None
 
 
 def _check_model(given: argparse.Namespace, scheme: Scheme) -> None:
