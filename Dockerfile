@@ -14,4 +14,4 @@ ENV PATH=/app/bin:$PATH PORT=8501
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD \
     python -c "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/_stcore/health', timeout=4)"
-CMD ["sh", "-c", "exec bhpvas app --no-browser --port $PORT"]
+CMD ["sh", "-c", "exec bhpvas app --no-browser --address 0.0.0.0 --port $PORT"]

@@ -33,15 +33,17 @@ from bhpvas.model_files import (
     check_sizes,
     fingerprint,
     locate,
-    position_limit,
+    longest_input,
+    names_of,
     pruned_heads,
     read_config,
     reason,
     tokenizer_fingerprint,
+    weight_files,
 )
 from bhpvas.spill import Numbers
 from bhpvas.tables import listed
-from bhpvas.weights import Weights
+from bhpvas.weights import Weights, unusable
 
 if TYPE_CHECKING:
     from bhpvas.datasets import Dataset
@@ -430,8 +432,8 @@ def load_classifier(
         revision=revision,
         fingerprint=fingerprint(folder),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
-        label_names=tuple(model.config.id2label[index] for index in range(model.config.num_labels)),
-        geometry=_geometry(model, layers, tokenizer, pruned),
+        label_names=names_of(model.config.id2label, name),
+        geometry=_geometry(model, layers, tokenizer, pruned, name),
         model=model,
         tokenizer=tokenizer,
         architecture=architecture,
@@ -501,12 +503,12 @@ def _load_weights(
         raise ModelError(
             f"The model {name!r} has a single output; bhpvas needs two labels or more."
         )
-    broken = next((key for key, value in model.named_parameters() if not value.isfinite().all()), 0)
-    if broken:
-        raise ModelError(
-            f"The weights of {name!r} hold numbers that are not finite, in {broken}: save or "
-            "download the model again."
-        )
+    for key, value in model.named_parameters():
+        if fault := unusable(value):
+            raise ModelError(
+                f"The weights of {name!r} hold numbers that are {fault}, in {key}: save or "
+                "download the model again."
+            )
     return model, pruned
 
 
@@ -527,7 +529,7 @@ def _filled_weights(
         model = AutoModelForSequenceClassification.from_config(config)
     names = {id(module): name for name, module in model.named_modules()}
     weights: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in weight_files(folder):
         weights |= load_file(path)
     mask = HeadMask(config.num_hidden_layers, config.num_attention_heads, pruned)
     for number, layer in enumerate(architecture.layers(model)):
@@ -587,7 +589,7 @@ def _device(device: str) -> torch.device:
 
 
 def _geometry(
-    model: Any, layers: tuple[Layer, ...], tokenizer: Any, pruned: frozenset[HeadId]
+    model: Any, layers: tuple[Layer, ...], tokenizer: Any, pruned: frozenset[HeadId], name: str
 ) -> Geometry:
     config = model.config
     filled = Geometry(
@@ -598,7 +600,7 @@ def _geometry(
         intermediate_size=layers[0].up.out_features,
         labels=config.num_labels,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        max_length=min(position_limit(config.to_dict()), tokenizer.model_max_length),
+        max_length=longest_input(config.to_dict(), tokenizer.model_max_length, name),
         pruned=pruned,
         shared=FAMILIES[config.model_type].shared,
     )

@@ -6,6 +6,7 @@ Heavy imports stand inside the commands, so that ``--help`` and mistakes answer 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -78,13 +79,24 @@ _TUNING: dict[str, tuple[type, str]] = {
 }
 
 
+# What every generator of random numbers takes.
+_LARGEST_SEED = 2**32 - 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 interrupted or failed, 2 bad input."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # one of few characters, as on Windows
+        sys.stdout.reconfigure(errors="replace")
     given = _parser().parse_args(words)
     given.line = shlex.join(["bhpvas", *(word for word in words if word != "--json")])
     try:
         with ExitStack() as given.opened:
+            if not 0 <= getattr(given, "seed", 0) <= _LARGEST_SEED:
+                raise BhpvasError(
+                    f"--seed {given.seed} is no seed: give a whole number from 0 to "
+                    f"{_LARGEST_SEED}."
+                )
             _join_others(given)
             if hasattr(given, "cache"):
                 given.kept = _kept(given)
@@ -133,6 +145,11 @@ def _parser() -> argparse.ArgumentParser:
 
     app = command("app", _app)
     app.add_argument("--port", type=int, default=8501, help="port of the web page (default: 8501)")
+    app.add_argument(
+        "--address",
+        help="where to listen, such as 0.0.0.0 = every network of this computer (default: this "
+        "computer alone; every network where BHPVAS_HOSTED is set)",
+    )
     app.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     _add_cache(app)
 
@@ -370,15 +387,40 @@ def _add_removed(parser: Any) -> None:
 def _app(given: argparse.Namespace) -> None:
     """Open the workbench in the browser."""
     from bhpvas.paths import app_script
+    from bhpvas.ui import limits
 
+    if not 1 <= given.port <= 65535:
+        raise BhpvasError(f"--port {given.port} is no port: choose one from 1 to 65535.")
+    address = given.address
+    if address is not None:
+        _check_address(address)
+    if not (address or limits.current().hosted or "STREAMLIT_SERVER_ADDRESS" in os.environ):
+        address = "localhost"
     command = [sys.executable, "-m", "bhpvas.ui.server", "run", str(app_script())]
     command += ["--server.port", str(given.port), "--browser.gatherUsageStats", "false"]
     command += ["--server.headless", "true" if given.no_browser else "false"]
+    command += ["--server.address", address] if address else []
     # From the app's own folder, where its theme and settings lie.
     environment = os.environ | ({} if given.cache else {"BHPVAS_CACHE": "off"})
     code = subprocess.call(command, cwd=app_script().parent, env=environment)
     if code not in (0, -2, 130):
         raise SystemExit(1)
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address that this computer cannot listen at."""
+    import socket
+
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listening:
+            listening.bind(place)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BhpvasError(
+            f"--address {address} is no address of this computer ({why}): leave it out, or give "
+            "one of its own, such as 0.0.0.0."
+        ) from None
 
 
 def _info(given: argparse.Namespace) -> None:
@@ -490,7 +532,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     from bhpvas.evaluation import accuracy_change_interval, evaluate
     from bhpvas.results import of
 
-    opened = _open_scheme(given, given.scheme) if given.scheme else None
+    opened = None if given.scheme is None else _open_scheme(given, given.scheme)
     classifier, dataset = _load(given)
     changed, mask = classifier, _mask(given, classifier)
     if opened is not None:
@@ -621,6 +663,11 @@ def _propose(given: argparse.Namespace) -> None:
         raise BhpvasError(
             f"--max-drop {given.max_drop:g} is no share of 1: write 0.01 for one point."
         )
+    if given.min_per_layer < 0:
+        raise BhpvasError(
+            f"--min-per-layer {given.min_per_layer} is no number of heads: give 0 or more."
+        )
+    _check_out("The scheme", given.out)
     classifier, dataset = _load_calibration(given)
     _mask_of(classifier, given.protect)  # so that a head that does not exist is named
     constraints = Constraints(frozenset(parse_heads(given.protect)), given.min_per_layer)
@@ -666,6 +713,7 @@ def _recover(given: argparse.Namespace) -> None:
             f"--{tuned.replace('_', '-')} is a setting of fine-tuning: add --method finetune, or "
             "leave it out."
         )
+    _check_out("The scheme", given.out)
     scheme, folder = _open_scheme(given, given.scheme)
     recovering = _finetune if given.method == "finetune" else _refit
     found, lines, stopped = recovering(given, scheme, folder)
@@ -763,6 +811,7 @@ def _compare(given: argparse.Namespace) -> None:
 
     if given.random < 0:
         raise BhpvasError(f"--random {given.random} is no number of masks: give 0 or more.")
+    _check_out("The table", given.out)
     schemes = {path: _open_scheme(given, path) for path in given.schemes}
     classifier, dataset = _load(given)
     with _bar("comparing") as progress:
@@ -793,12 +842,11 @@ def _compare(given: argparse.Namespace) -> None:
 
 def _export(given: argparse.Namespace) -> None:
     """Write the pruned model as files that work elsewhere, read back and measured."""
-    from bhpvas.export import export_model, format_named
-    from bhpvas.schemes import load_scheme
+    from bhpvas.export import check_folder, export_model, format_named
 
     format_named(given.format)
-    scheme = load_scheme(given.scheme)
-    _check_model(given, scheme)
+    check_folder(given.out)
+    scheme, folder = _open_scheme(given, given.scheme)
     classifier, dataset = _load(given)
     with _bar("exporting") as progress:
         found = export_model(
@@ -807,7 +855,7 @@ def _export(given: argparse.Namespace) -> None:
             given.out,
             given.format,
             dataset=dataset,
-            weights=Path(given.scheme).parent,
+            weights=folder,
             int8=given.int8,
             data=given.data,
             progress=progress,
@@ -834,8 +882,16 @@ def _report(given: argparse.Namespace) -> None:
 
     _check_sentences(given)
     check_writable(given.out)
+    tokens = given.latency
+    if tokens is not None and tokens < 1:
+        raise BhpvasError(f"--latency {tokens} is no length of a sentence: give 1 or more tokens.")
     scheme, folder = _open_scheme(given, given.scheme)
     classifier, evaluation = _load(given)
+    if tokens is not None and tokens > classifier.geometry.max_length:
+        raise BhpvasError(
+            f"--latency {tokens} cannot be timed: the model reads at most "
+            f"{classifier.geometry.max_length} tokens."
+        )
     calibration = _sampled(
         _dataset(given, given.calibration, "calibration").aligned(classifier.label_names), given
     )
@@ -849,7 +905,7 @@ def _report(given: argparse.Namespace) -> None:
             weights=folder,
             random=given.random,
             ablation=given.ablate,
-            tokens=given.latency,
+            tokens=tokens,
             seed=given.seed,
             command=given.line,
             progress=progress,
@@ -980,6 +1036,17 @@ def _save_recovered(
     except OSError as error:
         raise SchemeError(not_written("The scheme", out, error)) from None
     return out
+
+
+def _check_out(what: str, path: str) -> None:
+    """Refuse a file that could not be written, before the long work."""
+    from bhpvas.files import check_writable, not_written
+
+    try:
+        if _is_first():
+            check_writable(path)
+    except OSError as error:
+        raise BhpvasError(not_written(what, Path(path), error)) from None
 
 
 def _check_model(given: argparse.Namespace, scheme: Scheme) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -468,7 +469,7 @@ def _matched_by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, i
 
 
 def _is_hub_id(source: str) -> bool:
-    return not is_table_name(source) and not Path(source).expanduser().is_file()
+    return not is_table_name(source) and not os.path.isfile(os.path.expanduser(source))
 
 
 def _is_nothing(cell: object) -> bool:
@@ -476,7 +477,9 @@ def _is_nothing(cell: object) -> bool:
 
 
 def _as_text(cell: object) -> str:
-    """A label, tag or split as text; "" for nothing.
+    """A label, tag, split or further cell as text; "" for nothing.
+
+    Half of a two-part character, which neither a page nor a file can hold, becomes a mark.
 
     >>> [_as_text(cell) for cell in ("  NA ", 1, 1.0, True, None, float("nan"))]
     ['NA', '1', '1', 'true', '', '']
@@ -487,7 +490,7 @@ def _as_text(cell: object) -> str:
         return str(cell).lower()
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    return _HALF.sub("\ufffd", str(cell)).strip()
 
 
 def _in_order(label_names: Iterable[str]) -> tuple[str, ...]:
@@ -583,7 +586,7 @@ def _read(
         file=table.name,
         unit=table.unit,
         lines=np.concatenate(lines),
-        groups={name: cells.cells() for name, cells in groups.items() if len(cells) > 1},
+        groups={_as_text(name): cells.cells() for name, cells in groups.items() if len(cells) > 1},
     )
     known = sorted(parts)
     part = parts.codes(known)

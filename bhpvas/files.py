@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def write_beside(path: str | Path, content: bytes) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise :class:`OSError` where :func:`write_beside` could not write, before long work."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    with tempfile.TemporaryFile(dir=path.absolute().parent):
+        pass
 
 
 def not_written(what: str, place: str | Path, error: OSError) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
-from math import inf, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 SMALLER = "choose a smaller model, or close other programs"
 # What a model folder may contain for us; pickled weights and code are never fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+# Which file holds which weights, where they are in several.
+_INDEX = "model.safetensors.index.json"
 # Small files that a tokenizer may be made of.
 _TOKENIZER_PARTS = ("*.json", "*.txt", "*.model")
 
@@ -59,6 +63,8 @@ FAMILIES: dict[str, Family] = {
 }
 #: The way out where a model of these families is an unusual one.
 _ORDINARY = f"choose an ordinary {', '.join(FAMILIES)} classifier"
+# The way out where its files do not fit each other.
+_SAVE_AGAIN = "save the model again with save_pretrained of transformers"
 
 
 @dataclass(frozen=True)
@@ -117,23 +123,23 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         config[family.heads],
         config[family.hidden_size],
     )
-    labels = {int(index): label for index, label in config["id2label"].items()}
+    label_names = names_of(config["id2label"], name)
     geometry = Geometry(
         layers=layers,
         heads=heads,
         hidden_size=hidden_size,
         head_size=hidden_size // heads,
         intermediate_size=config[family.intermediate_size],
-        labels=len(labels),
+        labels=len(label_names),
         parameters=_numbers(folder, name),
-        max_length=int(min(position_limit(config), _tokenizer_limit(folder))),
+        max_length=longest_input(config, _tokenizer_limit(folder), name),
         pruned=pruned_heads(config, layers, heads, name),
         shared=family.shared,
     )
     # A layer without heads has one of zeros in its file, which is no part of the model.
     stand_ins = len(config.get("constant_attention") or ()) * geometry.head_parameters
     geometry = replace(geometry, parameters=geometry.parameters - stand_ins)
-    return Info(name, geometry, tuple(labels[index] for index in range(len(labels))))
+    return Info(name, geometry, label_names)
 
 
 def _says_all(config: Mapping[str, Any], family: Family) -> bool:
@@ -161,20 +167,20 @@ def _filled_config(folder: Path, name: str) -> dict[str, Any]:
     return found.to_dict()
 
 
-def _tokenizer_limit(folder: Path) -> float:
-    """The longest input that the tokenizer's own config allows, in tokens."""
+def _tokenizer_limit(folder: Path) -> Any:
+    """The longest input that the tokenizer's own config allows, as it stands there, or None."""
     try:
         settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         return settings["model_max_length"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return inf  # as the tokenizer itself, which is not read here, takes it
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # no limit, as the tokenizer itself, which is not read here, takes it
 
 
 def _numbers(folder: Path, name: str) -> int:
     """How many numbers the weight files of a model hold, by their headers."""
     return sum(
         prod(shape)
-        for path in sorted(folder.glob("*.safetensors"))
+        for path in weight_files(folder)
         for key, shape in _shapes(path, name).items()
         if not key.endswith("position_ids")
     )
@@ -195,12 +201,12 @@ def locate(source: str | Path | None, revision: str | None) -> tuple[str, Path, 
     """Name, local folder and revision of a model; fetches a hub id's plain files."""
     if source is None or str(source) == "sample":
         return "sample", sample_data_folder() / "model", None
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(source))  # a user that is not there stays as it is written
+    if os.path.isdir(folder):  # no for a name too long for any folder
         return folder.name, folder, revision
     name, _, after_at = str(source).partition("@")
     revision = revision or after_at or None
-    if not _HUB_ID.fullmatch(name) or folder.is_file():
+    if not _HUB_ID.fullmatch(name) or os.path.isfile(folder):
         raise ModelError(f"{str(source)!r} is neither a folder nor a hub id such as 'owner/model'.")
     from huggingface_hub import snapshot_download
 
@@ -235,7 +241,12 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
             f"The model {name!r} has no config.json, so it cannot be read: give a folder or a hub "
             "id that save_pretrained wrote."
         ) from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise ModelError(
+            f"The config.json of {name!r} cannot be read ({error.strerror}): give a folder that "
+            "save_pretrained wrote."
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ModelError(f"The config.json of {name!r} holds no settings.")
@@ -243,7 +254,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
         raise ModelError(
             f"The model {name!r} needs code of its own, which bhpvas does not run: {_ORDINARY}."
         )
-    if not any(folder.glob("*.safetensors")):
+    if not weight_files(folder):
         pickled = [path.name for path in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt"))]
         if pickled:
             raise ModelError(
@@ -255,7 +266,43 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
             "save_pretrained of transformers."
         )
     _check(config, name)
+    _check_shards(config, folder, name)
     return config
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files of a model; a folder or a link to nothing of such a name is none."""
+    return [path for path in sorted(folder.glob("*.safetensors")) if path.is_file()]
+
+
+def _check_shards(config: Mapping[str, Any], folder: Path, name: str) -> None:
+    """Refuse weights that transformers would read from other files than those safetensors."""
+    beside = [path.name for path in weight_files(folder)]
+    named = config.get("transformers_weights")
+    whole = "model.safetensors" if named is None else named
+    if whole in beside:
+        return
+    if named not in (None, _INDEX):
+        raise ModelError(
+            f"The config.json of {name!r} names the weights {reprlib.repr(named)}, which are no "
+            f".safetensors file beside it: {_SAVE_AGAIN}."
+        )
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        shards = list(index["weight_map"].values())
+    except FileNotFoundError:
+        return  # transformers says so itself
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"The {_INDEX} of {name!r}, which says where its weights are, cannot be read "
+            f"({reason(error)}): {_SAVE_AGAIN}."
+        ) from None
+    for shard in shards:
+        if shard not in beside:
+            raise ModelError(
+                f"The {_INDEX} of {name!r} names {shard!r:.80}, which is no .safetensors "
+                f"file beside it: {_SAVE_AGAIN}."
+            )
 
 
 def _check(config: dict[str, Any], name: str) -> None:
@@ -265,6 +312,8 @@ def _check(config: dict[str, Any], name: str) -> None:
             f"The model {name!r} is of type {kind!r}; supported are {', '.join(FAMILIES)}."
         )
     heads = config.get("architectures") or []
+    if not isinstance(heads, list):
+        heads = [heads]
     if not any(str(head).endswith("ForSequenceClassification") for head in heads):
         found = ", ".join(map(str, heads)) or "nothing that its config names"
         raise ModelError(
@@ -304,11 +353,17 @@ def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
             f"The config.json of {name!r} states {layers} layers of {heads} heads: bhpvas needs at "
             "least one of each."
         )
-    held = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    embedding = config.get("embedding_size", hidden)
+    if type(embedding) is not int:
+        raise ModelError(
+            f"The config.json of {name!r} states the embedding_size {reprlib.repr(embedding)}, "
+            f"which is no whole number: {_SAVE_AGAIN}."
+        )
+    held = sum(path.stat().st_size for path in weight_files(folder))
     tokens = config["vocab_size"] + config["max_position_embeddings"]
     # The feed-forward part, which no pruning of heads makes smaller.
     inner = (1 if family.shared else layers) * hidden * config[family.intermediate_size] * 2
-    asked = config.get("embedding_size", hidden) * tokens + inner
+    asked = embedding * tokens + inner
     if asked > held or layers > _MOST_LAYERS:
         raise ModelError(
             f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
@@ -335,6 +390,8 @@ def pruned_heads(
     """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
     constant = config.get("constant_attention") or ()
     try:
+        if not isinstance(constant, list | tuple):
+            raise TypeError(f"its constant_attention is {reprlib.repr(constant)} and no list")
         pruned = frozenset(
             HeadId(int(number), int(head))
             for number, removed in (config.get("pruned_heads") or {}).items()
@@ -345,21 +402,57 @@ def pruned_heads(
         raise ModelError(f"The pruned_heads of {name!r} cannot be used: {error}") from None
 
 
-def position_limit(config: Mapping[str, Any]) -> int:
-    """The longest input that the position embeddings allow, in tokens."""
+def longest_input(config: Mapping[str, Any], allowed: Any, name: str) -> int:
+    """The longest input that positions and tokenizer allow, in tokens.
+
+    ``allowed`` is what the tokenizer says, or None where it says nothing. Raises
+    :class:`ModelError` where one of them says nothing that can be.
+    """
     after_padding = FAMILIES[config["model_type"]].after_padding
-    unused = config["pad_token_id"] + 1 if after_padding else 0
-    return config["max_position_embeddings"] - unused
+    padding: Any = config.get("pad_token_id")
+    if after_padding and type(padding) is not int:
+        raise ModelError(
+            f"The config.json of {name!r} has the pad_token_id {reprlib.repr(padding)}, and its "
+            f"positions are counted from that: {_SAVE_AGAIN}."
+        )
+    longest = config["max_position_embeddings"] - (padding + 1 if after_padding else 0)
+    limit = longest if allowed is None else allowed
+    if type(limit) not in (int, float) or limit != limit // 1 or min(limit, longest) < 1:
+        raise ModelError(
+            f"The model {name!r} reads {longest} tokens by its config.json and "
+            f"{reprlib.repr(allowed)} by the model_max_length of its tokenizer, and both must be "
+            f"whole numbers from 1 on: {_SAVE_AGAIN}."
+        )
+    return int(min(limit, longest))
+
+
+def names_of(labels: Mapping[Any, Any], name: str) -> tuple[str, ...]:
+    """The labels in a config's ``id2label`` by their numbers.
+
+    Raises :class:`ModelError` where they are not numbered from 0, or one is no text.
+    """
+    numbered = {int(number): label for number, label in labels.items()}
+    found: list[str] = []
+    for number in range(len(numbered)):
+        label = numbered.get(number)
+        if not isinstance(label, str):
+            raise ModelError(
+                f"The id2label of {name!r} gives label {number} the name {reprlib.repr(label)}: "
+                "its labels must be numbered from 0 on, and each name must be text."
+            )
+        found.append(label)
+    return tuple(found)
 
 
 def fingerprint(folder: Path) -> str:
     """Hash of the config and the weight files: the same wherever the model lies."""
-    return _hash_of(folder / "config.json", *sorted(folder.glob("*.safetensors")))
+    return _hash_of(folder / "config.json", *weight_files(folder))
 
 
 def tokenizer_fingerprint(folder: Path) -> str:
     """Hash of all small files that a tokenizer may be made of."""
-    return _hash_of(*sorted(chain.from_iterable(map(folder.glob, _TOKENIZER_PARTS))))
+    parts = sorted(chain.from_iterable(map(folder.glob, _TOKENIZER_PARTS)))
+    return _hash_of(*(path for path in parts if path.is_file()))
 
 
 def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:

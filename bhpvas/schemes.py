@@ -53,8 +53,10 @@ FORMAT = {"name": "bhpvas-scheme", "version": 1}
 What = Literal["start", "remove", "restore", "recover"]
 
 # What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
-_LARGEST_SIZE = 1000
+_MOST_HEADS = 100_000
 _LARGEST_ID = 2**53
+# Counted over all steps, each of which holds every head that is gone after it.
+_MOST_REMOVED = 1_000_000
 _LARGEST_METRIC = 1e30
 # Metrics beside the accuracy that a step may have; an accuracy may lie so far beside its interval.
 _MORE_METRICS = ("loss", "f1", "matthews", "parameters", "flops_per_sentence")
@@ -683,14 +685,18 @@ def _scheme(document: Any) -> Scheme:
     model = _checked(top["model"], _MODEL, "'model'")
     geometry = _checked(top["geometry"], _GEOMETRY, "'geometry'")
     layers, heads = geometry["layers"], geometry["heads"]
-    if not (1 <= layers <= _LARGEST_SIZE and 1 <= heads <= _LARGEST_SIZE):
+    if min(layers, heads) < 1 or layers * heads > _MOST_HEADS:
         raise SchemeError(f"its 'geometry' {reprlib.repr(geometry)} is that of no model")
     every_head = HeadMask(layers, heads)
 
     steps: dict[int, Step] = {}
+    held = 0
     for position, entry in enumerate(top["steps"]):
         step = _step(entry, f"step number {position}", steps, every_head)
         steps[step.id] = step
+        held += len(step.removed)
+        if held > _MOST_REMOVED:
+            raise SchemeError(f"its steps hold more than {_MOST_REMOVED:,} removed heads in all")
     _check_places(top, steps)
     removed = _heads(top["removed_heads"], "'removed_heads'", every_head)
     if removed != steps[top["current"]].removed:

@@ -21,6 +21,8 @@ from bhpvas.significance import holm
 
 #: Length bins: each holds about the same number of sentences.
 LENGTH_BINS = 4
+# What a file calls the index of a table of sentences, and the app the button in a row.
+_TAKEN = ("place", "open")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,8 @@ def sentence_table(
     Columns: ``sentence`` (and ``pair``), ``label``; ``before``, ``after``: the predicted labels,
     with ``confidence``, the probability of that prediction, and ``loss`` in nats; ``change`` of the
     label's probability, negative = worse; ``outcome``: ``lost``, ``gained``, ``other`` (a different
-    wrong answer) or ``same``; ``tag``, ``tokens``, and the file's further columns.
+    wrong answer) or ``same``; ``tag``, ``tokens``, and the file's further columns: one that is
+    named like any of these is ``column NAME``.
     """
     rows = np.arange(len(dataset))
     names = np.array(before.label_names)
@@ -102,7 +105,11 @@ def sentence_table(
     if dataset.tags is not None:
         columns["tag"] = dataset.tags
     columns["tokens"] = lengths
-    return pd.DataFrame({**dict(dataset.groups), **columns})[[*columns, *dataset.groups]]
+    for name, cells in dataset.groups.items():
+        while name in columns or name in _TAKEN:
+            name = f"column {name}"
+        columns[name] = cells
+    return pd.DataFrame(columns)
 
 
 def outcomes(before: Evaluation, after: Evaluation) -> np.ndarray:

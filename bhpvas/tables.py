@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -189,10 +190,14 @@ def read_table(source: str | Path | BinaryIO, *, name: str | None = None) -> Tab
     (('text', 'label'), Piece(numbers=[2], cells={'text': ('NA',), 'label': ('0',)}))
     """
     if isinstance(source, str | Path):
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))  # a user that is not there stays as it is written
         name = name or path.name
         parse = _parser_of(name)
-        if not path.is_fifo():
+        try:
+            piped = path.is_fifo()
+        except OSError as error:  # a name too long for any file
+            raise _unreadable(name, error) from None
+        if not piped:
             return parse(_File(name, partial(_opened, path), bounded=False))
         source = _opened(path)
     name = name or Path(str(getattr(source, "name", "the upload"))).name

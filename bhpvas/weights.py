@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FORMAT = "bhpvas-weights"
+# Far beyond any model; the product of two weights, squared as a norm does, is still a float32.
+_LARGEST = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +112,14 @@ def load_weights(path: str | Path) -> Weights:
             f"{damaged}, since the content does not match the name: copy them again, or recover "
             "anew."
         )
-    if not all(tensor.isfinite().all() for tensor in found.tensors.values()):
-        raise ModelError(f"The weights {path} hold numbers that are not finite: recover anew.")
+    for tensor in found.tensors.values():
+        if fault := unusable(tensor):
+            raise ModelError(f"The weights {path} hold numbers that are {fault}: recover anew.")
     return found
+
+
+def unusable(tensor: Tensor) -> str:
+    """What keeps a tensor's numbers from being calculated with; empty for those of any model."""
+    if not tensor.isfinite().all():
+        return "not finite"
+    return "" if (tensor.abs() <= _LARGEST).all() else f"larger than {_LARGEST:g}"

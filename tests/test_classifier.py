@@ -163,6 +163,18 @@ def test_the_fingerprint_follows_the_weights(tmp_path):
     assert prints[0] == prints[1] != prints[2]
 
 
+def test_weights_in_several_files_are_those_in_one(tmp_path):
+    whole = load_classifier(save_tiny(tmp_path / "whole", seed=1))
+    parts = tmp_path / "parts"
+    whole.model.save_pretrained(parts, max_shard_size="20KB")
+    whole.tokenizer.save_pretrained(parts)
+    assert len(list(parts.glob("*.safetensors"))) > 1
+    found = load_classifier(parts)
+    assert read_info(parts).geometry == found.geometry == whole.geometry
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], value)
+
+
 def test_punctuation_is_told_from_words(classifier):
     tokens = classifier.tokenizer.convert_ids_to_tokens(
         list(np.flatnonzero(classifier.punctuation))

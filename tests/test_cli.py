@@ -534,6 +534,12 @@ MISTAKES = {
     "no such method": (["propose", "--heads", "1", "--method", "magic"], "'magic' is no method"),
     "no such head": (["propose", "--heads", "1", "--protect", "L7H0"], "L7H0 does not exist"),
     "a drop in points": (["propose", "--heads", "1", "--max-drop", "2"], "is no share of 1"),
+    "fewer than no heads a layer": (
+        ["propose", "--heads", "1", "--min-per-layer", "-3"],
+        "--min-per-layer -3 is no number of heads",
+    ),
+    "a negative seed": (["propose", "--heads", "1", "--seed", "-1"], "--seed -1 is no seed"),
+    "a seed without end": (["propose", "--heads", "1", "--seed", "9" * 20], "is no seed"),
     "one sentence": (["propose", "--heads", "1", "--sentences", "1"], "2 are the least"),
     "no such folder": (
         ["propose", "--heads", "1", "--out", "/nowhere/s.json"],
@@ -576,6 +582,64 @@ def test_mistakes_are_one_line_and_leave_no_file(capsys, files, tmp_path, propos
     assert message in captured.err
     assert captured.err.count("\n") == 1
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["propose", "--heads", "1"],
+        ["recover", "--scheme", "S"],
+        ["recover", "--scheme", "S", "--method", "finetune"],
+        ["compare", "S", "--random", "0"],
+        ["export", "--scheme", "S", "--format", "dense"],
+    ],
+    ids=lambda command: " ".join(command[:5]),
+)
+@pytest.mark.parametrize("out", ["no/such.json", "folder", "a" * 256])
+def test_a_target_that_cannot_be_written_is_said_before_any_work(
+    capsys, files, tmp_path, proposed, monkeypatch, command, out
+):
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("it began all the same")
+
+    monkeypatch.setattr("bhpvas.classifier.load_classifier", work)
+    monkeypatch.chdir(tmp_path)
+    load_scheme(proposed[0]).save("S")
+    Path("folder").mkdir()
+    Path("folder", "mine").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert main([*command, "--model", files[0], "--out", out, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert "cannot be written" in captured.err or "exists already" in captured.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_export_takes_the_zip_that_recover_writes(capsys, files, tmp_path, proposed):
+    recovered = str(tmp_path / "r.zip")
+    common = ["--model", files[0], "--calibration", files[1], "--scheme", proposed[0]]
+    run(capsys, "recover", *common, "--out", recovered)
+    common = ["--model", files[0], "--data", files[1], "--scheme", recovered]
+    found = run(capsys, "export", *common, "--format", "dense", "--out", str(tmp_path / "out"))
+    assert found["after"]["accuracy"] == run(capsys, "evaluate", *common)["accuracy"]
+    again = run(capsys, "evaluate", "--model", str(tmp_path / "out"), "--data", files[1])
+    assert again["predictions"] == run(capsys, "evaluate", *common)["predictions"]
+
+
+def test_an_empty_name_of_a_scheme_is_not_the_unpruned_model(capsys, files):
+    assert main(["evaluate", "--model", files[0], "--data", files[1], "--scheme", ""]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_terminal_of_few_characters_shows_what_it_can(files):
+    words = ["evaluate", "--model", files[0], "--data", files[1], "--remove", "L0H1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bhpvas", *words],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    assert b"accuracy" in done.stdout and "points against all heads" in done.stdout.decode("cp1252")
 
 
 def test_new_commands_speak_to_people(capsys, files, tmp_path, proposed):
@@ -679,7 +743,9 @@ def test_report_refuses_in_one_line(capsys, files, tmp_path, pruned):
         (["--out", str(tmp_path)], "choose a file in a folder that exists"),
         (["--random", "-1"], "-1 random orders cannot be drawn"),
         (["--sentences", "1"], "2 are the least"),
-        (["--latency", "9999"], "cannot be timed"),
+        (["--latency", "9999"], "cannot be timed: the model reads at most 40 tokens"),
+        (["--latency", "0"], "--latency 0 is no length of a sentence"),
+        (["--latency", "-5"], "--latency -5 is no length of a sentence"),
         (["--scheme", str(tmp_path / "nowhere.json")], "cannot be read"),
         (["--calibration", str(tmp_path / "nowhere.tsv")], "There is no file"),
     ):

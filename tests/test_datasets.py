@@ -218,6 +218,22 @@ def test_a_sentence_that_is_no_text(text: str) -> None:
         read_dataset(csv_file(line), name="a.jsonl")
 
 
+def test_half_a_character_beside_the_text_becomes_a_mark() -> None:
+    rows = [
+        {
+            "text": f"t{row}",
+            "label": f"l{row % 2}\ud83d",
+            "tag": "\ud83d",
+            "g\ud83d": f"{row % 2}\udc00",
+        }
+        for row in range(4)
+    ]
+    lines = "\n".join(map(json.dumps, rows)).encode()
+    data = read_dataset(io.BytesIO(lines), name="a.jsonl")
+    assert data.label_names == ("l0\ufffd", "l1\ufffd") and data.tags == ("\ufffd",) * 4
+    assert data.groups == {"g\ufffd": ("0\ufffd", "1\ufffd") * 2}
+
+
 def test_half_a_character_is_refused() -> None:
     with pytest.raises(DataError, match=r"^Line 1 of a\.jsonl has half of a two-part character"):
         read_dataset(csv_file('{"text": "so \\ud83d good", "label": 1}'), name="a.jsonl")

@@ -53,6 +53,7 @@ def test_the_image_starts_the_app_as_a_user_without_rights(
     monkeypatch.setattr(subprocess, "call", lambda given, **_: asked.append(given) or 0)
     assert main(shlex.split(command.replace("$PORT", port))) == 0
     assert asked[0][asked[0].index("--server.port") + 1] == port
+    assert asked[0][asked[0].index("--server.address") + 1] == "0.0.0.0"
     assert asked[0][asked[0].index("--server.headless") + 1] == "true"
 
 

@@ -321,7 +321,7 @@ RAW: dict[str, Callable[[bytes], bytes]] = {
     "a zip's bytes": lambda content: b"PK\x03\x04" + content[4:],
     "text": lambda content: b"version https://git-lfs.example/spec/v1\noid sha256:0\nsize 9\n",
 }
-POISON = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+POISON = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "huge": 3e38}
 POISONED = [
     "bert.embeddings.word_embeddings.weight",
     "bert.encoder.layer.0.attention.self.query.weight",
@@ -367,8 +367,57 @@ def model_cases() -> Iterator[tuple[str, dict[str, bytes | None]]]:
         "no task": {"architectures": []},
         "many labels at once": {"problem_type": "multi_label_classification"},
         "another activation": {"hidden_act": "nosuch"},
+        "labels from one on": {"id2label": {"1": "a", "2": "b"}},
+        "labels below zero": {"id2label": {"-1": "a", "0": "b"}},
+        "labels that are numbers": {"id2label": {"0": 1, "1": 2}},
+        "labels that are missing": {"id2label": {"0": None, "1": "b"}},
+        "labels that are lists": {"id2label": {"0": ["a"], "1": "b"}},
+        "a task that is a number": {"architectures": 5},
+        "constant layers that are a number": {"constant_attention": 5},
+        "an embedding size that is text": {"embedding_size": "x"},
+        "weights elsewhere": {"transformers_weights": "../tiny/model.safetensors"},
+        "weights that are pickled": {"transformers_weights": "evil.bin"},
+        "weights that are a list": {"transformers_weights": []},
     }.items():
         yield f"a config with {name}", {"config.json": config_with(**settings)}
+    no_padding = {"model_type": "roberta", "pad_token_id": None}
+    no_padding["architectures"] = ["RobertaForSequenceClassification"]
+    renamed = {
+        f"roberta.{key.removeprefix('bert.')}": of
+        for key, of in load(tiny_files()[weights]).items()
+    }
+    yield (
+        "positions after no padding",
+        {"config.json": config_with(**no_padding), weights: save(renamed, {"format": "pt"})},
+    )
+    for limit in ("x", [1], 0, -5, 1.5, True, {}):
+        settings = json.loads(tiny_files()["tokenizer_config.json"]) | {"model_max_length": limit}
+        yield (
+            f"a tokenizer that reads {limit!r} tokens",
+            {"tokenizer_config.json": json.dumps(settings).encode()},
+        )
+    names = list(load(tiny_files()[weights]))
+    for name, index in {
+        "a pickled shard": {"weight_map": dict.fromkeys(names, "evil.bin")},
+        "a shard elsewhere": {"weight_map": dict.fromkeys(names, "../tiny/model.safetensors")},
+        "an absolute shard": {"weight_map": dict.fromkeys(names, "/tmp/model.safetensors")},
+        "a shard that is missing": {"weight_map": dict.fromkeys(names, "other.safetensors")},
+        "a shard that is a list": {"weight_map": {key: ["decoy.safetensors"] for key in names}},
+        "no map": {},
+        "a map that is a list": {"weight_map": names},
+        "a list": [],
+        "deep nesting": None,
+    }.items():
+        content = b"[" * 50_000 if index is None else json.dumps(index).encode()
+        yield (
+            f"an index with {name}",
+            {
+                weights: None,
+                "decoy.safetensors": tiny_files()[weights],
+                "evil.bin": b"\x80\x04",
+                "model.safetensors.index.json": content,
+            },
+        )
     for name, content in {
         "nothing": b"",
         "NUL": b"\x00" * 100,
@@ -397,6 +446,40 @@ def test_a_nasty_model_is_one_sentence(tmp_path: Path, files: dict[str, bytes | 
     with suppress(BhpvasError):  # which reads less, so it may see nothing wrong
         read_info(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("gone", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("instead", ["a folder", "a link to nothing"])
+def test_what_is_no_file_is_one_sentence(tmp_path: Path, gone: str, instead: str) -> None:
+    folder = save_tiny(tmp_path / "nasty")
+    path = folder / gone
+    path.unlink()
+    path.mkdir() if instead == "a folder" else path.symlink_to("/nowhere")
+    for read in (read_info, load_classifier):
+        assert "nasty" in refused(lambda read=read: read(folder))
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.txt", "x.safetensors", "tokenizer_config.json"])
+def test_what_is_no_file_beside_a_model_is_no_part_of_it(tmp_path: Path, name: str) -> None:
+    folder = save_tiny(tmp_path / "model")
+    (folder / name).unlink(missing_ok=True)
+    before = load_classifier(folder)
+    for other in ("folder", "link"):
+        (folder / name).mkdir() if other == "folder" else (folder / name).symlink_to("/nowhere")
+        after = load_classifier(folder)
+        assert after.fingerprint == before.fingerprint
+        assert after.tokenizer_fingerprint == before.tokenizer_fingerprint
+        assert read_info(folder).geometry == before.geometry
+        (folder / name).rmdir() if other == "folder" else (folder / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["a" * 256, "~nosuchuser/m"])
+def test_a_name_that_no_file_can_have_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for read in (read_info, load_classifier, read_splits, lambda name: read_splits(f"{name}.csv")):
+        refused(lambda read=read: read(name))
 
 
 # --- schemes --------------------------------------------------------------------------------------
@@ -556,7 +639,8 @@ def test_nasty_weights_are_one_sentence(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("value", list(POISON.values()), ids=list(POISON))
 def test_weights_that_are_not_finite_are_one_sentence(tmp_path: Path, value: float) -> None:
     path = Weights({"classifier.bias": torch.tensor([0.0, value])}).save(tmp_path)
-    assert "not finite" in refused(lambda: load_weights(path))
+    said = "larger than 1e+09" if value == 3e38 else "not finite"
+    assert said in refused(lambda: load_weights(path))
 
 
 # --- the count ------------------------------------------------------------------------------------

@@ -311,6 +311,21 @@ def test_formulas_in_sentences_are_no_formulas(classifier):
     assert not re.search(r"(^|,)=", found, re.MULTILINE)
 
 
+def test_columns_named_like_those_of_the_table_have_names_of_their_own(classifier):
+    plain = many_sentences(8)
+    groups = dict.fromkeys(("label", "outcome", "place"), tuple("xy" * 4))
+    scheme = Scheme.of(classifier).removing(classifier.full_mask())
+    made = make_report(
+        classifier,
+        scheme,
+        calibration=CALIBRATION,
+        evaluation=replace(plain, groups=groups),
+        asked=Asked(random=0),
+    )
+    found = Reading.of(made.html).table("changed-sentences")
+    assert {"column label", "column outcome", "column place"} <= set(found.columns)
+
+
 def test_nothing_leads_outside(page_of, report):
     for address in page_of.addresses:
         assert address.startswith(("data:text/csv", "data:application/json", "#")), address[:60]

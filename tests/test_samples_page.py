@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +69,17 @@ def test_without_pruning_it_says_so_and_lists_every_sentence(
     assert table(app)["sentence"].tolist() == list(data.evaluation.texts)
     assert "before" not in table(app)
     assert "change" not in app.selectbox(key="sentence-colour").options
+
+
+def test_columns_named_like_those_of_the_table_are_shown_beside_them(
+    data: Splits, classifier: Classifier
+) -> None:
+    cells = tuple("xyz"[row % 3] for row in range(len(data.evaluation)))
+    named = replace(data.evaluation, groups=dict.fromkeys(("outcome", "label", "open"), cells))
+    for removed in ("", "L0H1,L1H2"):
+        shown = table(opened(replace(data, evaluation=named), classifier, removed))
+        for name in named.groups:
+            assert shown[f"column {name}"].tolist() == list(cells)
 
 
 def test_the_answer_counts_and_names_the_worst_slice(data: Splits, classifier: Classifier) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -484,6 +485,34 @@ def test_keys_of_a_later_version_are_kept():
     assert written["model"]["licence"] == "apache-2.0"
     assert written["steps"][1]["weights"] == {"sha256": "00ff"}
     assert "weights" not in written["steps"][5]
+
+
+def with_steps(layers: int, heads: int, steps: int) -> str:
+    """A file whose start lacks all heads but one, which each of its steps removes anew."""
+    every = list(HeadMask(layers, heads))
+    scheme = Scheme.started(MODEL, layers, heads, time=NOON, absent=frozenset(every[:-1]))
+    document = json.loads(scheme.removing(every[-1:], time=NOON).to_json())
+    (start, step) = document["steps"]
+    document["steps"] = [start, *(step | {"id": number} for number in range(1, steps))]
+    document["next_id"] = steps
+    return json.dumps(document)
+
+
+def test_a_file_that_would_fill_the_memory_is_refused_while_it_is_read():
+    text = with_steps(100, 100, 3000)
+    assert len(text) < 2**20
+    tracemalloc.start()
+    with pytest.raises(SchemeError, match="hold more than 1,000,000 removed heads") as caught:
+        Scheme.from_json(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150e6  # unrefused: 1.5 GB
+    assert is_one_sentence(str(caught.value))
+
+
+def test_many_steps_of_a_large_model_are_read():
+    text = with_steps(24, 16, 1000)
+    assert len(Scheme.from_json(text).steps) == 1000
 
 
 def damage(*path: str | int, to: Any) -> Callable[[Any], None]:

@@ -28,3 +28,42 @@ def test_the_app_is_started_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.call", lambda given, **_: asked.append(given) or 0)
     assert main(["app", "--no-browser"]) == 0
     assert asked[0][1:4] == ["-m", server.__name__, "run"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "address"),
+    [
+        ({}, [], "localhost"),
+        ({"BHPVAS_HOSTED": "0"}, [], "localhost"),
+        ({"BHPVAS_HOSTED": "1"}, [], None),
+        ({"STREAMLIT_SERVER_ADDRESS": "192.0.2.1"}, [], None),
+        ({}, ["--address", "0.0.0.0"], "0.0.0.0"),
+        ({"BHPVAS_HOSTED": "1"}, ["--address", "127.0.0.1"], "127.0.0.1"),
+    ],
+)
+def test_a_person_s_own_computer_answers_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: list[str], address: str
+) -> None:
+    for name in ("BHPVAS_HOSTED", "STREAMLIT_SERVER_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    asked: list[list[str]] = []
+    monkeypatch.setattr("subprocess.call", lambda given, **_: asked.append(given) or 0)
+    assert main(["app", *words]) == 0
+    told = dict(zip(asked[0], asked[0][1:], strict=False))
+    assert told.get("--server.address") == address
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "99999999"])
+def test_a_port_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    assert main(["app", "--port", port]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["", "nonsense.invalid", "203.0.113.77", "a" * 300])
+def test_an_address_of_another_computer_is_one_line(
+    capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    assert main(["app", "--address", address]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, ttest_1samp
@@ -174,3 +176,20 @@ def test_the_table_has_both_answers_of_each_sentence(
         after.probabilities[11, label] - before.probabilities[11, label]
     )
     assert (row["tag"], row["tokens"], row["stars"]) == ("c", 11, "11")
+
+
+def test_a_column_named_like_one_of_the_table_is_a_column_of_its_own(
+    data: Dataset, before: Evaluation, after: Evaluation
+) -> None:
+    ours = list(sentence_table(replace(data, groups={}), before, after, np.arange(N)).columns)
+    names = [*ours, "place", "open", "column label", "stars"]
+    named = replace(
+        data, groups={name: tuple(f"{name} {row % 2}" for row in range(N)) for name in names}
+    )
+    table = sentence_table(named, before, after, np.arange(N))
+    assert table.columns.is_unique and list(table.columns[: len(ours)]) == ours
+    assert table["label"].iloc[3] == NAMES[before.labels[3]]
+    for name in (*ours, "place", "open"):
+        assert table[f"column {name}"].iloc[3] == f"{name} 1"
+    assert table["column column label"].iloc[3] == "column label 1"
+    assert table["stars"].iloc[3] == "stars 1"

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ __all__ = [
     "ExportError",
     "Exported",
     "Format",
+    "check_folder",
     "export_model",
     "format_named",
 ]
@@ -168,8 +170,7 @@ def export_model(
         )
     if chosen is onnx_graph.FORMAT:
         onnx_graph.check_packages()
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ExportError(f"{folder} exists already: name a folder that does not.")
+    check_folder(folder)
     mask = scheme.mask.without(classifier.geometry.pruned)
     changed = scheme.on(classifier, weights)
     with _beside(folder) as beside:
@@ -187,6 +188,16 @@ def export_model(
         if path.is_file()
     }
     return Exported(**{**vars(found), "folder": folder, "files": files})
+
+
+def check_folder(folder: str | Path) -> None:
+    """Raise :class:`ExportError` where an export could not be written, before the long work."""
+    folder = Path(folder)
+    with _explained(folder):
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise ExportError(f"{folder} exists already: name a folder that does not.")
+        with tempfile.TemporaryFile(dir=folder.absolute().parent):
+            pass
 
 
 def _measured(
