@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -321,6 +321,7 @@ def read_splits(
     split: str | None = None,
     seed: int = 0,
     calibration_share: float = CALIBRATION_SHARE,
+    sentences: int | None = MAX_TRAINING_SENTENCES,
 ) -> Splits:
     """Read labelled sentences in a calibration and an evaluation part.
 
@@ -329,9 +330,10 @@ def read_splits(
     columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there is
     none.
 
-    Parts that the source has are kept: one named train (of it a stratified sample of
-    2,048 sentences) or calibration to learn from, one named test, validation or evaluation whose
-    labels are given to measure on. A source in one part is divided by a stratified split.
+    Parts that the source has are kept: one named train (of it a stratified sample of at most so
+    many ``sentences``; None = all) or calibration to learn from, one named test, validation or
+    evaluation whose labels are given to measure on. A source in one part is divided by a stratified
+    split.
 
     Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
 
@@ -343,8 +345,8 @@ def read_splits(
     (2, 4, ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    if isinstance(source, str) and _is_hub_id(source):
-        return _hub_splits(HubId.parse(source), choice, calibration_share, seed)
+    if is_hub_id(source):
+        return _hub_splits(HubId.parse(source), choice, calibration_share, seed, sentences)
     table = source if isinstance(source, Table) else read_table(source, name=name)
     columns = guess_columns(table.columns, **choice, split=split, name=table.name)
     whole, rows = _read(table, columns)
@@ -356,6 +358,7 @@ def read_splits(
         lambda part, chosen: whole.take(rows[part][chosen]),
         calibration_share,
         seed,
+        sentences,
     )
 
 
@@ -382,7 +385,7 @@ def read_dataset(
     Dataset('films.csv', 2 sentences, labels ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    if isinstance(source, str) and _is_hub_id(source):
+    if is_hub_id(source):
         return _hub_splits(HubId.parse(source), choice, CALIBRATION_SHARE, seed=0).evaluation
     table = source if isinstance(source, Table) else read_table(source, name=name)
     return _read(table, guess_columns(table.columns, **choice, split="", name=table.name))[0]
@@ -467,8 +470,11 @@ def _matched_by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, i
     }
 
 
-def _is_hub_id(source: str) -> bool:
-    return not is_table_name(source) and not Path(source).expanduser().is_file()
+def is_hub_id(source: Source) -> TypeGuard[str]:
+    """Whether a source is no file, by its name or because there is one."""
+    if not isinstance(source, str) or is_table_name(source):
+        return False
+    return not Path(source).expanduser().is_file()
 
 
 def _is_nothing(cell: object) -> bool:
@@ -678,6 +684,7 @@ def _by_parts(
     take: Callable[[str, np.ndarray], Dataset],
     share: float,
     seed: int,
+    sentences: int | None,
 ) -> Splits:
     """Splits of a source that has named parts.
 
@@ -705,12 +712,9 @@ def _by_parts(
 
     chosen = rows[learn]
     made = [f"{learn} → calibration", f"{measure} → evaluation"]
-    if learn != "calibration" and chosen.size > MAX_TRAINING_SENTENCES:
-        made[0] += (
-            f" (stratified sample, seed {seed}, {MAX_TRAINING_SENTENCES:,} of {chosen.size:,})"
-        )
-        sample = _stratified_rows(labels[learn][chosen], MAX_TRAINING_SENTENCES, seed)
-        chosen = chosen[sample]
+    if learn != "calibration" and sentences is not None and chosen.size > sentences:
+        made[0] += f" (stratified sample, seed {seed}, {sentences:,} of {chosen.size:,})"
+        chosen = chosen[_stratified_rows(labels[learn][chosen], sentences, seed)]
     unlabelled = sum(int((labels[part] < 0).sum()) for part in (learn, measure))
     made += [f"{unlabelled:,} sentences without a label left out"] if unlabelled else []
     made += [f"{part} not used" for part in rows if part not in (learn, measure)]
@@ -722,7 +726,13 @@ def _by_parts(
     )
 
 
-def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, seed: int) -> Splits:
+def _hub_splits(
+    hub_id: HubId,
+    choice: Mapping[str, str | None],
+    share: float,
+    seed: int,
+    sentences: int | None = MAX_TRAINING_SENTENCES,
+) -> Splits:
     parts = load_parts(hub_id)
     first = next(iter(parts.values()))
     columns = guess_columns(first.column_names, **choice, split="", name=str(hub_id))
@@ -752,4 +762,4 @@ def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, s
         dataset, _ = _read(table, columns, (names, labels[part][rows]))
         return replace(dataset, numbered=named is not None)
 
-    return _by_parts(str(hub_id), labels, take, share, seed)
+    return _by_parts(str(hub_id), labels, take, share, seed, sentences)
