@@ -300,11 +300,26 @@ def test_scores_under_a_mask_are_those_of_the_zeroed_model(classifier, dataset, 
     found = score(classifier, dataset, list(CRITERIA), mask=mask)
     for name in CRITERIA:
         assert np.isnan(found.values[name]).sum() == 2
-        if found.measured[name].matrix is None and name != "importance-normalised":
+        if found.measured[name].matrix is None:
             kept = mask.array > 0
             np.testing.assert_allclose(
                 found.values[name][kept], expected.values[name][kept], atol=1e-5, err_msg=name
             )
+
+
+def test_a_layer_s_norm_is_that_of_its_kept_heads(classifier, dataset):
+    found = score(
+        classifier,
+        dataset,
+        ["importance", "importance-normalised"],
+        mask=HeadMask.parse("L0H0,L0H2", 2, 4),
+    )
+    importance, shown = (np.nan_to_num(one) for one in found.values.values())
+    np.testing.assert_allclose(np.linalg.norm(shown, axis=1), 1)
+    norm = np.linalg.norm(importance, axis=1)[:, None]
+    raw, divided = found.per_example.values()
+    np.testing.assert_allclose(divided[:, 0, [1, 3]], raw[:, 0, [1, 3]] / norm[0], rtol=1e-5)
+    assert (divided[:, 0, [0, 2]] == 0).all()
 
 
 def test_class_parts_average_to_the_whole(scores, dataset):
