@@ -332,14 +332,15 @@ def read_splits(
 
     Parts that the source has are kept: one named train (of it a stratified sample of at most so
     many ``sentences``; None = all) or calibration to learn from, one named test, validation or
-    evaluation whose labels are given to measure on. A source in one part is divided by a stratified
-    split.
+    evaluation whose labels are given to measure on; ``made`` says how many sentences stand in both.
+    A source in one part is divided by a stratified split that keeps copies of a sentence together.
 
     Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
 
     >>> import io
     >>> import bhpvas
-    >>> rows = ["sentence,label", *["A fine film.,good", "A dull one.,bad"] * 3]
+    >>> rows = ["sentence,label", *(f"A {word} film.,good" for word in ("fine", "great", "deep"))]
+    >>> rows += [f"A {word} film.,bad" for word in ("dull", "poor", "flat")]
     >>> splits = bhpvas.read_splits(io.BytesIO("\\n".join(rows).encode()), name="films.csv")
     >>> len(splits.calibration), len(splits.evaluation), splits.evaluation.label_names
     (2, 4, ('bad', 'good'))
@@ -410,18 +411,26 @@ def sample_splits() -> Splits:
 def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
     """Divide at random into ``share`` of the sentences and the rest, both in their old order.
 
-    The first part has ``round(share · N)`` sentences, at least one and not all, and each label's
-    share of them is its share of the whole as nearly as whole sentences allow. The same seed gives
-    the same parts. Raises :class:`DataError` on a share outside (0, 1) or fewer than two sentences.
+    Copies of a sentence go to the same part. The first part has ``round(share · N)`` sentences, at
+    least one and not all, and each label's share of them is its share of the whole as nearly as
+    whole sentences allow; where copies do not fit, it has fewer. The same seed gives the same
+    parts. Raises :class:`DataError` on a share outside (0, 1) or fewer than two different
+    sentences.
     """
     if not 0 < share < 1:
         raise DataError(f"A share of {share} cannot be split off: it must lie between 0 and 1.")
-    if len(dataset) < 2:
-        raise DataError(f"{dataset.name} has too few sentences to be split: it needs two or more.")
+    _, begins, code, copies = np.unique(
+        _marks(dataset), return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(begins) < 2:
+        raise DataError(
+            f"{dataset.name} has too few sentences to be split: it needs two or more that differ."
+        )
+    order = np.argsort(begins)  # different sentences as they first come
     count = min(max(round(share * len(dataset)), 1), len(dataset) - 1)
-    first = _stratified_rows(dataset.labels, count, seed)
-    second = np.setdiff1d(np.arange(len(dataset)), first)
-    return dataset.take(first), dataset.take(second)
+    chosen = order[_stratified(dataset.labels[begins[order]], copies[order], count, seed)]
+    first = np.isin(code, chosen)
+    return dataset.take(np.flatnonzero(first)), dataset.take(np.flatnonzero(~first))
 
 
 def length_sorted_batches(
@@ -656,15 +665,37 @@ def _as_json(column: Sequence[str] | np.ndarray | None) -> Iterator[str]:
     yield "]"
 
 
-def _stratified_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """``count`` rows drawn at random, each label as often as its share, in ascending order."""
+def _marks(dataset: Dataset) -> np.ndarray:
+    """A number for each sentence, or pair, that its copies share: int64 ``[N]``."""
+    if dataset.pairs is None:
+        return np.fromiter(map(hash, dataset.texts), np.int64, len(dataset))
+    both = zip(dataset.texts, dataset.pairs, strict=True)
+    return np.fromiter(map(hash, both), np.int64, len(dataset))
+
+
+def _stratified(labels: np.ndarray, sizes: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Which of some groups to draw at random for about ``count`` of their sentences.
+
+    A label gives as many sentences as its share, or fewer where no group fits any more; but if none
+    of its groups fits, and it has several, its smallest one.
+    """
     random = np.random.default_rng(seed)
-    _, code, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    due = sizes * count / len(labels)
-    drawn = np.floor(due).astype(int)
-    drawn[np.argsort(drawn - due, kind="stable")[: count - drawn.sum()]] += 1
-    rows = [random.permutation(np.flatnonzero(code == k))[:n] for k, n in enumerate(drawn)]
-    return np.sort(np.concatenate(rows))
+    _, code = np.unique(labels, return_inverse=True)
+    due = np.bincount(code, sizes) * count / sizes.sum()
+    most = np.floor(due).astype(int)
+    most[np.argsort(most - due, kind="stable")[: count - most.sum()]] += 1
+    drawn = list[int]()
+    for label, left in enumerate(most.tolist()):
+        groups = random.permutation(np.flatnonzero(code == label))
+        fitting = list[int]()
+        for group, size in zip(groups.tolist(), sizes[groups].tolist(), strict=True):
+            if size <= left:
+                fitting.append(group)
+                left -= size
+        if left and not fitting and len(groups) > 1:
+            fitting.append(groups[sizes[groups].argmin()])
+        drawn += fitting
+    return np.array(drawn or [sizes.argmin()], dtype=np.int64)
 
 
 def _in_two(whole: Dataset, share: float, seed: int, part: str | None = None) -> Splits:
@@ -714,15 +745,20 @@ def _by_parts(
     made = [f"{learn} → calibration", f"{measure} → evaluation"]
     if learn != "calibration" and sentences is not None and chosen.size > sentences:
         made[0] += f" (stratified sample, seed {seed}, {sentences:,} of {chosen.size:,})"
-        chosen = chosen[_stratified_rows(labels[learn][chosen], sentences, seed)]
+        single = np.ones(chosen.size, dtype=np.int64)
+        chosen = chosen[np.sort(_stratified(labels[learn][chosen], single, sentences, seed))]
     unlabelled = sum(int((labels[part] < 0).sum()) for part in (learn, measure))
     made += [f"{unlabelled:,} sentences without a label left out"] if unlabelled else []
     made += [f"{part} not used" for part in rows if part not in (learn, measure)]
-    as_is = (learn, measure) == ("calibration", "evaluation")
+    if (learn, measure) == ("calibration", "evaluation") and len(made) == 2:
+        made = ["as in the file"]
+    calibration, evaluation = take(learn, chosen), take(measure, rows[measure])
+    both = int(np.isin(_marks(evaluation), _marks(calibration)).sum())
+    made += [f"{both:,} of the {len(evaluation):,} to measure on also in calibration"] * (both > 0)
     return Splits(
-        replace(take(learn, chosen), name=f"{name} · calibration"),
-        replace(take(measure, rows[measure]), name=f"{name} · evaluation"),
-        "as in the file" if as_is and len(made) == 2 else ", ".join(made),
+        replace(calibration, name=f"{name} · calibration"),
+        replace(evaluation, name=f"{name} · evaluation"),
+        ", ".join(made),
     )
 
 

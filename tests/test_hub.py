@@ -31,10 +31,12 @@ SENTIMENT = datasets.Features(
 )
 
 
-def part(labels: list, features: datasets.Features | None = SENTIMENT) -> datasets.Dataset:
+def part(
+    labels: list, features: datasets.Features | None = SENTIMENT, noun: str = "sentence"
+) -> datasets.Dataset:
     rows = {
         "idx": list(range(len(labels))),
-        "sentence": [f"sentence {index}" for index in range(len(labels))],
+        "sentence": [f"{noun} {index}" for index in range(len(labels))],
         "label": labels,
     }
     return datasets.Dataset.from_dict(rows, features=features)
@@ -162,7 +164,7 @@ def test_a_task_without_classes_is_refused(hub_with) -> None:
 
 
 def test_glue_learns_from_train_and_measures_on_validation(hub_with) -> None:
-    hub_with(train=part([0, 1] * 1500), validation=part([1, 0, 1]), test=part([-1, -1]))
+    hub_with(train=part([0, 1] * 1500, noun="lesson"), validation=part([1, 0, 1]), test=part([-1, -1]))
     splits = read_splits("glue:sst2")
     assert splits.made == (
         "train → calibration (stratified sample, seed 0, 2,048 of 3,000), validation → evaluation"
@@ -181,7 +183,7 @@ def test_glue_learns_from_train_and_measures_on_validation(hub_with) -> None:
 
 
 def test_a_test_part_with_labels_measures(hub_with) -> None:
-    hub_with(train=part([0, 1]), test=part([1, 0, 0]), unsupervised=part([-1, -1]))
+    hub_with(train=part([0, 1], noun="lesson"), test=part([1, 0, 0]), unsupervised=part([-1, -1]))
     splits = read_splits("imdb")
     assert splits.made == "train → calibration, test → evaluation"
     assert len(splits.evaluation) == 3
@@ -189,7 +191,7 @@ def test_a_test_part_with_labels_measures(hub_with) -> None:
 
 
 def test_sentences_without_a_label_are_left_out_and_counted(hub_with) -> None:
-    hub_with(train=part([0, 1, -1]), validation=part([1, -1, 0, -1]))
+    hub_with(train=part([0, 1, -1], noun="lesson"), validation=part([1, -1, 0, -1]))
     splits = read_splits("stanfordnlp/snli")
     assert splits.evaluation.texts == ("sentence 0", "sentence 2")
     assert splits.made == (
@@ -198,7 +200,8 @@ def test_sentences_without_a_label_are_left_out_and_counted(hub_with) -> None:
 
 
 def test_a_part_without_the_label_column_is_passed_over(hub_with) -> None:
-    hub_with(train=part([0, 1]), test=part([0, 1]).remove_columns("label"), dev=part([1, 0]))
+    train = part([0, 1], noun="lesson")
+    hub_with(train=train, test=part([0, 1]).remove_columns("label"), dev=part([1, 0]))
     assert read_splits("some/data").made == "train → calibration, dev → evaluation"
 
 

@@ -94,7 +94,7 @@ CRITERIA = (
         title="Importance, per layer",
         higher_means="keep",
         summary="High: of its layer's heads, the loss feels this one most.",
-        formula=r"\hat I(l,h)=I(l,h)\,/\,\sqrt{\textstyle\sum_{k\ \text{kept}}I(l,k)^2}",
+        formula=r"\hat I(l,h)=I(l,h)\,/\,\sqrt{\textstyle\sum_{h'\ \text{kept}}I(l,h')^2}",
         source="Michel, Levy, Neubig 2019; Molchanov et al. 2017",
         misleads="Each layer is made equally important, so a layer that could go as a whole keeps "
         "heads that another layer needs more.",
