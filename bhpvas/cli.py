@@ -898,13 +898,8 @@ def _with_classifier(given: argparse.Namespace, dataset: Dataset) -> tuple[Class
 
 def _dataset(given: argparse.Namespace, source: str | None, split: str) -> Dataset:
     """All sentences of a file, or a split of a hub id or of the sample sentences."""
-    from bhpvas.datasets import (
-        MAX_TRAINING_SENTENCES,
-        is_hub_id,
-        read_dataset,
-        read_splits,
-        sample_splits,
-    )
+    from bhpvas.calibration import SENTENCES
+    from bhpvas.datasets import is_hub_id, read_dataset, read_splits, sample_splits
 
     if source is None or source == "sample":
         return getattr(sample_splits(), split)
@@ -913,7 +908,7 @@ def _dataset(given: argparse.Namespace, source: str | None, split: str) -> Datas
         return read_dataset(source, **columns)
     # A command that draws sentences itself is given all that there are to learn from. The split of
     # a source in one part has no seed here: other commands measure on what it leaves.
-    most = None if hasattr(given, "sentences") else MAX_TRAINING_SENTENCES
+    most = None if hasattr(given, "sentences") else SENTENCES
     return read_splits(source, **columns, sentences=most).calibration
 
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 
+from bhpvas.calibration import SENTENCES, calibration_sample, comparable
 from bhpvas.errors import DataError
 from bhpvas.hub import HubId, class_names, further_columns, load_parts, part_table
 from bhpvas.paths import sample_data_folder
@@ -29,8 +30,6 @@ Source: TypeAlias = str | Path | BinaryIO | Table
 # BERT reads 512 word pieces, about 2,500 characters; the longest review of IMDB has 13,704. More
 # is a file read with the wrong quotes or separators.
 MAX_CHARACTERS = 20_000
-# A training part is usually far larger than scoring needs; of one, this many sentences calibrate.
-MAX_TRAINING_SENTENCES = 2_048
 CALIBRATION_SHARE = 1 / 3
 # A further column with more values than this tells sentences apart instead of grouping them.
 MOST_GROUPS = 40
@@ -321,7 +320,7 @@ def read_splits(
     split: str | None = None,
     seed: int = 0,
     calibration_share: float = CALIBRATION_SHARE,
-    sentences: int | None = MAX_TRAINING_SENTENCES,
+    sentences: int | None = SENTENCES,
 ) -> Splits:
     """Read labelled sentences in a calibration and an evaluation part.
 
@@ -330,10 +329,11 @@ def read_splits(
     columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there is
     none.
 
-    Parts that the source has are kept: one named train (of it a stratified sample of at most so
-    many ``sentences``; None = all) or calibration to learn from, one named test, validation or
-    evaluation whose labels are given to measure on; ``made`` says how many sentences stand in both.
-    A source in one part is divided by a stratified split that keeps copies of a sentence together.
+    Parts that the source has are kept: one named train or calibration to learn from (of train at
+    most so many ``sentences``, drawn as :func:`~bhpvas.calibration.calibration_sample` draws; None
+    = all), one named test, validation or evaluation whose labels are given to measure on; ``made``
+    says how many sentences stand in both. A source in one part is divided by a stratified split
+    that keeps copies of a sentence together.
 
     Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
 
@@ -347,7 +347,9 @@ def read_splits(
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
     if is_hub_id(source):
-        return _hub_splits(HubId.parse(source), choice, calibration_share, seed, sentences)
+        hub_id = HubId.parse(source)
+        parts = _hub_parts(hub_id, choice)
+        return _by_parts(str(hub_id), *parts, calibration_share, seed, sentences)
     table = source if isinstance(source, Table) else read_table(source, name=name)
     columns = guess_columns(table.columns, **choice, split=split, name=table.name)
     whole, rows = _read(table, columns)
@@ -387,7 +389,13 @@ def read_dataset(
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
     if is_hub_id(source):
-        return _hub_splits(HubId.parse(source), choice, CALIBRATION_SHARE, seed=0).evaluation
+        hub_id = HubId.parse(source)
+        labels, take = _hub_parts(hub_id, choice)
+        learn, measure, rows = _known_parts(str(hub_id), labels)
+        if learn is None or measure is None:
+            return _by_parts(str(hub_id), labels, take, CALIBRATION_SHARE, 0, None).evaluation
+        # What is there to learn from need not be read.
+        return replace(take(measure, rows[measure]), name=f"{hub_id} · evaluation")
     table = source if isinstance(source, Table) else read_table(source, name=name)
     return _read(table, guess_columns(table.columns, **choice, split="", name=table.name))[0]
 
@@ -695,7 +703,7 @@ def _stratified(labels: np.ndarray, sizes: np.ndarray, count: int, seed: int) ->
         if left and not fitting and len(groups) > 1:
             fitting.append(groups[sizes[groups].argmin()])
         drawn += fitting
-    return np.array(drawn or [sizes.argmin()], dtype=np.int64)
+    return np.array(drawn or [int(sizes.argmin())])
 
 
 def _in_two(whole: Dataset, share: float, seed: int, part: str | None = None) -> Splits:
@@ -709,19 +717,10 @@ def _in_two(whole: Dataset, share: float, seed: int, part: str | None = None) ->
     )
 
 
-def _by_parts(
-    name: str,
-    labels: Mapping[str, np.ndarray],
-    take: Callable[[str, np.ndarray], Dataset],
-    share: float,
-    seed: int,
-    sentences: int | None,
-) -> Splits:
-    """Splits of a source that has named parts.
-
-    ``labels`` are those of each part, with -1 for one that is withheld; ``take`` gives some rows of
-    a part as a dataset.
-    """
+def _known_parts(
+    name: str, labels: Mapping[str, np.ndarray]
+) -> tuple[str | None, str | None, dict[str, np.ndarray]]:
+    """The parts to learn from and to measure on, and of each part the rows that have a label."""
     rows = {part: np.flatnonzero(given >= 0) for part, given in labels.items()}
     rows = {part: given for part, given in rows.items() if given.size}
     if not rows:
@@ -737,6 +736,23 @@ def _by_parts(
             f"{name} has the parts {listed(rows)}, none of which bhpvas knows: call them "
             "calibration and evaluation, or train and test."
         )
+    return learn, measure, rows
+
+
+def _by_parts(
+    name: str,
+    labels: Mapping[str, np.ndarray],
+    take: Callable[[str, np.ndarray], Dataset],
+    share: float,
+    seed: int,
+    sentences: int | None,
+) -> Splits:
+    """Splits of a source that has named parts.
+
+    ``labels`` are those of each part, with -1 for one that is withheld; ``take`` gives some rows of
+    a part as a dataset.
+    """
+    learn, measure, rows = _known_parts(name, labels)
     if learn is None or measure is None:
         part = learn or measure or next(iter(rows))
         return _in_two(replace(take(part, rows[part]), name=name), share, seed, part)
@@ -745,14 +761,17 @@ def _by_parts(
     made = [f"{learn} → calibration", f"{measure} → evaluation"]
     if learn != "calibration" and sentences is not None and chosen.size > sentences:
         made[0] += f" (stratified sample, seed {seed}, {sentences:,} of {chosen.size:,})"
-        single = np.ones(chosen.size, dtype=np.int64)
-        chosen = chosen[np.sort(_stratified(labels[learn][chosen], single, sentences, seed))]
+        # No more are read than are compared.
+        chosen = chosen[comparable(labels[learn][chosen], sentences, seed)]
+        calibration = calibration_sample(take(learn, chosen), sentences, seed)
+    else:
+        calibration = take(learn, chosen)
+    evaluation = take(measure, rows[measure])
     unlabelled = sum(int((labels[part] < 0).sum()) for part in (learn, measure))
     made += [f"{unlabelled:,} sentences without a label left out"] if unlabelled else []
     made += [f"{part} not used" for part in rows if part not in (learn, measure)]
     if (learn, measure) == ("calibration", "evaluation") and len(made) == 2:
         made = ["as in the file"]
-    calibration, evaluation = take(learn, chosen), take(measure, rows[measure])
     both = int(np.isin(_marks(evaluation), _marks(calibration)).sum())
     made += [f"{both:,} of the {len(evaluation):,} to measure on also in calibration"] * (both > 0)
     return Splits(
@@ -762,13 +781,10 @@ def _by_parts(
     )
 
 
-def _hub_splits(
-    hub_id: HubId,
-    choice: Mapping[str, str | None],
-    share: float,
-    seed: int,
-    sentences: int | None = MAX_TRAINING_SENTENCES,
-) -> Splits:
+def _hub_parts(
+    hub_id: HubId, choice: Mapping[str, str | None]
+) -> tuple[dict[str, np.ndarray], Callable[[str, np.ndarray], Dataset]]:
+    """Labels of every part, as in :func:`_by_parts`, and what takes rows of one."""
     parts = load_parts(hub_id)
     first = next(iter(parts.values()))
     columns = guess_columns(first.column_names, **choice, split="", name=str(hub_id))
@@ -798,4 +814,4 @@ def _hub_splits(
         dataset, _ = _read(table, columns, (names, labels[part][rows]))
         return replace(dataset, numbered=named is not None)
 
-    return _by_parts(str(hub_id), labels, take, share, seed, sentences)
+    return labels, take

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bhpvas.calibration import SENTENCES, calibration_sample
 from bhpvas.datasets import (
     MAX_CHARACTERS,
-    MAX_TRAINING_SENTENCES,
     Columns,
     Dataset,
     guess_columns,
@@ -344,7 +344,7 @@ def test_a_large_training_part_is_sampled() -> None:
     rows = [f"s{n},{n % 2},train" for n in range(3000)]
     lines = ["text,label,split", *rows, "t,0,test", "u,1,test"]
     splits = read_splits(csv_file(*lines), name="a.csv")
-    assert len(splits.calibration) == MAX_TRAINING_SENTENCES == 2048
+    assert len(splits.calibration) == SENTENCES == 2048
     assert np.bincount(splits.calibration.labels).tolist() == [1024, 1024]
     assert splits.made == (
         "train → calibration (stratified sample, seed 0, 2,048 of 3,000), test → evaluation"
@@ -353,6 +353,19 @@ def test_a_large_training_part_is_sampled() -> None:
     other = read_splits(csv_file(*lines), name="a.csv", seed=1)
     assert again.calibration.fingerprint == splits.calibration.fingerprint
     assert other.calibration.fingerprint != splits.calibration.fingerprint
+
+
+def test_a_training_part_is_sampled_as_the_command_line_samples_it_alone() -> None:
+    train = []
+    for n in range(1200):
+        train += [f"{n} is a film,{n % 2}", f"a film,{n % 2}", f"{n} is,{n % 2}"]
+    parts = [f"{row},train" for row in train] + ["t,0,test", "u,1,test"]
+    found = read_splits(csv_file("text,label,split", *parts), name="a.csv", sentences=900)
+    alone = calibration_sample(read("text,label", *train), 900)
+    assert found.calibration.texts == alone.texts
+    assert all(text.endswith("is a film") for text in alone.texts)
+    everything = read_splits(csv_file("text,label,split", *parts), name="a.csv", sentences=None)
+    assert len(everything.calibration) == 3600
 
 
 def test_one_part_alone_is_divided() -> None:

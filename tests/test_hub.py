@@ -164,7 +164,8 @@ def test_a_task_without_classes_is_refused(hub_with) -> None:
 
 
 def test_glue_learns_from_train_and_measures_on_validation(hub_with) -> None:
-    hub_with(train=part([0, 1] * 1500, noun="lesson"), validation=part([1, 0, 1]), test=part([-1, -1]))
+    train = part([0, 1] * 1500, noun="lesson")
+    hub_with(train=train, validation=part([1, 0, 1]), test=part([-1, -1]))
     splits = read_splits("glue:sst2")
     assert splits.made == (
         "train → calibration (stratified sample, seed 0, 2,048 of 3,000), validation → evaluation"
