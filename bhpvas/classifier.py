@@ -76,13 +76,16 @@ class Architecture:
     """Where one family of models keeps its parts.
 
     ``embed(model, input_ids, token_type_ids)`` gives ``[B, T, D]``; ``read(model, first)`` gives
-    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``.
+    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``. ``embed_at`` is as
+    ``embed``, at the places that other tokens ``[B, T]`` would have; None where places do not
+    depend on tokens.
     """
 
     layers: Callable[[Any], Iterable[nn.Module]]
     parts: Callable[[Any], Layer]
     embed: Callable[[Any, Tensor, Tensor], Tensor]
     read: Callable[[Any, Tensor], Tensor]
+    embed_at: Callable[[Any, Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 def _bert_parts(layer: Any) -> Layer:
@@ -148,11 +151,19 @@ def _electra_embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Ten
     return embedded
 
 
+def _roberta_embed_at(model: Any, input_ids: Tensor, token_type_ids: Tensor, at: Tensor) -> Tensor:
+    embeddings = model.roberta.embeddings
+    real = at.ne(embeddings.padding_idx).long()  # places are counted without padding
+    places = real.cumsum(1) * real + embeddings.padding_idx
+    return embeddings(input_ids=input_ids, token_type_ids=token_type_ids, position_ids=places)
+
+
 _ROBERTA = Architecture(
     layers=lambda model: model.roberta.encoder.layer,
     parts=_bert_parts,
     embed=lambda model, ids, types: model.roberta.embeddings(input_ids=ids, token_type_ids=types),
     read=lambda model, first: model.classifier(first[:, None]),
+    embed_at=_roberta_embed_at,
 )
 
 #: ``config.model_type`` → where that family keeps its parts; its config: :data:`FAMILIES`.
@@ -327,8 +338,10 @@ class Classifier:
         """The mask that keeps every head that the model's files hold."""
         return HeadMask(self.geometry.layers, self.geometry.heads, absent=self.geometry.pruned)
 
-    def embed(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Embeddings of tokens ``[B, T]``: ``[B, T, D]``."""
+    def embed(self, input_ids: Tensor, token_type_ids: Tensor, at: Tensor | None = None) -> Tensor:
+        """Embeddings of tokens ``[B, T]``: ``[B, T, D]``; at the places that tokens ``at`` have."""
+        if at is not None and self.architecture.embed_at is not None:
+            return self.architecture.embed_at(self.model, input_ids, token_type_ids, at)
         return self.architecture.embed(self.model, input_ids, token_type_ids)
 
     def read(self, first: Tensor) -> Tensor:
