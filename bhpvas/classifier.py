@@ -386,13 +386,21 @@ class Classifier:
         special = set(self.tokenizer.all_special_ids)
         tokens = self.tokenizer.convert_ids_to_tokens(list(range(size)))
         return np.array(
-            [index not in special and _is_punctuation(token) for index, token in enumerate(tokens)]
+            [
+                # The pieces of a byte-level tokenizer stand for bytes: "âĢĶ" is a dash.
+                index not in special
+                and _is_punctuation(self.tokenizer.convert_tokens_to_string([token]))
+                for index, token in enumerate(tokens)
+            ]
         )
 
 
-def _is_punctuation(token: str) -> bool:
-    text = token.removeprefix("##").lstrip("Ġ▁")
-    return bool(text) and all(unicodedata.category(letter)[0] in "PS" for letter in text)
+def _is_punctuation(text: str) -> bool:
+    text = text.strip().removeprefix("##").lstrip("Ġ▁")
+    # U+FFFD stands for a part of a character, which is nothing yet.
+    return bool(text) and all(
+        unicodedata.category(letter)[0] in "PS" and letter != "\ufffd" for letter in text
+    )
 
 
 def load_classifier(
