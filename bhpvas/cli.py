@@ -438,6 +438,8 @@ def _score(given: argparse.Namespace) -> None:
         # The first criterion asked for that compares heads; `similarity` by default.
         first = next(name for name in names if name in matrices)
         document["similarity_matrix"] = _numbers(matrices[first])
+    if scores.similarity_unit is not None:
+        document["similarity_unit"] = scores.similarity_unit
     tables = [
         f"{CRITERIA[name].title} (higher = {CRITERIA[name].higher_means}), "
         f"{scores.sentences} sentences of {scores.dataset}\n{_grid(scores.values[name])}"

@@ -25,7 +25,7 @@ from bhpvas.criteria import (
 )
 from bhpvas.criteria.attention import jensen_shannon
 from bhpvas.criteria.base import Sample
-from bhpvas.criteria.similarity import OutputProducts
+from bhpvas.criteria.similarity import _LARGEST_TOKEN_WIDTH, OutputProducts
 from bhpvas.engine import Batch, Seen
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.estimate import Estimate
@@ -267,6 +267,13 @@ def test_similarity_survives_a_large_constant_offset(classifier):
     shifted = outputs + 1000 * rng.standard_normal((1, 2, 4, 8))
     np.testing.assert_allclose(feed(classifier, shifted), feed(classifier, outputs), atol=2e-3)
     assert feed(classifier, shifted)[0, 4] == pytest.approx(1, abs=1e-3)
+
+
+def test_what_similarity_says_of_itself_is_what_is_computed():
+    """The estimator by its name, and up to which width a token is a sample."""
+    criterion = CRITERIA["similarity"]
+    assert r"\mathrm{HSIC}_1(i,j)&=\frac1{n(n-3)}" in criterion.formula
+    assert f"{_LARGEST_TOKEN_WIDTH:,}" in criterion.misleads
 
 
 def test_wide_models_are_compared_by_sentence_means(classifier, dataset, monkeypatch):
