@@ -78,13 +78,16 @@ class Architecture:
     """Where one family of models keeps its parts.
 
     ``embed(model, input_ids, token_type_ids)`` gives ``[B, T, D]``; ``read(model, first)`` gives
-    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``.
+    logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``. ``embed_at`` is as
+    ``embed``, at the places that other tokens ``[B, T]`` would have; None where places do not
+    depend on tokens.
     """
 
     layers: Callable[[Any], Iterable[nn.Module]]
     parts: Callable[[Any], Layer]
     embed: Callable[[Any, Tensor, Tensor], Tensor]
     read: Callable[[Any, Tensor], Tensor]
+    embed_at: Callable[[Any, Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 def _bert_parts(layer: Any) -> Layer:
@@ -150,11 +153,19 @@ def _electra_embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Ten
     return embedded
 
 
+def _roberta_embed_at(model: Any, input_ids: Tensor, token_type_ids: Tensor, at: Tensor) -> Tensor:
+    embeddings = model.roberta.embeddings
+    real = at.ne(embeddings.padding_idx).long()  # places are counted without padding
+    places = real.cumsum(1) * real + embeddings.padding_idx
+    return embeddings(input_ids=input_ids, token_type_ids=token_type_ids, position_ids=places)
+
+
 _ROBERTA = Architecture(
     layers=lambda model: model.roberta.encoder.layer,
     parts=_bert_parts,
     embed=lambda model, ids, types: model.roberta.embeddings(input_ids=ids, token_type_ids=types),
     read=lambda model, first: model.classifier(first[:, None]),
+    embed_at=_roberta_embed_at,
 )
 
 #: ``config.model_type`` → where that family keeps its parts; its config: :data:`FAMILIES`.
@@ -329,8 +340,10 @@ class Classifier:
         """The mask that keeps every head that the model's files hold."""
         return HeadMask(self.geometry.layers, self.geometry.heads, absent=self.geometry.pruned)
 
-    def embed(self, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Embeddings of tokens ``[B, T]``: ``[B, T, D]``."""
+    def embed(self, input_ids: Tensor, token_type_ids: Tensor, at: Tensor | None = None) -> Tensor:
+        """Embeddings of tokens ``[B, T]``: ``[B, T, D]``; at the places that tokens ``at`` have."""
+        if at is not None and self.architecture.embed_at is not None:
+            return self.architecture.embed_at(self.model, input_ids, token_type_ids, at)
         return self.architecture.embed(self.model, input_ids, token_type_ids)
 
     def read(self, first: Tensor) -> Tensor:
@@ -375,13 +388,21 @@ class Classifier:
         special = set(self.tokenizer.all_special_ids)
         tokens = self.tokenizer.convert_ids_to_tokens(list(range(size)))
         return np.array(
-            [index not in special and _is_punctuation(token) for index, token in enumerate(tokens)]
+            [
+                # The pieces of a byte-level tokenizer stand for bytes: "âĢĶ" is a dash.
+                index not in special
+                and _is_punctuation(self.tokenizer.convert_tokens_to_string([token]))
+                for index, token in enumerate(tokens)
+            ]
         )
 
 
-def _is_punctuation(token: str) -> bool:
-    text = token.removeprefix("##").lstrip("Ġ▁")
-    return bool(text) and all(unicodedata.category(letter)[0] in "PS" for letter in text)
+def _is_punctuation(text: str) -> bool:
+    text = text.strip().removeprefix("##").lstrip("Ġ▁")
+    # U+FFFD stands for a part of a character, which is nothing yet.
+    return bool(text) and all(
+        unicodedata.category(letter)[0] in "PS" and letter != "\ufffd" for letter in text
+    )
 
 
 def load_classifier(

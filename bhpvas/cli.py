@@ -336,7 +336,7 @@ def _add_data(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--data",
         metavar="D",
-        help=f"file, used whole, or hub id such as glue/sst2, the part to measure on "
+        help=f"file, used whole, or hub id such as glue/sst2, of which the {default} split is used "
         f"(default: the sample sentences' {default} split)",
     )
     parser.set_defaults(split=default)
@@ -349,7 +349,8 @@ def _add_calibration(parser: argparse.ArgumentParser, *, alone: bool = True) -> 
         "--calibration",
         metavar="D",
         dest="data" if alone else "calibration",
-        help="file or hub id to learn from (default: the sample sentences' calibration split)",
+        help="file, used whole, or hub id, of which the calibration split is used, to learn from "
+        "(default: the sample sentences' calibration split)",
     )
     parser.add_argument(
         "--sentences",
@@ -488,6 +489,8 @@ def _score(given: argparse.Namespace) -> None:
         # The first criterion asked for that compares heads; `similarity` by default.
         first = next(name for name in names if name in matrices)
         document["similarity_matrix"] = _numbers(matrices[first])
+    if scores.similarity_unit is not None:
+        document["similarity_unit"] = scores.similarity_unit
     tables = [
         f"{CRITERIA[name].title} (higher = {CRITERIA[name].higher_means}), "
         f"{scores.sentences} sentences of {scores.dataset}\n{_grid(scores.values[name])}"
@@ -892,9 +895,7 @@ def _report(given: argparse.Namespace) -> None:
             f"--latency {tokens} cannot be timed: the model reads at most "
             f"{classifier.geometry.max_length} tokens."
         )
-    calibration = _sampled(
-        _dataset(given, given.calibration, "calibration").aligned(classifier.label_names), given
-    )
+    calibration = _sampled(_dataset(given, given.calibration, "calibration"), given)
     with _bar("reporting") as progress:
         report = write_report(
             classifier,
@@ -952,21 +953,30 @@ def _is_first() -> bool:
 
 def _load(given: argparse.Namespace) -> tuple[Classifier, Dataset]:
     """The classifier, and the data in the numbering of its labels."""
+    return _with_classifier(given, _dataset(given, given.data, given.split))
+
+
+def _with_classifier(given: argparse.Namespace, dataset: Dataset) -> tuple[Classifier, Dataset]:
     from bhpvas.classifier import load_classifier
 
-    dataset = _dataset(given, given.data, given.split)
     classifier = load_classifier(given.model, device=given.device, dtype=given.dtype)
     return classifier, dataset.aligned(classifier.label_names)
 
 
 def _dataset(given: argparse.Namespace, source: str | None, split: str) -> Dataset:
-    """The sentences of a file or a hub id, or a split of the sample sentences."""
-    from bhpvas.datasets import read_dataset, sample_splits
+    """All sentences of a file, or a split of a hub id or of the sample sentences."""
+    from bhpvas.calibration import SENTENCES
+    from bhpvas.datasets import is_hub_id, read_dataset, read_splits, sample_splits
 
     if source is None or source == "sample":
         return getattr(sample_splits(), split)
     columns = {part: getattr(given, part) for part in ("text", "pair", "label", "tag")}
-    return read_dataset(source, **columns)
+    if split == "evaluation" or not is_hub_id(source):
+        return read_dataset(source, **columns)
+    # A command that draws sentences itself is given all that there are to learn from. The split of
+    # a source in one part has no seed here: other commands measure on what it leaves.
+    most = None if hasattr(given, "sentences") else SENTENCES
+    return read_splits(source, **columns, sentences=most).calibration
 
 
 def _load_calibration(
@@ -974,8 +984,8 @@ def _load_calibration(
 ) -> tuple[Classifier, Dataset]:
     """As :func:`_load`; of more sentences than asked for (else ``most``), some are drawn."""
     _check_sentences(given)
-    classifier, dataset = _load(given)
-    return classifier, _sampled(dataset, given, most)
+    dataset = _sampled(_dataset(given, given.data, given.split), given, most)
+    return _with_classifier(given, dataset)
 
 
 def _check_sentences(given: argparse.Namespace) -> None:

@@ -50,7 +50,8 @@ def flops_per_sentence(
     """Mean FLOPs of one sentence through the physically pruned model, without padding.
 
     ``lengths`` are tokens a sentence, special tokens included; at least one. What is counted stands
-    at the top of :mod:`bhpvas.cost`.
+    at the top of :mod:`bhpvas.cost`. Where layers share their weights no head can be removed from
+    them, so every head counts whatever the mask.
 
     >>> import bhpvas
     >>> geometry = bhpvas.load_classifier().geometry
@@ -59,7 +60,8 @@ def flops_per_sentence(
     '510.9 million'
     """
     tokens = np.asarray(lengths, dtype=np.float64)
-    heads = mask.without(geometry.pruned).kept_count
+    every = geometry.layers * geometry.heads
+    heads = every if geometry.shared else mask.without(geometry.pruned).kept_count
     hidden, kept = geometry.hidden_size, heads * geometry.head_size
     projections = 8 * hidden * kept
     feed_forward = 4 * hidden * geometry.intermediate_size * geometry.layers

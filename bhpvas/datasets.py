@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 
+from bhpvas.calibration import SENTENCES, calibration_sample, comparable
 from bhpvas.errors import DataError
 from bhpvas.hub import HubId, class_names, further_columns, load_parts, part_table
 from bhpvas.paths import sample_data_folder
@@ -30,8 +31,6 @@ Source: TypeAlias = str | Path | BinaryIO | Table
 # BERT reads 512 word pieces, about 2,500 characters; the longest review of IMDB has 13,704. More
 # is a file read with the wrong quotes or separators.
 MAX_CHARACTERS = 20_000
-# A training part is usually far larger than scoring needs; of one, this many sentences calibrate.
-MAX_TRAINING_SENTENCES = 2_048
 CALIBRATION_SHARE = 1 / 3
 # A further column with more values than this tells sentences apart instead of grouping them.
 MOST_GROUPS = 40
@@ -322,6 +321,7 @@ def read_splits(
     split: str | None = None,
     seed: int = 0,
     calibration_share: float = CALIBRATION_SHARE,
+    sentences: int | None = SENTENCES,
 ) -> Splits:
     """Read labelled sentences in a calibration and an evaluation part.
 
@@ -330,22 +330,27 @@ def read_splits(
     columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there is
     none.
 
-    Parts that the source has are kept: one named train (of it a stratified sample of
-    2,048 sentences) or calibration to learn from, one named test, validation or evaluation whose
-    labels are given to measure on. A source in one part is divided by a stratified split.
+    Parts that the source has are kept: one named train or calibration to learn from (of train at
+    most so many ``sentences``, drawn as :func:`~bhpvas.calibration.calibration_sample` draws; None
+    = all), one named test, validation or evaluation whose labels are given to measure on; ``made``
+    says how many sentences stand in both. A source in one part is divided by a stratified split
+    that keeps copies of a sentence together.
 
     Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
 
     >>> import io
     >>> import bhpvas
-    >>> rows = ["sentence,label", *["A fine film.,good", "A dull one.,bad"] * 3]
+    >>> rows = ["sentence,label", *(f"A {word} film.,good" for word in ("fine", "great", "deep"))]
+    >>> rows += [f"A {word} film.,bad" for word in ("dull", "poor", "flat")]
     >>> splits = bhpvas.read_splits(io.BytesIO("\\n".join(rows).encode()), name="films.csv")
     >>> len(splits.calibration), len(splits.evaluation), splits.evaluation.label_names
     (2, 4, ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    if isinstance(source, str) and _is_hub_id(source):
-        return _hub_splits(HubId.parse(source), choice, calibration_share, seed)
+    if is_hub_id(source):
+        hub_id = HubId.parse(source)
+        parts = _hub_parts(hub_id, choice)
+        return _by_parts(str(hub_id), *parts, calibration_share, seed, sentences)
     table = source if isinstance(source, Table) else read_table(source, name=name)
     columns = guess_columns(table.columns, **choice, split=split, name=table.name)
     whole, rows = _read(table, columns)
@@ -357,6 +362,7 @@ def read_splits(
         lambda part, chosen: whole.take(rows[part][chosen]),
         calibration_share,
         seed,
+        sentences,
     )
 
 
@@ -383,8 +389,14 @@ def read_dataset(
     Dataset('films.csv', 2 sentences, labels ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    if isinstance(source, str) and _is_hub_id(source):
-        return _hub_splits(HubId.parse(source), choice, CALIBRATION_SHARE, seed=0).evaluation
+    if is_hub_id(source):
+        hub_id = HubId.parse(source)
+        labels, take = _hub_parts(hub_id, choice)
+        learn, measure, rows = _known_parts(str(hub_id), labels)
+        if learn is None or measure is None:
+            return _by_parts(str(hub_id), labels, take, CALIBRATION_SHARE, 0, None).evaluation
+        # What is there to learn from need not be read.
+        return replace(take(measure, rows[measure]), name=f"{hub_id} · evaluation")
     table = source if isinstance(source, Table) else read_table(source, name=name)
     return _read(table, guess_columns(table.columns, **choice, split="", name=table.name))[0]
 
@@ -408,18 +420,26 @@ def sample_splits() -> Splits:
 def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
     """Divide at random into ``share`` of the sentences and the rest, both in their old order.
 
-    The first part has ``round(share · N)`` sentences, at least one and not all, and each label's
-    share of them is its share of the whole as nearly as whole sentences allow. The same seed gives
-    the same parts. Raises :class:`DataError` on a share outside (0, 1) or fewer than two sentences.
+    Copies of a sentence go to the same part. The first part has ``round(share · N)`` sentences, at
+    least one and not all, and each label's share of them is its share of the whole as nearly as
+    whole sentences allow; where copies do not fit, it has fewer. The same seed gives the same
+    parts. Raises :class:`DataError` on a share outside (0, 1) or fewer than two different
+    sentences.
     """
     if not 0 < share < 1:
         raise DataError(f"A share of {share} cannot be split off: it must lie between 0 and 1.")
-    if len(dataset) < 2:
-        raise DataError(f"{dataset.name} has too few sentences to be split: it needs two or more.")
+    _, begins, code, copies = np.unique(
+        _marks(dataset), return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(begins) < 2:
+        raise DataError(
+            f"{dataset.name} has too few sentences to be split: it needs two or more that differ."
+        )
+    order = np.argsort(begins)  # different sentences as they first come
     count = min(max(round(share * len(dataset)), 1), len(dataset) - 1)
-    first = _stratified_rows(dataset.labels, count, seed)
-    second = np.setdiff1d(np.arange(len(dataset)), first)
-    return dataset.take(first), dataset.take(second)
+    chosen = order[_stratified(dataset.labels[begins[order]], copies[order], count, seed)]
+    first = np.isin(code, chosen)
+    return dataset.take(np.flatnonzero(first)), dataset.take(np.flatnonzero(~first))
 
 
 def length_sorted_batches(
@@ -468,8 +488,11 @@ def _matched_by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, i
     }
 
 
-def _is_hub_id(source: str) -> bool:
-    return not is_table_name(source) and not os.path.isfile(os.path.expanduser(source))
+def is_hub_id(source: Source) -> TypeGuard[str]:
+    """Whether a source is no file, by its name or because there is one."""
+    if not isinstance(source, str) or is_table_name(source):
+        return False
+    return not os.path.isfile(os.path.expanduser(source))
 
 
 def _is_nothing(cell: object) -> bool:
@@ -653,15 +676,37 @@ def _as_json(column: Sequence[str] | np.ndarray | None) -> Iterator[str]:
     yield "]"
 
 
-def _stratified_rows(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """``count`` rows drawn at random, each label as often as its share, in ascending order."""
+def _marks(dataset: Dataset) -> np.ndarray:
+    """A number for each sentence, or pair, that its copies share: int64 ``[N]``."""
+    if dataset.pairs is None:
+        return np.fromiter(map(hash, dataset.texts), np.int64, len(dataset))
+    both = zip(dataset.texts, dataset.pairs, strict=True)
+    return np.fromiter(map(hash, both), np.int64, len(dataset))
+
+
+def _stratified(labels: np.ndarray, sizes: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Which of some groups to draw at random for about ``count`` of their sentences.
+
+    A label gives as many sentences as its share, or fewer where no group fits any more; but if none
+    of its groups fits, and it has several, its smallest one.
+    """
     random = np.random.default_rng(seed)
-    _, code, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    due = sizes * count / len(labels)
-    drawn = np.floor(due).astype(int)
-    drawn[np.argsort(drawn - due, kind="stable")[: count - drawn.sum()]] += 1
-    rows = [random.permutation(np.flatnonzero(code == k))[:n] for k, n in enumerate(drawn)]
-    return np.sort(np.concatenate(rows))
+    _, code = np.unique(labels, return_inverse=True)
+    due = np.bincount(code, sizes) * count / sizes.sum()
+    most = np.floor(due).astype(int)
+    most[np.argsort(most - due, kind="stable")[: count - most.sum()]] += 1
+    drawn = list[int]()
+    for label, left in enumerate(most.tolist()):
+        groups = random.permutation(np.flatnonzero(code == label))
+        fitting = list[int]()
+        for group, size in zip(groups.tolist(), sizes[groups].tolist(), strict=True):
+            if size <= left:
+                fitting.append(group)
+                left -= size
+        if left and not fitting and len(groups) > 1:
+            fitting.append(groups[sizes[groups].argmin()])
+        drawn += fitting
+    return np.array(drawn or [int(sizes.argmin())])
 
 
 def _in_two(whole: Dataset, share: float, seed: int, part: str | None = None) -> Splits:
@@ -675,18 +720,10 @@ def _in_two(whole: Dataset, share: float, seed: int, part: str | None = None) ->
     )
 
 
-def _by_parts(
-    name: str,
-    labels: Mapping[str, np.ndarray],
-    take: Callable[[str, np.ndarray], Dataset],
-    share: float,
-    seed: int,
-) -> Splits:
-    """Splits of a source that has named parts.
-
-    ``labels`` are those of each part, with -1 for one that is withheld; ``take`` gives some rows of
-    a part as a dataset.
-    """
+def _known_parts(
+    name: str, labels: Mapping[str, np.ndarray]
+) -> tuple[str | None, str | None, dict[str, np.ndarray]]:
+    """The parts to learn from and to measure on, and of each part the rows that have a label."""
     rows = {part: np.flatnonzero(given >= 0) for part, given in labels.items()}
     rows = {part: given for part, given in rows.items() if given.size}
     if not rows:
@@ -702,30 +739,55 @@ def _by_parts(
             f"{name} has the parts {listed(rows)}, none of which bhpvas knows: call them "
             "calibration and evaluation, or train and test."
         )
+    return learn, measure, rows
+
+
+def _by_parts(
+    name: str,
+    labels: Mapping[str, np.ndarray],
+    take: Callable[[str, np.ndarray], Dataset],
+    share: float,
+    seed: int,
+    sentences: int | None,
+) -> Splits:
+    """Splits of a source that has named parts.
+
+    ``labels`` are those of each part, with -1 for one that is withheld; ``take`` gives some rows of
+    a part as a dataset.
+    """
+    learn, measure, rows = _known_parts(name, labels)
     if learn is None or measure is None:
         part = learn or measure or next(iter(rows))
         return _in_two(replace(take(part, rows[part]), name=name), share, seed, part)
 
     chosen = rows[learn]
     made = [f"{learn} → calibration", f"{measure} → evaluation"]
-    if learn != "calibration" and chosen.size > MAX_TRAINING_SENTENCES:
-        made[0] += (
-            f" (stratified sample, seed {seed}, {MAX_TRAINING_SENTENCES:,} of {chosen.size:,})"
-        )
-        sample = _stratified_rows(labels[learn][chosen], MAX_TRAINING_SENTENCES, seed)
-        chosen = chosen[sample]
+    if learn != "calibration" and sentences is not None and chosen.size > sentences:
+        made[0] += f" (stratified sample, seed {seed}, {sentences:,} of {chosen.size:,})"
+        # No more are read than are compared.
+        chosen = chosen[comparable(labels[learn][chosen], sentences, seed)]
+        calibration = calibration_sample(take(learn, chosen), sentences, seed)
+    else:
+        calibration = take(learn, chosen)
+    evaluation = take(measure, rows[measure])
     unlabelled = sum(int((labels[part] < 0).sum()) for part in (learn, measure))
     made += [f"{unlabelled:,} sentences without a label left out"] if unlabelled else []
     made += [f"{part} not used" for part in rows if part not in (learn, measure)]
-    as_is = (learn, measure) == ("calibration", "evaluation")
+    if (learn, measure) == ("calibration", "evaluation") and len(made) == 2:
+        made = ["as in the file"]
+    both = int(np.isin(_marks(evaluation), _marks(calibration)).sum())
+    made += [f"{both:,} of the {len(evaluation):,} to measure on also in calibration"] * (both > 0)
     return Splits(
-        replace(take(learn, chosen), name=f"{name} · calibration"),
-        replace(take(measure, rows[measure]), name=f"{name} · evaluation"),
-        "as in the file" if as_is and len(made) == 2 else ", ".join(made),
+        replace(calibration, name=f"{name} · calibration"),
+        replace(evaluation, name=f"{name} · evaluation"),
+        ", ".join(made),
     )
 
 
-def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, seed: int) -> Splits:
+def _hub_parts(
+    hub_id: HubId, choice: Mapping[str, str | None]
+) -> tuple[dict[str, np.ndarray], Callable[[str, np.ndarray], Dataset]]:
+    """Labels of every part, as in :func:`_by_parts`, and what takes rows of one."""
     parts = load_parts(hub_id)
     first = next(iter(parts.values()))
     columns = guess_columns(first.column_names, **choice, split="", name=str(hub_id))
@@ -755,4 +817,4 @@ def _hub_splits(hub_id: HubId, choice: Mapping[str, str | None], share: float, s
         dataset, _ = _read(table, columns, (names, labels[part][rows]))
         return replace(dataset, numbered=named is not None)
 
-    return _by_parts(str(hub_id), labels, take, share, seed)
+    return labels, take

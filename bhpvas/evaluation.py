@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import bdtr, log_softmax, ndtri, stdtrit
 
+from bhpvas.calibration import stratified_sample
 from bhpvas.engine import predict
 from bhpvas.errors import DataError, ModelError
 from bhpvas.heads import HeadMask
@@ -512,14 +513,3 @@ def evaluate_progressively(
     logits[sample] = begun
     logits[rest] = logits_of(rest, first)
     yield evaluation(logits)
-
-
-def stratified_sample(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """``size`` different places in ``labels``, ascending, each label in its proportion.
-
-    Every label's count is its exact share rounded up or down.
-    """
-    order = np.random.default_rng(seed).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    # Evenly spaced over the sentences sorted by label: systematic sampling.
-    return np.sort(order[np.arange(size) * len(labels) // size])

@@ -149,7 +149,8 @@ def _embedded(classifier: Classifier, text: str, pair: str | None) -> tuple[Tens
     padded = np.where(kept, ids, tokenizer.pad_token_id)
 
     def embed(tokens: np.ndarray) -> Tensor:
-        put = [torch.from_numpy(one[None]).to(classifier.device) for one in (tokens, types)]
+        # RoBERTa gives all padding one place, and its neighbours others: the sentence's own count.
+        put = [torch.from_numpy(one[None]).to(classifier.device) for one in (tokens, types, ids)]
         with torch.no_grad():
             return classifier.embed(*put).detach()
 

@@ -5,6 +5,8 @@ On screen every page works, or says why it cannot.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from transformers import AlbertForSequenceClassification
 
 from bhpvas.classifier import load_classifier
-from bhpvas.cost import parameters
+from bhpvas.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.criteria import CRITERIA, score
 from bhpvas.datasets import Splits
 from bhpvas.engine import predict
@@ -69,6 +71,19 @@ def test_every_criterion_tells_its_layers_apart(albert):
 def test_removal_saves_no_parameters(albert):
     assert parameters(albert.geometry, MASK) == albert.geometry.parameters
     assert albert.geometry.parameters == sum(one.numel() for one in albert.model.parameters())
+
+
+def test_removal_saves_no_arithmetic(albert):
+    """Heads that cannot leave the weights are computed and multiplied by zero."""
+    whole, lengths = albert.full_mask(), [9, 30]
+    assert flops_per_sentence(albert.geometry, MASK, lengths) == flops_per_sentence(
+        albert.geometry, whole, lengths
+    )
+    apart = replace(albert.geometry, shared=False)
+    assert flops_per_sentence(albert.geometry, whole, lengths) == flops_per_sentence(
+        apart, whole, lengths
+    )
+    assert speed_bound(albert.geometry, MASK, lengths) == 1
 
 
 @pytest.mark.parametrize("method", ["importance", "fisher"])

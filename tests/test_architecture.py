@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # module or for a package with all that is in it; `bhpvas` alone is the package's own __init__.py.
 FLOORS = (
     (
+        "calibration",
         "cls_map",
         "datasets",
         "errors",
@@ -36,7 +37,6 @@ FLOORS = (
     ("engine", "results"),
     (
         "ablation",
-        "calibration",
         "comparison",
         "cost",
         "criteria",

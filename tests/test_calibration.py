@@ -13,7 +13,7 @@ def is_part(text: str, others: set[str]) -> bool:
     return any(f" {text} " in f" {other} " for other in others if other != text)
 
 
-@given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=6).map(" ".join), max_size=12))
+@given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=9).map(" ".join), max_size=12))
 def test_parts_are_runs_of_words_in_another_text(texts):
     assert parts_of_others(tuple(texts)).tolist() == [is_part(one, {*texts}) for one in texts]
 
@@ -40,6 +40,18 @@ def test_parts_are_drawn_too_where_there_are_too_few_whole_sentences():
 def test_few_sentences_are_left_as_they_are():
     few = phrases(40)
     assert calibration_sample(few, 40) is few
+
+
+def test_of_very_many_sentences_only_some_are_compared(monkeypatch):
+    monkeypatch.setattr("bhpvas.calibration._MOST_COMPARED", 60)
+    compared = []
+    monkeypatch.setattr(
+        "bhpvas.calibration.parts_of_others",
+        lambda texts: compared.append(len(texts)) or parts_of_others(texts),
+    )
+    drawn = calibration_sample(phrases(400), 20)
+    assert compared == [60] and len(set(drawn.texts)) == 20
+    assert len(calibration_sample(phrases(400), 100)) == 100
 
 
 def test_of_pairs_any_may_be_drawn():

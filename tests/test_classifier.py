@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import string
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from bhpvas.classifier import ARCHITECTURES, load_classifier
 from bhpvas.errors import ModelError
@@ -180,3 +184,22 @@ def test_punctuation_is_told_from_words(classifier):
         list(np.flatnonzero(classifier.punctuation))
     )
     assert sorted(tokens) == sorted([",", ".", "!", "?", "'", "-"])
+
+
+def test_punctuation_of_byte_level_pieces_is_that_of_their_characters(classifier):
+    """RoBERTa's vocabulary has a dash as three letters that stand for its bytes."""
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    punctuation = ["’", "“", "”", "—", "–", "…", "!", " —", " .", "€", "...”"]
+    words = ["é", "ß", "日", " film", "n’t", "ª"]
+    piece = {
+        text: "".join(token for token, _ in level.pre_tokenize_str(text))
+        for text in punctuation + words
+    }
+    vocabulary = ["<pad>", *piece.values()]
+    vocabulary += sorted({*pre_tokenizers.ByteLevel.alphabet()} - {*vocabulary})
+    tokenizer = Tokenizer(models.BPE({token: index for index, token in enumerate(vocabulary)}, []))
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
+    found = dataclasses.replace(classifier, tokenizer=fast).punctuation
+    told = {token for token, one in zip(vocabulary, found, strict=True) if one}
+    assert told == {piece[text] for text in punctuation} | {*string.punctuation}

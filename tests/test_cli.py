@@ -77,6 +77,17 @@ def test_score(capsys, files):
         values = np.array(one["values"], dtype=float)
         np.testing.assert_allclose(values, expected.values[name], rtol=1e-6)
     assert np.array(found["similarity_matrix"], dtype=float).shape == (8, 8)
+    assert found["similarity_unit"] == "token"
+
+
+def test_score_says_what_a_sample_of_similarity_is_where_there_is_one(capsys, files, monkeypatch):
+    def unit(criteria: str) -> str | None:
+        common = ["--model", files[0], "--data", files[1], "--no-cache"]
+        return run(capsys, "score", *common, "--criteria", criteria).get("similarity_unit")
+
+    assert unit("similarity-maps") is None
+    monkeypatch.setattr("bhpvas.criteria.similarity._LARGEST_TOKEN_WIDTH", 1)
+    assert unit("similarity") == "sentence"
 
 
 def test_score_by_every_criterion(capsys, files):

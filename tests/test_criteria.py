@@ -25,7 +25,7 @@ from bhpvas.criteria import (
 )
 from bhpvas.criteria.attention import jensen_shannon
 from bhpvas.criteria.base import Sample
-from bhpvas.criteria.similarity import OutputProducts
+from bhpvas.criteria.similarity import _LARGEST_TOKEN_WIDTH, OutputProducts
 from bhpvas.engine import Batch, Seen
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.estimate import Estimate
@@ -269,6 +269,13 @@ def test_similarity_survives_a_large_constant_offset(classifier):
     assert feed(classifier, shifted)[0, 4] == pytest.approx(1, abs=1e-3)
 
 
+def test_what_similarity_says_of_itself_is_what_is_computed():
+    """The estimator by its name, and up to which width a token is a sample."""
+    criterion = CRITERIA["similarity"]
+    assert r"\mathrm{HSIC}_1(i,j)&=\frac1{n(n-3)}" in criterion.formula
+    assert f"{_LARGEST_TOKEN_WIDTH:,}" in criterion.misleads
+
+
 def test_wide_models_are_compared_by_sentence_means(classifier, dataset, monkeypatch):
     monkeypatch.setattr("bhpvas.criteria.similarity._LARGEST_TOKEN_WIDTH", 1)
     found = score(classifier, dataset, ["similarity"])
@@ -300,11 +307,26 @@ def test_scores_under_a_mask_are_those_of_the_zeroed_model(classifier, dataset, 
     found = score(classifier, dataset, list(CRITERIA), mask=mask)
     for name in CRITERIA:
         assert np.isnan(found.values[name]).sum() == 2
-        if found.measured[name].matrix is None and name != "importance-normalised":
+        if found.measured[name].matrix is None:
             kept = mask.array > 0
             np.testing.assert_allclose(
                 found.values[name][kept], expected.values[name][kept], atol=1e-5, err_msg=name
             )
+
+
+def test_a_layer_s_norm_is_that_of_its_kept_heads(classifier, dataset):
+    found = score(
+        classifier,
+        dataset,
+        ["importance", "importance-normalised"],
+        mask=HeadMask.parse("L0H0,L0H2", 2, 4),
+    )
+    importance, shown = (np.nan_to_num(one) for one in found.values.values())
+    np.testing.assert_allclose(np.linalg.norm(shown, axis=1), 1)
+    norm = np.linalg.norm(importance, axis=1)[:, None]
+    raw, divided = found.per_example.values()
+    np.testing.assert_allclose(divided[:, 0, [1, 3]], raw[:, 0, [1, 3]] / norm[0], rtol=1e-5)
+    assert (divided[:, 0, [0, 2]] == 0).all()
 
 
 def test_class_parts_average_to_the_whole(scores, dataset):

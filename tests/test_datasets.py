@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bhpvas.calibration import SENTENCES, calibration_sample
 from bhpvas.datasets import (
     MAX_CHARACTERS,
-    MAX_TRAINING_SENTENCES,
     Columns,
     Dataset,
     guess_columns,
@@ -361,7 +361,7 @@ def test_a_large_training_part_is_sampled() -> None:
     rows = [f"s{n},{n % 2},train" for n in range(3000)]
     lines = ["text,label,split", *rows, "t,0,test", "u,1,test"]
     splits = read_splits(csv_file(*lines), name="a.csv")
-    assert len(splits.calibration) == MAX_TRAINING_SENTENCES == 2048
+    assert len(splits.calibration) == SENTENCES == 2048
     assert np.bincount(splits.calibration.labels).tolist() == [1024, 1024]
     assert splits.made == (
         "train → calibration (stratified sample, seed 0, 2,048 of 3,000), test → evaluation"
@@ -372,9 +372,22 @@ def test_a_large_training_part_is_sampled() -> None:
     assert other.calibration.fingerprint != splits.calibration.fingerprint
 
 
+def test_a_training_part_is_sampled_as_the_command_line_samples_it_alone() -> None:
+    train = []
+    for n in range(1200):
+        train += [f"{n} is a film,{n % 2}", f"a film,{n % 2}", f"{n} is,{n % 2}"]
+    parts = [f"{row},train" for row in train] + ["t,0,test", "u,1,test"]
+    found = read_splits(csv_file("text,label,split", *parts), name="a.csv", sentences=900)
+    alone = calibration_sample(read("text,label", *train), 900)
+    assert found.calibration.texts == alone.texts
+    assert all(text.endswith("is a film") for text in alone.texts)
+    everything = read_splits(csv_file("text,label,split", *parts), name="a.csv", sentences=None)
+    assert len(everything.calibration) == 3600
+
+
 def test_one_part_alone_is_divided() -> None:
     splits = read_splits(
-        csv_file("text,label,split", *["a,0,train", "b,1,train"] * 3), name="a.csv"
+        csv_file("text,label,split", *(f"{n},{n % 2},train" for n in range(6))), name="a.csv"
     )
     assert splits.made == "stratified split of train, seed 0, one third calibration"
     assert (len(splits.calibration), len(splits.evaluation)) == (2, 4)
@@ -419,6 +432,78 @@ def test_stratified_split_divides_every_label_by_the_share(
         numbers = [int(text.split()[1]) for text in part.texts]
         assert numbers == sorted(numbers)
     assert stratified_split(dataset, share, seed)[0].texts == first.texts
+
+
+def written_often(copies: list[int], labels: list[int]) -> Dataset:
+    """Each text so many times, in turns."""
+    turns = [n for turn in range(max(copies)) for n in range(len(copies)) if copies[n] > turn]
+    texts = tuple(f"sentence {n}" for n in turns)
+    return Dataset("made", texts, None, [labels[n] for n in turns], ("0", "1", "2"))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2)), min_size=2, max_size=40),
+    st.floats(0.01, 0.99),
+    st.integers(0, 2**31),
+)
+def test_copies_of_a_sentence_stay_together(groups, share: float, seed: int) -> None:
+    copies, labels = map(list, zip(*groups, strict=True))
+    whole = written_often(copies, labels)
+    first, second = stratified_split(whole, share, seed)
+    assert len(first) and len(second)
+    assert sorted(first.texts + second.texts) == sorted(whole.texts)
+    assert not {*first.texts} & {*second.texts}
+    # Each of the three labels is at most one group off.
+    assert abs(len(first) - share * len(whole)) <= 3 * max(copies) + 1
+    assert stratified_split(whole, share, seed)[0].texts == first.texts
+
+
+def test_a_file_that_says_everything_three_times_is_split_as_one_that_says_it_once() -> None:
+    once = [f"s{n},{'good' if n % 2 else 'bad'}" for n in range(90)]
+    single = read_splits(csv_file("text,label", *once), name="a.csv")
+    thrice = read_splits(csv_file("text,label", *once * 3), name="a.csv")
+    for one, three in (
+        (single.calibration, thrice.calibration),
+        (single.evaluation, thrice.evaluation),
+    ):
+        assert {*one.texts} == {*three.texts}
+    assert thrice.calibration.texts == single.calibration.texts * 3
+    assert np.bincount(thrice.calibration.labels).tolist() == [45, 45]
+
+
+def test_a_large_group_of_copies_does_not_take_a_part_for_itself() -> None:
+    first, second = stratified_split(written_often([300, *[1] * 99], [0] * 100), 1 / 3, 0)
+    assert len(first) == 99 and len(set(second.texts)) == 1
+    # Each label gives something to learn from, even where nothing fits.
+    first, _ = stratified_split(written_often([50] * 4, [0, 0, 1, 1]), 1 / 3, 0)
+    assert sorted(np.bincount(first.labels).tolist()) == [50, 50]
+
+
+def test_of_pairs_both_sentences_make_a_copy() -> None:
+    rows = [f"same,other {n % 6},{n % 2}" for n in range(12)]
+    splits = read_splits(csv_file("text1,text2,label", *rows), name="a.csv")
+    parts = splits.calibration, splits.evaluation
+    learnt, measured = ({*zip(one.texts, one.pairs, strict=True)} for one in parts)
+    assert (len(learnt), len(measured)) == (2, 4) and not learnt & measured
+
+
+def test_one_sentence_many_times_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="two or more that differ"):
+        stratified_split(written_often([5], [0]), 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "made"),
+    [
+        (("calibration", "evaluation"), "as in the file"),
+        (("train", "test"), "train → calibration, test → evaluation"),
+    ],
+)
+def test_named_parts_that_overlap_say_so(parts: tuple[str, str], made: str) -> None:
+    lines = [f"{text},{n % 2},{parts[n > 3]}" for n, text in enumerate("abcdaabxy")]
+    splits = read_splits(csv_file("text,label,split", *lines), name="a.csv")
+    assert splits.made == f"{made}, 3 of the 5 to measure on also in calibration"
+    assert (len(splits.calibration), len(splits.evaluation)) == (4, 5)
 
 
 def test_the_seed_decides_the_split() -> None:

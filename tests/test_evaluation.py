@@ -15,6 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import beta, binomtest
 
 import bhpvas.evaluation
+from bhpvas.calibration import stratified_sample
 from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset
 from bhpvas.engine import StateCache
@@ -29,7 +30,6 @@ from bhpvas.evaluation import (
     flips,
     mcnemar,
     paired_change_interval,
-    stratified_sample,
     wilson_interval,
 )
 from bhpvas.heads import HeadId, HeadMask

@@ -12,6 +12,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 
+from bhpvas import cli
 from bhpvas.classifier import load_classifier
 from bhpvas.criteria import score
 from bhpvas.datasets import read_dataset, read_splits
@@ -30,10 +31,12 @@ SENTIMENT = datasets.Features(
 )
 
 
-def part(labels: list, features: datasets.Features | None = SENTIMENT) -> datasets.Dataset:
+def part(
+    labels: list, features: datasets.Features | None = SENTIMENT, noun: str = "sentence"
+) -> datasets.Dataset:
     rows = {
         "idx": list(range(len(labels))),
-        "sentence": [f"sentence {index}" for index in range(len(labels))],
+        "sentence": [f"{noun} {index}" for index in range(len(labels))],
         "label": labels,
     }
     return datasets.Dataset.from_dict(rows, features=features)
@@ -161,7 +164,8 @@ def test_a_task_without_classes_is_refused(hub_with) -> None:
 
 
 def test_glue_learns_from_train_and_measures_on_validation(hub_with) -> None:
-    hub_with(train=part([0, 1] * 1500), validation=part([1, 0, 1]), test=part([-1, -1]))
+    train = part([0, 1] * 1500, noun="lesson")
+    hub_with(train=train, validation=part([1, 0, 1]), test=part([-1, -1]))
     splits = read_splits("glue:sst2")
     assert splits.made == (
         "train → calibration (stratified sample, seed 0, 2,048 of 3,000), validation → evaluation"
@@ -180,7 +184,7 @@ def test_glue_learns_from_train_and_measures_on_validation(hub_with) -> None:
 
 
 def test_a_test_part_with_labels_measures(hub_with) -> None:
-    hub_with(train=part([0, 1]), test=part([1, 0, 0]), unsupervised=part([-1, -1]))
+    hub_with(train=part([0, 1], noun="lesson"), test=part([1, 0, 0]), unsupervised=part([-1, -1]))
     splits = read_splits("imdb")
     assert splits.made == "train → calibration, test → evaluation"
     assert len(splits.evaluation) == 3
@@ -188,7 +192,7 @@ def test_a_test_part_with_labels_measures(hub_with) -> None:
 
 
 def test_sentences_without_a_label_are_left_out_and_counted(hub_with) -> None:
-    hub_with(train=part([0, 1, -1]), validation=part([1, -1, 0, -1]))
+    hub_with(train=part([0, 1, -1], noun="lesson"), validation=part([1, -1, 0, -1]))
     splits = read_splits("stanfordnlp/snli")
     assert splits.evaluation.texts == ("sentence 0", "sentence 2")
     assert splits.made == (
@@ -197,8 +201,57 @@ def test_sentences_without_a_label_are_left_out_and_counted(hub_with) -> None:
 
 
 def test_a_part_without_the_label_column_is_passed_over(hub_with) -> None:
-    hub_with(train=part([0, 1]), test=part([0, 1]).remove_columns("label"), dev=part([1, 0]))
+    train = part([0, 1], noun="lesson")
+    hub_with(train=train, test=part([0, 1]).remove_columns("label"), dev=part([1, 0]))
     assert read_splits("some/data").made == "train → calibration, dev → evaluation"
+
+
+def test_commands_learn_from_one_part_and_measure_on_the_other(hub_with, tmp_path, capsys) -> None:
+    def rows(name: str, count: int) -> datasets.Dataset:
+        texts = [f"{TEXTS[number % 12]} {name} {number}" for number in range(count)]
+        columns = {"sentence": texts, "label": [number % 2 for number in range(count)]}
+        return datasets.Dataset.from_dict(columns).cast_column("label", SENTIMENT["label"])
+
+    hub_with(train=rows("train", 2100), validation=rows("validation", 20), test=part([-1, -1]))
+    model, scheme = str(save_tiny(tmp_path / "model")), str(tmp_path / "s.json")
+    recovered = str(tmp_path / "r.json")
+
+    def run(command: str, *arguments: str) -> dict:
+        assert cli.main([command, "--model", model, *arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    name = "glue/sst2 · calibration"
+    read, learn = ["--data", "glue/sst2"], ["--calibration", "glue/sst2"]
+    usual = ["--scheme", scheme, "--out", recovered]
+    found = run("score", *read, "--criteria", "importance", "--no-cache")
+    assert (found["data"], found["sentences"]) == (name, 2048)
+    for sentences, expected in ((["--sentences", "2090"], 2090), ([], 2048)):
+        found = run(
+            "propose", *learn, *sentences, "--method", "importance", "--heads", "2", "--out", scheme
+        )
+        assert found["calibration"] == {"name": name, "sentences": expected}
+    found = run("recover", *learn, *usual)
+    assert found["calibration"] == {"name": name, "sentences": 2048}
+    found = run("recover", *learn, *usual, "--method", "finetune", "--epochs", "0.1")
+    assert found["calibration"] == {"name": name, "sentences": 2100}
+    found = run("evaluate", *read, "--scheme", recovered, "--no-cache")
+    assert (found["dataset"], found["n"]) == ("glue/sst2 · evaluation", 20)
+
+
+def test_a_seed_of_the_draw_leaves_the_split_of_one_part(hub_with, tmp_path, monkeypatch) -> None:
+    """Otherwise `propose --seed 1` would learn from sentences that `evaluate` measures on."""
+    hub_with(train=part([0, 1] * 30))
+    learnt = []
+    monkeypatch.setattr(
+        "bhpvas.search.propose", lambda _, dataset, *__, **___: learnt.append(dataset) or 1 / 0
+    )
+    model = str(save_tiny(tmp_path / "model"))
+    usual = ["propose", "--model", model, "--calibration", "some/data", "--heads", "1"]
+    for seed in ("0", "1"):
+        with pytest.raises(ZeroDivisionError):
+            cli.main([*usual, "--seed", seed, "--out", str(tmp_path / "s.json")])
+    assert learnt[0].texts == learnt[1].texts
+    assert not {*learnt[0].texts} & {*read_dataset("some/data").texts}
 
 
 def test_one_part_is_divided(hub_with) -> None:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from bhpvas.classifier import load_classifier
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.saliency import SALIENCIES, log_odds, saliency
 from tests import reference
 from tests.conftest import TEXTS
+from tests.tiny import CONFIGS, save_tiny
 
 
 def test_log_odds_of_two_classes_are_the_difference_of_their_logits():
@@ -34,9 +36,29 @@ def test_integrated_gradients_sum_to_what_the_words_add(classifier, removed):
     assert abs(found.values["integrated-gradients"].sum() - added - found.gap) < 1e-3
 
 
-def test_tokens_that_the_baseline_shares_add_nothing(classifier):
+@pytest.mark.parametrize("family", CONFIGS)
+def test_tokens_that_the_baseline_shares_add_nothing(tmp_path, family):
+    classifier = load_classifier(save_tiny(tmp_path, family))
     found = saliency(classifier, TEXTS[0], label=0)
     assert found.values["integrated-gradients"][[0, -1]] == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_padding_stands_at_the_places_of_the_tokens(tmp_path):
+    """RoBERTa counts places without padding, and so by the tokens of a sentence."""
+    classifier = load_classifier(save_tiny(tmp_path, "roberta"))
+    embeddings = classifier.model.roberta.embeddings
+    ids = torch.tensor([[2, 7, 0, 8, 3]])
+    with torch.no_grad():
+        plain = classifier.embed(ids, torch.zeros_like(ids))
+        assert torch.equal(classifier.embed(ids, torch.zeros_like(ids), ids), plain)
+        blank = torch.tensor([[2, 0, 0, 0, 3]])
+        found = classifier.embed(blank, torch.zeros_like(ids), ids)
+        expected = embeddings(
+            input_ids=blank,
+            token_type_ids=torch.zeros_like(ids),
+            position_ids=torch.tensor([[1, 2, 0, 3, 4]]),
+        )
+    assert torch.equal(found, expected)
 
 
 def test_gradient_times_input_is_the_slope_of_scaling_one_embedding(classifier):

@@ -85,6 +85,7 @@ class Measured:
     holds what each sentence of a :class:`Sample` contributes, float32 ``[n, L, H]``, and
     ``statistic`` says which one: the mean, or the steadiness ``1 / (1 + σ/μ)``. ``matrix`` holds
     pairwise values ``[L·H, L·H]``, and ``profile`` the mean attention profile ``[L, H, 7]``.
+    ``per_layer`` says that both count relative to the L2 norm of the layer's kept heads.
     """
 
     values: np.ndarray
@@ -92,6 +93,7 @@ class Measured:
     statistic: Statistic = "mean"
     matrix: np.ndarray | None = None
     profile: np.ndarray | None = None
+    per_layer: bool = False
 
 
 def steadiness(mean: np.ndarray, mean_square: np.ndarray) -> np.ndarray:

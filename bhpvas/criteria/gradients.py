@@ -55,10 +55,8 @@ def importance(found: GateGradients) -> Measured:
 
 def importance_normalised(found: GateGradients) -> Measured:
     """Importance divided by the L2 norm of its layer (Molchanov et al. 2017, as Michel et al.)."""
-    norm = np.linalg.norm(found.absolute, axis=1, keepdims=True)  # [L, 1]
-    # A layer without any gradient has importance 0 throughout, whatever it is divided by.
-    norm = np.where(norm > 0, norm, 1.0)
-    return Measured(found.absolute / norm, np.abs(found.gradients) / norm.astype(np.float32))
+    # The norm is that of kept heads, and which these are a collector does not know.
+    return Measured(found.absolute, np.abs(found.gradients), per_layer=True)
 
 
 def fisher(found: GateGradients) -> Measured:
@@ -96,7 +94,7 @@ CRITERIA = (
         title="Importance, per layer",
         higher_means="keep",
         summary="High: of its layer's heads, the loss feels this one most.",
-        formula=r"\hat I(l,h)=I(l,h)\,/\,\lVert I(l,\cdot)\rVert_2",
+        formula=r"\hat I(l,h)=I(l,h)\,/\,\sqrt{\textstyle\sum_{h'\ \text{kept}}I(l,h')^2}",
         source="Michel, Levy, Neubig 2019; Molchanov et al. 2017",
         misleads="Each layer is made equally important, so a layer that could go as a whole keeps "
         "heads that another layer needs more.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -152,7 +152,8 @@ def score(
     for collector in collectors.values():
         collector.add_up()
     measured = {
-        name: CRITERIA[name].measure(collectors[CRITERIA[name].collector]) for name in names
+        name: _within_layers(CRITERIA[name].measure(collectors[CRITERIA[name].collector]), mask)
+        for name in names
     }
     gate_gradients = collectors.get(gradients.GateGradients)
     return Scores(
@@ -168,6 +169,19 @@ def score(
         gate_gradients=getattr(gate_gradients, "gradients", None),
         similarity_unit=getattr(outputs, "unit", None),
     )
+
+
+def _within_layers(measured: Measured, mask: HeadMask) -> Measured:
+    """What counts per layer, divided by the L2 norm of the layer's kept heads; others are 0."""
+    if not measured.per_layer or measured.per_example is None:
+        return measured
+    kept = mask.array > 0
+    values = np.where(kept, measured.values, 0.0)
+    norm = np.linalg.norm(values, axis=1, keepdims=True)  # [L, 1]
+    # A layer without any gradient has importance 0 throughout, whatever it is divided by.
+    norm = np.where(norm > 0, norm, 1.0)
+    per_example = np.where(kept, measured.per_example, 0) / norm.astype(np.float32)
+    return replace(measured, values=values / norm, per_example=per_example)
 
 
 def _under_mask(measured: Measured, mask: HeadMask) -> np.ndarray:

@@ -311,12 +311,19 @@ CRITERIA = (
         title="Similarity",
         higher_means="remove",
         summary="High: another kept head puts out much the same.",
-        formula=r"\mathrm{CKA}(i,j)=\lVert X_i^\top X_j\rVert_F^2\,/\,"
-        r"(\lVert X_i^\top X_i\rVert_F\lVert X_j^\top X_j\rVert_F)"
-        r",\quad s(i)=\max_{j\ \text{kept}}\mathrm{CKA}(i,j)",
+        formula=r"\begin{aligned}s(i)&=\max_{j\ \text{kept}}\mathrm{CKA}(i,j)\\"
+        r"\mathrm{CKA}(i,j)&=\frac{\mathrm{HSIC}_1(i,j)}"
+        r"{\sqrt{\mathrm{HSIC}_1(i,i)\,\mathrm{HSIC}_1(j,j)}}\\"
+        r"\mathrm{HSIC}_1(i,j)&=\frac1{n(n-3)}\Big(\mathrm{tr}\,K_iK_j"
+        r"-\frac{2\,\mathbf 1^\top K_iK_j\mathbf 1}{n-2}\\"
+        r"&\quad+\frac{\mathbf 1^\top K_i\mathbf 1\;\mathbf 1^\top K_j\mathbf 1}"
+        r"{(n-1)(n-2)}\Big)\\"
+        r"K_i&=X_iX_i^\top,\ \text{diagonal}=0,\ n\ \text{samples}\end{aligned}",
         source="Kornblith et al. 2019; unbiased estimator of Song et al. 2012",
         misleads="Two heads that say the same can be passed on differently, since each has its own "
-        "part of the output projection; and of a pair, one has to stay.",
+        "part of the output projection; and of a pair, one has to stay. A sample is a token; where "
+        f"layers times hidden size exceed {_LARGEST_TOKEN_WIDTH:,} (as 24 × 1,024 do) it is the "
+        "mean over a sentence's tokens, and how heads differ within a sentence does not count.",
         collector=OutputProducts,
         measure=similarity,
     ),

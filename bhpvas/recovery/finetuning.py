@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bhpvas.calibration import stratified_sample
 from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset
 from bhpvas.engine import batches, load_batch, predict
 from bhpvas.errors import BhpvasError, DataError
-from bhpvas.evaluation import stratified_sample
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Cancelled, Progress, silent
 from bhpvas.surgery import remove_heads, weights_of

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from bhpvas.calibration import stratified_sample
 from bhpvas.classifier import Classifier
 from bhpvas.datasets import Dataset
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation import stratified_sample
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.progress import Progress, silent
 
