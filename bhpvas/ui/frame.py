@@ -97,6 +97,7 @@ def _session(model: str | None, data: Splits) -> Session:
 
     limits.current().check_model(model)
     limits.current().check_sentences(data)
+    limits.current().check_text(data)
     classifier = work.classifier_named(model)
     data = _aligned(data, classifier.label_names)
     if limits.current().tokens is not None:

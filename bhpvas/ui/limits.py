@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import chain
 
 from bhpvas.charts import words
 from bhpvas.datasets import Splits
@@ -63,12 +64,25 @@ class Limits:
                 f"{self.sentences:,}: upload a part of it; {_ELSEWHERE}."
             )
 
+    def check_text(self, data: Splits) -> None:
+        """Raises :class:`LimitError` where a small file unpacked to more text than one may hold."""
+        parts = (data.calibration, data.evaluation)
+        texts = chain.from_iterable(chain(part.texts, part.pairs or ()) for part in parts)
+        if self.hosted and sum(map(len, texts)) > self.megabytes * 2**20:
+            raise LimitError(
+                f"{data.evaluation.name} holds more than the {self.megabytes} MB of text that this "
+                f"server takes: upload fewer or shorter sentences; {_ELSEWHERE}."
+            )
+
     def check_tokens(self, name: str, count: int) -> None:
-        """Raises :class:`LimitError` where the sentences have too many tokens together."""
+        """Raises :class:`LimitError` where the sentences have too many tokens together.
+
+        They need not be counted further than that.
+        """
         if self.tokens is not None and count > self.tokens:
             raise LimitError(
-                f"{name} has {count:,} tokens, and this server takes up to {self.tokens:,}: upload "
-                f"fewer or shorter sentences; {_ELSEWHERE}."
+                f"{name} has at least {count:,} tokens, and this server takes up to "
+                f"{self.tokens:,}: upload fewer or shorter sentences; {_ELSEWHERE}."
             )
 
     def check_finetuning(self) -> None:

@@ -433,17 +433,20 @@ def accuracies(session: Session) -> dict[int, Accuracy]:
 def lengths(session: Session, data: Dataset | None = None) -> Any:
     """Tokens in each sentence of the evaluation split, or of ``data``."""
     data = data or session.data.evaluation
-    return _lengths(session.model, data.fingerprint, data)
+    return _lengths(session.model, data.fingerprint, limits.current().tokens, data)
 
 
 def tokens(model: str | None, data: Dataset) -> int:
-    """Tokens of all sentences together, as a model reads them."""
-    return int(_lengths(model, data.fingerprint, data).sum())
+    """Tokens of all sentences together, as a model reads them.
+
+    Where they are more than this server takes, they are counted no further.
+    """
+    return int(_lengths(model, data.fingerprint, limits.current().tokens, data).sum())
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _lengths(model: str | None, data: str, _dataset: Dataset) -> Any:
-    return classifier_named(model).encode(_dataset).lengths
+def _lengths(model: str | None, data: str, most: int | None, _dataset: Dataset) -> Any:
+    return classifier_named(model).lengths(_dataset, most)
 
 
 def _watch(task: Task) -> Any:
