@@ -13,8 +13,8 @@ import importlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from functools import cache, cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np

@@ -21,7 +21,6 @@ from bhpvas.ui import frame, limits, scheme_work
 from bhpvas.ui.desk import Job
 from tests.test_app import SCRIPT, facts, fine, open_dialog, press, said, select, session, use
 
-
 COLUMNS = ("text", "pair", "label", "split")
 
 
@@ -126,6 +125,21 @@ def test_a_small_file_of_much_text_is_refused_before_it_is_tokenised(
     content.name = "mine.parquet"
     with pytest.raises(LimitError, match="more than the 5 MB of text"):
         frame._session(None, frame._from_upload(content, dict.fromkeys(COLUMNS)))
+
+
+def test_a_server_keeps_to_the_size_of_uploads_where_the_browser_does_not(hosted: None) -> None:
+    large = b" " * (5 * 2**20 + 1)
+    content = io.BytesIO(b"text,label\n" + large)
+    content.name = "mine.csv"
+    with pytest.raises(LimitError, match=r"mine\.csv is larger than the 5 MB"):
+        frame._from_upload(content, dict.fromkeys(COLUMNS))
+    app = opened()
+    before = session(app).scheme
+    scheme = before.renamed("larger").to_json().encode() + large
+    app.file_uploader(key="scheme-file").set_value(("mine.json", scheme, "application/json"))
+    fine(app.run())
+    assert "mine.json is larger than the 5 MB" in app.error[0].value
+    assert session(app).scheme == before
 
 
 def test_nothing_is_fine_tuned(hosted: None) -> None:

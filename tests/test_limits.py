@@ -77,6 +77,12 @@ def test_bounds_hold_to_the_unit(hosted: Limits) -> None:
         small.check_tokens("mine.csv", 101)
 
 
+def test_a_file_is_bounded_to_the_byte(hosted: Limits) -> None:
+    hosted.check_upload("mine.csv", 5 * 2**20, hosted.megabytes)
+    with pytest.raises(LimitError, match=r"mine\.csv is larger than the 5 MB that may be uploaded"):
+        hosted.check_upload("mine.csv", 5 * 2**20 + 1, hosted.megabytes)
+
+
 def test_text_is_bounded_as_an_upload_is(hosted: Limits) -> None:
     def long(characters: int, *, pair: bool = False) -> Splits:
         texts = ("x" * (characters - pair), "y")

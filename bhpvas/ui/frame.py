@@ -298,8 +298,10 @@ def _open_scheme() -> None:
     if upload is None:
         return
     classifier = work.classifier_named(sessions.current().model)
+    allowed = limits.current()
     try:
-        most = 2 * limits.current().scheme_megabytes * 2**20
+        allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.scheme_megabytes)
+        most = 2 * allowed.scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
         for weights in file.checked(classifier, upload.name):
             work.keep_weights(weights)
@@ -448,6 +450,8 @@ def _column_choice() -> dict[str, str | None]:
 def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
     from bhpvas.datasets import read_splits
 
+    allowed = limits.current()
+    allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.megabytes)
     return read_splits(
         upload,
         name=upload.name,

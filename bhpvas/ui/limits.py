@@ -55,6 +55,16 @@ class Limits:
                 f"use one of {', '.join(('the sample', *self.data_sets))}."
             )
 
+    def check_upload(self, name: str, size: int, megabytes: int) -> None:
+        """Raises :class:`LimitError` for a file of more bytes than ``megabytes``, one of the two
+        bounds here: Streamlit leaves it to the browser to keep to what a widget allows.
+        """
+        if size > megabytes * 2**20:
+            raise LimitError(
+                f"{name} is larger than the {megabytes} MB that may be uploaded here: choose a "
+                "smaller file, or a part of it."
+            )
+
     def check_sentences(self, data: Splits) -> None:
         """Raises :class:`LimitError` where there are too many sentences."""
         count = len(data.calibration) + len(data.evaluation)
