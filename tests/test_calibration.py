@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bhpvas.calibration import calibration_sample, parts_of_others
+from bhpvas.calibration import _likely_runs, _shapes, calibration_sample, parts_of_others
 from bhpvas.datasets import Dataset
 
 
@@ -16,6 +16,32 @@ def is_part(text: str, others: set[str]) -> bool:
 @given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=6).map(" ".join), max_size=12))
 def test_parts_are_runs_of_words_in_another_text(texts):
     assert parts_of_others(tuple(texts)).tolist() == [is_part(one, {*texts}) for one in texts]
+
+
+@given(st.lists(st.text("ab \t", min_size=1, max_size=7), max_size=12))
+def test_only_runs_that_look_like_a_text_are_tried(texts):
+    """As many as there are places where a text of that length could begin and end as it does."""
+    shapes = _shapes(texts)
+    known = [text.split() for text in texts]
+    for words in known:
+        every = range(len(words) + 1)
+        runs = [words[start:end] for start in every for end in every[start + 1 :]]
+        likely = [
+            run
+            for run in runs
+            if len(run) < len(words)
+            and any(
+                (run[0], run[-1], len(run)) == (one[0], one[-1], len(one)) for one in known if one
+            )
+        ]
+        tried = [tuple(words[start:end]) for start, end in _likely_runs(words, shapes)]
+        assert sorted(tried) == sorted(map(tuple, likely))
+
+
+def test_a_long_text_is_not_tried_in_every_part():
+    long = [f"word{number}" for number in range(3_000)]
+    shapes = _shapes([" ".join(long), *(" ".join(long[at : at + 9]) for at in range(40))])
+    assert list(_likely_runs(long, shapes)) == [(at, at + 9) for at in range(40)]
 
 
 def phrases(count: int, pairs: tuple[str, ...] | None = None) -> Dataset:
