@@ -151,6 +151,18 @@ class Dataset:
         digest.update(b"]")
         return digest.hexdigest()
 
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that a report says of the data: equal only for equal content, under the
+        same name, of the same file, with the same further columns.
+        """
+        digest = hashlib.sha256(json.dumps([self.fingerprint, self.name, self.file]).encode())
+        for name, column in self.groups.items():
+            digest.update(json.dumps(name).encode())
+            for part in _as_json(column):
+                digest.update(part.encode())
+        return digest.hexdigest()
+
     def place(self, index: int) -> str:
         """Where a sentence stands in its source, as a message starts with it.
 

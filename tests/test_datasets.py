@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -88,6 +89,23 @@ def test_the_fingerprint_tells_content_and_nothing_else() -> None:
         ["text1,text2,label", "good,x,1", "bad,y,0"],
     ):
         assert read(*lines).fingerprint != data.fingerprint
+
+
+def test_the_identity_tells_names_and_further_columns_as_well() -> None:
+    data = Dataset(
+        "mine", ("a", "b"), None, np.arange(2), ("no", "yes"), groups={"by": ("Ann", "Ben")}
+    )
+    others = [
+        replace(data, name="yours"),
+        replace(data, file="yours.csv"),
+        replace(data, groups={}),
+        replace(data, groups={"of": ("Ann", "Ben")}),
+        replace(data, groups={"by": ("Ann", "Ann")}),
+        replace(data, labels=np.array([1, 1])),
+    ]
+    assert replace(data).identity == data.identity
+    assert len({data.identity, *(other.identity for other in others)}) == 7
+    assert len({data.fingerprint, *(other.fingerprint for other in others)}) == 2
 
 
 # --- columns

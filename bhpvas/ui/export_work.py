@@ -179,7 +179,7 @@ def _command(session: Session, asked: Asked) -> str:
 
 def _report_key(session: Session, asked: Asked) -> Hashable:
     """What names a report: everything that it says."""
-    prints = session.data.calibration.fingerprint, session.data.evaluation.fingerprint
+    prints = session.data.calibration.identity, session.data.evaluation.identity
     return ("report", asked, _scheme(session), *work.named(session, session.now), *prints)
 
 
@@ -198,7 +198,7 @@ def name(session: Session) -> str:
 
 def _key(session: Session, choice: Choice) -> Hashable:
     """What names an export: everything that its files and its card depend on."""
-    data = session.data.evaluation.fingerprint
+    data = session.data.evaluation.identity
     return ("export", choice, _scheme(session), *work.named(session, session.now), data)
 
 
