@@ -86,11 +86,13 @@ CALIBRATION_PARTS = ("calibration", "train", "training")
 EVALUATION_PARTS = (
     "evaluation",
     "test",
+    "testing",
     "validation",
     "validation_matched",
     "valid",
     "val",
     "dev",
+    "development",
     "eval",
 )
 
@@ -713,7 +715,9 @@ def _by_parts(
         )
     if learn is None or measure is None:
         part = learn or measure or next(iter(rows))
-        return _in_two(replace(take(part, rows[part]), name=name), share, seed, part)
+        splits = _in_two(replace(take(part, rows[part]), name=name), share, seed, part)
+        left = [f"{other} not used" for other in rows if other != part]
+        return replace(splits, made=", ".join([splits.made, *left]))
 
     chosen = rows[learn]
     made = [f"{learn} → calibration", f"{measure} → evaluation"]

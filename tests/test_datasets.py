@@ -359,6 +359,26 @@ def test_train_and_test_parts_by_their_usual_names() -> None:
     assert splits.made == "train → calibration, test → evaluation, validation not used"
 
 
+@pytest.mark.parametrize("learn", ["calibration", "train", "Training"])
+@pytest.mark.parametrize(
+    "measure",
+    ["evaluation", "eval", "test", "Testing", "validation", "valid", "val", "dev", "development"],
+)
+def test_usual_names_of_parts_are_known(learn: str, measure: str) -> None:
+    lines = ["text,label,split", f"a,0,{learn}", f"b,1,{learn}", f"c,1,{measure}", f"d,0,{measure}"]
+    splits = read_splits(csv_file(*lines), name="a.csv")
+    assert (splits.calibration.texts, splits.evaluation.texts) == (("a", "b"), ("c", "d"))
+
+
+def test_parts_of_other_names_are_said_to_be_left_out() -> None:
+    rows = [f"{name}{n},{n % 2},{name}" for name in ("train", "spare", "extra") for n in range(6)]
+    splits = read_splits(csv_file("text,label,split", *rows), name="a.csv")
+    assert all(text.startswith("train") for text in splits.evaluation.texts)
+    assert splits.made == (
+        "stratified split of train, seed 0, one third calibration, extra not used, spare not used"
+    )
+
+
 def test_a_large_training_part_is_sampled() -> None:
     rows = [f"s{n},{n % 2},train" for n in range(3000)]
     lines = ["text,label,split", *rows, "t,0,test", "u,1,test"]
