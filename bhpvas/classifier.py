@@ -11,10 +11,10 @@ import copy
 import hashlib
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.f
 _TOKENIZER_FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"
 )  # fmt: skip
-# The tokenizer's own record of a text is many times as large as its tokens.
-_TEXTS_AT_ONCE = 1024
+# The tokenizer's own record of a text takes some 200 bytes a token, which may be one character.
+_TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 1024, 2**17
 _TOKENS_AT_ONCE = 2**18
 
 
@@ -361,25 +361,66 @@ class Classifier:
     def encode_texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:
         """As :meth:`encode`, from texts and optional second sentences."""
         tokens, types, lengths, truncated = Numbers(np.int32), Numbers(np.uint8), array("q"), 0
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            some = slice(start, start + _TEXTS_AT_ONCE)
-            found = self.tokenizer(
-                list(texts[some]),
-                None if pairs is None else list(pairs[some]),
-                truncation=True,
-                max_length=self.geometry.max_length,
-                return_attention_mask=False,
-                return_length=False,
-            )
+        for found in self.tokenised(texts, pairs):
             sentences = found["input_ids"]
+            # Families without sentence types (RoBERTa) have tokenizers that do not return them.
+            kinds = found.get("token_type_ids") or [[0] * len(one) for one in sentences]
+            for row, encoding in enumerate(found.encodings):
+                stay = self.places_that_stay(encoding)
+                if len(stay) < len(encoding):
+                    sentences[row] = [sentences[row][place] for place in stay]
+                    kinds[row] = [kinds[row][place] for place in stay]
+                    truncated += 1
             lengths.extend(map(len, sentences))
             tokens.append(np.fromiter(chain.from_iterable(sentences), np.int32))
-            # Families without sentence types (RoBERTa) have tokenizers that do not return them.
-            kinds = chain.from_iterable(found.get("token_type_ids") or ())
-            types.append(np.fromiter(kinds, np.uint8))
-            types.append(np.zeros(len(tokens) - len(types), np.uint8))
-            truncated += sum(len(one.overflowing) > 0 for one in found.encodings)
+            types.append(np.fromiter(chain.from_iterable(kinds), np.uint8))
         return Encoded(tokens, types, np.array(lengths), truncated)
+
+    def lengths(self, dataset: Dataset, most: int | None = None) -> np.ndarray:
+        """Tokens in each sentence as :meth:`encode` cuts it: int64 ``[N]``.
+
+        Where they are more than ``most`` together, the first sentences that are more are enough.
+        """
+        lengths, total = array("q"), 0
+        for found in self.tokenised(dataset.texts, dataset.pairs):
+            some = [min(len(one), self.geometry.max_length) for one in found.encodings]
+            lengths.extend(some)
+            total += sum(some)
+            if most is not None and total > most:
+                break
+        return np.array(lengths)
+
+    def tokenised(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[Any]:
+        """What the tokenizer makes of the sentences, some of them at once; nothing is cut.
+
+        Its own truncation keeps what it cuts off, and of a pair in every combination of pieces:
+        gigabytes for a few long ones.
+        """
+        for some, others in _in_parts(texts, pairs):
+            yield self.tokenizer(
+                some,
+                others,
+                return_attention_mask=False,
+                return_length=False,
+                verbose=False,  # of a text that is too long
+            )
+
+    def places_that_stay(self, encoding: Any) -> Sequence[int]:
+        """Which tokens of a text that was not cut the model reads: all, or the special ones and as
+        many as there is room for. Of a pair the longer text is cut first, as tokenizers do.
+        """
+        if len(encoding) <= self.geometry.max_length:
+            return range(len(encoding))
+        owners = encoding.sequence_ids
+        special, *texts = (
+            [place for place, owner in enumerate(owners) if owner == one] for one in (None, 0, 1)
+        )
+        room = self.geometry.max_length - len(special)
+        shorter, longer = sorted(texts, key=len)
+        few = min(len(shorter), room // 2)
+        if self.tokenizer.truncation_side == "left":
+            shorter, longer = shorter[len(shorter) - few :], longer[len(longer) - (room - few) :]
+        return sorted(special + shorter[:few] + longer[: room - few])
 
     @cached_property
     def punctuation(self) -> np.ndarray:
@@ -395,6 +436,24 @@ class Classifier:
                 for index, token in enumerate(tokens)
             ]
         )
+
+
+def _in_parts(
+    texts: Sequence[str], pairs: Sequence[str] | None
+) -> Iterator[tuple[list[str], list[str] | None]]:
+    """Sentences, each once, in parts that are tokenised at once."""
+    some: list[str] = []
+    others: list[str] = []
+    size = 0
+    for text, other in zip(texts, repeat("") if pairs is None else pairs, strict=pairs is not None):
+        size += len(text) + len(other)
+        if some and (len(some) == _TEXTS_AT_ONCE or size > _CHARACTERS_AT_ONCE):
+            yield some, None if pairs is None else others
+            some, others, size = [], [], len(text) + len(other)
+        some.append(text)
+        others.append(other)
+    if some:
+        yield some, None if pairs is None else others
 
 
 def _is_punctuation(text: str) -> bool:

@@ -86,11 +86,13 @@ CALIBRATION_PARTS = ("calibration", "train", "training")
 EVALUATION_PARTS = (
     "evaluation",
     "test",
+    "testing",
     "validation",
     "validation_matched",
     "valid",
     "val",
     "dev",
+    "development",
     "eval",
 )
 
@@ -149,6 +151,18 @@ class Dataset:
             for part in _as_json(column):
                 digest.update(part.encode())
         digest.update(b"]")
+        return digest.hexdigest()
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that a report says of the data: equal only for equal content, under the
+        same name, of the same file, with the same further columns.
+        """
+        digest = hashlib.sha256(json.dumps([self.fingerprint, self.name, self.file]).encode())
+        for name, column in self.groups.items():
+            digest.update(json.dumps(name).encode())
+            for part in _as_json(column):
+                digest.update(part.encode())
         return digest.hexdigest()
 
     def place(self, index: int) -> str:
@@ -758,7 +772,9 @@ def _by_parts(
     learn, measure, rows = _known_parts(name, labels)
     if learn is None or measure is None:
         part = learn or measure or next(iter(rows))
-        return _in_two(replace(take(part, rows[part]), name=name), share, seed, part)
+        splits = _in_two(replace(take(part, rows[part]), name=name), share, seed, part)
+        left = [f"{other} not used" for other in rows if other != part]
+        return replace(splits, made=", ".join([splits.made, *left]))
 
     chosen = rows[learn]
     made = [f"{learn} → calibration", f"{measure} → evaluation"]

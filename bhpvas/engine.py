@@ -427,6 +427,8 @@ def stream(
     With ``indices`` only those sentences pass; the logits of all others are 0. Gradients are those
     of each sentence's own cross-entropy loss, by the batch dimension of the gates (Michel, Levy,
     Neubig 2019 take the absolute value per sentence, so they must stay apart).
+
+    Raises :class:`ModelError` where the model answers with numbers that are not finite.
     """
     needs = frozenset[str]().union(*(collector.needs for collector in collectors))
     watchers = [one for one in collectors if one.needs & {"outputs", "maps"}]
@@ -479,4 +481,15 @@ def stream(
             since_trim = 0
             trim()
     processes.add_up(logits)
+    check_finite(logits)
     return logits
+
+
+def check_finite(logits: np.ndarray, dataset: str = "") -> None:
+    """Raise :class:`ModelError` where logits ``[N, C]`` are no numbers to compare."""
+    broken = int((~np.isfinite(logits)).any(1).sum())
+    if broken:
+        raise ModelError(
+            f"The model answers {broken} of {len(logits)} sentences{dataset and f' of {dataset}'} "
+            "with numbers that are not finite: load it as float32."
+        )

@@ -17,8 +17,8 @@ from scipy.optimize import brentq
 from scipy.special import bdtr, log_softmax, ndtri, stdtrit
 
 from bhpvas.calibration import stratified_sample
-from bhpvas.engine import predict
-from bhpvas.errors import DataError, ModelError
+from bhpvas.engine import check_finite, predict
+from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
 
@@ -67,12 +67,7 @@ class Evaluation:
     def __post_init__(self) -> None:
         assert self.logits.shape == (len(self.labels), len(self.label_names)), self.logits.shape
         assert len(self.labels) > 0, "a dataset is never empty"
-        broken = int((~np.isfinite(self.logits)).any(1).sum())
-        if broken:
-            raise ModelError(
-                f"The model answers {broken} of {self.n} sentences of {self.dataset} with numbers "
-                "that are not finite: load it as float32."
-            )
+        check_finite(self.logits, self.dataset)
 
     @property
     def n(self) -> int:

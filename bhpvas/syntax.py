@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -277,26 +278,18 @@ def sentences_of(
     """
     parses = parse_dataset(dataset) if parses is None else parses
     tokenizer = classifier.tokenizer
-    encodings = tokenizer(
-        list(dataset.texts),
-        None if dataset.pairs is None else list(dataset.pairs),
-        truncation=True,
-        max_length=classifier.geometry.max_length,
-        return_offsets_mapping=True,
-    ).encodings
+    parts = classifier.tokenised(dataset.texts, dataset.pairs)
+    encodings = chain.from_iterable(part.encodings for part in parts)
     # Written out in a text, [CLS] and [SEP] are still read as such.
     marks = {tokenizer.cls_token_id, tokenizer.sep_token_id}
-    return tuple(
-        Sentence.aligned(
-            parse,
-            one.tokens,
-            one.ids,
-            one.offsets,
-            [
-                None if token in marks else side
-                for token, side in zip(one.ids, one.sequence_ids, strict=True)
-            ],
-            classifier.punctuation[one.ids],
+    sentences = []
+    for parse, one in zip(parses, encodings, strict=True):
+        stay = classifier.places_that_stay(one)
+        tokens, ids, offsets, sides = (
+            [column[place] for place in stay]
+            for column in (one.tokens, one.ids, one.offsets, one.sequence_ids)
         )
-        for parse, one in zip(parses, encodings, strict=True)
-    )
+        owners = [None if token in marks else side for token, side in zip(ids, sides, strict=True)]
+        punctuation = classifier.punctuation[ids]
+        sentences.append(Sentence.aligned(parse, tokens, ids, offsets, owners, punctuation))
+    return tuple(sentences)

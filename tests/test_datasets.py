@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -88,6 +89,23 @@ def test_the_fingerprint_tells_content_and_nothing_else() -> None:
         ["text1,text2,label", "good,x,1", "bad,y,0"],
     ):
         assert read(*lines).fingerprint != data.fingerprint
+
+
+def test_the_identity_tells_names_and_further_columns_as_well() -> None:
+    data = Dataset(
+        "mine", ("a", "b"), None, np.arange(2), ("no", "yes"), groups={"by": ("Ann", "Ben")}
+    )
+    others = [
+        replace(data, name="yours"),
+        replace(data, file="yours.csv"),
+        replace(data, groups={}),
+        replace(data, groups={"of": ("Ann", "Ben")}),
+        replace(data, groups={"by": ("Ann", "Ann")}),
+        replace(data, labels=np.array([1, 1])),
+    ]
+    assert replace(data).identity == data.identity
+    assert len({data.identity, *(other.identity for other in others)}) == 7
+    assert len({data.fingerprint, *(other.fingerprint for other in others)}) == 2
 
 
 # --- columns
@@ -355,6 +373,26 @@ def test_train_and_test_parts_by_their_usual_names() -> None:
     assert splits.calibration.texts == ("a", "b")
     assert splits.evaluation.texts == ("d", "e")
     assert splits.made == "train → calibration, test → evaluation, validation not used"
+
+
+@pytest.mark.parametrize("learn", ["calibration", "train", "Training"])
+@pytest.mark.parametrize(
+    "measure",
+    ["evaluation", "eval", "test", "Testing", "validation", "valid", "val", "dev", "development"],
+)
+def test_usual_names_of_parts_are_known(learn: str, measure: str) -> None:
+    lines = ["text,label,split", f"a,0,{learn}", f"b,1,{learn}", f"c,1,{measure}", f"d,0,{measure}"]
+    splits = read_splits(csv_file(*lines), name="a.csv")
+    assert (splits.calibration.texts, splits.evaluation.texts) == (("a", "b"), ("c", "d"))
+
+
+def test_parts_of_other_names_are_said_to_be_left_out() -> None:
+    rows = [f"{name}{n},{n % 2},{name}" for name in ("train", "spare", "extra") for n in range(6)]
+    splits = read_splits(csv_file("text,label,split", *rows), name="a.csv")
+    assert all(text.startswith("train") for text in splits.evaluation.texts)
+    assert splits.made == (
+        "stratified split of train, seed 0, one third calibration, extra not used, spare not used"
+    )
 
 
 def test_a_large_training_part_is_sampled() -> None:

@@ -76,3 +76,21 @@ def test_the_first_start_on_a_machine_asks_nothing():
     """Streamlit would ask for an e-mail address before it opens anything."""
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert settings["server"]["showEmailPrompt"] is False
+
+
+def test_no_table_is_exported_but_by_our_own_button(tmp_path: Path) -> None:
+    """Streamlit's own export runs formulas; its setting holds wherever the app is started from."""
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["client"]["disableDataExport"] is True
+    asked = (
+        "from streamlit import config; from bhpvas.paths import app_script;"
+        "config._main_script_path = str(app_script()); config.get_config_options(True);"
+        "print(config.get_option('client.disableDataExport'))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "True"
+    for path in sorted((ROOT / "bhpvas" / "ui").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        assert source.count("st.dataframe(") <= source.count(" download("), path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from bhpvas import engine
 from bhpvas.classifier import _device, load_classifier
 from bhpvas.criteria import CRITERIA, score
+from bhpvas.datasets import Dataset
 from bhpvas.engine import StateCache, batches, finish_layer, first_states, predict, stream
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
@@ -252,10 +254,11 @@ def test_texts_are_tokenised_in_parts(tmp_path, monkeypatch):
         classifier = load_classifier(save_tiny(tmp_path / family, family))
         for pairs in (None, TEXTS[::-1]):
             whole = classifier.encode_texts(TEXTS, pairs)
-            monkeypatch.setattr("bhpvas.classifier._TEXTS_AT_ONCE", 5)
-            parts = classifier.encode_texts(TEXTS, pairs)
-            monkeypatch.undo()
-            assert (parts.fingerprint, parts.truncated) == (whole.fingerprint, whole.truncated)
+            for bound in ("_TEXTS_AT_ONCE", "_CHARACTERS_AT_ONCE"):
+                monkeypatch.setattr(f"bhpvas.classifier.{bound}", 5)
+                parts = classifier.encode_texts(TEXTS, pairs)
+                monkeypatch.undo()
+                assert (parts.fingerprint, parts.truncated) == (whole.fingerprint, whole.truncated)
             for row, text in enumerate(TEXTS):
                 one = classifier.tokenizer(
                     text, pairs and pairs[row], truncation=True, max_length=40
@@ -263,6 +266,69 @@ def test_texts_are_tokenised_in_parts(tmp_path, monkeypatch):
                 np.testing.assert_array_equal(parts.input_ids(row), one["input_ids"])
                 kinds = one.get("token_type_ids", [0] * len(one["input_ids"]))
                 np.testing.assert_array_equal(parts.token_type_ids(row), kinds)
+
+
+class Counting:
+    """A tokenizer that writes down how many characters it is given at once."""
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.given = tokenizer, []
+
+    def __getattr__(self, name):
+        return getattr(self.tokenizer, name)
+
+    def __call__(self, texts, pairs, **settings):
+        self.given.append(sum(map(len, texts)) + sum(map(len, pairs or ())))
+        return self.tokenizer(texts, pairs, **settings)
+
+
+def test_long_texts_are_tokenised_a_few_at_once(classifier):
+    counting = Counting(classifier.tokenizer)
+    long = replace(classifier, tokenizer=counting)
+    for pairs, at_once in ((None, 6), (("! " * 10_000,) * 14, 3)):
+        counting.given.clear()
+        found = long.encode_texts(("! " * 10_000,) * 14, pairs)
+        assert found.truncated == 14
+        one = 20_000 if pairs is None else 40_000
+        assert max(counting.given) == at_once * one <= 2**17
+        assert sum(counting.given) == 14 * one
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_texts_are_cut_as_the_tokenizer_cuts(tmp_path, family, side):
+    """Against its own truncation, of short and long texts, singly and in pairs."""
+    classifier = load_classifier(save_tiny(tmp_path, family))
+    classifier.tokenizer.truncation_side = side
+    most = classifier.geometry.max_length
+    words = " ".join(TEXTS).split()
+    texts = [" ".join((words * 9)[start : start + n]) for start, n in enumerate(range(1, 90, 4))]
+    every = [(text, None) for text in texts] + [(a, b) for a in texts for b in texts]
+    for single in (True, False):
+        some = [pair for pair in every if (pair[1] is None) == single]
+        found = classifier.encode_texts(
+            [text for text, _ in some], None if single else [other for _, other in some]
+        )
+        assert 0 < found.truncated < len(some)
+        for row, (text, other) in enumerate(some):
+            one = classifier.tokenizer(text, other, truncation=True, max_length=most)
+            assert found.input_ids(row).tolist() == one["input_ids"]
+            kinds = one.get("token_type_ids") or [0] * len(one["input_ids"])
+            assert found.token_type_ids(row).tolist() == kinds
+            assert found.lengths[row] == len(one["input_ids"])
+
+
+def test_tokens_are_counted_up_to_a_bound(classifier):
+    counting = Counting(classifier.tokenizer)
+    counted = replace(classifier, tokenizer=counting)
+    data = Dataset("long", ("! " * 10_000,) * 14, None, [0, 1] * 7, ("no", "yes"))
+    whole = classifier.encode(data).lengths  # 40 tokens each
+    np.testing.assert_array_equal(counted.lengths(data), whole)
+    np.testing.assert_array_equal(counted.lengths(data, int(whole.sum())), whole)
+    counting.given.clear()
+    found = counted.lengths(data, 6 * 40)
+    np.testing.assert_array_equal(found, whole[:12])
+    assert len(counting.given) == 2
 
 
 def test_bfloat16_is_close_to_float32(tmp_path):

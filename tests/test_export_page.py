@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,22 @@ def test_it_shows_what_removal_saves(dataset, classifier):
     app.segmented_control(key="export-format").set_value("dense").run()
     assert "at most 1.00<" in said(fine(app))
     assert "zeros that are stored and computed like others" in said(app)
+
+
+def test_nobody_gets_what_was_made_of_other_columns_or_another_file(dataset, classifier):
+    """The same sentences may come with columns of another person's."""
+    scheme = Scheme.of(classifier).removing(parse_heads(PRUNED))
+
+    def keys(**changes: Any) -> tuple[Any, ...]:
+        data = replace(dataset, **changes)
+        session = Session(str(classifier.source), Splits(data, data, "by hand"), scheme)
+        asked, choice = Asked(), Choice("dense")
+        return export_work.reporting(session, asked).key, export_work.exporting(session, choice).key
+
+    mine = keys(groups={"reviewer": ("Ann", "Ben") * (len(dataset) // 2)})
+    assert mine == keys(groups={"reviewer": ("Ann", "Ben") * (len(dataset) // 2)})
+    for other in (keys(), keys(name="another"), keys(file="another.csv")):
+        assert all(one != two for one, two in zip(mine, other, strict=True))
 
 
 def test_nothing_removed_is_nothing_to_time(dataset, classifier):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bhpvas.classifier import Classifier
 from bhpvas.datasets import sample_splits
 from bhpvas.errors import LimitError
 from bhpvas.heads import parse_heads
 from bhpvas.links import Link
 from bhpvas.paths import workspaces_folder
 from bhpvas.recovery.finetuning import Settings
-from bhpvas.ui import limits, scheme_work
+from bhpvas.ui import frame, limits, scheme_work
 from bhpvas.ui.desk import Job
 from tests.test_app import SCRIPT, facts, fine, open_dialog, press, said, select, session, use
+
+COLUMNS = ("text", "pair", "label", "split")
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +108,38 @@ def test_too_much_data_is_one_sentence_and_all_stays(hosted: None, rows: int, pa
     assert len(app.error) == 1
     assert part in app.error[0].value
     assert session(app).data is before.data
+
+
+def test_a_small_file_of_much_text_is_refused_before_it_is_tokenised(
+    hosted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = io.BytesIO()
+    texts = ["! " * 9_990 + str(row % 7) for row in range(600)]
+    pq.write_table(
+        pa.table({"text": texts, "label": ["positive", "negative"] * 300}),
+        content,
+        compression="zstd",
+    )
+    assert content.tell() < 2_000
+    monkeypatch.setattr(Classifier, "tokenised", lambda *_: pytest.fail("tokenised"))
+    content.name = "mine.parquet"
+    with pytest.raises(LimitError, match="more than the 5 MB of text"):
+        frame._session(None, frame._from_upload(content, dict.fromkeys(COLUMNS)))
+
+
+def test_a_server_keeps_to_the_size_of_uploads_where_the_browser_does_not(hosted: None) -> None:
+    large = b" " * (5 * 2**20 + 1)
+    content = io.BytesIO(b"text,label\n" + large)
+    content.name = "mine.csv"
+    with pytest.raises(LimitError, match=r"mine\.csv is larger than the 5 MB"):
+        frame._from_upload(content, dict.fromkeys(COLUMNS))
+    app = opened()
+    before = session(app).scheme
+    scheme = before.renamed("larger").to_json().encode() + large
+    app.file_uploader(key="scheme-file").set_value(("mine.json", scheme, "application/json"))
+    fine(app.run())
+    assert "mine.json is larger than the 5 MB" in app.error[0].value
+    assert session(app).scheme == before
 
 
 def test_nothing_is_fine_tuned(hosted: None) -> None:

@@ -73,8 +73,28 @@ def test_bounds_hold_to_the_unit(hosted: Limits) -> None:
     small.check_tokens("mine.csv", 100)
     with pytest.raises(LimitError, match="has 11 sentences, and this server takes up to"):
         small.check_sentences(sentences(11))
-    with pytest.raises(LimitError, match="has 101 tokens, and this server takes up to"):
+    with pytest.raises(LimitError, match="has at least 101 tokens, and this server takes up to"):
         small.check_tokens("mine.csv", 101)
+
+
+def test_a_file_is_bounded_to_the_byte(hosted: Limits) -> None:
+    hosted.check_upload("mine.csv", 5 * 2**20, hosted.megabytes)
+    with pytest.raises(LimitError, match=r"mine\.csv is larger than the 5 MB that may be uploaded"):
+        hosted.check_upload("mine.csv", 5 * 2**20 + 1, hosted.megabytes)
+
+
+def test_text_is_bounded_as_an_upload_is(hosted: Limits) -> None:
+    def long(characters: int, *, pair: bool = False) -> Splits:
+        texts = ("x" * (characters - pair), "y")
+        data = Dataset("mine.parquet", texts, ("z", "") if pair else None, [0, 1], ("a", "b"))
+        return Splits(data, data, "by hand")
+
+    small = replace(hosted, megabytes=1)
+    for pair in (False, True):
+        small.check_text(long(2**19 - 1, pair=pair))
+        with pytest.raises(LimitError, match="parquet holds more than the 1 MB of text that this"):
+            small.check_text(long(2**19, pair=pair))
+    Limits(megabytes=1).check_text(long(2**20))
 
 
 def test_every_limit_is_said_in_advance(hosted: Limits) -> None:

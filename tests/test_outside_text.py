@@ -169,6 +169,16 @@ def test_no_view_of_schemes_draws_one(
     no_picture(started(replace(opened, scheme=then), "schemes", view=view))
 
 
+def test_no_line_on_a_recovered_scheme_draws_one(
+    opened: Session, tiny: Classifier, dataset: Dataset
+) -> None:
+    weights = work.keep_weights(recover(tiny, dataset, opened.mask).weights)
+    scheme = opened.scheme.recovered(weights, PICTURE)
+    app = started(replace(opened, scheme=scheme, selected=frozenset()))
+    assert any(PICTURE[4:] in text for text in read_as_markdown(app))
+    no_picture(app)
+
+
 @pytest.mark.parametrize("view", ["Lesson", "Tours", "Criteria", "Glossary"])
 def test_no_view_of_learn_draws_one(opened: Session, view: str) -> None:
     app = started(opened, "learn", **{"learn-view": view})

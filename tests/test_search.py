@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import CRITERIA, combined, removal_order, score
 from bhpvas.engine import predict
-from bhpvas.errors import BhpvasError
+from bhpvas.errors import BhpvasError, ModelError
 from bhpvas.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.progress import Cancelled
@@ -39,6 +39,19 @@ def with_dead_head(classifier: Classifier, layer: int, head: int) -> Classifier:
         layers[layer].output.weight.data[:, head * size : (head + 1) * size] = 0
 
     return with_heads(classifier, change)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_whose_answers_are_no_numbers_is_refused(classifier, method):
+    """Weights may be finite and too large to multiply."""
+
+    def change(layers):
+        layers[0].output.weight.data.fill_(3e38)
+
+    # Random order does not look at the model; how far it may go does.
+    most = {"max_drop": 0.1} if method == "random" else {}
+    with pytest.raises(ModelError, match=r"sentences .*that are not finite: load it as float32"):
+        propose(with_heads(classifier, change), SENTENCES, method, heads=1, **most)
 
 
 # Whether heads are alike, or how steadily they look, says nothing of what is written on.

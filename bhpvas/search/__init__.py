@@ -11,7 +11,7 @@ import numpy as np
 from bhpvas.classifier import Classifier
 from bhpvas.criteria import CRITERIA
 from bhpvas.datasets import Dataset
-from bhpvas.engine import predict
+from bhpvas.engine import check_finite, predict
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.progress import Progress, silent
@@ -183,5 +183,6 @@ def _accuracy(task: Task, encoded: Any, mask: HeadMask, compensated: bool = Fals
     if compensated and mask.taken:
         recovered = recover(classifier, task.calibration, mask, seed=task.seed)
         classifier = classifier.with_weights(recovered.weights)
-    right = predict(classifier, encoded, mask).argmax(1) == task.calibration.labels
-    return float(np.mean(right))
+    logits = predict(classifier, encoded, mask)
+    check_finite(logits, task.calibration.name)
+    return float(np.mean(logits.argmax(1) == task.calibration.labels))

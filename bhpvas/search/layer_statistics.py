@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bhpvas.classifier import Classifier
-from bhpvas.engine import Batch, attend, finish_layer, project
+from bhpvas.engine import Batch, attend, check_finite, finish_layer, project
 from bhpvas.progress import Progress, silent
 
 
@@ -32,7 +32,8 @@ def measure_layers(
 
     The answer is a random direction of the logits, drawn anew for each sentence and orthogonal to
     their mean, so that over sentences it stands for all of them; unlike the gradient of a loss, it
-    does not vanish where the model is sure.
+    does not vanish where the model is sure. Raises :class:`ModelError` where the model answers with
+    numbers that are not finite.
     """
     layers, labels = len(classifier.layers), classifier.geometry.labels
     width = classifier.geometry.heads * classifier.geometry.head_size
@@ -42,6 +43,7 @@ def measure_layers(
     sums = [torch.zeros(width, dtype=torch.float64) for _ in range(layers)]
     metrics = [torch.zeros(hidden, hidden, dtype=torch.float64) for _ in range(layers)]
     counts = [0] * layers
+    answers: list[Tensor] = []
     for done, batch in enumerate(batches):
         progress(done, len(batches))
         states = classifier.embed(batch.input_ids, batch.token_type_ids)
@@ -61,6 +63,7 @@ def measure_layers(
             counts[number] += len(samples)
         with torch.enable_grad():
             logits = classifier.read(states[:, 0]).float()  # [B, C]
+            answers.append(logits.detach().cpu())
             direction = torch.randn(len(logits), labels, generator=draws).to(logits.device)
             direction -= direction.mean(1, keepdim=True)
             gradients = torch.autograd.grad((logits * direction).sum(), leaves)
@@ -68,6 +71,7 @@ def measure_layers(
             samples = _real(gradient, batch)
             metrics[number] += (samples.T @ samples).cpu()
     progress(len(batches), len(batches))
+    check_finite(torch.cat(answers).numpy())
     return [
         LayerStatistics(
             products[number] / count - torch.outer(sums[number], sums[number]) / count**2,

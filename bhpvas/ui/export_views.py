@@ -67,7 +67,7 @@ def savings(session: Session, choice: Choice, length: int) -> None:
     try:
         weights = _counts("Weight file", export_work.sizes(session, choice), megabytes)
     except BhpvasError as error:  # those of the current step have left the folder
-        st.info(str(error))
+        st.info(words.verbatim(str(error)))
         weights = _row("Weight file", "not known", "", "")
     bound = speed_bound(geometry, left, [length])
     tables.reading_table(
@@ -193,7 +193,7 @@ def files(session: Session, choice: Choice) -> None:
         try:
             onnx_graph.check_packages()
         except ExportError as error:
-            st.info(str(error))
+            st.info(words.verbatim(str(error)))
             return
     task = export_work.exporting(session, choice)
     found = work.want(task) if session.exporting == task.key else work.known(task)

@@ -21,7 +21,7 @@ from bhpvas.files import files_of
 from bhpvas.progress import Progress, silent
 from bhpvas.report import Asked, make_report, save
 from bhpvas.scheme_files import SchemeFile
-from bhpvas.ui import scheme_work, work
+from bhpvas.ui import scheme_work, sharing, work
 from bhpvas.ui.desk import LONG_PATIENCE
 from bhpvas.ui.session import Session
 from bhpvas.ui.work import Task
@@ -79,7 +79,7 @@ def exporting(session: Session, choice: Choice) -> Task:
 
 def pack(session: Session, choice: Choice, progress: Progress = silent) -> Exported:
     """Export into a folder that does not outlive the packing; the file is :func:`packed`."""
-    data, sample = session.data.evaluation, work.sample_data().evaluation
+    data = session.data.evaluation
     with tempfile.TemporaryDirectory(prefix="bhpvas-export-") as made:
         found = export_model(
             work.classifier_of(session, session.start),
@@ -89,7 +89,7 @@ def pack(session: Session, choice: Choice, progress: Progress = silent) -> Expor
             dataset=data,
             weights=work.weights_folder(),
             int8=choice.int8,
-            data=None if data.name == sample.name else data.file,
+            data=None if sharing.is_sample(session.data) else data.file,
             progress=progress,
         )
         beside = Path(made) / "packed.zip"
@@ -168,7 +168,7 @@ def _command(session: Session, asked: Asked) -> str:
     data, said = session.data, ["bhpvas", "report"]
     if session.model is not None:
         said += ["--model", session.model]
-    if data.evaluation.name != work.sample_data().evaluation.name:
+    if not sharing.is_sample(data):
         if data.evaluation.file == data.calibration.file:
             return ""
         said += ["--data", data.evaluation.file, "--calibration", data.calibration.file]
@@ -179,7 +179,7 @@ def _command(session: Session, asked: Asked) -> str:
 
 def _report_key(session: Session, asked: Asked) -> Hashable:
     """What names a report: everything that it says."""
-    prints = session.data.calibration.fingerprint, session.data.evaluation.fingerprint
+    prints = session.data.calibration.identity, session.data.evaluation.identity
     return ("report", asked, _scheme(session), *work.named(session, session.now), *prints)
 
 
@@ -198,7 +198,7 @@ def name(session: Session) -> str:
 
 def _key(session: Session, choice: Choice) -> Hashable:
     """What names an export: everything that its files and its card depend on."""
-    data = session.data.evaluation.fingerprint
+    data = session.data.evaluation.identity
     return ("export", choice, _scheme(session), *work.named(session, session.now), data)
 
 

@@ -118,6 +118,7 @@ def _session(model: str | None, data: Splits) -> Session:
 
     limits.current().check_model(model)
     limits.current().check_sentences(data)
+    limits.current().check_text(data)
     classifier = work.classifier_named(model)
     data = _aligned(data, classifier.label_names)
     if limits.current().tokens is not None:
@@ -176,6 +177,7 @@ def _model_and_data(session: Session) -> None:
 
 
 def _change(session: Session) -> None:
+    data = session.data
     st.button(
         "Change model or data",
         key="change",
@@ -326,9 +328,11 @@ def _open_scheme() -> None:
     upload = st.session_state["scheme-file"]
     if upload is None:
         return
+    allowed = limits.current()
     try:
         classifier = work.classifier_named(sessions.current().model)
-        most = 2 * limits.current().scheme_megabytes * 2**20
+        allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.scheme_megabytes)
+        most = 2 * allowed.scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
         for weights in file.checked(classifier, upload.name):
             work.keep_weights(weights)
@@ -390,8 +394,9 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
             "that has no names for them, and another model cannot tell which is which: choose them "
             "anew, by Sample, Upload or Hub id."
         ) from error
-    if model != session.model:
-        return fresh
+    known = session.scheme.model["fingerprint"]
+    if model != session.model or fresh.scheme.model["fingerprint"] != known:
+        return fresh  # in the same folder another model may lie by now
     scheme = replace(session.scheme, data=_about(fresh.data))
     return replace(fresh, scheme=scheme, selected=session.selected, cuts=session.cuts)
 
@@ -487,6 +492,8 @@ def _column_choice() -> dict[str, str | None]:
 def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
     from bhpvas.datasets import read_splits
 
+    allowed = limits.current()
+    allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.megabytes)
     return read_splits(
         upload,
         name=upload.name,

@@ -165,7 +165,8 @@ def keep(page: str) -> None:
     if limits.current().hosted:
         _put_in_address(session)
         return
-    mine.offers = ()
+    if len(session.scheme.steps) > 1:  # before, a page that moved under a click would be in the way
+        mine.offers = ()
     try:
         content = _content(session, page)
         if content != mine.content:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import chain
 
 from bhpvas.charts import words
 from bhpvas.datasets import Splits
@@ -54,6 +55,16 @@ class Limits:
                 f"use one of {', '.join(('the sample', *self.data_sets))}."
             )
 
+    def check_upload(self, name: str, size: int, megabytes: int) -> None:
+        """Raises :class:`LimitError` for a file of more bytes than ``megabytes``, one of the two
+        bounds here: Streamlit leaves it to the browser to keep to what a widget allows.
+        """
+        if size > megabytes * 2**20:
+            raise LimitError(
+                f"{name} is larger than the {megabytes} MB that may be uploaded here: choose a "
+                "smaller file, or a part of it."
+            )
+
     def check_sentences(self, data: Splits) -> None:
         """Raises :class:`LimitError` where there are too many sentences."""
         count = len(data.calibration) + len(data.evaluation)
@@ -63,12 +74,25 @@ class Limits:
                 f"{self.sentences:,}: upload a part of it; {_ELSEWHERE}."
             )
 
+    def check_text(self, data: Splits) -> None:
+        """Raises :class:`LimitError` where a small file unpacked to more text than one may hold."""
+        parts = (data.calibration, data.evaluation)
+        texts = chain.from_iterable(chain(part.texts, part.pairs or ()) for part in parts)
+        if self.hosted and sum(map(len, texts)) > self.megabytes * 2**20:
+            raise LimitError(
+                f"{data.evaluation.name} holds more than the {self.megabytes} MB of text that this "
+                f"server takes: upload fewer or shorter sentences; {_ELSEWHERE}."
+            )
+
     def check_tokens(self, name: str, count: int) -> None:
-        """Raises :class:`LimitError` where the sentences have too many tokens together."""
+        """Raises :class:`LimitError` where the sentences have too many tokens together.
+
+        They need not be counted further than that.
+        """
         if self.tokens is not None and count > self.tokens:
             raise LimitError(
-                f"{name} has {count:,} tokens, and this server takes up to {self.tokens:,}: upload "
-                f"fewer or shorter sentences; {_ELSEWHERE}."
+                f"{name} has at least {count:,} tokens, and this server takes up to "
+                f"{self.tokens:,}: upload fewer or shorter sentences; {_ELSEWHERE}."
             )
 
     def check_finetuning(self) -> None:

@@ -200,7 +200,7 @@ def standing(session: Session) -> str:
     mask = session.mask
     kept = f"{mask.kept_count} of {words.plural(mask.layers * mask.heads, 'head')} kept"
     if (weights := weights_said(session.scheme)) is not None:
-        kept += f", {weights}"
+        kept += f", {words.verbatim(weights)}"
     start = work.known(work.evaluating(session, session.start))
     now = work.known(work.evaluating(session, session.now))
     if start is None or now is None:
@@ -530,18 +530,15 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
         )
         return
     rows = [column for name, column in found.items() if name not in ABLATIONS]
+    agreement = {column.title: column.agreement(loss) for column in rows}
+    name, shown = "Rank correlation with the loss change", list(agreement)
     st.dataframe(
-        pd.DataFrame(
-            {
-                "Criterion": [column.title for column in rows],
-                "Rank correlation with the loss change": [
-                    words.signed(column.agreement(loss), 2) for column in rows
-                ],
-            }
-        ),
+        pd.DataFrame({"Criterion": shown, name: [words.signed(r, 2) for r in agreement.values()]}),
         hide_index=True,
         width=460,
     )
+    whole = pd.DataFrame({"criterion": shown, "rank_correlation": list(agreement.values())})
+    download("Download as CSV", csv_text(whole), "agreement.csv")
     st.caption(
         f"1: the same order, 0: no relation; {words.plural(session.mask.kept_count, 'head')}, "
         f"{words.plural(len(session.data.calibration), 'calibration sentence')}. The effects of "

@@ -459,19 +459,28 @@ def accuracies(session: Session) -> dict[int, Accuracy]:
 def lengths(session: Session, data: Dataset | None = None) -> Any:
     """Tokens in each sentence of the evaluation split, or of ``data``."""
     data = data or session.data.evaluation
-    classifier = classifier_named(session.model)
-    return _lengths(classifier.identity, data.fingerprint, classifier, data)
+    return _lengths_in(session.model, data)
 
 
 def tokens(model: str | None, data: Dataset) -> int:
-    """Tokens of all sentences together, as a model reads them."""
+    """Tokens of all sentences together, as a model reads them.
+
+    Where they are more than this server takes, they are counted no further.
+    """
+    return int(_lengths_in(model, data).sum())
+
+
+def _lengths_in(model: str | None, data: Dataset) -> Any:
     classifier = classifier_named(model)
-    return int(_lengths(classifier.identity, data.fingerprint, classifier, data).sum())
+    most = limits.current().tokens
+    return _lengths(classifier.identity, data.fingerprint, most, classifier, data)
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _lengths(model: str, data: str, _classifier: Classifier, _dataset: Dataset) -> Any:
-    return _classifier.encode(_dataset).lengths
+def _lengths(
+    model: str, data: str, most: int | None, _classifier: Classifier, _dataset: Dataset
+) -> Any:
+    return _classifier.lengths(_dataset, most)
 
 
 def _watch(task: Task) -> Any:

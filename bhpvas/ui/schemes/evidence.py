@@ -39,7 +39,7 @@ def view(session: Session) -> None:
     aid.heading(
         "Whose order keeps most?",
         "Accuracy on the evaluation split as heads leave; higher is better. Grey: random orders, "
-        "nothing recovered: compare them with dotted lines.",
+        "nothing recovered: compare them with dotted lines, or choose By chance as a method.",
         ("Accuracy curves", definitions.CURVES),
         key="evidence",
     )
