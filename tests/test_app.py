@@ -527,7 +527,8 @@ def test_bad_data_is_one_sentence_and_all_stays(
 def test_uploaded_data_are_measured_and_the_scheme_stays(app: AppTest, tiny: Classifier) -> None:
     select(app, "L0H1")
     press(app, "Remove 1 head")
-    rows = "".join(f"the film is {word},{label}\n" for word, label in 6 * [("good", 1), ("bad", 0)])
+    labelled = 6 * [("good", 1), ("bad", 0)]
+    rows = "".join(f"film {n} is {word},{label}\n" for n, (word, label) in enumerate(labelled))
     open_dialog(app)
     fine(app.segmented_control(key="data-kind").set_value("Upload").run())
     content = ("text,label\n" + rows).encode()

@@ -98,7 +98,7 @@ def test_too_much_data_is_one_sentence_and_all_stays(hosted: None, rows: int, pa
     open_dialog(app)
     fine(app.segmented_control(key="data-kind").set_value("Upload").run())
     line = "a film" if rows > 4_000 else "a film " * 60
-    content = "text,label\n" + "".join(f"{line},{row % 2}\n" for row in range(rows))
+    content = "text,label\n" + "".join(f"{line} {row},{row % 2}\n" for row in range(rows))
     fine(
         app.file_uploader(key="data-file")
         .set_value(("mine.csv", content.encode(), "text/csv"))
