@@ -114,9 +114,10 @@ def test_a_model_that_cannot_be_loaded_again_is_a_sentence_and_a_way_to_another(
         scheme=Scheme.of(load_classifier(mine), name="mine"),
     )
     fine(app.run())
+    before = session(app)
     away = mine.rename(tmp_path / "away")
     for page in ("samples", "sentence", "roles", "export", "schemes", "learn", "workbench"):
-        work.classifier_named.clear()  # as if it had left for two others
+        work._loaded.clear()  # as if it had left for two others
         fine(app.switch_page(f"pages/{page}.py").run())
         (error,) = app.error
         assert str(mine) in error.value
@@ -127,7 +128,7 @@ def test_a_model_that_cannot_be_loaded_again_is_a_sentence_and_a_way_to_another(
     assert session(app).model == str(other) and not app.error
     assert facts(app)["Heads"] == "8 of 8 kept"
     away.rename(mine)
-    app.session_state["bhpvas"] = replace(session(app), model=str(mine))
+    app.session_state["bhpvas"] = before
     assert not fine(app.run()).error
 
 
@@ -331,10 +332,13 @@ def test_a_model_trained_anew_in_its_folder_is_not_taken_for_the_old_one(
     (error,) = app.error
     assert error.value.startswith("The model is not what it was when this page was opened.")
     assert session(app) == here
-    assert [one.label for one in app.button] == ["Open anew"]
+    press(app, "Change model or data")
+    press(app, "Use these")
+    assert not app.error
     new = load_classifier(place).fingerprint
     assert new != here.scheme.model["fingerprint"]
-    assert frame._session(str(place), here.data).scheme.model["fingerprint"] == new
+    assert session(app).scheme.model["fingerprint"] == new
+    assert not session(app).mask.removed
 
 
 def test_a_model_whose_folder_is_gone_is_a_sentence_until_it_is_back(

@@ -392,7 +392,7 @@ def test_random_orders_can_be_recovered_as_methods_are(started: Session, tiny: C
     assert sorted(table["seeds"]) == [1, 1, 20, 20]
     for row in table.itertuples():
         assert words.percent(row.area) in tables(app)
-    assert "20 random orders: median" in tables(app)
+    assert "20 random orders, not recovered: median" in tables(app)
     points = evidence.lines(chosen, random)
     line = points[points["method"] == "random"]
     assert set(line["recovery"]) == {"compensate"}

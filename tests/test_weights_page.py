@@ -25,7 +25,7 @@ from bhpvas.schemes import Scheme
 from bhpvas.ui import reading, scheme_work, work
 from bhpvas.ui.session import Curves, Opened, Search, Session, Variant
 from bhpvas.weights import weights_file
-from tests.test_app import SCRIPT, facts, fine, press, said, select, session
+from tests.test_app import SCRIPT, facts, fine, listed, press, said, select, session
 from tests.tiny import save_tiny
 
 
@@ -83,7 +83,7 @@ def test_removing_and_restoring_keep_the_weights_in_force(
     press(app, "Remove 1 head")
     assert facts(app)["Weights"] == "compensated at step 2"
     assert facts(app)["Accuracy"].startswith(by_the_library(app, tiny, dataset))
-    fine(app.multiselect(key="heads").set_value(["L0H1", "L0H2", "L1H0", "L1H3"]).run())
+    fine(listed(app, "heads").set_value(["L0H1", "L0H2", "L1H0", "L1H3"]).run())
     press(app, "Restore 4 heads")
     scheme = session(app).scheme
     assert not scheme.mask.removed

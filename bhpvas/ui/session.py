@@ -425,11 +425,6 @@ def put(session: Session) -> None:
     st.session_state[_KEY] = session
 
 
-def close() -> None:
-    """End this browser's session; the next run opens another."""
-    del st.session_state[_KEY]
-
-
 def change(transition: Callable[[Session], Session]) -> None:
     """Replace this browser's session by what a transition makes of it; an old message goes."""
     put(transition(replace(current(), error=None, notice=None)))

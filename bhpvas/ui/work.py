@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from bhpvas.charts import words
-from bhpvas.errors import BhpvasError
+from bhpvas.errors import BhpvasError, ModelError
 from bhpvas.files import files_of
 from bhpvas.model_files import stamp
 from bhpvas.paths import workspaces_folder
@@ -119,13 +119,13 @@ def _loaded(source: str | None, files: tuple[Hashable, ...]) -> Classifier:
 
 
 def check_model(session: Session) -> None:
-    """Instead of a page on another model, say that this one's files have changed or are gone."""
+    """Raises :class:`ModelError` where the files of the model have changed or are gone."""
     try:
         classifier_of(session, session.start)
     except BhpvasError as error:
-        st.error(f"The model is not what it was when this page was opened. {error}")
-        st.button("Open anew", on_click=sessions.close)
-        st.stop()
+        raise ModelError(
+            f"The model is not what it was when this page was opened. {error}"
+        ) from error
 
 
 def only_masks(session: Session) -> str | None:
