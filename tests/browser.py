@@ -162,6 +162,8 @@ class Workbench:
         """Open the page and click L0H0, coloured or not; returns once the map has it selected."""
         self.page.goto(self.address)
         self.page.locator(".st-key-head-map .nsewdrag").first.wait_for()
+        listening = self.page.locator(".st-key-listener-head-map .listening")
+        listening.first.wait_for(state="attached")
         self.point_at(*self.cell(0, 0))
         self.page.get_by_label(re.compile("^Head map of .* 1 selected$")).first.wait_for()
 

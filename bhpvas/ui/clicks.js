@@ -10,6 +10,7 @@ const STILL = 6; // pixels that a pointer may move and still have clicked
 export default function ({ data, parentElement, setStateValue }) {
   parentElement.map ??= listen(setStateValue);
   parentElement.map.answered(data);
+  (parentElement.host ?? parentElement).classList.add('listening');
   return parentElement.map.stop;
 }
 
