@@ -281,6 +281,19 @@ def test_removing_measures_exactly_and_adds_a_step(
     assert not session(app).selected
 
 
+def test_what_was_stopped_is_not_said_to_be_measured(
+    folder: Path, tiny: Classifier, dataset: Dataset
+) -> None:
+    part = dataset.take(range(5))  # which nobody has measured
+    new = Session(str(folder), Splits(part, part, ""), Scheme.of(tiny))
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = new.cancelling(work.evaluating(new, new.now).key)
+    fine(app.run())
+    assert facts(app)["Accuracy"] == "not measured"
+    press(app, "Continue")
+    assert facts(app)["Accuracy"].endswith(")")
+
+
 def test_a_removal_asked_for_again_after_cancel_is_measured(
     app: AppTest, tiny: Classifier, dataset: Dataset
 ) -> None:

@@ -226,7 +226,8 @@ def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None
     from bhpvas.evaluation import accuracy_change_interval
 
     if now is None:
-        return {"Accuracy": "being measured"}
+        stopped = work.evaluating(session, session.now).key in session.cancelled
+        return {"Accuracy": "not measured" if stopped else "being measured"}
     found = {"Accuracy": _with_interval(now)}
     if session.now != session.start and start is not None:
         change, low, high = accuracy_change_interval(start, now)
