@@ -81,6 +81,8 @@ def test_a_killed_server_comes_back_with_everything(browser: Browser) -> None:
         workbench.expect_fact("heads", "70 of 72 kept")
         workbench.expect_fact("accuracy", accuracy)
         workbench.expect_selected("L0H0")
+        workbench.click_head(1, 1)  # and none of the clicks before counts again
+        workbench.expect_selected("L0H0", "L1H1")
         workbench.press("Undo")
         workbench.expect_fact("heads", "71 of 72 kept")
         workbench.settle()

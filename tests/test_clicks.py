@@ -38,6 +38,13 @@ def test_every_click_counts_once_however_often_it_is_sent(state: dict[str, Any])
     assert clicks._new("clicks-map") == []
 
 
+def test_a_click_that_ends_the_first_run_counts_alone(state: dict[str, Any]) -> None:
+    sent(state, [10, 0, 1], [11, 2, 3])
+    assert clicks._new("clicks-map") == [HeadId(2, 3)]
+    sent(state, [10, 0, 1], [11, 2, 3], [12, 1, 1])
+    assert clicks._new("clicks-map") == [HeadId(1, 1)]
+
+
 def test_a_message_that_was_overtaken_adds_nothing(state: dict[str, Any]) -> None:
     state["clicks-map-taken"] = 0
     sent(state, [10, 0, 1], [11, 2, 3])
@@ -52,16 +59,21 @@ def test_a_server_takes_no_click_that_the_one_before_has_answered(
     state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = list[dict[str, Any]]()
-    monkeypatch.setattr(clicks, "_listener", lambda: lambda **given: drawn.append(given))
-    state["clicks-map"] = {"clicks": [[10, 0, 1], [11, 2, 3]]}
+
+    def listener(**given: Any) -> SimpleNamespace:
+        drawn.append(given)
+        return SimpleNamespace(clicks=[[10, 0, 1], [11, 2, 3]])
+
+    monkeypatch.setattr(clicks, "_listener", lambda: listener)
     taken = list[list[HeadId]]()
     figure = head_map(np.zeros((3, 4)), HeadMask(3, 4))
     clicks.clicks(figure, key="map", layers=3, heads=4, take=taken.append)
-    assert drawn[0]["data"]["taken"] == 11
     sent(state, [10, 0, 1], [11, 2, 3], [15, 1, 2])
     drawn[0]["on_clicks_change"]()
     drawn[0]["on_clicks_change"]()
     assert taken == [[HeadId(1, 2)]]
+    clicks.clicks(figure, key="map", layers=3, heads=4, take=taken.append)
+    assert [one["data"]["taken"] for one in drawn] == [0, 15]
 
 
 # --- mirrors --------------------------------------------------------------------------------------

@@ -73,7 +73,8 @@ function listen(setStateValue) {
   function answered(data) {
     map = data;
     for (const frame of figure()?.querySelectorAll('.clicked') ?? []) {
-      if (Number(frame.dataset.number) <= map.taken) frame.remove();
+      // A server that has taken none yet has not got the clicks on the page of the one before.
+      if (!map.taken || Number(frame.dataset.number) <= map.taken) frame.remove();
     }
   }
 

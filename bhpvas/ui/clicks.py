@@ -28,9 +28,7 @@ def clicks(
     it was called last, before the page runs again.
     """
     listener, name, margin = _listener(), f"clicks-{key}", figure.layout.margin
-    sent = st.session_state.get(name, {}).get("clicks", [])
-    # A page that outlived its server sends along what the server before has answered.
-    taken = st.session_state.setdefault(_taken(name), _latest(sent))
+    is_first = _taken(name) not in st.session_state
 
     def take_new() -> None:
         heads = _new(name)
@@ -38,17 +36,19 @@ def clicks(
             take(heads)
 
     with st.container(key=f"listener-{key}"):
-        listener(
+        sent = listener(
             key=name,
             data={
                 "key": key,
                 "layers": layers,
                 "heads": heads,
                 "margins": [margin.l, margin.r, margin.t, margin.b],
-                "taken": taken,
+                "taken": 0 if is_first else st.session_state[_taken(name)],
             },
             on_clicks_change=take_new,
         )
+    if is_first:  # a page that outlived its server sends what the server before has answered
+        st.session_state[_taken(name)] = _latest(sent.clicks or [])
 
 
 def _listener() -> Callable[..., Any]:
@@ -65,6 +65,8 @@ def _latest(sent: list[list[int]]) -> int:
 
 def _new(name: str) -> list[HeadId]:
     """The heads of the clicks that came since the last time; they are taken now."""
-    sent, before = st.session_state[name].clicks, st.session_state[_taken(name)]
-    st.session_state[_taken(name)] = max(before, _latest(sent))
-    return [HeadId(layer, head) for number, layer, head in sent if number > before]
+    sent, before = st.session_state[name].clicks, st.session_state.get(_taken(name))
+    st.session_state[_taken(name)] = max(before or 0, _latest(sent))
+    # Where the first run was ended by a click, what came before that click is not known.
+    new = sent[-1:] if before is None else [one for one in sent if one[0] > before]
+    return [HeadId(layer, head) for _, layer, head in new]
