@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import ModuleType
@@ -112,17 +113,26 @@ def test_one_who_stops_does_not_stop_the_others() -> None:
         assert (job.error, job.result) == (None, "done")
 
 
-def test_stopped_by_one_a_job_has_no_patience_after_the_last(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A desk where nothing unwatched goes on that does not ask for it."""
     monkeypatch.setattr(desks, "PATIENCE", 0.0)
     monkeypatch.setattr(desks, "LEAVING", 0.0)
-    desk, gate = Desk(), Gate()
+
+
+def patient(gate: Gate) -> Callable[[Job], Any]:
+    """Work that asks for patience."""
 
     def work(job: Job) -> Any:
         job.patience = LONG
         return gate(job)
 
+    return work
+
+
+def test_stopped_by_one_a_job_has_no_patience_after_the_last(impatient: None) -> None:
+    desk, gate = Desk(), Gate()
+    work = patient(gate)
     with desk.watching("a", work) as job:
         desk.stop("a")
         with desk.watching("a", work) as again:
@@ -133,17 +143,9 @@ def test_stopped_by_one_a_job_has_no_patience_after_the_last(
     assert isinstance(job.error, Cancelled)
 
 
-def test_whoever_wants_a_stopped_job_again_finds_it_as_patient_as_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    monkeypatch.setattr(desks, "LEAVING", 0.0)
+def test_whoever_wants_a_stopped_job_again_finds_it_as_patient_as_before(impatient: None) -> None:
     desk, gate = Desk(), Gate()
-
-    def work(job: Job) -> Any:
-        job.patience = LONG
-        return gate(job)
-
+    work = patient(gate)
     with desk.watching("a", work) as job:
         desk.stop("a")
         with desk.watching("a", work):
