@@ -185,6 +185,29 @@ def test_protected_heads_stay_and_every_layer_keeps_its_least(
     assert expected.mask.kept_per_layer == (2, 2)
 
 
+def test_a_page_opened_anew_asks_as_its_proposal_was_asked_for(started: Session) -> None:
+    search = Search("fisher", 3, frozenset(parse_heads("L0H1")), 1, seed=4)
+    app = opened(started.searching(search))
+    assert app.selectbox(key="method").value == "fisher"
+    assert app.number_input(key="heads-of-8").value == 3
+    assert app.multiselect(key="protected").value == ["L0H1"]
+    assert app.number_input(key="least").value == 1
+    assert app.number_input(key="search-seed").value == 4
+    assert app.button(key="propose").disabled  # it is there already
+    fine(app.number_input(key="heads-of-8").set_value(2).run())
+    fine(app.button(key="propose").click().run())
+    assert session(app).search == replace(search, heads=2)
+
+
+def test_evidence_opened_anew_asks_as_its_curves_were_asked_for(started: Session) -> None:
+    curves = Curves(("fisher",), (None,), 3, 21, 2)
+    app = opened(started.drawing(curves), "Evidence")
+    assert app.multiselect(key="curve-methods").value == ["fisher"]
+    assert app.number_input(key="curve-every").value == 3
+    assert app.number_input(key="curve-random").value == 21
+    assert app.button(key="measure-curves").disabled
+
+
 def test_no_more_heads_can_be_asked_for_than_may_go(started: Session) -> None:
     app = opened(started)
     fine(app.number_input(key="least").set_value(3).run())

@@ -62,6 +62,12 @@ def _settings(session: Session) -> None:
     able = work.only_masks(session) is None
     names = method_names(compensating=able)
     state = st.session_state
+    if session.curves is not None:  # a page that was opened anew is set as the curves were
+        state.setdefault("curve-methods", list(session.curves.methods))
+        state.setdefault("curve-recoveries", list(session.curves.recoveries))
+        state.setdefault("curve-every", session.curves.every)
+        state.setdefault("curve-random", session.curves.random)
+        state.setdefault("curve-seed", session.curves.seed)
     state["curve-methods"] = [
         name
         for name in state.get("curve-methods", ["importance", "fisher", DEFAULT_METHOD])

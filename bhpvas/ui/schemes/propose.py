@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -74,6 +75,7 @@ def _settings(session: Session) -> None:
         ("Proposal", definitions.PROPOSAL),
         key="propose",
     )
+    _as_asked(session)
     names = method_names(compensating=work.only_masks(session) is None)
     if st.session_state.get("method") not in names:
         st.session_state["method"] = default_method(session)
@@ -107,6 +109,23 @@ def _settings(session: Session) -> None:
         f"Learns from {words.plural(len(data), 'calibration sentence')} of "
         f"{words.verbatim(data.name)}; the evaluation split is not read."
     )
+
+
+def _as_asked(session: Session) -> None:
+    """On a page that was opened anew, set what is asked for as the shown proposal was."""
+    search = session.search
+    if search is None:
+        return
+    asked: dict[str, Any] = {
+        "method": search.method,
+        "protected": [str(head) for head in sorted(search.protected)],
+        "least": search.min_per_layer,
+        "search-seed": search.seed,
+    }
+    if search.max_drop is None:
+        asked[f"heads-of-{session.mask.kept_count}"] = search.heads
+    for key, value in asked.items():
+        st.session_state.setdefault(key, value)
 
 
 def _how_many(session: Session, most: int) -> tuple[int, float | None]:
@@ -297,7 +316,7 @@ def _promised(session: Session, mask: HeadMask, search: Search) -> None:
             ]
             for name, one in rows.items()
         ],
-        height=140,
+        height=190,
     )
     st.caption(
         f"On the {words.plural(promise.now.n, 'calibration sentence')} that it was learnt from: "
