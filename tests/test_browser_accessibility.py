@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from bhpvas.charts import style
 from tests.accessibility import grave
 from tests.browser import Workbench
 
@@ -32,7 +33,7 @@ def test_nobody_is_kept_out(browser: Browser, address: str, theme: Any) -> None:
     app, found = Workbench(page, address), dict[str, list[str]]()
 
     def look(name: str) -> None:
-        found[name] = grave(page) + without_words(page)
+        found[name] = grave(page) + without_words(page) + pale(page)
 
     app.open()
     app.settle()
@@ -72,6 +73,38 @@ def without_words(page: Page) -> list[str]:
     )
 
 
+def pale(page: Page) -> list[str]:
+    """Text of figures on the page's own ground with less than 4.5:1, which axe does not look at.
+
+    Left out is what stands on a coloured cell, in a colour chosen for it.
+    """
+    return page.evaluate(
+        """(onCells) => {
+            const parts = said => said.match(/[\\d.]+/g).map(Number);
+            const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+                .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
+            const app = document.querySelector("[data-testid=stApp]");
+            const ground = light(parts(getComputedStyle(app).backgroundColor));
+            const found = new Set();
+            for (const text of document.querySelectorAll(".js-plotly-plot text")) {
+                const fill = getComputedStyle(text).fill;
+                if (!text.textContent.trim() || fill === "none" || onCells.includes(fill)
+                    || text.closest(".heatmap-label")) continue;
+                const [low, high] = [light(parts(fill)), ground].sort((a, b) => a - b);
+                const where = text.closest("[class*=st-key-]").className;
+                if ((high + 0.05) / (low + 0.05) < 4.5) found.add(`pale ${fill}: ${where}`);
+            }
+            return [...found];
+        }""",
+        [_rgb(style.ON_BRIGHT), _rgb(style.ON_DARK)],
+    )
+
+
+def _rgb(colour: str) -> str:
+    return f"rgb({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))})"
+
+
 @pytest.mark.slow
 def test_every_page_fits_its_window(browser: Browser, address: str) -> None:
     page = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
@@ -104,3 +137,9 @@ def test_the_check_finds_what_is_wrong(page: Page) -> None:
         '<html lang=en><title>x</title><main class="st-key-x"><div data-testid="stPlotlyChart">'
     )
     assert without_words(page) == ["no words: st-key-x"]
+    page.set_content(
+        '<main data-testid="stApp" class="st-key-x" style="background: rgb(255, 255, 255)">'
+        '<svg class="js-plotly-plot"><text fill="#808495">a</text><text fill="#767676">b</text>'
+        f'<text fill="{style.ON_DARK}">c</text></svg></main>'
+    )
+    assert pale(page) == ["pale rgb(128, 132, 149): st-key-x"]

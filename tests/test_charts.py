@@ -68,6 +68,25 @@ def test_text_of_the_theme_is_readable(theme: str) -> None:
         assert contrast(themes[theme]["textColor"], ground["backgroundColor"]) >= 7
 
 
+def over(colour: str, ground: str) -> str:
+    """The colour #rrggbb that rgba(r, g, b, a) has on a ground #rrggbb."""
+    *channels, alpha = (float(part) for part in colour[len("rgba(") : -1].split(","))
+    below = [int(ground[at : at + 2], 16) for at in (1, 3, 5)]
+    mixed = [alpha * one + (1 - alpha) * two for one, two in zip(channels, below, strict=True)]
+    return "#" + "".join(f"{round(channel):02x}" for channel in mixed)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("end", [0, -1])
+def test_the_largest_change_stands_out_and_zero_does_not(theme: str, end: int) -> None:
+    themes = tomllib.loads(CONFIG.read_text(encoding="utf-8"))["theme"]
+    ground, text = themes[theme]["backgroundColor"], themes[theme]["textColor"]
+    largest = over(str(style.CHANGES[end][1]), ground)
+    assert contrast(largest, ground) >= 3 and contrast(largest, text) >= 4.45
+    zero = over(str(style.CHANGES[1 if end == 0 else 2][1]), ground)
+    assert contrast(zero, ground) <= 1.3 and contrast(zero, text) >= 7
+
+
 def test_contrast_of_black_and_white_is_21() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
@@ -112,8 +131,7 @@ def test_a_change_is_coloured_around_zero_with_red_where_it_hurts() -> None:
     assert cells.reversescale is True
     assert head_map(values, MASK, change=True, rise_is_bad=False).data[0].reversescale is False
     red, blue = cells.colorscale[0][1], cells.colorscale[-1][1]
-    assert red == "rgb(103,0,31)"
-    assert blue == "rgb(5,48,97)"
+    assert red.startswith("rgba(207, 75, 75") and blue.startswith("rgba(65, 128, 189")
 
 
 def test_a_map_without_any_value_can_still_be_drawn() -> None:

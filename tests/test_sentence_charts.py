@@ -170,7 +170,17 @@ def test_labels_stand_on_kept_cells_in_a_colour_that_can_be_read() -> None:
     assert list(dark.text) == ["prev", "compo"] and list(bright.text) == ["CLS", "b", "c", "d"]
     assert (dark.textfont.color, bright.textfont.color) == (style.ON_DARK, style.ON_BRIGHT)
     around = head_map(values - 4, MASK, labels=labels, change=True)
-    assert list(trace(around, "labels on dark cells").text) == ["prev", "d"]
+    clear = trace(around, "labels on clear cells")
+    assert list(clear.text) == ["prev", "compo", "CLS", "b", "c", "d"]
+    assert clear.textfont.color is None  # that of the page's theme
+
+
+def test_a_label_on_a_kind_that_lets_the_page_through_has_the_pages_colour() -> None:
+    places = np.array([[0, 1, np.nan, 1], [0, 1, 1, 0.0]])
+    labels = np.array([["a", "b", "", ""], ["d", "e", "f", "g"]])
+    figure = head_map(places, MASK, labels=labels, palette=(style.KEPT, style.GOING[0]))
+    assert list(trace(figure, "labels on clear cells").text) == ["a", "d", "g"]
+    assert list(trace(figure, "labels on bright cells").text) == ["b", "e", "f"]
 
 
 def test_kinds_have_one_flat_colour_each() -> None:

@@ -87,7 +87,7 @@ def head_map(
         colorbar=style.colour_bar(title),
     )
     if labels is not None:
-        _label(figure, labels, _is_bright(shown, change, palette), mask, cell)
+        _label(figure, labels, _inks(shown, change, palette), mask, cell)
     _cross_out(figure, mask, cell, (mask.array > 0) & np.isnan(shown))
     _mark_gone(figure, gone, cell)
     _frame(figure, selected, cell)
@@ -145,29 +145,36 @@ def _steps(palette: Sequence[str]) -> list[list[object]]:
     ]
 
 
-def _is_bright(shown: np.ndarray, change: bool, palette: Sequence[str] | None) -> np.ndarray:
-    """Which cells are bright enough for dark text, in all of these scales: bool ``[L, H]``."""
-    if palette is not None or not np.isfinite(shown).any():
-        return np.ones(shown.shape, dtype=bool)
+#: What is written with on a cell, by its ground: what lets the page through takes the page's text.
+_INKS = {"bright": style.ON_BRIGHT, "dark": style.ON_DARK, "clear": None}
+
+
+def _inks(shown: np.ndarray, change: bool, palette: Sequence[str] | None) -> np.ndarray:
+    """The ground of each cell, a key of ``_INKS``: ``[L, H]``."""
+    if palette is not None:
+        clear = np.array([colour.startswith("rgba") for colour in palette])
+        places = np.nan_to_num(shown).astype(int)
+        return np.where(np.isnan(shown) | clear[places], "clear", "bright")
+    if change or not np.isfinite(shown).any():
+        return np.full(shown.shape, "clear")
     low, high = np.nanmin(shown), np.nanmax(shown)
     with np.errstate(invalid="ignore"):
-        if change:  # the middle of the scale is bright, both its ends are dark
-            return np.abs(shown) < 0.6 * max(abs(low), abs(high), 1e-12)
-        return shown > low + 0.52 * (high - low)
+        written = np.where(shown > low + 0.52 * (high - low), "bright", "dark")
+    return np.where(np.isnan(shown), "clear", written)
 
 
 def _label(
-    figure: go.Figure, labels: np.ndarray, bright: np.ndarray, mask: HeadMask, cell: int
+    figure: go.Figure, labels: np.ndarray, inks: np.ndarray, mask: HeadMask, cell: int
 ) -> None:
     """Write on the kept cells, dark on bright ones and bright on dark ones."""
     size = min(9, 0.5 * cell)
     # A narrow screen draws smaller cells than these, with letters of the same size.
     fits = min(max(int((cell - 3) / (0.5 * size)), 1), _MOST_LETTERS)
-    for is_bright, colour in ((True, style.ON_BRIGHT), (False, style.ON_DARK)):
+    for ground, colour in _INKS.items():
         written = [
             head
             for head in mask
-            if labels[head.layer, head.head] and bright[head.layer, head.head] == is_bright
+            if labels[head.layer, head.head] and inks[head.layer, head.head] == ground
         ]
         figure.add_scatter(
             x=[head.head for head in written],
@@ -176,7 +183,7 @@ def _label(
             text=[str(labels[head.layer, head.head])[:fits] for head in written],
             textfont={"size": size, "color": colour},
             hoverinfo="skip",
-            name="labels on bright cells" if is_bright else "labels on dark cells",
+            name=f"labels on {ground} cells",
         )
 
 

@@ -12,7 +12,7 @@ from bhpvas.heads import HeadId, HeadMask
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 24, 2, 2, 18
 _GROUNDS = (
-    "rgba(91, 126, 163, 0.38)",
+    style.KEPT,
     style.REMOVED_FILL,
     style.HEADS[0],
     "rgba(207, 75, 75, 0.2)",

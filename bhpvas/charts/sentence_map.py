@@ -210,7 +210,7 @@ def _points(
     symbols = np.full(len(chosen), SYMBOLS[0]) if colouring.symbols is None else colouring.symbols
     used = sorted(set(symbols.tolist()), key=lambda symbol: (symbol != SYMBOLS[0], symbol))
     scale_of: dict[str, object] = {
-        "colorscale": style.CHANGES if colouring.change else style.AMOUNTS,
+        "colorscale": style.POINT_CHANGES if colouring.change else style.AMOUNTS,
         "cmin": -reach if colouring.change else float(values.min()),
         "cmax": reach if colouring.change else float(values.max()),
         "colorbar": style.colour_bar(colouring.title, length=0.94, pad=6),

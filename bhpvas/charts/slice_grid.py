@@ -55,31 +55,25 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
         hovertemplate="%{text}<extra></extra>",
         name="changes",
     )
-    for bright, colour in ((True, style.ON_BRIGHT), (False, style.ON_DARK)):
-        cells = [
-            (row, column)
-            for row in rows
-            for column in columns
-            if bool(abs(shown[row, column]) < 0.6 * reach) is bright
-        ]
-        figure.add_scatter(
-            x=[column for _, column in cells],
-            y=[row for row, _ in cells],
-            mode="text",
-            text=[
-                signed(shown[row, column], digits)
-                + (
-                    " •"
-                    if measure == "accuracy"
-                    and tables[list(tables)[column]]["p"].iloc[order[row]] <= 0.05
-                    else ""
-                )
-                for row, column in cells
-            ],
-            textfont={"size": 12, "color": colour},
-            hoverinfo="skip",
-            name="numbers on bright cells" if bright else "numbers on dark cells",
-        )
+    cells = [(row, column) for row in rows for column in columns]
+    figure.add_scatter(
+        x=[column for _, column in cells],
+        y=[row for row, _ in cells],
+        mode="text",
+        text=[
+            signed(shown[row, column], digits)
+            + (
+                " •"
+                if measure == "accuracy"
+                and tables[list(tables)[column]]["p"].iloc[order[row]] <= 0.05
+                else ""
+            )
+            for row, column in cells
+        ],
+        textfont={"size": 12},
+        hoverinfo="skip",
+        name="numbers",
+    )
     figure.update_xaxes(
         side="top",
         tickvals=columns,

@@ -12,7 +12,16 @@ from typing import Any
 import plotly.graph_objects as go
 
 AMOUNTS = "Cividis"
-CHANGES = "RdBu"
+# Zero lets the ground through, so that it stays quiet on light and on dark; at the ends, text in
+# the theme's colour still stands 4.5:1.
+CHANGES = (
+    [0, "rgba(207, 75, 75, 0.81)"],
+    [0.4999, "rgba(207, 75, 75, 0.09)"],
+    [0.5001, "rgba(65, 128, 189, 0.09)"],
+    [1, "rgba(65, 128, 189, 0.81)"],
+)
+# The same for points, which lie over each other and must hide what is below.
+POINT_CHANGES = ([0, "#d03a3f"], [0.5, "#bcc3ca"], [1, "#2c7ccb"])
 SELECTED = "#c2408f"
 MARK = "#5b7ea3"
 MUTED = "#838a93"
@@ -37,11 +46,13 @@ GAINS = [
     [0.5001, "rgba(47, 126, 192, 0.35)"],
     [1, "rgba(47, 126, 192, 1)"],
 ]
+# A head of which nothing is said but that it is kept.
+KEPT = "rgba(91, 126, 163, 0.38)"
 # Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
 KINDS = ("#8fb8de", "#a3d2ae", "#d3e29b", "#f3d587", "#f0ae8a", "#d9c5e8", "#cfd4da")
 # Heads of a proposal, pale enough to be written on: one that stays, one that is protected, and
 # those that go, the first to go first.
-STAYS, PROTECTED = "#d3dae2", "#a3d2ae"
+STAYS, PROTECTED = KEPT, "#a3d2ae"
 GOING = ("#e58f62", "#eda681", "#f3bea2", "#f8d5c3")
 # Hues of lines that are compared, and of the band behind them.
 LINES = (

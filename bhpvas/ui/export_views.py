@@ -154,14 +154,16 @@ def _times(known: Latencies, session: Session, choice: Choice) -> None:
         [
             [
                 tables.name("Unpruned"),
-                tables.text(words.median(*known.milliseconds("0"), 1)),
+                tables.text(words.median(*known.milliseconds("0"), 1), wrap=False),
                 "<td></td>",
             ],
             [
                 tables.name("Pruned"),
-                tables.text(words.median(*known.milliseconds(name), 1)),
+                tables.text(words.median(*known.milliseconds(name), 1), wrap=False),
                 tables.text(
-                    words.median(*known.speed_up(name), 2), f"at most {bound:.2f} by FLOPs"
+                    words.median(*known.speed_up(name), 2),
+                    f"at most {bound:.2f} by FLOPs",
+                    wrap=False,
                 ),
             ],
         ],

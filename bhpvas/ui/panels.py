@@ -125,7 +125,7 @@ def _nothing_selected(heads: int) -> None:
 def _value_and_rank(column: Column, head: HeadId) -> str:
     rank = column.rank(head)
     if rank == "removed":
-        return tables.text(rank)
+        return tables.text(rank, wrap=False)
     return tables.text(column.value(head), rank, wrap=False)
 
 

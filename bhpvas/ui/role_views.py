@@ -137,7 +137,7 @@ def summary(roles: Roles, session: Session) -> None:
     rows = [
         [
             tables.name(_titled(label)),
-            tables.text(str(len(heads))),
+            tables.text(str(len(heads)), wrap=False),
             tables.text(words.head_list(heads, 12)),
         ]
         for label, heads in roles.carriers().items()
@@ -146,7 +146,7 @@ def summary(roles: Roles, session: Session) -> None:
     rows.append(
         [
             tables.name("No role"),
-            tables.text(str(len(idle))),
+            tables.text(str(len(idle)), wrap=False),
             tables.text(words.head_list(idle, 12)),
         ]
     )
@@ -430,8 +430,8 @@ def changes(roles: Roles, session: Session) -> None:
             [
                 [
                     tables.name(_titled(one.label)),
-                    tables.text(str(len(one.before))),
-                    tables.text("nobody" if one.lost else str(len(one.after))),
+                    tables.text(str(len(one.before)), wrap=False),
+                    tables.text("nobody" if one.lost else str(len(one.after)), wrap=False),
                     tables.text(words.head_list(set(one.before) - set(one.after), 10)),
                     tables.text(words.head_list(set(one.after) - set(one.before), 10)),
                 ]

@@ -357,7 +357,7 @@ def selection(found: Measured, session: Session) -> None:
             said += f"{words.percent(after)}%"
         rest = ~chosen
         if rest.any():
-            said += f" :small[the rest {words.percent(found.after.right[rest].mean())}%]"
+            said += f"; :small[the rest {words.percent(found.after.right[rest].mean())}%]"
         st.markdown(said, width="stretch")
         st.button("Clear", key="clear-sentences", on_click=choose, args=((),), type="tertiary")
 

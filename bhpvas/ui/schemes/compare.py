@@ -352,7 +352,7 @@ def _slices(found: Compared, session: Session) -> None:
         by, measure = controls.slice_controls(titles, "compare", width=170)
     figure = slice_grid(_slice_tables(found, session, by, ways[by]), measure)
     height = int(figure.layout.height)
-    with st.container(height=min(height, 330), border=False):
+    with st.container(height=min(height, 372), border=False):
         figures.chart(
             figure,
             key="slice-grid",
