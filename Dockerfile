@@ -3,7 +3,12 @@ FROM python:3.11-slim AS build
 # Where pip also looks, for torch without CUDA: see docs/deploy.md.
 ARG PIP_EXTRA_INDEX_URL=""
 COPY . /src
-RUN python -m venv /app && /app/bin/pip install --no-cache-dir -c /src/constraints.txt /src
+# Tests of packages, and what only those need who compile against torch, are an eighth of it all.
+RUN python -m venv /app \
+    && /app/bin/pip install --no-cache-dir -c /src/constraints.txt /src \
+    && find /app -type d -name tests -prune -exec rm -r {} + \
+    && rm -r /app/lib/python3.11/site-packages/torch/include \
+        /app/lib/python3.11/site-packages/torch/test
 
 FROM python:3.11-slim
 COPY --from=build /app /app
