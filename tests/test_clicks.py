@@ -87,6 +87,23 @@ def test_what_a_person_changes_keeps_the_widget(state: dict[str, Any]) -> None:
     assert mirrors.key_of("heads", ["L0H2"]) == key
 
 
+def test_a_widget_is_set_only_where_it_shows_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever is set, Streamlit sends to the browser, over what was typed there meanwhile."""
+    written: list[tuple[str, Any]] = []
+
+    class State(dict[str, Any]):
+        def __setitem__(self, key: str, value: Any) -> None:
+            written.append((key, value))
+            super().__setitem__(key, value)
+
+    monkeypatch.setattr(mirrors.st, "session_state", State())
+    for value in ("", "", "why", "why", None, None):
+        mirrors.hold("note", value)
+    assert written == [("note", ""), ("note", "why"), ("note", None)]
+
+
 def test_what_changed_elsewhere_needs_a_new_widget(state: dict[str, Any]) -> None:
     key = mirrors.key_of("heads", [])
     assert mirrors.key_of("heads", []) == key

@@ -94,6 +94,13 @@ def test_every_step_is_measured_and_stands_in_the_table(
     assert list(table["go"]) == ["Go", "Go", "", "Go", "Go"]
 
 
+def test_what_is_typed_is_not_overwritten_by_a_page_that_runs_again(app: AppTest) -> None:
+    """A result that arrives draws the page anew, and a note may be half written then."""
+    fine(app.run())
+    assert not app.text_area(key="note").proto.set_value
+    assert not app.text_input(key="scheme-name").proto.set_value
+
+
 def test_name_and_note_are_kept_in_the_scheme(app: AppTest) -> None:
     fine(app.text_input(key="scheme-name").set_value("  another \n name ").run())
     fine(app.text_area(key="note").set_value("because").run())

@@ -212,6 +212,14 @@ def test_roles_can_be_laid_over_any_map(classifier, dataset) -> None:
     assert app.toggle(key="labels-head-map").value is True
 
 
+def test_a_switch_that_was_just_turned_is_not_turned_back(classifier, dataset) -> None:
+    """A page that is being drawn does not know of it yet, and leaves the browser's switch alone."""
+    app = opened("sentence", classifier, dataset)
+    fine(app.run())
+    assert not app.toggle(key="labels-contribution-map").proto.set_value
+    assert not app.selectbox(key="sentence-row").proto.set_value
+
+
 def test_the_roles_page_says_what_the_library_finds(classifier, dataset) -> None:
     app = opened("roles", classifier, dataset)
     assert "No relation has 100 dependents here" in said(app)

@@ -17,6 +17,7 @@ from bhpvas.ui import figures
 from bhpvas.ui import session as sessions
 from bhpvas.ui.clicks import clicks
 from bhpvas.ui.controls import layer_heads
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.session import Session
 
@@ -69,7 +70,7 @@ def head_grid(
 
 def roles_switch(session: Session, key: str) -> None:
     """Whether head maps show the heads' roles; it is one switch wherever it stands."""
-    st.session_state[f"labels-{key}"] = session.labelled
+    hold(f"labels-{key}", session.labelled)
     st.toggle(
         "Roles on the map",
         key=f"labels-{key}",

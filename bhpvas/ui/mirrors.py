@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
 
@@ -30,6 +31,15 @@ class _Mirrors:
 def _mine() -> _Mirrors:
     found: _Mirrors = st.session_state.setdefault(_STATE, _Mirrors())
     return found
+
+
+def hold(key: str, value: Any) -> None:
+    """Let the widget of this key show a value, if it shows another one.
+
+    Set without need, it would undo in the browser what was clicked or typed since.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def key_of(name: str, content: Iterable[str], about: Hashable = None) -> str:

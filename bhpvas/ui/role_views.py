@@ -17,6 +17,7 @@ from bhpvas.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_cha
 from bhpvas.ui import aid, definitions, reading, tables
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import wide_chart
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.reading import Counted
 from bhpvas.ui.session import Session, Variant
 
@@ -241,8 +242,8 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
 
 def _choose_cell(names: list[str], roles: Roles, chosen: tuple[str, HeadId]) -> None:
     """The keyboard's way to ask for examples."""
-    state = st.session_state
-    state["examples-relation"], state["examples-head"] = chosen[0], str(chosen[1])
+    hold("examples-relation", chosen[0])
+    hold("examples-head", str(chosen[1]))
     with st.container(horizontal=True, gap="small", key="examples-of"):
         st.selectbox(
             "Examples of the relation",

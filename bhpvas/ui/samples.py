@@ -28,6 +28,7 @@ from bhpvas.ui import session as sessions
 from bhpvas.ui.controls import slice_controls
 from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import clickable_map, roles_switch
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.reading import role_labels
 from bhpvas.ui.sample_work import Measured, Places
 from bhpvas.ui.session import Session, Split
@@ -74,7 +75,7 @@ def controls(session: Session, found: Measured | None) -> Settings:
         "evaluation": f"evaluation · {len(session.data.evaluation):,}",
         "calibration": f"calibration · {len(session.data.calibration):,}",
     }
-    state["split"] = session.split
+    hold("split", session.split)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="looking"):
         st.segmented_control(
             "Sentences",

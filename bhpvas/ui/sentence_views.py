@@ -21,6 +21,7 @@ from bhpvas.saliency import SALIENCIES
 from bhpvas.ui import aid, controls, definitions, figures, reading, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid, selecting, wide_chart
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.session import Opened, Session, Split
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _choose_row(session: Session, split: Split) -> None:
     row = said.row if said.split == split else None
     if row is not None and row not in listed:
         listed.insert(0, row)
-    st.session_state["sentence-row"] = row
+    hold("sentence-row", row)
     st.selectbox(
         f"Sentence of the {split} split",
         listed,

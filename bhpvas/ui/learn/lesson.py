@@ -27,6 +27,7 @@ from bhpvas.ui import (
 from bhpvas.ui.head_grid import head_grid
 from bhpvas.ui.learn import checks
 from bhpvas.ui.learn.progress import LESSON, Progress
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.schemes import propose, tree
 from bhpvas.ui.session import Search, Session
 
@@ -392,7 +393,7 @@ def view(session: Session) -> None:
 
 
 def _steps(now: Progress) -> None:
-    st.session_state["lesson-step"] = now.at
+    hold("lesson-step", now.at)
     st.pills(
         "Steps of the lesson",
         range(len(LESSONS)),

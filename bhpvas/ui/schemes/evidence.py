@@ -27,6 +27,7 @@ from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.schemes.propose import method_names, titled
 from bhpvas.ui.session import Curves, Session
 
@@ -68,11 +69,8 @@ def _settings(session: Session) -> None:
         state.setdefault("curve-every", session.curves.every)
         state.setdefault("curve-random", session.curves.random)
         state.setdefault("curve-seed", session.curves.seed)
-    state["curve-methods"] = [
-        name
-        for name in state.get("curve-methods", ["importance", "fisher", DEFAULT_METHOD])
-        if name in names
-    ]
+    chosen = state.get("curve-methods", ["importance", "fisher", DEFAULT_METHOD])
+    hold("curve-methods", [name for name in chosen if name in names])
     bottom: Any = {"horizontal": True, "vertical_alignment": "bottom", "gap": "small"}
     with st.container(**bottom, key="evidence-methods"):
         methods = st.multiselect(

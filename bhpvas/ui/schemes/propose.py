@@ -24,6 +24,7 @@ from bhpvas.ui import aid, controls, definitions, figures, scheme_work, tables, 
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import clickable_map
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.scheme_work import Promise
 from bhpvas.ui.session import Search, Session, Wish
 
@@ -140,8 +141,8 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
     )
     kept = session.mask.kept_count
     if by == _COUNT:
-        state, key = st.session_state, f"heads-of-{kept}"
-        state[key] = min(state.get(key, max(kept // 2, 1)), most)
+        key = f"heads-of-{kept}"
+        hold(key, min(st.session_state.get(key, max(kept // 2, 1)), most))
         heads = st.number_input(
             f"Heads to remove, of {kept} kept", 0, most, key=key, persist_state="session"
         )
@@ -167,8 +168,8 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
 
 def _constraints(session: Session) -> tuple[frozenset[HeadId], int]:
     kept = [str(head) for head in session.mask]
-    state = st.session_state
-    state["protected"] = [name for name in state.get("protected", []) if name in kept]
+    protected = st.session_state.get("protected", [])
+    hold("protected", [name for name in protected if name in kept])
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         named = st.multiselect(
             "Protected heads",

@@ -16,6 +16,7 @@ from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
+from bhpvas.ui.mirrors import hold
 from bhpvas.ui.session import Session
 
 #: Pixels of the picture; a longer tree scrolls.
@@ -47,7 +48,7 @@ def scheme_bar(session: Session) -> None:
         for step in unmeasured:
             work.want(work.evaluating(session, session.at(step.id), turn=5))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="tree-bar"):
-        st.session_state["scheme-name"] = scheme.name
+        hold("scheme-name", scheme.name)
         st.text_input("Name", key="scheme-name", on_change=_name, width=220, max_chars=80)
         if len(scheme.steps) > LONG:
             st.toggle(
@@ -190,7 +191,7 @@ def _step(session: Session) -> None:
     if step.heads:
         colour = "Red crosses" if step.what == "remove" else "Blue"
         st.caption(f"{colour}: what this step {step.what}d.")
-    st.session_state["note"] = step.note
+    hold("note", step.note)
     st.text_area(
         "Note",
         key="note",
