@@ -215,12 +215,9 @@ class Workbench:
         """Go to another page by the sidebar; returns once ``sign`` is on it."""
         link = self.page.get_by_test_id("stSidebar").get_by_role("link", name=title, exact=True)
         closed = self.page.get_by_test_id("stExpandSidebarButton")
-        opened = closed.is_visible()
-        if opened:
+        if closed.is_visible():
             closed.click()
         link.click()
-        if opened:
-            self.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
         self.page.locator(f"{sign}, [data-testid=stException]").first.wait_for()
         self.settle()
         assert not self.complaints()

@@ -139,6 +139,21 @@ def test_nothing_is_fetched_from_elsewhere(browser: Browser, address: str) -> No
     assert [url for url in asked if not url.startswith(ours)] == []
 
 
+def test_on_a_narrow_screen_the_sidebar_goes_when_a_page_was_chosen(
+    browser: Browser, address: str
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    app = Workbench(page, address)
+    app.open()
+    for title, sign in (("Roles", ".st-key-role-map"), ("Export", ".st-key-view-export")):
+        app.go(title, sign)
+        expect(page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
+    page.set_viewport_size({"width": 1440, "height": 900})
+    app.go("Roles", ".st-key-role-map")
+    expect(page.get_by_test_id("stExpandSidebarButton")).to_be_hidden()
+    page.close()
+
+
 def test_a_narrow_screen_shows_the_whole_map(browser: Browser, address: str) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     workbench = Workbench(page, address)

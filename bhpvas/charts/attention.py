@@ -17,14 +17,16 @@ _MOST_LABELS = 40
 _LONGEST_LABEL = 12
 #: Pixels that the rows of a rollout share, and the highest and the lowest row.
 _LAYERS, _HIGHEST, _LOWEST = 384, 30, 14
+# Plotly would leave out the last ones where they reach over the edge of the figure.
+_SLANTED = {"side": "top", "tickangle": -50, "ticklabeloverflow": "allow"}
 
 
 def attention_matrix(attention: np.ndarray, units: Sequence[str], *, title: str) -> go.Figure:
     """Draw one head's attention ``[U, U]``: a row for each asker, a column for each target."""
-    figure = style.blank(height=388, margin=(88, 8, 70, 4))
+    figure = style.blank(height=388, margin=(88, 30, 70, 4))
     _heat(figure, attention, units, units, title)
     ticks = _ticks(units)
-    figure.update_xaxes(**ticks, side="top", tickangle=-50, title=None)
+    figure.update_xaxes(**ticks, **_SLANTED, title=None)
     figure.update_yaxes(**ticks, autorange="reversed", ticklabelstandoff=4)
     return figure
 
@@ -36,10 +38,10 @@ def rollout_map(rollout: np.ndarray, units: Sequence[str], source: int) -> go.Fi
     """
     layers = len(rollout)
     row = max(min(_LAYERS // layers, _HIGHEST), _LOWEST)
-    figure = style.blank(height=row * layers + 84, margin=(40, 8, 70, 6))
+    figure = style.blank(height=row * layers + 84, margin=(40, 30, 70, 6))
     rows = [f"L{layer}" for layer in range(layers)]
     _heat(figure, rollout[:, source], rows, units, f"{units[source]} after")
-    figure.update_xaxes(**_ticks(units), side="top", tickangle=-50)
+    figure.update_xaxes(**_ticks(units), **_SLANTED)
     figure.update_yaxes(**_ticks(rows), ticklabelstandoff=4)
     return figure
 

@@ -158,10 +158,23 @@ def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
         _links(pages)
 
 
+#: On a narrow screen the sidebar lies over the page, so it goes when a person goes to another one.
+_FOLD = """export default function ({ parentElement }) {
+  parentElement.fold ??= ({ target }) => {
+    if (innerWidth > 768 || !target.closest('.st-key-pages a')) return;
+    document.querySelector('[data-testid=stSidebarCollapseButton] button')?.click();
+  };
+  document.addEventListener('click', parentElement.fold);
+  return () => document.removeEventListener('click', parentElement.fold);
+}"""
+
+
 def _links(pages: Sequence[Any]) -> None:
     with st.container(key="pages", gap="xsmall"):
         for page in pages:
             st.page_link(page, label=page.title)
+    with st.container(key="listener-pages"):
+        st.components.v2.component("fold_sidebar", js=_FOLD)(key="fold-sidebar")
 
 
 def _model_and_data(session: Session) -> None:
