@@ -8,6 +8,7 @@ Runs the library, takes the pictures from the running app, and writes text and p
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +233,12 @@ def role_text(roles, head: HeadId) -> str:
 def pictures(head: HeadId, sentence: str) -> None:
     """The pages as they show the finding."""
     folder = ROOT / "docs" / "images"
-    with serving() as address, sync_playwright() as playwright, launch(playwright) as browser:
+    with (
+        tempfile.TemporaryDirectory() as home,  # no work of earlier days is offered
+        serving({"BHPVAS_HOME": home}) as address,
+        sync_playwright() as playwright,
+        launch(playwright) as browser,
+    ):
         page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
         workbench = Workbench(page, address)
         workbench.open()

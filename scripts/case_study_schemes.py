@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -292,7 +293,12 @@ def main() -> None:
 def pictures(count: int, spared: Sequence[HeadId]) -> None:
     """The pages as they show the walk."""
     folder = ROOT / "docs" / "images"
-    with serving() as address, sync_playwright() as playwright, launch(playwright) as browser:
+    with (
+        tempfile.TemporaryDirectory() as home,  # no work of earlier days is offered
+        serving({"BHPVAS_HOME": home}) as address,
+        sync_playwright() as playwright,
+        launch(playwright) as browser,
+    ):
         page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="light")
         app = Workbench(page, address)
         app.open()
