@@ -312,6 +312,18 @@ class Workbench:
             step,
         )
         figure.evaluate("element => element.scrollIntoView({block: 'center'})")
+        # A long tree scrolls within its frame: the row has to be in sight there, too.
+        figure.evaluate(
+            """(element, y) => {
+                let frame = element.parentElement;
+                while (frame.parentElement && frame.scrollHeight <= frame.clientHeight + 1)
+                    frame = frame.parentElement;
+                const seen = frame.getBoundingClientRect();
+                const row = element.getBoundingClientRect().top + y;
+                frame.scrollTop += row - (seen.top + seen.bottom) / 2;
+            }""",
+            place[1],
+        )
         box = figure.bounding_box()
         assert box is not None
         x, y = box["x"] + place[0], box["y"] + place[1]
