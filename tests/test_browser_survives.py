@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
-from tests.browser import Workbench, free_port, serving
+from tests.browser import Workbench, free_port, running, serving
 
 pytestmark = pytest.mark.browser
 
@@ -117,6 +118,25 @@ def test_a_server_killed_while_the_page_was_being_drawn(browser: Browser) -> Non
             second.enter_context(serving(port=port))
         assert workbench.complaints() == []
         assert workbench.saved().mask.kept_count == 72
+        page.close()
+
+
+def test_a_server_killed_before_it_answers_to_a_link_to_another_page(browser: Browser) -> None:
+    port = free_port()
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    with running(port=port, how=signal.SIGKILL) as (address, process):
+        workbench = Workbench(page, address)
+        workbench.open()
+        workbench.settle()
+        remove(workbench, 2, 5)
+        os.kill(process, signal.SIGSTOP)
+        page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True).click()
+        page.wait_for_timeout(500)
+    with ExitStack() as second:
+        with workbench.drawn_by_the_next_server():
+            second.enter_context(serving(port=port))
+        assert workbench.complaints() == []
+        assert workbench.saved().mask.kept_count == 71
         page.close()
 
 
