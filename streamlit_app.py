@@ -26,6 +26,7 @@ from bhpvas.ui import figures, frame, keeping, session, work  # noqa: E402
 from bhpvas.ui.learn import tours  # noqa: E402
 
 frame.open_session()
+keeping.come_back()
 with frame.way_out(pages):
     work.measure_steps()
     keeping.keep(page.url_path)
@@ -33,6 +34,5 @@ with frame.way_out(pages):
     tours.bar(page.title, session.current())
     frame.run(page)
     figures.shelf()
-    keeping.come_back()
     frame.sidebar(session.current(), pages)
     work.carry_out()

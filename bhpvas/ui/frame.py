@@ -168,26 +168,6 @@ _FOLD = """export default function ({ parentElement }) {
   return () => document.removeEventListener('click', parentElement.fold);
 }"""
 
-#: What Streamlit leaves out when a connection comes back: a page whose link was clicked just before
-#: it went, and not answered, is not run again by itself, and would stay as it was.
-_COME_BACK = """export default function ({ parentElement, setStateValue }) {
-  const app = document.querySelector('[data-testid=stApp]');
-  const state = () => app.dataset.testConnectionState;
-  parentElement.watch?.disconnect();
-  let gone = state() !== 'CONNECTED';
-  parentElement.watch = new MutationObserver(() => {
-    if (state() !== 'CONNECTED') gone = true;
-    else if (gone) {
-      gone = false;
-      setTimeout(() => {
-        if (app.dataset.testScriptState !== 'running') setStateValue('back', Date.now());
-      }, 1500);
-    }
-  });
-  parentElement.watch.observe(app, { attributeFilter: ['data-test-connection-state'] });
-  return () => parentElement.watch.disconnect();
-}"""
-
 
 def _links(pages: Sequence[Any]) -> None:
     with st.container(key="pages", gap="xsmall"):
@@ -195,9 +175,6 @@ def _links(pages: Sequence[Any]) -> None:
             st.page_link(page, label=page.title)
     with st.container(key="listener-pages"):
         st.components.v2.component("fold_sidebar", js=_FOLD)(key="fold-sidebar")
-        st.components.v2.component("come_back", js=_COME_BACK)(
-            key="come-back", on_back_change=lambda: None
-        )
 
 
 def _model_and_data(session: Session) -> None:

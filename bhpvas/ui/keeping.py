@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import streamlit as st
@@ -143,14 +142,35 @@ def _apply(content: dict[str, Any]) -> None:
             st.session_state[TOUR] = Walk.of(tour)
 
 
-@st.fragment(run_every=timedelta(hours=12))
+#: Asks for a run when the connection is there again, unless Streamlit does so itself.
+_COME_BACK = """export default function ({ parentElement, setStateValue }) {
+  const app = document.querySelector('[data-testid=stApp]');
+  const state = () => app.dataset.testConnectionState;
+  parentElement.watch?.disconnect();
+  let gone = state() !== 'CONNECTED';
+  parentElement.watch = new MutationObserver(() => {
+    const back = gone && state() === 'CONNECTED';
+    gone = state() !== 'CONNECTED';
+    if (back && !['running', 'rerunRequested'].includes(app.dataset.testScriptState)) {
+      setStateValue('back', Date.now());
+    }
+  });
+  parentElement.watch.observe(app, { attributeFilter: ['data-test-connection-state'] });
+  return () => parentElement.watch.disconnect();
+}"""
+
+
 def come_back() -> None:
     """Have the page drawn again when its connection is, by a new server, too.
 
-    Upon reconnecting Streamlit runs a page again only where something on it runs by itself, as this
-    does; a page at rest would go on showing what the new server knows nothing of, and its downloads
-    would lead nowhere.
+    Upon reconnecting Streamlit itself asks for a run only where one was under way. A page at rest,
+    and one whose link was clicked but not answered, would go on showing what the new server knows
+    nothing of, and its downloads would lead nowhere.
     """
+    with st.container(key="listener-connection"):
+        st.components.v2.component("come_back", js=_COME_BACK)(
+            key="come-back", on_back_change=lambda: None
+        )
 
 
 # --- keeping --------------------------------------------------------------------------------------
