@@ -22,7 +22,7 @@ from bhpvas.groups import compare, shares
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.schemes import Scheme
 from bhpvas.slices import Grouping, outcomes, slice_table, worst_hit
-from bhpvas.ui import samples
+from bhpvas.ui import sample_work, samples
 from bhpvas.ui.session import Session
 from tests.test_app import fine, press, said, session
 
@@ -199,6 +199,22 @@ def test_every_layer_has_a_map(data: Splits, classifier: Classifier) -> None:
     for layer in (0, 1):
         fine(app.selectbox(key="map-layer").set_value(layer).run())
         assert f"alike to the model at L{layer} (PCA)" in said(app)
+
+
+def test_a_map_that_was_stopped_promises_no_better_one(
+    data: Splits, classifier: Classifier
+) -> None:
+    many = data.evaluation.take(list(range(12)) * 5)
+    new = Session(classifier.source, replace(data, evaluation=many), Scheme.of(classifier))
+    better = sample_work._umap(new, 1, np.zeros((60, 2)))
+    assert better is not None
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = new.cancelling(better.key)
+    app.run()
+    fine(app.switch_page("pages/samples.py").run())
+    assert "alike to the model at L1 (PCA)" in said(app)
+    press(app, "Continue")
+    assert "alike to the model at L1 (UMAP)" in said(app)
 
 
 def test_the_layer_of_the_map_stays_whatever_layer_is_looked_at_on_sentence(

@@ -125,11 +125,15 @@ def _together(
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where sentences lie ``[N, 2]`` without pruning and, once known, under the scheme."""
+    """Where sentences lie ``[N, 2]`` without pruning and, once known, under the scheme.
+
+    ``follows`` is whether UMAP is still to take the place of ``method``.
+    """
 
     method: str
     before: np.ndarray
     after: np.ndarray | None
+    follows: bool
 
 
 def places(session: Session, layer: int) -> Places | None:
@@ -140,7 +144,8 @@ def places(session: Session, layer: int) -> Places | None:
         return None
     components, coordinates = found
     best = _umap(session, layer, coordinates)
-    chart = (best and work.want(best)) or pca_map(coordinates)
+    better = best and work.want(best)
+    chart = better or pca_map(coordinates)
     after: np.ndarray | None = chart.places
     if session.now != session.start:
         pruned = _pruned_states(session, layer, components)
@@ -149,7 +154,8 @@ def places(session: Session, layer: int) -> Places | None:
         if moved is not None:
             key = ("moved", chart.method, states.key, session.now)
             after = work.desk().quick(key, lambda: chart.moved(moved))
-    return Places(chart.method, chart.places, after)
+    follows = best is not None and better is None and best.key not in session.cancelled
+    return Places(chart.method, chart.places, after, follows)
 
 
 def _states(session: Session, layer: int) -> Task:

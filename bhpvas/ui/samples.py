@@ -241,7 +241,7 @@ def map_of_sentences(
         height=MAP_HEIGHT,
         alt=f"Map of {words.plural(found.after.n, 'sentence')}, {shown}",
     )
-    wait = ", UMAP follows" if places.method == "PCA" and len(found.data) >= 60 else ""
+    wait = ", UMAP follows" if places.follows else ""
     mark = ""
     if settings.colour == "change":
         mark = " Red: the label's probability fell. ▼ lost, ▲ gained."
