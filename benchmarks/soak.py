@@ -377,7 +377,8 @@ class Visitor(threading.Thread):
         self.log.tracebacks += [f"{self.name}: {one}" for one in complaints]
         self.log.sentences.update(said)
         missing = (_steps(self.scheme) if self.looks else set()) - _steps(scheme)
-        self.log.lost += [f"{self.name}: {one}" for one in sorted(missing)]
+        for one in sorted(missing):
+            self._note(self.log.lost, one)
         if expected is not None and expected != scheme.mask:
             self._note(
                 self.log.wrong,
@@ -397,7 +398,8 @@ class Visitor(threading.Thread):
         if self.evidence is None:
             return
         name = f"{self.name} {len(list(self.evidence.glob('*.txt')))}".replace(" ", "-")
-        (self.evidence / f"{name}.txt").write_text("\n".join([problem, whole, *self.did]) + "\n")
+        what = [problem, self.page.url, whole, *self.did]
+        (self.evidence / f"{name}.txt").write_text("\n".join(what) + "\n")
         with suppress(Error):
             self.page.screenshot(path=self.evidence / f"{name}.png")
 
