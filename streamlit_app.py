@@ -6,7 +6,7 @@ from bhpvas.ui import ICON
 
 st.set_page_config(page_title="bhpvas", page_icon=str(ICON), layout="wide")
 
-# Each keeps the address of its file's name: see frame.ensure.
+# Each keeps the address of its file's name: see framed.ensure.
 pages = [
     st.Page("pages/workbench.py", title="Workbench", default=True),
     st.Page("pages/learn.py", title="Learn"),
@@ -19,11 +19,11 @@ pages = [
 page = st.navigation(pages, position="hidden")
 
 # Something shows while this loads.
-from bhpvas.ui import server  # noqa: E402
+from bhpvas.ui import server
 
-server.wait()
-from bhpvas.ui import figures, frame, keeping, session, work  # noqa: E402
-from bhpvas.ui.learn import tours  # noqa: E402
+server.load()
+from bhpvas.ui import figures, frame, framed, keeping, session, work
+from bhpvas.ui.learn import tours
 
 frame.open_session()
 keeping.come_back()
@@ -32,7 +32,7 @@ with frame.way_out(pages):
     keeping.keep(page.url_path)
     frame.messages(pages)
     tours.bar(page.title, session.current())
-    frame.run(page)
+    framed.run(page)
     figures.shelf()
     frame.sidebar(session.current(), pages)
     work.carry_out()

@@ -1,12 +1,14 @@
 """Export: what do I take along?"""
 
+from bhpvas.ui import framed
+
+framed.ensure()
 import streamlit as st
 
 from bhpvas.charts import words
-from bhpvas.ui import aid, definitions, export_views, frame, work
+from bhpvas.ui import aid, definitions, export_views, work
 from bhpvas.ui import session as sessions
 
-frame.ensure()
 session = sessions.current()
 aid.heading(
     "What do you take along?",

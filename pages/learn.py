@@ -1,12 +1,14 @@
 """Learn: how does all this work?"""
 
-from bhpvas.ui import aid, controls, definitions, frame
+from bhpvas.ui import framed
+
+framed.ensure()
+from bhpvas.ui import aid, controls, definitions
 from bhpvas.ui import session as sessions
 from bhpvas.ui.learn import criteria, glossary, lesson, tours
 
 VIEWS = {"Lesson": lesson, "Tours": tours, "Criteria": criteria, "Glossary": glossary}
 
-frame.ensure()
 aid.heading(
     "From one head to half of them gone",
     "On the model and the sentences that are open; whatever you do here counts on every page.",

@@ -1,16 +1,18 @@
 """Roles: what is each head for?"""
 
+from bhpvas.ui import framed
+
+framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.head_map import size
 from bhpvas.charts.style import KINDS
-from bhpvas.ui import aid, controls, definitions, frame, reading, role_views
+from bhpvas.ui import aid, controls, definitions, reading, role_views, sharing
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid
 
-frame.ensure()
 if st.session_state.pop("to-sentence", False):
-    st.switch_page("pages/sentence.py")
+    st.switch_page("pages/sentence.py", query_params=sharing.of_this_work())
 
 session = sessions.current()
 counted = reading.counted(session, session.start)

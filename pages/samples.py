@@ -1,15 +1,17 @@
 """Samples: which sentences does it change?"""
 
+from bhpvas.ui import framed
+
+framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, definitions, frame, sample_work, samples
+from bhpvas.ui import aid, definitions, sample_work, samples, sharing
 from bhpvas.ui import session as sessions
 
-frame.ensure()
 session = sessions.current()
 if st.session_state.get("open-sentence"):
-    st.switch_page(samples.SENTENCE_PAGE)
+    st.switch_page(samples.SENTENCE_PAGE, query_params=sharing.of_this_work())
 found = sample_work.measured(session)
 
 aid.heading(

@@ -1,6 +1,9 @@
 """Schemes: which way of pruning is best?"""
 
-from bhpvas.ui import aid, controls, definitions, frame
+from bhpvas.ui import framed
+
+framed.ensure()
+from bhpvas.ui import aid, controls, definitions
 from bhpvas.ui import session as sessions
 from bhpvas.ui.schemes import compare, evidence, finetune, propose, shift, tree
 
@@ -13,7 +16,6 @@ VIEWS = {
     "Shift": shift,
 }
 
-frame.ensure()
 aid.heading(
     "Which way of pruning is best?",
     "Every step you took is kept: go back, branch off, compare, take the best one.",

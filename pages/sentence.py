@@ -1,12 +1,14 @@
 """Sentence: what does a head look at?"""
 
+from bhpvas.ui import framed
+
+framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, definitions, frame, reading, sentence_views, work
+from bhpvas.ui import aid, definitions, reading, sentence_views, work
 from bhpvas.ui import session as sessions
 
-frame.ensure()
 session = sessions.current()
 
 aid.heading(

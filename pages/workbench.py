@@ -1,14 +1,16 @@
 """Workbench: which heads can go?"""
 
+from bhpvas.ui import framed
+
+framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.columns import columns, unscored
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, controls, definitions, frame, panels, work
+from bhpvas.ui import aid, controls, definitions, panels, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.head_grid import head_grid
 
-frame.ensure()
 session = sessions.current()
 settings = controls.settings()
 scores, key = work.scores_for(session, settings.colour)

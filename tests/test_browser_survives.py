@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, WebSocketRoute, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.browser import Workbench, free_port, running, serving
 
@@ -137,6 +139,46 @@ def test_a_server_killed_before_it_answers_to_a_link_to_another_page(browser: Br
             second.enter_context(serving(port=port))
         assert workbench.complaints() == []
         assert workbench.saved().mask.kept_count == 71
+        page.close()
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_server_killed_when_it_has_just_begun_another_page(
+    browser: Browser, tmp_path: Path, hosted: bool
+) -> None:
+    environment = {"BHPVAS_HOSTED": str(int(hosted)), "BHPVAS_HOME": str(tmp_path)}
+    port, clicked, begun = free_port(), threading.Event(), threading.Event()
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+
+    def until_begun(route: WebSocketRoute) -> None:
+        """Hand nothing on to the page once it has been told that another one begins."""
+        server = route.connect_to_server()
+
+        def hand_on(message: str | bytes) -> None:
+            if not begun.is_set():
+                route.send(message)
+                assert isinstance(message, bytes)
+                if clicked.is_set() and ForwardMsg.FromString(message).HasField("navigation"):
+                    begun.set()
+
+        server.on_message(hand_on)
+
+    page.route_web_socket("**/_stcore/stream", until_begun)
+    with serving(environment, port=port, how=signal.SIGKILL) as address:
+        workbench = Workbench(page, address)
+        workbench.open()
+        workbench.settle()
+        remove(workbench, 2, 5)
+        clicked.set()
+        page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True).click()
+        page.wait_for_url(re.compile("/export"))
+    clicked.clear()
+    begun.clear()
+    with ExitStack() as second:
+        with workbench.drawn_by_the_next_server():
+            second.enter_context(serving(environment, port=port))
+        workbench.expect_fact("heads", "71 of 72 kept")
+        assert workbench.complaints() == []
         page.close()
 
 

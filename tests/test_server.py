@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from bhpvas.cli import main
 from bhpvas.ui import server
+
+PAGES = Path(__file__).resolve().parent.parent / "pages"
 
 
 def test_what_the_first_page_needs_is_imported_beside_the_server(
@@ -17,10 +22,47 @@ def test_what_the_first_page_needs_is_imported_beside_the_server(
     started: list[str] = []
     monkeypatch.setattr(server.cli, "main", lambda prog_name: started.append(prog_name))
     server.main()
-    server.wait()
-    assert "bhpvas imports" not in {thread.name for thread in threading.enumerate()}
+    server.load()
     assert started == ["streamlit"]
     assert set(server.FIRST) <= set(sys.modules)
+
+
+def test_nobody_sees_half_a_module_that_another_is_importing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "slow_first.py").write_text("import time\n\ntime.sleep(0.5)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(server, "FIRST", ("slow_first",))
+    seen = list[bool]()
+
+    def visit() -> None:
+        server.load()
+        seen.append(hasattr(sys.modules["slow_first"], "whole"))
+
+    visitors = [threading.Thread(target=visit) for _ in range(8)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert seen == [True] * 8
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.py")), ids=lambda page: page.stem)
+def test_a_page_imports_nothing_before_the_frame_stands_around_it(page: Path) -> None:
+    said, first, second, *_ = ast.parse(page.read_text(encoding="utf-8")).body
+    assert ast.get_docstring(ast.Module([said], []))
+    assert [ast.unparse(one) for one in (first, second)] == [
+        "from bhpvas.ui import framed",
+        "framed.ensure()",
+    ]
+
+
+def test_the_frame_is_made_sure_of_without_what_the_page_needs() -> None:
+    code = "import sys; from bhpvas.ui import framed; print(*sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert not {"torch", "transformers", "pandas", "bhpvas.ui.work"} & set(found)
 
 
 def test_the_app_is_started_by_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import runpy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,6 @@ import streamlit as st
 from bhpvas.charts import words
 from bhpvas.charts.steps import weights_said
 from bhpvas.errors import BhpvasError, DataError, ModelError
-from bhpvas.paths import app_script
 from bhpvas.tables import listed
 from bhpvas.ui import figures, keeping, limits, sharing, work
 from bhpvas.ui import session as sessions
@@ -36,30 +33,6 @@ _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
 #: What stands in brackets, such as an interval, goes to the next line as a whole.
 _BRACKETS, _TOGETHER = re.compile(r"(\([^()]{1,24}\))"), r"<span>\1</span>"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
-
-
-_FRAMED: ContextVar[bool] = ContextVar("framed", default=False)
-
-
-def run(page: Any) -> None:
-    """Run a page's script inside the frame."""
-    token = _FRAMED.set(True)
-    try:
-        page.run()
-    finally:
-        _FRAMED.reset(token)
-
-
-def ensure() -> None:
-    """Where a page's script runs by itself, run the whole app around it instead.
-
-    Until a server has called ``st.navigation`` once, Streamlit takes every script in ``pages/`` for
-    a page of its older kind, with the file's name as its address, and any other address for a page
-    that it lacks. So our pages keep these addresses, and each script begins with this.
-    """
-    if not _FRAMED.get():
-        runpy.run_path(str(app_script()))
-        st.stop()
 
 
 def open_session() -> None:
@@ -172,7 +145,7 @@ _FOLD = """export default function ({ parentElement }) {
 def _links(pages: Sequence[Any]) -> None:
     with st.container(key="pages", gap="xsmall"):
         for page in pages:
-            st.page_link(page, label=page.title)
+            st.page_link(page, label=page.title, query_params=sharing.of_this_work())
     with st.container(key="listener-pages"):
         st.components.v2.component("fold_sidebar", js=_FOLD)(key="fold-sidebar")
 

@@ -20,7 +20,7 @@ from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.tables import csv_text
-from bhpvas.ui import aid, definitions, figures, mirrors, tables, work
+from bhpvas.ui import aid, definitions, figures, mirrors, sharing, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
 from bhpvas.ui.head_grid import selecting
@@ -119,6 +119,7 @@ def _nothing_selected(heads: int) -> None:
         "pages/learn.py",
         label="New here? Learn it in ten minutes",
         icon=":material/school:",
+        query_params=sharing.of_this_work(),
     )
 
 

@@ -15,29 +15,25 @@ from bhpvas.memory import share_heaps
 #: The slowest imports of the first page.
 FIRST = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")
 
-_NAME = "bhpvas imports"
+_LOADING = threading.Lock()
 
 
-def _load() -> None:
-    for name in FIRST:
-        import_module(name)
+def load() -> None:
+    """Import them, or wait until another thread has.
 
-
-def wait() -> None:
-    """Wait until those imports are done, if they are under way.
-
-    Two threads that import packages with cycles can each see half a module. The thread is found by
-    its name, since a module that was started by ``-m`` is not the one that is imported.
+    Two threads that import packages with cycles at the same time can each see half a module.
     """
-    for thread in threading.enumerate():
-        if thread.name == _NAME:
-            thread.join()
+    with _LOADING:
+        for name in FIRST:
+            import_module(name)
 
 
 def main() -> None:
     """Run Streamlit with this process's arguments."""
     share_heaps()
-    threading.Thread(target=_load, name=_NAME, daemon=True).start()
+    # By its name: what was started by -m is another module, whose lock nobody else would see.
+    ours = import_module("bhpvas.ui.server")
+    threading.Thread(target=ours.load, daemon=True).start()
     cli.main(prog_name="streamlit")
 
 

@@ -100,6 +100,16 @@ def _other_data(link: Link, session: Session) -> str | None:
     )
 
 
+def of_this_work() -> dict[str, str]:
+    """What names this work in the page's address; every way to another page takes it along.
+
+    Left to itself, Streamlit drops it on the way: a server that is killed before the other page has
+    put it there again would not know, once it is back, whose page it draws.
+    """
+    found = st.query_params
+    return {name: found[name] for name in (WORK, PARAMETER) if name in found}
+
+
 def address(session: Session) -> str:
     """The address that shows this page, scheme and sentence.
 

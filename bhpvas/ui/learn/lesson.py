@@ -22,6 +22,7 @@ from bhpvas.ui import (
     sample_work,
     samples,
     sentence_views,
+    sharing,
     work,
 )
 from bhpvas.ui.head_grid import head_grid
@@ -432,6 +433,7 @@ def _ways(now: Progress) -> None:
                 "pages/export.py",
                 label="Take the smaller model along",
                 icon=":material/arrow_forward:",
+                query_params=sharing.of_this_work(),
             )
         if now.at:
             st.button("Back", key="lesson-back", type="tertiary", on_click=partial(_go, now.at - 1))

@@ -13,7 +13,7 @@ from bhpvas.charts import words
 from bhpvas.heads import HeadId
 from bhpvas.schemes import Step
 from bhpvas.search import METHODS
-from bhpvas.ui import sample_work, work
+from bhpvas.ui import sample_work, sharing, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.learn import checks
 from bhpvas.ui.learn.progress import TOUR, Progress
@@ -453,8 +453,7 @@ def started(name: str) -> Walk:
 
 
 def _go(page: str) -> None:
-    # Left to itself, Streamlit refuses while a widget of this page has its value in the address.
-    st.switch_page(_file(page), query_params={})
+    st.switch_page(_file(page), query_params=sharing.of_this_work())
 
 
 def _file(page: str) -> str:
