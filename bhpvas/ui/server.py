@@ -19,7 +19,7 @@ _LOADING = threading.Lock()
 
 
 def load() -> None:
-    """Import them, or wait until another thread has.
+    """Import :data:`FIRST`, or wait until another thread has.
 
     Two threads that import packages with cycles at the same time can each see half a module.
     """
