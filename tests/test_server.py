@@ -27,7 +27,7 @@ def test_what_the_first_page_needs_is_imported_beside_the_server(
     assert set(server.FIRST) <= set(sys.modules)
 
 
-def test_nobody_sees_half_a_module_that_another_is_importing(
+def test_who_comes_later_waits_until_all_is_imported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "slow_first.py").write_text("import time\n\ntime.sleep(0.5)\nwhole = True\n")

@@ -15,25 +15,21 @@ from bhpvas.memory import share_heaps
 #: The slowest imports of the first page.
 FIRST = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")
 
-_LOADING = threading.Lock()
-
 
 def load() -> None:
     """Import :data:`FIRST`, or wait until another thread has.
 
-    Two threads that import packages with cycles at the same time can each see half a module.
+    Two threads that enter packages with cycles by different doors can each see half a module. All
+    come by these, in this order, so that who comes later waits outside.
     """
-    with _LOADING:
-        for name in FIRST:
-            import_module(name)
+    for name in FIRST:
+        import_module(name)
 
 
 def main() -> None:
     """Run Streamlit with this process's arguments."""
     share_heaps()
-    # By its name: what was started by -m is another module, whose lock nobody else would see.
-    ours = import_module("bhpvas.ui.server")
-    threading.Thread(target=ours.load, daemon=True).start()
+    threading.Thread(target=load, daemon=True).start()
     cli.main(prog_name="streamlit")
 
 

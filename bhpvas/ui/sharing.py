@@ -104,7 +104,8 @@ def of_this_work() -> dict[str, str]:
     """What names this work in the page's address; every way to another page takes it along.
 
     Left to itself, Streamlit drops it on the way: a server that is killed before the other page has
-    put it there again would not know, once it is back, whose page it draws.
+    put it there again would not know, once it is back, whose page it draws. And told nothing, it
+    refuses to switch where the value of one of the page's widgets stands in the address.
     """
     found = st.query_params
     return {name: found[name] for name in (WORK, PARAMETER) if name in found}
