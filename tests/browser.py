@@ -17,7 +17,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, Playwright, WebSocket, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from bhpvas.schemes import Scheme
 
@@ -147,6 +148,8 @@ class Workbench:
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
         self.address = address
+        self._goes_on = False
+        page.on("websocket", self._listen)
         page.add_init_script(_TRAFFIC)
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
@@ -173,9 +176,21 @@ class Workbench:
         since = time.monotonic()
         while time.monotonic() < since + QUIET / 1000:
             self.page.wait_for_timeout(QUIET / 6)
-            if not self.page.evaluate(_AT_REST):
+            if self._goes_on or not self.page.evaluate(_AT_REST):
                 since = time.monotonic()
             assert since < deadline, "the page does not come to rest"
+
+    def _listen(self, socket: WebSocket) -> None:
+        self._goes_on = False
+        socket.on("framereceived", self._hear)
+
+    def _hear(self, frame: bytes | str) -> None:
+        # Between a run of the script and the next one that it asked for itself, the page seems to
+        # be at rest for as long as the server's garbage collection takes.
+        assert isinstance(frame, bytes)
+        message = ForwardMsg.FromString(frame)
+        if message.WhichOneof("type") == "script_finished":
+            self._goes_on = message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
 
     @contextmanager
     def drawn_by_the_next_server(self) -> Iterator[None]:
