@@ -15,7 +15,7 @@ from bhpvas.datasets import sample_splits
 from bhpvas.errors import LimitError
 from bhpvas.heads import parse_heads
 from bhpvas.links import Link
-from bhpvas.paths import workspaces_folder
+from bhpvas.paths import sample_data_folder, workspaces_folder
 from bhpvas.recovery.finetuning import Settings
 from bhpvas.ui import frame, limits, scheme_work
 from bhpvas.ui.desk import Job
@@ -213,6 +213,34 @@ def test_a_model_of_a_link_is_loaded_only_once_the_person_says_so(tmp_path: Path
     assert facts(app)["Heads"] == "72 of 72 kept"
     press(app, "Load it and open the link")
     assert "nowhere" in app.error[0].value
+
+
+def test_a_link_that_waits_is_there_after_a_reload_and_leaves_other_work_alone() -> None:
+    model = sample_data_folder() / "model"
+    scheme = session(opened()).scheme.removing(parse_heads("L0H1"))
+    app = opened(link=Link(scheme, model=str(model)).to_text())
+    select(app, "L3H3")
+    press(app, "Remove 1 head")
+    work, link = parameter(app, "work"), parameter(app, "link")
+    app = opened(work=work, link=link)
+    assert str(session(app).mask) == "L3H3"
+    press(app, "Load it and open the link")
+    assert not app.error
+    assert str(session(app).mask) == "L0H1"
+    assert session(app).model == str(model)
+    assert "link" not in app.query_params
+    assert parameter(app, "work") != work
+    assert str(session(opened(work=work)).mask) == "L3H3"
+
+
+def test_a_link_may_be_left(tmp_path: Path) -> None:
+    scheme = session(opened()).scheme
+    app = opened(link=Link(scheme, model=str(tmp_path / "nowhere")).to_text())
+    press(app, "Leave it")
+    assert not app.error
+    assert not app.info
+    assert "link" not in app.query_params
+    assert facts(app)["Heads"] == "72 of 72 kept"
 
 
 def test_a_server_for_strangers_opens_no_other_model_by_a_link(

@@ -89,18 +89,21 @@ def open_session(start: Start) -> None:
     hosted, address = limits.current().hosted, st.query_params
     try:
         if sharing.PARAMETER in address:
-            link = Link.from_text(address.pop(sharing.PARAMETER))
+            link = Link.from_text(address[sharing.PARAMETER])
             if link.model is None or hosted:
                 sessions.put(sharing.opened(link, start))
-            else:  # no request leaves this computer unasked
-                mine.link = link
-        elif sharing.WORK in address and not hosted:
+                del address[sharing.PARAMETER]
+                return
+            mine.link = link  # no request leaves this computer unasked
+        if sharing.WORK in address and not hosted:
             sessions.put(_opened(address[sharing.WORK], start))
-        elif not hosted:
+        elif not hosted and mine.link is None:
             mine.offers = store().latest(MOST_OFFERED)
     except BhpvasError as error:
         sessions.put(replace(fresh, error=str(error)))
         address.pop(sharing.WORK, None)
+        if mine.link is None:
+            address.pop(sharing.PARAMETER, None)
 
 
 def _opened(work_id: str, start: Start) -> Session:
@@ -117,6 +120,7 @@ def _opened(work_id: str, start: Start) -> Session:
         stamp=kept.stamp,
         content=content,
         data=(session.data, content.get("data")),
+        link=_mine().link,
     )
     return session
 
@@ -296,7 +300,7 @@ def _go_on(kept: Kept, pages: Sequence[Any], start: Start) -> None:
         sessions.put(replace(sessions.current(), error=str(error)))
         st.rerun()
     page = next((page for page in pages if page.url_path == kept.content.get("page")), pages[0])
-    st.switch_page(page, query_params={sharing.WORK: kept.id})
+    st.switch_page(page, query_params=sharing.of_this_work() | {sharing.WORK: kept.id})
 
 
 def _ask_for_model(mine: _Work, start: Start) -> None:
@@ -304,14 +308,18 @@ def _ask_for_model(mine: _Work, start: Start) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="linked"):
         model = words.verbatim((mine.link.model or "")[:80])
         st.info(f"This link is of the model {model}.", width="stretch")
-        if not st.button("Load it and open the link", key="open-link"):
+        agreed = st.button("Load it and open the link", key="open-link")
+        if not st.button("Leave it", key="leave-link", type="tertiary") and not agreed:
             return
     link, mine.link = mine.link, None
-    try:
-        with st.spinner("Loading the model"):
-            sessions.put(sharing.opened(link, start))
-    except BhpvasError as error:
-        sessions.put(replace(sessions.current(), error=str(error)))
+    st.query_params.pop(sharing.PARAMETER, None)
+    if agreed:
+        try:
+            with st.spinner("Loading the model"):
+                sessions.put(sharing.opened(link, start))
+            st.session_state[_STATE] = _Work()  # what was done here before stays kept as it is
+        except BhpvasError as error:
+            sessions.put(replace(sessions.current(), error=str(error)))
     st.rerun()
 
 
