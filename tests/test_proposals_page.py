@@ -17,7 +17,7 @@ from bhpvas.charts import words
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.steps import DONE
 from bhpvas.classifier import Classifier, load_classifier
-from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS
+from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS, removal_order, score
 from bhpvas.curves import areas, measure_curve
 from bhpvas.datasets import Dataset, Splits
 from bhpvas.evaluation import evaluate
@@ -27,10 +27,12 @@ from bhpvas.recovery import RECOVERIES, recover
 from bhpvas.schemes import Scheme
 from bhpvas.search import METHODS, Constraints, propose
 from bhpvas.ui import scheme_work, work
+from bhpvas.ui.controls import NO_WEIGHT
 from bhpvas.ui.desk import Job
 from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
-from bhpvas.ui.schemes.propose import method_names, taking, titled
+from bhpvas.ui.schemes.evidence import titled
+from bhpvas.ui.schemes.propose import method_names, taking
 from bhpvas.ui.session import Curves, Search, Session, Variant
 from bhpvas.weights import weights_file
 from tests.test_app import SCRIPT, facts, fine, listed, press, said, session
@@ -121,19 +123,44 @@ def test_any_criterion_is_a_method(started: Session) -> None:
     assert method_title("entropy").endswith("one-shot")
 
 
-def test_the_combined_priority_says_that_its_weights_are_the_default_ones(
+def test_the_combined_priority_weighs_as_the_workbench_does(
     started: Session, tiny: Classifier
 ) -> None:
     app = opened(started)
-    app.session_state["weight-importance"], app.session_state["weight-stability"] = 0.0, 1.0
     app.selectbox(key="method").set_value("combined")
     fine(app.number_input(key="heads-of-8").set_value(2).run())
-    assert "importance by 0.6, stability by 0.3, similarity by 0.1" in said(app)
-    assert "The sliders of the Workbench do not count here." in said(app)
+    assert "Weights, as set on the Workbench: importance by 0.6, stability by 0.3, " in said(app)
     fine(app.button(key="propose").click().run())
-    assert "Combined priority, default weights: 2 heads would go" in tables(app)
-    found = scheme_work.proposing(session(app), Search("combined", 2)).work(Job())
-    assert found.settings["weights"] == DEFAULT_WEIGHTS
+    assert session(app).search.options["weights"] == DEFAULT_WEIGHTS
+    assert app.button(key="propose").disabled
+    app.session_state["weight-importance"], app.session_state["weight-similarity"] = 0.0, 0.0
+    app.session_state["weight-stability"], app.session_state["stable"] = 0.5, "first to go"
+    fine(app.run())
+    assert "as set on the Workbench: stability by 0.5 (stable heads go first)." in said(app)
+    fine(app.button(key="propose").click().run())
+    assert "Weights: stability by 0.5 (stable heads go first). Numbers: the order" in said(app)
+    stability = score(tiny, CALIBRATION, ["stability"]).values["stability"]
+    expected = removal_order(stability, "remove")[:2]
+    for head in expected:
+        assert f'<td class="name">{head}</td><td>priority ' in tables(app)
+    press(app, "Take as a step")
+    step = session(app).scheme.step(session(app).scheme.current)
+    assert set(step.heads) == set(expected)
+    assert step.settings["weights"] == {"stability": 0.5}
+    assert step.settings["directions"] == {"stability": "remove"}
+
+
+def test_nothing_is_proposed_by_a_priority_of_nothing(started: Session) -> None:
+    app = opened(started)
+    for name in DEFAULT_WEIGHTS:
+        app.session_state[f"weight-{name}"] = 0.0
+    fine(app.selectbox(key="method").set_value("combined").run())
+    assert NO_WEIGHT in said(app)
+    assert app.button(key="propose").disabled
+
+
+def test_curves_of_the_combined_priority_are_of_the_default_weights() -> None:
+    assert titled("combined") == "Combined priority, default weights"
     assert titled("importance") == METHODS["importance"].title
 
 

@@ -21,8 +21,16 @@ from bhpvas.ui.session import Curves, Opened, Search, Session, Wish
 
 HEADS = some.frozensets(some.builds(HeadId, some.integers(0, 1), some.integers(0, 3)))
 SMALL = some.integers(0, 9)
+WEIGHED = some.sampled_from([(), (("stability", 0.5, "remove"), ("importance", 1.0, "keep"))])
 SEARCHES = some.builds(
-    Search, some.just("fisher"), SMALL, HEADS, SMALL, some.none() | some.just(0.01), SMALL
+    Search,
+    some.just("combined"),
+    SMALL,
+    HEADS,
+    SMALL,
+    some.none() | some.just(0.01),
+    SMALL,
+    WEIGHED,
 )
 WISHES = some.builds(
     Wish, some.sampled_from(["remove", "restore"]), HEADS.map(lambda heads: tuple(sorted(heads)))

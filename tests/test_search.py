@@ -112,6 +112,15 @@ def test_one_shot_methods_follow_their_criterion(classifier):
     assert only.heads == propose(classifier, SENTENCES, "importance", heads=8).heads
 
 
+def test_which_way_stability_counts_is_an_option_of_the_priority(classifier):
+    values = score(classifier, SENTENCES, ["stability"]).values["stability"]
+    for way in ("keep", "remove"):
+        options = {"weights": {"stability": 1.0}, "directions": {"stability": way}}
+        found = propose(classifier, SENTENCES, "combined", heads=8, options=options)
+        assert list(found.heads) == removal_order(values, way)
+        assert found.removals[0].reason.endswith("place 8 by stability of 8")
+
+
 def test_random_orders_follow_the_seed_and_are_even(classifier):
     one, same, other = (
         propose(classifier, SENTENCES, "random", heads=8, seed=seed).heads for seed in (1, 1, 2)

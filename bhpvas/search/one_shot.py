@@ -41,12 +41,15 @@ def by_criterion(name: str) -> Callable[[Task], list[Removal]]:
 
 
 def by_priority(task: Task) -> list[Removal]:
-    """The combined priority of the criteria, with the weights of the options."""
-    weights = task.options["weights"]
+    """The combined priority of the criteria, with the weights and directions of the options."""
+    weights, directions = task.options["weights"], task.options["directions"]
     used = [name for name, weight in weights.items() if weight]
     scores = score(task.classifier, task.calibration, used, mask=task.mask, progress=task.progress)
-    values = combined(scores, weights)
-    places = {name: ranks(scores.values[name], CRITERIA[name].higher_means) for name in used}
+    values = combined(scores, weights, directions)
+    places = {
+        name: ranks(scores.values[name], directions.get(name, CRITERIA[name].higher_means))
+        for name in used
+    }
     count = task.mask.kept_count
     return task.in_order(
         [
@@ -99,7 +102,7 @@ COMBINED = Method(
     + ", and stable heads stay.",
     source="Our reading of BHPVAS 2024",
     search=by_priority,
-    defaults={"weights": DEFAULT_WEIGHTS},
+    defaults={"weights": DEFAULT_WEIGHTS, "directions": {}},
 )
 
 

@@ -92,7 +92,9 @@ def _of_search(search: Search) -> dict[str, Any]:
 def _search(record: dict[str, Any] | None) -> Search | None:
     if record is None:
         return None
-    return Search(**record | {"protected": frozenset(parse_heads(record["protected"]))})
+    weighed = tuple((name, weight, means) for name, weight, means in record.get("weighed", ()))
+    protected = frozenset(parse_heads(record["protected"]))
+    return Search(**record | {"protected": protected, "weighed": weighed})
 
 
 def _of_wish(wish: Wish) -> dict[str, Any]:

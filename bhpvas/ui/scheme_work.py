@@ -52,6 +52,7 @@ def proposing(session: Session, search: Search) -> Task:
             constraints=Constraints(search.protected, search.min_per_layer),
             max_drop=search.max_drop,
             seed=search.seed,
+            options=search.options,
             progress=job,
         )
 

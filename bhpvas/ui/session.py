@@ -16,8 +16,12 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.schemes import Scheme, Step
 
 if TYPE_CHECKING:
+    from bhpvas.criteria.base import Direction
     from bhpvas.datasets import Dataset, Splits
     from bhpvas.recovery.finetuning import Settings
+
+    #: How criteria count: the name of each, its weight, and what a high value of it means.
+    Weighed = tuple[tuple[str, float, Direction], ...]
 
 _KEY = "bhpvas"
 
@@ -68,7 +72,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search for heads to remove was asked for: as in :func:`bhpvas.search.propose`."""
+    """What a search for heads to remove was asked for: as in :func:`bhpvas.search.propose`.
+
+    ``weighed`` is for a method that weighs criteria; empty, it keeps to its own weights.
+    """
 
     method: str
     heads: int
@@ -76,6 +83,17 @@ class Search:
     min_per_layer: int = 0
     max_drop: float | None = None
     seed: int = 0
+    weighed: Weighed = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the method is told beyond the rest."""
+        if not self.weighed:
+            return {}
+        return {
+            "weights": {name: weight for name, weight, _ in self.weighed},
+            "directions": {name: direction for name, _, direction in self.weighed},
+        }
 
 
 @dataclass(frozen=True)

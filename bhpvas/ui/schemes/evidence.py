@@ -16,19 +16,20 @@ from bhpvas.charts.curves import (
     accuracy_curves,
     curve_points,
     line_style,
+    method_title,
     recovery_title,
 )
 from bhpvas.charts.steps import timeline_points
 from bhpvas.criteria import CRITERIA
 from bhpvas.curves import Curve, areas, band
 from bhpvas.recovery import RECOVERIES
-from bhpvas.search import DEFAULT_METHOD
+from bhpvas.search import DEFAULT_METHOD, method_named
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
 from bhpvas.ui.downloads import download
 from bhpvas.ui.mirrors import hold
-from bhpvas.ui.schemes.propose import method_names, titled
+from bhpvas.ui.schemes.propose import method_names
 from bhpvas.ui.session import Curves, Session
 
 FEWEST_RANDOM, BAND_OF = 20, 0.9
@@ -227,6 +228,15 @@ def _areas(
     )
     st.markdown(best_criterion(whole))
     download("Download as CSV", csv(session, [*chosen, *random]), "curves.csv")
+
+
+def titled(name: str) -> str:
+    """A method's title; where its weights could be others, it says that they are the default ones.
+
+    Curves are shared by whoever looks at the same model and data, so they know nobody's sliders.
+    """
+    weighed = "weights" in method_named(name).defaults
+    return method_title(name) + ", default weights" * weighed
 
 
 def _named(method: str, recovery: str, curves: Curves) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -18,7 +18,7 @@ from bhpvas.criteria import CRITERIA
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
 from bhpvas.schemes import Step
-from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, method_named
+from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Method, Proposal, method_named
 from bhpvas.tables import csv_text
 from bhpvas.ui import aid, controls, definitions, figures, scheme_work, tables, work
 from bhpvas.ui import session as sessions
@@ -27,6 +27,9 @@ from bhpvas.ui.head_grid import clickable_map
 from bhpvas.ui.mirrors import hold
 from bhpvas.ui.scheme_work import Promise
 from bhpvas.ui.session import Search, Session, Wish
+
+if TYPE_CHECKING:
+    from bhpvas.ui.session import Weighed
 
 _COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
 #: Pixels that a head map has for a colour scale, which a proposal does not need.
@@ -52,15 +55,6 @@ def method_names(*, compensating: bool = True) -> list[str]:
     return [*methods, *(name for name in CRITERIA if name not in METHODS)]
 
 
-def titled(name: str) -> str:
-    """A method's title; where its weights could be others, it says that they are the default ones.
-
-    The sliders of the Workbench weigh what its map shows, which a method does not know.
-    """
-    weighed = "weights" in method_named(name).defaults
-    return method_title(name) + ", default weights" * weighed
-
-
 def default_method(session: Session) -> str:
     """The method to begin with: the best one that can be used with the session's model."""
     return "importance" if work.only_masks(session) else DEFAULT_METHOD
@@ -83,19 +77,23 @@ def _settings(session: Session) -> None:
     name = st.selectbox(
         "Method",
         names,
-        format_func=titled,
+        format_func=method_title,
         key="method",
         persist_state="session",
     )
     method = method_named(name)
     fit = " Choose it to compensate afterwards: it is poor without." * method.for_compensation
-    own = " The sliders of the Workbench do not count here." * ("weights" in method.defaults)
-    st.caption(f"{method.summary}{own}{fit}  \nSource: {method.source}")
+    st.caption(f"{method.summary}{fit}  \nSource: {method.source}")
+    weighed = _weighed(method)
+    if weighed is None:
+        st.caption(controls.NO_WEIGHT)
+    elif weighed:
+        st.caption(f"Weights, as set on the Workbench: {weights_said(weighed)}.")
     protected, least = _constraints(session)
     most = Constraints(protected, least).most(session.mask)
     heads, max_drop = _how_many(session, most)
     seed = st.number_input("Seed", 0, 10_000, 0, key="search-seed", persist_state="session")
-    search = Search(name, heads, protected, least, max_drop, seed)
+    search = Search(name, heads, protected, least, max_drop, seed, weighed or ())
     data = session.data.calibration
     st.button(
         "Propose",
@@ -104,11 +102,40 @@ def _settings(session: Session) -> None:
         width="stretch",
         on_click=ask,
         args=(search,),
-        disabled=not heads or session.search == search,
+        disabled=not heads or session.search == search or weighed is None,
     )
     st.caption(
         f"Learns from {words.plural(len(data), 'calibration sentence')} of "
         f"{words.verbatim(data.name)}; the evaluation split is not read."
+    )
+
+
+def _weighed(method: Method) -> Weighed | None:
+    """How criteria count for a method that weighs them, as the Workbench has it; None if none does.
+
+    Empty for any other method.
+    """
+    if "weights" not in method.defaults:
+        return ()
+    weighing = controls.settings().weighing
+    found = tuple(
+        (name, weight, weighing.directions.get(name, CRITERIA[name].higher_means))
+        for name, weight in weighing.weights.items()
+        if weight > 0
+    )
+    return found or None
+
+
+def weights_said(weighed: Weighed) -> str:
+    """How criteria count, in words.
+
+    >>> weights_said((("importance", 0.6, "keep"), ("stability", 0.4, "remove")))
+    'importance by 0.6, stability by 0.4 (stable heads go first)'
+    """
+    return ", ".join(
+        f"{CRITERIA[name].title.lower()} by {weight:g}"
+        + " (stable heads go first)" * (name == "stability" and means == "remove")
+        for name, weight, means in weighed
     )
 
 
@@ -228,8 +255,9 @@ def proposal(session: Session) -> None:
         return
     going = scheme_work.going(found, session)
     aid.heading(
-        f"{titled(search.method)}: {words.plural(len(going), 'head')} would go",
-        "Numbers: the order in which they go. Click a head to turn it over.",
+        f"{method_title(search.method)}: {words.plural(len(going), 'head')} would go",
+        (f"Weights: {weights_said(search.weighed)}. " if search.weighed else "")
+        + "Numbers: the order in which they go. Click a head to turn it over.",
         ("Proposal", definitions.PROPOSAL),
         key="proposal",
     )
