@@ -292,6 +292,25 @@ def test_the_largest_drop_holds_on_the_calibration_sentences(classifier, method,
         assert len(found.heads) == 6
 
 
+@pytest.mark.parametrize(("max_drop", "searched"), [(-1.0, [4]), (1.0, [4, 8])])
+def test_all_heads_are_searched_for_only_where_half_of_them_may_go(
+    classifier, monkeypatch, max_drop, searched
+):
+    counts = []
+
+    def search(task):
+        counts.append(task.count)
+        return METHODS["importance"].search(task)
+
+    monkeypatch.setitem(METHODS, "counted", replace(METHODS["importance"], search=search))
+    found = propose(classifier, SENTENCES, "counted", heads=8, max_drop=max_drop)
+    assert counts == searched
+    if max_drop > 0:
+        assert found.heads == propose(classifier, SENTENCES, "importance", heads=8).heads
+    else:
+        assert not found.heads
+
+
 # --- the interface --------------------------------------------------------------------------------
 
 

@@ -128,14 +128,13 @@ def propose(
         progress=progress,
         options={**chosen.defaults, **(options or {})},
     )
-    found = chosen.search(task)
+    found = chosen.search(task) if max_drop is None else _within(max_drop, task, chosen)
     settings: dict[str, Any] = {"heads": heads, **task.options}
     if constraints.protected:
         settings["protected"] = [str(head) for head in sorted(constraints.protected)]
     if constraints.min_per_layer:
         settings["min_per_layer"] = constraints.min_per_layer
     if max_drop is not None:
-        found = _within(max_drop, task, chosen, found)
         settings |= {"max_drop": max_drop, "measured": _measured(chosen)}
     return Proposal(
         method=method,
@@ -152,23 +151,28 @@ def _measured(method: Method) -> str:
     return "after compensation" if method.for_compensation else "as masked"
 
 
-def _within(max_drop: float, task: Task, method: Method, longest: list[Removal]) -> list[Removal]:
+def _within(max_drop: float, task: Task, method: Method) -> list[Removal]:
     """The longest proposal that bisection finds within a drop of accuracy.
 
     Accuracy need not fall steadily with every head, so a longer one may exist.
     """
     encoded = task.classifier.encode(task.calibration)
     before = _accuracy(task, encoded, task.mask, method.for_compensation)
+    longest: list[Removal] = []
 
     def proposal(count: int) -> list[Removal]:
-        if method.nested or count == len(longest):
-            return longest[:count]
-        return method.search(replace(task, count=count))
+        nonlocal longest
+        if not method.nested:
+            return method.search(replace(task, count=count))
+        if count > len(longest):
+            # Most often less than half may go. Where it may, all are searched for, once.
+            longest = method.search(replace(task, count=task.count if longest else count))
+        return longest[:count]
 
     fits: list[Removal] = []
-    low, high = 0, len(longest) + 1
+    low, high = 0, task.count + 1
     while high - low > 1:
-        middle = len(longest) if high > len(longest) else (low + high) // 2
+        middle = (low + high) // 2
         removals = proposal(middle)
         mask = task.mask.without([removal.head for removal in removals])
         if before - _accuracy(task, encoded, mask, method.for_compensation) <= max_drop:

@@ -194,7 +194,7 @@ SCHEMES_TOUR = Tour(
             SCHEMES,
             lambda session: (
                 "How many heads can go? Under *How many go* choose *Accuracy drop*, put "
-                f"{MAY_LOSE:g} point, and press *Propose*. The search takes about a minute."
+                f"{MAY_LOSE:g} point, and press *Propose*. The search takes half a minute or more."
             ),
             lambda session, since: (
                 bool(_proposed(session, since))
