@@ -83,13 +83,14 @@ def running(
     port: int | None = None,
     how: signal.Signals = signal.SIGTERM,
     log: IO[bytes] | None = None,
+    script: str = "streamlit_app.py",
 ) -> Iterator[tuple[str, int]]:
     """The app on a port, any free one where none is given; gives its address and process.
 
-    ``how`` is the signal that ends it, ``log`` the file for what it says.
+    ``how`` is the signal that ends it, ``log`` the file for what it says, ``script`` another app.
     """
     port = port or free_port()
-    command = [sys.executable, "-m", "bhpvas.ui.server", "run", "streamlit_app.py"]
+    command = [sys.executable, "-m", "bhpvas.ui.server", "run", script]
     options = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
     with tempfile.TemporaryFile() if log is None else nullcontext(log) as said:
         server = subprocess.Popen(

@@ -6,12 +6,13 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import ROOT, Workbench
+from tests.browser import QUIET, ROOT, Workbench, running
 
 pytestmark = pytest.mark.browser
 
@@ -165,3 +166,29 @@ def test_a_narrow_screen_shows_the_whole_map(browser: Browser, address: str) -> 
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 390
     page.close()
+
+
+PAUSING = f"""
+import gc, time
+import streamlit as st
+
+gc.collect = lambda generation: time.sleep({2 * QUIET / 1000})  # Streamlit's, after every run
+step = st.session_state.setdefault("step", 0)
+st.write(f"step {{step}}")
+if st.button("Go") or step % 3:
+    st.session_state["step"] += 1
+    st.rerun()
+"""
+
+
+def test_a_pause_between_two_runs_is_no_rest(browser: Browser, tmp_path: Path) -> None:
+    script = tmp_path / "pausing.py"
+    script.write_text(PAUSING, encoding="utf-8")
+    with running(script=str(script)) as (address, _):
+        page = browser.new_page()
+        app = Workbench(page, address)
+        page.goto(address)
+        page.get_by_text("step 0").wait_for()
+        app.press("Go")
+        assert "step 3" in app.text()
+        page.close()
