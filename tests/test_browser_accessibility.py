@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +40,11 @@ def test_nobody_is_kept_out(browser: Browser, address: str, theme: Any) -> None:
     app.open()
     app.settle()
     look("Workbench, nothing selected")
+    x, y = app.cell(3, 4)
+    page.mouse.move(x - 3, y - 3)
+    page.mouse.move(x, y)
+    page.locator(".hoverlayer .hovertext").first.wait_for()
+    look("Workbench, a head under the pointer")
     app.press("Select lowest 9")
     look("Workbench, some selected")
     app.remove()
@@ -61,6 +68,22 @@ def test_nobody_is_kept_out(browser: Browser, address: str, theme: Any) -> None:
     look("A tour")
     page.close()
     assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_a_figure_saved_from_a_dark_page_can_be_read_on_paper(
+    browser: Browser, address: str
+) -> None:
+    page = browser.new_page(color_scheme="dark")
+    app = Workbench(page, address)
+    app.open()
+    app.settle()
+    page.locator(".st-key-head-map .nsewdrag").first.hover()
+    with page.expect_download() as saved:
+        page.locator(".st-key-head-map .modebar-btn").click()
+    drawn = Path(saved.value.path()).read_text(encoding="utf-8")
+    assert ">L3</text>" in drawn
+    assert set(re.findall(r"<text[^>]*fill: (rgb[^;]+);", drawn)) == {_rgb(style.INK)}
+    page.close()
 
 
 def without_words(page: Page) -> list[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from bhpvas.charts import style
 from bhpvas.charts.criteria import criteria_scatter
 from bhpvas.charts.drawn import drawn
 from bhpvas.charts.head_map import head_map
@@ -53,6 +54,31 @@ def test_a_scatter_and_a_profile_with_named_rows():
         ["[CLS]", "L1H1", 50.0],
         ["rest", "L1H1", 50.0],
     ]
+
+
+def test_a_saved_figure_can_be_read_on_paper():
+    """Each text that a chart leaves to the theme is dark; what it coloured itself stays."""
+    mapped = style.inked(head_map(np.ones((2, 3)), MASK, title="Importance"))
+    ticks = mapped.layout.xaxis.tickfont
+    assert (ticks.size, ticks.color) == (10, style.INK)
+    panels = go.Figure(go.Scatter(x=[1], y=[2], textfont={"color": style.ON_DARK}))
+    panels.update_layout(xaxis={"title": "x"}, yaxis={}, xaxis2={}, yaxis3={"title": "y"})
+    panels.update_layout(showlegend=True)
+    panels.add_annotation(text="plain")
+    panels.add_annotation(text="lost", font={"color": style.LOST})
+    layout = style.inked(panels).layout
+    for axis in (layout.xaxis, layout.yaxis, layout.xaxis2, layout.yaxis3):
+        assert axis.tickfont.color == style.INK
+    assert layout.xaxis.title.font.color == layout.yaxis3.title.font.color == style.INK
+    assert [one.font.color for one in layout.annotations] == [style.INK, style.LOST]
+    assert layout.font.color == layout.legend.font.color == style.INK
+    assert panels.data[0].textfont.color == style.ON_DARK
+
+
+def test_the_page_finds_the_ink_of_its_figures():
+    red, green, blue = bytes.fromhex(style.INK[1:])
+    sheet = (ROOT / "bhpvas/ui/style.css").read_text(encoding="utf-8")
+    assert f'text[style*="rgb({red}, {green}, {blue})"]' in sheet
 
 
 def test_a_figure_without_marks_has_no_rows():

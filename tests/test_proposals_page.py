@@ -27,7 +27,6 @@ from bhpvas.recovery import RECOVERIES, recover
 from bhpvas.schemes import Scheme
 from bhpvas.search import METHODS, Constraints, propose
 from bhpvas.ui import scheme_work, work
-from bhpvas.ui.controls import NO_WEIGHT
 from bhpvas.ui.desk import Job
 from bhpvas.ui.head_grid import picking
 from bhpvas.ui.schemes import evidence
@@ -155,7 +154,7 @@ def test_nothing_is_proposed_by_a_priority_of_nothing(started: Session) -> None:
     for name in DEFAULT_WEIGHTS:
         app.session_state[f"weight-{name}"] = 0.0
     fine(app.selectbox(key="method").set_value("combined").run())
-    assert NO_WEIGHT in said(app)
+    assert "Every weight on the Workbench is 0" in said(app)
     assert app.button(key="propose").disabled
 
 

@@ -1,7 +1,7 @@
 """The few colours and sizes that all figures share.
 
 Every colour of a mark stands at least 3:1 against the light and against the dark background (a test
-computes it), and text and grid keep the colour of the page's theme, so a figure needs not know
+computes it), and text and grid have the colour of the page's theme, so a figure needs not know
 whether it is shown on light or dark.
 """
 
@@ -60,6 +60,8 @@ LINES = (
     "#a8629a", "#5f7f9c",
 )  # fmt: skip
 BAND = "rgba(131, 138, 147, 0.20)"
+#: Text beside marks, in a file. On a page it has the page's own colour, found by this one.
+INK = "#262b31"
 # Text on the cells of a scale.
 ON_BRIGHT, ON_DARK = "#14181d", "#f4f6f8"
 
@@ -115,4 +117,22 @@ def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int,
     axis: dict[str, Any] = {"fixedrange": True, "automargin": False, "zeroline": False}
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
+    return figure
+
+
+def inked(figure: go.Figure) -> go.Figure:
+    """The same figure with :data:`INK` for every text that no chart gave a colour.
+
+    Left to itself, it takes the colour of the theme in which it is drawn: saved from a dark page,
+    it could not be read on paper.
+    """
+    layout = figure.layout
+    layout.font.color = INK  # that of marks and of colour bars, too
+    axes = [*figure.select_xaxes(), *figure.select_yaxes()]
+    titled = [*layout.annotations, *(axis.title for axis in axes if axis.title.text is not None)]
+    for font in [*(axis.tickfont for axis in axes), *(one.font for one in titled)]:
+        if font.color is None:
+            font.color = INK
+    if layout.showlegend:
+        layout.legend.font.color = INK
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from bhpvas.charts import words
+from bhpvas.charts import style, words
 from bhpvas.charts.drawn import drawn
 from bhpvas.tables import csv_text
 from bhpvas.ui.downloads import download
@@ -23,7 +23,7 @@ def begin_run() -> None:
 
 def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> Any:
     """Draw a figure; ``alt`` says what it shows. Options are those of ``st.plotly_chart``."""
-    st.session_state.setdefault(_FIGURES, {})[key] = (alt, figure)
+    st.session_state.setdefault(_FIGURES, {})[key] = (alt, style.inked(figure))
     return st.plotly_chart(figure, key=key, alt=alt, config=_config(key), **options)
 
 

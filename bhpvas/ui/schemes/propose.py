@@ -86,7 +86,7 @@ def _settings(session: Session) -> None:
     st.caption(f"{method.summary}{fit}  \nSource: {method.source}")
     weighed = _weighed(method)
     if weighed is None:
-        st.caption(controls.NO_WEIGHT)
+        st.caption("Every weight on the Workbench is 0: raise one there, or choose another method.")
     elif weighed:
         st.caption(f"Weights, as set on the Workbench: {weights_said(weighed)}.")
     protected, least = _constraints(session)
