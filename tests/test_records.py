@@ -109,6 +109,13 @@ def test_what_is_recorded_comes_back(
     assert back.scheme == session.scheme
 
 
+def test_a_search_of_before_weights_were_part_of_it_comes_back(fresh: Session) -> None:
+    session = replace(fresh, search=Search("combined", 2))
+    record = recorded(session)
+    del record["search"]["weighed"]
+    assert restored(record, fresh.data) == session
+
+
 def test_whatever_a_session_holds_is_recorded_or_left_out_on_purpose(fresh: Session) -> None:
     left_out = {"data", "scored", "timing", "exporting", "reporting", "cancelled"}
     left_out |= {"dialog", "error", "notice"}
