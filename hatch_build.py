@@ -1,4 +1,4 @@
-"""What stands beside the package in a checkout lies inside it in a wheel; see bhpvas/paths.py."""
+"""What stands beside the package in a checkout lies in it in a wheel: bhpvas/storage/paths.py."""
 
 from __future__ import annotations
 

@@ -22,17 +22,20 @@ page = st.navigation(pages, position="hidden")
 from bhpvas.ui import server
 
 server.load()
-from bhpvas.ui import figures, frame, framed, keeping, session, work
-from bhpvas.ui.learn import tours
+from bhpvas.ui import frame, framed
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.learn import tours
+from bhpvas.ui.state import persistence, session
+from bhpvas.ui.widgets import figures
 
 frame.open_session()
-keeping.come_back()
+persistence.come_back()
 with frame.way_out(pages):
-    work.measure_steps()
-    keeping.keep(page.url_path)
+    tasks.measure_steps()
+    persistence.keep(page.url_path)
     frame.messages(pages)
     tours.bar(page.title, session.current())
     framed.run(page)
     figures.shelf()
     frame.sidebar(session.current(), pages)
-    work.carry_out()
+    tasks.carry_out()

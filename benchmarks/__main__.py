@@ -18,15 +18,15 @@ import torch
 import transformers
 from torch import Tensor
 
-from bhpvas.ablation import ablate
-from bhpvas.classifier import Classifier, load_classifier
-from bhpvas.cost import speed_bound
 from bhpvas.criteria import score
-from bhpvas.datasets import Dataset, read_dataset, sample_splits
-from bhpvas.engine import StateCache, predict
-from bhpvas.estimate import Estimate
+from bhpvas.data.datasets import Dataset, read_dataset, sample_splits
+from bhpvas.evaluation.ablation import ablate
+from bhpvas.evaluation.estimate import Estimate
 from bhpvas.heads import HeadMask
-from bhpvas.latency import measure_latency
+from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.model.cost import speed_bound
+from bhpvas.model.engine import StateCache, predict
+from bhpvas.model.latency import measure_latency
 from bhpvas.recovery import compensation, recover
 from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
 from bhpvas.recovery.ridge import Moments

@@ -18,8 +18,8 @@ import torch
 from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from bhpvas.paths import sample_data_folder
-from tests.browser import Workbench, launch, running
+from bhpvas.storage.paths import sample_data_folder
+from tests.browser.driver import Workbench, launch, running
 
 #: What is on each page once it can be used.
 SIGNS = {

@@ -28,12 +28,12 @@ import torch
 from scipy.stats import spearmanr
 
 from benchmarks.__main__ import half_of
-from bhpvas.ablation import ablate
-from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import score
-from bhpvas.datasets import Dataset, sample_splits
-from bhpvas.paths import sample_data_folder
-from bhpvas.surgery import remove_heads
+from bhpvas.data.datasets import Dataset, sample_splits
+from bhpvas.evaluation.ablation import ablate
+from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.model.pruning import remove_heads
+from bhpvas.storage.paths import sample_data_folder
 
 #: Sentences whose heads are compared pair by pair: the plain loop's Gram matrices grow as tokens².
 FEW = 32

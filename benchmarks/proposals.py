@@ -10,12 +10,12 @@ import argparse
 
 import pandas as pd
 
-from bhpvas.calibration import calibration_sample
-from bhpvas.classifier import load_classifier
-from bhpvas.curves import Curve, Store, areas, band, measure_curve
-from bhpvas.datasets import read_dataset
-from bhpvas.evaluation import evaluate
+from bhpvas.data.datasets import read_dataset
+from bhpvas.data.sampling import calibration_sample
+from bhpvas.evaluation.evaluation import evaluate
+from bhpvas.model.classifier import load_classifier
 from bhpvas.search import METHODS
+from bhpvas.search.curves import Curve, Store, areas, band, measure_curve
 
 
 def lost(curves: list[Curve], whole: float) -> pd.DataFrame:

@@ -22,13 +22,13 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils import logging
 
-from bhpvas.ablation import ablate
-from bhpvas.classifier import Classifier, load_classifier
 from bhpvas.criteria import score
 from bhpvas.criteria.base import MOST_KEPT, Sample
 from bhpvas.criteria.similarity import OutputProducts
-from bhpvas.datasets import Dataset, read_dataset, sample_splits
-from bhpvas.evaluation import evaluate
+from bhpvas.data.datasets import Dataset, read_dataset, sample_splits
+from bhpvas.evaluation.ablation import ablate
+from bhpvas.evaluation.evaluation import evaluate
+from bhpvas.model.classifier import Classifier, load_classifier
 
 # Layers, heads, hidden size; sentences measured, and those that every head is ablated on: about a
 # minute each.

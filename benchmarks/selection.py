@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser import Workbench, launch, serving
+from tests.browser.driver import Workbench, launch, serving
 
 CALIBRATION = 500
 #: Milliseconds without any change after which the page is taken to be done.

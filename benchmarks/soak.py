@@ -34,13 +34,13 @@ from playwright.sync_api import Error, Page, WebSocket, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.app import SIGNS, SIZE, peak_gigabytes
-from bhpvas.classifier import Classifier, load_classifier
-from bhpvas.cost import parameters
-from bhpvas.datasets import sample_splits
-from bhpvas.evaluation import Evaluation, evaluate, flips
+from bhpvas.data.datasets import sample_splits
+from bhpvas.evaluation.evaluation import Evaluation, evaluate, flips
 from bhpvas.heads import HeadId, HeadMask, format_heads
-from bhpvas.schemes import Scheme
-from tests.browser import Workbench, free_port, launch, running
+from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.model.cost import parameters
+from bhpvas.scheme.scheme import Scheme
+from tests.browser.driver import Workbench, free_port, launch, running
 
 #: Memory of the server with eight browsers, in GB: see docs/benchmarks.md.
 MOST_MEMORY = 1.3

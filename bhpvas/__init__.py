@@ -27,65 +27,65 @@ from typing import TYPE_CHECKING, Any
 from bhpvas.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from bhpvas.ablation import Ablation as Ablation
-    from bhpvas.ablation import ablate as ablate
     from bhpvas.charts.head_map import head_map as head_map
     from bhpvas.charts.kept_map import kept_map as kept_map
-    from bhpvas.classifier import Classifier as Classifier
-    from bhpvas.classifier import load_classifier as load_classifier
-    from bhpvas.comparison import compare as compare
-    from bhpvas.cost import flops_per_sentence as flops_per_sentence
-    from bhpvas.cost import parameters as parameters
-    from bhpvas.cost import speed_bound as speed_bound
     from bhpvas.criteria import CRITERIA as CRITERIA
     from bhpvas.criteria import Scores as Scores
     from bhpvas.criteria import removal_order as removal_order
     from bhpvas.criteria import score as score
-    from bhpvas.datasets import Dataset as Dataset
-    from bhpvas.datasets import Splits as Splits
-    from bhpvas.datasets import read_dataset as read_dataset
-    from bhpvas.datasets import read_splits as read_splits
-    from bhpvas.datasets import sample_splits as sample_splits
+    from bhpvas.data.datasets import Dataset as Dataset
+    from bhpvas.data.datasets import Splits as Splits
+    from bhpvas.data.datasets import read_dataset as read_dataset
+    from bhpvas.data.datasets import read_splits as read_splits
+    from bhpvas.data.datasets import sample_splits as sample_splits
     from bhpvas.errors import BhpvasError as BhpvasError
-    from bhpvas.evaluation import Evaluation as Evaluation
-    from bhpvas.evaluation import evaluate as evaluate
+    from bhpvas.evaluation.ablation import Ablation as Ablation
+    from bhpvas.evaluation.ablation import ablate as ablate
+    from bhpvas.evaluation.comparison import compare as compare
+    from bhpvas.evaluation.evaluation import Evaluation as Evaluation
+    from bhpvas.evaluation.evaluation import evaluate as evaluate
     from bhpvas.export import FORMATS as FORMATS
     from bhpvas.export import Exported as Exported
     from bhpvas.export import export_model as export_model
     from bhpvas.heads import HeadId as HeadId
     from bhpvas.heads import HeadMask as HeadMask
     from bhpvas.heads import parse_heads as parse_heads
-    from bhpvas.latency import measure_latency as measure_latency
+    from bhpvas.interpret.roles import find_roles as find_roles
+    from bhpvas.model.classifier import Classifier as Classifier
+    from bhpvas.model.classifier import load_classifier as load_classifier
+    from bhpvas.model.cost import flops_per_sentence as flops_per_sentence
+    from bhpvas.model.cost import parameters as parameters
+    from bhpvas.model.cost import speed_bound as speed_bound
+    from bhpvas.model.latency import measure_latency as measure_latency
+    from bhpvas.model.pruning import remove_heads as remove_heads
     from bhpvas.recovery import RECOVERIES as RECOVERIES
     from bhpvas.recovery import recover as recover
     from bhpvas.report import write_report as write_report
-    from bhpvas.roles import find_roles as find_roles
-    from bhpvas.schemes import Scheme as Scheme
-    from bhpvas.schemes import load_scheme as load_scheme
+    from bhpvas.scheme.scheme import Scheme as Scheme
+    from bhpvas.scheme.scheme import load_scheme as load_scheme
     from bhpvas.search import METHODS as METHODS
     from bhpvas.search import propose as propose
-    from bhpvas.surgery import remove_heads as remove_heads
 
 _MODULES = {
-    "ablation": "Ablation ablate",
+    "evaluation.ablation": "Ablation ablate",
     "charts.head_map": "head_map",
     "charts.kept_map": "kept_map",
-    "classifier": "Classifier load_classifier",
-    "comparison": "compare",
-    "cost": "flops_per_sentence parameters speed_bound",
+    "model.classifier": "Classifier load_classifier",
+    "evaluation.comparison": "compare",
+    "model.cost": "flops_per_sentence parameters speed_bound",
     "criteria": "CRITERIA Scores removal_order score",
-    "datasets": "Dataset Splits read_dataset read_splits sample_splits",
+    "data.datasets": "Dataset Splits read_dataset read_splits sample_splits",
     "errors": "BhpvasError",
-    "evaluation": "Evaluation evaluate",
+    "evaluation.evaluation": "Evaluation evaluate",
     "export": "FORMATS Exported export_model",
     "heads": "HeadId HeadMask parse_heads",
-    "latency": "measure_latency",
+    "model.latency": "measure_latency",
     "recovery": "RECOVERIES recover",
     "report": "write_report",
-    "roles": "find_roles",
-    "schemes": "Scheme load_scheme",
+    "interpret.roles": "find_roles",
+    "scheme.scheme": "Scheme load_scheme",
     "search": "METHODS propose",
-    "surgery": "remove_heads",
+    "model.pruning": "remove_heads",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from bhpvas.cli import main
+from bhpvas.cli.main import main
 
 sys.exit(main())

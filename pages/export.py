@@ -5,20 +5,23 @@ from bhpvas.ui import framed
 framed.ensure()
 import streamlit as st
 
-from bhpvas.charts import words
-from bhpvas.ui import aid, definitions, export_views, work
-from bhpvas.ui import session as sessions
+from bhpvas import text
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.export import views as export_views
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.widgets import help
 
 session = sessions.current()
-aid.heading(
+help.heading(
     "What do you take along?",
     "The model of the current step as files that work without this app.",
     ("Export", definitions.EXPORT),
     key="export",
     page=True,
 )
-if said := work.only_masks(session):
-    st.info(words.verbatim(said))
+if said := tasks.only_masks(session):
+    st.info(text.verbatim(said))
 else:
     choice = export_views.format_choice()
     left, right = st.columns(2, gap="large")

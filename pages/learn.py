@@ -3,13 +3,14 @@
 from bhpvas.ui import framed
 
 framed.ensure()
-from bhpvas.ui import aid, controls, definitions
-from bhpvas.ui import session as sessions
-from bhpvas.ui.learn import criteria, glossary, lesson, tours
+from bhpvas.ui import definitions
+from bhpvas.ui.pages.learn import criteria, glossary, lesson, tours
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.widgets import controls, help
 
 VIEWS = {"Lesson": lesson, "Tours": tours, "Criteria": criteria, "Glossary": glossary}
 
-aid.heading(
+help.heading(
     "From one head to half of them gone",
     "On the model and the sentences that are open; whatever you do here counts on every page.",
     ("Learn", definitions.LEARN),

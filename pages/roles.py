@@ -7,17 +7,21 @@ import streamlit as st
 
 from bhpvas.charts.head_map import size
 from bhpvas.charts.style import KINDS
-from bhpvas.ui import aid, controls, definitions, reading, role_views, sharing
-from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import head_grid
+from bhpvas.ui import definitions
+from bhpvas.ui.pages.roles import views as roles_views
+from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state import sharing
+from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets.head_map import head_grid
 
 if st.session_state.pop("to-sentence", False):
     st.switch_page("pages/sentence.py", query_params=sharing.of_this_work())
 
 session = sessions.current()
-counted = reading.counted(session, session.start)
+counted = sentence_tasks.counted(session, session.start)
 
-aid.heading(
+help.heading(
     "What is each head for?",
     "A role says what a head attends to; it is given only where that is clear beyond chance.",
     ("Roles", definitions.ROLES),
@@ -29,9 +33,9 @@ width, height = size(session.mask.layers, session.mask.heads)
 if counted is None:
     st.skeleton(height)
 else:
-    relation, way = role_views.settings(counted)
-    roles = reading.judged(session, counted, reading.fewest())
-    column = role_views.column(roles, relation, way)
+    relation, way = roles_views.settings(counted)
+    roles = sentence_tasks.judged(session, counted, sentence_tasks.fewest())
+    column = roles_views.column(roles, relation, way)
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=width):
             head_grid(
@@ -39,15 +43,15 @@ else:
                 session,
                 pointer="head",
                 key="role-map",
-                hover=role_views.hover(roles, column),
+                hover=roles_views.hover(roles, column),
                 labelled=True,
-                palette=KINDS if relation == role_views.ROLE else None,
+                palette=KINDS if relation == roles_views.ROLE else None,
             )
             st.caption(column.aid)
             controls.selected_list(session)
         with st.container(width="stretch"):
-            role_views.summary(roles, session)
-    chosen = role_views.relations(roles, way, session)
+            roles_views.summary(roles, session)
+    chosen = roles_views.relations(roles, way, session)
     if chosen is not None:
-        role_views.show_examples(counted, roles, chosen, way, session)
-    role_views.changes(roles, session)
+        roles_views.show_examples(counted, roles, chosen, way, session)
+    roles_views.changes(roles, session)

@@ -6,15 +6,19 @@ framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, definitions, sample_work, samples, sharing
-from bhpvas.ui import session as sessions
+from bhpvas.ui import definitions
+from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.pages.samples import views as samples_views
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state import sharing
+from bhpvas.ui.widgets import help
 
 session = sessions.current()
 if st.session_state.get("open-sentence"):
-    st.switch_page(samples.SENTENCE_PAGE, query_params=sharing.of_this_work())
-found = sample_work.measured(session)
+    st.switch_page(samples_views.SENTENCE_PAGE, query_params=sharing.of_this_work())
+found = samples_tasks.measured(session)
 
-aid.heading(
+help.heading(
     "Which sentences does it change?",
     "Each point is a sentence, near others that the model reads alike.",
     ("Map of sentences", definitions.SENTENCE_MAP),
@@ -23,17 +27,17 @@ aid.heading(
     key="samples",
     page=True,
 )
-settings = samples.controls(session, found)
+settings = samples_views.controls(session, found)
 if found is None:
-    st.skeleton(samples.MAP_HEIGHT)
+    st.skeleton(samples_views.MAP_HEIGHT)
 else:
-    st.markdown(samples.answer(found))
+    st.markdown(samples_views.answer(found))
     with st.container(horizontal=True, gap="medium", key="map-and-panel"):
         with st.container(width="stretch"):
-            places = sample_work.places(session, settings.layer)
-            samples.map_of_sentences(found, places, settings, session)
+            places = samples_tasks.places(session, settings.layer)
+            samples_views.map_of_sentences(found, places, settings, session)
         width, _ = size(session.mask.layers, session.mask.heads)
         with st.container(width=width):
-            samples.panel(found, session)
-    samples.selection(found, session)
-    samples.table(found, session)
+            samples_views.panel(found, session)
+    samples_views.selection(found, session)
+    samples_views.table(found, session)

@@ -3,9 +3,10 @@
 from bhpvas.ui import framed
 
 framed.ensure()
-from bhpvas.ui import aid, controls, definitions
-from bhpvas.ui import session as sessions
-from bhpvas.ui.schemes import compare, evidence, finetune, propose, shift, tree
+from bhpvas.ui import definitions
+from bhpvas.ui.pages.schemes import compare, evidence, finetune, propose, shift, tree
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.widgets import controls, help
 
 VIEWS = {
     "Tree": tree,
@@ -16,7 +17,7 @@ VIEWS = {
     "Shift": shift,
 }
 
-aid.heading(
+help.heading(
     "Which way of pruning is best?",
     "Every step you took is kept: go back, branch off, compare, take the best one.",
     ("Tree of schemes", definitions.TREE),

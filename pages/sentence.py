@@ -6,12 +6,16 @@ framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, definitions, reading, sentence_views, work
-from bhpvas.ui import session as sessions
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.pages.sentence import views as sentence_views
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.widgets import help
 
 session = sessions.current()
 
-aid.heading(
+help.heading(
     "What does a head look at?",
     "One sentence closely: its syntax, what the selected heads attend to, and what decides.",
     ("Dependencies and attention", definitions.ARCS),
@@ -21,8 +25,8 @@ aid.heading(
 )
 sentence_views.choose(session)
 label = sentence_views.decision(session)
-found = work.promptly(reading.reading(session))
-decided = None if label is None else work.promptly(reading.contributing(session, label))
+found = tasks.promptly(sentence_tasks.reading(session))
+decided = None if label is None else tasks.promptly(sentence_tasks.contributing(session, label))
 heads = sentence_views.shown_heads(session, decided)
 in_words, marks, threshold, method = sentence_views.line_controls()
 

@@ -7,19 +7,22 @@ import streamlit as st
 
 from bhpvas.charts.columns import columns, unscored
 from bhpvas.charts.head_map import size
-from bhpvas.ui import aid, controls, definitions, panels, work
-from bhpvas.ui import session as sessions
-from bhpvas.ui.head_grid import head_grid
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.workbench import views as workbench_views
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets.head_map import head_grid
 
 session = sessions.current()
 settings = controls.settings()
-scores, key = work.scores_for(session, settings.colour)
-ablation = work.ablation_for(session)
+scores, key = tasks.scores_for(session, settings.colour)
+ablation = tasks.ablation_for(session)
 
-aid.heading(
+help.heading(
     "Which heads can go?",
     "Each cell is an attention head. Select some, see what removing them costs, remove them.",
-    *aid.column_aids(settings.colour),
+    *help.column_aids(settings.colour),
     ("Head map", definitions.HEAD_MAP),
     ("What would it cost?", definitions.COST),
     key="workbench",
@@ -31,7 +34,7 @@ width, height = size(session.mask.layers, session.mask.heads)
 if scores is None:
     found, column = {}, unscored(settings.colour, session.mask)
 else:
-    found = columns(scores, ablation, settings.weighing, remember=work.desk().quick, key=key)
+    found = columns(scores, ablation, settings.weighing, remember=tasks.desk().quick, key=key)
     column = found.get(settings.colour) or next(iter(found.values()))
 controls.selection_controls(column, session)
 with st.container(horizontal=True, gap="medium"):
@@ -39,15 +42,15 @@ with st.container(horizontal=True, gap="medium"):
         head_grid(column, session, pointer=settings.pointer)
         st.caption(column.reading if settings.weighing.usable else controls.NO_WEIGHT)
     with st.container(width="stretch"):
-        panels.selected_heads(scores, found, session, height=height)
-panels.actions(scores, session)
+        workbench_views.selected_heads(scores, found, session, height=height)
+workbench_views.actions(scores, session)
 
 left, right = st.columns(2, gap="large")
 with left:
-    panels.steps(session)
+    workbench_views.steps(session)
 with right:
-    panels.what_changed(session)
+    workbench_views.what_changed(session)
 
 if scores is not None:
-    panels.explorer(scores, found, column, session, pointer=settings.pointer)
-    panels.ablation_agreement(found, session)
+    workbench_views.explorer(scores, found, column, session, pointer=settings.pointer)
+    workbench_views.ablation_agreement(found, session)

@@ -17,23 +17,23 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bhpvas.charts import words  # noqa: E402
-from bhpvas.classifier import load_classifier  # noqa: E402
+from bhpvas import text  # noqa: E402
 from bhpvas.criteria import removal_order, score  # noqa: E402
-from bhpvas.datasets import sample_splits  # noqa: E402
-from bhpvas.evaluation import (  # noqa: E402
+from bhpvas.data.datasets import sample_splits  # noqa: E402
+from bhpvas.evaluation.evaluation import (  # noqa: E402
     Evaluation,
     accuracy_change_interval,
     evaluate,
     flips,
     mcnemar,
 )
-from bhpvas.groups import compare, shares  # noqa: E402
+from bhpvas.evaluation.groups import compare, shares  # noqa: E402
+from bhpvas.evaluation.slices import groupings, slice_table  # noqa: E402
 from bhpvas.heads import HeadId  # noqa: E402
-from bhpvas.roles import find_roles  # noqa: E402
-from bhpvas.sentence import contributions  # noqa: E402
-from bhpvas.slices import groupings, slice_table  # noqa: E402
-from tests.browser import Workbench, launch, serving  # noqa: E402
+from bhpvas.interpret.roles import find_roles  # noqa: E402
+from bhpvas.interpret.sentence import contributions  # noqa: E402
+from bhpvas.model.classifier import load_classifier  # noqa: E402
+from tests.browser.driver import Workbench, launch, serving  # noqa: E402
 
 TAG = "double negation"
 REMOVED = 36
@@ -99,12 +99,12 @@ def p_value(p: float) -> str:
 
 
 def percent(share: float) -> str:
-    return words.percent(share)
+    return text.percent(share)
 
 
 def points(before: Evaluation, after: Evaluation) -> str:
     change, low, high = accuracy_change_interval(before, after)
-    return f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
+    return f"{text.signed(100 * change)} points {text.change_interval(low, high)}"
 
 
 def main() -> None:
@@ -149,7 +149,7 @@ def main() -> None:
     place = 1 + int((removal > removal[head.layer, head.head]).sum())
 
     test = mcnemar(before, after)
-    text = TEXT.format(
+    page = TEXT.format(
         calibration=len(splits.calibration),
         removed=REMOVED,
         n=before.n,
@@ -165,13 +165,13 @@ def main() -> None:
         tag_n=comparison.chosen,
         rest_n=comparison.rest,
         heads=full.layers * full.heads,
-        found_count=words.plural(len(places), "head")
+        found_count=text.plural(len(places), "head")
         + " differ"
         + ("s" if len(places) == 1 else ""),
         found="\n".join(
             f"| L{layer}H{number} | {100 * comparison.chosen_mean[layer, number]:.2f}% | "
             f"{100 * comparison.rest_mean[layer, number]:.2f}% | "
-            f"{words.signed(100 * comparison.difference[layer, number], 2)} | "
+            f"{text.signed(100 * comparison.difference[layer, number], 2)} | "
             f"{comparison.p[layer, number]:.3f} |"
             for layer, number in places
         ),
@@ -189,8 +189,8 @@ def main() -> None:
         **{f"{name}_after": percent(pair[1].accuracy) for name, pair in pairs.items()},
         **{f"{name}_change": points(*pair) for name, pair in pairs.items()},
     )
-    (ROOT / "docs" / "case-study-samples.md").write_text(text, encoding="utf-8")
-    print(text)
+    (ROOT / "docs" / "case-study-samples.md").write_text(page, encoding="utf-8")
+    print(page)
     pictures(head, data.texts[row])
 
 
@@ -209,8 +209,8 @@ def slice_row(row: dict[str, float]) -> str:
     low, high = row["accuracy change low"], row["accuracy change high"]
     return (
         f"| {row['slice']} | {row['n']} | {percent(row['accuracy before'])} | "
-        f"{percent(row['accuracy after'])} | {words.signed(100 * row['accuracy change'])} "
-        f"{words.change_interval(low, high)} | {row['lost']} | {row['gained']} | {row['p']:.2f} |"
+        f"{percent(row['accuracy after'])} | {text.signed(100 * row['accuracy change'])} "
+        f"{text.change_interval(low, high)} | {row['lost']} | {row['gained']} | {row['p']:.2f} |"
     )
 
 

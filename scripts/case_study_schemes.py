@@ -22,12 +22,9 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bhpvas.charts import words  # noqa: E402
-from bhpvas.classifier import Classifier, load_classifier  # noqa: E402
-from bhpvas.cost import flops_per_sentence, parameters, speed_bound  # noqa: E402
-from bhpvas.curves import Curve, Store, areas, measure_curve  # noqa: E402
-from bhpvas.datasets import Dataset, sample_splits  # noqa: E402
-from bhpvas.evaluation import (  # noqa: E402
+from bhpvas import text  # noqa: E402
+from bhpvas.data.datasets import Dataset, sample_splits  # noqa: E402
+from bhpvas.evaluation.evaluation import (  # noqa: E402
     Evaluation,
     accuracy_change_interval,
     evaluate,
@@ -35,10 +32,13 @@ from bhpvas.evaluation import (  # noqa: E402
     mcnemar,
 )
 from bhpvas.heads import HeadId, HeadMask  # noqa: E402
+from bhpvas.model.classifier import Classifier, load_classifier  # noqa: E402
+from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound  # noqa: E402
 from bhpvas.recovery import Recovered, recover  # noqa: E402
-from bhpvas.results import kept_results, of  # noqa: E402
 from bhpvas.search import DEFAULT_METHOD, METHODS, propose  # noqa: E402
-from tests.browser import Workbench, launch, serving  # noqa: E402
+from bhpvas.search.curves import Curve, Store, areas, measure_curve  # noqa: E402
+from bhpvas.storage.results import kept_results, of  # noqa: E402
+from tests.browser.driver import Workbench, launch, serving  # noqa: E402
 
 STORE = ROOT / "build" / "case-study-schemes.jsonl"
 #: Where the app finds the curves that are measured here, so that it does not measure them again.
@@ -126,12 +126,12 @@ nothing afterwards, have {random_area} on average.
 
 
 def right(found: Evaluation) -> str:
-    return f"{words.percent(found.accuracy)}% {words.interval(*found.accuracy_interval)}"
+    return f"{text.percent(found.accuracy)}% {text.interval(*found.accuracy_interval)}"
 
 
 def points(before: Evaluation, after: Evaluation) -> str:
     change, low, high = accuracy_change_interval(before, after)
-    return f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
+    return f"{text.signed(100 * change)} points {text.change_interval(low, high)}"
 
 
 def p_value(p: float) -> str:
@@ -169,7 +169,7 @@ def size_rows(found: list[Curve]) -> str:
 
 
 def percent(share: float) -> str:
-    return f"{words.percent(float(share))}%"
+    return f"{text.percent(float(share))}%"
 
 
 def curves(classifier: Classifier, calibration: Dataset, data: Dataset) -> list[Curve]:
@@ -202,7 +202,7 @@ def curves(classifier: Classifier, calibration: Dataset, data: Dataset) -> list[
 def area_rows(found: list[Curve]) -> str:
     return "\n".join(
         f"| {METHODS[row.method].title} | "
-        f"{'nothing' if row.recovery == 'none' else 'compensation'} | {words.percent(row.area)}% |"
+        f"{'nothing' if row.recovery == 'none' else 'compensation'} | {text.percent(row.area)}% |"
         for row in areas(found).itertuples()
         if row.method != "random"
     )
@@ -238,13 +238,13 @@ def main() -> None:
             "again": "From the command line, without what was changed by hand:",
             "arguments": f"--heads {total} --max-drop {MAY_LOSE}",
         }
-    text = TEXT.format(
+    page = TEXT.format(
         calibration=len(calibration),
         n=start.n,
         start=right(start),
         method=METHOD.title,
         sizes=size_rows(found),
-        may_lose=words.plural(round(100 * MAY_LOSE), "point"),
+        may_lose=text.plural(round(100 * MAY_LOSE), "point"),
         count=len(removals),
         reasons="\n".join(
             f"{place}. **{removal.head}**: {removal.reason}"
@@ -275,18 +275,18 @@ def main() -> None:
         every=EVERY,
         areas=area_rows(found),
         random=RANDOM,
-        random_area=f"{words.percent(float(np.mean([curve.area for curve in chance])))}%",
+        random_area=f"{text.percent(float(np.mean([curve.area for curve in chance])))}%",
         shipped=(
-            f"{mask.kept_count} of {total} heads, {words.big(parameters(geometry, mask))} "
-            f"parameters instead of {words.big(geometry.parameters)}, "
-            f"{words.relative_change(*flops)} FLOPs a sentence, at most "
+            f"{mask.kept_count} of {total} heads, {text.big(parameters(geometry, mask))} "
+            f"parameters instead of {text.big(geometry.parameters)}, "
+            f"{text.relative_change(*flops)} FLOPs a sentence, at most "
             f"{speed_bound(geometry, mask, lengths):.2f} times as fast, "
             f"and {right(recovered)} instead of {right(start)}."
         ),
         **command,
     )
-    (ROOT / "docs" / "case-study-schemes.md").write_text(text, encoding="utf-8")
-    print(text)
+    (ROOT / "docs" / "case-study-schemes.md").write_text(page, encoding="utf-8")
+    print(page)
     pictures(len(removals), proposal.heads[-2:])
 
 

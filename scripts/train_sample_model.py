@@ -34,9 +34,9 @@ from transformers import (
     set_seed,
 )
 
-from bhpvas.classifier import load_classifier
-from bhpvas.datasets import Dataset, sample_splits
-from bhpvas.evaluation import Evaluation, evaluate
+from bhpvas.data.datasets import Dataset, sample_splits
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
+from bhpvas.model.classifier import load_classifier
 
 BASE_NAME = "all-MiniLM-L6-v2 (MiniLM-L6-H384)"
 LABELS = ("negative", "positive")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bhpvas.classifier import Classifier, load_classifier
-from bhpvas.datasets import Dataset
-from tests.browser import Workbench, launch, serving
+from bhpvas.data.datasets import Dataset
+from bhpvas.model.classifier import Classifier, load_classifier
+from tests.browser.driver import Workbench, launch, serving
 from tests.tiny import save_tiny
 
 # A test says what is true, not how fast the machine is.

@@ -19,7 +19,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return open(path, mode, **options)
 
-    monkeypatch.setattr("bhpvas.files.open", refusing, raising=False)
+    monkeypatch.setattr("bhpvas.storage.files.open", refusing, raising=False)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bhpvas.classifier import ARCHITECTURES, Classifier
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import ARCHITECTURES, Classifier
 
 
 def inputs_of(classifier: Classifier, text: str) -> dict[str, torch.Tensor]:

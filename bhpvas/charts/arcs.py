@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import ARROW, literal, number, signed
+from bhpvas.text import ARROW, literal, number, signed
 
 #: Attention arcs that are drawn at most; the weakest are left out.
 MOST_ARCS = 240

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import ARROW, literal, number
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.text import ARROW, literal, number
 
 _COLUMNS = 6
 #: Labels of an axis that can still be read side by side.

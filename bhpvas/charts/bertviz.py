@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bhpvas.charts.words import plural
+from bhpvas.text import plural
 
 #: Lines that a browser draws without a pause; both views draw one a pair of tokens and head.
 MOST_LINES = 60_000

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bhpvas.ablation import Ablation
-from bhpvas.charts.words import DASH, number
 from bhpvas.criteria import (
     CRITERIA,
     DEFAULT_WEIGHTS,
@@ -23,7 +21,9 @@ from bhpvas.criteria import (
     removal_order,
 )
 from bhpvas.criteria.base import Direction
+from bhpvas.evaluation.ablation import Ablation
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.text import DASH, number
 
 COMBINED = "combined"
 #: Exact effects of removing one head alone, which stand beside the criteria once they are measured.

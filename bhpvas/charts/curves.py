@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 
 from bhpvas.charts import style
 from bhpvas.charts.timeline import TimelinePoint
-from bhpvas.charts.words import interval, percent, plural
 from bhpvas.criteria import CRITERIA
-from bhpvas.curves import Curve
 from bhpvas.recovery import RECOVERIES
 from bhpvas.search import METHODS
+from bhpvas.search.curves import Curve
+from bhpvas.text import interval, percent, plural
 
 #: How a line is drawn by what followed each removal; without anything it is dotted.
 DASHES = {None: "dot", "compensate": "solid"}

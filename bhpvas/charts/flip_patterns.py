@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import plural
+from bhpvas.text import plural
 
 _ROW, _BARS, _TOP, _LEFT = 24, 130, 20, 34
 _OUTCOMES = {"lost": style.LOST, "gained": style.GAINED, "other": style.MUTED}

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import number
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.text import number
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 72, 4, 26
 #: Pixels on the right where there is no scale of colours.

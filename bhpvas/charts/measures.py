@@ -6,61 +6,62 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from bhpvas.charts import words
+from bhpvas import text
 
 #: The name of the row that the others are compared with.
 UNPRUNED = "Unpruned"
-#: A value and a quieter remark, from a row of :func:`bhpvas.comparison.measures` by its name.
+#: A value and a quieter remark, from a row of :func:`bhpvas.evaluation.comparison.measures` by its
+#: name.
 Said = Callable[[pd.Series], tuple[str, str]]
 
 
 def _against(said: Said) -> Said:
     """What only a pruned model has."""
-    return lambda row: (words.NOTHING, "") if row.name == UNPRUNED else said(row)
+    return lambda row: (text.NOTHING, "") if row.name == UNPRUNED else said(row)
 
 
 def _range(row: pd.Series, name: str, digits: int) -> str:
-    low, high = (words.signed(row[f"{name}_{end}"], digits) for end in ("low", "high"))
-    return f"({low} {words.ELLIPSIS} {high})"
+    low, high = (text.signed(row[f"{name}_{end}"], digits) for end in ("low", "high"))
+    return f"({low} {text.ELLIPSIS} {high})"
 
 
 #: What each measure says of a row, by its title.
 MEASURES: dict[str, Said] = {
     "Heads kept": lambda row: (f"{row['heads_kept']:.0f}", ""),
     "Accuracy": lambda row: (
-        f"{words.percent(row['accuracy'])}%",
-        words.interval(row["accuracy_low"], row["accuracy_high"]),
+        f"{text.percent(row['accuracy'])}%",
+        text.interval(row["accuracy_low"], row["accuracy_high"]),
     ),
     "Change, points": _against(
         lambda row: (
-            words.signed(100 * row["change"]),
-            words.change_interval(row["change_low"], row["change_high"]),
+            text.signed(100 * row["change"]),
+            text.change_interval(row["change_low"], row["change_high"]),
         )
     ),
     "Lost and gained": _against(
-        lambda row: (f"{row['lost']:.0f} / {row['gained']:.0f}", words.p_value(row["mcnemar_p"]))
+        lambda row: (f"{row['lost']:.0f} / {row['gained']:.0f}", text.p_value(row["mcnemar_p"]))
     ),
     "Loss, nats": lambda row: (
         f"{row['loss']:.3f}",
-        f"({row['loss_low']:.3f}{words.DASH}{row['loss_high']:.3f})",
+        f"({row['loss_low']:.3f}{text.DASH}{row['loss_high']:.3f})",
     ),
     "Change of loss": _against(
-        lambda row: (words.signed(row["loss_change"], 3), _range(row, "loss_change", 3))
+        lambda row: (text.signed(row["loss_change"], 3), _range(row, "loss_change", 3))
     ),
     "F1": lambda row: (
-        f"{words.percent(row['f1'])}%",
-        words.interval(row["f1_low"], row["f1_high"]),
+        f"{text.percent(row['f1'])}%",
+        text.interval(row["f1_low"], row["f1_high"]),
     ),
     "KL from unpruned": _against(
         lambda row: (
-            words.number(row["divergence"]),
-            f"({words.number(row['divergence_low'])}{words.DASH}"
-            f"{words.number(row['divergence_high'])})",
+            text.number(row["divergence"]),
+            f"({text.number(row['divergence_low'])}{text.DASH}"
+            f"{text.number(row['divergence_high'])})",
         )
     ),
-    "Parameters": lambda row: (words.big(row["parameters"]), ""),
+    "Parameters": lambda row: (text.big(row["parameters"]), ""),
     "FLOPs a sentence": lambda row: (
-        words.big(row["flops_per_sentence"]),
-        "" if row.name == UNPRUNED else f"at most {row['speed_bound']:.2f}{words.CROSS} as fast",
+        text.big(row["flops_per_sentence"]),
+        "" if row.name == UNPRUNED else f"at most {row['speed_bound']:.2f}{text.CROSS} as fast",
     ),
 }

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import number
 from bhpvas.heads import HeadId
+from bhpvas.text import number
 
 #: Pixels of one head's row.
 ROW = 26

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import plural
 from bhpvas.criteria import RankShift
 from bhpvas.heads import HeadId
+from bhpvas.text import plural
 
 _TOP, _BOTTOM, _SIDE = 30, 10, 84
 #: From so many heads on, thin lines and small ends: else they run together into one grey.

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import number
+from bhpvas.text import number
 
 #: Pixels that the rows of all layers share, and the highest and the lowest row.
 _LAYERS, _HIGHEST, _LOWEST = 432, 30, 16

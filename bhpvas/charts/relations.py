@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import head_list, percent, signed
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.text import head_list, percent, signed
 
 _LEFT, _TOP, _HIGH = 176, 34, 22
 #: Pixels that all columns share, and the widest and the narrowest column of a head.

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import ELLIPSIS, interval, literal, percent
+from bhpvas.text import ELLIPSIS, interval, literal, percent
 
 Kind = Literal["start", "remove", "restore", "recover"]
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from bhpvas.charts import style
 from bhpvas.charts.slices import Measure
-from bhpvas.charts.words import change_interval, literal, p_value, plural, signed
+from bhpvas.text import change_interval, literal, p_value, plural, signed
 
 _ROW, _TOP, _LEFT = 28, 26, 128
 _LONGEST_NAME = 17

@@ -9,15 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import (
-    ARROW,
-    change_interval,
-    interval,
-    literal,
-    percent,
-    plural,
-    signed,
-)
+from bhpvas.text import ARROW, change_interval, interval, literal, percent, plural, signed
 
 _ROW = 25
 _LABELS, _NUMBERS, _TOP, _BOTTOM = 132, 104, 8, 40
@@ -35,7 +27,7 @@ def slice_changes(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figu
     """
     scale = _SCALE[measure]
     worse = np.sign(table[f"{measure} change"]) * (1 if measure == "loss" else -1)
-    # Of equals the one whose loss rises most, as in bhpvas.slices.worst_hit.
+    # Of equals the one whose loss rises most, as in bhpvas.evaluation.slices.worst_hit.
     order = table.assign(worse=worse).sort_values(
         [f"{measure} change", "loss change"], ascending=[measure == "accuracy", False]
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from bhpvas.charts import words
+from bhpvas import text
 from bhpvas.charts.scheme_tree import Accuracy
 from bhpvas.charts.timeline import TimelinePoint
-from bhpvas.schemes import Scheme, Step
+from bhpvas.scheme.scheme import Scheme, Step
 
 #: What a recovery did to the weights, by the name of its method.
 DONE = {
@@ -28,15 +28,15 @@ def done(step: Step) -> str:
 
 def outcome(scheme: Scheme, step: Step) -> str:
     """What a step "recover" did, how long it took, and what it changed, in Markdown."""
-    said = f"**Step {step.id}: {words.verbatim(done(step))}**"
+    said = f"**Step {step.id}: {text.verbatim(done(step))}**"
     if "seconds" in step.settings:
-        said += f" in {words.seconds(step.settings['seconds'])}"
+        said += f" in {text.seconds(step.settings['seconds'])}"
     before, data = scheme.step(step.parent or 0), str(step.metrics.get("data_fingerprint"))
     if before.measured_on(data) and step.measured_on(data):
         said += (
-            f", accuracy {words.percent(before.metrics['accuracy'])} {words.ARROW} "
-            f"**{words.percent(step.metrics['accuracy'])}%** "
-            f":small[on {words.plural(step.metrics['n'], 'evaluation sentence')}]"
+            f", accuracy {text.percent(before.metrics['accuracy'])} {text.ARROW} "
+            f"**{text.percent(step.metrics['accuracy'])}%** "
+            f":small[on {text.plural(step.metrics['n'], 'evaluation sentence')}]"
         )
     return said
 
@@ -68,7 +68,7 @@ def what_happened(step: Step) -> str:
     if step.what == "recover":
         return f"Step {step.id}: {done(step)}"
     verb = "removed" if step.what == "remove" else "restored"
-    return f"Step {step.id}: {verb} {words.head_list(step.heads, 4)} ({step.method})"
+    return f"Step {step.id}: {verb} {text.head_list(step.heads, 4)} ({step.method})"
 
 
 def briefly(step: Step) -> str:
@@ -92,13 +92,13 @@ def weights_said(scheme: Scheme, step_id: int | None = None) -> str | None:
 
 def in_full(scheme: Scheme, step: Step, accuracy: Accuracy | None) -> str:
     """A step with its heads, accuracy and note, for a figure."""
-    lines = [f"<b>{words.literal(what_happened(step))}</b>"]
+    lines = [f"<b>{text.literal(what_happened(step))}</b>"]
     lines.append(f"{scheme.mask_at(step.id).kept_count} heads kept")
     if accuracy is not None:
-        lines[-1] += f", accuracy {words.percent(accuracy.value)}% "
-        lines[-1] += words.interval(accuracy.low, accuracy.high)
+        lines[-1] += f", accuracy {text.percent(accuracy.value)}% "
+        lines[-1] += text.interval(accuracy.low, accuracy.high)
     if step.note:
-        lines.append(words.literal(step.note))
+        lines.append(text.literal(step.note))
     return "<br>".join(lines)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import interval, percent, plural
+from bhpvas.text import interval, percent, plural
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.words import number, percent
+from bhpvas.text import number, percent
 
 TRAINING, HELD_OUT = style.MUTED, style.MARK
 

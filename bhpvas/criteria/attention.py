@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas import processes
-from bhpvas.classifier import Classifier
 from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
-from bhpvas.engine import Batch, Seen
-from bhpvas.spill import Numbers
+from bhpvas.data.text_store import Numbers
+from bhpvas.model import distributed
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import Batch, Seen
 
 #: Where a token's attention can go; each key counts once, under the first part that fits.
 PROFILE_PARTS = ("[CLS]", "[SEP]", "itself", "previous", "next", "punctuation", "rest")
@@ -91,7 +91,7 @@ class AttentionProfile(_MapStatistic):
         self._rows.append(rows)
 
     def add_up(self) -> None:
-        processes.add_up(self.mean)
+        distributed.add_up(self.mean)
         self.mean /= self.moments.sample.total
         start = 0
         for rows in self._rows:

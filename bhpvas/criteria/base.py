@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from bhpvas import processes
-from bhpvas.classifier import Classifier
-from bhpvas.engine import Collector
+from bhpvas.model import distributed
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import Collector
 
 Direction = Literal["keep", "remove"]
 Statistic = Literal["mean", "steadiness"]
@@ -64,7 +64,7 @@ class Moments:
 
     def add_up(self) -> None:
         """Join what several processes have counted."""
-        processes.add_up(self.sums, self.kept)
+        distributed.add_up(self.sums, self.kept)
 
     @property
     def mean(self) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from bhpvas import processes
-from bhpvas.classifier import Classifier
 from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
-from bhpvas.engine import Batch
+from bhpvas.model import distributed
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import Batch
 
 
 class GateGradients:
@@ -45,7 +45,7 @@ class GateGradients:
 
     def add_up(self) -> None:
         self.moments.add_up()
-        processes.add_up(self._absolute)
+        distributed.add_up(self._absolute)
 
 
 def importance(found: GateGradients) -> Measured:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bhpvas.classifier import Classifier
 from bhpvas.criteria import attention, gradients
 from bhpvas.criteria import similarity as similarities
 from bhpvas.criteria.base import (
@@ -19,10 +18,11 @@ from bhpvas.criteria.base import (
     weighted_statistic,
 )
 from bhpvas.criteria.similarity import similarity_to_kept
-from bhpvas.datasets import Dataset
-from bhpvas.engine import stream
+from bhpvas.data.datasets import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import stream
 from bhpvas.progress import Progress, silent
 
 _MODULES = (gradients, attention, similarities)

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas import processes
-from bhpvas.classifier import Classifier, Encoded
 from bhpvas.criteria.base import Criterion, Measured, Sample
-from bhpvas.engine import Batch, Seen, batches, stream
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
+from bhpvas.model import distributed
+from bhpvas.model.classifier import Classifier, Encoded
+from bhpvas.model.engine import Batch, Seen, batches, stream
 
 # The cross-product matrix has (L·H·d_h)² entries, of which half are used: 340 MB for 12 × 12 heads
 # of 64. Larger models are compared by the mean output of each sentence instead.
@@ -100,9 +100,9 @@ class OutputProducts:
         needs: frozenset[str],
     ) -> None:
         """Agree with the other processes on the shift: all of them pass the first batch."""
-        if self.unit == "token" and processes.count() > 1:
+        if self.unit == "token" and distributed.count() > 1:
             first, seen = batches(classifier, encoded)[0], _Outputs(needs)
-            with processes.alone():
+            with distributed.alone():
                 stream(classifier, encoded, labels, [seen], mask=mask, indices=first)
             self.shift = torch.cat(seen.layers, 1).mean(0)
 
@@ -148,10 +148,10 @@ class OutputProducts:
 
     def add_up(self) -> None:
         if self.unit == "sentence":
-            processes.add_up(self.pooled)
+            distributed.add_up(self.pooled)
             self._add(self.pooled)
             return
-        processes.add_up(
+        distributed.add_up(
             self.samples,
             *self.products,
             self.sums,
@@ -229,7 +229,7 @@ class _MapPairs:
         self._waiting.clear()
 
     def add_up(self) -> None:
-        processes.add_up(self.total)
+        distributed.add_up(self.total)
 
     def add(self, maps: Tensor, real: Tensor) -> None:
         """Add the pairs of a batch's maps, whose padded rows are zero."""

@@ -20,18 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from bhpvas.classifier import Classifier
-from bhpvas.cost import flops_per_sentence, parameters, speed_bound
-from bhpvas.datasets import Dataset
-from bhpvas.engine import predict
-from bhpvas.evaluation import Evaluation, accuracy_change_interval, evaluate, flips
+from bhpvas.data.datasets import Dataset
+from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, evaluate, flips
 from bhpvas.export import dense, onnx_graph, sliced
 from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of
 from bhpvas.export.card import model_card
-from bhpvas.files import not_written, refused
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.model.engine import predict
 from bhpvas.progress import Progress, part, silent
-from bhpvas.schemes import Scheme
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.storage.files import not_written, refused
 
 __all__ = [
     "FORMATS",

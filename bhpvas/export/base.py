@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bhpvas.classifier import Classifier, Encoded
-from bhpvas.engine import Batch, batches, load_batch
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier, Encoded
+from bhpvas.model.engine import Batch, batches, load_batch
+from bhpvas.model.pruning import remove_heads
 from bhpvas.progress import Progress
-from bhpvas.surgery import remove_heads
 
 WEIGHTS = "model.safetensors"
 # Numbers that are compared at once.

@@ -7,16 +7,16 @@ import platform
 import shlex
 from typing import TYPE_CHECKING
 
-from bhpvas.evaluation import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.evaluation import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
 from bhpvas.version import versions
 
 if TYPE_CHECKING:
-    from bhpvas.classifier import Classifier
-    from bhpvas.datasets import Dataset
-    from bhpvas.evaluation import Evaluation
+    from bhpvas.data.datasets import Dataset
+    from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.export import Exported
-    from bhpvas.schemes import Scheme, Step
+    from bhpvas.model.classifier import Classifier
+    from bhpvas.scheme.scheme import Scheme, Step
 
 
 def model_card(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from bhpvas.classifier import Classifier
 from bhpvas.export.base import (
     Format,
     Forward,
@@ -18,7 +17,8 @@ from bhpvas.export.base import (
     weight_bytes,
 )
 from bhpvas.heads import HeadMask
-from bhpvas.surgery import remove_heads
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.pruning import remove_heads
 
 
 def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:

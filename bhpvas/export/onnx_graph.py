@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bhpvas.classifier import Classifier
-from bhpvas.engine import Batch, attend, finish_layer
 from bhpvas.export.base import ExportError, Format, Forward, save_tokenizer
 from bhpvas.heads import HeadMask
-from bhpvas.surgery import remove_heads
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import Batch, attend, finish_layer
+from bhpvas.model.pruning import remove_heads
 
 GRAPH = "model.onnx"
 INT8 = "model-int8.onnx"
@@ -20,7 +20,7 @@ _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 class _Network(nn.Module):
-    """The pruned network from token ids to logits, written out as in :mod:`bhpvas.engine`.
+    """The pruned network from token ids to logits, written out as in :mod:`bhpvas.model.engine`.
 
     In the last layer only the first token's query is computed, which is all that is read.
     """

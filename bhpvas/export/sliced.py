@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from bhpvas.classifier import Classifier
 from bhpvas.export import modeling_pruned
 from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
-from bhpvas.surgery import linear, remove_heads
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.pruning import linear, remove_heads
 
 CODE = Path(modeling_pruned.__file__)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from bhpvas.classifier import Classifier
-from bhpvas.datasets import Dataset
+from bhpvas.data.datasets import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.weights import Weights
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import compensation, finetuning, rescaling
 from bhpvas.recovery.base import LayerReport, Recovered, Recovery
 from bhpvas.recovery.layerwise import Originals, Walk, parts_of, walk
-from bhpvas.weights import Weights
 
 __all__ = ["METHODS", "RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
 

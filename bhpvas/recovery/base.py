@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bhpvas.heads import HeadMask
+from bhpvas.model.weights import Weights
 from bhpvas.recovery.layerwise import Fitter, LayerFit
-from bhpvas.weights import Weights
 
 
 class LayerReport(NamedTuple):

@@ -18,15 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bhpvas.calibration import stratified_sample
-from bhpvas.classifier import Classifier
-from bhpvas.datasets import Dataset
-from bhpvas.engine import batches, load_batch, predict
+from bhpvas.data.datasets import Dataset
+from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import batches, load_batch, predict
+from bhpvas.model.pruning import remove_heads, weights_of
+from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, Progress, silent
-from bhpvas.surgery import remove_heads, weights_of
-from bhpvas.weights import Weights
 
 if TYPE_CHECKING:
     from transformers import Trainer

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bhpvas.classifier import Classifier, Encoded, Layer
-from bhpvas.engine import Batch, attend, batches, finish_layer, load_batch, project
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier, Encoded, Layer
+from bhpvas.model.engine import Batch, attend, batches, finish_layer, load_batch, project
+from bhpvas.model.pruning import linear, prune_layer
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.ridge import Moments
-from bhpvas.surgery import linear, prune_layer
 
 #: Memory for the states of one layer on the calibration sentences. 64 MB hold 43,000 tokens of 384
 #: numbers, 2,048 sentences of SST-2 twice over; of more, a random part is used.

@@ -13,18 +13,18 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bhpvas.classifier import Classifier
-from bhpvas.cost import flops_per_sentence, parameters, speed_bound
-from bhpvas.curves import Store
-from bhpvas.datasets import Dataset
+from bhpvas.data.datasets import Dataset
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
-from bhpvas.files import not_written, write_beside
+from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.progress import Progress, silent
 from bhpvas.report import front
 from bhpvas.report.findings import Asked, Findings, measure
 from bhpvas.report.sections import sections
-from bhpvas.schemes import Scheme
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.search.curves import Store
+from bhpvas.storage.files import not_written, write_beside
 from bhpvas.version import versions
 
 __all__ = ["Asked", "Findings", "Report", "ReportError", "make_report", "write_report"]

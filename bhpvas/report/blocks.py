@@ -10,8 +10,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from bhpvas.charts import cells, style
-from bhpvas.tables import csv_text
+from bhpvas.charts import style
+from bhpvas.data.tables import csv_text
+from bhpvas.report import tables
 
 #: The look of every figure; the page lends its own colour of text.
 _AXIS = {
@@ -80,7 +81,7 @@ class Picture:
         """The keys as they stand below the figure."""
         return Markup(
             "".join(
-                cells.key(look, words) if isinstance(look, str) else cells.line_key(look, words)
+                tables.key(look, words) if isinstance(look, str) else tables.line_key(look, words)
                 for _, look, words in self.keys
             )
         )
@@ -98,7 +99,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of cells made by :mod:`bhpvas.charts.cells`; a long one scrolls, or is ``folded``."""
+    """Rows of cells made by :mod:`bhpvas.report.tables`; a long one scrolls, or is ``folded``."""
 
     title: str
     reading: str
@@ -112,7 +113,7 @@ class Table:
     @property
     def html(self) -> Markup:
         """The table itself."""
-        return Markup(cells.table(self.heads, self.rows))
+        return Markup(tables.table(self.heads, self.rows))
 
 
 @dataclass(frozen=True, eq=False)

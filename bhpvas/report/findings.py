@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from bhpvas.ablation import Ablation, ablate
-from bhpvas.classifier import Classifier
-from bhpvas.cost import flops_per_sentence, parameters
 from bhpvas.criteria import DEFAULT_CRITERIA, Scores, score
-from bhpvas.curves import Curve, Store, measure_curve, measure_order
-from bhpvas.datasets import Dataset
-from bhpvas.engine import StateCache
+from bhpvas.data.datasets import Dataset
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation import Evaluation, evaluate
+from bhpvas.evaluation.ablation import Ablation, ablate
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.latency import Latencies, measure_latency
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.cost import flops_per_sentence, parameters
+from bhpvas.model.engine import StateCache
+from bhpvas.model.latency import Latencies, measure_latency
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import RECOVERIES
-from bhpvas.schemes import Scheme, Step
+from bhpvas.scheme.scheme import Scheme, Step
+from bhpvas.search.curves import Curve, Store, measure_curve, measure_order
 
 #: Points of an accuracy curve, about.
 POINTS = 8

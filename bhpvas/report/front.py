@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bhpvas.charts import words
+from bhpvas import text
 from bhpvas.charts.measures import UNPRUNED
 from bhpvas.charts.steps import done
-from bhpvas.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
 from bhpvas.report.findings import Findings
 from bhpvas.report.sections.costs import PRUNED, both_measures
 
@@ -13,7 +13,7 @@ from bhpvas.report.sections.costs import PRUNED, both_measures
 def title(found: Findings) -> str:
     """What the report is about."""
     count = len(found.mask.taken)
-    what = f"without {words.plural(count, 'head')}" if count else "with every head"
+    what = f"without {text.plural(count, 'head')}" if count else "with every head"
     return f"{found.classifier.name} {what}"
 
 
@@ -22,9 +22,9 @@ def summary(found: Findings) -> list[str]:
     mask, before, after = found.mask, found.before, found.after
     total = mask.kept_count + len(mask.taken)
     recovered = [done(step) for step in found.scheme.path() if step.what == "recover"]
-    said = f"{len(mask.taken)} of {words.plural(total, 'attention head')} are removed"
+    said = f"{len(mask.taken)} of {text.plural(total, 'attention head')} are removed"
     if not mask.taken:
-        said = f"All {words.plural(total, 'attention head')} are kept"
+        said = f"All {text.plural(total, 'attention head')} are kept"
     if recovered:
         said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
     change, low, high = accuracy_change_interval(before, after)
@@ -34,21 +34,21 @@ def summary(found: Findings) -> list[str]:
     first = both_measures(found).loc[UNPRUNED]
     lines = [
         f"{said}.",
-        f"On {words.plural(after.n, 'sentence')} of {after.dataset} the accuracy goes from "
-        f"{_accuracy(before)} to {_accuracy(after)}: {words.signed(100 * change)} points "
-        f"{words.change_interval(low, high)}, {words.p_value(test.p)} (McNemar). "
-        f"{words.plural(changed, 'answer')} of {after.n:,} changed, {test.lost} lost and "
+        f"On {text.plural(after.n, 'sentence')} of {after.dataset} the accuracy goes from "
+        f"{_accuracy(before)} to {_accuracy(after)}: {text.signed(100 * change)} points "
+        f"{text.change_interval(low, high)}, {text.p_value(test.p)} (McNemar). "
+        f"{text.plural(changed, 'answer')} of {after.n:,} changed, {test.lost} lost and "
         f"{test.gained} gained.",
-        f"What is left has {words.big(row['parameters'])} parameters "
-        f"({words.relative_change(first['parameters'], row['parameters'])}) and costs "
-        f"{words.big(row['flops_per_sentence'])} FLOPs a sentence "
-        f"({words.relative_change(first['flops_per_sentence'], row['flops_per_sentence'])}), so it "
+        f"What is left has {text.big(row['parameters'])} parameters "
+        f"({text.relative_change(first['parameters'], row['parameters'])}) and costs "
+        f"{text.big(row['flops_per_sentence'])} FLOPs a sentence "
+        f"({text.relative_change(first['flops_per_sentence'], row['flops_per_sentence'])}), so it "
         f"can be {row['speed_bound']:.2f} times as fast at most.",
     ]
     if found.latencies is not None:
         up = found.latencies.speed_up("pruned")
         lines[-1] += (
-            f" Measured: {words.median(*up, 2)} times, "
+            f" Measured: {text.median(*up, 2)} times, "
             f"{found.latencies.batch} sentences of {found.latencies.length} tokens at once on "
             f"{found.latencies.device}."
         )
@@ -64,14 +64,14 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
         ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
         (
             "Accuracy",
-            f"{words.percent(after['accuracy'])}%",
-            f"{words.interval(after['accuracy_low'], after['accuracy_high'])}, was "
-            f"{words.percent(before['accuracy'])}%",
+            f"{text.percent(after['accuracy'])}%",
+            f"{text.interval(after['accuracy_low'], after['accuracy_high'])}, was "
+            f"{text.percent(before['accuracy'])}%",
         ),
         (
             "Change, points",
-            words.signed(100 * after["change"]),
-            words.change_interval(after["change_low"], after["change_high"]),
+            text.signed(100 * after["change"]),
+            text.change_interval(after["change_low"], after["change_high"]),
         ),
         (
             "Answers changed",
@@ -80,22 +80,22 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
         ),
         (
             "Parameters",
-            words.big(after["parameters"]),
-            words.relative_change(before["parameters"], after["parameters"]),
+            text.big(after["parameters"]),
+            text.relative_change(before["parameters"], after["parameters"]),
         ),
         (
             "FLOPs a sentence",
-            words.big(after["flops_per_sentence"]),
-            words.relative_change(before["flops_per_sentence"], after["flops_per_sentence"]),
+            text.big(after["flops_per_sentence"]),
+            text.relative_change(before["flops_per_sentence"], after["flops_per_sentence"]),
         ),
-        ("Speed", f"≤ {after['speed_bound']:.2f}{words.CROSS}", "by arithmetic"),
+        ("Speed", f"≤ {after['speed_bound']:.2f}{text.CROSS}", "by arithmetic"),
     ]
     if found.latencies is not None:
         up = found.latencies.speed_up("pruned")
         said[-1] = (
             "Speed, measured",
-            f"{up.value:.2f}{words.CROSS}",
-            f"({up.low:.2f}{words.DASH}{up.high:.2f}), at most {after['speed_bound']:.2f}",
+            f"{up.value:.2f}{text.CROSS}",
+            f"({up.low:.2f}{text.DASH}{up.high:.2f}), at most {after['speed_bound']:.2f}",
         )
     return said
 
@@ -105,14 +105,14 @@ def cautions(found: Findings) -> list[str]:
     said = []
     if found.shared:
         said.append(
-            f"{found.shared} of {words.plural(len(found.evaluation), 'evaluation sentence')} are "
+            f"{found.shared} of {text.plural(len(found.evaluation), 'evaluation sentence')} are "
             "calibration sentences as well: what was learnt from them looks better than it is."
         )
     truncated = found.classifier.encode(found.evaluation).truncated
     if truncated:
         said.append(
             "Cut, because longer than the model reads: "
-            f"{words.plural(truncated, 'evaluation sentence')}."
+            f"{text.plural(truncated, 'evaluation sentence')}."
         )
     return said
 
@@ -120,10 +120,10 @@ def cautions(found: Findings) -> list[str]:
 def told(found: Findings) -> str:
     """What was asked for, where no command line says it."""
     asked = found.asked
-    said = f"{words.plural(asked.random, 'random order')}, from seed {asked.seed} on"
+    said = f"{text.plural(asked.random, 'random order')}, from seed {asked.seed} on"
     said += ", every head removed alone" * asked.ablation
-    return said + (f", latency at {words.plural(asked.tokens, 'token')}" if asked.tokens else "")
+    return said + (f", latency at {text.plural(asked.tokens, 'token')}" if asked.tokens else "")
 
 
 def _accuracy(one: Evaluation) -> str:
-    return f"{words.percent(one.accuracy)}% {words.interval(*one.accuracy_interval)}"
+    return f"{text.percent(one.accuracy)}% {text.interval(*one.accuracy_interval)}"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bhpvas.classifier import Classifier
 from bhpvas.criteria import CRITERIA
-from bhpvas.datasets import Dataset
-from bhpvas.engine import check_finite, predict
+from bhpvas.data.datasets import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import check_finite, predict
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import recover
 from bhpvas.search import (

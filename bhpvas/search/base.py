@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from bhpvas.calibration import stratified_sample
-from bhpvas.classifier import Classifier
-from bhpvas.datasets import Dataset
+from bhpvas.data.datasets import Dataset
+from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.classifier import Classifier
 from bhpvas.progress import Progress, silent
 
 

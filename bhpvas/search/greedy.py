@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bhpvas.criteria import score
-from bhpvas.engine import StateCache
-from bhpvas.estimate import Estimate
-from bhpvas.evaluation import evaluate
+from bhpvas.evaluation.estimate import Estimate
+from bhpvas.evaluation.evaluation import evaluate
+from bhpvas.model.engine import StateCache
 from bhpvas.search.base import Method, Removal, Task
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bhpvas.classifier import Classifier
-from bhpvas.engine import Batch, attend, check_finite, finish_layer, project
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import Batch, attend, check_finite, finish_layer, project
 from bhpvas.progress import Progress, silent
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bhpvas.criteria import score
-from bhpvas.engine import StateCache
-from bhpvas.evaluation import evaluate
+from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.engine import StateCache
 from bhpvas.search.base import Method, Removal, Task
 
 

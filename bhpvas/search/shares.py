@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.pruning import prune_layer
 from bhpvas.progress import Progress
 from bhpvas.recovery.compensation import compensate
 from bhpvas.recovery.layerwise import LayerFit, Originals, Walk, heads_of, parts_of, walk
 from bhpvas.search.base import Constraints, Method, Removal, Task
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.reconstruction import LayerError
-from bhpvas.surgery import prune_layer
 
 
 def divergence(original: Tensor, other: Tensor) -> float:

@@ -5,7 +5,7 @@ The criteria are defined in their registry; these are the views around them.
 
 from __future__ import annotations
 
-from bhpvas.ui.aid import Aid
+from bhpvas.ui.widgets.help import Aid
 
 COMBINED = Aid(
     definition="Each criterion ranks the kept heads from 1 (most worth keeping) to 0 (first to "

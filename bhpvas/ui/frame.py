@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from bhpvas.charts import words
+from bhpvas import text
 from bhpvas.charts.steps import weights_said
+from bhpvas.data.tables import listed
 from bhpvas.errors import BhpvasError, DataError, ModelError
-from bhpvas.tables import listed
-from bhpvas.ui import figures, keeping, limits, sharing, work
-from bhpvas.ui import session as sessions
-from bhpvas.ui.downloads import download
-from bhpvas.ui.session import Session
-from bhpvas.weights import weights_file
+from bhpvas.model.weights import weights_file
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.state import limits, persistence, sharing
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import figures
+from bhpvas.ui.widgets.downloads import download
 
 if TYPE_CHECKING:
-    from bhpvas.datasets import Splits
-    from bhpvas.evaluation import Evaluation
-    from bhpvas.schemes import Scheme
+    from bhpvas.data.datasets import Splits
+    from bhpvas.evaluation.evaluation import Evaluation
+    from bhpvas.scheme.scheme import Scheme
 
 STYLE = Path(__file__).with_name("style.css")
 FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
@@ -40,15 +42,15 @@ def open_session() -> None:
     one on the sample model and sentences.
     """
     st.html(STYLE)
-    work.begin_run()
+    tasks.begin_run()
     figures.begin_run()
     if not sessions.is_open():
         try:
             with st.spinner("Loading the model"):
-                work.desk()
-                keeping.open_session(_session)
+                tasks.desk()
+                persistence.open_session(_session)
         except BhpvasError as error:
-            st.error(words.verbatim(str(error)))
+            st.error(text.verbatim(str(error)))
             st.stop()
 
 
@@ -63,7 +65,7 @@ def way_out(pages: Sequence[Any]) -> Iterator[None]:
     try:
         yield
     except BhpvasError as error:
-        top.error(words.verbatim(str(error)))
+        top.error(text.verbatim(str(error)))
         session = sessions.current()
         with st.sidebar:
             st.html('<div class="wordmark">bhpvas</div>')
@@ -77,25 +79,25 @@ def messages(pages: Sequence[Any]) -> None:
     """What the top of every page says: what went wrong, what to know, what to go on with."""
     session = sessions.current()
     if session.error is not None:
-        st.error(words.verbatim(session.error))
+        st.error(text.verbatim(session.error))
     if session.notice is not None:
-        st.info(words.verbatim(session.notice))
-    keeping.offers(pages, _session)
+        st.info(text.verbatim(session.notice))
+    persistence.offers(pages, _session)
 
 
 def _session(model: str | None, data: Splits) -> Session:
     """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model, and where
     the server does not allow so much.
     """
-    from bhpvas.schemes import Scheme
+    from bhpvas.scheme.scheme import Scheme
 
     limits.current().check_model(model)
     limits.current().check_sentences(data)
     limits.current().check_text(data)
-    classifier = work.classifier_named(model)
+    classifier = tasks.classifier_named(model)
     data = _aligned(data, classifier.label_names)
     if limits.current().tokens is not None:
-        tokens = sum(work.tokens(model, part) for part in (data.calibration, data.evaluation))
+        tokens = sum(tasks.tokens(model, part) for part in (data.calibration, data.evaluation))
         limits.current().check_tokens(data.evaluation.name, tokens)
     return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
 
@@ -117,10 +119,12 @@ def _about(data: Splits) -> dict[str, object]:
 
 def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
     """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
-    work.classifier_named(session.model)  # raises before anything is drawn, or not at all
-    start = work.want(work.evaluating(session, session.start))
-    now = work.want(work.evaluating(session, session.now))
-    work.lengths(session)  # before the new data are named, while the figures are still the old ones
+    tasks.classifier_named(session.model)  # raises before anything is drawn, or not at all
+    start = tasks.want(tasks.evaluating(session, session.start))
+    now = tasks.want(tasks.evaluating(session, session.now))
+    tasks.lengths(
+        session
+    )  # before the new data are named, while the figures are still the old ones
     with st.sidebar:
         st.html('<div class="wordmark">bhpvas</div>')
         _model_and_data(session)
@@ -151,11 +155,11 @@ def _links(pages: Sequence[Any]) -> None:
 
 
 def _model_and_data(session: Session) -> None:
-    classifier = work.classifier_named(session.model)
+    classifier = tasks.classifier_named(session.model)
     geometry, data = classifier.geometry, session.data
     rows = {
-        "Model": f"{classifier.name} · {geometry.layers}{words.CROSS}{geometry.heads} · "
-        f"{words.big(geometry.parameters)}",
+        "Model": f"{classifier.name} · {geometry.layers}{text.CROSS}{geometry.heads} · "
+        f"{text.big(geometry.parameters)}",
         "Data": f"{_short(data)} · {len(data.calibration):,} + {len(data.evaluation):,}",
     }
     st.html(_rows(rows))
@@ -168,8 +172,8 @@ def _change(session: Session) -> None:
         "Change model or data",
         key="change",
         width="stretch",
-        help=f"{words.plural(len(data.calibration), 'sentence')} to score heads on + "
-        f"{len(data.evaluation):,} to measure on ({words.verbatim(data.made)}).",
+        help=f"{text.plural(len(data.calibration), 'sentence')} to score heads on + "
+        f"{len(data.evaluation):,} to measure on ({text.verbatim(data.made)}).",
         on_click=_dialog,
         args=(True,),
     )
@@ -186,11 +190,11 @@ def _short(data: Splits) -> str:
 
 
 def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) -> None:
-    from bhpvas.cost import flops_per_sentence, parameters
+    from bhpvas.model.cost import flops_per_sentence, parameters
 
-    geometry = work.classifier_named(session.model).geometry
+    geometry = tasks.classifier_named(session.model).geometry
     mask, full = session.mask, session.scheme.mask_at(0)
-    lengths = work.lengths(session)
+    lengths = tasks.lengths(session)
     flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
     every, weights = mask.layers * mask.heads, weights_said(session.scheme)
     rows = {
@@ -200,34 +204,34 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         **({} if weights is None else {"Weights": weights}),
         **_accuracy(session, start, now),
         "Parameters": _before_and_now(
-            words.big(parameters(geometry, full)), words.big(parameters(geometry, mask))
+            text.big(parameters(geometry, full)), text.big(parameters(geometry, mask))
         ),
-        "FLOPs": f"{words.big(flops[1])} a sentence"
-        + (f" ({words.relative_change(*flops)})" if mask.taken else ""),
+        "FLOPs": f"{text.big(flops[1])} a sentence"
+        + (f" ({text.relative_change(*flops)})" if mask.taken else ""),
     }
     st.html(_rows(rows))
 
 
 def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
-    from bhpvas.evaluation import accuracy_change_interval
+    from bhpvas.evaluation.evaluation import accuracy_change_interval
 
     if now is None:
-        stopped = work.evaluating(session, session.now).key in session.cancelled
+        stopped = tasks.evaluating(session, session.now).key in session.cancelled
         return {"Accuracy": "not measured" if stopped else "being measured"}
     found = {"Accuracy": _with_interval(now)}
     if session.now != session.start and start is not None:
         change, low, high = accuracy_change_interval(start, now)
         found["At start"] = _with_interval(start)
-        found["Change"] = f"{words.signed(100 * change)} points {words.change_interval(low, high)}"
-    return found | {"Measured on": words.plural(now.n, "sentence")}
+        found["Change"] = f"{text.signed(100 * change)} points {text.change_interval(low, high)}"
+    return found | {"Measured on": text.plural(now.n, "sentence")}
 
 
 def _with_interval(evaluation: Evaluation) -> str:
-    return f"{words.percent(evaluation.accuracy)}% {words.interval(*evaluation.accuracy_interval)}"
+    return f"{text.percent(evaluation.accuracy)}% {text.interval(*evaluation.accuracy_interval)}"
 
 
 def _before_and_now(before: str, now: str) -> str:
-    return now if before == now else f"{before} {words.ARROW} {now}"
+    return now if before == now else f"{before} {text.ARROW} {now}"
 
 
 def _rows(rows: dict[str, str]) -> str:
@@ -273,7 +277,7 @@ def _scheme_buttons(session: Session) -> None:
             )
         with st.popover("Link", icon=":material/link:", width="stretch"):
             sharing.popover(session)
-    if said := keeping.way_back(session):
+    if said := persistence.way_back(session):
         st.caption(said)
 
 
@@ -283,9 +287,9 @@ def _save_button(scheme: Scheme) -> None:
     A file that is made when it is asked for has another address after each run of the script, and
     a click on the old one leads nowhere. That of a small file stays for as long as its content.
     """
-    from bhpvas.scheme_files import SchemeFile, read_weights, weights_of
+    from bhpvas.scheme.bundle import SchemeFile, read_weights, weights_of
 
-    file, folder = SchemeFile(scheme), work.weights_folder()
+    file, folder = SchemeFile(scheme), tasks.weights_folder()
     named = weights_of(scheme)
     missing = [one for one in named if not weights_file(folder, one).exists()]
     download(
@@ -310,19 +314,19 @@ def _move(how: str) -> None:
 
 
 def _open_scheme() -> None:
-    from bhpvas.scheme_files import read_scheme_file
+    from bhpvas.scheme.bundle import read_scheme_file
 
     upload = st.session_state["scheme-file"]
     if upload is None:
         return
     allowed = limits.current()
     try:
-        classifier = work.classifier_named(sessions.current().model)
+        classifier = tasks.classifier_named(sessions.current().model)
         allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.scheme_megabytes)
         most = 2 * allowed.scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
         for weights in file.checked(classifier, upload.name):
-            work.keep_weights(weights)
+            tasks.keep_weights(weights)
     except BhpvasError as error:
         sessions.put(replace(sessions.current(), error=str(error)))
         return
@@ -344,7 +348,7 @@ def choose_model_and_data() -> None:
     read = _data_choice(session)
     if len(session.scheme.steps) > 1:
         st.caption(
-            f"The scheme {words.verbatim(repr(session.scheme.name))} belongs to this model: save "
+            f"The scheme {text.verbatim(repr(session.scheme.name))} belongs to this model: save "
             "it first if you want to keep it. Other data alone leaves it as it is."
         )
     # Pressed while its file is still on the way, it would find none: it waits for the file instead.
@@ -360,7 +364,7 @@ def choose_model_and_data() -> None:
             with st.spinner("Loading"):
                 opened = _reopened(session, model, read())
         except BhpvasError as error:
-            st.error(words.verbatim(str(error)))
+            st.error(text.verbatim(str(error)))
             return
         sessions.put(opened)
         st.rerun()
@@ -435,7 +439,7 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
     )
     if kind == _SAMPLE:
         st.caption("720 labelled sentences, written for bhpvas.")
-        return work.sample_data
+        return tasks.sample_data
     if kind == _HUB and offered is not None:
         chosen = st.selectbox("Data set of the hub", offered, key="data-offered")
         return lambda: _from_hub(chosen)
@@ -457,8 +461,8 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
         return None if upload is None else lambda: _from_upload(upload, columns)
     data = session.data
     st.caption(
-        f"{words.verbatim(_short(data))}: {words.plural(len(data.calibration), 'sentence')} to "
-        f"score heads on, {len(data.evaluation):,} to measure on ({words.verbatim(data.made)})."
+        f"{text.verbatim(_short(data))}: {text.plural(len(data.calibration), 'sentence')} to "
+        f"score heads on, {len(data.evaluation):,} to measure on ({text.verbatim(data.made)})."
     )
     return lambda: session.data
 
@@ -477,7 +481,7 @@ def _column_choice() -> dict[str, str | None]:
 
 
 def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
-    from bhpvas.datasets import read_splits
+    from bhpvas.data.datasets import read_splits
 
     allowed = limits.current()
     allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.megabytes)
@@ -493,9 +497,9 @@ def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
 
 def _from_hub(typed: str) -> Splits:
     """Read a hub id; a path of the server is none, since whoever has the link could read it."""
-    from bhpvas.datasets import read_splits
-    from bhpvas.hub import HubId
-    from bhpvas.tables import is_table_name
+    from bhpvas.data.datasets import read_splits
+    from bhpvas.data.hub import HubId
+    from bhpvas.data.tables import is_table_name
 
     limits.current().check_data_set(typed)
     if is_table_name(typed) or Path(typed).exists():

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from bhpvas.paths import app_script
+from bhpvas.storage.paths import app_script
 
 _FRAMED: ContextVar[bool] = ContextVar("framed", default=False)
 

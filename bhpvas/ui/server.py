@@ -10,7 +10,7 @@ from importlib import import_module
 
 from streamlit.web import cli
 
-from bhpvas.memory import share_heaps
+from bhpvas.model.memory import share_heaps
 
 #: The slowest imports of the first page.
 FIRST = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bhpvas.charts import cells, words
+from bhpvas import text
 from bhpvas.charts.slices import slice_changes, slice_levels
-from bhpvas.evaluation import mcnemar
+from bhpvas.evaluation.evaluation import mcnemar
+from bhpvas.evaluation.slices import groupings, sentence_table, slice_table
+from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, Table
 from bhpvas.report.findings import Findings
-from bhpvas.slices import groupings, sentence_table, slice_table
 
 #: Sentences that are listed; the file of their data has all.
 MOST_SENTENCES = 200
@@ -26,9 +27,9 @@ def section(found: Findings) -> Section:
     blocks.insert(0, tuple(_slices(found, name) for name in ("tag", "class") if name in ways))
     test = mcnemar(found.before, found.after)
     said = (
-        f"{words.plural(len(changed), 'sentence')} of {found.after.n:,} are answered differently "
+        f"{text.plural(len(changed), 'sentence')} of {found.after.n:,} are answered differently "
         f"from the unpruned model: {test.lost} lost, {test.gained} gained "
-        f"({words.p_value(test.p)}, McNemar)."
+        f"({text.p_value(test.p)}, McNemar)."
     )
     return Section("changes", "What the model answers differently", said, blocks)
 
@@ -55,7 +56,7 @@ def _slices(found: Findings, name: str) -> Picture:
         reading,
         slice_changes(shown) if pruned else slice_levels(shown),
         Data(f"slices-by-{name}", table),
-        f"{title}: {words.plural(len(shown), 'slice')}",
+        f"{title}: {text.plural(len(shown), 'slice')}",
     )
 
 
@@ -81,11 +82,11 @@ def _flipped_row(found: Findings, changed: pd.DataFrame, place: int) -> list[str
     said = data.texts[place] + (f" | {data.pairs[place]}" if data.pairs else "")
     truth = int(found.after.labels[place])
     row = [
-        cells.name(str(changed.loc[place, "outcome"])),
-        cells.text(said),
-        cells.label(truth, names[truth]),
+        tables.name(str(changed.loc[place, "outcome"])),
+        tables.text(said),
+        tables.label(truth, names[truth]),
     ]
     for one in (found.before, found.after):
         answer = int(one.predictions[place])
-        row.append(cells.label(answer, names[answer], f"{one.probabilities[place, answer]:.2f}"))
-    return row + ([cells.text(data.tags[place])] if data.tags is not None else [])
+        row.append(tables.label(answer, names[answer], f"{one.probabilities[place, answer]:.2f}"))
+    return row + ([tables.text(data.tags[place])] if data.tags is not None else [])

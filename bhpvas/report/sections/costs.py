@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bhpvas.charts import cells, words
+from bhpvas import text
 from bhpvas.charts.measures import MEASURES, UNPRUNED
-from bhpvas.comparison import measures
+from bhpvas.evaluation.comparison import measures
+from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Section, Table
 from bhpvas.report.findings import Findings
 
@@ -24,8 +25,8 @@ def section(found: Findings) -> Section:
     rows = both_measures(found)
     table = [
         [
-            cells.name(title),
-            *(cells.text(*said(row), wrap=False) for _, row in rows.iterrows()),
+            tables.name(title),
+            *(tables.text(*said(row), wrap=False) for _, row in rows.iterrows()),
         ]
         for title, said in MEASURES.items()
     ]
@@ -34,16 +35,16 @@ def section(found: Findings) -> Section:
         known = found.latencies
         table.append(
             [
-                cells.name("Milliseconds a batch"),
+                tables.name("Milliseconds a batch"),
                 *(
-                    cells.text(words.median(*known.milliseconds(name), 1), wrap=False)
+                    tables.text(text.median(*known.milliseconds(name), 1), wrap=False)
                     for name in known.names
                 ),
             ]
         )
         frame["milliseconds"] = [known.milliseconds(name).value for name in known.names]
     said = (
-        f"Both models on the same {words.plural(found.after.n, 'sentence')} of "
+        f"Both models on the same {text.plural(found.after.n, 'sentence')} of "
         f"{found.evaluation.name}. Brackets are 95% intervals: Wilson for accuracies, Tango for "
         "their change, Student for losses, Jeffreys for F1; p is McNemar's exact test."
     )

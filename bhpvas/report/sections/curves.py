@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bhpvas.charts import cells, style, words
+from bhpvas import text
+from bhpvas.charts import style
 from bhpvas.charts.curves import (
     accuracy_curves,
     curve_points,
@@ -17,9 +18,10 @@ from bhpvas.charts.curves import (
 )
 from bhpvas.charts.scheme_tree import Accuracy
 from bhpvas.charts.steps import timeline_points
-from bhpvas.curves import Curve, band
+from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, Table
 from bhpvas.report.findings import OWN, REFERENCE, Findings
+from bhpvas.search.curves import Curve, band
 
 _BAND = 0.9
 _CHANCE = (
@@ -54,7 +56,7 @@ def section(found: Findings) -> Section:
         for one in found.curves
     ]
     if chance is not None:
-        drawn = words.plural(len(found.random), "random order")
+        drawn = text.plural(len(found.random), "random order")
         said = f"{drawn}, not recovered: median, band 5 to 95%"
         keys.append(("chance median", style.MUTED, said))
     if found.evaluations:
@@ -64,7 +66,7 @@ def section(found: Findings) -> Section:
     return Section(
         "curves",
         "Accuracy as heads leave",
-        f"Measured on {words.plural(len(found.evaluation), 'sentence')} of "
+        f"Measured on {text.plural(len(found.evaluation), 'sentence')} of "
         f"{found.evaluation.name}; orders and recoveries are learnt from {found.calibration.name}. "
         "Further right, fewer heads are left." + (_CHANCE if found.random else ""),
         [
@@ -74,8 +76,8 @@ def section(found: Findings) -> Section:
                 "each removal. Diamonds are the steps of the scheme as they were taken.",
                 figure,
                 Data("curves", whole),
-                f"Accuracy against heads kept: {words.plural(len(found.curves), 'order')}, "
-                f"{words.plural(len(found.random), 'random order')}",
+                f"Accuracy against heads kept: {text.plural(len(found.curves), 'order')}, "
+                f"{text.plural(len(found.random), 'random order')}",
                 keys,
             ),
             *([_at_this_size(found)] if found.mask.taken else []),
@@ -95,7 +97,7 @@ def _at_this_size(found: Findings) -> Table:
     count = len(found.mask.taken)
     at = {_whose(one): one.accuracy[one.removed.index(count)] for one in found.curves}
     rows = [
-        [cells.name(name), cells.text(f"{words.percent(accuracy)}%", wrap=False), "<td></td>"]
+        [tables.name(name), tables.text(f"{text.percent(accuracy)}%", wrap=False), "<td></td>"]
         for name, accuracy in at.items()
     ]
     records = [{"order": name, "accuracy": accuracy} for name, accuracy in at.items()]
@@ -105,9 +107,9 @@ def _at_this_size(found: Findings) -> Table:
         own = at[_whose(found.curves[0])]
         rows.append(
             [
-                cells.name("Random orders"),
-                cells.text(f"{words.percent(median)}%", words.interval(low, high), wrap=False),
-                cells.text(
+                tables.name("Random orders"),
+                tables.text(f"{text.percent(median)}%", text.interval(low, high), wrap=False),
+                tables.text(
                     f"{int((drawn >= own).sum())} of {len(drawn)} do as well as this scheme's "
                     "order without recovery"
                 ),
@@ -118,7 +120,7 @@ def _at_this_size(found: Findings) -> Table:
             for one, accuracy in zip(found.random, drawn, strict=True)
         ]
     return Table(
-        f"With {words.plural(count, 'head')} removed",
+        f"With {text.plural(count, 'head')} removed",
         "What each order keeps at the size of this scheme; for random orders the median and 5 to "
         "95%.",
         ["", "Accuracy", ""],

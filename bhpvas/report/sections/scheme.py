@@ -7,7 +7,8 @@ from typing import Any, TypeGuard
 
 import pandas as pd
 
-from bhpvas.charts import cells, style, words
+from bhpvas import text
+from bhpvas.charts import style
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.kept_map import kept_map
 from bhpvas.charts.recovery import layer_errors
@@ -16,9 +17,10 @@ from bhpvas.charts.steps import briefly, in_full, steps_table, what_happened
 from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
 from bhpvas.recovery import LayerReport
 from bhpvas.recovery.finetuning import Point
+from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, Table
 from bhpvas.report.findings import Findings, own_order, reasons
-from bhpvas.schemes import Step
+from bhpvas.scheme.scheme import Step
 
 #: Heads that a row of steps names.
 MOST_HEADS = 12
@@ -59,7 +61,7 @@ def section(found: Findings) -> Section:
         name="current",
     )
     frame = steps_table(scheme, known)
-    total = words.plural(mask.kept_count + len(mask.taken), "head")
+    total = text.plural(mask.kept_count + len(mask.taken), "head")
     blocks: list[Table | Picture | tuple[Table | Picture, ...]] = [
         (
             Picture(
@@ -68,7 +70,7 @@ def section(found: Findings) -> Section:
                 "interval, drawn on the right, and what it did. Dotted: the accuracy of the start.",
                 tree,
                 Data("steps", frame),
-                f"Tree of {words.plural(len(scheme.steps), 'step')}",
+                f"Tree of {text.plural(len(scheme.steps), 'step')}",
                 [("current", style.SELECTED, "the step that this report is of")],
             ),
             Picture(
@@ -116,25 +118,25 @@ def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.Da
     for step in found.scheme.steps:
         one = known.get(step.id)
         scored = (
-            cells.text("not measured", wrap=False)
+            tables.text("not measured", wrap=False)
             if one is None
-            else cells.text(
-                f"{words.percent(one['accuracy'])}%",
-                words.interval(*one["accuracy_interval"]),
+            else tables.text(
+                f"{text.percent(one['accuracy'])}%",
+                text.interval(*one["accuracy_interval"]),
                 wrap=False,
             )
         )
         rows.append(
             [
-                cells.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
-                cells.text("" if step.parent is None else str(step.parent), wrap=False),
-                cells.text(briefly(step), step.note),
-                cells.text(words.head_list(step.heads, MOST_HEADS)),
-                cells.text(_settings(step)),
-                cells.text(str(found.scheme.mask_at(step.id).kept_count), wrap=False),
+                tables.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
+                tables.text("" if step.parent is None else str(step.parent), wrap=False),
+                tables.text(briefly(step), step.note),
+                tables.text(text.head_list(step.heads, MOST_HEADS)),
+                tables.text(_settings(step)),
+                tables.text(str(found.scheme.mask_at(step.id).kept_count), wrap=False),
                 scored,
-                cells.text(_loss(one), wrap=False),
-                cells.text(step.time.replace("T", " ")[:16], wrap=False),
+                tables.text(_loss(one), wrap=False),
+                tables.text(step.time.replace("T", " ")[:16], wrap=False),
             ]
         )
     return Table(
@@ -148,7 +150,7 @@ def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.Da
 
 def _loss(metrics: Mapping[str, Any] | None) -> str:
     loss = (metrics or {}).get("loss")
-    return words.NOTHING if loss is None else f"{loss:.3f}"
+    return text.NOTHING if loss is None else f"{loss:.3f}"
 
 
 def _settings(step: Step) -> str:
@@ -175,7 +177,11 @@ def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> Table:
         "first.",
         ["", "Head", "Reason"],
         [
-            [cells.text(str(row.place), wrap=False), cells.name(row.head), cells.text(row.reason)]
+            [
+                tables.text(str(row.place), wrap=False),
+                tables.name(row.head),
+                tables.text(row.reason),
+            ]
             for row in frame.itertuples()
         ],
         Data(f"reasons-step-{step.id}", frame),

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bhpvas.charts import cells, words
+from bhpvas import text
 from bhpvas.charts.columns import Column, Weighing, columns
 from bhpvas.charts.columns import table as head_table
 from bhpvas.charts.head_map import head_map
 from bhpvas.criteria import CRITERIA
+from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, Table
 from bhpvas.report.findings import Findings
 
@@ -25,7 +26,7 @@ def section(found: Findings) -> Section:
     maps = tuple(_map(found, one, frame) for one in shown.values())
     said = (
         f"What the criteria said of each head of the unpruned model, on "
-        f"{words.plural(len(data), 'sentence')} of {data.name}. A white cross marks a head that "
+        f"{text.plural(len(data), 'sentence')} of {data.name}. A white cross marks a head that "
         "the scheme removed."
     )
     if ablated:
@@ -85,12 +86,12 @@ def _criteria(found: Findings, shown: Mapping[str, Column]) -> Table:
         )
         rows.append(
             [
-                cells.name(column.title),
-                cells.text(CRITERIA[name].summary if name in CRITERIA else column.aid),
-                cells.text(f"high = {column.higher_means}", wrap=False),
-                *(cells.text(words.number(value), wrap=False) for value in medians),
-                *([] if effect is None else [cells.text(words.signed(agreement, 2), wrap=False)]),
-                cells.text(CRITERIA[name].source if name in CRITERIA else "Michel et al. 2019"),
+                tables.name(column.title),
+                tables.text(CRITERIA[name].summary if name in CRITERIA else column.aid),
+                tables.text(f"high = {column.higher_means}", wrap=False),
+                *(tables.text(text.number(value), wrap=False) for value in medians),
+                *([] if effect is None else [tables.text(text.signed(agreement, 2), wrap=False)]),
+                tables.text(CRITERIA[name].source if name in CRITERIA else "Michel et al. 2019"),
             ]
         )
     agreeing = [] if effect is None else ["Agrees with ablation"]
@@ -118,10 +119,10 @@ def _heads(every: Mapping[str, Column], frame: pd.DataFrame) -> Table:
         ["Head", "", *(column.title for column in every.values())],
         [
             [
-                cells.name(str(head)),
-                cells.text("kept" if kept[str(head)] else "removed", wrap=False),
+                tables.name(str(head)),
+                tables.text("kept" if kept[str(head)] else "removed", wrap=False),
                 *(
-                    cells.text(column.value(head), column.rank(head), wrap=False)
+                    tables.text(column.value(head), column.rank(head), wrap=False)
                     for column in every.values()
                 ),
             ]

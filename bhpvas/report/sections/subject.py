@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bhpvas.charts import cells, style, words
-from bhpvas.datasets import Dataset
+from bhpvas import text
+from bhpvas.charts import style
+from bhpvas.data.datasets import Dataset
+from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Section, Table
 from bhpvas.report.findings import Findings
 
@@ -20,12 +22,12 @@ def section(found: Findings) -> Section:
     share = geometry.head_parameters * classifier.full_mask().kept_count / geometry.parameters
     facts = {
         "Model": classifier.source,
-        "Revision": classifier.revision or words.NOTHING,
+        "Revision": classifier.revision or text.NOTHING,
         "Fingerprint": classifier.fingerprint,
-        "Geometry": f"{geometry.layers} layers {words.CROSS} {geometry.heads} heads of size "
+        "Geometry": f"{geometry.layers} layers {text.CROSS} {geometry.heads} heads of size "
         f"{geometry.head_size}; hidden size {geometry.hidden_size}, feed-forward "
         f"{geometry.intermediate_size}, at most {geometry.max_length} tokens",
-        "Parameters": f"{geometry.parameters:,}, {words.percent(share)}% of them in the heads",
+        "Parameters": f"{geometry.parameters:,}, {text.percent(share)}% of them in the heads",
         "Labels": ", ".join(classifier.label_names),
         "Computed": f"{str(classifier.dtype).removeprefix('torch.')} on {classifier.device}",
         "Scheme": f"{scheme.name}, step {scheme.current} of {len(scheme.steps) - 1}",
@@ -58,7 +60,7 @@ def section(found: Findings) -> Section:
                     "Model",
                     "",
                     ["", ""],
-                    [[cells.name(name), cells.text(value)] for name, value in facts.items()],
+                    [[tables.name(name), tables.text(value)] for name, value in facts.items()],
                 ),
                 Table(
                     "Data",
@@ -66,10 +68,10 @@ def section(found: Findings) -> Section:
                     ["Split", "Sentences", "Labels", "Fingerprint"],
                     [
                         [
-                            cells.name(name),
-                            cells.text(f"{data.name}: {len(data):,}", use),
+                            tables.name(name),
+                            tables.text(f"{data.name}: {len(data):,}", use),
                             _labels(data, labels),
-                            cells.text(data.fingerprint[:16], wrap=False),
+                            tables.text(data.fingerprint[:16], wrap=False),
                         ]
                         for name, use, data in parts
                     ],
@@ -87,7 +89,7 @@ def _balance(data: Dataset, classes: int) -> list[int]:
 def _labels(data: Dataset, names: Sequence[str]) -> str:
     counts = _balance(data, len(names))
     shown = "".join(
-        cells.key(style.class_colour(index), f"{name} {count:,}")
+        tables.key(style.class_colour(index), f"{name} {count:,}")
         for index, (name, count) in enumerate(zip(names, counts, strict=True))
     )
     return f'<td><span class="keys">{shown}</span></td>'

@@ -1,0 +1,152 @@
+"""What really happens when one more head goes: exact, for every head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import log_softmax
+from torch import Tensor
+
+from bhpvas.data.datasets import Dataset
+from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.heads import HeadMask
+from bhpvas.model import distributed
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import (
+    Batch,
+    attend,
+    each_batch,
+    finish_layer,
+    gates_of,
+    logits_from,
+    project,
+)
+from bhpvas.progress import Progress, silent
+
+# Padded tokens of all variants that go through a layer at once.
+_TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 131072, "mps": 16384}
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """Change of loss and accuracy when exactly one more head is removed from ``baseline.mask``.
+
+    ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN where the head is gone
+    already), the loss in nats and the accuracy as a share of 1; a positive loss change and a
+    negative accuracy change mean that removal hurts.
+
+    >>> import bhpvas
+    >>> data = bhpvas.sample_splits().calibration.take([0, 1])
+    >>> ablation = bhpvas.ablate(bhpvas.load_classifier(), data)
+    >>> ablation.baseline.n, ablation.loss_change.shape
+    (2, (6, 12))
+    """
+
+    baseline: Evaluation
+    loss_change: np.ndarray
+    accuracy_change: np.ndarray
+
+
+def ablate(
+    classifier: Classifier,
+    dataset: Dataset,
+    mask: HeadMask | None = None,
+    *,
+    progress: Progress = silent,
+) -> Ablation:
+    """Remove each kept head alone and measure; exact, yet far cheaper than one run a head.
+
+    Below a head nothing changes, and in its layer the other heads' attention does not either: its
+    part ``Z_h W_h`` is subtracted from the layer's attention output. The variants of a layer then
+    go through the rest of the network as one stacked batch. ``mask`` is what the heads are removed
+    from (default: every head is kept).
+
+    Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().calibration.take([0, 1])
+    >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3"))
+    >>> loss_change = bhpvas.ablate(classifier, data, mask).loss_change
+    >>> loss_change.shape, float(loss_change[0, 3])
+    ((6, 12), nan)
+    """
+    dataset = dataset.aligned(classifier.label_names)
+    encoded = classifier.encode(dataset)
+    mask = mask or classifier.full_mask()
+    base = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
+    losses, right = np.zeros((2, *mask.array.shape))
+
+    def run(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        return logits_without_each(classifier, batch, mask)
+
+    for batch, (whole, without) in each_batch(classifier, encoded, run, progress=progress):
+        base[batch.rows] = whole
+        labels = dataset.labels[batch.rows]
+        losses += losses_of(without, labels).sum(-1)
+        right += (without.argmax(-1) == labels).sum(-1)
+    distributed.add_up(base, losses, right)
+    baseline = Evaluation(
+        mask, dataset.name, base, dataset.labels, classifier.label_names, dataset.tags
+    )
+    gone = mask.array == 0
+    return Ablation(
+        baseline=baseline,
+        loss_change=losses / len(dataset) - baseline.loss,
+        accuracy_change=np.where(gone, np.nan, right / len(dataset) - baseline.accuracy),
+    )
+
+
+def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cross-entropy in nats, float64 ``[…, B]``, of logits ``[…, B, C]`` for labels ``[B]``."""
+    own = np.broadcast_to(labels[:, None], (*logits.shape[:-1], 1))
+    return -np.take_along_axis(log_softmax(logits.astype(np.float64), -1), own, -1)[..., 0]
+
+
+@torch.inference_mode()
+def logits_without_each(
+    classifier: Classifier, batch: Batch, mask: HeadMask
+) -> tuple[np.ndarray, np.ndarray]:
+    """A batch's logits under a mask, ``[B, C]``, and without one head more, ``[L, H, B, C]``.
+
+    NaN where the head is gone already.
+    """
+    layers, heads = mask.array.shape
+    shape = (layers, heads, len(batch.rows), classifier.geometry.labels)
+    logits = np.full(shape, np.nan, dtype=np.float32)
+    gates = gates_of(classifier, mask)
+    last = len(classifier.layers) - 1
+    size = classifier.geometry.head_size
+    states = classifier.embed(batch.input_ids, batch.token_type_ids)
+    for number, layer in enumerate(classifier.layers):
+        outputs, _ = attend(
+            classifier, layer, states, batch.attention_mask, first_only=number == last
+        )
+        layer_gates = None if gates is None else gates[:, number]
+        whole = project(layer, outputs, layer_gates)  # [B, T, D]
+        residual = states[:, : outputs.shape[1]]
+        kept = np.flatnonzero(mask.array[number])
+        at_once = max(1, _TOKENS_AT_ONCE[classifier.device.type] // batch.real.numel())
+        for start in range(0, len(kept), at_once):
+            chosen = torch.as_tensor(kept[start : start + at_once], device=classifier.device)
+            weights = layer.output.weight.view(layer.output.out_features, -1, size)[:, chosen]
+            parts = torch.einsum("btkd,okd->kbto", outputs[:, :, chosen], weights)
+            variants = finish_layer(layer, residual, whole - parts).flatten(0, 1)  # [k·B, T, D]
+            found = logits_from(
+                classifier,
+                variants,
+                _repeated(batch.attention_mask, len(chosen)),
+                gates,
+                start=number + 1,
+            )
+            logits[number, kept[start : start + at_once]] = (
+                found.float().view(len(chosen), len(batch.rows), -1).cpu().numpy()
+            )
+        states = finish_layer(layer, residual, whole)
+    return classifier.read(states[:, 0]).float().cpu().numpy(), logits
+
+
+def _repeated(attention_mask: Tensor | None, times: int) -> Tensor | None:
+    return None if attention_mask is None else attention_mask.repeat(times, 1, 1, 1)

@@ -1,0 +1,220 @@
+"""Several pruned models on the same sentences, beside random masks of the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bhpvas.data.datasets import Dataset
+from bhpvas.evaluation.evaluation import (
+    Evaluation,
+    accuracy_change_interval,
+    divergences,
+    evaluate,
+    flips,
+    mcnemar,
+    mean_interval,
+)
+from bhpvas.evaluation.slices import loss_change_interval
+from bhpvas.heads import HeadMask
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.model.engine import StateCache
+from bhpvas.progress import Progress, silent
+from bhpvas.stats import holm
+
+#: The row of the model with all heads.
+UNPRUNED = "unpruned"
+
+
+class Candidate(NamedTuple):
+    """A mask, and the classifier under it: a recovered one has other weights."""
+
+    classifier: Classifier
+    mask: HeadMask
+
+
+def random_mask(every_head: HeadMask, count: int, seed: int) -> HeadMask:
+    """The mask without the first ``count`` heads of the random order of a seed."""
+    heads = list(every_head)
+    order = np.random.default_rng(seed).permutation(len(heads))
+    return every_head.without([heads[place] for place in order[:count]])
+
+
+def compare(
+    classifier: Classifier,
+    dataset: Dataset,
+    candidates: Mapping[str, tuple[Classifier, HeadMask]],
+    *,
+    random: int = 20,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """One row for the unpruned model and one for each candidate.
+
+    ``candidates`` are, by name, a mask and the classifier under it. Columns as in :func:`measures`;
+    ``random_low``, ``random_median`` and ``random_high`` are the 5%, 50% and 95% quantiles of the
+    accuracy of ``random`` masks with as many heads removed, neither chosen nor recovered; empty
+    where no head is removed.
+
+    Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(8))
+    >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> table = bhpvas.compare(classifier, data, {"two less": (classifier, mask)}, random=2)
+    >>> table[["scheme", "heads_kept", "parameters"]]
+         scheme  heads_kept  parameters
+    0  unpruned          72    22713986
+    1  two less          70    22615490
+    """
+    named = {UNPRUNED: Candidate(classifier.with_weights(None), classifier.full_mask())}
+    named |= {name: Candidate(*candidate) for name, candidate in candidates.items()}
+    absent = len(classifier.geometry.pruned)
+    sizes = sorted({len(one.mask.removed) for one in named.values()} - {absent})
+    total, done = len(named) + random * len(sizes), 0
+    cache = StateCache()
+
+    def measured(candidate: Candidate) -> Evaluation:
+        nonlocal done
+        found = evaluate(candidate.classifier, dataset, candidate.mask, cache=cache)
+        done += 1
+        progress(done, total)
+        return found
+
+    progress(0, total)
+    evaluations = {name: measured(candidate) for name, candidate in named.items()}
+    plain, every_head = named[UNPRUNED]
+    bands: dict[int, tuple[float, ...]] = {}
+    for size in sizes if random else []:
+        masks = [random_mask(every_head, size - absent, seed + draw) for draw in range(random)]
+        accuracies = [measured(Candidate(plain, mask)).accuracy for mask in masks]
+        bands[size] = tuple(np.quantile(accuracies, [0.05, 0.5, 0.95]))
+    lengths = classifier.encode(dataset).lengths
+    table = measures(classifier, evaluations, lengths)
+    quantiles = [bands.get(removed, (np.nan,) * 3) for removed in table["heads_removed"]]
+    table[["random_low", "random_median", "random_high"]] = quantiles
+    return table
+
+
+def measures(
+    classifier: Classifier, evaluations: Mapping[str, Evaluation], lengths: np.ndarray
+) -> pd.DataFrame:
+    """One row for each evaluation; the first one is what the others are compared with.
+
+    Accuracies, as shares of 1, come with their 95% Wilson interval, changes against the first with
+    Tango's and the McNemar test. Loss and its change, in nats, have Student's interval, F1 one
+    after Jeffreys. ``divergence`` is the mean KL divergence, in nats, of a sentence's answer from
+    the first one's, with Student's interval. ``lengths`` are tokens a sentence, for the FLOPs.
+    """
+    first = next(iter(evaluations.values()))
+    return pd.DataFrame(
+        [_row(name, classifier, first, found, lengths) for name, found in evaluations.items()]
+    )
+
+
+def _row(
+    name: str,
+    classifier: Classifier,
+    unpruned: Evaluation,
+    found: Evaluation,
+    lengths: np.ndarray,
+) -> dict[str, Any]:
+    mask = found.mask
+    change, test = accuracy_change_interval(unpruned, found), mcnemar(unpruned, found)
+    loss_change = loss_change_interval(unpruned.losses, found.losses)
+    moved = divergences(unpruned, found)
+    row: dict[str, Any] = {
+        "scheme": name,
+        "heads_removed": len(mask.removed),
+        "heads_kept": mask.kept_count,
+        "sentences": found.n,
+        "accuracy": found.accuracy,
+        "change": change.change,
+        "flipped": len(flips(unpruned, found)),
+        "lost": test.lost,
+        "gained": test.gained,
+        "mcnemar_p": test.p,
+        "loss": found.loss,
+        "loss_change": loss_change.change,
+        "f1": found.f1,
+        "matthews": found.matthews,
+        "divergence": float(moved.mean()),
+        "parameters": parameters(classifier.geometry, mask),
+        "flops_per_sentence": flops_per_sentence(classifier.geometry, mask, lengths),
+        "speed_bound": speed_bound(classifier.geometry, mask, lengths),
+    }
+    intervals = {
+        "accuracy": found.accuracy_interval,
+        "change": (change.low, change.high),
+        "loss": found.loss_interval,
+        "loss_change": (loss_change.low, loss_change.high),
+        "f1": found.f1_interval(),
+        "divergence": mean_interval(moved),
+    }
+    for measure, (low, high) in intervals.items():
+        row |= {f"{measure}_low": low, f"{measure}_high": high}
+    return row
+
+
+def pairwise(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
+    """One row for each pair of evaluations: does the second answer better than the first?
+
+    Columns: ``first``, ``second``; ``change`` of accuracy with ``low`` and ``high`` (95%, Tango);
+    ``lost`` and ``gained`` sentences; ``apart``, how many are answered differently; ``p``,
+    McNemar's exact test, and ``corrected`` for the number of pairs (Holm 1979).
+    """
+    rows = []
+    for (first, one), (second, other) in combinations(evaluations.items(), 2):
+        change, test = accuracy_change_interval(one, other), mcnemar(one, other)
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                **change._asdict(),
+                **test._asdict(),
+                "apart": len(flips(one, other)),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["corrected"] = holm(table["p"].to_numpy())
+    return table
+
+
+def flip_table(before: Evaluation, evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
+    """One row for each sentence that at least one evaluation answers differently than ``before``.
+
+    The index is the sentence's place in the dataset. A column for each evaluation says whether it
+    flips the sentence; ``outcome`` what becomes of it where it does: ``lost`` (right before),
+    ``gained`` (right under every evaluation that flips it), else ``other``.
+    """
+    flipped = {
+        name: np.isin(before.indices, flips(before, one)) for name, one in evaluations.items()
+    }
+    right = [
+        one.right | ~moved
+        for one, moved in zip(evaluations.values(), flipped.values(), strict=True)
+    ]
+    gained = np.all(right, axis=0)
+    table = pd.DataFrame(flipped, index=pd.Index(before.indices, name="place"))
+    table["outcome"] = np.select([before.right, gained], ["lost", "gained"], "other")
+    return table[np.any(list(flipped.values()), axis=0)]
+
+
+def flip_patterns(table: pd.DataFrame) -> pd.DataFrame:
+    """How many sentences each set of evaluations flips, of a :func:`flip_table`; largest first.
+
+    One column of bool an evaluation, then ``lost``, ``gained``, ``other`` and ``count``. A set that
+    flips nothing has no row.
+    """
+    names = [name for name in table.columns if name != "outcome"]
+    counted = table.groupby(names, sort=False)["outcome"].value_counts().unstack(fill_value=0)
+    counted = counted.reindex(columns=["lost", "gained", "other"], fill_value=0).reset_index()
+    counted.columns.name = None
+    counted["count"] = counted[["lost", "gained", "other"]].sum(axis=1)
+    return counted.sort_values("count", ascending=False, kind="stable", ignore_index=True)

@@ -1,0 +1,240 @@
+"""One sentence under the glass: its attention maps, rollout, and what each head contributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import logsumexp
+from torch import Tensor
+
+from bhpvas.criteria.base import Sample
+from bhpvas.criteria.gradients import GateGradients
+from bhpvas.data.datasets import Dataset
+from bhpvas.errors import BhpvasError
+from bhpvas.evaluation.ablation import logits_without_each, losses_of
+from bhpvas.heads import HeadMask
+from bhpvas.interpret.parse import TOKEN_PARTS, Sentence, sentences_of
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import Batch, Seen, load_batch, predict, stream
+
+#: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
+MOST_TOKENS = 96
+_MARKS = (TOKEN_PARTS.index("[CLS]"), TOKEN_PARTS.index("[SEP]"))
+
+
+class _KeptMaps:
+    """Keeps the maps of a single sentence."""
+
+    needs = frozenset({"maps"})
+
+    def __init__(self) -> None:
+        self.layers: list[np.ndarray] = []
+
+    def see_layer(self, seen: Seen) -> None:
+        assert seen.maps is not None
+        self.layers.append(seen.maps[0].float().cpu().numpy())
+
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+        """Everything was seen layer by layer."""
+
+
+def attention_maps(
+    classifier: Classifier, text: str, pair: str | None = None, mask: HeadMask | None = None
+) -> np.ndarray:
+    """Attention maps of one sentence under a mask: float32 ``[L, H, T, T]``, rows sum to 1.
+
+    A removed head still has a map; nothing reads it any more.
+    """
+    encoded = classifier.encode_texts([text], None if pair is None else [pair])
+    kept = _KeptMaps()
+    stream(classifier, encoded, np.zeros(1, dtype=np.int64), [kept], mask=mask)
+    return np.stack(kept.layers)
+
+
+def rollout(maps: np.ndarray, mask: HeadMask | None = None) -> np.ndarray:
+    """Attention rollout (Abnar and Zuidema 2020): ``[L, T, T]``, rows sum to 1.
+
+    Entry ``[l, i, j]`` is how much of token i after layer l comes from input token j if attention
+    is all that mixes: half of each layer is the mean map of its kept heads, half the residual
+    connection, and layers multiply. A layer without heads passes everything on.
+    """
+    layers, _, tokens, _ = maps.shape
+    mixed = np.eye(tokens)
+    found = np.empty((layers, tokens, tokens))
+    for layer in range(layers):
+        kept = maps[layer] if mask is None else maps[layer][mask.array[layer] > 0]
+        if len(kept):
+            mixed = (kept.mean(0, dtype=np.float64) + np.eye(tokens)) / 2 @ mixed
+        found[layer] = mixed
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One sentence with its parse and what the heads make of it under a mask.
+
+    ``maps`` ``[L, H, T, T]`` and ``rollout`` ``[L, T, T]`` hold the first T of ``length`` tokens,
+    at most :data:`MOST_TOKENS`; rows sum to 1 where nothing is cut.
+    """
+
+    sentence: Sentence
+    length: int
+    mask: HeadMask
+    maps: np.ndarray
+    rollout: np.ndarray
+
+    def line(self, *, words: bool, marks: bool) -> Line:
+        """The sentence as units side by side: words or word pieces, with or without the marks.
+
+        Marks are [CLS] and [SEP].
+        """
+        sentence = self.sentence
+        units = sentence.unit_of if words else np.arange(len(sentence))
+        first = np.unique(units, return_index=True)[1]  # the first token of each unit
+        shown = np.flatnonzero(marks | ~np.isin(sentence.parts[first], _MARKS))
+        names = sentence.unit_names if words else sentence.tokens
+        return Line(
+            sentence=sentence,
+            words=words,
+            units=units,
+            shown=shown,
+            names=tuple(names[unit] for unit in shown),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Units of a sentence side by side.
+
+    ``units`` ``[T]`` is the unit of each token, ``shown`` ``[U]`` the units on the line, ``names``
+    what they are called.
+    """
+
+    sentence: Sentence
+    words: bool
+    units: np.ndarray
+    shown: np.ndarray
+    names: tuple[str, ...]
+
+    def attention(self, maps: np.ndarray) -> np.ndarray:
+        """Attention between the units ``[…, U, U]`` from that between tokens ``[…, T, T]``."""
+        whole = self.sentence.word_attention(maps) if self.words else maps
+        return whole[..., self.shown[:, None], self.shown[None, :]]
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of token values over each unit: ``[U]``; tokens that are cut are left out."""
+        kept = np.asarray(values)[: len(self.units)]
+        return np.bincount(self.units, weights=kept)[self.shown]
+
+    def place_of(self, word: int) -> int | None:
+        """Where a word of the parse stands: the middle one of its units; None where it does not."""
+        tokens = np.flatnonzero(self.sentence.word_of == word)
+        places = np.flatnonzero(np.isin(self.shown, self.units[tokens]))
+        return int(places[(len(places) - 1) // 2]) if len(places) else None
+
+
+def read(
+    classifier: Classifier, text: str, pair: str | None = None, mask: HeadMask | None = None
+) -> Reading:
+    """Parse one sentence and pass it through the network once.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` where the parser is not installed.
+    """
+    mask = mask or classifier.full_mask()
+    one = Dataset(
+        "one sentence",
+        (text,),
+        None if pair is None else (pair,),
+        np.zeros(1, dtype=np.int64),
+        classifier.label_names,
+    )
+    (sentence,) = sentences_of(classifier, one)
+    maps = attention_maps(classifier, text, pair, mask)
+    kept = slice(MOST_TOKENS)
+    return Reading(
+        sentence=replace(
+            sentence,
+            tokens=sentence.tokens[kept],
+            token_ids=sentence.token_ids[kept],
+            word_of=sentence.word_of[kept],
+            parts=sentence.parts[kept],
+        ),
+        length=len(sentence),
+        mask=mask,
+        maps=maps[..., kept, kept].copy(),
+        rollout=rollout(maps, mask)[:, kept, kept].astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """What each head contributes to the decision on one sentence, for the class ``label``.
+
+    ``gradient`` ``[L, H]`` is the slope of the loss at each gate: above 0 the loss falls as the
+    head is turned down. ``loss_change`` ``[L, H]`` is exact removal of the head alone: above 0 the
+    head speaks for ``label``. ``logits`` ``[C]`` are those under the mask, ``removed_logits``
+    ``[L, H, C]`` those without each head as well. NaN where a head is removed.
+    """
+
+    label: int
+    logits: np.ndarray
+    gradient: np.ndarray
+    loss_change: np.ndarray
+    removed_logits: np.ndarray
+
+    @property
+    def removal_log_odds(self) -> np.ndarray:
+        """What each head adds to the log-odds of the class, by exact removal: ``[L, H]``."""
+        return _log_odds(self.logits, self.label) - _log_odds(self.removed_logits, self.label)
+
+    @property
+    def gradient_log_odds(self) -> np.ndarray:
+        """The same to first order: the slope of the log-odds at each gate, ``[L, H]``.
+
+        The loss is −log p and the log-odds are log p − log(1 − p), so the slopes differ by the
+        factor −1/(1 − p).
+        """
+        odds = np.exp(_log_odds(self.logits, self.label))
+        return -self.gradient * (1 + odds)
+
+
+def _log_odds(logits: np.ndarray, label: int) -> np.ndarray:
+    """Log-odds of a class from logits ``[…, C]``."""
+    wide = np.asarray(logits, dtype=np.float64)
+    return wide[..., label] - logsumexp(np.delete(wide, label, axis=-1), axis=-1)
+
+
+def contributions(
+    classifier: Classifier,
+    text: str,
+    *,
+    pair: str | None = None,
+    label: int | None = None,
+    mask: HeadMask | None = None,
+) -> Contributions:
+    """What each head contributes to one sentence; without a label, to the class predicted.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` for a label that the model does not have.
+    """
+    pairs = None if pair is None else (pair,)
+    encoded = classifier.encode_texts([text], pairs)
+    if label is None:
+        label = int(predict(classifier, encoded, mask)[0].argmax())
+    if not 0 <= label < len(classifier.label_names):
+        raise BhpvasError(
+            f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
+        )
+    labels, mask = np.array([label]), mask or classifier.full_mask()
+    gates = GateGradients(classifier, Sample.of(1))
+    stream(classifier, encoded, labels, [gates], mask=mask)
+    batch = load_batch(classifier, encoded, np.zeros(1, dtype=np.int64))
+    logits, removed = logits_without_each(classifier, batch, mask)
+    change = losses_of(removed, labels) - losses_of(logits, labels)  # [L, H, 1]
+    return Contributions(
+        label=label,
+        logits=logits[0],
+        gradient=np.where(mask.array > 0, gates.gradients[0], np.nan),
+        loss_change=change[..., 0],
+        removed_logits=removed[:, :, 0],
+    )

@@ -1,0 +1,187 @@
+"""A map of sentences: their [CLS] states in two dimensions, before and after pruning.
+
+States are first reduced to their principal components. The map is then either the first two of
+these, or UMAP (McInnes, Healy, Melville 2018) of all that were kept: seeded, so that the same
+sentences always give the same map, and begun from the principal components, so that a place keeps
+its meaning when the one replaces the other.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+
+from bhpvas.errors import BhpvasError
+from bhpvas.progress import Progress, silent
+
+Method = Literal["PCA", "UMAP"]
+
+#: Components that UMAP looks at: the rest of a [CLS] state is little more than noise.
+COMPONENTS = 50
+#: Neighbours that decide where a sentence lies: the usual choice of UMAP.
+NEIGHBOURS = 15
+#: With fewer sentences every one is nearly everyone's neighbour, and PCA says more.
+FEWEST_FOR_UMAP = 4 * NEIGHBOURS
+# The width that UMAP expects of the places it starts from.
+_SPREAD = 10.0
+# Seconds between two looks at the process that lays out a map.
+_LOOK = 0.1
+# Distances are computed for this many sentences at once.
+_BLOCK = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Principal components of some states: ``centre`` ``[D]`` and orthonormal ``axes`` ``[D, K]``.
+
+    ``share`` ``[K]`` is the part of the variance that each explains, falling; it sums to at most 1.
+    """
+
+    centre: np.ndarray
+    axes: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def of(cls, states: np.ndarray, count: int = COMPONENTS) -> Components:
+        """The first components of ``states`` ``[N, D]``; each axis' largest entry is positive."""
+        centre = states.mean(0, dtype=np.float64)
+        centred = states - centre
+        variances, axes = np.linalg.eigh(centred.T @ centred)  # ascending
+        count = max(2, min(count, len(states) - 1, states.shape[1]))
+        variances, axes = variances[::-1], axes[:, ::-1][:, :count]
+        axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(count)])
+        whole = variances.clip(0).sum() or 1.0
+        return cls(centre, axes, variances[:count].clip(0) / whole)
+
+    def coordinates(self, states: np.ndarray) -> np.ndarray:
+        """Where states ``[N, D]`` lie along the axes: float32 ``[N, K]``."""
+        return ((states - self.centre) @ self.axes).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class SentenceMap:
+    """Places of sentences on a map: ``places`` ``[N, 2]``, made from ``coordinates`` ``[N, K]``."""
+
+    method: Method
+    coordinates: np.ndarray
+    places: np.ndarray
+
+    def moved(self, coordinates: np.ndarray) -> np.ndarray:
+        """Where the same sentences lie once their states have changed: ``[N, 2]``.
+
+        On a PCA map that is exact. On a UMAP map a state lies at the weighted mean of its nearest
+        unpruned neighbours' places, which is where UMAP's own transform starts, and a sentence
+        moves by the difference of that mean. So one whose state did not change does not move, which
+        the random steps of the transform would not grant.
+        """
+        if self.method == "PCA":
+            return coordinates[:, :2]
+        return self.places + self._among(coordinates) - self._among(self.coordinates)
+
+    def _among(self, coordinates: np.ndarray) -> np.ndarray:
+        near, distance = nearest(self.coordinates, coordinates, NEIGHBOURS)
+        # The kernel's width is the neighbourhood's own, so it is as wide where sentences are rare.
+        weight = np.exp(-distance / np.maximum(distance.mean(1, keepdims=True), 1e-12))
+        weight /= weight.sum(1, keepdims=True)
+        return np.einsum("nk,nkd->nd", weight, self.places[near])
+
+
+def pca_map(coordinates: np.ndarray) -> SentenceMap:
+    """The map by the first two principal components."""
+    return SentenceMap("PCA", coordinates, coordinates[:, :2])
+
+
+def umap_map(coordinates: np.ndarray, *, seed: int = 0, progress: Progress = silent) -> SentenceMap:
+    """The map by UMAP of all components; at least :data:`FEWEST_FOR_UMAP` sentences.
+
+    UMAP runs in a process of its own (:mod:`bhpvas.interpret.umap_layout`), which takes some
+    seconds to compile itself; then progress counts the epochs of the layout. What ``progress``
+    raises ends that process. Raises :class:`BhpvasError` where it fails.
+    """
+    assert len(coordinates) >= FEWEST_FOR_UMAP, "too few sentences for UMAP: use pca_map"
+    progress(0, 1)
+    near, distance = nearest(coordinates, coordinates, NEIGHBOURS)
+    start = coordinates[:, :2] - coordinates[:, :2].mean(0)
+    start = _SPREAD * start / max(float(np.abs(start).max()), 1e-12)
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer:
+        np.savez(
+            given, coordinates=coordinates, start=start, near=near.astype(np.int32),
+            distance=distance,
+        )  # fmt: skip
+        given.seek(0)
+        _lay_out(seed, given, answer, progress)
+        answer.seek(0)
+        places = np.load(answer, allow_pickle=False)
+    return SentenceMap("UMAP", coordinates, places)
+
+
+def _lay_out(seed: int, given: IO[bytes], answer: IO[bytes], progress: Progress) -> None:
+    """Run the other process to its end, and tell of the epochs that it tells of."""
+    here = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bhpvas.interpret.umap_layout", str(seed)],
+        stdin=given,
+        stdout=answer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, here))},
+    )
+    epochs, words = [(0, 1)], list[str]()
+    stream = child.stderr
+    assert stream is not None
+
+    def listen() -> None:
+        for line in stream:
+            counts = line.split()
+            if len(counts) == 2 and all(map(str.isdecimal, counts)):
+                epochs.append((int(counts[0]), int(counts[1])))
+            else:
+                words.append(line)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        while child.poll() is None:
+            progress(*epochs[-1])
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_LOOK)
+    finally:
+        child.kill()
+        child.wait()
+        listener.join()
+        stream.close()
+    if child.returncode:
+        reason = "".join(words).strip().rpartition("\n")[2]
+        raise BhpvasError(f"UMAP did not end ({reason or child.returncode}): PCA shows the map.")
+    progress(*epochs[-1])
+
+
+def nearest(among: np.ndarray, of: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``count`` nearest rows of ``among`` to each row of ``of``, nearest first.
+
+    Their numbers, int64, and exact Euclidean distances, float32, each ``[len(of), count]``.
+    """
+    numbers = np.empty((len(of), count), dtype=np.int64)
+    distances = np.empty((len(of), count), dtype=np.float32)
+    # About their mean, where the subtraction below loses the fewest digits.
+    centre = among.mean(0, dtype=np.float64)
+    among, of = among - centre, of - centre
+    squares = (among**2).sum(1)
+    for begin in range(0, len(of), _BLOCK):
+        block = of[begin : begin + _BLOCK]
+        apart = squares - 2 * block @ among.T  # the block's own squares change no order
+        near = np.sort(np.argpartition(apart, count - 1, axis=1)[:, :count], axis=1)
+        between = np.linalg.norm(block[:, None] - among[near], axis=2)
+        order = np.argsort(between, axis=1, kind="stable")
+        numbers[begin : begin + _BLOCK] = np.take_along_axis(near, order, 1)
+        distances[begin : begin + _BLOCK] = np.take_along_axis(between, order, 1)
+    return numbers, distances

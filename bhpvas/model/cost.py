@@ -1,0 +1,89 @@
+"""What a mask saves once its heads are really removed: parameters, arithmetic, time.
+
+Per layer with k kept heads, a sentence of T tokens costs, counting a multiply-add as two
+floating-point operations (FLOPs):
+
+====================================  =====================
+queries, keys and values              3 · 2 · T · D · k d_h
+scores QKᵀ                            2 · T · T · k d_h
+weighted sum of values                2 · T · T · k d_h
+output projection W_O                 2 · T · k d_h · D
+feed-forward, I = intermediate size   2 · 2 · T · D · I
+====================================  =====================
+
+and once, for the first token, the dense layer below the classifier (2 · D · D) and the classifier
+(2 · D · C). Biases, softmax, normalisation, activation functions and embeddings are left out, as is
+usual: together they are about one percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bhpvas.heads import HeadMask
+
+if TYPE_CHECKING:
+    from bhpvas.model.files import Geometry
+
+
+def parameters(geometry: Geometry, mask: HeadMask) -> int:
+    """How many parameters the physically pruned model has.
+
+    Each removed head takes its d_h rows and biases of queries, keys and values and its d_h columns
+    of W_O. Heads that the model's files lack are gone already.
+
+    >>> import bhpvas
+    >>> geometry = bhpvas.load_classifier().geometry
+    >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
+    >>> geometry.parameters - bhpvas.parameters(geometry, mask)
+    98496
+    """
+    return geometry.parameters - len(mask.removed - geometry.pruned) * geometry.head_parameters
+
+
+def flops_per_sentence(
+    geometry: Geometry, mask: HeadMask, lengths: Sequence[int] | np.ndarray
+) -> float:
+    """Mean FLOPs of one sentence through the physically pruned model, without padding.
+
+    ``lengths`` are tokens a sentence, special tokens included; at least one. What is counted stands
+    at the top of :mod:`bhpvas.model.cost`. Where layers share their weights no head can be removed
+    from them, so every head counts whatever the mask.
+
+    >>> import bhpvas
+    >>> geometry = bhpvas.load_classifier().geometry
+    >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
+    >>> f"{bhpvas.flops_per_sentence(geometry, mask, [16, 32]) / 1e6:.1f} million"
+    '510.9 million'
+    """
+    tokens = np.asarray(lengths, dtype=np.float64)
+    every = geometry.layers * geometry.heads
+    heads = every if geometry.shared else mask.without(geometry.pruned).kept_count
+    hidden, kept = geometry.hidden_size, heads * geometry.head_size
+    projections = 8 * hidden * kept
+    feed_forward = 4 * hidden * geometry.intermediate_size * geometry.layers
+    top = 2 * hidden * (hidden + geometry.labels)
+    quadratic = 4 * kept
+    mean, mean_square = tokens.mean(), (tokens**2).mean()
+    return float((projections + feed_forward) * mean + quadratic * mean_square + top)
+
+
+def speed_bound(geometry: Geometry, mask: HeadMask, lengths: Sequence[int] | np.ndarray) -> float:
+    """How many times faster the pruned model can be at most, by its arithmetic; at least 1.
+
+    What no implementation that is equally busy before and after can exceed; smaller matrices
+    usually keep a processor a little less busy. ``lengths`` are tokens a sentence.
+
+    >>> import bhpvas
+    >>> geometry = bhpvas.load_classifier().geometry
+    >>> none_left = bhpvas.HeadMask(6, 12).without(bhpvas.HeadMask(6, 12))
+    >>> round(bhpvas.speed_bound(geometry, none_left, [32]), 2)
+    1.52
+    """
+    whole = HeadMask(mask.layers, mask.heads)
+    return flops_per_sentence(geometry, whole, lengths) / flops_per_sentence(
+        geometry, mask, lengths
+    )

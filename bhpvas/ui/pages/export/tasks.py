@@ -1,0 +1,225 @@
+"""What the Export page computes: sizes of files, the export packed for download, the report."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.export import FORMATS, Exported, Format, export_model
+from bhpvas.export.base import weight_bytes
+from bhpvas.progress import Progress, silent
+from bhpvas.report import Asked, make_report, save
+from bhpvas.scheme.bundle import SchemeFile
+from bhpvas.storage.files import files_of
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs.runner import LONG_PATIENCE
+from bhpvas.ui.jobs.tasks import Task
+from bhpvas.ui.pages.schemes import tasks as schemes_tasks
+from bhpvas.ui.state import sharing
+from bhpvas.ui.state.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.ui.jobs.runner import Job
+
+#: Packed exports, and reports, that stay on disk for a second download.
+MOST_PACKED = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person asked for: a format, and whether with an int8 graph."""
+
+    format: str
+    int8: bool = False
+
+    @property
+    def about(self) -> Format:
+        return FORMATS[self.format]
+
+
+def sizes(session: Session, choice: Choice) -> tuple[int, int]:
+    """Bytes of the weight file: as the model is now stored, and in the chosen format."""
+    classifier = tasks.classifier_named(session.model)
+    now = session.now
+
+    def size_of(format: Format | None) -> int:
+        if format is None:
+            return weight_bytes(classifier.model)
+        return format.weight_bytes(tasks.classifier_of(session, now), now.mask)
+
+    def known(format: Format | None) -> int:
+        key = ("weight bytes", format and format.name, *tasks.named(session, now))
+        return tasks.desk().quick(key, lambda: size_of(format))
+
+    return known(None), known(choice.about)
+
+
+def exporting(session: Session, choice: Choice) -> Task:
+    """The export of the current step, read back and packed into one file."""
+
+    def do(job: Job) -> Exported:
+        return pack(session, choice, job)
+
+    return Task(
+        key=_key(session, choice),
+        saying=f"Writing {choice.about.title}, reading it back and running it on "
+        f"{text.plural(len(session.data.evaluation), 'sentence')}",
+        work=do,
+        turn=0,
+    )
+
+
+def pack(session: Session, choice: Choice, progress: Progress = silent) -> Exported:
+    """Export into a folder that does not outlive the packing; the file is :func:`packed`."""
+    data = session.data.evaluation
+    with tempfile.TemporaryDirectory(prefix="bhpvas-export-") as made:
+        found = export_model(
+            tasks.classifier_of(session, session.start),
+            session.scheme,
+            Path(made) / name(session),
+            choice.format,
+            dataset=data,
+            weights=tasks.weights_folder(),
+            int8=choice.int8,
+            data=None if sharing.is_sample(session.data) else data.file,
+            progress=progress,
+        )
+        beside = Path(made) / "packed.zip"
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+            for path in sorted(found.folder.rglob("*")):
+                file.write(path, path.relative_to(made))
+        shutil.move(beside, packed(session, choice))
+    _tidy("*.zip")
+    return found
+
+
+def packed(session: Session, choice: Choice) -> Path:
+    """Where the packed export of the current step lies, if it was made."""
+    return _place(_key(session, choice), ".zip")
+
+
+def content(session: Session, choice: Choice) -> bytes:
+    """The packed export; made once more where it had to leave for others."""
+    path = packed(session, choice)
+    if not path.exists():
+        pack(session, choice)
+    return path.read_bytes()
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def reporting(session: Session, asked: Asked) -> Task:
+    """The report on the current step, as a file; gives where it lies."""
+
+    def do(job: Job) -> Path:
+        job.patience = LONG_PATIENCE
+        return report(session, asked, job)
+
+    return Task(
+        key=_report_key(session, asked),
+        saying=f"Measuring for the report: {text.plural(asked.random, 'random order')} "
+        f"on {text.plural(len(session.data.evaluation), 'sentence')}",
+        work=do,
+        turn=6,
+    )
+
+
+def report(session: Session, asked: Asked, progress: Progress = silent) -> Path:
+    """Make the report; what pages have measured already is not measured again."""
+    known = {
+        step.id: tasks.known(tasks.evaluating(session, session.at(step.id)))
+        for step in session.scheme.path()
+    }
+    made = make_report(
+        tasks.classifier_of(session, session.start),
+        session.scheme,
+        calibration=session.data.calibration,
+        evaluation=session.data.evaluation,
+        weights=tasks.weights_folder(),
+        asked=asked,
+        command=_command(session, asked),
+        known={step: found for step, found in known.items() if found is not None},
+        store=schemes_tasks.store(session),
+        progress=progress,
+    )
+    path = _place(_report_key(session, asked), ".html")
+    save(made, path)
+    _tidy("*.html")
+    return path
+
+
+def reported(session: Session, asked: Asked) -> bytes:
+    """The report; made once more where it had to leave for others."""
+    path = _place(_report_key(session, asked), ".html")
+    return (path if path.exists() else report(session, asked)).read_bytes()
+
+
+def _command(session: Session, asked: Asked) -> str:
+    """The command line that makes the same report, where the data are files of their own."""
+    data, said = session.data, ["bhpvas", "report"]
+    if session.model is not None:
+        said += ["--model", session.model]
+    if not sharing.is_sample(data):
+        if data.evaluation.file == data.calibration.file:
+            return ""
+        said += ["--data", data.evaluation.file, "--calibration", data.calibration.file]
+    said += ["--scheme", SchemeFile(session.scheme).name, "--random", str(asked.random)]
+    said += ["--ablate"] * asked.ablation
+    return shlex.join([*said, "--out", "report.html"])
+
+
+def _report_key(session: Session, asked: Asked) -> Hashable:
+    """What names a report: everything that it says."""
+    prints = session.data.calibration.identity, session.data.evaluation.identity
+    return ("report", asked, _scheme(session), *tasks.named(session, session.now), *prints)
+
+
+# --- names and files ------------------------------------------------------------------------------
+
+
+def name(session: Session) -> str:
+    """What the folder in the packed file is called."""
+    classifier = tasks.classifier_named(session.model)
+    plain = "".join(
+        letter if letter.isalnum() or letter in "-_." else "-"
+        for letter in f"{classifier.name}-{session.scheme.name}"
+    )
+    return f"{plain}-{session.mask.kept_count}-heads"
+
+
+def _key(session: Session, choice: Choice) -> Hashable:
+    """What names an export: everything that its files and its card depend on."""
+    data = session.data.evaluation.identity
+    return ("export", choice, _scheme(session), *tasks.named(session, session.now), data)
+
+
+def _scheme(session: Session) -> str:
+    return hashlib.sha256(session.scheme.to_json().encode()).hexdigest()
+
+
+def _place(key: Hashable, ending: str) -> Path:
+    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    return Path(_packed().name) / f"{digest}{ending}"
+
+
+def _tidy(pattern: str) -> None:
+    """Let the oldest files of a kind go."""
+    files = files_of(Path(_packed().name), pattern)
+    for path in sorted(files, key=lambda path: files[path].st_mtime)[:-MOST_PACKED]:
+        path.unlink(missing_ok=True)
+
+
+@st.cache_resource(show_spinner=False)
+def _packed() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="bhpvas-exports-")

@@ -1,0 +1,327 @@
+"""The views of the Export page: which format, what it saves, how fast it is, and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.errors import BhpvasError
+from bhpvas.evaluation.evaluation import accuracy_change_interval
+from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
+from bhpvas.export.base import ExportError
+from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.report import Asked
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.export import tasks as export_tasks
+from bhpvas.ui.pages.export.tasks import Choice
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import help, tables
+from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.latency import latencies
+
+if TYPE_CHECKING:
+    from bhpvas.evaluation.evaluation import Evaluation
+    from bhpvas.model.latency import Latencies
+
+
+def format_choice() -> Choice:
+    """Which format, with what it is and where it loads."""
+    format = st.segmented_control(
+        "Format",
+        list(FORMATS),
+        default=next(iter(FORMATS)),
+        required=True,
+        format_func=lambda name: FORMATS[name].title,
+        key="export-format",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    st.caption(FORMATS[format].summary)
+    int8 = format == onnx_graph.FORMAT.name and st.checkbox(
+        "Add a graph in int8, about a quarter as large, with its own accuracy",
+        key="export-int8",
+        persist_state="session",
+    )
+    return Choice(format, int8)
+
+
+def savings(session: Session, choice: Choice, length: int) -> None:
+    """The unpruned model beside the export: heads, size, arithmetic, accuracy."""
+    help.heading(
+        "What it saves and costs",
+        "The unpruned model beside the files that you would get.",
+        ("What it saves", definitions.SAVINGS),
+        key="savings",
+    )
+    geometry = tasks.classifier_named(session.model).geometry
+    whole, lengths = session.start.mask, tasks.lengths(session)
+    left = session.mask if choice.about.smaller else whole
+    counted = parameters(geometry, whole), parameters(geometry, left)
+    flops = (
+        flops_per_sentence(geometry, whole, lengths),
+        flops_per_sentence(geometry, left, lengths),
+    )
+    try:
+        weights = _counts("Weight file", export_tasks.sizes(session, choice), megabytes)
+    except BhpvasError as error:  # those of the current step have left the folder
+        st.info(text.verbatim(str(error)))
+        weights = _row("Weight file", "not known", "", "")
+    bound = speed_bound(geometry, left, [length])
+    tables.reading_table(
+        ["", "Unpruned", "Exported"],
+        [
+            _row("Heads", str(whole.kept_count), str(session.mask.kept_count), ""),
+            _counts("Parameters", counted, text.big),
+            weights,
+            _counts("FLOPs a sentence", flops, text.big),
+            _accuracy(session),
+            _row("Speed", "1", f"at most {bound:.2f}", f"by FLOPs, {text.plural(length, 'token')}"),
+        ],
+        height=300,
+    )
+    if not choice.about.smaller:
+        st.caption("In this format the heads are zeros that are stored and computed like others.")
+
+
+def _counts(name: str, counts: tuple[float, float], said: Callable[[float], str]) -> list[str]:
+    before, after = counts
+    return _row(name, said(before), said(after), text.relative_change(before, after))
+
+
+def _row(name: str, before: str, after: str, change: str) -> list[str]:
+    return [
+        tables.name(name),
+        tables.text(before, wrap=False),
+        tables.text(after, change, wrap=False),
+    ]
+
+
+def _accuracy(session: Session) -> list[str]:
+    start = tasks.want(tasks.evaluating(session, session.start))
+    now = tasks.want(tasks.evaluating(session, session.now))
+    if start is None or now is None:
+        return _row("Accuracy", "being measured", "", "")
+    return _row("Accuracy", with_interval(start), with_interval(now), _change(start, now))
+
+
+def _change(before: Evaluation, after: Evaluation) -> str:
+    change, low, high = accuracy_change_interval(before, after)
+    return f"{text.signed(100 * change)} points {text.change_interval(low, high)}"
+
+
+def with_interval(evaluation: Evaluation) -> str:
+    """An accuracy as it stands in a table."""
+    low, high = evaluation.accuracy_interval
+    return f"{text.percent(evaluation.accuracy)}% {text.interval(low, high)}"
+
+
+def megabytes(size: float) -> str:
+    """A file size with three digits."""
+    return f"{text.number(size / 1e6)} MB"
+
+
+# --- how fast -------------------------------------------------------------------------------------
+
+
+def latency(session: Session, choice: Choice) -> int:
+    """How long a batch takes before and after, measured on request; returns the chosen length."""
+    help.heading(
+        "How fast is it here?",
+        "One pass with the heads really removed, in turn with the unpruned model.",
+        ("Measured latency", definitions.LATENCY),
+        key="speed",
+    )
+    possible = bool(session.mask.taken)
+    known, length = latencies(session, [session.scheme.current], possible=possible)
+    if not session.mask.taken:
+        st.caption("No head is removed yet, so there is nothing to gain.")
+    elif known is not None:
+        _times(known, session, choice)
+    return length
+
+
+def _times(known: Latencies, session: Session, choice: Choice) -> None:
+    name = str(session.scheme.current)
+    geometry = tasks.classifier_named(session.model).geometry
+    bound = speed_bound(geometry, session.mask, [known.length])
+    tables.reading_table(
+        ["", "Milliseconds a batch", "Times as fast"],
+        [
+            [
+                tables.name("Unpruned"),
+                tables.text(text.median(*known.milliseconds("0"), 1), wrap=False),
+                "<td></td>",
+            ],
+            [
+                tables.name("Pruned"),
+                tables.text(text.median(*known.milliseconds(name), 1), wrap=False),
+                tables.text(
+                    text.median(*known.speed_up(name), 2),
+                    f"at most {bound:.2f} by FLOPs",
+                    wrap=False,
+                ),
+            ],
+        ],
+        height=160,
+    )
+    said = (
+        f"Medians of {text.plural(len(known.seconds), 'round')} with 95% intervals, in torch on "
+        f"{known.device} with {text.plural(known.threads, 'thread')}."
+    )
+    if choice.about is onnx_graph.FORMAT:
+        said += " ONNX Runtime has a speed of its own."
+    elif not choice.about.smaller:
+        said += " With zeros instead it stays as slow as the unpruned model."
+    st.caption(said)
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+def files(session: Session, choice: Choice) -> None:
+    """Make the export on request, say what was found when it was read back, and hand it over."""
+    help.heading(
+        "The files",
+        "Written, read back and compared with the model on screen before you get them.",
+        ("Export", definitions.EXPORT),
+        key="files-made",
+    )
+    if choice.about is onnx_graph.FORMAT:
+        try:
+            onnx_graph.check_packages()
+        except ExportError as error:
+            st.info(text.verbatim(str(error)))
+            return
+    task = export_tasks.exporting(session, choice)
+    found = tasks.want(task) if session.exporting == task.key else tasks.known(task)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="make"):
+        st.button(
+            "Make the files",
+            key="export",
+            type="secondary" if found else "primary",
+            on_click=_ask_export,
+            args=(task.key,),
+            disabled=not _ready(session) or found is not None or session.exporting == task.key,
+        )
+        if found is not None:
+            download(
+                "Download as zip",
+                partial(export_tasks.content, session, choice),
+                f"{export_tasks.name(session)}.zip",
+                mime="application/zip",
+                type="primary",
+                icon=":material/download:",
+                key="export-zip",
+            )
+    if found is not None:
+        _made(found)
+
+
+def _ready(session: Session) -> bool:
+    """Whether what the files and the report say of the scheme is measured; it is in their names."""
+    steps = (0, session.scheme.current)
+    return all(tasks.is_measured(session, session.scheme.step(step)) for step in steps)
+
+
+def _ask_export(key: Any) -> None:
+    sessions.change(partial(Session.asking_export, job=key))
+
+
+def _made(found: Exported) -> None:
+    st.markdown(
+        f"**Read back and run on {text.plural(found.after.n, 'sentence')}:** no logit differs "
+        f"from the masked model's by more than {text.number(found.difference, 1)} "
+        f"({TOLERANCE:g} is allowed)."
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        _answers(found)
+    with right:
+        tables.reading_table(
+            ["File", "Size"],
+            [
+                [tables.text(name, wrap=False), tables.text(_size(size), wrap=False)]
+                for name, size in found.files.items()
+            ],
+            height=320,
+        )
+
+
+def _answers(found: Exported) -> None:
+    answers = {"The files": found.after}
+    if found.int8 is not None:
+        answers["int8"] = found.int8
+    tables.reading_table(
+        ["", "Accuracy", "Against the unpruned model"],
+        [
+            [
+                tables.name(name),
+                tables.text(with_interval(one), wrap=False),
+                tables.text(_change(found.before, one), wrap=False),
+            ]
+            for name, one in answers.items()
+        ],
+        height=140,
+    )
+
+
+def _size(size: int) -> str:
+    return megabytes(size) if size >= 1e5 else f"{text.number(size / 1e3)} kB"
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def report(session: Session) -> None:
+    """Make the report on request, and hand it over."""
+    help.heading(
+        "The report",
+        "Everything about the current step in one page that opens anywhere, without a network.",
+        ("Report", definitions.REPORT),
+        key="report",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="report-row"):
+        random = st.number_input(
+            "Random orders",
+            0,
+            200,
+            20,
+            key="report-random",
+            width=140,
+            persist_state="session",
+            help="Accuracy curves that the scheme is set beside; most of the time goes there.",
+        )
+        ablation = st.checkbox(
+            "Each head removed alone, too", key="report-ablation", persist_state="session"
+        )
+        asked = Asked(random=int(random), ablation=ablation)
+        task = export_tasks.reporting(session, asked)
+        found = tasks.want(task) if session.reporting == task.key else tasks.known(task)
+        st.button(
+            "Make the report",
+            key="report",
+            type="secondary",
+            on_click=_ask_report,
+            args=(task.key,),
+            disabled=not _ready(session) or found is not None or session.reporting == task.key,
+        )
+        if found is not None:
+            download(
+                "Download the report",
+                partial(export_tasks.reported, session, asked),
+                f"{export_tasks.name(session)}.html",
+                mime="text/html",
+                type="primary",
+                icon=":material/download:",
+                key="report-html",
+            )
+
+
+def _ask_report(key: Any) -> None:
+    sessions.change(partial(Session.asking_report, job=key))

@@ -1,0 +1,101 @@
+"""Whether something was done, read from the session and from what is measured already.
+
+Nothing here asks for a computation: what is not known yet is not done yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, removal_order
+from bhpvas.heads import HeadId
+from bhpvas.scheme.scheme import Step
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.state.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.criteria import Scores
+
+#: Share of a head's attention on [CLS] and [SEP] from which it is said to rest there.
+RESTING = 0.5
+
+
+def some_heads(session: Session) -> int:
+    """An eighth of the heads, at least one: what the first removal takes."""
+    return max(session.mask.layers * session.mask.heads // 8, 1)
+
+
+def half(session: Session) -> int:
+    """How many more heads have to go until half of all are gone."""
+    every = session.mask.layers * session.mask.heads
+    return max(session.mask.kept_count - every // 2, 0)
+
+
+def scores(session: Session) -> Scores | None:
+    """The three criteria of BHPVAS, or all, at the current mask, where they are measured."""
+    for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
+        found = tasks.known(tasks.scoring(session, session.now, names))
+        if found is not None:
+            return found
+    return None
+
+
+def lowest_by_importance(session: Session, count: int) -> frozenset[HeadId] | None:
+    """The kept heads that importance would remove first, where it is measured."""
+    found = scores(session)
+    return None if found is None else frozenset(removal_order(found.values["importance"])[:count])
+
+
+def at_rest(found: Scores) -> np.ndarray:
+    """The share of a head's attention on [CLS] and [SEP], ``[L, H]``; NaN where it is removed."""
+    assert found.profile is not None, "stability measures it"
+    share = found.profile[..., :2].sum(-1)  # [L, H]
+    return np.where(found.mask.array > 0, share, np.nan)
+
+
+def resting(found: Scores) -> tuple[frozenset[HeadId], float]:
+    """Heads that rest on [CLS] and [SEP], and the share of attention from which they are said to.
+
+    That is half, or, where no head or every one has more, the median.
+    """
+    shares = at_rest(found)
+    share = {head: float(shares[head.layer, head.head]) for head in found.mask}
+    least = RESTING
+    if len({one > RESTING for one in share.values()}) < 2:
+        least = float(np.median(list(share.values())))
+    return frozenset(head for head, one in share.items() if one > least), least
+
+
+def selected_both_habits(session: Session) -> bool:
+    """Whether a head that rests on [CLS] and [SEP] is selected, and one that does not."""
+    found = scores(session)
+    if found is None:
+        return False
+    idle, chosen = resting(found)[0], set(session.selected_kept)
+    return bool(chosen & idle) and bool(chosen - idle)
+
+
+def strongest(session: Session) -> HeadId | None:
+    """The head whose removal would cost the open sentence's answer most, before any is switched."""
+    plain = replace(session, switched=frozenset())
+    answer = tasks.known(sentence_tasks.prediction(plain, plain.now))
+    if answer is None:
+        return None
+    found = tasks.known(sentence_tasks.contributing(plain, int(np.argmax(answer))))
+    if found is None:
+        return None
+    values = np.nan_to_num(found.removal_log_odds, nan=-np.inf)
+    return HeadId(*map(int, np.unravel_index(int(values.argmax()), values.shape)))
+
+
+def made(session: Session, what: str, since: int = 0) -> list[Step]:
+    """The measured steps of a kind, on any branch, from a number of a step on."""
+    return [
+        step
+        for step in session.scheme.steps
+        if step.id >= since and step.what == what and tasks.is_measured(session, step)
+    ]

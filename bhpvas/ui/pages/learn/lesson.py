@@ -1,0 +1,444 @@
+"""The lesson: from one head to half of them gone, each step on a real view of the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts.columns import Column, Weighing, columns
+from bhpvas.charts.head_map import size
+from bhpvas.interpret.saliency import SALIENCIES
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.learn import checks
+from bhpvas.ui.pages.learn.progress import LESSON, Progress
+from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.pages.samples import views as samples_views
+from bhpvas.ui.pages.schemes import propose, tree
+from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.pages.sentence import views as sentence_views
+from bhpvas.ui.pages.workbench import views as workbench_views
+from bhpvas.ui.state import sharing
+from bhpvas.ui.state.session import Search, Session
+from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets.head_map import head_grid
+from bhpvas.ui.widgets.synced import hold
+
+if TYPE_CHECKING:
+    from bhpvas.criteria import Scores
+
+UNNAMED = "main"
+#: Pixels beside the text on a screen of 1440.
+ROOM = 760
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One step: what there is to know, the one thing to do, how it is noticed, the view of it."""
+
+    title: str
+    says: Callable[[Session], str]
+    task: Callable[[Session], str]
+    done: Callable[[Session], bool]
+    view: Callable[[Session], None]
+
+
+# --- one sentence ---------------------------------------------------------------------------------
+
+
+def _sentence(session: Session) -> None:
+    sentence_views.choose(session)
+    label = sentence_views.decision(session)
+    found = tasks.promptly(sentence_tasks.reading(session))
+    decided = None if label is None else tasks.promptly(sentence_tasks.contributing(session, label))
+    if found is None:
+        st.skeleton(380)
+        return
+    sentence_views.arcs(
+        session,
+        found,
+        sentence_views.shown_heads(session, decided),
+        label,
+        in_words=True,
+        marks=True,
+        threshold=0.1,
+        method=next(iter(SALIENCIES)),
+        room=ROOM,
+    )
+
+
+def _decision(session: Session) -> None:
+    sentence_views.choose(session)
+    label = sentence_views.decision(session)
+    decided = None if label is None else tasks.promptly(sentence_tasks.contributing(session, label))
+    sentence_views.contribution_map(session, decided, label)
+
+
+def _decision_task(session: Session) -> str:
+    head = checks.strongest(session)
+    which = "the bluest cell" if head is None else f"the bluest cell, **{head}**"
+    return f"Switch off {which}, and read how the answer moves."
+
+
+def _decision_done(session: Session) -> bool:
+    return checks.strongest(session) in session.switched
+
+
+# --- every head -----------------------------------------------------------------------------------
+
+
+def _scored(session: Session, colour: str) -> tuple[Scores, dict[str, Column], Column] | None:
+    """The scores with their columns, and the one to look at; None while they are measured."""
+    scores, key = tasks.scores_for(session, colour)
+    if scores is None:
+        st.skeleton(size(session.mask.layers, session.mask.heads)[1])
+        return None
+    found = columns(scores, None, Weighing(), remember=tasks.desk().quick, key=key)
+    return scores, found, found[colour]
+
+
+def _heads(session: Session, colour: str) -> Scores | None:
+    """The head map with every way to select."""
+    scored = _scored(session, colour)
+    if scored is None:
+        return None
+    scores, _, column = scored
+    controls.selection_controls(column, session)
+    with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+        head_grid(column, session, pointer=controls.settings().pointer)
+        st.caption(column.reading)
+    return scores
+
+
+def _habits(session: Session) -> None:
+    scored = _scored(session, "stability")
+    if scored is None:
+        return
+    scores, _, _ = scored
+    resting = Column(
+        name="resting",
+        title="on [CLS] and [SEP], %",
+        values=100 * checks.at_rest(scores),
+        higher_means="keep",
+        aid="",
+    )
+    with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+        head_grid(resting, session, pointer="head", key="habit-map", hover=_shares(resting, scores))
+        controls.selected_list(session)
+    chosen = sorted(set(session.selected_kept) & set(scores.mask))
+    if chosen:
+        workbench_views.where_they_look(scores, chosen[:8], chosen)
+    else:
+        st.caption("Select heads on the map: here you see where each of them looks.")
+
+
+def _shares(resting: Column, scores: Scores) -> np.ndarray:
+    """What a cell of the map of habits says under the pointer."""
+    said = [
+        f"<b>{head}</b> removed"
+        if head not in scores.mask
+        else f"<b>{head}</b><br>{resting.value(head)}% of its attention<br>on [CLS] and [SEP]"
+        for head in scores.mask.every_head()
+    ]
+    return np.array(said).reshape(scores.mask.layers, scores.mask.heads)
+
+
+def _habits_said(session: Session) -> str:
+    said = (
+        f"The model has {session.mask.layers} layers of {session.mask.heads} heads, and each has "
+        "its own habit: some follow the previous word, some spread over the whole sentence, and "
+        "many rest on the marks [CLS] and [SEP], where no word stands."
+    )
+    found = checks.scores(session)
+    if found is not None:
+        idle, least = checks.resting(found)
+        said += (
+            f" Here {len(idle)} of {text.plural(found.mask.kept_count, 'head')} spend more than "
+            f"{text.percent(least, 0)}% of their attention there, on average over "
+            f"{text.plural(found.sentences, 'sentence')}."
+        )
+    return said
+
+
+def _importance(session: Session) -> None:
+    scores = _heads(session, "importance")
+    if scores is not None:
+        with st.expander("How importance is measured"):
+            help.explain(*help.column_aids("importance")[0])
+
+
+def _lowest_done(session: Session) -> bool:
+    lowest = checks.lowest_by_importance(session, checks.some_heads(session))
+    return lowest is not None and lowest <= session.selected
+
+
+# --- removing -------------------------------------------------------------------------------------
+
+
+def _removing(session: Session) -> None:
+    scores = _heads(session, "importance")
+    if scores is not None:
+        workbench_views.actions(scores, session)
+    workbench_views.what_changed(session)
+    workbench_views.steps(session)
+
+
+def _estimate(session: Session) -> None:
+    scores = _heads(session, "importance")
+    if scores is not None:
+        workbench_views.actions(scores, session)
+
+
+def _slices(session: Session) -> None:
+    found = samples_tasks.measured(session)
+    if found is None:
+        st.skeleton(samples_views.MAP_HEIGHT)
+        return
+    st.markdown(samples_views.answer(found))
+    samples_views.panel(found, session)
+    if session.sentences:
+        samples_views.selection(found, session)
+
+
+def _half(session: Session) -> None:
+    count = checks.half(session)
+    if session.search is None and count:
+        st.button(
+            f"Propose {text.plural(count, 'head')} to remove",
+            key="learn-propose",
+            type="primary",
+            on_click=propose.ask,
+            args=(Search(propose.default_method(session), count),),
+        )
+        st.caption(
+            "The same search as on the page Schemes, by its default method, from the "
+            f"{text.plural(len(session.data.calibration), 'calibration sentence')} alone."
+        )
+    elif session.search is not None:
+        propose.proposal(session)
+    workbench_views.steps(session)
+
+
+def _half_task(session: Session) -> str:
+    count = checks.half(session)
+    return (
+        f"Ask for a proposal of {text.plural(count, 'head')}, look at the reasons, and press "
+        "*Take as a step*."
+        if count
+        else "Half of the heads are gone."
+    )
+
+
+def _yours(session: Session) -> None:
+    tree.scheme_bar(session)
+    tree.picture(session)
+
+
+def _yours_said(session: Session) -> str:
+    return (
+        f"{workbench_views.standing(session)}. Every step that you took is kept here: click one to "
+        "go back to it, and the next removal starts a branch. The scheme can be saved as a file, "
+        "and *Export* hands over the smaller model."
+    )
+
+
+LESSONS = (
+    Lesson(
+        "What is a head?",
+        lambda session: (
+            "A BERT reads a sentence in layers. In each layer several **attention heads** work "
+            "side by side. For every word, a head decides which other words to read from; the "
+            "arcs below the words show how much. Above the words stands the grammar of the "
+            "sentence, for comparison."
+        ),
+        lambda session: "Choose another sentence, or pick *Typed* and write one of your own.",
+        lambda session: session.opened is not None and session.opened != session.sentence_at(0),
+        _sentence,
+    ),
+    Lesson(
+        "Each has its habit",
+        _habits_said,
+        lambda session: (
+            "Select two heads: click a bright cell, which rests on [CLS] and [SEP], and a dark "
+            "one, which looks elsewhere. Below the map you see where."
+        ),
+        checks.selected_both_habits,
+        _habits,
+    ),
+    Lesson(
+        "Who decides?",
+        lambda session: (
+            "What a head looks at is not yet what it does. So take it away and see. Each cell "
+            "says how far the answer to this one sentence moves without that head: blue speaks "
+            "for the answer, red against it."
+        ),
+        _decision_task,
+        _decision_done,
+        _decision,
+    ),
+    Lesson(
+        "One number a head",
+        lambda session: (
+            "Over many sentences this makes a **criterion**. *Importance* turns each head down a "
+            "little and asks how much that changes the loss (how wrong an answer is) of each of "
+            f"{text.plural(len(session.data.calibration), 'calibration sentence')}: these are "
+            "the sentences to learn from. Dark heads are hardly felt."
+        ),
+        lambda session: (
+            f"Select the {checks.some_heads(session)} heads with the lowest importance: one click "
+            f"on *Select lowest {checks.some_heads(session)}* does it."
+        ),
+        _lowest_done,
+        _importance,
+    ),
+    Lesson(
+        "What would it cost?",
+        lambda session: (
+            "Before anything is removed, the slopes of the loss (gradients) say roughly what it "
+            "would cost, in milliseconds. This is an estimate: it is good for a few heads and says "
+            "little about many."
+        ),
+        lambda session: "With some heads selected, press *What would it cost?*",
+        lambda session: session.cost_asked and bool(session.selected),
+        _estimate,
+    ),
+    Lesson(
+        "Remove and measure",
+        lambda session: (
+            "Removing measures: the model without these heads answers all "
+            f"{text.plural(len(session.data.evaluation), 'evaluation sentence')}, which no "
+            "criterion has seen. The accuracy comes with its 95% interval, and every answer that "
+            "changed is listed."
+        ),
+        lambda session: "Press *Remove*, then read what changed. You can always go back.",
+        lambda session: bool(checks.made(session, "remove")),
+        _removing,
+    ),
+    Lesson(
+        "Who pays?",
+        lambda session: (
+            "The same accuracy can hide that some kinds of sentences lose and others gain. Slices "
+            "show it, each with its interval: with few sentences most differences are chance."
+        ),
+        lambda session: "Select a slice, by a click or by its name, and see which heads it needs.",
+        lambda session: bool(session.sentences),
+        _slices,
+    ),
+    Lesson(
+        "Half of them",
+        lambda session: (
+            "Why can so many go? Many heads rest on [CLS] or [SEP] and often change little, others "
+            "say what a kept head says already, and those that stay can make up for more. Nobody "
+            "picks half of the heads by hand: a **method** proposes them in the order in which "
+            "they should go and says why; you may turn single heads over before you take the "
+            "proposal."
+        ),
+        _half_task,
+        lambda session: checks.half(session) == 0 and bool(checks.made(session, "remove")),
+        _half,
+    ),
+    Lesson(
+        "Win some back",
+        lambda session: (
+            "The heads that stay can stand in for those that left. **Compensation** refits how "
+            "their outputs are mixed, layer by layer, in seconds and without labels."
+        ),
+        lambda session: "Press *Compensation*, and compare the accuracy before and after.",
+        lambda session: bool(checks.made(session, "recover")),
+        propose.recovery,
+    ),
+    Lesson(
+        "It is yours",
+        _yours_said,
+        lambda session: "Give your scheme a name.",
+        lambda session: session.scheme.name != UNNAMED,
+        _yours,
+    ),
+)
+
+
+# --- the view -------------------------------------------------------------------------------------
+
+
+def progress(session: Session) -> Progress:
+    """How far this browser is, with what the session shows to be done by now."""
+    known: Progress = st.session_state.get(LESSON, Progress())
+    left = [step for step in range(len(LESSONS)) if step not in known.done]
+    now = known.noticing([step for step in left if LESSONS[step].done(session)])
+    st.session_state[LESSON] = now
+    return now
+
+
+def view(session: Session) -> None:
+    """The steps to jump to, the open one with its task, and the view that it is about."""
+    now = progress(session)
+    lesson = LESSONS[now.at]
+    _steps(now)
+    left, right = st.columns([1, 2.7], gap="medium")
+    with left, st.container(key="lesson"):
+        st.html(f'<h2 class="title">{now.at + 1}. {lesson.title}</h2>')
+        st.markdown(lesson.says(session))
+        with st.container(border=True, key="task"):
+            _task(lesson, session, done=now.at in now.done)
+        _ways(now)
+    with right:
+        lesson.view(session)
+
+
+def _steps(now: Progress) -> None:
+    hold("lesson-step", now.at)
+    st.pills(
+        "Steps of the lesson",
+        range(len(LESSONS)),
+        required=True,
+        format_func=lambda step: (
+            f"{':material/check:' if step in now.done else ''} {step + 1} {LESSONS[step].title}"
+        ),
+        key="lesson-step",
+        label_visibility="collapsed",
+        width="stretch",
+        on_change=_jump,
+    )
+    st.caption(f"{len(now.done)} of {len(LESSONS)} done, about ten minutes in all.")
+
+
+def _task(lesson: Lesson, session: Session, *, done: bool) -> None:
+    if done:
+        st.markdown(f":material/check_circle: **Done.** {lesson.task(session)}")
+    else:
+        st.markdown(f":material/touch_app: **Do this.** {lesson.task(session)}")
+
+
+def _ways(now: Progress) -> None:
+    last = now.at + 1 == len(LESSONS)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="lesson-ways"):
+        if not last:
+            done = now.at in now.done
+            st.button(
+                "Next" if done else "Skip",
+                key="lesson-next",
+                type="primary" if done else "secondary",
+                on_click=partial(_go, now.at + 1),
+            )
+        elif now.at in now.done:
+            st.page_link(
+                "pages/export.py",
+                label="Take the smaller model along",
+                icon=":material/arrow_forward:",
+                query_params=sharing.of_this_work(),
+            )
+        if now.at:
+            st.button("Back", key="lesson-back", type="tertiary", on_click=partial(_go, now.at - 1))
+
+
+def _jump() -> None:
+    _go(st.session_state["lesson-step"])
+
+
+def _go(step: int) -> None:
+    st.session_state[LESSON] = st.session_state[LESSON].going(step)

@@ -1,0 +1,460 @@
+"""The case studies as guided tours: a bar over the real pages says what to do and sees it done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.heads import HeadId
+from bhpvas.scheme.scheme import Step
+from bhpvas.search import METHODS
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.learn import checks
+from bhpvas.ui.pages.learn.progress import TOUR, Progress
+from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state import sharing
+from bhpvas.ui.state.session import Session
+
+TAG = "double negation"
+#: Points of accuracy that the second tour would give; its case study gives three.
+MAY_LOSE = 1.0
+WORKBENCH, SCHEMES, SAMPLES, SENTENCE, ROLES = "Workbench Schemes Samples Sentence Roles".split()
+PROPOSE = "Propose"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A page by its title, the one thing to do on it, and how it is noticed.
+
+    ``done`` is asked with the number of the first step that the tour could have made: what was done
+    before it does not count. Whoever comes to the stop finds the ``view`` of its page open.
+    """
+
+    page: str
+    says: Callable[[Session], str]
+    done: Callable[[Session, int], bool]
+    view: str | None = None
+
+
+@dataclass(frozen=True)
+class Tour:
+    """A walk through the pages; ``fits`` says whether the session has what it speaks of."""
+
+    title: str
+    question: str
+    stops: tuple[Stop, ...]
+    moral: str
+    fits: Callable[[Session], bool]
+    lacking: str = ""
+
+
+# --- what happens to a double negation ------------------------------------------------------------
+
+
+def _half(session: Session) -> int:
+    return session.mask.layers * session.mask.heads // 2
+
+
+def _tagged(session: Session) -> frozenset[int]:
+    tags = session.data.evaluation.tags or ()
+    return frozenset(place for place, tag in enumerate(tags) if tag == TAG)
+
+
+def _halved(session: Session, since: int) -> bool:
+    gone = len(session.mask.taken)
+    return bool(checks.made(session, "remove", since)) and gone >= _half(session)
+
+
+def _tag_selected(session: Session, since: int) -> bool:
+    return session.split == "evaluation" and session.sentences == _tagged(session)
+
+
+def outstanding(session: Session) -> HeadId | None:
+    """The head that double negations lean on most beyond the rest, once that is measured."""
+    tagged = _tagged(session)
+    if not 0 < len(tagged) < len(session.data.evaluation):
+        return None
+    looking = replace(session, split="evaluation", sentences=tagged)
+    found = samples_tasks.known_comparison(looking, looking.start)
+    if found is None:
+        return None
+    difference = np.nan_to_num(found.difference, nan=-np.inf)
+    return HeadId(*map(int, np.unravel_index(int(difference.argmax()), difference.shape)))
+
+
+def _named(session: Session) -> str:
+    head = outstanding(session)
+    return "the head that stands out" if head is None else f"**{head}**"
+
+
+def _opened_tag(session: Session, since: int) -> bool:
+    said = session.opened
+    return said is not None and said.split == "evaluation" and said.row in _tagged(session)
+
+
+SAMPLES_TOUR = Tour(
+    title="What happens to a double negation",
+    question="Which sentences does pruning change, which heads matter for them, and what do these "
+    "heads look at?",
+    stops=(
+        Stop(
+            WORKBENCH,
+            lambda session: (
+                "Colour by *Importance*, put the number beside *Select lowest* to "
+                f"{_half(session)}, and press it: half of the heads."
+            ),
+            lambda session, since: (
+                _halved(session, since)
+                or checks.lowest_by_importance(session, _half(session)) == session.selected
+            ),
+        ),
+        Stop(
+            WORKBENCH,
+            lambda session: f"Press *Remove {_half(session)} heads*, and read what it costs.",
+            _halved,
+        ),
+        Stop(
+            SAMPLES,
+            lambda session: (
+                f"The total hides who pays. Slice by tag, and select **{TAG}**: a click on its "
+                "row, or its name in *Select a slice*."
+            ),
+            _tag_selected,
+        ),
+        Stop(
+            SAMPLES,
+            lambda session: (
+                "*Heads that matter here* compares these sentences with the rest. Read which head "
+                "is reddest, with a dot: it stands out beyond chance."
+            ),
+            lambda session, since: outstanding(session) is not None,
+        ),
+        Stop(
+            ROLES,
+            lambda session: f"What is it for? Select {_named(session)} on the map, and read.",
+            lambda session, since: outstanding(session) in session.selected,
+        ),
+        Stop(
+            SENTENCE,
+            lambda session: (
+                "Now one of these sentences: open the double negation of your choice from the "
+                f"list, for example number {min(_tagged(session))}."
+            ),
+            _opened_tag,
+        ),
+        Stop(
+            SENTENCE,
+            lambda session: (
+                f"Does it carry the decision? Switch {_named(session)} off in *What each head "
+                "contributes*, or by its name below the map, and see the answer move."
+            ),
+            lambda session, since: outstanding(session) in session.switched,
+        ),
+    ),
+    moral="A share of importance says where a decision is sensitive, not that it fails without the "
+    "head; with 40 sentences only large differences can be seen. Whoever prunes for such sentences "
+    "puts more of them into the calibration split, and looks again.",
+    fits=lambda session: bool(_tagged(session)),
+    lacking="This tour speaks of the sample sentences: choose them under *Change model or data*.",
+)
+
+
+# --- from all heads to a scheme to ship -----------------------------------------------------------
+
+
+def _proposed(session: Session, since: int) -> list[Step]:
+    return [step for step in checks.made(session, "remove", since) if step.method in METHODS]
+
+
+def _rivals(session: Session, since: int) -> bool:
+    """Whether proposals were taken on two branches."""
+    return len({step.parent for step in _proposed(session, since)}) < len(_proposed(session, since))
+
+
+def _as_many(session: Session) -> str:
+    """How many heads the tour's proposal took: its rival takes as many."""
+    walk: Walk | None = st.session_state.get(TOUR)
+    steps = [] if walk is None else _proposed(session, walk.since)
+    return str(len(steps[0].heads)) if steps else "as many"
+
+
+def _on(view: str) -> bool:
+    return bool(st.session_state.get("view") == view)
+
+
+SCHEMES_TOUR = Tour(
+    title="From all heads to a scheme to ship",
+    question="How many heads can go, which, and what is left of the accuracy?",
+    stops=(
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "How many heads can go? Under *How many go* choose *Accuracy drop*, put "
+                f"{MAY_LOSE:g} point, and press *Propose*. The search takes half a minute or more."
+            ),
+            lambda session, since: (
+                bool(_proposed(session, since))
+                or (session.search is not None and session.search.max_drop is not None)
+            ),
+            PROPOSE,
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "The list below the map says why each head would go. The last ones cost most: "
+                "keep two of these by a click on the map, or by name under *Turned over by hand*."
+            ),
+            lambda session, since: len(session.turned) >= 2,
+            PROPOSE,
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: "Press *Take as a step*: now it is measured on the evaluation split.",
+            lambda session, since: bool(_proposed(session, since)),
+            PROPOSE,
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "Under *Recover*, press *Compensation*: the kept heads learn to stand in. Read in "
+                "the sidebar what it wins back."
+            ),
+            lambda session, since: bool(checks.made(session, "recover", since)),
+            PROPOSE,
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "Is that good? Compare it with a rival. Back to all heads first: press *Undo* in "
+                "the sidebar until every head is kept."
+            ),
+            lambda session, since: session.scheme.current == 0,
+            PROPOSE,
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "The rival: choose the method *Importance*, under *How many go* choose *Heads* and "
+                f"put {_as_many(session)}, press *Propose*, then *Take as a step*. That is a "
+                "branch."
+            ),
+            _rivals,
+            PROPOSE,
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "Open the view *Compare*: both branches on the same sentences. Below *Measures* "
+                "a line says how far they are apart, and whether that could be chance."
+            ),
+            lambda session, since: _on("Compare") and _rivals(session, since),
+        ),
+        Stop(
+            SCHEMES,
+            lambda session: (
+                "One proposal could be luck. Press *Measure*: whole curves beside random orders. "
+                "It takes some minutes, and goes on while you stay here; what is measured is kept."
+            ),
+            lambda session, since: session.curves is not None,
+            "Evidence",
+        ),
+    ),
+    moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
+    "by, with a curve that, unrecovered, lies above random orders. *Export* hands it over.",
+    fits=lambda session: tasks.only_masks(session) is None,
+    lacking="This tour compensates, which this model does not allow: its layers share weights.",
+)
+
+TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}
+
+
+# --- the bar --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The tour that this browser is on, or has ``left`` and can take up again.
+
+    ``since`` is the number of the first step that it could have made.
+    """
+
+    tour: str
+    progress: Progress = field(default_factory=Progress)
+    since: int = 0
+    left: bool = False
+
+    @property
+    def whole(self) -> Tour:
+        return TOURS[self.tour]
+
+    @property
+    def stop(self) -> Stop:
+        return self.whole.stops[self.progress.at]
+
+    def noticing(self, session: Session) -> Walk:
+        """The stop that is open done as well, where the session shows it."""
+        here = self.progress.at
+        if here in self.progress.done or not self.stop.done(session, self.since):
+            return self
+        return replace(self, progress=self.progress.noticing([here]))
+
+    def record(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {"name": self.tour, "since": self.since, "left": self.left, **self.progress.record()}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Walk:
+        """The walk of a record."""
+        return cls(
+            record["name"],
+            Progress.of(record),
+            record.get("since", 0),
+            record.get("left", False),
+        )
+
+
+def bar(page: str, session: Session) -> None:
+    """Over a page, while a tour is on: where it stands, what to do here, and the way on."""
+    walk: Walk | None = st.session_state.get(TOUR)
+    if walk is None or walk.left:
+        return
+    if not walk.whole.fits(session):
+        _lacking(walk)
+        return
+    walk = walk.noticing(session)
+    st.session_state[TOUR] = walk
+    at, stops = walk.progress.at, walk.whole.stops
+    done, last = at in walk.progress.done, at + 1 == len(stops)
+    with (
+        st.container(key="tour", border=True),
+        st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-row"),
+    ):
+        mark = ":material/check_circle: **Done.**" if done else ":material/tour:"
+        st.markdown(
+            f"{mark} **{at + 1} of {len(stops)}** {walk.stop.says(session)}", width="stretch"
+        )
+        go = page != walk.stop.page and st.button(f"Go to {walk.stop.page}", key="tour-go")
+        on = st.button(
+            "Finish" if last else "Next" if done else "Skip",
+            key="tour-next",
+            type="primary" if done else "secondary",
+        )
+        leave = _leave_button(walk)
+    if leave:
+        _leave(walk)
+    if on and last:
+        st.session_state[TOUR] = None
+        st.session_state["tour-finished"] = walk.tour
+        _to_tours()
+    if on:
+        _walk_on(replace(walk, progress=walk.progress.going(at + 1)))
+    if go:
+        _walk_on(walk)
+
+
+def _lacking(walk: Walk) -> None:
+    """The bar where the model or the data changed to some that the tour does not speak of."""
+    with (
+        st.container(key="tour", border=True),
+        st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-row"),
+    ):
+        st.markdown(f":material/tour: {walk.whole.lacking}", width="stretch")
+        leave = _leave_button(walk)
+    if leave:
+        _leave(walk)
+
+
+def _leave_button(walk: Walk) -> bool:
+    return st.button(
+        "Leave",
+        key="tour-leave",
+        type="tertiary",
+        help=f"{walk.whole.title}. You can go on with it later, on Learn.",
+    )
+
+
+def _leave(walk: Walk) -> None:
+    st.session_state[TOUR] = replace(walk, left=True)
+    st.session_state["tour-finished"] = None
+    _to_tours()
+
+
+def _to_tours() -> None:
+    st.session_state["learn-view"] = "Tours"
+    _go("Learn")
+
+
+def _walk_on(walk: Walk) -> None:
+    """Go where a walk stands."""
+    st.session_state[TOUR] = replace(walk, left=False)
+    if walk.stop.view is not None:
+        st.session_state["view"] = walk.stop.view
+    _go(walk.stop.page)
+
+
+# --- the view -------------------------------------------------------------------------------------
+
+
+def view(session: Session) -> None:
+    """The tours to choose from, with what was learnt on the one that just ended."""
+    finished = st.session_state.get("tour-finished")
+    for column, (name, tour) in zip(st.columns(2, gap="large"), TOURS.items(), strict=True):
+        with column, st.container(border=True, key=f"tour-{name}"):
+            st.html(f'<h2 class="title">{tour.title}</h2>')
+            st.markdown(tour.question)
+            st.markdown(
+                "\n".join(
+                    f"{place}. *{stop.page}*: {stop.says(session)}"
+                    for place, stop in enumerate(tour.stops, 1)
+                    if tour.fits(session)
+                )
+            )
+            if not tour.fits(session):
+                st.caption(tour.lacking)
+            if finished == name:
+                st.markdown(f":material/check_circle: **What to take from it.** {tour.moral}")
+            _ways(name, tour, session)
+
+
+def _ways(name: str, tour: Tour, session: Session) -> None:
+    """How to begin a tour, or to go on with it."""
+    walk: Walk | None = st.session_state.get(TOUR)
+    if walk is not None and walk.tour != name:
+        walk = None
+    with st.container(horizontal=True, gap="small"):
+        if walk is not None and st.button(
+            f"Go on: stop {walk.progress.at + 1} of {len(tour.stops)}",
+            key=f"go-on-{name}",
+            type="primary",
+        ):
+            _walk_on(walk)
+        if st.button(
+            "Start again" if walk is not None else f"Start: {text.plural(len(tour.stops), 'stop')}",
+            key=f"start-{name}",
+            type="primary" if walk is None else "tertiary",
+            disabled=not tour.fits(session),
+        ):
+            st.session_state["tour-finished"] = None
+            _walk_on(started(name))
+    if len(session.scheme.steps) > 1:
+        st.caption("It begins with every head; the steps that you took stay in the tree.")
+
+
+def started(name: str) -> Walk:
+    """A tour at its first stop, with every head there."""
+    sessions.change(lambda session: session.moved(session.scheme.at(0)).choosing(()))
+    return Walk(name, since=max(step.id for step in sessions.current().scheme.steps) + 1)
+
+
+def _go(page: str) -> None:
+    st.switch_page(_file(page), query_params=sharing.of_this_work())
+
+
+def _file(page: str) -> str:
+    return f"pages/{page.lower()}.py"

@@ -1,0 +1,460 @@
+"""The views of the Roles page."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts.columns import Column
+from bhpvas.charts.relations import RelationRow, by_layer, offset, relation_map
+from bhpvas.heads import HeadId
+from bhpvas.interpret.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_changes
+from bhpvas.ui import definitions
+from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.pages.sentence.tasks import Counted
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session, Variant
+from bhpvas.ui.widgets import help, tables
+from bhpvas.ui.widgets.head_map import wide_chart
+from bhpvas.ui.widgets.synced import hold
+
+if TYPE_CHECKING:
+    from bhpvas.interpret.roles import Example, Relation
+
+ROLE = "role"
+_BEST, _ANY = "either way", "any relation"
+_WAYS = {"dependent to head": "dependent → head", "head to dependent": "head → dependent"}
+#: Examples of each kind that are shown at once.
+SHOWN = 6
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def settings(counted: Counted) -> tuple[str, str]:
+    """The relation that colours the map and the direction; and what is judged at all."""
+    counts = counted.collector.counts
+    judged = [name for name, count in counts.items() if count >= sentence_tasks.fewest()]
+    colours = [ROLE, _ANY, *judged]
+    if st.session_state.get("role-relation") not in colours:
+        st.session_state["role-relation"] = ROLE
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="roles"):
+        relation = st.selectbox(
+            "Colour by",
+            colours,
+            key="role-relation",
+            width=190,
+            persist_state="session",
+        )
+        way = st.segmented_control(
+            "Direction",
+            [_BEST, *_WAYS],
+            default=_BEST,
+            required=True,
+            format_func=lambda name: _WAYS.get(name, name),
+            key="role-way",
+            persist_state="session",
+        )
+        st.number_input(
+            "Fewest dependents",
+            1,
+            100_000,
+            sentence_tasks.FEWEST,
+            key="fewest",
+            width=150,
+            persist_state="session",
+            help="Relations with fewer dependents in the calibration split are not judged.",
+        )
+    return relation, way or _BEST
+
+
+def accuracy(relation: Relation, way: str) -> np.ndarray:
+    """Accuracy of every head in a direction, or in the better one: ``[L, H]``."""
+    return relation.accuracy if way == _BEST else relation.accuracies[DIRECTIONS.index(way)]
+
+
+def column(roles: Roles, relation: str, way: str) -> Column:
+    """What colours the map: the kind of each head, or how far it beats the best fixed offset."""
+    if relation == ROLE:
+        return _kinds(roles)
+    chosen = [one for name, one in roles.relations.items() if one.judged and name == relation]
+    every = chosen or [one for one in roles.relations.values() if one.judged]
+    shape = (roles.mask.layers, roles.mask.heads)
+    gains = [100 * (accuracy(one, way) - one.baseline) for one in every]
+    return Column(
+        name="role-gain",
+        title="points over the best offset",
+        values=np.max(gains, axis=0) if gains else np.full(shape, np.nan),
+        higher_means="keep",
+        aid=f"Blue: follows {relation} better than the best fixed offset does. Text: its role.",
+        change=True,
+        rise_is_bad=False,
+    )
+
+
+def _kinds(roles: Roles) -> Column:
+    """The place of each head's first role among all roles, NaN where it has none."""
+    places = np.full((roles.mask.layers, roles.mask.heads), np.nan)
+    for head, found in roles.evidence.items():
+        if found:
+            places[head.layer, head.head] = list(ROLES).index(found[0].role)
+    return Column(
+        name=ROLE,
+        title="role",
+        values=places,
+        higher_means="keep",
+        aid="Text and colour: what the head attends to. Empty: no role beats its rival.",
+    )
+
+
+def hover(roles: Roles, shown: Column) -> np.ndarray:
+    """What a cell says besides its role."""
+    if shown.name == ROLE:
+        every = [f"<b>{head}</b>" for head in roles.mask.every_head()]
+        return np.array(every).reshape(roles.mask.layers, roles.mask.heads)
+    said = [
+        f"<b>{head}</b><br>{text.signed(float(shown.values[head.layer, head.head]))} points over "
+        "the best fixed offset"
+        for head in roles.mask.every_head()
+    ]
+    return np.array(said).reshape(roles.mask.layers, roles.mask.heads)
+
+
+# --- who does what --------------------------------------------------------------------------------
+
+
+def summary(roles: Roles, session: Session) -> None:
+    """How many heads carry each role and which; of selected heads, the evidence."""
+    help.heading(
+        "Roles found",
+        f"On {text.plural(roles.sentences, 'calibration sentence')}; a head can have several.",
+        ("Roles", definitions.ROLES),
+        *((role.title, help.role_aid(name)) for name, role in ROLES.items()),
+        key="summary",
+    )
+    rows = [
+        [
+            tables.name(_titled(label)),
+            tables.text(str(len(heads)), wrap=False),
+            tables.text(text.head_list(heads, 12)),
+        ]
+        for label, heads in roles.carriers().items()
+    ]
+    idle = [head for head in roles.mask if not roles.evidence.get(head)]
+    rows.append(
+        [
+            tables.name("No role"),
+            tables.text(str(len(idle)), wrap=False),
+            tables.text(text.head_list(idle, 12)),
+        ]
+    )
+    if said := _no_syntax(roles):
+        st.caption(said)
+    chosen = sorted(session.selected)
+    if chosen:
+        proofs = [
+            [tables.name(str(head)), tables.text(_proof(roles, head, session))] for head in chosen
+        ]
+        tables.reading_table(["Selected", "Evidence"], proofs, height=112)
+    tables.reading_table(["Role", "Heads", "Which"], rows, height=124 if chosen else 236)
+
+
+def _no_syntax(roles: Roles) -> str:
+    """Where no head follows a relation: the one that comes nearest, and what would help."""
+    judged = [one for one in roles.relations.values() if one.judged]
+    if not judged or any(label.startswith("syntactic") for label in roles.carriers()):
+        return ""
+    gains = np.nan_to_num([one.accuracy - one.baseline for one in judged], nan=-1.0)  # [R, L, H]
+    place, layer, head = np.unravel_index(int(gains.argmax()), gains.shape)
+    best = judged[int(place)]
+    return (
+        f"**No head follows a relation** beyond doubt. {HeadId(int(layer), int(head))} comes "
+        f"nearest: {text.percent(float(best.accuracy[layer, head]), 0)}% of "
+        f"{text.plural(best.count, f'{best.name} dependent')}, the best fixed offset "
+        f"{text.percent(best.baseline, 0)}%. The test corrects for "
+        f"{text.plural(roles.mask.kept_count, 'head')}, {text.plural(len(judged), 'relation')} "
+        f"and both directions, so it takes more than {text.plural(roles.sentences, 'sentence')}: "
+        "use larger data. Lowering “Fewest dependents” only adds relations to correct for."
+    )
+
+
+def _proof(roles: Roles, head: HeadId, session: Session) -> str:
+    gone = "Removed by the scheme. " if head in session.mask.removed else ""
+    found = roles.evidence.get(head, ())
+    return gone + ("; ".join(map(sentence_tasks.evidence, found)) or "No role beats its rival.")
+
+
+def _titled(label: str) -> str:
+    role, _, detail = label.partition(": ")
+    return f"{ROLES[role].title}: {detail}" if detail else ROLES[role].title
+
+
+# --- relations ------------------------------------------------------------------------------------
+
+
+def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | None:
+    """Relations against heads; a click asks for examples. Returns the cell that was clicked."""
+    columns = (
+        "One column a layer, with the head that follows the relation best; the map above shows "
+        "every head of one relation."
+        if by_layer(roles.mask)
+        else "One column a head, layer by layer."
+    )
+    help.heading(
+        "Relations against heads",
+        f"{columns} Blue beats the best fixed offset, pale red does not, a dot is a role; click a "
+        "cell for examples.",
+        ("Relations", definitions.RELATIONS),
+        key="relations",
+    )
+    judged = [one for one in roles.relations.values() if one.judged]
+    if not judged:
+        most = max((one.count for one in roles.relations.values()), default=0)
+        st.markdown(
+            f"No relation has {sentence_tasks.fewest():,} dependents here; the most frequent has "
+            f"{most:,}. Lower “Fewest dependents” to judge it all the same."
+        )
+        return None
+    rows = [_row(one, roles, way) for one in judged]
+    chosen = _chosen(rows, roles)
+    figure = relation_map(rows, roles.mask, chosen)
+    wide_chart(
+        figure,
+        key="relation-map",
+        alt=f"Accuracy of {text.plural(roles.mask.kept_count, 'head')} on "
+        f"{text.plural(len(rows), 'relation')} against the best fixed offset",
+        on_select=partial(_cell_chosen, names=tuple(row.name for row in rows)),
+        selection_mode="points",
+    )
+    left = len(roles.relations) - len(judged)
+    if left:
+        st.caption(
+            f"Beside each name: its dependents, and the best fixed offset with its accuracy. "
+            f"{text.plural(left, 'relation')} with fewer than {sentence_tasks.fewest():,} "
+            "dependents not judged."
+        )
+    _choose_cell([row.name for row in rows], roles, chosen)
+    return chosen
+
+
+def _choose_cell(names: list[str], roles: Roles, chosen: tuple[str, HeadId]) -> None:
+    """The keyboard's way to ask for examples."""
+    hold("examples-relation", chosen[0])
+    hold("examples-head", str(chosen[1]))
+    with st.container(horizontal=True, gap="small", key="examples-of"):
+        st.selectbox(
+            "Examples of the relation",
+            names,
+            key="examples-relation",
+            on_change=_cell_named,
+            width=200,
+        )
+        st.selectbox(
+            "by the head",
+            [str(head) for head in roles.mask.every_head()],
+            key="examples-head",
+            on_change=_cell_named,
+            width=120,
+        )
+
+
+def _cell_named() -> None:
+    state = st.session_state
+    head = HeadId.parse(state["examples-head"])
+    state["role-cell"] = state["examples-relation"], (head.layer, head.head)
+
+
+def follows(one: Relation, roles: Roles, way: str) -> np.ndarray:
+    """Which heads have the role of following a relation in a direction, or in any: ``[L, H]``."""
+    found = np.zeros((roles.mask.layers, roles.mask.heads), dtype=bool)
+    for head, evidence in roles.evidence.items():
+        found[head.layer, head.head] = any(
+            proof.role == "syntactic"
+            and proof.detail == one.name
+            and way in (_BEST, proof.direction)
+            for proof in evidence
+        )
+    return found
+
+
+def _row(one: Relation, roles: Roles, way: str) -> RelationRow:
+    ways = [
+        [DIRECTIONS[index] if way == _BEST else way for index in layer] for layer in one.direction
+    ]
+    return RelationRow(
+        one.name,
+        one.count,
+        one.offset,
+        one.baseline,
+        accuracy(one, way),
+        follows(one, roles, way),
+        ways,
+    )
+
+
+def _chosen(rows: list[RelationRow], roles: Roles) -> tuple[str, HeadId]:
+    """The clicked cell, or at first the one that gains most."""
+    asked = st.session_state.get("role-cell")
+    if asked is not None and asked[0] in {row.name for row in rows}:
+        head = HeadId(*asked[1])
+        if head in set(roles.mask.every_head()):
+            return asked[0], head
+    gains = np.array([np.nan_to_num(row.accuracy - row.baseline, nan=-1.0) for row in rows])
+    best, layer, head_number = np.unravel_index(int(gains.argmax()), gains.shape)
+    return rows[int(best)].name, HeadId(int(layer), int(head_number))
+
+
+def _cell_chosen(names: tuple[str, ...]) -> None:
+    points = st.session_state["relation-map"].selection.points
+    if points:
+        row, layer, head = points[0]["customdata"][:3]
+        st.session_state["role-cell"] = (names[int(row)], (int(layer), int(head)))
+
+
+# --- examples -------------------------------------------------------------------------------------
+
+
+def show_examples(
+    counted: Counted, roles: Roles, chosen: tuple[str, HeadId], way: str, session: Session
+) -> None:
+    """Sentences where the head follows the relation, and where it does not."""
+    name, head = chosen
+    relation = roles.relations[name]
+    better = DIRECTIONS[int(relation.direction[head.layer, head.head])]
+    direction: Direction = better if way == _BEST else next(one for one in DIRECTIONS if one == way)
+    found = examples(roles, counted.sentences, name, head, direction)
+    follows = [one for one in found if one.follows]
+    strays = [one for one in found if not one.follows]
+    help.heading(
+        f"{head} and {name}",
+        f"{_WAYS[direction]}: {text.percent(len(follows) / max(len(found), 1))}% of "
+        f"{text.plural(len(found), 'dependent')}; {offset(relation.offset)} gets "
+        f"{text.percent(relation.baseline)}%.",
+        ("Relations", definitions.RELATIONS),
+        key="examples",
+    )
+    left, right = st.columns(2, gap="large")
+    for place, title, chosen_ones in (
+        (left, "Follows the relation", follows),
+        (right, "Does not", strays),
+    ):
+        with place:
+            st.markdown(f"**{title}:** {len(chosen_ones):,}")
+            for number, one in enumerate(_spread(chosen_ones)):
+                _example(one, counted, session, f"{title}-{number}")
+    st.caption(
+        "Underlined: the dependent. Framed: its head by the parser. Struck through: the word that "
+        "the attention head takes for it instead."
+    )
+
+
+def _spread(found: list[Example]) -> list[Example]:
+    """Some of them, one a sentence, from the whole data."""
+    one_each = list({one.sentence: one for one in found}.values())
+    step = max(len(one_each) // SHOWN, 1)
+    return one_each[::step][:SHOWN]
+
+
+def _example(one: Example, counted: Counted, session: Session, key: str) -> None:
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key=f"example-{key}"
+    ):
+        st.html(_marked(one, counted), width="stretch")
+        st.button(
+            "Open",
+            key=f"open-{key}",
+            icon=":material/open_in_new:",
+            type="tertiary",
+            help="Read this sentence closely on the Sentence page.",
+            on_click=_open,
+            args=(one.sentence,),
+        )
+
+
+def _marked(one: Example, counted: Counted) -> str:
+    """The sentence with its words marked; several texts stand one after the other."""
+    parse = counted.sentences[one.sentence].parse
+    kinds = {one.dependent: "dependent", one.head: "governor"}
+    if one.predicted is not None and not one.follows:
+        kinds[one.predicted] = "taken"
+    parts = []
+    for side, content in enumerate(parse.texts):
+        last = 0
+        for word, (start, end) in enumerate(parse.spans):
+            if parse.sides[word] != side:
+                continue
+            said = escape(content[start:end])
+            kind = kinds.get(word)
+            marked = f'<span class="{kind}">{said}</span>' if kind else said
+            parts += [escape(content[last:start]), marked]
+            last = end
+        parts.append(escape(content[last:]))
+    return f'<div class="example">{"".join(parts)}</div>'
+
+
+def _open(row: int) -> None:
+    sessions.change(lambda session: session.reading(session.sentence_at(row, "calibration")))
+    st.session_state["to-sentence"] = True
+
+
+# --- what a scheme changes ------------------------------------------------------------------------
+
+
+def changes(roles: Roles, session: Session) -> None:
+    """Who carried each role before and who does under the scheme."""
+    help.heading(
+        "How the scheme changes the roles",
+        "Which roles lose heads, and which nobody carries any more.",
+        ("Changes of roles", definitions.ROLE_CHANGES),
+        key="changes",
+    )
+    if session.now == session.start:
+        st.caption("Nothing is removed yet: every role is carried as above.")
+        return
+    asked = st.session_state.get("roles-anew") == session.now
+    after = sentence_tasks.counted(session, session.now, ask=asked)
+    now = None if after is None else sentence_tasks.judged(session, after, sentence_tasks.fewest())
+    found = [
+        one for one in role_changes(roles, session.mask, now) if set(one.before) != set(one.after)
+    ]
+    lost = [_titled(one.label) for one in found if one.lost]
+    st.markdown(
+        f"**{text.plural(len(session.mask.taken), 'head')} removed.** "
+        + (f"Carried by nobody now: {', '.join(lost)}." if lost else "Every role is still carried.")
+    )
+    if found:
+        tables.reading_table(
+            ["Role", "Before", "Now", "Gone", "New"],
+            [
+                [
+                    tables.name(_titled(one.label)),
+                    tables.text(str(len(one.before)), wrap=False),
+                    tables.text("nobody" if one.lost else str(len(one.after)), wrap=False),
+                    tables.text(text.head_list(set(one.before) - set(one.after), 10)),
+                    tables.text(text.head_list(set(one.after) - set(one.before), 10)),
+                ]
+                for one in found
+            ],
+            height=260,
+        )
+    if now is None:
+        st.button(
+            f"Find the roles of the {text.plural(session.mask.kept_count, 'kept head')} anew",
+            key="anew",
+            on_click=_anew,
+            args=(session.now,),
+            help="Without it, kept heads are taken to keep their roles.",
+        )
+        st.caption("Kept heads are taken to keep their roles.")
+    else:
+        st.caption("Found anew under the scheme, on the same sentences.")
+
+
+def _anew(variant: Variant) -> None:
+    st.session_state["roles-anew"] = variant
+    sessions.change(Session.retrying)

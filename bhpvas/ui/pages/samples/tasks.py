@@ -1,0 +1,253 @@
+"""What the Samples page computes: states, the map, where sentences move, importance of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from html import escape
+from textwrap import shorten, wrap
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts.sentence_map import MANY
+from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.evaluation.groups import Comparison, compare, shares
+from bhpvas.evaluation.slices import Grouping, groupings, sentence_table, slice_table
+from bhpvas.interpret.sentence_map import (
+    FEWEST_FOR_UMAP,
+    Components,
+    SentenceMap,
+    pca_map,
+    umap_map,
+)
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs.runner import Job, Work
+from bhpvas.ui.jobs.tasks import Task
+from bhpvas.ui.state.session import Session, Variant
+
+if TYPE_CHECKING:
+    from bhpvas.data.datasets import Dataset
+
+Kind = Literal["share", "amount"]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The sentences that are looked at, evaluated without pruning and under the current scheme.
+
+    ``pruned`` says whether the scheme changes the model at all.
+    """
+
+    data: Dataset
+    before: Evaluation
+    after: Evaluation
+    lengths: np.ndarray
+    key: str
+    pruned: bool
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Every sentence with both answers."""
+        return sentence_table(self.data, self.before, self.after, self.lengths)
+
+    @cached_property
+    def groupings(self) -> dict[str, Grouping]:
+        """Every way to slice the sentences."""
+        return groupings(self.data, self.before.label_names, self.lengths)
+
+    def slices(self, grouping: str) -> pd.DataFrame:
+        """What the scheme does to each slice."""
+        return tasks.desk().quick(
+            ("slices", self.key, grouping),
+            lambda: slice_table(self.groupings[grouping], self.before, self.after),
+        )
+
+    @cached_property
+    def hover(self) -> list[str]:
+        """What each sentence's point says under the pointer."""
+        rows = self.table.to_dict("records")
+        if len(self.data) >= MANY:  # all of it travels with the map, so each says little
+            return [
+                escape(f"{shorten(_text(row), 48, placeholder=' …')} · {row['label']}", quote=False)
+                for row in rows
+            ]
+        return [_said(row, self.pruned) for row in rows]
+
+
+def selected(session: Session) -> np.ndarray:
+    """Which of the sentences looked at are selected: bool ``[N]``."""
+    chosen = np.zeros(len(session.looked_at), dtype=bool)
+    chosen[[place for place in session.sentences if place < len(chosen)]] = True
+    return chosen
+
+
+def _text(row: dict[str, Any]) -> str:
+    return row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
+
+
+def _said(row: dict[str, Any], pruned: bool) -> str:
+    lines = wrap(_text(row), 56, max_lines=4, placeholder=" …")
+    models = f"{row['before']} {row['confidence before']:.2f}"
+    if pruned:
+        models += f" {text.ARROW} {row['after']} {row['confidence after']:.2f}"
+    tag = f" · {escape(row['tag'])}" if "tag" in row else ""
+    content = "<br>".join(map(escape, lines))
+    return f"{content}<br><b>{escape(row['label'])}</b>{tag}<br>{escape(models)}"
+
+
+def measured(session: Session) -> Measured | None:
+    """Both evaluations with what follows from them, once they are there."""
+    data = session.looked_at
+    start = tasks.evaluating(session, session.start, data=data)
+    now = tasks.evaluating(session, session.now, data=data)
+    before, after = tasks.want(start), tasks.want(now)
+    if before is None or after is None:
+        return None
+    # The fingerprint leaves out the file's own columns, by which sentences are sliced.
+    columns = hash(tuple(data.groups.items()))
+    key = f"{start.key} {now.key} {columns}"
+    pruned = session.now != session.start
+    return _together(key, pruned, data, before, after, tasks.lengths(session, data))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _together(
+    key: str,
+    pruned: bool,
+    _data: Dataset,
+    _before: Evaluation,
+    _after: Evaluation,
+    _lengths: np.ndarray,
+) -> Measured:
+    return Measured(_data, _before, _after, _lengths, key, pruned)
+
+
+# --- the map --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where sentences lie ``[N, 2]`` without pruning and, once known, under the scheme.
+
+    ``follows`` is whether UMAP is still to take the place of ``method``.
+    """
+
+    method: str
+    before: np.ndarray
+    after: np.ndarray | None
+    follows: bool
+
+
+def places(session: Session, layer: int) -> Places | None:
+    """The map at a layer: by PCA as soon as the states are there, by UMAP once it is done."""
+    states = _states(session, layer)
+    found = tasks.want(states)
+    if found is None:
+        return None
+    components, coordinates = found
+    best = _umap(session, layer, coordinates)
+    better = best and tasks.want(best)
+    chart = better or pca_map(coordinates)
+    after: np.ndarray | None = chart.places
+    if session.now != session.start:
+        pruned = _pruned_states(session, layer, components)
+        moved = tasks.want(pruned)
+        after = None
+        if moved is not None:
+            key = ("moved", chart.method, states.key, session.now)
+            after = tasks.desk().quick(key, lambda: chart.moved(moved))
+    follows = best is not None and better is None and best.key not in session.cancelled
+    return Places(chart.method, chart.places, after, follows)
+
+
+def _states(session: Session, layer: int) -> Task:
+    """The unpruned model's [CLS] states at a layer, as components and coordinates along them."""
+
+    def do(job: Job) -> tuple[Components, np.ndarray]:
+        states = _first_states(session, layer, session.start, job)
+        components = Components.of(states)
+        return components, components.coordinates(states)
+
+    return _of_states(session, layer, session.start, do, "components", turn=3)
+
+
+def _pruned_states(session: Session, layer: int, components: Components) -> Task:
+    """Coordinates of the current model's [CLS] states along the unpruned one's components."""
+
+    def do(job: Job) -> np.ndarray:
+        return components.coordinates(_first_states(session, layer, session.now, job))
+
+    return _of_states(session, layer, session.now, do, "coordinates", turn=3)
+
+
+def _first_states(session: Session, layer: int, variant: Variant, job: Job) -> np.ndarray:
+    from bhpvas.model.engine import first_states
+
+    classifier = tasks.classifier_of(session, variant)
+    encoded = classifier.encode(session.looked_at)
+    return first_states(classifier, encoded, variant.mask, layers=[layer], progress=job)[0]
+
+
+def _of_states(
+    session: Session, layer: int, variant: Variant, do: Work, what: str, *, turn: int
+) -> Task:
+    data = session.looked_at
+    model = "the unpruned model" if variant == session.start else "the pruned model"
+    return Task(
+        key=tasks.lasting(what, session, variant, data, layer=layer),
+        saying=f"Reading {text.plural(len(data), 'sentence')} with {model} up to layer {layer}",
+        work=do,
+        turn=turn,
+    )
+
+
+def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
+    if len(coordinates) < FEWEST_FOR_UMAP:
+        return None
+
+    def do(job: Job) -> SentenceMap:
+        return umap_map(coordinates, progress=job)
+
+    return Task(
+        key=tasks.lasting("umap", session, session.start, session.looked_at, layer=layer),
+        saying=f"Placing {text.plural(len(coordinates), 'sentence')} by UMAP",
+        work=do,
+        turn=6,
+    )
+
+
+# --- heads that matter for some -------------------------------------------------------------------
+
+
+def comparison(session: Session, variant: Variant, kind: Kind) -> Comparison | None:
+    """How the selected sentences differ from the rest in what each head is worth to them.
+
+    None while importance is being measured; there must be selected sentences and others.
+    """
+    if tasks.want(_weighing(session, variant)) is None:
+        return None
+    return known_comparison(session, variant, kind)
+
+
+def known_comparison(session: Session, variant: Variant, kind: Kind = "share") -> Comparison | None:
+    """As :func:`comparison`, where importance is measured already."""
+    task, kept = _weighing(session, variant), variant.mask.array
+    scores, chosen = tasks.known(task), selected(session)
+    if scores is None:
+        return None
+
+    def make() -> Comparison:
+        values = scores.per_example["importance"]
+        values = shares(values, kept) if kind == "share" else values
+        return compare(values, chosen, kept)
+
+    return tasks.desk().quick(("comparison", task.key, kind, chosen.tobytes()), make)
+
+
+def _weighing(session: Session, variant: Variant) -> Task:
+    task = tasks.scoring(session, variant, ("importance",), data=session.looked_at)
+    return replace(task, turn=4)

@@ -1,0 +1,421 @@
+"""Two to four steps side by side: heads, metrics, sentences, slices, and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts.flip_patterns import flip_patterns as flips_figure
+from bhpvas.charts.kept_map import kept_map, small_size
+from bhpvas.charts.measures import MEASURES, UNPRUNED, Said
+from bhpvas.charts.slice_grid import slice_grid
+from bhpvas.charts.steps import briefly, weights_said
+from bhpvas.data.tables import csv_text
+from bhpvas.evaluation.comparison import flip_patterns, flip_table, measures, pairwise
+from bhpvas.evaluation.slices import Grouping, groupings, slice_table
+from bhpvas.heads import HeadId
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import controls, figures, help, tables
+from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.latency import latencies
+
+if TYPE_CHECKING:
+    from bhpvas.evaluation.evaluation import Evaluation
+    from bhpvas.model.latency import Latencies
+
+FEWEST, MOST = 2, 4
+#: Sentences that are listed at once.
+MOST_SENTENCES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """The steps that are compared, by their letters, evaluated on the same sentences."""
+
+    steps: dict[str, int]
+    unpruned: Evaluation
+    evaluations: dict[str, Evaluation]
+
+    @property
+    def with_unpruned(self) -> dict[str, Evaluation]:
+        """The evaluations, that of the unpruned model first."""
+        return {UNPRUNED: self.unpruned, **self.evaluations}
+
+    @cached_property
+    def flipped(self) -> pd.DataFrame:
+        """Every sentence that at least one of them answers unlike the unpruned model."""
+        return flip_table(self.unpruned, self.evaluations)
+
+    @property
+    def disputed(self) -> frozenset[HeadId]:
+        """The heads that some of them keep and some do not."""
+        removed = [one.mask.removed for one in self.evaluations.values()]
+        return frozenset.union(*removed) - frozenset.intersection(*removed)
+
+
+def view(session: Session) -> None:
+    """Choose steps, then everything in which they differ."""
+    chosen = _choice(session)
+    if len(chosen) < FEWEST:
+        if len(session.scheme.steps) < FEWEST:
+            st.caption("There is only the start so far: remove heads in the Workbench first.")
+        else:
+            st.caption("Choose at least two steps.")
+        return
+    found = _measured(session, chosen)
+    if found is None:
+        st.skeleton(320)
+        return
+    _maps(found, session)
+    _metrics(found, session)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _flips(found)
+    with right:
+        _slices(found, session)
+    _sentences(found, session)
+    _latency(found, session)
+
+
+# --- which ----------------------------------------------------------------------------------------
+
+
+def _choice(session: Session) -> list[int]:
+    """The steps to compare: by default the ends of the newest branches."""
+    scheme = session.scheme
+    known = [step.id for step in scheme.steps]
+    state = st.session_state
+    kept = [step for step in state.get("compared", ()) if step in known]
+    if "compared" not in state or kept != list(state["compared"]):
+        state["compared"] = kept if len(kept) >= FEWEST else suggested(scheme)
+    return st.multiselect(
+        f"Steps to compare, {FEWEST} to {MOST}",
+        known,
+        key="compared",
+        max_selections=MOST,
+        format_func=lambda step: _named(scheme, step),
+        persist_state="session",
+    )
+
+
+def suggested(scheme: Scheme) -> list[int]:
+    """What there is to compare at first: the current step and where the newest branches ended.
+
+    Where there is no other end, the current step and the one before it.
+    """
+    ends = [path[-1].id for path in scheme.branches() if path[-1].id != scheme.current]
+    chosen = [scheme.current, *reversed(ends)]
+    if len(chosen) < FEWEST and (parent := scheme.step(scheme.current).parent) is not None:
+        chosen.append(parent)
+    return sorted(chosen[:MOST])
+
+
+def _named(scheme: Scheme, number: int) -> str:
+    step = scheme.step(number)
+    said = f"{number} · {scheme.mask_at(number).kept_count} kept · {briefly(step)}"
+    return f"{said} · {step.note[:24]}" if step.note else said
+
+
+def _measured(session: Session, chosen: list[int]) -> Compared | None:
+    wanted = {
+        step: tasks.want(tasks.evaluating(session, session.at(step))) for step in (0, *chosen)
+    }
+    if any(one is None for one in wanted.values()):
+        return None
+    letters = dict(zip("ABCD", chosen, strict=False))
+    return Compared(
+        steps=letters,
+        unpruned=wanted[0],
+        evaluations={letter: wanted[step] for letter, step in letters.items()},
+    )
+
+
+# --- heads ----------------------------------------------------------------------------------------
+
+
+def _maps(found: Compared, session: Session) -> None:
+    every = session.mask.layers * session.mask.heads
+    masks = [one.mask for one in found.evaluations.values()]
+    everywhere = every - len(frozenset.union(*(mask.removed for mask in masks)))
+    nowhere = len(frozenset.intersection(*(mask.taken for mask in masks)))
+    help.heading(
+        "Heads",
+        f"Pale: alike in all, {everywhere} kept and {nowhere} removed everywhere. Blue: kept here "
+        f"and not in all; red cross: removed here and not in all ({len(found.disputed)} heads).",
+        ("Difference of head maps", definitions.KEPT),
+        key="compare-maps",
+    )
+    width, height = small_size(session.mask.layers, session.mask.heads)
+    with st.container(horizontal=True, gap="medium", key="kept-maps"):
+        for letter, step in found.steps.items():
+            with st.container(width=width + 8, gap="xsmall"):
+                mask = session.scheme.mask_at(step)
+                st.html(
+                    f'<div class="letter"><b>{letter}</b> step {step}, {mask.kept_count} kept'
+                    f"<small>{_about(session.scheme, step)}</small></div>"
+                )
+                figures.chart(
+                    kept_map(mask, found.disputed),
+                    key=f"kept-{letter}",
+                    width=width,
+                    height=height,
+                    alt=f"Heads kept by {letter}: {mask.kept_count} of {every}",
+                )
+
+
+def _about(scheme: Scheme, number: int) -> str:
+    step = scheme.step(number)
+    weights = weights_said(scheme, number)
+    said = briefly(step)
+    if weights is not None and step.what != "recover":
+        said += f", {weights}"
+    return escape(f"{said}, {step.note}" if step.note else said)
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+def _metrics(found: Compared, session: Session) -> None:
+    help.heading(
+        "Measures",
+        "With 95% intervals; changes are against the unpruned model on the same sentences.",
+        ("Measures", definitions.MEASURES),
+        key="compare-measures",
+    )
+    classifier = tasks.classifier_named(session.model)
+    table = tasks.desk().quick(
+        ("measures", _key(found, session)),
+        lambda: measures(classifier, found.with_unpruned, tasks.lengths(session)),
+    )
+    rows = table.set_index("scheme")
+    tables.reading_table(
+        ["", *rows.index],
+        [
+            [tables.name(title), *(_cell(row, said) for _, row in rows.iterrows())]
+            for title, said in MEASURES.items()
+        ],
+        height=480,
+    )
+    tests = pairwise(found.evaluations)
+    st.markdown("  \n".join(_said(row, len(tests)) for _, row in tests.iterrows()))
+    download("Download as CSV", csv_text(table), "compared.csv")
+
+
+def _key(found: Compared, session: Session) -> tuple[object, ...]:
+    """What the compared evaluations are of."""
+    variants = tuple((letter, session.at(step)) for letter, step in found.steps.items())
+    return (*tasks.named(session, session.start), variants, session.data.evaluation.fingerprint)
+
+
+def _cell(row: pd.Series, said: Said) -> str:
+    value, aside = said(row)
+    return tables.text(value, aside, wrap=False)
+
+
+def _said(row: pd.Series, pairs: int) -> str:
+    """A pair's test in a sentence."""
+    corrected = f", corrected for {text.plural(pairs, 'pair')}" if pairs > 1 else ""
+    return (
+        f"**{row['first']} {text.ARROW} {row['second']}:** "
+        f"{text.signed(100 * row['change'])} points "
+        f"{text.change_interval(row['low'], row['high'])}, {row['lost']} lost, {row['gained']} "
+        f"gained, {row['apart']} answered differently "
+        f":small[{text.p_value(row['corrected'])}, McNemar{corrected}]"
+    )
+
+
+# --- flips ----------------------------------------------------------------------------------------
+
+
+def _flips(found: Compared) -> None:
+    help.heading(
+        "Flips in common and apart",
+        "Sentences that the steps marked below a bar, and no other, answer differently from the "
+        "unpruned model. Red lost, blue gained. Click a bar to list them.",
+        ("Flips", definitions.FLIPS),
+        key="compare-flips",
+    )
+    patterns = flip_patterns(found.flipped)
+    if patterns.empty:
+        st.caption("No step changes any answer.")
+        return
+    figure = flips_figure(patterns, list(found.steps), chosen=_pattern(found, len(patterns)))
+    figures.chart(
+        figure,
+        key="flips-chart",
+        on_select=partial(_pattern_clicked, steps=tuple(found.steps.values())),
+        selection_mode="points",
+        height=int(figure.layout.height),
+        alt=f"Sentences flipped by each of {text.plural(len(patterns), 'set')} of steps",
+    )
+    letters = list(found.steps)
+    st.session_state["flips-of"] = _pattern(found, len(patterns))
+    st.selectbox(
+        "List the sentences flipped by",
+        range(len(patterns)),
+        index=None,
+        key="flips-of",
+        format_func=lambda place: f"{_members(patterns, place, letters)} alone",
+        placeholder="at least one",
+        on_change=_pattern_named,
+        kwargs={"steps": tuple(found.steps.values())},
+    )
+
+
+def _members(patterns: pd.DataFrame, place: int, letters: list[str]) -> str:
+    """The steps that flip the sentences of a bar."""
+    flipping = patterns.loc[place, letters].astype(bool)
+    return " and ".join(flipping.index[flipping])
+
+
+def _pattern(found: Compared, count: int) -> int | None:
+    """The bar that was clicked, where it is one of these steps."""
+    steps, place = st.session_state.get("flip-pattern", ((), 0))
+    return place if steps == tuple(found.steps.values()) and place < count else None
+
+
+def _pattern_clicked(*, steps: tuple[int, ...]) -> None:
+    points = st.session_state["flips-chart"].selection.points
+    if points:
+        clicked = (steps, int(points[0]["customdata"][0]))
+        again = st.session_state.get("flip-pattern") == clicked
+        st.session_state["flip-pattern"] = ((), 0) if again else clicked
+
+
+def _pattern_named(*, steps: tuple[int, ...]) -> None:
+    """The keyboard's way to a bar."""
+    place = st.session_state["flips-of"]
+    st.session_state["flip-pattern"] = ((), 0) if place is None else (steps, place)
+
+
+def _sentences(found: Compared, session: Session) -> None:
+    table, letters = found.flipped, list(found.steps)
+    if table.empty:
+        return
+    patterns = flip_patterns(table)
+    place = _pattern(found, len(patterns))
+    which = "by at least one"
+    if place is not None:
+        members = patterns.loc[place, letters].astype(bool)
+        table = table[(table[letters] == members).all(axis=1)]
+        which = f"by {_members(patterns, place, letters)} alone"
+    help.heading(
+        "Flipped sentences",
+        f"{text.plural(len(table), 'sentence')} flipped {which}; the number is the probability "
+        "of the answer.",
+        ("Flips", definitions.FLIPS),
+        key="flipped-sentences",
+    )
+    data = session.data.evaluation
+    tables.reading_table(
+        ["", "Sentence", "Label", *found.with_unpruned],
+        [
+            [
+                tables.name(str(row["outcome"])),
+                tables.text(data.texts[at] + (f" | {data.pairs[at]}" if data.pairs else "")),
+                _answer(found.unpruned, at, truth=True),
+                *(_answer(one, at) for one in found.with_unpruned.values()),
+            ]
+            for at, row in table.head(MOST_SENTENCES).iterrows()
+        ],
+        height=260,
+    )
+    if len(table) > MOST_SENTENCES:
+        st.caption(f"The first {MOST_SENTENCES}; the Samples page lists all of one step.")
+
+
+def _answer(of: Evaluation, at: int, *, truth: bool = False) -> str:
+    answer = int(of.labels[at] if truth else of.predictions[at])
+    aside = "" if truth else f"{of.probabilities[at, answer]:.2f}"
+    return tables.label(answer, of.label_names[answer], aside)
+
+
+# --- slices ---------------------------------------------------------------------------------------
+
+
+def _slices(found: Compared, session: Session) -> None:
+    help.heading(
+        "Cost by slice",
+        "Change against the unpruned model, worst hit on top; a dot: beyond chance, corrected for "
+        "the number of slices.",
+        ("Slices", definitions.SLICES),
+        key="compare-slices",
+    )
+    ways = groupings(session.data.evaluation, found.unpruned.label_names, tasks.lengths(session))
+    with st.container(horizontal=True, gap="small"):
+        titles = {name: one.title for name, one in ways.items()}
+        by, measure = controls.slice_controls(titles, "compare", width=170)
+    figure = slice_grid(_slice_tables(found, session, by, ways[by]), measure)
+    height = int(figure.layout.height)
+    with st.container(height=min(height, 372), border=False):
+        figures.chart(
+            figure,
+            key="slice-grid",
+            height=height,
+            alt=f"Change of {measure} by {ways[by].title.lower()} under each step",
+        )
+
+
+def _slice_tables(
+    found: Compared, session: Session, by: str, grouping: Grouping
+) -> dict[str, pd.DataFrame]:
+    # The fingerprint of the data leaves out the file's own columns.
+    groups = grouping.names, grouping.codes.tobytes()
+    return tasks.desk().quick(
+        ("slice tables", by, groups, _key(found, session)),
+        lambda: {
+            letter: slice_table(grouping, found.unpruned, one)
+            for letter, one in found.evaluations.items()
+        },
+    )
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+def _latency(found: Compared, session: Session) -> None:
+    help.heading(
+        "Measured latency",
+        "One pass of the model with its heads really removed, in turn with the unpruned one.",
+        ("Measured latency", definitions.LATENCY),
+        key="latency",
+    )
+    known, _ = latencies(session, list(found.steps.values()))
+    if known is not None:
+        _times(found, known, session)
+
+
+def _times(found: Compared, known: Latencies, session: Session) -> None:
+    from bhpvas.model.cost import speed_bound
+
+    geometry = tasks.classifier_named(session.model).geometry
+    rows = []
+    for name, step in {UNPRUNED: 0, **found.steps}.items():
+        bound = speed_bound(geometry, session.scheme.mask_at(step), [known.length])
+        times = "1" if step == 0 else text.median(*known.speed_up(str(step)), 2)
+        rows.append(
+            [
+                tables.name(name),
+                tables.text(text.median(*known.milliseconds(str(step)), 1), wrap=False),
+                tables.text(times, wrap=False),
+                tables.text(f"{bound:.2f}", wrap=False),
+            ]
+        )
+    tables.reading_table(
+        ["", "Milliseconds", "Times as fast", "At most by FLOPs"], rows, height=220
+    )
+    cores = text.plural(known.threads, "thread")
+    st.caption(
+        f"Medians of {text.plural(len(known.seconds), 'round')} with 95% intervals: "
+        f"{text.plural(known.batch, 'sentence')} of {text.plural(known.length, 'token')}, "
+        f"{known.device}, {cores}."
+    )

@@ -1,0 +1,289 @@
+"""The view Fine-tune: the pruned model trained on, watched while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts import style
+from bhpvas.charts.steps import outcome, weights_said
+from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
+from bhpvas.errors import LimitError
+from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, Settings
+from bhpvas.scheme.bundle import SchemeFile
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.schemes import tasks as schemes_tasks
+from bhpvas.ui.state import limits
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session, Wish
+from bhpvas.ui.widgets import figures, help
+
+#: Few sentences are gone through more often than the tens of thousands of a training part.
+_EPOCHS = 3.0
+_RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4)
+_HEIGHT = 400
+#: Seconds that a stopped training may take to hand over its best state: a step and a measurement.
+_HANDING_OVER = 20.0
+_NOTHING = "The training ended before it was first measured, so nothing of it is kept."
+_COMMAND = """bhpvas recover --scheme {file} --method finetune \\
+    --calibration TRAIN.tsv --epochs {epochs:g} --learning-rate {rate} \\
+    --distillation {distillation:g} --out tuned.zip"""
+
+
+def view(session: Session) -> None:
+    """Draw the settings beside the course of the training."""
+    if said := tasks.only_masks(session):
+        st.caption(text.verbatim(said))
+        return
+    if session.tuning is not None and _came_to_nothing(session, session.tuning):
+        sessions.put(replace(session, tuning=None, notice=_NOTHING))
+        st.rerun()
+    left, right = st.columns([1, 2.3], gap="large")
+    with left:
+        settings = _settings(session)
+    with right:
+        if session.tuning is None:
+            _last(session)
+        else:
+            _running(session, session.tuning)
+    _elsewhere(session, settings)
+
+
+def _plainly(rate: float) -> str:
+    """A learning rate without an exponent."""
+    return f"{rate:.5f}".rstrip("0")
+
+
+def _settings(session: Session) -> Settings:
+    help.heading(
+        "Fine-tune",
+        "Train what is left of the model further, by default half on the labels and half on the "
+        "unpruned model's answers.",
+        ("Fine-tuning", definitions.FINE_TUNING),
+        key="finetune",
+    )
+    epochs = st.number_input(
+        "Epochs",
+        0.5,
+        50.0,
+        _EPOCHS,
+        0.5,
+        format="%.1f",
+        key="tune-epochs",
+        persist_state="session",
+    )
+    rate = st.select_slider(
+        "Learning rate",
+        _RATES,
+        value=Settings.learning_rate,
+        format_func=_plainly,
+        key="tune-rate",
+        persist_state="session",
+    )
+    distillation = st.slider(
+        "Weight of the unpruned model's answers",
+        0.0,
+        1.0,
+        Settings.distillation,
+        0.1,
+        key="tune-distillation",
+        persist_state="session",
+        help="0 = the labels alone, 1 = the labels are not used.",
+    )
+    with st.expander("More settings"):
+        batch = st.number_input(
+            "Sentences in a step",
+            1,
+            256,
+            Settings.batch_size,
+            key="tune-batch",
+            persist_state="session",
+        )
+        temperature = st.number_input(
+            "Temperature of the answers",
+            0.5,
+            20.0,
+            Settings.temperature,
+            0.5,
+            key="tune-temperature",
+            persist_state="session",
+        )
+        warmup = st.number_input(
+            "Warm-up, share of the steps",
+            0.0,
+            1.0,
+            Settings.warmup,
+            0.02,
+            key="tune-warmup",
+            persist_state="session",
+        )
+        decay = st.number_input(
+            "Weight decay",
+            0.0,
+            1.0,
+            Settings.weight_decay,
+            0.01,
+            key="tune-decay",
+            persist_state="session",
+        )
+        seed = st.number_input("Seed", 0, 10_000, 0, key="tune-seed", persist_state="session")
+        embeddings = st.checkbox(
+            "Train the embeddings, too",
+            key="tune-embeddings",
+            persist_state="session",
+            help="Half of a small model's weights; the file that goes with the scheme doubles.",
+        )
+    settings = Settings(
+        epochs=epochs,
+        learning_rate=rate,
+        batch_size=int(batch),
+        distillation=distillation,
+        temperature=temperature,
+        warmup=warmup,
+        weight_decay=decay,
+        embeddings=embeddings,
+        seed=int(seed),
+    )
+    data = session.data.calibration
+    st.button(
+        "Fine-tune",
+        key="finetune",
+        type="primary",
+        width="stretch",
+        on_click=_ask,
+        args=(settings,),
+        disabled=session.tuning is not None
+        or not session.mask.taken
+        or len(data) < FEWEST_SENTENCES
+        or not limits.current().finetuning,
+        help="A step of its own, measured on the evaluation split; you can undo it.",
+    )
+    st.caption(text.verbatim(_what_it_learns_from(session)))
+    return settings
+
+
+def _what_it_learns_from(session: Session) -> str:
+    try:
+        limits.current().check_finetuning()
+    except LimitError as error:
+        return str(error)
+    if not session.mask.taken:
+        return "Every head is kept, so there is nothing to make up for: remove some first."
+    data = session.data.calibration
+    if len(data) < FEWEST_SENTENCES:
+        return (
+            f"{text.plural(len(data), 'calibration sentence')} are too few: "
+            f"{FEWEST_SENTENCES} are the least."
+        )
+    weights = weights_said(session.scheme)
+    begins = f", {weights}" if weights else ""
+    return (
+        f"Starts from {text.plural(session.mask.kept_count, 'head')}{begins}; learns from "
+        f"{text.plural(len(data), 'calibration sentence')} of {data.name}, an eighth of them held "
+        "out to choose the best state. The evaluation split is not read."
+    )
+
+
+def _ask(settings: Settings) -> None:
+    sessions.change(partial(Session.tuning_by, settings=settings))
+
+
+def _running(session: Session, settings: Settings) -> None:
+    """The course so far, drawn anew every few seconds; the best state becomes a step."""
+    task = schemes_tasks.tuning(session, settings)
+    job = tasks.desk().running(task.key)
+    if job is not None and task.key in session.cancelled:
+        with st.spinner("Stopping; the best state so far is kept"):
+            job.finished.wait(_HANDING_OVER)
+        if _came_to_nothing(session, settings):
+            st.rerun()
+    found = tasks.want(task)
+    if found is not None:
+        wish = Wish(
+            "recover",
+            method=NAME,
+            settings=found.settings,
+            seed=settings.seed,
+            weights=found.weights,
+        )
+        sessions.put(session.asking_for(wish))
+        st.markdown("**Trained.** :small[Now measured on the evaluation split.]")
+        _course(found.settings)
+        return
+    st.markdown("**Training.** :small[Cancel keeps the best state so far.]")
+    if job is not None and job.partial is not None:
+        _course(job.partial.record())
+    else:
+        st.skeleton(_HEIGHT)
+
+
+def _came_to_nothing(session: Session, settings: Settings) -> bool:
+    """Whether a training ended, by itself or because it was stopped, without a state to keep."""
+    task = schemes_tasks.tuning(session, settings)
+    ended = task.key in session.cancelled and tasks.desk().running(task.key) is None
+    return ended and tasks.known(task) is None
+
+
+def _last(session: Session) -> None:
+    """The course of the last training before the current step."""
+    steps = [step for step in session.scheme.path() if step.method == NAME and step.weights]
+    if not steps:
+        st.caption("This scheme is not fine-tuned yet.")
+        return
+    step = steps[-1]
+    st.markdown(outcome(session.scheme, step))
+    _course(step.settings)
+
+
+def _course(record: Mapping[str, Any]) -> None:
+    """A training as its record says it: a step's, or that of a training that still runs."""
+    points, best = record["course"], record["best"]
+    figures.chart(
+        training_curves(points, steps=record["steps"], best=best and best["step"], height=_HEIGHT),
+        key="training-chart",
+        height=_HEIGHT,
+        alt=f"Loss and accuracy after {points[-1]['step']} of {record['steps']} steps",
+    )
+    st.html(
+        '<div class="keys">'
+        f'<span><i style="background: {TRAINING}"></i>training</span>'
+        f'<span><i style="background: {HELD_OUT}"></i>held-out sentences</span>'
+        f'<span><i style="background: {style.SELECTED}"></i>best, which is kept</span></div>'
+    )
+    if best is None:
+        return
+    start = points[0]
+    said = (
+        f"Best after step {best['step']} of {record['steps']}: held-out loss "
+        f"{text.number(start['loss'])} {text.ARROW} {text.number(best['loss'])}, accuracy "
+        f"{text.percent(start['accuracy'])} {text.ARROW} {text.percent(best['accuracy'])}% on "
+        f"{text.plural(record['held_out'], 'held-out sentence')}."
+    )
+    if record.get("stopped_at") is not None:
+        said += f" Stopped after step {record['stopped_at']}."
+    st.caption(said)
+
+
+def _elsewhere(session: Session, settings: Settings) -> None:
+    with st.expander("A long one, on the command line"):
+        st.markdown(
+            "Tens of thousands of sentences take from minutes to hours. Save the scheme in the "
+            "sidebar, run this where it can take its time, and load the result in the sidebar. "
+            "Ctrl-C keeps the best state so far."
+        )
+        st.code(
+            _COMMAND.format(
+                file=SchemeFile(session.scheme).name,
+                epochs=settings.epochs,
+                rate=_plainly(settings.learning_rate),
+                distillation=settings.distillation,
+            )
+            + (f" \\\n    --model {session.model}" if session.model else ""),
+            language="bash",
+        )

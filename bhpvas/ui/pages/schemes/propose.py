@@ -1,0 +1,511 @@
+"""The view Propose: a method names heads to remove and says why; a recovery wins accuracy back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts import style
+from bhpvas.charts.curves import method_title
+from bhpvas.charts.head_map import size
+from bhpvas.charts.proposal import proposal_map
+from bhpvas.charts.recovery import layer_errors
+from bhpvas.charts.steps import done, outcome
+from bhpvas.criteria import CRITERIA
+from bhpvas.data.tables import csv_text
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.recovery import RECOVERIES
+from bhpvas.scheme.scheme import Step
+from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Method, Proposal, method_named
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.schemes import tasks as schemes_tasks
+from bhpvas.ui.pages.schemes.tasks import Promise
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Search, Session, Wish
+from bhpvas.ui.widgets import controls, figures, help, tables
+from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.head_map import clickable_map
+from bhpvas.ui.widgets.synced import hold
+
+if TYPE_CHECKING:
+    from bhpvas.ui.state.session import Weighed
+
+_COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
+#: Pixels that a head map has for a colour scale, which a proposal does not need.
+_SCALE = 64
+
+
+def view(session: Session) -> None:
+    """Draw the settings beside the proposal, and the recovery below."""
+    left, right = st.columns([1, 2.3], gap="large")
+    with left:
+        _settings(session)
+    with right:
+        proposal(session)
+        recovery(session)
+
+
+def method_names(*, compensating: bool = True) -> list[str]:
+    """Every method, then the criteria that are no method by themselves.
+
+    Without ``compensating`` only those that need no compensation.
+    """
+    methods = [name for name, one in METHODS.items() if compensating or not one.for_compensation]
+    return [*methods, *(name for name in CRITERIA if name not in METHODS)]
+
+
+def default_method(session: Session) -> str:
+    """The method to begin with: the best one that can be used with the session's model."""
+    return "importance" if tasks.only_masks(session) else DEFAULT_METHOD
+
+
+# --- asking ---------------------------------------------------------------------------------------
+
+
+def _settings(session: Session) -> None:
+    help.heading(
+        "Propose",
+        "Which heads should go next?",
+        ("Proposal", definitions.PROPOSAL),
+        key="propose",
+    )
+    _as_asked(session)
+    names = method_names(compensating=tasks.only_masks(session) is None)
+    if st.session_state.get("method") not in names:
+        st.session_state["method"] = default_method(session)
+    name = st.selectbox(
+        "Method",
+        names,
+        format_func=method_title,
+        key="method",
+        persist_state="session",
+    )
+    method = method_named(name)
+    fit = " Choose it to compensate afterwards: it is poor without." * method.for_compensation
+    st.caption(f"{method.summary}{fit}  \nSource: {method.source}")
+    weighed = _weighed(method)
+    if weighed is None:
+        st.caption("Every weight on the Workbench is 0: raise one there, or choose another method.")
+    elif weighed:
+        st.caption(f"Weights, as set on the Workbench: {weights_said(weighed)}.")
+    protected, least = _constraints(session)
+    most = Constraints(protected, least).most(session.mask)
+    heads, max_drop = _how_many(session, most)
+    seed = st.number_input("Seed", 0, 10_000, 0, key="search-seed", persist_state="session")
+    search = Search(name, heads, protected, least, max_drop, seed, weighed or ())
+    data = session.data.calibration
+    st.button(
+        "Propose",
+        type="primary",
+        key="propose",
+        width="stretch",
+        on_click=ask,
+        args=(search,),
+        disabled=not heads or session.search == search or weighed is None,
+    )
+    st.caption(
+        f"Learns from {text.plural(len(data), 'calibration sentence')} of "
+        f"{text.verbatim(data.name)}; the evaluation split is not read."
+    )
+
+
+def _weighed(method: Method) -> Weighed | None:
+    """How criteria count for a method that weighs them, as the Workbench has it; None if none does.
+
+    Empty for any other method.
+    """
+    if "weights" not in method.defaults:
+        return ()
+    weighing = controls.settings().weighing
+    found = tuple(
+        (name, weight, weighing.directions.get(name, CRITERIA[name].higher_means))
+        for name, weight in weighing.weights.items()
+        if weight > 0
+    )
+    return found or None
+
+
+def weights_said(weighed: Weighed) -> str:
+    """How criteria count, in words.
+
+    >>> weights_said((("importance", 0.6, "keep"), ("stability", 0.4, "remove")))
+    'importance by 0.6, stability by 0.4 (stable heads go first)'
+    """
+    return ", ".join(
+        f"{CRITERIA[name].title.lower()} by {weight:g}"
+        + " (stable heads go first)" * (name == "stability" and means == "remove")
+        for name, weight, means in weighed
+    )
+
+
+def _as_asked(session: Session) -> None:
+    """On a page that was opened anew, set what is asked for as the shown proposal was."""
+    search = session.search
+    if search is None:
+        return
+    asked: dict[str, Any] = {
+        "method": search.method,
+        "protected": [str(head) for head in sorted(search.protected)],
+        "least": search.min_per_layer,
+        "search-seed": search.seed,
+    }
+    if search.max_drop is None:
+        asked[f"heads-of-{session.mask.kept_count}"] = search.heads
+    for key, value in asked.items():
+        st.session_state.setdefault(key, value)
+
+
+def _how_many(session: Session, most: int) -> tuple[int, float | None]:
+    """How many heads may go, and the largest drop of accuracy as a share, if that decides."""
+    by = st.segmented_control(
+        "How many go",
+        [_COUNT, _SHARE, _DROP],
+        default=_COUNT,
+        required=True,
+        key="how-many",
+        persist_state="session",
+    )
+    kept = session.mask.kept_count
+    if by == _COUNT:
+        key = f"heads-of-{kept}"
+        hold(key, min(st.session_state.get(key, max(kept // 2, 1)), most))
+        heads = st.number_input(
+            f"Heads to remove, of {kept} kept", 0, most, key=key, persist_state="session"
+        )
+        return int(heads), None
+    if by == _SHARE:
+        share = st.number_input(
+            "Percent of the kept heads", 0, 100, 50, 5, key="share", persist_state="session"
+        )
+        return min(round(kept * share / 100), most), None
+    drop = st.number_input(
+        "Points that may be lost",
+        0.0,
+        50.0,
+        1.0,
+        0.5,
+        key="max-drop",
+        persist_state="session",
+        help="As many heads go as keep the accuracy within it, found by bisection. Measured on the "
+        "calibration split alone, after compensation where the method is made for it.",
+    )
+    return most, drop / 100
+
+
+def _constraints(session: Session) -> tuple[frozenset[HeadId], int]:
+    kept = [str(head) for head in session.mask]
+    protected = st.session_state.get("protected", [])
+    hold("protected", [name for name in protected if name in kept])
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        named = st.multiselect(
+            "Protected heads",
+            kept,
+            key="protected",
+            placeholder="Type L3H7",
+            persist_state="session",
+            help="These stay, whatever the method says.",
+        )
+        selected = session.selected_kept
+        st.button(
+            f"Protect selected ({len(selected)})",
+            on_click=_protect,
+            disabled=not selected,
+            help="Heads are selected on the Workbench.",
+        )
+    least = st.number_input(
+        "Least heads a layer",
+        0,
+        session.mask.heads,
+        0,
+        key="least",
+        persist_state="session",
+    )
+    return frozenset(HeadId.parse(name) for name in named), int(least)
+
+
+def _protect() -> None:
+    chosen = {str(head) for head in sessions.current().selected_kept}
+    named = sorted({*st.session_state["protected"], *chosen}, key=HeadId.parse)
+    st.session_state["protected"] = named
+
+
+def ask(search: Search | None) -> None:
+    """Ask for a proposal, or drop the one that is there."""
+    sessions.change(partial(Session.searching, search=search))
+
+
+# --- the proposal ---------------------------------------------------------------------------------
+
+
+def proposal(session: Session) -> None:
+    """Draw the proposal that was asked for, with its reasons; a click turns a head over."""
+    search = session.search
+    if search is None:
+        help.heading(
+            "No proposal yet",
+            "Choose a method and how many heads may go, and see which it would take and why.",
+            ("Proposal", definitions.PROPOSAL),
+            key="proposal",
+        )
+        return
+    found: Proposal | None = tasks.want(schemes_tasks.proposing(session, search))
+    if found is None:
+        st.skeleton(size(session.mask.layers, session.mask.heads)[1])
+        return
+    going = schemes_tasks.going(found, session)
+    help.heading(
+        f"{method_title(search.method)}: {text.plural(len(going), 'head')} would go",
+        (f"Weights: {weights_said(search.weighed)}. " if search.weighed else "")
+        + "Numbers: the order in which they go. Click a head to turn it over.",
+        ("Proposal", definitions.PROPOSAL),
+        key="proposal",
+    )
+    with st.container(horizontal=True, gap="medium", key="proposal-and-promise"):
+        with st.container(width=size(session.mask.layers, session.mask.heads)[0] - _SCALE):
+            _map(session, found, going, search)
+        with st.container(width="stretch"):
+            _promised(session, session.mask.without(going), search)
+            _turned(session)
+            with st.container(horizontal=True, gap="small", key="take"):
+                st.button(
+                    "Take as a step",
+                    type="primary",
+                    on_click=_take,
+                    args=(search, found),
+                    disabled=not going,
+                    help="Removes these heads, measured exactly on the evaluation split; a step "
+                    "that you can undo.",
+                )
+                st.button("Drop it", on_click=ask, args=(None,), type="tertiary")
+    with st.container(key="reasons"):
+        _reasons(session, found, going)
+
+
+def _map(session: Session, found: Proposal, going: list[HeadId], search: Search) -> None:
+    width, _ = size(session.mask.layers, session.mask.heads)
+    figure = proposal_map(
+        session.mask, going, dict(found.removals), session.turned, search.protected
+    )
+    figure.update_layout(margin={"r": 8}, width=width - _SCALE)
+    clickable_map(
+        figure,
+        session.mask,
+        pointer="propose",
+        key="proposal-map",
+        alt=f"Head map of the proposal: {len(going)} of {session.mask.kept_count} heads would go",
+    )
+    keys = {"goes first": style.GOING[0], "goes last": style.GOING[-1], "stays": style.STAYS}
+    if search.protected:
+        keys["protected"] = style.PROTECTED
+    tables.keys(*(tables.key(colour, said) for said, colour in keys.items()))
+
+
+def _turned(session: Session) -> None:
+    """The keyboard's way to turn heads over."""
+    controls.list_of_heads(
+        "Turned over by hand",
+        session,
+        session.turned,
+        key="turned",
+        turn=_turn,
+        options=[str(head) for head in session.mask],
+    )
+
+
+def _turn(heads: list[HeadId]) -> None:
+    sessions.change(partial(Session.turning, heads=heads))
+
+
+def _promised(session: Session, mask: HeadMask, search: Search) -> None:
+    """What the calibration sentences say of it, called what it is."""
+    if mask == session.mask:
+        st.caption("No head would go.")
+        return
+    promise: Promise | None = tasks.want(schemes_tasks.promising(session, mask, search.seed))
+    if promise is None:
+        st.caption("Being tried on the calibration sentences.")
+        return
+    rows = {
+        f"Now, {text.plural(session.mask.kept_count, 'head')}": promise.now,
+        f"With {text.plural(mask.kept_count, 'head')}": promise.masked,
+    }
+    if promise.compensated is not None:
+        rows["And compensated"] = promise.compensated
+    tables.reading_table(
+        ["Expected", "Accuracy"],
+        [
+            [
+                tables.name(name),
+                tables.text(
+                    f"{text.percent(one.accuracy)}%",
+                    text.interval(*one.accuracy_interval),
+                    wrap=False,
+                ),
+            ]
+            for name, one in rows.items()
+        ],
+        height=190,
+    )
+    st.caption(
+        f"On the {text.plural(promise.now.n, 'calibration sentence')} that it was learnt from: "
+        "new ones will like it a little less. A step is measured on the evaluation split."
+    )
+
+
+def _reasons(session: Session, found: Proposal, going: list[HeadId]) -> None:
+    reasons = dict(found.removals)
+    frame = pd.DataFrame(
+        [
+            {"place": place, "head": str(head), "goes": True, "reason": _why(head, reasons)}
+            for place, head in enumerate(going, 1)
+        ]
+        + [
+            {"place": None, "head": str(head), "goes": False, "reason": f"kept by hand; {reason}"}
+            for head, reason in found.removals
+            if head in session.turned
+        ]
+    )
+    tables.reading_table(
+        ["", "Head", "Why"],
+        [
+            [
+                tables.text(str(place) if row.goes else "stays", wrap=False),
+                tables.name(row.head),
+                tables.text(row.reason),
+            ]
+            for place, row in enumerate(frame.itertuples(), 1)
+        ],
+        height=240,
+    )
+    download(
+        "Download as CSV",
+        csv_text(frame),
+        "proposal.csv",
+        type="tertiary",
+    )
+
+
+def _why(head: HeadId, reasons: dict[HeadId, str]) -> str:
+    return reasons.get(head, "added by hand")
+
+
+def _take(search: Search, found: Proposal) -> None:
+    sessions.change(partial(taking, search=search, found=found))
+
+
+def taking(session: Session, search: Search, found: Proposal) -> Session:
+    """The proposal, with what was changed in it, asked for as a step."""
+    wish = Wish(
+        "remove",
+        tuple(schemes_tasks.going(found, session)),
+        search.method,
+        schemes_tasks.record(found, session),
+        search.seed,
+    )
+    return session.asking_for(wish)
+
+
+# --- recovery -------------------------------------------------------------------------------------
+
+
+def recovery(session: Session) -> None:
+    """Draw the choice of a recovery, and what the last one did."""
+    help.heading(
+        "Recover",
+        "Win back accuracy in seconds, without training: the kept heads learn to stand in.",
+        ("Recovery without training", definitions.RECOVERY),
+        key="recover",
+    )
+    if said := tasks.only_masks(session):
+        st.caption(text.verbatim(said))
+        return
+    if not session.mask.taken:
+        st.caption("Every head is kept, so there is nothing to make up for.")
+        return
+    if session.recovering is not None:
+        fitted = tasks.want(schemes_tasks.recovering(session, session.recovering))
+        if fitted is not None:
+            wish = Wish(
+                "recover",
+                method=session.recovering,
+                settings=fitted.settings,
+                seed=0,
+                weights=fitted.weights,
+            )
+            sessions.put(session.asking_for(wish))
+    left, right = st.columns([1, 1.6], gap="medium")
+    with left:
+        name = st.selectbox(
+            "How",
+            list(RECOVERIES),
+            format_func=lambda name: RECOVERIES[name].title,
+            key="recovery",
+            persist_state="session",
+        )
+        recovery = RECOVERIES[name]
+        st.caption(f"{recovery.summary}  \nSource: {recovery.source}")
+        trained = _last(session)
+        if trained is not None and trained.method not in RECOVERIES:
+            st.caption(
+                f"It starts from the model's own weights: what step {trained.id} "
+                f"{text.verbatim(done(trained))} is not in it."
+            )
+        st.button(
+            f"{recovery.title} of {text.plural(session.mask.kept_count, 'head')}",
+            key="recover",
+            type="primary",
+            width="stretch",
+            on_click=_recover,
+            args=(name,),
+            disabled=session.recovering is not None,
+            help="A step of its own, measured on the evaluation split; you can undo it.",
+        )
+    with right:
+        _report(session)
+
+
+def _recover(name: str) -> None:
+    sessions.change(partial(Session.recovering_by, method=name))
+
+
+def _last(session: Session) -> Step | None:
+    """The step whose weights hold now."""
+    return next((one for one in reversed(session.scheme.path()) if one.weights), None)
+
+
+def _report(session: Session) -> None:
+    """What the last recovery before the current step did, layer by layer."""
+    scheme, step = session.scheme, _last(session)
+    if step is None or "layers" not in step.settings:
+        st.caption("This scheme is not recovered yet.")
+        return
+    calibration = step.settings["calibration"]
+    st.markdown(outcome(scheme, step))
+    if session.mask.removed != step.removed:
+        kept = scheme.layers * scheme.heads - len(step.removed)
+        st.caption(
+            f"Fitted for the {text.plural(kept, 'head')} kept there; "
+            f"{session.mask.kept_count} are kept now. Recover again to fit those."
+        )
+    layers = step.settings["layers"]
+    figure = layer_errors(layers)
+    figures.chart(
+        figure,
+        key="recovery-chart",
+        height=int(figure.layout.height),
+        alt=f"Error of {text.plural(len(layers), 'layer')} before and after the recovery",
+    )
+    tables.keys(
+        tables.key(style.LOST, "before"),
+        tables.key(style.GAINED, "after"),
+        tables.key(
+            None,
+            f"on held-out calibration sentences, of {calibration['sentences']:,} of "
+            f"{calibration['name']}",
+        ),
+    )

@@ -1,0 +1,316 @@
+"""The tree of steps: where each led, what it cost, and the way back to any of them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts.kept_map import kept_map, small_size
+from bhpvas.charts.scheme_tree import TreeStep, folded, scheme_tree
+from bhpvas.charts.steps import briefly, in_full, steps_table, weights_said
+from bhpvas.data.tables import csv_text
+from bhpvas.scheme.scheme import Scheme, Step
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import figures, help
+from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.synced import hold
+
+#: Pixels of the picture; a longer tree scrolls.
+MOST_HEIGHT = 520
+#: From this many steps on, chains can be folded.
+LONG = 12
+
+
+def view(session: Session) -> None:
+    """The picture, the step that is looked at beside it, and the same as a table."""
+    scheme_bar(session)
+    with st.container(horizontal=True, gap="large", key="tree-and-step"):
+        with st.container(width="stretch", key="tree"):
+            picture(session)
+        width, _ = small_size(session.mask.layers, session.mask.heads)
+        with st.container(width=max(width, 300), key="step"):
+            _step(session)
+    _table(session)
+
+
+# --- above the tree -------------------------------------------------------------------------------
+
+
+def scheme_bar(session: Session) -> None:
+    """Draw the name of the scheme and what can be done with all of it."""
+    scheme = session.scheme
+    unmeasured = [step for step in scheme.steps if not tasks.is_measured(session, step)]
+    if session.measuring:
+        for step in unmeasured:
+            tasks.want(tasks.evaluating(session, session.at(step.id), turn=5))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="tree-bar"):
+        hold("scheme-name", scheme.name)
+        st.text_input("Name", key="scheme-name", on_change=_name, width=220, max_chars=80)
+        if len(scheme.steps) > LONG:
+            st.toggle(
+                "Fold chains",
+                key="fold",
+                persist_state="session",
+                help="Show where branches begin and end, recoveries, notes and the current step.",
+            )
+        if unmeasured:
+            st.button(
+                f"Measure {text.plural(len(unmeasured), 'step')}",
+                key="measure-steps",
+                on_click=_measure,
+                disabled=session.measuring,
+                help="Steps of a file may not be measured on these sentences yet.",
+            )
+        if session.cuts:
+            count = len(session.cuts[-1].steps)
+            st.button(
+                f"Put back {text.plural(count, 'deleted step')}",
+                key="put-back",
+                icon=":material/undo:",
+                on_click=_put_back,
+            )
+
+
+def _name() -> None:
+    name = st.session_state["scheme-name"]
+    sessions.change(partial(Session.naming, name=name))
+
+
+def _measure() -> None:
+    sessions.change(Session.asking_measures)
+
+
+def _put_back() -> None:
+    sessions.change(Session.putting_back)
+
+
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def picture(session: Session) -> None:
+    """Draw the tree; a click on a step goes there."""
+    scheme = session.scheme
+    fold = st.session_state.get("fold", False) and len(scheme.steps) > LONG
+    shown = _landmarks(scheme) if fold else [step.id for step in scheme.steps]
+    parents = folded({step.id: step.parent for step in scheme.steps}, shown)
+    on_path = {step.id for step in scheme.path()}
+    accuracies = tasks.accuracies(session)
+    figure = scheme_tree(
+        [
+            TreeStep(
+                step=number,
+                parent=parent,
+                kind=scheme.step(number).what,
+                kept=scheme.mask_at(number).kept_count,
+                what=_what(scheme, number, parent),
+                accuracy=accuracies.get(number),
+                note=scheme.step(number).note,
+                hover=in_full(scheme, scheme.step(number), accuracies.get(number)),
+                on_path=number in on_path,
+                current=number == scheme.current,
+            )
+            for number, parent in parents.items()
+        ]
+    )
+    height = int(figure.layout.height)
+    with st.container(height=min(height, MOST_HEIGHT), border=False):
+        figures.chart(
+            figure,
+            key="tree-chart",
+            on_select=_clicked,
+            selection_mode="points",
+            height=height,
+            alt=f"Tree of {text.plural(len(scheme.steps), 'step')}, step {scheme.current} current",
+        )
+    help.footnote(
+        f"Bold: heads kept of {scheme.layers * scheme.heads}. Then accuracy with its 95% interval, "
+        "drawn on the right; dotted: that of the start. Click a step to go there.",
+        ("Tree of schemes", definitions.TREE),
+        key="tree",
+    )
+
+
+def _landmarks(scheme: Scheme) -> list[int]:
+    """The steps that a folded tree still shows."""
+    parents = [step.parent for step in scheme.steps]
+    return [
+        step.id
+        for step in scheme.steps
+        if step.parent is None
+        or parents.count(step.id) != 1
+        or step.id == scheme.current
+        or step.what == "recover"
+        or step.note
+    ]
+
+
+def _what(scheme: Scheme, number: int, parent: int | None) -> str:
+    """What a step did, or all the steps since the last one that is shown."""
+    step = scheme.step(number)
+    if parent == step.parent:
+        return briefly(step)
+    count = len(scheme.path(number)) - len(scheme.path(parent))
+    return f"{count} steps, last {briefly(step)}"
+
+
+def _clicked() -> None:
+    points = st.session_state["tree-chart"].selection.points
+    if points:
+        go(int(points[0]["customdata"][0]))
+
+
+def go(step: int) -> None:
+    """Make a step the current one."""
+    sessions.change(lambda session: session.moved(session.scheme.at(step)))
+
+
+# --- the step that is looked at -------------------------------------------------------------------
+
+
+def _step(session: Session) -> None:
+    scheme = session.scheme
+    step = scheme.step(scheme.current)
+    help.heading(
+        f"Step {step.id}" if step.parent is not None else "Start",
+        _said(scheme, step),
+        ("Step", definitions.STEP),
+        key="current-step",
+    )
+    width, height = small_size(scheme.layers, scheme.heads)
+    figures.chart(
+        kept_map(scheme.mask, step.heads),
+        key="step-map",
+        width=width,
+        height=height,
+        alt=f"{scheme.mask.kept_count} heads kept, {len(step.heads)} changed by this step",
+    )
+    if step.heads:
+        colour = "Red crosses" if step.what == "remove" else "Blue"
+        st.caption(f"{colour}: what this step {step.what}d.")
+    hold("note", step.note)
+    st.text_area(
+        "Note",
+        key="note",
+        on_change=_note,
+        args=(step.id,),
+        height=68,
+        max_chars=2000,
+        placeholder="Why this step, what to try next",
+    )
+    later = len(scheme.subtree(step.id)) - 1
+    count = f" and {text.plural(later, 'later step')}" if later else ""
+    st.button(
+        f"Delete this step{count}",
+        key="delete-step",
+        icon=":material/delete:",
+        on_click=_delete,
+        args=(step.id,),
+        disabled=step.parent is None,
+        type="tertiary",
+        help="Every scheme has a start." if step.parent is None else "It can be put back.",
+    )
+
+
+def _said(scheme: Scheme, step: Step) -> str:
+    """What the step did and how it was chosen."""
+    said = "Every head kept" if step.parent is None else briefly(step)
+    if step.heads:
+        said += f": {text.head_list(step.heads, 6)}"
+    if (weights := weights_said(scheme)) is not None and step.what != "recover":
+        said += f"; weights {weights}"
+    return f"{said}."
+
+
+def _note(step: int) -> None:
+    note = st.session_state["note"]
+    sessions.change(lambda session: session.noting(step, note))
+
+
+def _delete(step: int) -> None:
+    sessions.change(partial(Session.deleting, step_id=step))
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def table(session: Session) -> pd.DataFrame:
+    """One row a step, the start first; what is not measured is empty."""
+    scheme = session.scheme
+    measured = [step for step in scheme.steps if tasks.is_measured(session, step)]
+    return steps_table(scheme, {step.id: step.metrics for step in measured})
+
+
+def _table(session: Session) -> None:
+    help.heading(
+        "Every step",
+        "The same tree as a table: click a column to sort, Go to make a step the current one.",
+        ("Tree of schemes", definitions.TREE),
+        key="steps-table",
+    )
+    whole = table(session)
+    steps = tuple(int(step) for step in whole["step"])
+    shown = pd.DataFrame(
+        {
+            "go": ["" if step == session.scheme.current else "Go" for step in steps],
+            "step": whole["step"],
+            "after": whole["after"],
+            "did": [briefly(step) for step in session.scheme.steps],
+            "kept": whole["kept"],
+            "accuracy": 100 * whole["accuracy"].astype(float),
+            "low": 100 * whole["accuracy_low"].astype(float),
+            "high": 100 * whole["accuracy_high"].astype(float),
+            "loss": whole["loss"].astype(float),
+            "f1": 100 * whole["f1"].astype(float),
+            "parameters": whole["parameters"].astype(float) / 1e6,
+            "flops": whole["flops_per_sentence"].astype(float) / 1e9,
+            "note": whole["note"],
+        }
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        shown,
+        key="steps-table",
+        hide_index=True,
+        placeholder=text.NOTHING,
+        height=min(38 + 30 * len(shown), 360),
+        row_height=30,
+        column_config={
+            "go": st.column_config.ButtonColumn(
+                "",
+                width=48,
+                pinned=True,
+                type="tertiary",
+                key="go-to-step",
+                on_click=_row_clicked,
+                args=(steps,),
+            ),
+            "step": number("Step", width=56),
+            "after": number("After", width=56, help="The step that it was made from"),
+            "did": st.column_config.TextColumn("What it did", width=180),
+            "kept": number("Heads kept", width=86),
+            "accuracy": number("Accuracy, %", format="%.1f"),
+            "low": number("95% from", format="%.1f"),
+            "high": number("to", format="%.1f"),
+            "loss": number("Loss", format="%.3f"),
+            "f1": number("F1, %", format="%.1f"),
+            "parameters": number("Parameters, M", format="%.1f"),
+            "flops": number("GFLOPs a sentence", format="%.2f"),
+            "note": st.column_config.TextColumn("Note", width=240),
+        },
+    )
+    download(
+        "Download as CSV",
+        csv_text(whole),
+        "steps.csv",
+        help="With the heads of every step, its method, weights and time.",
+    )
+
+
+def _row_clicked(steps: tuple[int, ...]) -> None:
+    go(steps[int(st.session_state["go-to-step"]["row"])])

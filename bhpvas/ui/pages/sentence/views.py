@@ -1,0 +1,598 @@
+"""The views of the Sentence page."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from bhpvas import text
+from bhpvas.charts import style
+from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, strongest
+from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
+from bhpvas.charts.bertviz import head_view, model_view
+from bhpvas.charts.columns import Column
+from bhpvas.charts.head_map import size
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.interpret.saliency import SALIENCIES
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Opened, Session, Split
+from bhpvas.ui.widgets import controls, figures, help
+from bhpvas.ui.widgets.head_map import head_grid, selecting, wide_chart
+from bhpvas.ui.widgets.synced import hold
+
+if TYPE_CHECKING:
+    from bhpvas.data.datasets import Dataset
+    from bhpvas.interpret.sentence import Contributions, Line, Reading
+
+#: Sentences that the list offers at once, since all of it travels with the page; a search reaches
+#: the others.
+MOST_LISTED = 1000
+LONGEST_TYPED = 2000
+_TYPED = "Typed"
+_SPLITS: dict[str, Split] = {"Evaluation": "evaluation", "Calibration": "calibration"}
+_WORDS, _PIECES = "words", "pieces"
+_EXACT, _SLOPE = "exact removal", "gate gradient"
+_SWITCH, _SELECT = "switches off", "selects"
+
+
+# --- which sentence -------------------------------------------------------------------------------
+
+
+def choose(session: Session) -> None:
+    """A sentence of a split, or one that is typed."""
+    said = session.sentence
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choosing"):
+        if st.session_state.get("sentence-seen") != said:  # opened here or on another page
+            st.session_state["sentence-seen"] = said
+            st.session_state["sentence-from"] = (
+                _TYPED if said.row is None else said.split.capitalize()
+            )
+            if said.row is None:
+                st.session_state["sentence-typed"] = said.text
+                st.session_state["sentence-pair"] = said.pair or ""
+        source: Any = st.segmented_control(
+            "Sentence",
+            [*_SPLITS, _TYPED],
+            required=True,
+            key="sentence-from",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        if source == _TYPED:
+            _type(session)
+        else:
+            _choose_row(session, _SPLITS[source])
+
+
+def _choose_row(session: Session, split: Split) -> None:
+    data, said = session.sentences_of(split), session.sentence
+    whole = [_joined(data, row) for row in range(len(data))]
+    listed, left = list(range(len(data))), 0
+    if len(data) > MOST_LISTED:
+        search = st.text_input(
+            "Search",
+            key="sentence-search",
+            placeholder=f"Search {len(data):,}",
+            label_visibility="collapsed",
+            width=190,
+            persist_state="session",
+            help="Words or the number of the sentences to list.",
+        )
+        listed = _found(whole, search)
+        left = len(listed) - MOST_LISTED
+        listed = listed[:MOST_LISTED]
+    row = said.row if said.split == split else None
+    if row is not None and row not in listed:
+        listed.insert(0, row)
+    hold("sentence-row", row)
+    st.selectbox(
+        f"Sentence of the {split} split",
+        listed,
+        key="sentence-row",
+        format_func=lambda place: f"{place} · {whole[place]}",
+        placeholder="Choose a sentence" if listed else "No sentence has these words",
+        on_change=_open_row,
+        args=(split,),
+        label_visibility="collapsed",
+        width="stretch",
+    )
+    if left > 0:
+        st.caption(f"{left:,} more: search", width="content")
+
+
+def _joined(data: Dataset, row: int) -> str:
+    return data.texts[row] if data.pairs is None else f"{data.texts[row]} | {data.pairs[row]}"
+
+
+def _found(sentences: list[str], search: str) -> list[int]:
+    """The rows with every word that is searched for, in whatever capitals, or with this number."""
+    asked = search.casefold().split()
+    return [
+        row
+        for row, sentence in enumerate(sentences)
+        if asked == [str(row)] or all(word in sentence.casefold() for word in asked)
+    ]
+
+
+def _open_row(split: Split) -> None:
+    row = st.session_state["sentence-row"]
+    if row is not None:
+        sessions.change(lambda session: session.reading(session.sentence_at(row, split)))
+
+
+def _type(session: Session) -> None:
+    options: dict[str, Any] = {
+        "max_chars": LONGEST_TYPED,
+        "on_change": _open_typed,
+        "label_visibility": "collapsed",
+        "width": "stretch",
+        "persist_state": "session",
+    }
+    st.text_input("A sentence", key="sentence-typed", placeholder="Type a sentence", **options)
+    if session.data.evaluation.pairs is not None:
+        st.text_input("Its pair", key="sentence-pair", placeholder="Second sentence", **options)
+
+
+def _open_typed() -> None:
+    typed = st.session_state["sentence-typed"].strip()
+    if typed:
+        pair = (st.session_state.get("sentence-pair") or "").strip()
+        paired = sessions.current().data.evaluation.pairs is not None
+        sessions.change(partial(Session.reading, sentence=Opened(typed, pair if paired else None)))
+
+
+# --- predictions ----------------------------------------------------------------------------------
+
+
+def decision(session: Session) -> int | None:
+    """Draw what the unpruned model, the scheme, and the model as switched here answer.
+
+    Returns the class that the scheme answers: all that follows is about the case for it.
+    """
+    models = {"Unpruned": session.start}
+    if session.now != session.start:
+        models[f"Scheme, {_kept(session.mask)}"] = session.now
+    if session.switched:
+        models[f"Here, {_kept(session.mask_here)}"] = session.here
+    found = {
+        name: tasks.promptly(sentence_tasks.prediction(session, variant))
+        for name, variant in models.items()
+    }
+    known = {name: one for name, one in found.items() if one is not None}
+    decided = tasks.promptly(sentence_tasks.prediction(session, session.now))
+    names = session.data.evaluation.label_names
+    truth = session.sentence.label
+    before: float | None = None
+    cells = []
+    for name, chances in known.items():
+        label = int(np.argmax(decided)) if decided is not None else int(np.argmax(chances))
+        cells.append(_answer(name, chances, label, before, names))
+        before = float(chances[label])
+    if truth is not None:
+        cells.append(
+            f'<div class="answer"><span>Label in the data</span><b>{_dot(truth)}'
+            f"{escape(names[truth])}</b></div>"
+        )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="decision"):
+        st.html(f'<div class="answers" id="answers">{"".join(cells)}</div>', width="content")
+        if session.switched:
+            st.button("Switch all back", on_click=_switch_back, type="tertiary", key="switch-back")
+    return None if decided is None else int(np.argmax(decided))
+
+
+def _kept(mask: HeadMask) -> str:
+    return f"{mask.kept_count} of {mask.layers * mask.heads} heads"
+
+
+def _dot(label: int) -> str:
+    return f'<i style="background: {style.class_colour(label)}"></i>'
+
+
+def _answer(
+    name: str, chances: np.ndarray, label: int, before: float | None, names: tuple[str, ...]
+) -> str:
+    answer = int(np.argmax(chances))
+    share = f"{100 * chances[answer]:.1f}%"
+    moved = ""
+    if before is not None:
+        moved = (
+            f"<small>{escape(names[label])} "
+            f"{text.signed(100 * (float(chances[label]) - before))} points</small>"
+        )
+    colour = style.class_colour(answer)
+    bar = f'<u style="width: {100 * chances[answer]:.1f}%; background: {colour}"></u>'
+    return (
+        f'<div class="answer"><span>{escape(name)}</span><b>{_dot(answer)}{escape(names[answer])} '
+        f"{share}{moved}</b><s>{bar}</s></div>"
+    )
+
+
+def _switch_back() -> None:
+    sessions.change(lambda session: session.switching(session.switched))
+
+
+# --- the sentence itself --------------------------------------------------------------------------
+
+
+def shown_heads(session: Session, found: Contributions | None) -> list[HeadId]:
+    """The heads whose attention is drawn: the first selected, else the one that counts most."""
+    if session.selected:
+        return sorted(session.selected)[: len(style.HEADS)]
+    if found is None:
+        return []
+    strength = np.nan_to_num(np.abs(found.removal_log_odds), nan=-1.0)
+    layer, head = np.unravel_index(int(strength.argmax()), strength.shape)
+    return [HeadId(int(layer), int(head))]
+
+
+def line_controls() -> tuple[bool, bool, float, str]:
+    """Words or pieces, marks or none, the threshold, and the saliency."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="line"):
+        units = st.segmented_control(
+            "Units",
+            [_WORDS, _PIECES],
+            default=_WORDS,
+            required=True,
+            key="units",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        marks = st.toggle("[CLS] and [SEP]", value=True, key="marks", persist_state="session")
+        threshold = st.slider(
+            "Arcs from",
+            0.0,
+            1.0,
+            0.1,
+            0.01,
+            format="arcs from %.2f",
+            key="threshold",
+            width=170,
+            label_visibility="collapsed",
+            persist_state="session",
+            help="Attention weights below this are not drawn.",
+        )
+        method = st.selectbox(
+            "Bars",
+            list(SALIENCIES),
+            key="saliency",
+            format_func=lambda name: f"bars: {SALIENCIES[name].title.lower()}",
+            width=230,
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+    return units == _WORDS, marks, threshold, method
+
+
+def arcs(
+    session: Session,
+    found: Reading,
+    heads: list[HeadId],
+    label: int | None,
+    *,
+    in_words: bool,
+    marks: bool,
+    threshold: float,
+    method: str,
+    room: int | None = None,
+) -> None:
+    """Dependencies above the words, attention of some heads below them, saliency between.
+
+    A long line moves together where the ``room`` in pixels is known.
+    """
+    line = found.line(words=in_words, marks=marks)
+    salient = None if label is None else tasks.promptly(sentence_tasks.salient(session, label))
+    drawn = [
+        HeadArcs(
+            str(head), line.attention(found.maps[head.layer, head.head]), head in found.mask.removed
+        )
+        for head in heads
+    ]
+    name = session.data.evaluation.label_names[label] if label is not None else ""
+    figure = sentence_arcs(
+        line.names,
+        _dependencies(found, line, heads),
+        drawn,
+        threshold=threshold,
+        saliency=None if salient is None else line.sums(salient.values[method]),
+        saliency_title=SALIENCIES[method].title,
+        towards=name,
+        room=room,
+    )
+    wide_chart(
+        figure,
+        key="arcs",
+        alt=f"Dependencies and attention of {text.head_list(heads)} over the words: "
+        f"{' '.join(line.names)}",
+    )
+    for note in _notes(session, found, heads, drawn, threshold):
+        st.caption(note)
+    help.footnote(
+        f"Above: dependencies, strong where a shown head follows them. Bars: up speaks for "
+        f"{name or 'the answer'}, down against. Below: who looks at whom, thicker for more.",
+        ("Dependencies and attention", definitions.ARCS),
+        *((one.title, help.saliency_aid(one.name)) for one in SALIENCIES.values()),
+        key="arcs",
+    )
+
+
+def _dependencies(found: Reading, line: Line, heads: list[HeadId]) -> list[Dependency]:
+    from bhpvas.interpret.roles import followed
+
+    parse = found.sentence.parse
+    ways: dict[int, list[str]] = {}
+    for head in heads:
+        in_map = followed(found.sentence, found.maps[head.layer, head.head])
+        for word, directions in in_map.items():
+            ways.setdefault(word, []).append(f"{head}, {' and '.join(directions)}")
+    drawn = []
+    for word, governor in enumerate(parse.heads):
+        here, there = line.place_of(word), line.place_of(governor)
+        if word == governor or parse.relations[word] == "punct" or here is None or there is None:
+            continue
+        by = "; ".join(ways.get(word, ()))
+        drawn.append(Dependency(here, there, parse.relations[word], by))
+    return drawn
+
+
+def _notes(
+    session: Session,
+    found: Reading,
+    heads: list[HeadId],
+    drawn: list[HeadArcs],
+    threshold: float,
+) -> list[str]:
+    """What is not as it was asked for."""
+    said = []
+    if not session.selected and heads:
+        said.append(f"No head is selected: {heads[0]}, which contributes most here, is shown.")
+    elif len(heads) < len(session.selected):
+        said.append(f"The first {len(heads)} of {len(session.selected)} selected heads are shown.")
+    if len(found.sentence) < found.length:
+        said.append(f"The first {len(found.sentence)} of {found.length} tokens are drawn.")
+    most = MOST_ARCS // max(len(drawn), 1)
+    if any(len(strongest(one.attention, threshold, most + 1)) > most for one in drawn):
+        said.append(f"Of each head the strongest {most} arcs are drawn.")
+    return said
+
+
+# --- what each head contributes -------------------------------------------------------------------
+
+
+def contribution_map(session: Session, found: Contributions | None, label: int | None) -> None:
+    """The head map of this decision; a click switches a head off, or selects it."""
+    help.heading(
+        "What each head contributes",
+        "Blue: speaks for the answer. Red: against it. Crossed out: off.",
+        ("Contributions", definitions.CONTRIBUTIONS),
+        key="contributions",
+    )
+    mask = session.mask_here
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="measure"):
+        measure = st.segmented_control(
+            "Contribution by",
+            [_EXACT, _SLOPE],
+            default=_EXACT,
+            required=True,
+            key="contribution",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        with st.container(
+            horizontal=True, vertical_alignment="center", gap="small", width="content", key="clicks"
+        ):
+            st.caption("Click", width="content")
+            click = st.segmented_control(
+                "A click",
+                [_SWITCH, _SELECT],
+                default=_SWITCH,
+                required=True,
+                key="click",
+                label_visibility="collapsed",
+                persist_state="session",
+            )
+    values = np.full((mask.layers, mask.heads), np.nan)
+    if found is not None:
+        values = found.removal_log_odds if measure == _EXACT else found.gradient_log_odds
+    column = Column(
+        name="contribution",
+        title="log-odds",
+        values=values,
+        higher_means="keep",
+        aid="",
+        change=True,
+        rise_is_bad=False,
+    )
+    with st.container(width=size(mask.layers, mask.heads)[0]):
+        head_grid(
+            column,
+            session,
+            pointer="switch" if click == _SWITCH else "head",
+            key="contribution-map",
+            mask=mask,
+            hover=_hover(session, mask, found, values, label),
+        )
+        _switched(session)
+
+
+def _switched(session: Session) -> None:
+    """The keyboard's way to switch heads over for this sentence."""
+    controls.list_of_heads(
+        "Switched for this sentence",
+        session,
+        session.switched,
+        key="switched",
+        turn=_switch,
+        placeholder="Type L3H7 to switch it",
+        label_visibility="collapsed",
+    )
+
+
+def _switch(heads: list[HeadId]) -> None:
+    sessions.change(partial(Session.switching, heads=heads))
+
+
+def _hover(
+    session: Session,
+    mask: HeadMask,
+    found: Contributions | None,
+    values: np.ndarray,
+    label: int | None,
+) -> np.ndarray:
+    from scipy.special import softmax
+
+    said = []
+    for head in mask.every_head():
+        at = (head.layer, head.head)
+        if head in mask.removed:
+            why = "switched off here" if head in session.switched else "removed by the scheme"
+            said.append(f"<b>{head}</b> {why}")
+        elif found is None or label is None:
+            said.append(f"<b>{head}</b>")
+        else:
+            now, without = softmax(found.logits)[label], softmax(found.removed_logits[at])[label]
+            name = text.literal(session.data.evaluation.label_names[label])
+            said.append(
+                f"<b>{head}</b><br>{text.signed(float(values[at]), 3)} log-odds for {name}<br>"
+                f"without it: {name} {text.percent(float(now))} {text.ARROW} "
+                f"{text.percent(float(without))}%"
+            )
+    return np.array(said).reshape(mask.layers, mask.heads)
+
+
+# --- maps -----------------------------------------------------------------------------------------
+
+
+def maps(session: Session, found: Reading, heads: list[HeadId], line: Line) -> None:
+    """The matrix of one head, all heads of a layer, or the rollout; one of them is drawn."""
+    views = {"one head": _matrix, "a layer": _layer, "rollout": _rollout}
+    help.heading(
+        "Attention as a matrix",
+        "A row looks at the columns; bright is much.",
+        ("Attention matrix", definitions.MATRIX),
+        ("Rollout", definitions.ROLLOUT),
+        key="maps",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="of"):
+        view = st.segmented_control(
+            "Matrix of",
+            list(views),
+            default="one head",
+            required=True,
+            key="matrix-of",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        choice = st.container(width=170)
+    first = heads[0] if heads else HeadId(0, 0)
+    views[view or "one head"](session, found, first, line, choice)
+
+
+def _matrix(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    with choice:
+        head = _pick("matrix-head", list(found.mask.every_head()), first)
+    figures.chart(
+        attention_matrix(
+            line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
+        ),
+        key="matrix",
+        alt=f"Attention matrix of {head}",
+    )
+
+
+def _layer(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    with choice:
+        number = _pick("layer", list(range(found.mask.layers)), first.layer, "L")
+    figure = layer_maps(
+        line.attention(found.maps[number]), line.names, number, found.mask, session.selected
+    )
+    selecting(
+        figure,
+        pointer="head",
+        key="layer-maps",
+        height=int(figure.layout.height),
+        alt=f"Attention of all heads of layer {number}",
+    )
+    st.caption("Every head of the layer on one scale; click one to select it.")
+    controls.selected_list(session)
+
+
+def _rollout(
+    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+) -> None:
+    whole = found.line(words=line.words, marks=True)
+    with choice:
+        source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
+    figures.chart(
+        rollout_map(whole.attention(found.rollout), whole.names, source),
+        key="rollout",
+        alt=f"Attention rollout of {whole.names[source]}",
+    )
+    st.caption(
+        "How much of this unit comes from each input unit after each layer, through the kept heads."
+    )
+
+
+def _pick(key: str, options: list[Any], default: Any, letter: str = "", names: Any = None) -> Any:
+    """A small select box that follows the selection until a person picks something else."""
+    follow = f"{key}-default"
+    if st.session_state.get(follow) != default or st.session_state.get(key) not in options:
+        st.session_state[follow] = default
+        st.session_state[key] = default
+    return st.selectbox(
+        "Of",
+        options,
+        key=key,
+        width=160,
+        label_visibility="collapsed",
+        format_func=(lambda one: f"{letter}{one}") if names is None else names.__getitem__,
+    )
+
+
+# --- bertviz --------------------------------------------------------------------------------------
+
+
+def bertviz(found: Reading, heads: list[HeadId]) -> None:
+    """bertviz's own views of the same sentence, drawn once they are asked for."""
+    help.heading(
+        "bertviz",
+        "The views of bertviz on the same attention; removed heads are left empty.",
+        ("bertviz", definitions.BERTVIZ),
+        key="bertviz",
+    )
+    which = st.segmented_control(
+        "View",
+        ["Head view", "Model view"],
+        key="bertviz",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    if which is None:
+        return
+    kept = found.maps * found.mask.array[:, :, None, None]
+    tokens, dark = found.sentence.tokens, st.context.theme.type == "dark"
+    layer = heads[0].layer if heads else 0
+    view = (
+        head_view(kept, tokens, layer=layer, heads=_of_layer(heads, layer), dark=dark)
+        if which == "Head view"
+        else model_view(kept, tokens, layer=layer, dark=dark)
+    )
+    if view.note:
+        st.caption(view.note)
+    with st.container(key="bertviz-frame"):
+        st.iframe(view.html, height=view.height, alt=f"bertviz {which.lower()}")
+
+
+def _of_layer(heads: list[HeadId], layer: int) -> list[int] | None:
+    return [head.head for head in heads if head.layer == layer] or None

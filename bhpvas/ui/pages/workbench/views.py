@@ -1,0 +1,555 @@
+"""The views of the Workbench around the head map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.charts.alike import most_alike, similarity_matrix
+from bhpvas.charts.alike import size as matrix_size
+from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, table, title_of
+from bhpvas.charts.criteria import criteria_scatter
+from bhpvas.charts.panel import ROW, attention_profile, by_class
+from bhpvas.charts.steps import timeline_points, weights_said
+from bhpvas.charts.timeline import timeline
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
+from bhpvas.data.tables import csv_text
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.ui import definitions
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state import sharing
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import figures, help, synced, tables
+from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.head_map import selecting
+
+if TYPE_CHECKING:
+    from bhpvas.data.datasets import Dataset
+    from bhpvas.evaluation.evaluation import Evaluation
+
+_CRITERIA, _PAIRS = "Criteria", "Pairs of heads"
+
+
+# --- the selected heads ---------------------------------------------------------------------------
+
+
+def selected_heads(
+    scores: Scores | None, found: Mapping[str, Column], session: Session, *, height: int
+) -> None:
+    """Each selected head: criteria with rank and interval, where it looks, what class it is for."""
+    if not session.selected:
+        _nothing_selected(session.mask.heads)
+        return
+    if scores is None:
+        st.caption("What is known of the selected heads follows as soon as they are scored.")
+        return
+    kept = [head for head in session.selected_kept if head in set(scores.mask)]
+    order = next(iter(found.values()))
+    by_rank = sorted(kept, key=lambda head: -order.ranks[head.layer, head.head])
+    numbers, looks, classes = st.tabs(["Numbers", "Where they look", "By class"], key="panel")
+    with numbers:
+        names = [name for name in (COMBINED, *DEFAULT_CRITERIA) if name in found]
+        tables.reading_table(
+            ["Head", *("Combined" if name == COMBINED else found[name].title for name in names)],
+            [
+                [tables.name(str(head)), *(_value_and_rank(found[name], head) for name in names)]
+                for head in by_rank + list(session.selected_removed)
+            ],
+            height=height - 60,
+        )
+        help.footnote(
+            f"Value, then rank of {scores.mask.kept_count} (95% interval, if known): the last goes "
+            "first.",
+            *((title_of(name), help.criterion_aid(name)) for name in names if name in CRITERIA),
+            key="numbers",
+        )
+    shown = by_rank[: (height - 100) // ROW]
+    with looks:
+        where_they_look(scores, shown, by_rank)
+    with classes:
+        if "importance" in scores.per_example and shown:
+            figures.chart(
+                by_class(
+                    scores.by_class("importance"),
+                    shown,
+                    scores.label_names,
+                    title="importance, mean |∂loss/∂gate|",
+                ),
+                key="by-class-chart",
+                alt=f"Importance of {text.plural(len(shown), 'head')} by class",
+            )
+            help.footnote(
+                f"Dots apart: the head matters more for one class.{_which(shown, by_rank)}",
+                ("Importance by class", definitions.BY_CLASS),
+                key="by-class",
+            )
+
+
+def where_they_look(scores: Scores, shown: list[HeadId], every: list[HeadId]) -> None:
+    """Where some of the selected heads look, as shares of their attention."""
+    if scores.profile is None or not shown:
+        return
+    figures.chart(
+        attention_profile(scores.profile, shown, PROFILE_PARTS),
+        key="profile-chart",
+        alt=f"Where {text.plural(len(shown), 'head')} look, percent of their attention",
+    )
+    help.footnote(
+        f"Percent of a head's attention, by where it goes.{_which(shown, every)}",
+        ("Attention profile", definitions.PROFILE),
+        key="profile",
+    )
+
+
+def _nothing_selected(heads: int) -> None:
+    st.markdown(
+        "**1. Select** heads: press the blue button, or click cells on the map.  \n"
+        "**2. Ask** what removing them would cost: an estimate, at once.  \n"
+        "**3. Remove** them: measured exactly, and you can always go back."
+    )
+    st.caption(
+        f"An attention head moves information between words; each layer has {heads} of them. Many "
+        "can go without a change in what the model answers; which ones is the question of this "
+        "page."
+    )
+    st.page_link(
+        "pages/learn.py",
+        label="New here? Learn it in ten minutes",
+        icon=":material/school:",
+        query_params=sharing.of_this_work(),
+    )
+
+
+def _value_and_rank(column: Column, head: HeadId) -> str:
+    rank = column.rank(head)
+    if rank == "removed":
+        return tables.text(rank, wrap=False)
+    return tables.text(column.value(head), rank, wrap=False)
+
+
+def _which(shown: list[HeadId], every: list[HeadId]) -> str:
+    return f" The {len(shown)} lowest ranked of {len(every)}." if len(shown) < len(every) else ""
+
+
+# --- cost, remove, restore ------------------------------------------------------------------------
+
+
+def actions(scores: Scores | None, session: Session) -> None:
+    """The estimate and the two buttons that change the mask."""
+    going, back = session.selected_kept, session.selected_removed
+    with st.container(
+        key="actions", horizontal=True, vertical_alignment="center", border=True, gap="small"
+    ):
+        st.markdown(_cost(scores, session), width="stretch")
+        # Where they do not fit beside the text, they go below it together.
+        with st.container(horizontal=True, gap="small", width="content", key="act"):
+            st.button(
+                "What would it cost?",
+                on_click=_ask_cost,
+                disabled=not session.selected,
+                help="An estimate from gradients, at once and without running the model.",
+            )
+            if back:
+                st.button(
+                    f"Restore {text.plural(len(back), 'head')}",
+                    key="restore",
+                    on_click=_wish,
+                    args=("restore",),
+                )
+            st.button(
+                f"Remove {text.plural(len(going), 'head')}" if going else "Remove heads",
+                key="remove",
+                type="primary",
+                on_click=_wish,
+                args=("remove",),
+                disabled=not going,
+                help="Measured exactly on the evaluation split; a step that you can undo.",
+            )
+
+
+def _cost(scores: Scores | None, session: Session) -> str:
+    if not session.selected:
+        return standing(session)
+    named = text.head_list(session.selected, 5)
+    if not session.cost_asked:
+        return f"Selected: {named}"
+    if scores is None or sessions.current().scored != session.now:
+        return "The estimate follows as soon as this model is scored."
+    changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
+    model = tasks.estimate(scores)
+    loss = float(model.loss_change([changed])[0])
+    accuracy = float(model.accuracy_change([changed])[0])
+    now = tasks.known(tasks.evaluating(session, session.now))
+    base = ""
+    if now is not None:
+        after = text.percent(now.accuracy + accuracy)
+        base = f" ({text.percent(now.accuracy)} {text.ARROW} about {after})"
+    far = len(session.mask.removed ^ changed.removed) * 3 > session.mask.layers * session.mask.heads
+    weak = "; beyond a third of the heads it says little" if far else ""
+    return (
+        f"**Estimate:** accuracy about {text.signed(100 * accuracy)} points{base}, loss "
+        f"{text.signed(loss, 3)} :small[from gradients on "
+        f"{text.plural(scores.sentences, 'calibration sentence')}{weak}]"
+    )
+
+
+def standing(session: Session) -> str:
+    """Where the scheme stands, in a sentence."""
+    mask = session.mask
+    kept = f"{mask.kept_count} of {text.plural(mask.layers * mask.heads, 'head')} kept"
+    if (weights := weights_said(session.scheme)) is not None:
+        kept += f", {text.verbatim(weights)}"
+    start = tasks.known(tasks.evaluating(session, session.start))
+    now = tasks.known(tasks.evaluating(session, session.now))
+    if start is None or now is None:
+        return kept
+    if session.now == session.start:
+        return f"{kept}: accuracy **{text.percent(now.accuracy)}%** on {_sentences(now)}"
+    from bhpvas.evaluation.evaluation import accuracy_change_interval
+
+    _, low, high = accuracy_change_interval(start, now)
+    change = text.accuracy_change(start.accuracy, now.accuracy, now.n)
+    return f"{kept}: **{change}**, 95% interval {text.change_interval(low, high)}"
+
+
+def _sentences(evaluation: Evaluation) -> str:
+    return text.plural(evaluation.n, "sentence")
+
+
+def _ask_cost() -> None:
+    sessions.change(Session.asking_cost)
+
+
+def _wish(what: Any) -> None:
+    sessions.change(partial(Session.wishing, what=what))
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def steps(session: Session) -> None:
+    """The timeline; a click on a point goes back (or forward) to its step."""
+    help.heading(
+        "Timeline",
+        "Accuracy with its 95% interval at each step; click a point to go there.",
+        ("Timeline", definitions.TIMELINE),
+        key="timeline",
+    )
+    scheme = session.scheme
+    points = timeline_points(scheme, tasks.accuracies(session))
+    figures.chart(
+        timeline(
+            points,
+            all_heads=scheme.layers * scheme.heads,
+            sentences=len(session.data.evaluation),
+            height=196,
+        ),
+        key="timeline-chart",
+        on_select=_step_selected,
+        selection_mode="points",
+        height=196,
+        alt=f"Accuracy against heads kept, {text.plural(len(points), 'step')}",
+    )
+
+
+def _step_selected() -> None:
+    points = st.session_state["timeline-chart"].selection.points
+    if points:
+        step = int(points[0]["customdata"][0])
+        sessions.change(lambda session: session.moved(session.scheme.at(step)))
+
+
+# --- what changed ---------------------------------------------------------------------------------
+
+
+def what_changed(session: Session) -> None:
+    """The sentences whose prediction differs from the unpruned model's, with both predictions."""
+    help.heading(
+        "What changed",
+        "Sentences that the pruned model answers differently from the unpruned one.",
+        ("What changed", definitions.CHANGED),
+        key="changed",
+    )
+    start = tasks.want(tasks.evaluating(session, session.start))
+    now = tasks.want(tasks.evaluating(session, session.now))
+    if start is None or now is None:
+        st.caption("Not measured yet.")
+        return
+    from bhpvas.evaluation.evaluation import flips, mcnemar
+
+    changed = flips(start, now)
+    if not len(changed):
+        st.markdown(
+            f"No prediction changed: all {text.plural(now.n, 'sentence')} are answered as by the "
+            "unpruned model."
+        )
+        return
+    test = mcnemar(start, now)
+    st.markdown(
+        f"**{len(changed)} of {text.plural(now.n, 'prediction')} changed:** {test.lost} lost, "
+        f"{test.gained} gained ({text.p_value(test.p)}, McNemar)"
+    )
+    tables.reading_table(
+        ["", "Sentence", "Label", "Before", "Now"],
+        [_changed_row(start, now, index, session.data.evaluation) for index in changed],
+        height=176,
+    )
+
+
+def _changed_row(before: Evaluation, after: Evaluation, index: int, data: Dataset) -> list[str]:
+    said = data.texts[index]
+    if data.pairs is not None:
+        said += f" | {data.pairs[index]}"
+    truth = int(after.labels[index])
+    return [
+        tables.name(_kind(before, after, index)),
+        tables.text(said),
+        tables.label(truth, after.label_names[truth]),
+        _answer(before, index),
+        _answer(after, index),
+    ]
+
+
+def _answer(of: Evaluation, index: int) -> str:
+    answer = int(of.predictions[index])
+    return tables.label(answer, of.label_names[answer], f"{of.probabilities[index, answer]:.2f}")
+
+
+def _kind(before: Evaluation, after: Evaluation, index: int) -> str:
+    if before.right[index]:
+        return "lost"
+    return "gained" if after.right[index] else "other"
+
+
+# --- criteria against each other ------------------------------------------------------------------
+
+
+def explorer(
+    scores: Scores, found: Mapping[str, Column], by: Column, session: Session, *, pointer: str
+) -> None:
+    """Two criteria beside the ranked table, or every two heads beside those most alike."""
+    views = [_CRITERIA] + [_PAIRS] * bool(scores.similarity_matrix)
+    shown = st.segmented_control(
+        "Compare",
+        views,
+        default=_CRITERIA,
+        required=True,
+        key="explorer",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    left, right = st.columns([1, 1], gap="large")
+    if shown == _PAIRS and _PAIRS in views:
+        with left:
+            name = _every_two_heads(scores, session)
+        with right:
+            _pairs_table(scores, name, session)
+        return
+    with left:
+        _two_criteria(found, session, pointer=pointer)
+    with right:
+        ranked_table(found, by, session)
+
+
+def _two_criteria(found: Mapping[str, Column], session: Session, *, pointer: str) -> None:
+    names = list(found)
+    help.heading(
+        "Two criteria",
+        "One point a head; selected heads are diamonds. Click a point, or draw a box.",
+        ("Two criteria", definitions.SCATTER),
+        *((title_of(name), help.criterion_aid(name)) for name in names if name in CRITERIA),
+        key="scatter",
+    )
+    with st.container(horizontal=True):
+        x = _axis("Across", names, "importance", key="scatter-x", found=found)
+        y = _axis("Up", names, "similarity", key="scatter-y", found=found)
+    st.caption(
+        f"Rank correlation of the two orders: {text.signed(found[x].agreement(found[y]), 2)} "
+        f"({text.plural(session.mask.kept_count, 'head')})"
+    )
+    selecting(
+        criteria_scatter(
+            found[x].values,
+            found[y].values,
+            session.mask,
+            session.selected,
+            x_title=found[x].title,
+            y_title=found[y].title,
+            hover=found[x].hover(session.mask),
+        ),
+        pointer=pointer,
+        key="scatter",
+        height=300,
+        alt=f"{found[y].title} against {found[x].title}, one point a head",
+    )
+
+
+def _every_two_heads(scores: Scores, session: Session) -> str:
+    """How alike every two heads are; returns by which criterion."""
+    names = list(scores.similarity_matrix)
+    if st.session_state.get("alike-by") not in names:
+        st.session_state["alike-by"] = names[0]
+    name = st.session_state["alike-by"]
+    help.heading(
+        "Every two heads",
+        "Bright: the two say the same. Selected heads are marked on both axes.",
+        (title_of(name), help.criterion_aid(name)),
+        key="alike",
+    )
+    if len(names) > 1:
+        st.selectbox("Alike by", names, key="alike-by", format_func=title_of, width=190)
+    mask = _kept_in_both(scores, session)
+    width, height = matrix_size(mask)
+    figures.chart(
+        similarity_matrix(
+            scores.similarity_matrix[name], mask, session.selected, title=title_of(name).lower()
+        ),
+        key="alike-chart",
+        width=width,
+        height=height,
+        alt=f"{title_of(name)} of every two of {text.plural(mask.kept_count, 'head')}",
+    )
+    return name
+
+
+def _kept_in_both(scores: Scores, session: Session) -> HeadMask:
+    """While a new mask is being scored, what is known is of the one before."""
+    return session.mask.without(scores.mask.removed)
+
+
+def _pairs_table(scores: Scores, name: str, session: Session) -> None:
+    """The pairs most alike; ticking one selects both heads."""
+    mask = _kept_in_both(scores, session)
+    help.heading(
+        "Most alike",
+        "Tick a pair to select both: then ask what it would cost to remove them.",
+        (title_of(name), help.criterion_aid(name)),
+        key="pairs",
+    )
+    pairs = most_alike(scores.similarity_matrix[name], mask)
+    heads = tuple((str(row.head), str(row.other)) for row in pairs.itertuples())
+    # A new key forgets the tick once something else is selected elsewhere.
+    key = f"pairs-{name}-{session.picks}"
+    st.dataframe(
+        pairs,
+        key=key,
+        hide_index=True,
+        height=400,
+        row_height=29,
+        on_select=partial(_pair_selected, key=key, pairs=heads),
+        selection_mode="single-row",
+        column_config={
+            "head": st.column_config.TextColumn("Head", width=80),
+            "other": st.column_config.TextColumn("Other", width=80),
+            "similarity": st.column_config.NumberColumn(title_of(name), format="%.3f"),
+        },
+    )
+    download("Download as CSV", csv_text(pairs), "alike.csv")
+
+
+def _pair_selected(*, key: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    rows = st.session_state[key].selection.rows
+    heads = tuple(HeadId.parse(name) for row in rows for name in pairs[row])
+    if synced.changed(key, map(str, heads)):
+        sessions.change(partial(Session.ticking, heads=heads))
+
+
+def _axis(
+    label: str, names: list[str], default: str, *, key: str, found: Mapping[str, Column]
+) -> str:
+    if st.session_state.get(key) not in names:
+        st.session_state[key] = default if default in names else names[0]
+    return st.selectbox(
+        label, names, key=key, format_func=lambda name: found[name].title, width=190
+    )
+
+
+def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> None:
+    """Every head with every criterion; ticking rows selects heads."""
+    help.heading(
+        "Ranked table",
+        f"By {by.title[0].lower() + by.title[1:]}, first to go on top; tick rows to select heads.",
+        ("Head map", definitions.HEAD_MAP),
+        key="table",
+    )
+    whole = table(found, session.mask)
+    rank = f"{by.name} rank"
+    order = whole.sort_values(rank, ascending=False, kind="stable")
+    shown = order[["head", rank, *found]].reset_index(drop=True)
+    names = tuple(shown["head"])
+    ticked = [row for row, name in enumerate(names) if HeadId.parse(name) in session.selected]
+    key = synced.key_of("ranked", (names[row] for row in ticked), about=names)
+    st.dataframe(
+        shown,
+        key=key,
+        hide_index=True,
+        height=330,
+        row_height=29,
+        on_select=partial(_rows_selected, key=key, names=names),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": ticked, "columns": [], "cells": []}},
+        column_config={
+            "head": st.column_config.TextColumn("Head", width=60, pinned=True),
+            rank: st.column_config.NumberColumn("Rank", width=56),
+            **{
+                name: st.column_config.NumberColumn(column.title, format="%.4g")
+                for name, column in found.items()
+            },
+        },
+    )
+    download("Download as CSV", csv_text(whole), "heads.csv")
+
+
+def _rows_selected(*, key: str, names: tuple[str, ...]) -> None:
+    ticked = [names[row] for row in st.session_state[key].selection.rows]
+    heads = [HeadId.parse(name) for name in synced.changed(key, ticked)]
+    if heads:
+        sessions.change(partial(Session.turning_over, heads=heads))
+
+
+# --- ablation beside the criteria -----------------------------------------------------------------
+
+
+def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
+    """How far each criterion agrees with removing each head alone; measured on request."""
+    help.heading(
+        "Does the criterion agree with what really happens?",
+        "Rank correlation of each criterion with the exact effect of removing one head alone.",
+        ("Ablation", definitions.ABLATION),
+        key="ablation",
+    )
+    loss = next((found[name] for name in ABLATIONS if name in found), None)
+    if loss is None:
+        st.button(
+            f"Remove each of {text.plural(session.mask.kept_count, 'head')} alone and measure",
+            key="ablate",
+            on_click=_ablate,
+            disabled=session.ablating,
+        )
+        return
+    rows = [column for name, column in found.items() if name not in ABLATIONS]
+    agreement = {column.title: column.agreement(loss) for column in rows}
+    name, shown = "Rank correlation with the loss change", list(agreement)
+    st.dataframe(
+        pd.DataFrame({"Criterion": shown, name: [text.signed(r, 2) for r in agreement.values()]}),
+        hide_index=True,
+        width=460,
+    )
+    whole = pd.DataFrame({"criterion": shown, "rank_correlation": list(agreement.values())})
+    download("Download as CSV", csv_text(whole), "agreement.csv")
+    st.caption(
+        f"1: the same order, 0: no relation; {text.plural(session.mask.kept_count, 'head')}, "
+        f"{text.plural(len(session.data.calibration), 'calibration sentence')}. The effects of "
+        "single heads can now also colour the map and stand in the scatter. They are no oracle for "
+        "removing many heads together."
+    )
+
+
+def _ablate() -> None:
+    sessions.change(Session.asking_ablation)

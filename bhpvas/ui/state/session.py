@@ -1,0 +1,449 @@
+"""What one browser session holds: a single immutable value, replaced by pure transitions.
+
+Every callback in the app is one :func:`change` around a transition, so each can be tested without a
+browser. Results are not part of it: they live in :mod:`bhpvas.ui.jobs.runner`, keyed by what they
+are of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import streamlit as st
+
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.scheme.scheme import Scheme, Step
+
+if TYPE_CHECKING:
+    from bhpvas.criteria.base import Direction
+    from bhpvas.data.datasets import Dataset, Splits
+    from bhpvas.recovery.finetuning import Settings
+
+    #: How criteria count: the name of each, its weight, and what a high value of it means.
+    Weighed = tuple[tuple[str, float, Direction], ...]
+
+_KEY = "bhpvas"
+
+Split = Literal["evaluation", "calibration"]
+#: Fields of a session that ask for a job without its name.
+Asking = Literal["wish", "ablating", "measuring", "recovering"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of the session's model: which heads it keeps, and the hash of its weights.
+
+    ``weights`` is None where they are the model's own. What is computed is named by this.
+    """
+
+    mask: HeadMask
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A step that is asked for and not yet measured; ``weights`` are those that a recovery made."""
+
+    what: Literal["remove", "restore", "recover"]
+    heads: tuple[HeadId, ...] = ()
+    method: str = "by hand"
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    seed: int | None = None
+    weights: str | None = None
+
+    def applied_to(self, variant: Variant) -> Variant:
+        """What the wish makes of the current variant."""
+        if self.what == "recover":
+            return replace(variant, weights=self.weights)
+        changed = variant.mask.without if self.what == "remove" else variant.mask.restored
+        return replace(variant, mask=changed(self.heads))
+
+    def granted(self, scheme: Scheme, metrics: dict[str, object]) -> Scheme:
+        """The scheme with the step, which keeps what was measured."""
+        if self.what == "recover":
+            assert self.weights is not None, "a recovery has weights"
+            return scheme.recovered(
+                self.weights, self.method, self.settings, metrics, seed=self.seed
+            )
+        step = scheme.removing if self.what == "remove" else scheme.restoring
+        return step(self.heads, self.method, self.settings, metrics, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search for heads to remove was asked for: as in :func:`bhpvas.search.propose`.
+
+    ``weighed`` is for a method that weighs criteria; empty, it keeps to its own weights.
+    """
+
+    method: str
+    heads: int
+    protected: frozenset[HeadId] = frozenset()
+    min_per_layer: int = 0
+    max_drop: float | None = None
+    seed: int = 0
+    weighed: Weighed = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the method is told beyond the rest."""
+        if not self.weighed:
+            return {}
+        return {
+            "weights": {name: weight for name, weight, _ in self.weighed},
+            "directions": {name: direction for name, _, direction in self.weighed},
+        }
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Which curves of accuracy were asked for: methods and recoveries (None = without one).
+
+    ``every`` is the number of heads from one point to the next, ``random`` that of random orders.
+    """
+
+    methods: tuple[str, ...]
+    recoveries: tuple[str | None, ...]
+    every: int
+    random: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Steps that were deleted, and where the person stood before and after: (current, redo)."""
+
+    steps: tuple[Step, ...]
+    before: tuple[int, tuple[int, ...]]
+    after: tuple[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The sentence on the Sentence page: one of a ``split`` (by its ``row``), or a typed one."""
+
+    text: str
+    pair: str | None = None
+    label: int | None = None
+    row: int | None = None
+    split: Split = "evaluation"
+
+
+@dataclass(frozen=True)
+class Session:
+    """Model, data, scheme, and what the person is about to do.
+
+    ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
+    removed heads; ``picks`` counts how often it changed outside the tables of heads. ``scored`` is
+    the variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs
+    that the person stopped, which do not start again by themselves. ``dialog`` says whether another
+    model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
+    selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
+    sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
+    off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
+    head maps show the heads' roles. ``measuring`` says that every step is to be measured,
+    ``timing`` which latencies are, ``exporting`` and ``reporting`` which export and which report
+    are to be made; ``cuts`` are deleted steps that can be put back, the last first to come back.
+    ``search`` is the proposal that was asked for, ``turned`` the heads that the person turned over
+    in it, ``recovering`` the recovery that is to be the next step, ``tuning`` the training that is,
+    ``curves`` the evidence.
+    """
+
+    model: str | None
+    data: Splits
+    scheme: Scheme
+    selected: frozenset[HeadId] = frozenset()
+    picks: int = 0
+    wish: Wish | None = None
+    scored: Variant | None = None
+    ablating: bool = False
+    measuring: bool = False
+    timing: Hashable | None = None
+    exporting: Hashable | None = None
+    reporting: Hashable | None = None
+    cost_asked: bool = False
+    cancelled: frozenset[Hashable] = frozenset()
+    dialog: bool = False
+    error: str | None = None
+    notice: str | None = None
+    opened: Opened | None = None
+    switched: frozenset[HeadId] = frozenset()
+    labelled: bool = False
+    split: Split = "evaluation"
+    sentences: frozenset[int] = frozenset()
+    search: Search | None = None
+    turned: frozenset[HeadId] = frozenset()
+    recovering: str | None = None
+    tuning: Settings | None = None
+    curves: Curves | None = None
+    cuts: tuple[Cut, ...] = ()
+
+    @property
+    def looked_at(self) -> Dataset:
+        """The sentences of the split that is looked at."""
+        return self.sentences_of(self.split)
+
+    def sentences_of(self, split: Split) -> Dataset:
+        """The sentences of a split."""
+        return self.data.evaluation if split == "evaluation" else self.data.calibration
+
+    @property
+    def mask(self) -> HeadMask:
+        """The mask of the scheme's current step."""
+        return self.scheme.mask
+
+    def at(self, step_id: int) -> Variant:
+        """The model at any step of the scheme."""
+        return Variant(self.scheme.mask_at(step_id), self.scheme.weights_at(step_id))
+
+    @property
+    def start(self) -> Variant:
+        """The unpruned model."""
+        return self.at(0)
+
+    @property
+    def now(self) -> Variant:
+        """The model at the scheme's current step."""
+        return self.at(self.scheme.current)
+
+    @property
+    def here(self) -> Variant:
+        """The model at the current step with what is switched for the open sentence alone."""
+        return replace(self.now, mask=self.mask_here)
+
+    @property
+    def selected_kept(self) -> tuple[HeadId, ...]:
+        """The selected heads that are still there, sorted."""
+        return tuple(sorted(self.selected - self.mask.removed))
+
+    @property
+    def selected_removed(self) -> tuple[HeadId, ...]:
+        """The selected heads that are removed, sorted."""
+        return tuple(sorted(self.selected & self.mask.removed))
+
+    # --- selecting ------------------------------------------------------------------------------
+
+    def choosing(self, heads: Iterable[HeadId]) -> Session:
+        """Exactly these heads selected, those that are not in the model excepted."""
+        return replace(self.ticking(heads), picks=self.picks + 1)
+
+    def ticking(self, heads: Iterable[HeadId]) -> Session:
+        """Exactly these heads selected, in a table of heads itself."""
+        return replace(self, selected=frozenset(heads) - self.mask.absent)
+
+    def toggling(self, heads: Collection[HeadId]) -> Session:
+        """These heads selected as well; where all of them are selected already, none of them."""
+        asked = frozenset(heads) - self.mask.absent
+        if asked <= self.selected:
+            return self.choosing(self.selected - asked)
+        return self.choosing(self.selected | asked)
+
+    def turning_over(self, heads: Iterable[HeadId]) -> Session:
+        """Each of these heads selected where it was not, and the other way round."""
+        return self.choosing(self.selected ^ frozenset(heads))
+
+    # --- one sentence ---------------------------------------------------------------------------
+
+    @property
+    def sentence(self) -> Opened:
+        """The sentence that is read closely."""
+        return self.opened or self.sentence_at(0)
+
+    def sentence_at(self, row: int, split: Split = "evaluation") -> Opened:
+        """A sentence of a split."""
+        data = self.sentences_of(split)
+        pair = None if data.pairs is None else data.pairs[row]
+        return Opened(data.texts[row], pair, int(data.labels[row]), row, split)
+
+    def reading(self, sentence: Opened) -> Session:
+        """Another sentence read closely, by the scheme as it is."""
+        return replace(self, opened=sentence, switched=frozenset())
+
+    @property
+    def mask_here(self) -> HeadMask:
+        """The scheme's mask with what is switched for this sentence alone."""
+        mask = self.mask
+        return mask.without(self.switched - mask.removed).restored(self.switched & mask.removed)
+
+    def switching(self, heads: Collection[HeadId]) -> Session:
+        """These heads switched over for this sentence, or back."""
+        return replace(self, switched=self.switched ^ (frozenset(heads) - self.mask.absent))
+
+    def labelling(self, shown: bool) -> Session:
+        """Roles written on every head map, or on none."""
+        return replace(self, labelled=shown)
+
+    # --- some sentences -------------------------------------------------------------------------
+
+    def choosing_sentences(self, places: Iterable[int]) -> Session:
+        """Exactly these sentences selected, of those looked at."""
+        return replace(self, sentences=frozenset(places))
+
+    def looking_at(self, split: Split) -> Session:
+        """The sentences of a split looked at; none of them selected yet."""
+        if split == self.split:
+            return self
+        return replace(self, split=split, sentences=frozenset())
+
+    def opening_sentence(self, place: int) -> Session:
+        """One of the sentences looked at read closely."""
+        return self.reading(self.sentence_at(place, self.split))
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    def wishing(self, what: Literal["remove", "restore"], method: str = "by hand") -> Session:
+        """The selected heads asked to go or to come back; measured in the next run."""
+        heads = self.selected_kept if what == "remove" else self.selected_removed
+        wish = Wish(what, heads, method) if heads else None
+        return replace(self, wish=wish, cancelled=frozenset())
+
+    def granted(self, metrics: dict[str, object]) -> Session:
+        """The wish done: a step with its measured metrics, and nothing selected."""
+        assert self.wish is not None, "there is no wish to grant"
+        return self.moved(self.wish.granted(self.scheme, metrics)).choosing(())
+
+    def moved(self, scheme: Scheme) -> Session:
+        """Another step, or another scheme of the same model; what was asked for before is off."""
+        return replace(
+            self,
+            scheme=scheme,
+            wish=None,
+            ablating=False,
+            cost_asked=False,
+            switched=frozenset(),
+            search=None,
+            turned=frozenset(),
+            recovering=None,
+            tuning=None,
+        )
+
+    def measured(self, metrics: dict[str, object], step_id: int) -> Session:
+        """Metrics added to a step."""
+        return replace(self, scheme=self.scheme.measured(metrics, step_id))
+
+    def opening(self, scheme: Scheme) -> Session:
+        """Another scheme of the same model instead of this one."""
+        opened = self.moved(scheme).choosing(())
+        return replace(opened, cancelled=frozenset(), cuts=(), measuring=False)
+
+    # --- the tree -------------------------------------------------------------------------------
+
+    def naming(self, name: str) -> Session:
+        """The scheme under another name; an empty one changes nothing."""
+        name = " ".join(name.split())
+        return replace(self, scheme=self.scheme.renamed(name)) if name else self
+
+    def noting(self, step_id: int, note: str) -> Session:
+        """A step's note replaced."""
+        return replace(self, scheme=self.scheme.noted(step_id, note.strip()))
+
+    def deleting(self, step_id: int) -> Session:
+        """A step gone with all that came after it, until it is put back."""
+        gone, scheme = self.scheme.subtree(step_id), self.scheme.without_step(step_id)
+        cut = Cut(
+            steps=tuple(step for step in self.scheme.steps if step.id in gone),
+            before=(self.scheme.current, self.scheme.redo),
+            after=(scheme.current, scheme.redo),
+        )
+        return replace(self.moved(scheme), cuts=(*self.cuts, cut))
+
+    def putting_back(self) -> Session:
+        """The steps deleted last put back; where nobody moved since, all is as it was."""
+        cut = self.cuts[-1]
+        scheme = self.scheme.rejoined(cut.steps)
+        if (scheme.current, scheme.redo) == cut.after:
+            current, redo = cut.before
+            scheme = replace(scheme, current=current, redo=redo)
+        return replace(self.moved(scheme), cuts=self.cuts[:-1])
+
+    # --- proposals ------------------------------------------------------------------------------
+
+    def searching(self, search: Search | None) -> Session:
+        """Heads to remove asked for from here on, or the proposal dropped."""
+        return replace(self, search=search, turned=frozenset(), cancelled=frozenset())
+
+    def turning(self, heads: Collection[HeadId]) -> Session:
+        """Kept heads turned over in the proposal, or back: one that would go stays, or goes."""
+        return replace(self, turned=self.turned ^ (frozenset(heads) - self.mask.removed))
+
+    def recovering_by(self, method: str) -> Session:
+        """A recovery of the current step asked for; it is a step once it is measured."""
+        return replace(self, recovering=method, cancelled=frozenset())
+
+    def tuning_by(self, settings: Settings) -> Session:
+        """A training of the current step asked for; its best state is a step once measured."""
+        return replace(self, tuning=settings, cancelled=frozenset())
+
+    def asking_for(self, wish: Wish) -> Session:
+        """A step asked for; measured in the next run."""
+        return replace(self, wish=wish, recovering=None, tuning=None, cancelled=frozenset())
+
+    def drawing(self, curves: Curves) -> Session:
+        """Curves of accuracy asked for."""
+        return replace(self, curves=curves, cancelled=frozenset())
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def asking_cost(self) -> Session:
+        """The estimate shown for whatever is selected, until the mask changes."""
+        return replace(self, cost_asked=True)
+
+    def asking_ablation(self) -> Session:
+        """The exact effect of each head alone asked for, at the current mask."""
+        return replace(self, ablating=True, cancelled=frozenset())
+
+    def asking_measures(self) -> Session:
+        """Every step measured that is not measured yet."""
+        return replace(self, measuring=True, cancelled=frozenset())
+
+    def asking_times(self, job: Hashable) -> Session:
+        """Latencies to be measured, by the name of that job."""
+        return replace(self, timing=job, cancelled=frozenset())
+
+    def asking_export(self, job: Hashable) -> Session:
+        """An export to be made, by the name of that job."""
+        return replace(self, exporting=job, cancelled=frozenset())
+
+    def asking_report(self, job: Hashable) -> Session:
+        """A report to be made, by the name of that job."""
+        return replace(self, reporting=job, cancelled=frozenset())
+
+    def asking_dialog(self, shown: bool) -> Session:
+        """The choice of model and data opened or closed."""
+        return replace(self, dialog=shown)
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def cancelling(self, job: Hashable, asking: Asking | None = None) -> Session:
+        """A job stopped: what asked for it is off, by the job's name or by the field that did."""
+        by_name = ("timing", "exporting", "reporting")
+        off: dict[str, Any] = {name: None for name in by_name if getattr(self, name) == job}
+        if asking is not None:
+            off[asking] = getattr(Session, asking)  # as in a fresh session
+        return replace(self, **off, cancelled=self.cancelled | {job})
+
+    def retrying(self) -> Session:
+        """Whatever was cancelled may run again."""
+        return replace(self, cancelled=frozenset())
+
+
+def current() -> Session:
+    """This browser's session."""
+    return st.session_state[_KEY]
+
+
+def is_open() -> bool:
+    """Whether this browser has a session yet."""
+    return _KEY in st.session_state
+
+
+def put(session: Session) -> None:
+    """Replace this browser's session."""
+    st.session_state[_KEY] = session
+
+
+def change(transition: Callable[[Session], Session]) -> None:
+    """Replace this browser's session by what a transition makes of it; an old message goes."""
+    put(transition(replace(current(), error=None, notice=None)))

@@ -1,0 +1,156 @@
+"""Figures that select heads: the head map and the scatter share one selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from bhpvas.charts.columns import Column
+from bhpvas.charts.head_map import head_map
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.ui.pages.sentence.tasks import role_labels
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import figures
+from bhpvas.ui.widgets.clicks import clicks
+from bhpvas.ui.widgets.controls import layer_heads
+from bhpvas.ui.widgets.synced import hold
+
+
+def head_grid(
+    column: Column,
+    session: Session,
+    *,
+    pointer: str,
+    key: str = "head-map",
+    mask: HeadMask | None = None,
+    hover: np.ndarray | None = None,
+    labelled: bool | None = None,
+    palette: Sequence[str] | None = None,
+) -> None:
+    """Draw the head map of a column; a click or a box changes the selection.
+
+    Another ``mask`` than the scheme's and another ``hover`` text can be given. The roles can be
+    written on every map; with ``labelled`` the page decides that, without it a switch below does.
+    With a ``palette`` the values are places in it.
+    """
+    mask = session.mask if mask is None else mask
+    hover = column.hover(mask) if hover is None else hover
+    shown = session.labelled if labelled is None else labelled
+    tags, evidence = role_labels(session) if shown else (None, None)
+    figure = head_map(
+        column.values,
+        mask,
+        session.selected,
+        title=column.title,
+        hover=hover if evidence is None else np.char.add(hover.astype(str), evidence),
+        change=column.change,
+        rise_is_bad=column.rise_is_bad,
+        labels=tags,
+        palette=palette,
+    )
+    coloured = bool(np.isfinite(column.values).any())
+    clickable_map(
+        figure,
+        mask,
+        pointer=pointer,
+        key=key,
+        alt=f"Head map of {mask.layers} layers by {mask.heads} heads, "
+        f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
+        f"{len(mask.taken)} removed, {len(session.selected)} selected",
+    )
+    if labelled is None:
+        roles_switch(session, key)
+
+
+def roles_switch(session: Session, key: str) -> None:
+    """Whether head maps show the heads' roles; it is one switch wherever it stands."""
+    hold(f"labels-{key}", session.labelled)
+    st.toggle(
+        "Roles on the map",
+        key=f"labels-{key}",
+        on_change=_label,
+        args=(f"labels-{key}",),
+        help="What each head attends to, by the Roles page: a dependency relation, a position, "
+        "a delimiter, rare tokens, or broadly everything. Cells without a label have no role.",
+    )
+
+
+def _label(key: str) -> None:
+    sessions.change(partial(Session.labelling, shown=st.session_state[key]))
+
+
+def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
+    """Draw a figure at its own width; a narrower page scrolls it, where Streamlit would squeeze."""
+    width, height = int(figure.layout.width), int(figure.layout.height)
+    st.html(f"<style>.st-key-wide-{key} > * {{ min-width: {width}px; }}</style>")
+    with st.container(key=f"wide-{key}"):
+        figures.chart(figure, key=key, width=width, height=height, alt=alt, **options)
+
+
+def clickable_map(figure: go.Figure, mask: HeadMask, *, pointer: str, key: str, alt: str) -> None:
+    """Draw a head map, and let clicks on its cells, or a box, change the selection."""
+    width, height = int(figure.layout.width), int(figure.layout.height)
+    if pointer == "box":
+        selecting(figure, pointer=pointer, key=key, width=width, height=height, alt=alt)
+        return
+    figure.update_layout(dragmode=False, hovermode="closest")
+    figures.chart(figure, key=key, width=width, height=height, alt=alt)
+    take = partial(_pick, pointer=pointer)
+    clicks(figure, key=key, layers=mask.layers, heads=mask.heads, take=take)
+
+
+def selecting(
+    figure: go.Figure,
+    *,
+    pointer: str,
+    key: str,
+    height: int,
+    alt: str,
+    width: int | Literal["stretch"] = "stretch",
+) -> None:
+    """Draw a figure whose points carry ``[layer, head]``, and let it change the selection."""
+    # Streamlit passes clicks on while dragmode is unset, and boxes while it is "select".
+    figure.update_layout(dragmode="select" if pointer == "box" else None)
+    figures.chart(
+        figure,
+        key=key,
+        on_select=partial(_selected, key=key, pointer=pointer),
+        selection_mode=("points", "box"),
+        width=width,
+        height=height,
+        alt=alt,
+    )
+
+
+def _selected(*, key: str, pointer: str) -> None:
+    points = st.session_state[key].selection.points
+    picked = [HeadId(*point["customdata"][:2]) for point in points if "customdata" in point]
+    if picked:
+        sessions.change(partial(picking, picked=picked, pointer=pointer))
+
+
+def _pick(picked: list[HeadId], *, pointer: str) -> None:
+    """Each click of several by itself: one on a head that the one before chose takes it back."""
+    for head in picked:
+        sessions.change(partial(picking, picked=[head], pointer=pointer))
+
+
+def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:
+    """The session after a click on a head or a box around some.
+
+    The pointer ``switch`` turns heads off and on for the open sentence, ``propose`` those of a
+    proposal; all others select.
+    """
+    if pointer == "switch":
+        return session.switching(picked)
+    if pointer == "propose":
+        return session.turning(picked)
+    if pointer == "layer":
+        return session.toggling(layer_heads(session, picked[0].layer))
+    return session.toggling(picked)

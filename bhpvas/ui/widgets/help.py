@@ -1,0 +1,105 @@
+"""The heading of a view: its title, one line on how to read it, and a "?" with all the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+import streamlit as st
+
+from bhpvas import text
+
+
+@dataclass(frozen=True)
+class Aid:
+    """What a view shows, for the popover behind its "?"."""
+
+    definition: str
+    source: str
+    misleads: str
+    formula: str | None = None
+
+
+def heading(title: str, reading: str, *aids: tuple[str, Aid], key: str, page: bool = False) -> None:
+    """Draw a view's title, its reading aid, and the popover of one or more definitions.
+
+    The heading of a ``page`` is larger and has its reading aid in the same line. The reading aid is
+    plain text: it may say what a file does.
+    """
+    reading = text.verbatim(reading)
+    with st.container(key=f"view-{key}"):
+        with st.container(
+            key=f"heading-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
+        ):
+            level = 1 if page else 2
+            st.html(f'<h{level} class="title">{escape(title)}</h{level}>', width="content")
+            with st.popover("?", type="tertiary", key=f"about-{key}", help=f"About: {title}"):
+                for name, aid in aids:
+                    explain(name, aid)
+            if page:
+                st.caption(reading, width="content")
+        if not page:
+            st.caption(reading)
+
+
+def footnote(reading: str, *aids: tuple[str, Aid], key: str) -> None:
+    """A reading aid below a figure, plain text as in a heading, with the same "?"."""
+    with st.container(
+        key=f"footnote-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
+    ):
+        st.caption(text.verbatim(reading), width="content")
+        with st.popover("?", type="tertiary", key=f"about-{key}", help="About this view"):
+            for name, aid in aids:
+                explain(name, aid)
+
+
+def explain(name: str, aid: Aid) -> None:
+    """Write out definition, formula, source and pitfall."""
+    st.markdown(f"**{name}**")
+    st.markdown(aid.definition)
+    if aid.formula:
+        st.latex(aid.formula)
+    st.markdown(f"**When it misleads.** {aid.misleads}")
+    st.caption(f"Source: {aid.source}")
+
+
+def column_aids(name: str) -> list[tuple[str, Aid]]:
+    """The definition of what colours the map: a criterion, the combined priority, an ablation."""
+    from bhpvas.criteria import CRITERIA
+    from bhpvas.ui import definitions
+
+    if name in CRITERIA:
+        return [(CRITERIA[name].title, criterion_aid(name))]
+    if name == "combined":
+        return [("Combined priority", definitions.COMBINED)]
+    return [("Ablation", definitions.ABLATION)]
+
+
+def criterion_aid(name: str) -> Aid:
+    """The definition of a criterion, from the registry."""
+    from bhpvas.criteria import CRITERIA
+
+    criterion = CRITERIA[name]
+    worth = "worth keeping" if criterion.higher_means == "keep" else "first to go"
+    return Aid(
+        definition=f"{criterion.summary} High values are {worth}.",
+        formula=criterion.formula,
+        source=criterion.source,
+        misleads=criterion.misleads,
+    )
+
+
+def saliency_aid(name: str) -> Aid:
+    """The definition of a saliency method, from the registry."""
+    from bhpvas.interpret.saliency import SALIENCIES
+
+    method = SALIENCIES[name]
+    return Aid(method.summary, method.source, method.misleads, method.formula)
+
+
+def role_aid(name: str) -> Aid:
+    """The definition of a role, from the registry."""
+    from bhpvas.interpret.roles import ROLES
+
+    role = ROLES[name]
+    return Aid(f"{role.summary} {role.rule}", role.source, role.misleads)

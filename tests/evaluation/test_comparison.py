@@ -1,0 +1,172 @@
+"""The table of several masks against evaluations one by one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bhpvas.evaluation.comparison import (
+    compare,
+    flip_patterns,
+    flip_table,
+    measures,
+    pairwise,
+    random_mask,
+)
+from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, evaluate, mcnemar
+from bhpvas.heads import HeadMask
+from bhpvas.stats import holm
+from tests.model.test_weights import random_projections
+
+
+def test_rows_are_evaluations_and_bands_are_quantiles(classifier, dataset):
+    mask = HeadMask.parse("L0H1,L1H2", 2, 4)
+    changed = classifier.with_weights(random_projections(classifier))
+    calls: list[tuple[int, int]] = []
+    table = compare(
+        classifier,
+        dataset,
+        {"masked": (classifier, mask), "changed": (changed, mask)},
+        random=5,
+        progress=lambda done, total: calls.append((done, total)),
+    ).set_index("scheme")
+    assert list(table.index) == ["unpruned", "masked", "changed"]
+    assert calls == [(done, 8) for done in range(9)]
+    unpruned = evaluate(classifier, dataset)
+    for name, one in (("masked", classifier), ("changed", changed)):
+        found, row = evaluate(one, dataset, mask), table.loc[name]
+        assert (row.heads_removed, row.heads_kept, row.sentences) == (2, 6, 12)
+        assert row.accuracy == found.accuracy
+        assert row.loss == pytest.approx(found.loss, abs=1e-6)
+        assert (row.change, row.change_low, row.change_high) == accuracy_change_interval(
+            unpruned, found
+        )
+        assert (row.lost, row.gained, row.mcnemar_p) == mcnemar(unpruned, found)
+        assert row.parameters == classifier.geometry.parameters - 2 * (4 * 32 * 8 + 3 * 8)
+    accuracies = [
+        evaluate(classifier, dataset, random_mask(HeadMask(2, 4), 2, seed)).accuracy
+        for seed in range(5)
+    ]
+    band = table.loc["masked", ["random_low", "random_median", "random_high"]]
+    np.testing.assert_allclose(list(band), np.quantile(accuracies, [0.05, 0.5, 0.95]))
+    assert table.loc["unpruned", ["random_low", "random_high"]].isna().all()
+
+
+def test_a_random_order_grows_and_none_needs_no_random_masks(classifier, dataset):
+    masks = [random_mask(HeadMask(2, 4), count, seed=3) for count in range(9)]
+    for count, (smaller, larger) in enumerate(itertools.pairwise(masks)):
+        assert smaller.removed < larger.removed
+        assert len(smaller.removed) == count
+    table = compare(classifier, dataset, {"masked": (classifier, masks[2])}, random=0)
+    assert table["random_median"].isna().all()
+
+
+# --- evaluations beside each other, against counting sentence by sentence -------------------------
+
+
+def drawn(rng: np.random.Generator, labels: np.ndarray, classes: int) -> Evaluation:
+    logits = rng.normal(size=(len(labels), classes)).astype(np.float32)
+    names = tuple(f"label {number}" for number in range(classes))
+    return Evaluation(HeadMask(2, 4), "random", logits, labels, names)
+
+
+@pytest.fixture(params=[2, 3], ids=["two classes", "three classes"])
+def evaluations(request) -> dict[str, Evaluation]:
+    rng = np.random.default_rng(request.param)
+    labels = rng.integers(request.param, size=60)
+    return {name: drawn(rng, labels, request.param) for name in ("start", "a", "b", "c")}
+
+
+def test_each_pair_is_tested_and_corrected_for_all_pairs(evaluations):
+    table = pairwise(evaluations)
+    names = list(evaluations)
+    assert [*zip(table["first"], table["second"], strict=True)] == [
+        (one, other) for place, one in enumerate(names) for other in names[place + 1 :]
+    ]
+    for _, row in table.iterrows():
+        one, other = evaluations[row["first"]], evaluations[row["second"]]
+        assert (row.lost, row.gained, row.p) == mcnemar(one, other)
+        assert (row.change, row.low, row.high) == accuracy_change_interval(one, other)
+        assert row.apart == sum(
+            a != b for a, b in zip(one.predictions, other.predictions, strict=True)
+        )
+    np.testing.assert_array_equal(table["corrected"], holm(table["p"].to_numpy()))
+    assert (table["corrected"] >= table["p"]).all()
+
+
+def test_flips_say_who_flips_and_what_becomes_of_the_sentence(evaluations):
+    before = evaluations.pop("start")
+    table = flip_table(before, evaluations)
+    for place in range(before.n):
+        flipping = [
+            one
+            for one in evaluations.values()
+            if one.predictions[place] != before.predictions[place]
+        ]
+        if not flipping:
+            assert place not in table.index
+            continue
+        row = table.loc[place]
+        assert [row[name] for name in evaluations] == [
+            one in flipping for one in evaluations.values()
+        ]
+        if before.right[place]:
+            assert row["outcome"] == "lost"
+        else:
+            right = all(one.right[place] for one in flipping)
+            assert row["outcome"] == ("gained" if right else "other")
+
+
+def test_patterns_count_every_flipped_sentence_once(evaluations):
+    table = flip_table(evaluations.pop("start"), evaluations)
+    patterns = flip_patterns(table)
+    assert patterns["count"].sum() == len(table)
+    assert list(patterns["count"]) == sorted(patterns["count"], reverse=True)
+    assert not patterns[list(evaluations)].duplicated().any()
+    for _, row in patterns.iterrows():
+        here = (table[list(evaluations)] == row[list(evaluations)].astype(bool)).all(axis=1)
+        assert row["count"] == here.sum()
+        for outcome in ("lost", "gained", "other"):
+            assert row[outcome] == (table.loc[here, "outcome"] == outcome).sum()
+
+
+def test_the_same_answers_flip_nothing(evaluations):
+    before = evaluations["start"]
+    table = flip_table(before, {"same": before})
+    assert len(table) == 0
+    assert list(table.columns) == ["same", "outcome"]
+    assert len(flip_patterns(table)) == 0
+
+
+def test_divergence_is_zero_for_the_first_and_what_the_sum_says_for_others(
+    classifier, dataset, evaluations
+):
+    lengths = np.full(60, 7)
+    table = measures(classifier, evaluations, lengths).set_index("scheme")
+    before = evaluations["start"]
+    assert table.loc["start", "divergence"] == 0
+    for name, one in evaluations.items():
+        slow = [
+            sum(p * math.log(p / q) for p, q in zip(was, is_, strict=True))
+            for was, is_ in zip(before.probabilities, one.probabilities, strict=True)
+        ]
+        assert table.loc[name, "divergence"] == pytest.approx(np.mean(slow), abs=1e-9)
+        row = table.loc[name]
+        for measure in ("accuracy", "loss", "f1", "divergence", "change", "loss_change"):
+            assert row[f"{measure}_low"] <= row[measure] <= row[f"{measure}_high"], measure
+
+
+def test_the_interval_of_f1_is_near_that_of_drawing_sentences_again(evaluations):
+    one = evaluations["a"]
+    rng = np.random.default_rng(1)
+    drawn_again = []
+    for _ in range(2000):
+        rows = rng.integers(one.n, size=one.n)
+        drawn_again.append(replace(one, logits=one.logits[rows], labels=one.labels[rows]).f1)
+    np.testing.assert_allclose(
+        one.f1_interval(), np.quantile(drawn_again, [0.025, 0.975]), atol=0.03
+    )

@@ -1,0 +1,166 @@
+"""Exports in other people's environments: transformers 4.57, the newest, and ONNX Runtime alone.
+
+What loads them is a script without a line of bhpvas, in processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
+from bhpvas.export import Exported, export_model
+from bhpvas.heads import HeadMask, parse_heads
+from bhpvas.model.classifier import load_classifier
+from bhpvas.scheme.scheme import Scheme
+from tests.conftest import tiny_dataset
+from tests.export.test_export import recovered_by
+from tests.tiny import save_tiny
+
+pytestmark = pytest.mark.slow
+
+LOADER = Path(__file__).resolve().parents[2] / "scripts" / "load_export.py"
+
+EMPTY = "L0H0,L0H1,L0H2,L0H3,L1H2"
+#: Family, removed heads, how the weights were recovered, number type.
+CASES = {
+    "uneven heads": ("bert", "L0H1,L0H2,L1H0", None, "float32"),
+    "an empty layer": ("bert", EMPTY, None, "float32"),
+    "no head at all": ("bert", ",".join(map(str, HeadMask(2, 4).every_head())), None, "float32"),
+    "compensated": ("bert", EMPTY, "compensate", "float32"),
+    "fine-tuned": ("bert", EMPTY, "finetune", "float32"),
+    "bfloat16": ("bert", EMPTY, "compensate", "bfloat16"),
+    "roberta": ("roberta", EMPTY, None, "float32"),
+    "electra": ("electra", EMPTY, None, "float32"),
+    "distilbert": ("distilbert", EMPTY, None, "float32"),
+}
+CLASSES = {"roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
+
+
+class Made(NamedTuple):
+    """An export, and the masked model as the app measures it."""
+
+    found: Exported
+    masked: Evaluation
+
+
+def make(folder: Path, case: str, format: str) -> Made:
+    family, heads, recovery, dtype = CASES[case]
+    classifier = load_classifier(save_tiny(folder / "model", family), dtype=dtype)
+    dataset = tiny_dataset()
+    scheme = Scheme.of(classifier).removing(parse_heads(heads))
+    if recovery is not None:
+        weights = recovered_by(recovery, classifier, scheme.mask)
+        weights.save(folder)
+        scheme = scheme.recovered(weights.fingerprint, recovery)
+    found = export_model(
+        classifier, scheme, folder / "out", format, dataset=dataset, weights=folder
+    )
+    return Made(found, evaluate(scheme.on(classifier, folder), dataset, scheme.mask))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> dict[str, dict[str, Made]]:
+    """Every export that can be made here, by format and case."""
+    cases = {
+        "transformers": tuple(CASES),
+        "dense": ("an empty layer", "compensated", "fine-tuned", "bfloat16", "distilbert"),
+        "onnx": ("uneven heads", "an empty layer", "compensated", "fine-tuned"),
+    }
+    return {
+        format: {case: make(tmp_path_factory.mktemp(format), case, format) for case in names}
+        for format, names in cases.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def pythons(tmp_path_factory) -> dict[str, str]:
+    """A Python by the version of its transformers: this one's, and one with 4.57.
+
+    The older one is installed into an environment of its own, which takes all else from here.
+    """
+    folder = tmp_path_factory.mktemp("transformers-4.57")
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "-q", "transformers==4.57.*"],
+        check=True,
+    )
+    own = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    shared = [path for path in sys.path if path.endswith("site-packages")]
+    Path(own, "shared.pth").write_text("\n".join(shared))
+    return {"4.57": str(python), "5": sys.executable}
+
+
+def run(python: str, trust: bool, exports: dict[str, Made], work: Path) -> dict:
+    """What the loader prints for each export, run where nothing of this checkout is in reach."""
+    dataset = tiny_dataset()
+    (work / "data.json").write_text(json.dumps([dataset.texts, dataset.labels.tolist()]))
+    folders = [str(one.found.folder) for one in exports.values()]
+    done = subprocess.run(
+        [python, "-I", str(LOADER), "data.json", "trust" if trust else "plain", *folders],
+        cwd=work,
+        env=os.environ | {"HF_MODULES_CACHE": str(work), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(zip(exports, map(json.loads, done.stdout.splitlines()), strict=True))
+
+
+def agrees(answered: dict[str, Any], made: Made) -> None:
+    """Whether a script found what the export measured and what the app shows."""
+    assert answered["ours"] == []
+    if answered.get("dtype") == "torch.bfloat16":
+        # Its steps are 1/128 of a number, so that the order of a sum shows.
+        np.testing.assert_allclose(answered["logits"], made.masked.logits, atol=0.1, rtol=0.05)
+        return
+    np.testing.assert_allclose(answered["logits"], made.found.after.logits, atol=1e-5)
+    assert answered["accuracy"] == made.found.after.accuracy == made.masked.accuracy
+
+
+@pytest.mark.parametrize(("version", "trust"), [("4.57", False), ("4.57", True), ("5", True)])
+def test_a_smaller_model_loads_in_both_versions(made, pythons, tmp_path, version, trust):
+    exports = made["transformers"]
+    for case, answered in run(pythons[version], trust, exports, tmp_path).items():
+        found = exports[case].found
+        agrees(answered, exports[case])
+        assert answered["report"] == {}
+        family = CLASSES.get(case, "Bert")
+        assert answered["class"] == f"{'Pruned' * trust}{family}ForSequenceClassification"
+        # Version 4 loads as float32 unless it is told otherwise, and runs one head of zeros in a
+        # layer that has none.
+        half = case == "bfloat16" and version == "5"
+        assert answered["dtype"] == ("torch.bfloat16" if half else "torch.float32")
+        zeros = found.mask.kept_per_layer.count(0) if version == "4.57" else 0
+        assert answered["parameters"] == found.parameters + zeros * (4 * 32 * 8 + 3 * 8)
+
+
+@pytest.mark.parametrize("version", ["4.57", "5"])
+def test_a_dense_model_loads_plainly_in_both_versions(made, pythons, tmp_path, version):
+    exports = made["dense"]
+    for case, answered in run(pythons[version], False, exports, tmp_path).items():
+        agrees(answered, exports[case])
+        assert answered["report"] == {}
+        assert answered["parameters"] == exports[case].found.parameters
+
+
+def test_a_graph_needs_neither_torch_nor_transformers(made, tmp_path):
+    exports = made["onnx"]
+    for case, answered in run(sys.executable, False, exports, tmp_path).items():
+        agrees(answered, exports[case])
+
+
+def test_without_the_modelling_file_version_5_refuses_instead_of_guessing(made, tmp_path):
+    exports = {"uneven heads": made["transformers"]["uneven heads"]}
+    with pytest.raises(AssertionError, match="mismatch"):
+        run(sys.executable, False, exports, tmp_path)

@@ -1,0 +1,205 @@
+"""What can and cannot be loaded, and the sentence that says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import string
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from bhpvas.errors import ModelError
+from bhpvas.model.classifier import ARCHITECTURES, load_classifier
+from bhpvas.model.files import FAMILIES, read_info
+from tests.tiny import CONFIGS, save_tiny
+
+
+def change_config(folder, **settings):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+def pickle_weights(folder):
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def drop_weight(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def poison_weights(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"][0, 0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def enlarge_tokenizer(folder):
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["model"]["vocab"]["onemore"] = len(content["model"]["vocab"])
+    path.write_text(json.dumps(content))
+
+
+def truncate_weights(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+BROKEN = {
+    "pickled weights": (pickle_weights, "pickled .*refused"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no .safetensors file"),
+    "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
+    "config that is no JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
+    "config that is a list": (lambda f: (f / "config.json").write_text("[]"), "holds no settings"),
+    "config that is binary": (lambda f: (f / "config.json").write_bytes(b"\xff\x00"), "not valid"),
+    "another family": (lambda f: change_config(f, model_type="gpt2"), "of type 'gpt2'; supported"),
+    "no classifier": (
+        lambda f: change_config(f, architectures=["BertForMaskedLM"]),
+        "no sequence classifier",
+    ),
+    "regression": (lambda f: change_config(f, problem_type="regression"), "does regression"),
+    "relative positions": (
+        lambda f: change_config(f, position_embedding_type="relative_key"),
+        "relative positions",
+    ),
+    "a decoder": (lambda f: change_config(f, is_decoder=True), "is a decoder"),
+    "missing weight": (drop_weight, "lacks 1 weights .*classifier.weight"),
+    "NaN weights": (poison_weights, "not finite, in classifier.weight"),
+    "truncated weights": (truncate_weights, "could not be read"),
+    "wrong geometry": (lambda f: change_config(f, hidden_size=64), "could not be read|sizes"),
+    "a broken tokenizer": (
+        lambda f: (f / "tokenizer.json").write_text("{"),
+        "tokenizer of .* could not be read",
+    ),
+    "another model's tokenizer": (enlarge_tokenizer, "do not belong together"),
+    "no tokenizer": (
+        lambda f: [path.unlink() for path in f.glob("tokenizer*")],
+        "tokenizer of .* is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_model_gets_one_sentence(tmp_path, case):
+    damage, message = BROKEN[case]
+    folder = save_tiny(tmp_path / "broken")
+    damage(folder)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_classifier(folder)
+    assert "broken" in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("source", ["no/such/folder/here", "https://example.org/model", "a b"])
+def test_what_is_neither_folder_nor_hub_id(source):
+    with pytest.raises(ModelError, match="neither a folder nor a hub id"):
+        load_classifier(source)
+
+
+def test_an_unknown_hub_id_without_network(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="'nobody/nothing' could not be fetched") as caught:
+        load_classifier("nobody/nothing")
+    assert "://" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_unknown_device_and_dtype_are_named(tmp_path):
+    folder = save_tiny(tmp_path)
+    with pytest.raises(ModelError, match="'tpu' is not available here; available: cpu"):
+        load_classifier(folder, device="tpu")
+    with pytest.raises(ModelError, match="'int3' is no supported number type"):
+        load_classifier(folder, dtype="int3")
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_info_is_read_without_weights(tmp_path, family, monkeypatch):
+    folder = save_tiny(tmp_path, family, labels=3)
+    classifier = load_classifier(folder)
+    monkeypatch.setattr(torch, "load", None)
+    monkeypatch.setattr("bhpvas.model.classifier._load_weights", None)
+    info = read_info(folder)
+    assert info.geometry == classifier.geometry
+    assert info.label_names == classifier.label_names
+
+
+def test_every_family_has_a_config_to_read():
+    assert list(ARCHITECTURES) == list(FAMILIES)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_what_a_config_leaves_out_is_filled_in_as_loading_does(tmp_path, family):
+    file = save_tiny(tmp_path, family) / "config.json"
+    config = json.loads(file.read_text())
+    del config["id2label"], config["label2id"]
+    file.write_text(json.dumps(config))
+    classifier = load_classifier(tmp_path)
+    assert read_info(tmp_path).geometry == classifier.geometry
+    assert read_info(tmp_path).label_names == classifier.label_names == ("LABEL_0", "LABEL_1")
+
+
+def test_a_config_that_cannot_be_used_is_one_sentence(tmp_path):
+    file = save_tiny(tmp_path) / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"hidden_size": "many"}))
+    with pytest.raises(ModelError, match=r"config\.json of .* cannot be used"):
+        read_info(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [20, 1e30])
+def test_the_longest_input_is_that_of_tokenizer_and_positions(tmp_path, limit):
+    file = save_tiny(tmp_path) / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": limit}))
+    found = read_info(tmp_path).geometry.max_length
+    assert found == load_classifier(tmp_path).geometry.max_length == min(limit, 40)
+
+
+def test_the_fingerprint_follows_the_weights(tmp_path):
+    one, same = save_tiny(tmp_path / "a", seed=1), save_tiny(tmp_path / "b", seed=1)
+    other = save_tiny(tmp_path / "c", seed=2)
+    prints = [load_classifier(folder).fingerprint for folder in (one, same, other)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_weights_in_several_files_are_those_in_one(tmp_path):
+    whole = load_classifier(save_tiny(tmp_path / "whole", seed=1))
+    parts = tmp_path / "parts"
+    whole.model.save_pretrained(parts, max_shard_size="20KB")
+    whole.tokenizer.save_pretrained(parts)
+    assert len(list(parts.glob("*.safetensors"))) > 1
+    found = load_classifier(parts)
+    assert read_info(parts).geometry == found.geometry == whole.geometry
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], value)
+
+
+def test_punctuation_is_told_from_words(classifier):
+    tokens = classifier.tokenizer.convert_ids_to_tokens(
+        list(np.flatnonzero(classifier.punctuation))
+    )
+    assert sorted(tokens) == sorted([",", ".", "!", "?", "'", "-"])
+
+
+def test_punctuation_of_byte_level_pieces_is_that_of_their_characters(classifier):
+    """RoBERTa's vocabulary has a dash as three letters that stand for its bytes."""
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    punctuation = ["’", "“", "”", "—", "–", "…", "!", " —", " .", "€", "...”"]
+    words = ["é", "ß", "日", " film", "n’t", "ª"]
+    piece = {
+        text: "".join(token for token, _ in level.pre_tokenize_str(text))
+        for text in punctuation + words
+    }
+    vocabulary = ["<pad>", *piece.values()]
+    vocabulary += sorted({*pre_tokenizers.ByteLevel.alphabet()} - {*vocabulary})
+    tokenizer = Tokenizer(models.BPE({token: index for index, token in enumerate(vocabulary)}, []))
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
+    found = dataclasses.replace(classifier, tokenizer=fast).punctuation
+    told = {token for token, one in zip(vocabulary, found, strict=True) if one}
+    assert told == {piece[text] for text in punctuation} | {*string.punctuation}

@@ -1,0 +1,175 @@
+"""Two processes give what one gives: the commands as `accelerate launch` starts them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bhpvas.cli.main import main
+from bhpvas.model import distributed
+from bhpvas.model.classifier import load_classifier
+from bhpvas.scheme.scheme import Scheme
+from tests.browser.driver import free_port
+from tests.conftest import TEXTS
+from tests.tiny import save_tiny
+
+REMOVED = "L0H1,L1H2"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny model, sentences for a handful of batches, and a scheme."""
+    folder = tmp_path_factory.mktemp("processes")
+    save_tiny(folder / "model")
+    words = " ".join(TEXTS).split()
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices(words, k=draw.randint(1, 30))) for _ in range(300)]
+    labels = ["positive", "negative"] * 150
+    frame = pd.DataFrame({"sentence": texts, "label": labels})
+    frame.to_parquet(folder / "data.parquet")
+    frame[:6].to_json(folder / "few.jsonl", orient="records", lines=True)
+    scheme = Scheme.of(load_classifier(folder / "model"))
+    mask = load_classifier(folder / "model").full_mask()
+    scheme.removing([next(iter(mask))], "by hand").save(folder / "scheme.json")
+    return folder
+
+
+def command(folder: Path, name: str, out: str, data: str = "data.parquet") -> list[str]:
+    """A command on the tiny model that prints JSON."""
+    options = {
+        "score": ["--criteria", "all", "--remove", REMOVED],
+        "ablate": ["--remove", REMOVED],
+        "evaluate": ["--remove", REMOVED],
+        "compare": [str(folder / "scheme.json"), "--random", "3", "--out", str(folder / out)],
+    }[name]
+    given = ["--model", str(folder / "model"), "--data", str(folder / data), "--device", "cpu"]
+    return [name, *options, *given, "--json"]
+
+
+def started(count: int, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run ``accelerate launch -m bhpvas`` with so many processes, or one without a launcher."""
+    start = ["-m", "bhpvas"]
+    if count > 1:
+        # Without a graphics card this starts processes that talk over the CPU.
+        start = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count)]
+        start += ["--num_machines", "1", "--main_process_port", str(free_port()), "-m", "bhpvas"]
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    return subprocess.run(
+        [sys.executable, *start, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_equal(one, two, place: str = "") -> None:
+    """Everything the same, numbers to a millionth."""
+    assert type(one) is type(two), place
+    if isinstance(one, dict):
+        assert one.keys() == two.keys(), place
+        for key in one:
+            assert_equal(one[key], two[key], f"{place}/{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(two), place
+        for index, pair in enumerate(zip(one, two, strict=True)):
+            assert_equal(*pair, f"{place}/{index}")
+    elif isinstance(one, float):
+        assert math.isclose(one, two, rel_tol=1e-6, abs_tol=1e-12), (place, one, two)
+    else:
+        assert one == two, place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["score", "ablate", "evaluate", "compare"])
+def test_two_processes_print_what_one_prints(folder, name):
+    alone = started(1, command(folder, name, "table.csv"))
+    assert alone.returncode == 0, alone.stderr
+    table = folder / "table.csv"
+    before = pd.read_csv(table) if table.is_file() else None
+    both = started(2, command(folder, name, "table.csv"))
+    assert both.returncode == 0, both.stderr
+    # One document: the second process prints nothing.
+    assert_equal(json.loads(alone.stdout), json.loads(both.stdout))
+    if before is not None:
+        pd.testing.assert_frame_equal(before, pd.read_csv(table), rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_process_without_a_batch_takes_part(folder):
+    """Six sentences are one batch."""
+    alone = started(1, command(folder, "score", "", "few.jsonl"))
+    both = started(2, command(folder, "score", "", "few.jsonl"))
+    assert both.returncode == 0, both.stderr
+    assert_equal(json.loads(alone.stdout), json.loads(both.stdout))
+
+
+def test_nothing_of_the_group_outlives_it():
+    """Threads of a group that something keeps could end the process while it goes down."""
+    script = """
+import weakref
+import torch
+from bhpvas.processes import add_up, together
+
+with together(cpu=True):
+    import torch.distributed.nn  # as the modules do that a command imports on its way
+    total = torch.ones(3)
+    add_up(total)
+    assert total.tolist() == [2, 2, 2]
+    group = weakref.ref(torch.distributed.group.WORLD)
+assert group() is None
+"""
+    root = Path(__file__).resolve().parents[2]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(root)}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    for process in both:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+
+
+def test_the_share_of_one_process_is_everything():
+    assert distributed.share([1, 2, 3]) == [1, 2, 3]
+    sums = np.arange(3.0)
+    distributed.add_up(sums)
+    assert sums.tolist() == [0, 1, 2]
+
+
+def test_shares_are_disjoint_and_make_the_whole():
+    items, found = list(range(11)), []
+    for rank in range(3):
+        before = distributed._group.set(distributed._Group(rank, 3))
+        found += distributed.share(items)
+        distributed._group.reset(before)
+    assert sorted(found) == items
+
+
+@pytest.mark.parametrize(
+    "arguments", [["propose", "--heads", "3", "--out", "s.json"], ["info"], ["roles"]]
+)
+def test_other_commands_refuse_several_processes(monkeypatch, capsys, arguments):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, lines in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        assert main(arguments) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == lines
+        assert rank == "1" or "start this command without accelerate launch" in said

@@ -1,0 +1,167 @@
+"""A session as JSON comes back as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.errors import BhpvasError, WorkspaceError
+from bhpvas.heads import HeadId
+from bhpvas.model.classifier import Classifier
+from bhpvas.recovery.finetuning import Settings
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.ui.state.records import recorded, restored, untouched
+from bhpvas.ui.state.session import Curves, Opened, Search, Session, Wish
+
+HEADS = some.frozensets(some.builds(HeadId, some.integers(0, 1), some.integers(0, 3)))
+SMALL = some.integers(0, 9)
+WEIGHED = some.sampled_from([(), (("stability", 0.5, "remove"), ("importance", 1.0, "keep"))])
+SEARCHES = some.builds(
+    Search,
+    some.just("combined"),
+    SMALL,
+    HEADS,
+    SMALL,
+    some.none() | some.just(0.01),
+    SMALL,
+    WEIGHED,
+)
+WISHES = some.builds(
+    Wish, some.sampled_from(["remove", "restore"]), HEADS.map(lambda heads: tuple(sorted(heads)))
+)
+CURVES = some.builds(
+    Curves,
+    some.lists(some.sampled_from(["fisher", "random"])).map(tuple),
+    some.lists(some.none() | some.just("compensate")).map(tuple),
+    SMALL,
+    SMALL,
+    SMALL,
+)
+CHOICES = some.fixed_dictionaries(
+    {
+        "selected": HEADS,
+        "switched": HEADS,
+        "turned": HEADS,
+        "picks": SMALL,
+        "sentences": some.frozensets(some.integers(0, 11)),
+        "split": some.sampled_from(["evaluation", "calibration"]),
+        "opened": some.none() | some.builds(Opened, some.text(), some.none() | some.text(), SMALL),
+        "search": some.none() | SEARCHES,
+        "wish": some.none() | WISHES,
+        "curves": some.none() | CURVES,
+        "recovering": some.none() | some.just("compensate"),
+        "tuning": some.none() | some.just(Settings(epochs=2.5)),
+        "measuring": some.booleans(),
+        "ablating": some.booleans(),
+        "labelled": some.booleans(),
+    }
+)
+
+
+def grown(scheme: Scheme, moves: list[tuple[str, int]]) -> Scheme:
+    """The scheme after moves, those that it cannot make left out."""
+    for what, number in moves:
+        head = HeadId(number % 2, number % 4)
+        try:
+            if what == "remove":
+                scheme = scheme.removing([head], "by hand", metrics={"accuracy": 0.5})
+            elif what == "recover":
+                scheme = scheme.recovered(f"{number:016x}", "compensate")
+            else:
+                scheme = scheme.undone()
+        except BhpvasError:  # that head is gone already
+            continue
+    return scheme
+
+
+MOVES = some.lists(
+    some.tuples(some.sampled_from(["remove", "remove", "recover", "undo"]), some.integers(0, 7)),
+    max_size=8,
+)
+
+
+@given(moves=MOVES, choices=CHOICES, cut=some.lists(some.integers(0, 7), max_size=3))
+def test_what_is_recorded_comes_back(
+    classifier: Classifier,
+    dataset: Dataset,
+    moves: list[tuple[str, int]],
+    choices: dict[str, Any],
+    cut: list[int],
+) -> None:
+    data = Splits(dataset, dataset, "by hand")
+    session = Session(model="tiny", data=data, scheme=grown(Scheme.of(classifier), moves))
+    for number in cut:
+        if len(steps := session.scheme.steps) > 1:
+            session = session.deleting(steps[1 + number % (len(steps) - 1)].id)
+    session = replace(session, **choices)
+    record = recorded(session)
+    back = restored(json.loads(json.dumps(record)), data)
+    assert back == session
+    assert recorded(back) == record
+    while session.cuts:
+        session, back = session.putting_back(), back.putting_back()
+    assert back.scheme == session.scheme
+
+
+def test_a_search_of_before_weights_were_part_of_it_comes_back(fresh: Session) -> None:
+    session = replace(fresh, search=Search("combined", 2))
+    record = recorded(session)
+    del record["search"]["weighed"]
+    assert restored(record, fresh.data) == session
+
+
+def test_whatever_a_session_holds_is_recorded_or_left_out_on_purpose(fresh: Session) -> None:
+    left_out = {"data", "scored", "timing", "exporting", "reporting", "cancelled"}
+    left_out |= {"dialog", "error", "notice"}
+    assert {field.name for field in fields(Session)} == left_out | set(recorded(fresh))
+
+
+@pytest.fixture
+def fresh(classifier: Classifier, dataset: Dataset) -> Session:
+    return Session("tiny", Splits(dataset, dataset, "by hand"), Scheme.of(classifier))
+
+
+def test_measuring_touches_nothing(fresh: Session) -> None:
+    assert untouched(fresh.measured({"accuracy": 0.5}, 0), fresh)
+    assert untouched(fresh.choosing([HeadId(0, 1)]).choosing(()), fresh)
+    assert untouched(replace(fresh, error="what went wrong", scored=fresh.now, dialog=True), fresh)
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        lambda session: session.choosing([HeadId(0, 1)]),
+        lambda session: session.naming("mine"),
+        lambda session: session.noting(0, "why"),
+        lambda session: session.looking_at("calibration"),
+        lambda session: session.opening_sentence(3),
+        lambda session: session.moved(session.scheme.removing([HeadId(0, 1)])),
+        lambda session: replace(session, data=replace(session.data)),
+    ],
+)
+def test_whatever_a_person_did_touches(fresh: Session, touch: Any) -> None:
+    assert not untouched(touch(fresh), fresh)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.pop("scheme"),
+        lambda record: record.pop("selected"),
+        lambda record: record.update(selected="L9"),
+        lambda record: record.update(selected=3),
+        lambda record: record.update(search={"method": "fisher", "beyond": 1}),
+        lambda record: record.update(scheme={"format": {"name": "bhpvas-scheme", "version": 99}}),
+    ],
+)
+def test_a_record_of_another_version_is_a_sentence(fresh: Session, change: Any) -> None:
+    record = recorded(fresh)
+    change(record)
+    with pytest.raises(WorkspaceError, match="another version"):
+        restored(record, fresh.data)

@@ -1,0 +1,330 @@
+"""The pages Sentence and Roles without a browser: every control and what it does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from streamlit.testing.v1 import AppTest
+from transformers import AutoModelForSequenceClassification
+
+from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.heads import HeadId, HeadMask, parse_heads
+from bhpvas.interpret.roles import ROLES, RoleSettings, find_roles
+from bhpvas.interpret.saliency import SALIENCIES
+from bhpvas.interpret.sentence import contributions
+from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.model.engine import predict
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.ui.state.session import Opened, Session
+from bhpvas.ui.widgets.head_map import picking
+from tests.tiny import save_tiny
+from tests.ui.test_app import listed, said, session
+
+SCRIPT = Path(__file__).resolve().parents[2] / "streamlit_app.py"
+HOSTILE = "</script><img src=x onerror=alert(1)> is a <b>good</b> film ."
+
+
+def fine(app: AppTest) -> AppTest:
+    """The app, which shows neither exception nor error."""
+    assert [box.value for box in [*app.exception, *app.error]] == []
+    return app
+
+
+def opened(
+    page: str, classifier: Classifier, dataset: Dataset, removed: str = "", **settings
+) -> AppTest:
+    """A page on the tiny model, settled."""
+    scheme = Scheme.of(classifier)
+    if removed:
+        scheme = scheme.removing(parse_heads(removed))
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
+    app.session_state["bhpvas"] = Session(
+        model=classifier.source,
+        data=Splits(dataset, dataset, "by hand"),
+        scheme=scheme,
+        **settings,
+    )
+    app.run()
+    return fine(app.switch_page(f"pages/{page}.py").run())
+
+
+def html(app: AppTest) -> str:
+    return "".join(one.value for one in app.html)
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    (button,) = [one for one in app.button if one.label == label]
+    assert not button.disabled
+    return fine(button.click().run())
+
+
+def chances(classifier: Classifier, text: str, mask: HeadMask | None = None) -> np.ndarray:
+    return softmax(predict(classifier, classifier.encode_texts([text]), mask)[0].astype(float))
+
+
+def test_it_opens_on_the_first_sentence_with_its_prediction(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    found = chances(classifier, dataset.texts[0])
+    answer = classifier.label_names[found.argmax()]
+    assert f"{answer} {100 * found.max():.1f}%" in html(app)
+    assert "Label in the data" in html(app)
+    strength = np.abs(contributions(classifier, dataset.texts[0]).removal_log_odds)
+    best = np.unravel_index(strength.argmax(), strength.shape)
+    assert f"No head is selected: L{best[0]}H{best[1]}" in said(app)
+
+
+def test_another_sentence_can_be_chosen(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(app.selectbox(key="sentence-row").set_value(4).run())
+    assert session(app).sentence == session(app).sentence_at(4)
+    assert f"{100 * chances(classifier, dataset.texts[4]).max():.1f}%" in html(app)
+
+
+def test_a_sentence_of_the_calibration_split_can_be_chosen(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(app.segmented_control(key="sentence-from").set_value("Calibration").run())
+    assert app.selectbox(key="sentence-row").value is None
+    fine(app.selectbox(key="sentence-row").set_value(3).run())
+    assert session(app).sentence == session(app).sentence_at(3, "calibration")
+    assert app.segmented_control(key="sentence-from").value == "Calibration"
+
+
+def test_every_row_of_large_data_can_be_found(classifier, dataset) -> None:
+    many = dataset.take(np.arange(1_300) % len(dataset))
+    many = replace(many, texts=tuple(f"{text} {row}" for row, text in enumerate(many.texts)))
+    app = opened("sentence", classifier, many)
+    box = app.selectbox(key="sentence-row")
+    assert len(box.options) == 1_000
+    assert "300 more: search" in said(app)
+    fine(app.text_input(key="sentence-search").set_value("1299").run())
+    assert [one.split(" · ")[0] for one in app.selectbox(key="sentence-row").options] == [
+        "0",  # the one that is open
+        "1299",
+    ]
+    fine(app.selectbox(key="sentence-row").set_value(1299).run())
+    assert session(app).sentence.row == 1299
+    fine(app.text_input(key="sentence-search").set_value("HOTEL meal").run())
+    found = app.selectbox(key="sentence-row").options[1:]
+    assert len(found) == len(range(2, 1_300, 12)) and all(
+        "hotel" in one and "meal" in one for one in found
+    )
+
+
+def test_a_sentence_can_be_typed_and_its_markup_stays_text(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(app.segmented_control(key="sentence-from").set_value("Typed").run())
+    fine(app.text_input(key="sentence-typed").set_value(HOSTILE).run())
+    assert session(app).sentence == Opened(HOSTILE)
+    assert f"{100 * chances(classifier, HOSTILE).max():.1f}%" in html(app)
+    assert "<img" not in html(app) and "Label in the data" not in html(app)
+    for view in ("Head view", "Model view"):
+        fine(app.segmented_control(key="bertviz").set_value(view).run())
+
+
+def test_a_sentence_opened_elsewhere_takes_over(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset, opened=Opened("not good"))
+    assert app.segmented_control(key="sentence-from").value == "Typed"
+    assert app.text_input(key="sentence-typed").value == "not good"
+    app.session_state["bhpvas"] = session(app).reading(session(app).sentence_at(2))
+    fine(app.run())
+    assert app.selectbox(key="sentence-row").value == 2
+
+
+def test_heads_switched_here_move_the_probabilities_and_nothing_else(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset, "L0H1")
+    scheme = session(app).scheme
+    # L0H1 is removed by the scheme, so switching it turns it on.
+    changed = picking(session(app), [HeadId(1, 2), HeadId(0, 1)], "switch")
+    app.session_state["bhpvas"] = changed
+    fine(app.run())
+    here = chances(classifier, dataset.texts[0], HeadMask.parse("L1H2", 2, 4))
+    assert "Here, 7 of 8 heads" in html(app) and "Scheme, 7 of 8 heads" in html(app)
+    assert f"{100 * here.max():.1f}%" in html(app)
+    assert session(app).scheme == scheme
+    press(app, "Switch all back")
+    assert not session(app).switched
+    assert "Here," not in html(app)
+
+
+def test_a_second_click_switches_back_and_a_step_forgets(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    once = picking(session(app), [HeadId(1, 2)], "switch")
+    assert once.mask_here == HeadMask.parse("L1H2", 2, 4) and not once.selected
+    assert picking(once, [HeadId(1, 2)], "switch").mask_here == once.mask
+    assert not once.moved(once.scheme.removing([HeadId(0, 0)])).switched
+    assert not once.reading(once.sentence_at(3)).switched
+
+
+@pytest.mark.parametrize("units", ["words", "pieces"])
+@pytest.mark.parametrize("marks", [True, False])
+@pytest.mark.parametrize("method", list(SALIENCIES))
+def test_every_way_to_draw_the_sentence(classifier, dataset, units, marks, method) -> None:
+    heads = frozenset(parse_heads("L0H0,L0H1,L0H2,L0H3,L1H0"))
+    app = opened("sentence", classifier, dataset, selected=heads)
+    app.segmented_control(key="units").set_value(units)
+    app.toggle(key="marks").set_value(marks)
+    app.selectbox(key="saliency").set_value(method)
+    app.segmented_control(key="contribution").set_value("gate gradient")
+    fine(app.slider(key="threshold").set_value(0.0).run())
+    assert "The first 4 of 5 selected heads are shown." in said(app)
+    assert SALIENCIES[method].misleads in said(app)
+
+
+def test_a_long_sentence_is_cut_with_a_note(classifier, dataset, monkeypatch) -> None:
+    monkeypatch.setattr("bhpvas.interpret.sentence.MOST_TOKENS", 6)
+    text = "we like this very long film and the short book"
+    app = opened("sentence", classifier, dataset, opened=Opened(text))
+    assert "The first 6 of 12 tokens are drawn." in said(app)
+
+
+@pytest.mark.parametrize("view", ["one head", "a layer", "rollout"])
+def test_every_matrix_follows_the_selection(classifier, dataset, view) -> None:
+    app = opened("sentence", classifier, dataset, selected=frozenset([HeadId(1, 2)]))
+    fine(app.segmented_control(key="matrix-of").set_value(view).run())
+    keys = {"one head": "matrix-head", "a layer": "layer", "rollout": "rollout-of"}
+    expected = {"one head": HeadId(1, 2), "a layer": 1, "rollout": 0}
+    assert app.selectbox(key=keys[view]).value == expected[view]
+
+
+def test_pairs_are_read_together(classifier, dataset) -> None:
+    pairs = Dataset(
+        "pairs", dataset.texts, dataset.texts[::-1], dataset.labels, dataset.label_names
+    )
+    app = opened("sentence", classifier, pairs)
+    encoded = classifier.encode_texts([pairs.texts[0]], [pairs.pairs[0]])
+    expected = softmax(predict(classifier, encoded)[0].astype(float))
+    assert f"{100 * expected.max():.1f}%" in html(app)
+    fine(app.segmented_control(key="sentence-from").set_value("Typed").run())
+    fine(app.text_input(key="sentence-typed").set_value("not good").run())
+    assert session(app).sentence.pair is not None
+
+
+def test_roles_can_be_laid_over_any_map(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(app.toggle(key="labels-contribution-map").set_value(True).run())
+    assert session(app).labelled
+    fine(app.switch_page("pages/workbench.py").run())
+    assert app.toggle(key="labels-head-map").value is True
+
+
+def test_a_switch_that_was_just_turned_is_not_turned_back(classifier, dataset) -> None:
+    """A page that is being drawn does not know of it yet, and leaves the browser's switch alone."""
+    app = opened("sentence", classifier, dataset)
+    fine(app.run())
+    assert not app.toggle(key="labels-contribution-map").proto.set_value
+    assert not app.selectbox(key="sentence-row").proto.set_value
+
+
+def test_the_roles_page_says_what_the_library_finds(classifier, dataset) -> None:
+    app = opened("roles", classifier, dataset)
+    assert "No relation has 100 dependents here" in said(app)
+    fine(app.number_input(key="fewest").set_value(3).run())
+    roles = find_roles(classifier, dataset, settings=RoleSettings(min_count=3))
+    judged = [name for name, one in roles.relations.items() if one.judged]
+    assert app.selectbox(key="role-relation").options == ["role", "any relation", *judged]
+    for label, heads in roles.carriers().items():
+        role, _, detail = label.partition(": ")
+        title = f"{ROLES[role].title}: {detail}" if detail else ROLES[role].title
+        assert f'<td class="name">{title}</td><td>{len(heads)}</td>' in html(app)
+    # Twelve sentences prove no relation: the page says so, and which head came nearest.
+    assert not any(label.startswith("syntactic") for label in roles.carriers())
+    relation, head = max(
+        ((roles.relations[name], head) for name in judged for head in roles.mask),
+        key=lambda pair: pair[0].accuracy[pair[1].layer, pair[1].head] - pair[0].baseline,
+    )
+    assert "No head follows a relation" in said(app)
+    assert f"{head} comes nearest" in said(app) and f"{relation.count} {relation.name}" in said(app)
+    for colour in ("any relation", judged[0]):
+        fine(app.selectbox(key="role-relation").set_value(colour).run())
+
+
+@pytest.mark.parametrize("way", ["either way", "dependent to head", "head to dependent"])
+def test_a_cell_shows_where_the_head_follows_and_where_not(classifier, dataset, way) -> None:
+    app = opened("roles", classifier, dataset)
+    app.number_input(key="fewest").set_value(3)
+    app.segmented_control(key="role-way").set_value(way)
+    roles = find_roles(classifier, dataset, settings=RoleSettings(min_count=3))
+    name = next(iter(roles.relations))
+    app.session_state["role-cell"] = (name, (1, 2))
+    fine(app.run())
+    relation = roles.relations[name]
+    ways = ("dependent to head", "head to dependent")
+    which = int(relation.direction[1, 2]) if way == "either way" else ways.index(way)
+    right = round(relation.accuracies[which, 1, 2] * relation.count)
+    assert f"**Follows the relation:** {right}" in said(app)
+    assert f"**Does not:** {relation.count - right}" in said(app)
+    assert 'class="governor"' in html(app) and 'class="dependent"' in html(app)
+
+
+def test_the_keyboard_asks_for_examples_too(classifier, dataset) -> None:
+    app = opened("roles", classifier, dataset)
+    fine(app.number_input(key="fewest").set_value(3).run())
+    relation, head = app.selectbox(key="examples-relation"), app.selectbox(key="examples-head")
+    name = relation.options[-1]
+    fine(relation.set_value(name).run())
+    fine(head.set_value("L1H3").run())
+    assert app.session_state["role-cell"] == (name, (1, 3))
+    assert f"L1H3 and {name}" in html(app)
+
+
+def test_heads_are_selected_on_the_roles_page_by_name(classifier, dataset) -> None:
+    app = opened("roles", classifier, dataset)
+    fine(listed(app, "heads").set_value(["L0H2", "L1H1"]).run())
+    assert session(app).selected == {HeadId(0, 2), HeadId(1, 1)}
+
+
+def test_heads_are_switched_for_a_sentence_by_name(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(listed(app, "switched").set_value(["L0H2"]).run())
+    assert session(app).switched == {HeadId(0, 2)}
+    fine(listed(app, "switched").set_value([]).run())
+    assert not session(app).switched
+
+
+def test_an_example_opens_on_the_sentence_page(classifier, dataset) -> None:
+    app = opened("roles", classifier, dataset)
+    fine(app.number_input(key="fewest").set_value(3).run())
+    button = next(one for one in app.button if one.label == "Open")
+    fine(button.click().run())
+    sentence = session(app).sentence
+    assert sentence == session(app).sentence_at(sentence.row, "calibration")
+    assert app.segmented_control(key="sentence-from").value == "Calibration"
+    assert app.selectbox(key="sentence-row").value == sentence.row
+
+
+@pytest.fixture(scope="module")
+def with_broad_head(tmp_path_factory) -> Classifier:
+    """The tiny model with one head, L0H1, that asks nothing and so looks everywhere alike."""
+    folder = save_tiny(tmp_path_factory.mktemp("broad"))
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    query = model.bert.encoder.layer[0].attention.self.query
+    with torch.no_grad():
+        query.weight[8:16], query.bias[8:16] = 0, 0
+    model.save_pretrained(folder)
+    return load_classifier(folder)
+
+
+def test_a_scheme_names_what_nobody_carries_and_roles_are_found_anew(
+    with_broad_head, dataset
+) -> None:
+    assert find_roles(with_broad_head, dataset).carriers()["broad"] == (HeadId(0, 1),)
+    app = opened("roles", with_broad_head, dataset, "L0H1,L1H0", selected=frozenset([HeadId(0, 1)]))
+    assert "Removed by the scheme. Broad: 100%, of " in html(app)
+    assert "Carried by nobody now: Broad." in said(app)
+    press(app, "Find the roles of the 6 kept heads anew")
+    assert "Found anew under the scheme" in said(app)
+    after = find_roles(with_broad_head, dataset, mask=HeadMask.parse("L0H1,L1H0", 2, 4))
+    assert ("Carried by nobody now: Broad" in said(app)) is ("broad" not in after.carriers())
+
+
+def test_every_view_has_a_reading_aid_and_a_source(classifier, dataset) -> None:
+    for page, views in (("sentence", 4), ("roles", 4)):
+        app = opened(page, classifier, dataset)
+        titles = [one for one in app.html if one.value.startswith(("<h1 class", "<h2 class"))]
+        assert len(titles) == views
+        assert sum(one.value.startswith("Source: ") for one in app.caption) >= views
