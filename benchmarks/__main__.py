@@ -29,7 +29,7 @@ from bhpvas.model.engine import StateCache, predict
 from bhpvas.model.latency import measure_latency
 from bhpvas.recovery import compensation, recover
 from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
-from bhpvas.recovery.ridge import Moments
+from bhpvas.recovery.ridge import CrossMoments
 
 # Sentences in a batch of the plain loop; the fastest of these stands for it.
 _PLAIN_BATCH_SIZES = (8, 16, 32, 64)
@@ -129,7 +129,7 @@ def fitting_seconds(classifier: Classifier, calibration: Dataset) -> float:
     taken = 0.0
 
     def timed(
-        weight: Tensor, bias: Tensor, head_size: int, fitted: Moments, held_out: Moments
+        weight: Tensor, bias: Tensor, head_size: int, fitted: CrossMoments, held_out: CrossMoments
     ) -> LayerFit:
         nonlocal taken
         begun = time.perf_counter()

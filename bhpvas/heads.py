@@ -62,7 +62,7 @@ def format_heads(heads: Iterable[HeadId]) -> str:
 class HeadMask:
     """Which heads of a model are kept: an immutable value that can be a dictionary key.
 
-    ``absent`` are heads that the model never had, as those of a smaller one that bhpvas exported:
+    ``pruned`` are heads that the model never had, as those of a smaller one that bhpvas exported:
     they are always among the removed ones, and :meth:`restored` leaves them there.
 
     >>> from bhpvas import HeadId, HeadMask
@@ -76,10 +76,10 @@ class HeadMask:
     layers: int
     heads: int
     removed: frozenset[HeadId] = field(default_factory=frozenset)
-    absent: frozenset[HeadId] = field(default_factory=frozenset, compare=False)
+    pruned: frozenset[HeadId] = field(default_factory=frozenset, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "removed", self.removed | self.absent)
+        object.__setattr__(self, "removed", self.removed | self.pruned)
         for head in sorted(self.removed):
             if not (0 <= head.layer < self.layers and 0 <= head.head < self.heads):
                 raise HeadError(
@@ -115,13 +115,13 @@ class HeadMask:
         return replace(self, removed=self.removed | frozenset(heads))
 
     def restored(self, heads: Iterable[HeadId]) -> HeadMask:
-        """The mask with ``heads`` kept again, those that are absent excepted."""
+        """The mask with ``heads`` kept again, the pruned ones excepted."""
         return replace(self, removed=self.removed - frozenset(heads))
 
     @property
-    def taken(self) -> frozenset[HeadId]:
+    def masked(self) -> frozenset[HeadId]:
         """The removed heads that the model has."""
-        return self.removed - self.absent
+        return self.removed - self.pruned
 
     @cached_property
     def array(self) -> np.ndarray:

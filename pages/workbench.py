@@ -22,7 +22,7 @@ ablation = tasks.ablation_for(session)
 help.heading(
     "Which heads can go?",
     "Each cell is an attention head. Select some, see what removing them costs, remove them.",
-    *help.column_aids(settings.colour),
+    *help.column_help(settings.colour),
     ("Head map", definitions.HEAD_MAP),
     ("What would it cost?", definitions.COST),
     key="workbench",
@@ -34,7 +34,7 @@ width, height = size(session.mask.layers, session.mask.heads)
 if scores is None:
     found, column = {}, unscored(settings.colour, session.mask)
 else:
-    found = columns(scores, ablation, settings.weighing, remember=tasks.desk().quick, key=key)
+    found = columns(scores, ablation, settings.weighing, remember=tasks.runner().quick, key=key)
     column = found.get(settings.colour) or next(iter(found.values()))
 controls.selection_controls(column, session)
 with st.container(horizontal=True, gap="medium"):

@@ -37,7 +37,7 @@ from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound  # noq
 from bhpvas.recovery import Recovered, recover  # noqa: E402
 from bhpvas.search import DEFAULT_METHOD, METHODS, propose  # noqa: E402
 from bhpvas.search.curves import Curve, Store, areas, measure_curve  # noqa: E402
-from bhpvas.storage.results import kept_results, of  # noqa: E402
+from bhpvas.storage.results import kept_results, result_key  # noqa: E402
 from tests.browser.driver import Workbench, launch, serving  # noqa: E402
 
 STORE = ROOT / "build" / "case-study-schemes.jsonl"
@@ -195,7 +195,9 @@ def curves(classifier: Classifier, calibration: Dataset, data: Dataset) -> list[
         for method, recovery, seed in asked
     ]
     full, learnt_on = classifier.full_mask(), calibration.fingerprint
-    kept_results().put(of("curves", classifier, data, full, calibration=learnt_on), store.known)
+    kept_results().put(
+        result_key("curves", classifier, data, full, calibration=learnt_on), store.known
+    )
     return found
 
 

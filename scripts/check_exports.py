@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import bhpvas
-from bhpvas.recovery.finetuning import Settings, finetune
+from bhpvas.recovery.finetuning import TuningSettings, finetune
 
 LOADER = Path(__file__).resolve().parent / "load_export.py"
 #: A layer without heads, and uneven ones elsewhere.
@@ -47,7 +47,7 @@ def export(folder: Path, case: str, splits: bhpvas.Splits) -> dict[str, bhpvas.E
     folder.mkdir()
     if recovery is not None:
         learnt = (
-            finetune(classifier, splits.calibration, scheme.mask, Settings(embeddings=True))
+            finetune(classifier, splits.calibration, scheme.mask, TuningSettings(embeddings=True))
             if recovery == "finetune"
             else bhpvas.recover(classifier, splits.calibration, scheme.mask, recovery)
         )

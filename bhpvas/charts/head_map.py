@@ -101,7 +101,7 @@ def head_map(
         customdata=[[head.layer, head.head] for head in every],
         text=[
             f"<b>{head}</b> not in this model"
-            if head in mask.absent
+            if head in mask.pruned
             else str(hover[head.layer, head.head])
             for head in every
         ],
@@ -189,7 +189,7 @@ def _label(
 
 def _cross_out(figure: go.Figure, mask: HeadMask, cell: int, unknown: np.ndarray) -> None:
     """Grey the cells of removed heads, with a cross on each, and those of ``unknown`` value."""
-    removed = sorted(mask.taken)
+    removed = sorted(mask.masked)
     ground = np.where(unknown, 0.0, np.nan)  # [L, H]
     for head in removed:
         ground[head.layer, head.head] = 0.0

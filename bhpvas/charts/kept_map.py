@@ -51,7 +51,7 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
     kinds = np.where(mask.array > 0, 0.0, 1.0)
     for head in different:
         kinds[head.layer, head.head] += 2
-    for head in mask.absent:
+    for head in mask.pruned:
         kinds[head.layer, head.head] = np.nan
     figure.add_heatmap(
         z=kinds,
@@ -70,7 +70,7 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
         name="heads",
     )
     for stands_out in (False, True):
-        gone = sorted(mask.taken)
+        gone = sorted(mask.masked)
         crossed = [head for head in gone if (head in different) is stands_out]
         figure.add_scatter(
             x=[head.head for head in crossed],
@@ -105,7 +105,7 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
 
 
 def _said(head: HeadId, mask: HeadMask, different: Collection[HeadId]) -> str:
-    if head in mask.absent:
+    if head in mask.pruned:
         return f"<b>{head}</b> not in this model"
     said = f"<b>{head}</b> {'removed' if head in mask.removed else 'kept'}"
     return f"{said}, differs" if head in different else said

@@ -222,7 +222,7 @@ def offset(step: int) -> str:
 
 def _said(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -> str:
     if head in mask.removed:
-        return f"<b>{head}</b> {'not in this model' if head in mask.absent else 'removed'}"
+        return f"<b>{head}</b> {'not in this model' if head in mask.pruned else 'removed'}"
     accuracy = float(row.accuracy[head.layer, head.head])
     followers = _followers(row, head.layer)
     role = "<br>a role of this head" if head.head in followers else ""

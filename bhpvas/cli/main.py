@@ -447,7 +447,7 @@ def _score(given: argparse.Namespace) -> None:
     """Score every head by one or more criteria."""
     from bhpvas.criteria import CRITERIA, score
     from bhpvas.criteria.base import MOST_KEPT
-    from bhpvas.storage.results import of
+    from bhpvas.storage.results import result_key
 
     names = (
         list(CRITERIA)
@@ -467,7 +467,7 @@ def _score(given: argparse.Namespace) -> None:
         with _bar("scoring") as progress:
             return score(classifier, dataset, names, mask=mask, progress=progress)
 
-    name = of("scores", classifier, dataset, mask, names=tuple(names), keep=MOST_KEPT)
+    name = result_key("scores", classifier, dataset, mask, names=tuple(names), keep=MOST_KEPT)
     scores = given.kept.recall(name, make)
     document: dict[str, Any] = {
         "layers": classifier.geometry.layers,
@@ -502,7 +502,7 @@ def _score(given: argparse.Namespace) -> None:
 def _ablate(given: argparse.Namespace) -> None:
     """Remove each head alone and measure what it costs, exactly."""
     from bhpvas.evaluation.ablation import ablate
-    from bhpvas.storage.results import of
+    from bhpvas.storage.results import result_key
 
     classifier, dataset = _load(given)
     mask = _mask(given, classifier)
@@ -511,7 +511,7 @@ def _ablate(given: argparse.Namespace) -> None:
         with _bar("ablating") as progress:
             return ablate(classifier, dataset, mask, progress=progress)
 
-    found = given.kept.recall(of("ablation", classifier, dataset, mask), make)
+    found = given.kept.recall(result_key("ablation", classifier, dataset, mask), make)
     document = {
         "loss_change": _numbers(found.loss_change),
         "accuracy_change": _numbers(found.accuracy_change),
@@ -533,7 +533,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     from bhpvas.evaluation.evaluation import accuracy_change_interval, evaluate
     from bhpvas.model.cost import flops_per_sentence, parameters
     from bhpvas.model.engine import StateCache
-    from bhpvas.storage.results import of
+    from bhpvas.storage.results import result_key
 
     opened = None if given.scheme is None else _open_scheme(given, given.scheme)
     classifier, dataset = _load(given)
@@ -548,7 +548,7 @@ def _evaluate(given: argparse.Namespace) -> None:
             with _bar(f"evaluating {what}") as progress:
                 return evaluate(one, dataset, mask, cache=cache, progress=progress)
 
-        return given.kept.recall(of("evaluation", one, dataset, mask), make)
+        return given.kept.recall(result_key("evaluation", one, dataset, mask), make)
 
     unpruned = measured("the unpruned model", classifier, classifier.full_mask())
     found = measured("the mask", changed, mask)
@@ -570,7 +570,7 @@ def _evaluate(given: argparse.Namespace) -> None:
         f"parameters  {document['parameters']:,}",
         f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
     ]
-    if mask.taken:
+    if mask.masked:
         change = accuracy_change_interval(unpruned, found)
         lines.insert(
             2,
@@ -586,7 +586,7 @@ def _roles(given: argparse.Namespace) -> None:
     from bhpvas.heads import HeadId
     from bhpvas.interpret.parse import parse_dataset, sentences_of
     from bhpvas.interpret.roles import DIRECTIONS, RoleSettings, find_roles
-    from bhpvas.storage.results import of
+    from bhpvas.storage.results import result_key
 
     settings = RoleSettings(min_count=given.min_count)
     classifier, dataset = _load(given)
@@ -604,7 +604,7 @@ def _roles(given: argparse.Namespace) -> None:
                 progress=progress,
             )
 
-    name = of("roles", classifier, dataset, classifier.full_mask(), settings=settings)
+    name = result_key("roles", classifier, dataset, classifier.full_mask(), settings=settings)
     found = given.kept.recall(name, make)
     document = {
         "layers": classifier.geometry.layers,
@@ -762,10 +762,10 @@ def _finetune(
 ) -> tuple[FineTuned, list[str], bool]:
     """A training; the first Ctrl-C ends it with the best so far, a second one with nothing."""
     from bhpvas.progress import Cancelled
-    from bhpvas.recovery.finetuning import Course, Settings, finetune
+    from bhpvas.recovery.finetuning import Course, TuningSettings, finetune
 
     chosen = {name: getattr(given, name) for name in _TUNING if getattr(given, name) is not None}
-    settings = Settings(**chosen, seed=given.seed).check()
+    settings = TuningSettings(**chosen, seed=given.seed).check()
     classifier, dataset = _load_calibration(given, most=None)
     changed = scheme.on(classifier, folder)
     interrupted = False

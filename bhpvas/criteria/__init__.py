@@ -1,7 +1,7 @@
 """What is known of each head: criteria in one registry, measured in one pass, and their ranks."""
 
 from bhpvas.criteria.attention import PROFILE_PARTS
-from bhpvas.criteria.base import Criterion, Measured
+from bhpvas.criteria.base import Criterion, Measurement
 from bhpvas.criteria.ranking import (
     DEFAULT_WEIGHTS,
     combined,
@@ -20,7 +20,7 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "PROFILE_PARTS",
     "Criterion",
-    "Measured",
+    "Measurement",
     "RankShift",
     "Scores",
     "combined",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
+from bhpvas.criteria.base import Criterion, Measurement, Sample, SentenceMoments, steadiness
 from bhpvas.data.text_store import Numbers
 from bhpvas.model import distributed
 from bhpvas.model.classifier import Classifier
@@ -31,7 +31,7 @@ class _MapStatistic:
     def __init__(self, classifier: Classifier, sample: Sample) -> None:
         self.classifier = classifier
         layers, heads = classifier.geometry.layers, classifier.geometry.heads
-        self.moments = Moments(sample, layers, heads)
+        self.moments = SentenceMoments(sample, layers, heads)
         self._layers: list[Tensor] = []
 
     def see_layer(self, seen: Seen) -> None:
@@ -147,25 +147,25 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.clip(divergence / math.log(2), 0.0, 1.0)
 
 
-def stability(found: AttentionProfile) -> Measured:
+def stability(found: AttentionProfile) -> Measurement:
     """``1 − mean_b JSD(p_b ‖ p̄) / ln 2`` of the attention profiles."""
-    return Measured(found.moments.mean, found.moments.kept, profile=found.mean)
+    return Measurement(found.moments.mean, found.moments.kept, profile=found.mean)
 
 
-def confidence(found: Confidence) -> Measured:
+def confidence(found: Confidence) -> Measurement:
     """Mean over sentences and rows of the largest attention without [SEP] (Voita et al. 2019)."""
-    return Measured(found.moments.mean, found.moments.kept)
+    return Measurement(found.moments.mean, found.moments.kept)
 
 
-def entropy(found: Entropy) -> Measured:
+def entropy(found: Entropy) -> Measurement:
     """Mean over sentences and rows of the entropy of the attention."""
-    return Measured(found.moments.mean, found.moments.kept)
+    return Measurement(found.moments.mean, found.moments.kept)
 
 
-def stability_confidence(found: Confidence) -> Measured:
+def stability_confidence(found: Confidence) -> Measurement:
     """``1 / (1 + σ/μ)`` of the confidence over sentences."""
     values = steadiness(found.moments.mean, found.moments.mean_square)
-    return Measured(values, found.moments.kept, "steadiness")
+    return Measurement(values, found.moments.kept, "steadiness")
 
 
 CRITERIA = (

@@ -44,7 +44,7 @@ class Sample:
         return found, places[found]
 
 
-class Moments:
+class SentenceMoments:
     """Mean and spread over all sentences of what each gives a head, and the values of some.
 
     ``kept`` is float32 ``[n, L, H]`` for the n sentences of ``sample``.
@@ -78,7 +78,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measurement:
     """A criterion's value for every head, with what it was computed from.
 
     ``values`` is float64 ``[L, H]``. Where the value is a statistic over sentences, ``per_example``
@@ -137,5 +137,5 @@ class Criterion:
     source: str
     misleads: str
     collector: Callable[[Classifier, Sample], Gatherer]
-    measure: Callable[[Any], Measured]
+    measure: Callable[[Any], Measurement]
     signed: bool = False

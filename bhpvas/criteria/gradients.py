@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from bhpvas.criteria.base import Criterion, Measured, Moments, Sample, steadiness
+from bhpvas.criteria.base import Criterion, Measurement, Sample, SentenceMoments, steadiness
 from bhpvas.model import distributed
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Batch
@@ -23,7 +23,7 @@ class GateGradients:
 
     def __init__(self, classifier: Classifier, sample: Sample) -> None:
         layers, heads = classifier.geometry.layers, classifier.geometry.heads
-        self.moments = Moments(sample, layers, heads)
+        self.moments = SentenceMoments(sample, layers, heads)
         self._absolute = np.zeros((layers, heads))
 
     @property
@@ -48,31 +48,31 @@ class GateGradients:
         distributed.add_up(self._absolute)
 
 
-def importance(found: GateGradients) -> Measured:
+def importance(found: GateGradients) -> Measurement:
     """Mean over sentences of the absolute gate gradient (Michel, Levy, Neubig 2019, eq. 2)."""
-    return Measured(found.absolute, np.abs(found.gradients))
+    return Measurement(found.absolute, np.abs(found.gradients))
 
 
-def importance_normalised(found: GateGradients) -> Measured:
+def importance_normalised(found: GateGradients) -> Measurement:
     """Importance divided by the L2 norm of its layer (Molchanov et al. 2017, as Michel et al.)."""
     # The norm is that of kept heads, and which these are a collector does not know.
-    return Measured(found.absolute, np.abs(found.gradients), per_layer=True)
+    return Measurement(found.absolute, np.abs(found.gradients), per_layer=True)
 
 
-def fisher(found: GateGradients) -> Measured:
+def fisher(found: GateGradients) -> Measurement:
     """Mean over sentences of the squared gate gradient (Kwon et al. 2022)."""
-    return Measured(found.moments.mean_square, found.gradients**2)
+    return Measurement(found.moments.mean_square, found.gradients**2)
 
 
-def first_order(found: GateGradients) -> Measured:
+def first_order(found: GateGradients) -> Measurement:
     """First-order estimate of the loss change when the head goes: minus the mean gradient."""
-    return Measured(-found.moments.mean, -found.gradients)
+    return Measurement(-found.moments.mean, -found.gradients)
 
 
-def stability_gradient(found: GateGradients) -> Measured:
+def stability_gradient(found: GateGradients) -> Measurement:
     """``1 / (1 + σ/μ)`` of the absolute gate gradient over sentences."""
     values = steadiness(found.absolute, found.moments.mean_square)
-    return Measured(values, np.abs(found.gradients), "steadiness")
+    return Measurement(values, np.abs(found.gradients), "steadiness")
 
 
 CRITERIA = (

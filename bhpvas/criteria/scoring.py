@@ -13,7 +13,7 @@ from bhpvas.criteria.base import (
     MOST_KEPT,
     Criterion,
     Gatherer,
-    Measured,
+    Measurement,
     Sample,
     weighted_statistic,
 )
@@ -61,7 +61,7 @@ class Scores:
     logits: np.ndarray
     labels: np.ndarray
     values: dict[str, np.ndarray]
-    measured: dict[str, Measured]
+    measured: dict[str, Measurement]
     gate_gradients: np.ndarray | None = None
     similarity_unit: str | None = None
 
@@ -171,7 +171,7 @@ def score(
     )
 
 
-def _within_layers(measured: Measured, mask: HeadMask) -> Measured:
+def _within_layers(measured: Measurement, mask: HeadMask) -> Measurement:
     """What counts per layer, divided by the L2 norm of the layer's kept heads; others are 0."""
     if not measured.per_layer or measured.per_example is None:
         return measured
@@ -184,7 +184,7 @@ def _within_layers(measured: Measured, mask: HeadMask) -> Measured:
     return replace(measured, values=values / norm, per_example=per_example)
 
 
-def _under_mask(measured: Measured, mask: HeadMask) -> np.ndarray:
+def _under_mask(measured: Measurement, mask: HeadMask) -> np.ndarray:
     values = (
         measured.values
         if measured.matrix is None

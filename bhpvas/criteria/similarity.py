@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.criteria.base import Criterion, Measured, Sample
+from bhpvas.criteria.base import Criterion, Measurement, Sample
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed
@@ -271,25 +271,25 @@ class MapDivergence(_MapPairs):
             self.total[head + 1 :, head] += divergence[1:].double()
 
 
-def similarity(found: OutputProducts) -> Measured:
+def similarity(found: OutputProducts) -> Measurement:
     """Unbiased linear CKA of the heads' outputs (Kornblith et al. 2019)."""
     return _against_others(found.cka())
 
 
-def similarity_maps(found: MapProducts) -> Measured:
+def similarity_maps(found: MapProducts) -> Measurement:
     """CKA of the attention maps: HSIC within a sentence, averaged before it is normalised."""
     return _against_others(normalised(found.total.cpu().numpy()))
 
 
-def similarity_js(found: MapDivergence) -> Measured:
+def similarity_js(found: MapDivergence) -> Measurement:
     """``1 − JSD / ln 2`` of the attention maps (Clark et al. 2019)."""
     divergence = found.total.cpu().numpy() / found.sentences
     return _against_others(1.0 - np.clip(divergence / math.log(2), 0.0, 1.0))
 
 
-def _against_others(matrix: np.ndarray) -> Measured:
+def _against_others(matrix: np.ndarray) -> Measurement:
     # The score against kept heads needs the mask, which a collector does not know.
-    return Measured(values=np.full(len(matrix), np.nan), matrix=matrix)
+    return Measurement(values=np.full(len(matrix), np.nan), matrix=matrix)
 
 
 def similarity_to_kept(matrix: np.ndarray, kept: np.ndarray) -> np.ndarray:

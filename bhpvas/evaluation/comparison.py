@@ -75,8 +75,8 @@ def compare(
     """
     named = {UNPRUNED: Candidate(classifier.with_weights(None), classifier.full_mask())}
     named |= {name: Candidate(*candidate) for name, candidate in candidates.items()}
-    absent = len(classifier.geometry.pruned)
-    sizes = sorted({len(one.mask.removed) for one in named.values()} - {absent})
+    pruned = len(classifier.geometry.pruned)
+    sizes = sorted({len(one.mask.removed) for one in named.values()} - {pruned})
     total, done = len(named) + random * len(sizes), 0
     cache = StateCache()
 
@@ -92,7 +92,7 @@ def compare(
     plain, every_head = named[UNPRUNED]
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
-        masks = [random_mask(every_head, size - absent, seed + draw) for draw in range(random)]
+        masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]
         accuracies = [measured(Candidate(plain, mask)).accuracy for mask in masks]
         bands[size] = tuple(np.quantile(accuracies, [0.05, 0.5, 0.95]))
     lengths = classifier.encode(dataset).lengths

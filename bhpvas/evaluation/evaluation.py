@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FIRST_PART = 128
 
 
-class Part(NamedTuple):
+class EvaluatedPart(NamedTuple):
     """Which sentences of a dataset were evaluated, where not all were."""
 
     indices: np.ndarray  # int64 [n], ascending
@@ -62,7 +62,7 @@ class Evaluation:
     labels: np.ndarray  # int64 [n]
     label_names: tuple[str, ...]
     tags: tuple[str, ...] | None = None
-    part: Part | None = None
+    part: EvaluatedPart | None = None
 
     def __post_init__(self) -> None:
         assert self.logits.shape == (len(self.labels), len(self.label_names)), self.logits.shape
@@ -491,7 +491,7 @@ def evaluate_progressively(
 
         return predict(classifier, encoded, mask, indices=indices, cache=cache, progress=passed_on)
 
-    def evaluation(logits: np.ndarray, part: Part | None = None) -> Evaluation:
+    def evaluation(logits: np.ndarray, part: EvaluatedPart | None = None) -> Evaluation:
         picked = np.arange(whole) if part is None else part.indices
         tags = None if dataset.tags is None else tuple(dataset.tags[i] for i in picked)
         labels = dataset.labels[picked]
@@ -502,7 +502,7 @@ def evaluate_progressively(
         return
     sample = stratified_sample(dataset.labels, first, seed)
     begun = logits_of(sample, 0)
-    yield evaluation(begun, Part(sample, whole))
+    yield evaluation(begun, EvaluatedPart(sample, whole))
     rest = np.setdiff1d(np.arange(whole), sample)
     logits = np.empty((whole, begun.shape[1]), begun.dtype)
     logits[sample] = begun

@@ -39,13 +39,13 @@ class _Network(nn.Module):
         states = family.embed(model, input_ids, types)  # [B, T, D]
         for number, layer in enumerate(map(family.parts, family.layers(model))):
             last = number == len(self.kept) - 1
-            asking = states[:, :1] if last else states
+            queries = states[:, :1] if last else states
             if self.kept[number]:
                 outputs, _ = attend(self.classifier, layer, states, real, first_only=last)
                 attention = layer.output(outputs.flatten(2))
             else:  # ONNX Runtime cannot run an attention without heads: its output is constant
-                attention = layer.output.bias.expand(asking.shape)
-            states = finish_layer(layer, asking, attention)
+                attention = layer.output.bias.expand(queries.shape)
+            states = finish_layer(layer, queries, attention)
         return family.read(model, states[:, 0])
 
 

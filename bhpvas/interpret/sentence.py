@@ -84,7 +84,7 @@ class Reading:
     maps: np.ndarray
     rollout: np.ndarray
 
-    def line(self, *, words: bool, marks: bool) -> Line:
+    def line(self, *, words: bool, marks: bool) -> SentenceUnits:
         """The sentence as units side by side: words or word pieces, with or without the marks.
 
         Marks are [CLS] and [SEP].
@@ -94,7 +94,7 @@ class Reading:
         first = np.unique(units, return_index=True)[1]  # the first token of each unit
         shown = np.flatnonzero(marks | ~np.isin(sentence.parts[first], _MARKS))
         names = sentence.unit_names if words else sentence.tokens
-        return Line(
+        return SentenceUnits(
             sentence=sentence,
             words=words,
             units=units,
@@ -104,7 +104,7 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class SentenceUnits:
     """Units of a sentence side by side.
 
     ``units`` ``[T]`` is the unit of each token, ``shown`` ``[U]`` the units on the line, ``names``

@@ -338,7 +338,7 @@ class Classifier:
 
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head that the model's files hold."""
-        return HeadMask(self.geometry.layers, self.geometry.heads, absent=self.geometry.pruned)
+        return HeadMask(self.geometry.layers, self.geometry.heads, pruned=self.geometry.pruned)
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor, at: Tensor | None = None) -> Tensor:
         """Embeddings of tokens ``[B, T]``: ``[B, T, D]``; at the places that tokens ``at`` have."""

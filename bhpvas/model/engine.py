@@ -176,8 +176,8 @@ def attend(
 
     With ``first_only`` the queries are those of the first token alone, so Z has T = 1.
     """
-    asking = states[:, :1] if first_only else states
-    query = _split_heads(classifier, layer.query(asking))
+    queries = states[:, :1] if first_only else states
+    query = _split_heads(classifier, layer.query(queries))
     key = _split_heads(classifier, layer.key(states))
     value = _split_heads(classifier, layer.value(states))
     if not with_maps:

@@ -12,7 +12,7 @@ from bhpvas.model.weights import Weights
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import compensation, finetuning, rescaling
 from bhpvas.recovery.base import LayerReport, Recovered, Recovery
-from bhpvas.recovery.layerwise import Originals, Walk, parts_of, walk
+from bhpvas.recovery.layerwise import LayerwisePass, Originals, parts_of, walk
 
 __all__ = ["METHODS", "RECOVERIES", "LayerReport", "Recovered", "Recovery", "recover"]
 
@@ -60,7 +60,7 @@ def recover(
     """
     if method not in RECOVERIES:
         raise BhpvasError(f"{method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
-    if not mask.taken:
+    if not mask.masked:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     classifier.check_removal()
     encoded = classifier.encode(calibration)
@@ -71,7 +71,7 @@ def recover(
             Originals(classifier, parts),
             mask,
             chosen.fitter,
-            begin=min(head.layer for head in mask.taken),
+            begin=min(head.layer for head in mask.masked),
             feed_forward=chosen.feed_forward,
             progress=progress,
         )
@@ -85,7 +85,7 @@ def recover(
     )
 
 
-def as_weights(classifier: Classifier, mask: HeadMask, walked: Walk) -> Weights:
+def as_weights(classifier: Classifier, mask: HeadMask, walked: LayerwisePass) -> Weights:
     """Fitted columns at their heads' places, zeros at those of the removed heads."""
     size = classifier.geometry.head_size
     made = {}

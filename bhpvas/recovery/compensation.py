@@ -6,11 +6,11 @@ from torch import Tensor
 
 from bhpvas.recovery.base import Recovery
 from bhpvas.recovery.layerwise import LayerFit
-from bhpvas.recovery.ridge import Moments, choose, solve, squared_error
+from bhpvas.recovery.ridge import CrossMoments, choose, solve, squared_error
 
 
 def compensate(
-    weight: Tensor, bias: Tensor, head_size: int, fitted: Moments, held_out: Moments
+    weight: Tensor, bias: Tensor, head_size: int, fitted: CrossMoments, held_out: CrossMoments
 ) -> LayerFit:
     """W_O and bias of the kept heads by ridge regression towards the columns that they had.
 

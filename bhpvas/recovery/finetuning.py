@@ -40,7 +40,7 @@ FEWEST_SENTENCES = 16
 
 
 @dataclass(frozen=True)
-class Settings:
+class TuningSettings:
     """Every setting that the result depends on, with defaults for a pruned classifier.
 
     ``distillation`` is the weight of the unpruned model's answers in the loss (Hinton, Vinyals,
@@ -61,7 +61,7 @@ class Settings:
     evaluations: int = 20
     seed: int = 0
 
-    def check(self) -> Settings:
+    def check(self) -> TuningSettings:
         """These settings; raises :class:`BhpvasError` naming the first that makes no sense."""
         wrong = next((one for one in _LIMITS if not one.holds(getattr(self, one.name))), None)
         if wrong is not None:
@@ -151,7 +151,7 @@ class FineTuned:
     """
 
     mask: HeadMask
-    settings: Settings
+    settings: TuningSettings
     weights: Weights
     best: Point
     course: Course
@@ -177,7 +177,7 @@ def finetune(
     classifier: Classifier,
     sentences: Dataset,
     mask: HeadMask,
-    settings: Settings | None = None,
+    settings: TuningSettings | None = None,
     *,
     watch: Callable[[Course], None] = ignore,
     progress: Progress = silent,
@@ -194,8 +194,8 @@ def finetune(
     Raises :class:`BhpvasError` for settings that make no sense or a mask that removes nothing, and
     :class:`DataError` for fewer than 16 sentences.
     """
-    settings = (settings or Settings()).check()
-    if not mask.taken:
+    settings = (settings or TuningSettings()).check()
+    if not mask.masked:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     if len(sentences) < FEWEST_SENTENCES:
         raise DataError(
@@ -229,7 +229,7 @@ def finetune(
     )
 
 
-def _pupil(classifier: Classifier, mask: HeadMask, settings: Settings) -> Any:
+def _pupil(classifier: Classifier, mask: HeadMask, settings: TuningSettings) -> Any:
     """The model without the removed heads, in float32, ready to learn."""
     pupil = remove_heads(classifier, mask).float()
     for parameter in pupil.parameters():
@@ -241,7 +241,9 @@ def _pupil(classifier: Classifier, mask: HeadMask, settings: Settings) -> Any:
 class _Lesson:
     """What is learnt from: sentences with their labels and the teacher's answers to them."""
 
-    def __init__(self, classifier: Classifier, sentences: Dataset, settings: Settings) -> None:
+    def __init__(
+        self, classifier: Classifier, sentences: Dataset, settings: TuningSettings
+    ) -> None:
         self.classifier = classifier
         self.teacher = classifier.with_weights(None)
         self.settings = settings

@@ -21,7 +21,7 @@ from bhpvas.model.classifier import Classifier, Encoded, Layer
 from bhpvas.model.engine import Batch, attend, batches, finish_layer, load_batch, project
 from bhpvas.model.pruning import linear, prune_layer
 from bhpvas.progress import Progress, silent
-from bhpvas.recovery.ridge import Moments
+from bhpvas.recovery.ridge import CrossMoments
 
 #: Memory for the states of one layer on the calibration sentences. 64 MB hold 43,000 tokens of 384
 #: numbers, 2,048 sentences of SST-2 twice over; of more, a random part is used.
@@ -31,7 +31,7 @@ HELD_OUT = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class LayerPart:
     """A batch of calibration sentences and which of them are held out."""
 
     batch: Batch
@@ -49,7 +49,7 @@ class Part:
         return spread.flatten() if length == 1 else spread[self.batch.real]
 
 
-def parts_of(classifier: Classifier, encoded: Encoded, *, seed: int = 0) -> list[Part]:
+def parts_of(classifier: Classifier, encoded: Encoded, *, seed: int = 0) -> list[LayerPart]:
     """Calibration sentences in batches, every fourth held out, no more than memory allows.
 
     Raises :class:`DataError` where there are fewer than two sentences.
@@ -66,7 +66,7 @@ def parts_of(classifier: Classifier, encoded: Encoded, *, seed: int = 0) -> list
     held_out = np.zeros(len(encoded), dtype=bool)
     held_out[order[1::HELD_OUT]] = True
     return [
-        Part(
+        LayerPart(
             load_batch(classifier, encoded, rows),
             torch.from_numpy(held_out[rows]).to(classifier.device),
         )
@@ -81,7 +81,7 @@ class Originals:
     """
 
     def __init__(
-        self, classifier: Classifier, parts: Sequence[Part], *, keep: bool = False
+        self, classifier: Classifier, parts: Sequence[LayerPart], *, keep: bool = False
     ) -> None:
         self.classifier = classifier.with_weights(None)
         self.parts = parts
@@ -163,12 +163,17 @@ class Fitter(Protocol):
     """
 
     def __call__(
-        self, weight: Tensor, bias: Tensor, head_size: int, fitted: Moments, held_out: Moments
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        head_size: int,
+        fitted: CrossMoments,
+        held_out: CrossMoments,
     ) -> LayerFit: ...
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class LayerwisePass:
     """A pruned network on the calibration sentences: its fits, by layer, states and logits.
 
     ``states[l]`` are those that enter layer l, part by part; only from the layer at which the walk
@@ -191,7 +196,7 @@ def walk(
     feed_forward: bool = False,
     keep: bool = False,
     progress: Progress = silent,
-) -> Walk:
+) -> LayerwisePass:
     """Run the pruned network from layer ``begin`` up, refitting each layer that has lost a head.
 
     With ``feed_forward``, the second matrix of every layer's feed-forward part is refitted too.
@@ -238,11 +243,11 @@ def walk(
             for one, out in zip(states, outputs, strict=True)
         ]
     progress(layers - begin, layers - begin)
-    return Walk(fits, feed_forward_fits, kept_states, read(classifier, states))
+    return LayerwisePass(fits, feed_forward_fits, kept_states, read(classifier, states))
 
 
 def heads_of(
-    classifier: Classifier, layer: Layer, states: Tensor, part: Part, *, first_only: bool
+    classifier: Classifier, layer: Layer, states: Tensor, part: LayerPart, *, first_only: bool
 ) -> Tensor:
     """The outputs of a pruned layer's heads ``[B, T, k·d_h]``."""
     if not layer.query.out_features:
@@ -255,12 +260,12 @@ def _fit(
     classifier: Classifier,
     projection: nn.Linear,
     fitter: Fitter,
-    parts: Sequence[Part],
+    parts: Sequence[LayerPart],
     outputs: Iterable[Tensor],
     aims: Iterable[Tensor],
 ) -> LayerFit:
     sizes = projection.in_features, projection.out_features
-    fitted, held_out = Moments(*sizes), Moments(*sizes)
+    fitted, held_out = CrossMoments(*sizes), CrossMoments(*sizes)
     for part, out, aim in zip(parts, outputs, aims, strict=True):
         checks = part.held_out_samples(out.shape[1])
         inputs, targets = part.samples(out), part.samples(aim)

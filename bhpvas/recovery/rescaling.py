@@ -7,11 +7,11 @@ from torch import Tensor
 
 from bhpvas.recovery.base import Recovery
 from bhpvas.recovery.layerwise import LayerFit
-from bhpvas.recovery.ridge import Moments, Products, choose, solve, squared_error
+from bhpvas.recovery.ridge import CrossMoments, Products, choose, solve, squared_error
 
 
 def rescale(
-    weight: Tensor, bias: Tensor, head_size: int, fitted: Moments, held_out: Moments
+    weight: Tensor, bias: Tensor, head_size: int, fitted: CrossMoments, held_out: CrossMoments
 ) -> LayerFit:
     """The kept heads' columns of W_O, each head's times a factor of its own; the bias stays.
 

@@ -21,7 +21,7 @@ class Products(NamedTuple):
     targets: float
 
 
-class Moments:
+class CrossMoments:
     """Sums over samples of inputs ``[n, p]`` and targets ``[n, q]``, in float64 on the CPU."""
 
     def __init__(self, inputs: int, targets: int) -> None:
@@ -42,8 +42,8 @@ class Moments:
         self.inputs_targets += (inputs.T @ targets).cpu()
         self.targets_targets += float(targets.square().sum())
 
-    def __add__(self, other: Moments) -> Moments:
-        total = Moments(len(self.inputs), len(self.targets))
+    def __add__(self, other: CrossMoments) -> CrossMoments:
+        total = CrossMoments(len(self.inputs), len(self.targets))
         for name in vars(total):
             setattr(total, name, getattr(self, name) + getattr(other, name))
         return total
@@ -67,7 +67,7 @@ class Moments:
         )
 
 
-class Choice(NamedTuple):
+class RidgeChoice(NamedTuple):
     """A chosen solution ``[p, q]``, its ridge, and its squared error on the held-out samples."""
 
     solution: Tensor
@@ -93,12 +93,12 @@ def solve(products: Products, prior: Tensor, ridge: float) -> Tensor:
 
 def choose(
     fitted: Products, held_out: Products, prior: Tensor, ridges: Sequence[float] = RIDGES
-) -> Choice:
+) -> RidgeChoice:
     """The ridge whose solution on one part has the least error on the other; see :func:`solve`.
 
     Keeping the prior, an infinite ridge, is one of the choices.
     """
-    best = Choice(prior, math.inf, squared_error(held_out, prior))
+    best = RidgeChoice(prior, math.inf, squared_error(held_out, prior))
     scale = float(fitted.inputs.diagonal().mean()) if len(prior) else 0.0
     if scale <= 0:
         return best
@@ -108,5 +108,5 @@ def choose(
         step = vectors @ (pull / (values.clamp(min=0) + ridge * scale)[:, None])
         error = squared_error(held_out, prior + step)
         if error < best.error:
-            best = Choice(prior + step, ridge, error)
+            best = RidgeChoice(prior + step, ridge, error)
     return best

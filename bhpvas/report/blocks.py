@@ -98,7 +98,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class TableBlock:
     """Rows of cells made by :mod:`bhpvas.report.tables`; a long one scrolls, or is ``folded``."""
 
     title: str
@@ -126,4 +126,6 @@ class Section:
     key: str
     title: str
     reading: str
-    blocks: Sequence[Table | Picture | tuple[Table | Picture, ...]] = field(default_factory=tuple)
+    blocks: Sequence[TableBlock | Picture | tuple[TableBlock | Picture, ...]] = field(
+        default_factory=tuple
+    )

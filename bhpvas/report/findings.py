@@ -270,7 +270,7 @@ def _curve(
 
 def _counts(scheme: Scheme) -> list[int]:
     """After how many removals a curve has a point."""
-    taken = len(scheme.mask.taken)
+    taken = len(scheme.mask.masked)
     total = taken + scheme.mask.kept_count
     return sorted({*range(0, total, max(total // POINTS, 1)), taken, total})
 
@@ -279,7 +279,7 @@ def _lines(scheme: Scheme) -> list[tuple[str, str | None]]:
     """Whose order is followed, and what recovers the model after each removal."""
     last = next((step.method for step in reversed(scheme.path()) if step.what == "recover"), None)
     recoveries = [None, last] if last in RECOVERIES else [None]
-    names = [OWN, REFERENCE] if scheme.mask.taken else [REFERENCE]
+    names = [OWN, REFERENCE] if scheme.mask.masked else [REFERENCE]
     return [(name, recovery) for recovery in recoveries for name in names]
 
 

@@ -12,7 +12,7 @@ from bhpvas.report.sections.costs import PRUNED, both_measures
 
 def title(found: Findings) -> str:
     """What the report is about."""
-    count = len(found.mask.taken)
+    count = len(found.mask.masked)
     what = f"without {text.plural(count, 'head')}" if count else "with every head"
     return f"{found.classifier.name} {what}"
 
@@ -20,10 +20,10 @@ def title(found: Findings) -> str:
 def summary(found: Findings) -> list[str]:
     """What was removed and what it costs, in sentences of Markdown's plainest kind: no markup."""
     mask, before, after = found.mask, found.before, found.after
-    total = mask.kept_count + len(mask.taken)
+    total = mask.kept_count + len(mask.masked)
     recovered = [done(step) for step in found.scheme.path() if step.what == "recover"]
-    said = f"{len(mask.taken)} of {text.plural(total, 'attention head')} are removed"
-    if not mask.taken:
+    said = f"{len(mask.masked)} of {text.plural(total, 'attention head')} are removed"
+    if not mask.masked:
         said = f"All {text.plural(total, 'attention head')} are kept"
     if recovered:
         said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
@@ -59,7 +59,7 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
     """The numbers that are read first: what, value, remark."""
     rows = both_measures(found)
     before, after = rows.loc[UNPRUNED], rows.loc[PRUNED]
-    total = found.mask.kept_count + len(found.mask.taken)
+    total = found.mask.kept_count + len(found.mask.masked)
     said = [
         ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
         (

@@ -73,7 +73,7 @@ class Link:
         document = [
             VERSION,
             [self.model, scheme.model["fingerprint"], scheme.layers, scheme.heads],
-            [format_heads(scheme.absent), scheme.steps[0].note],
+            [format_heads(scheme.pruned), scheme.steps[0].note],
             scheme.name,
             steps,
             places[scheme.current],
@@ -135,7 +135,7 @@ def _document(text: str) -> list[Any]:
 
 
 def _read(document: list[Any]) -> Link:
-    _, about, (absent, remark), name, steps, current, data, row, text, selected = document
+    _, about, (pruned, remark), name, steps, current, data, row, text, selected = document
     model, fingerprint, layers, heads = about
     _require(model is None or _is_text(model), _is_text(fingerprint), _is_text(name))
     _require(_is_count(layers), _is_count(heads), 0 < layers <= _MOST_SIZE, 0 < heads <= _MOST_SIZE)
@@ -144,7 +144,7 @@ def _read(document: list[Any]) -> Link:
         layers,
         heads,
         name=name,
-        absent=_heads(absent),
+        pruned=_heads(pruned),
     )
     _require(_is_text(remark))
     scheme = scheme.noted(0, remark)

@@ -152,14 +152,14 @@ class Scheme:
         data: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         time: str | None = None,
-        absent: frozenset[HeadId] = frozenset(),
+        pruned: frozenset[HeadId] = frozenset(),
     ) -> Scheme:
-        """A scheme with every head kept that is not ``absent`` from the model.
+        """A scheme with every head kept that is not ``pruned`` from the model.
 
         ``model`` has the keys id, revision and fingerprint.
         """
         start = Step(
-            0, None, "start", tuple(sorted(absent)), absent, "", {}, None, _plain(metrics),
+            0, None, "start", tuple(sorted(pruned)), pruned, "", {}, None, _plain(metrics),
             _time(time),
         )  # fmt: skip
         about = None if data is None else _plain(data)
@@ -188,7 +188,7 @@ class Scheme:
             data=data,
             metrics=metrics,
             time=time,
-            absent=classifier.geometry.pruned,
+            pruned=classifier.geometry.pruned,
         )
 
     # --- reading -----------------------------------------------------------------------------
@@ -205,10 +205,10 @@ class Scheme:
 
     def mask_at(self, step_id: int) -> HeadMask:
         """The mask at any step."""
-        return HeadMask(self.layers, self.heads, self.step(step_id).removed, self.absent)
+        return HeadMask(self.layers, self.heads, self.step(step_id).removed, self.pruned)
 
     @property
-    def absent(self) -> frozenset[HeadId]:
+    def pruned(self) -> frozenset[HeadId]:
         """The heads that the model never had: those of the start."""
         return self.steps[0].removed
 
@@ -277,7 +277,7 @@ class Scheme:
                 f"and this is {classifier.source} ({geometry.layers}×{geometry.heads} heads, "
                 f"fingerprint {classifier.fingerprint}): open it with its own model."
             )
-        if self.absent != geometry.pruned:
+        if self.pruned != geometry.pruned:
             raise SchemeError(
                 f"Scheme {self.name!r} does not start with the heads that {classifier.source} has "
                 f"(it lacks {format_heads(geometry.pruned) or 'none'}): start a new one."
@@ -446,7 +446,7 @@ class Scheme:
     ) -> Scheme:
         asked = HeadMask(self.layers, self.heads, frozenset(heads)).removed
         removed = self.mask.removed
-        changed = _changeable(what, asked, removed) - self.absent
+        changed = _changeable(what, asked, removed) - self.pruned
         if not changed:
             raise SchemeError(
                 f"There is nothing to {what} ({format_heads(asked) or 'no head'} selected): select "
@@ -757,8 +757,8 @@ def _step(value: Any, place: str, earlier: dict[int, Step], every_head: HeadMask
             raise SchemeError(
                 f"'weights' of {place} is {reprlib.repr(entry['weights'])} and no hash"
             )
-        absent = next(iter(earlier.values())).removed
-        possible = _changeable(what, changed, before) - absent
+        pruned = next(iter(earlier.values())).removed
+        possible = _changeable(what, changed, before) - pruned
         if not recovers and (not changed or possible != changed):
             named = reprlib.repr(format_heads(changed))
             raise SchemeError(f"{place} cannot {what} the heads {named} of its parent {parent}")

@@ -26,7 +26,15 @@ from bhpvas.search import (
     redundancy,
     shares,
 )
-from bhpvas.search.base import FREE, Constraints, Method, Proposal, Removal, Task, checked_count
+from bhpvas.search.base import (
+    FREE,
+    Constraints,
+    Method,
+    Proposal,
+    Removal,
+    SearchProblem,
+    checked_count,
+)
 
 __all__ = [
     "DEFAULT_METHOD",
@@ -118,7 +126,7 @@ def propose(
     if chosen.for_compensation:
         classifier.check_removal()
     start = mask or classifier.full_mask()
-    task = Task(
+    task = SearchProblem(
         classifier=classifier,
         calibration=calibration.aligned(classifier.label_names),
         mask=start,
@@ -151,7 +159,7 @@ def _measured(method: Method) -> str:
     return "after compensation" if method.for_compensation else "as masked"
 
 
-def _within(max_drop: float, task: Task, method: Method) -> list[Removal]:
+def _within(max_drop: float, task: SearchProblem, method: Method) -> list[Removal]:
     """The longest proposal that bisection finds within a drop of accuracy.
 
     Accuracy need not fall steadily with every head, so a longer one may exist.
@@ -182,9 +190,11 @@ def _within(max_drop: float, task: Task, method: Method) -> list[Removal]:
     return fits
 
 
-def _accuracy(task: Task, encoded: Any, mask: HeadMask, compensated: bool = False) -> float:
+def _accuracy(
+    task: SearchProblem, encoded: Any, mask: HeadMask, compensated: bool = False
+) -> float:
     classifier = task.classifier
-    if compensated and mask.taken:
+    if compensated and mask.masked:
         recovered = recover(classifier, task.calibration, mask, seed=task.seed)
         classifier = classifier.with_weights(recovered.weights)
     logits = predict(classifier, encoded, mask)

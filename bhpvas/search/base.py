@@ -61,7 +61,7 @@ FREE = Constraints()
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class SearchProblem:
     """What a search works on: a classifier, calibration sentences, and how many heads must go.
 
     There is always room for ``count`` removals from ``mask`` under the constraints.
@@ -76,7 +76,7 @@ class Task:
     progress: Progress = silent
     options: dict[str, Any] = field(default_factory=dict)
 
-    def sample(self, size: int) -> Task:
+    def sample(self, size: int) -> SearchProblem:
         """The same task on at most so many of its sentences, each label in its proportion."""
         if len(self.calibration) <= size:
             return self
@@ -108,7 +108,7 @@ class Method:
     title: str
     summary: str
     source: str
-    search: Callable[[Task], list[Removal]]
+    search: Callable[[SearchProblem], list[Removal]]
     nested: bool = True
     for_compensation: bool = False
     defaults: dict[str, Any] = field(default_factory=dict, hash=False)

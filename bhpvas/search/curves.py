@@ -298,7 +298,7 @@ def _measured(
     known = store.get(key)
     if known is None:
         changed = classifier
-        if recovery is not None and mask.taken:
+        if recovery is not None and mask.masked:
             fitted = recover(classifier, calibration, mask, recovery, seed=seed, progress=progress)
             changed = classifier.with_weights(fitted.weights)
         result = evaluate(changed, evaluation, mask, progress=progress)
@@ -318,7 +318,7 @@ def _point(
     """What names a point in the store; a mask that removes nothing is never recovered."""
     key: list[Any] = ["point", classifier.identity, evaluation.fingerprint]
     key += [format_heads(mask.removed)]
-    recovered = recovery is not None and mask.taken
+    recovered = recovery is not None and mask.masked
     return key + ([recovery, calibration.fingerprint, seed] if recovered else [None])
 
 

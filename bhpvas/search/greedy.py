@@ -8,10 +8,10 @@ from bhpvas.criteria import score
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.engine import StateCache
-from bhpvas.search.base import Method, Removal, Task
+from bhpvas.search.base import Method, Removal, SearchProblem
 
 
-def search(task: Task) -> list[Removal]:
+def search(task: SearchProblem) -> list[Removal]:
     """Measure the loss of every shortlisted removal and take the best; then look again."""
     task = task.sample(task.options["sentences"])
     cache = StateCache()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bhpvas.criteria import CRITERIA, removal_order, score
-from bhpvas.search.base import Method, Removal, Task
+from bhpvas.search.base import Method, Removal, SearchProblem
 
 
-def search(task: Task) -> list[Removal]:
+def search(task: SearchProblem) -> list[Removal]:
     """Remove a few of the least valued heads, score what is left, and so on."""
     name = task.options["criterion"]
     a_round = max(1, round(task.options["share"] * task.mask.kept_count))

@@ -8,10 +8,10 @@ from bhpvas.criteria import score
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.engine import StateCache
-from bhpvas.search.base import Method, Removal, Task
+from bhpvas.search.base import Method, Removal, SearchProblem
 
 
-def search(task: Task) -> list[Removal]:
+def search(task: SearchProblem) -> list[Removal]:
     """Empty the layer whose absence raises the loss least, again and again.
 
     Within a layer the least important heads go first; that is how the last layer is emptied only as
@@ -43,7 +43,9 @@ def search(task: Task) -> list[Removal]:
     return chosen
 
 
-def _emptied(task: Task, mask: HeadMask, layer: int, importance: np.ndarray) -> list[HeadId]:
+def _emptied(
+    task: SearchProblem, mask: HeadMask, layer: int, importance: np.ndarray
+) -> list[HeadId]:
     """The heads that may leave a layer, least important first."""
     gone: list[HeadId] = []
     by_importance = sorted(mask, key=lambda one: float(importance[one.layer, one.head]))

@@ -6,10 +6,10 @@ import numpy as np
 
 from bhpvas.criteria import score
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Method, Removal, Task
+from bhpvas.search.base import Method, Removal, SearchProblem
 
 
-def search(task: Task) -> list[Removal]:
+def search(task: SearchProblem) -> list[Removal]:
     """First the heads with the least Fisher information; then, layer by layer, better exchanges.
 
     The second step looks at pairs: the loss of removing a set of heads is ``½ 1ᵀ F 1`` over the

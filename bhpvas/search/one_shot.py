@@ -15,20 +15,20 @@ from bhpvas.criteria import (
     score,
     similarity_to_kept,
 )
-from bhpvas.search.base import Method, Removal, Task
+from bhpvas.search.base import Method, Removal, SearchProblem
 
 
-def at_random(task: Task) -> list[Removal]:
+def at_random(task: SearchProblem) -> list[Removal]:
     """Every order of the heads is as likely as any other."""
     heads = list(task.mask)
     order = np.random.default_rng(task.seed).permutation(len(heads))
     return task.in_order([Removal(heads[place], "drawn by chance") for place in order])
 
 
-def by_criterion(name: str) -> Callable[[Task], list[Removal]]:
+def by_criterion(name: str) -> Callable[[SearchProblem], list[Removal]]:
     """A search that removes the heads that a criterion values least."""
 
-    def search(task: Task) -> list[Removal]:
+    def search(task: SearchProblem) -> list[Removal]:
         scores = score(
             task.classifier, task.calibration, [name], mask=task.mask, progress=task.progress
         )
@@ -40,7 +40,7 @@ def by_criterion(name: str) -> Callable[[Task], list[Removal]]:
     return search
 
 
-def by_priority(task: Task) -> list[Removal]:
+def by_priority(task: SearchProblem) -> list[Removal]:
     """The combined priority of the criteria, with the weights and directions of the options."""
     weights, directions = task.options["weights"], task.options["directions"]
     used = [name for name, weight in weights.items() if weight]
@@ -73,7 +73,7 @@ def _ranked(values: np.ndarray, name: str) -> list[Removal]:
     ]  # fmt: skip
 
 
-def _by_similarity(task: Task, name: str, matrix: np.ndarray) -> list[Removal]:
+def _by_similarity(task: SearchProblem, name: str, matrix: np.ndarray) -> list[Removal]:
     """Of two alike, one has to stay: the score is taken anew after every removal."""
     mask, chosen = task.mask, list[Removal]()
     for _ in range(task.count):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bhpvas.recovery.layerwise import parts_of
-from bhpvas.search.base import Method, Removal, Task
+from bhpvas.search.base import Method, Removal, SearchProblem
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 
 # Share of the mean variance that is added to every direction, so that a covariance from few
@@ -67,7 +67,7 @@ class LayerError:
         return float(((inner @ self.metric) * columns).sum())
 
 
-def layer_errors(task: Task) -> list[LayerError]:
+def layer_errors(task: SearchProblem) -> list[LayerError]:
     """The errors of every layer on the task's sentences, with its start mask's heads removed."""
     classifier = task.classifier
     parts = parts_of(classifier, classifier.encode(task.calibration), seed=task.seed)
@@ -82,7 +82,7 @@ def layer_errors(task: Task) -> list[LayerError]:
     return errors
 
 
-def search(task: Task) -> list[Removal]:
+def search(task: SearchProblem) -> list[Removal]:
     """Greedily, over all layers at once."""
     errors = layer_errors(task)
     mask, chosen = task.mask, list[Removal]()

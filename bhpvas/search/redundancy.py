@@ -6,10 +6,10 @@ import numpy as np
 
 from bhpvas.criteria import score
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Method, Removal, Task
+from bhpvas.search.base import Method, Removal, SearchProblem
 
 
-def search(task: Task) -> list[Removal]:
+def search(task: SearchProblem) -> list[Removal]:
     """Join the two most similar groups until enough heads are gone (average linkage).
 
     A group is spoken for by its most important head. When two groups are joined, the less important

@@ -14,8 +14,8 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.pruning import prune_layer
 from bhpvas.progress import Progress
 from bhpvas.recovery.compensation import compensate
-from bhpvas.recovery.layerwise import LayerFit, Originals, Walk, heads_of, parts_of, walk
-from bhpvas.search.base import Constraints, Method, Removal, Task
+from bhpvas.recovery.layerwise import LayerFit, LayerwisePass, Originals, heads_of, parts_of, walk
+from bhpvas.search.base import Constraints, Method, Removal, SearchProblem
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.reconstruction import LayerError
 
@@ -31,7 +31,7 @@ class _Tried(NamedTuple):
 
     heads: list[HeadId]
     divergence: float
-    walked: Walk
+    walked: LayerwisePass
 
     def rise(self, before: float) -> float:
         """By head, since a layer with few heads left can only give those."""
@@ -86,7 +86,7 @@ class _Standing:
             error.remove(heads[-1].head)
         return heads
 
-    def _take(self, walked: Walk, *, begin: int) -> None:
+    def _take(self, walked: LayerwisePass, *, begin: int) -> None:
         self.divergence = divergence(self._answers, walked.logits)
         self._fits |= walked.fits
         self._states |= walked.states
@@ -118,7 +118,7 @@ class _Standing:
         )
 
 
-def search(task: Task) -> list[Removal]:
+def search(task: SearchProblem) -> list[Removal]:
     """Take the next few heads from the layer that can give them at the least divergence.
 
     A layer offers the heads whose absence the others can best make up for in its output, on what

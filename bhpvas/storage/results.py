@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Of:
+class ResultKey:
     """What a result is of: equal for equal work.
 
     ``model`` is :attr:`Classifier.identity` of the model as it was loaded, ``weights`` the hash of
@@ -71,7 +71,7 @@ class Of:
     settings: tuple[tuple[str, Any], ...] = ()
 
 
-def of(
+def result_key(
     what: str,
     classifier: Classifier,
     dataset: Dataset,
@@ -79,12 +79,12 @@ def of(
     *,
     weights: str | None = None,
     **settings: Any,
-) -> Of:
+) -> ResultKey:
     """The name of a result; ``weights`` are those of the classifier unless others are named."""
     own = classifier.weights.fingerprint if classifier.weights else None
     data = (dataset.name, dataset.fingerprint)
     ordered = tuple(sorted(settings.items()))
-    return Of(what, classifier.identity, weights or own, mask, data, ordered)
+    return ResultKey(what, classifier.identity, weights or own, mask, data, ordered)
 
 
 class Results:
@@ -99,7 +99,7 @@ class Results:
         self.most_bytes = most_bytes
         self._complained = False
 
-    def get(self, of: Of) -> Any:
+    def get(self, of: ResultKey) -> Any:
         """The result, as it was; None where it is not there (any more)."""
         if self.folder is None:
             return None
@@ -119,7 +119,7 @@ class Results:
             os.utime(path)
         return unpacked(found)
 
-    def put(self, of: Of, result: Any) -> None:
+    def put(self, of: ResultKey, result: Any) -> None:
         """Keep a result; those that were not used for longest leave where it needs their room."""
         if self.folder is None:
             return
@@ -132,7 +132,7 @@ class Results:
             write_beside(self._file(of), content)
             self._make_room()
 
-    def recall(self, of: Of, make: Callable[[], Result]) -> Result:
+    def recall(self, of: ResultKey, make: Callable[[], Result]) -> Result:
         """The result: found, or made and kept."""
         found = self.get(of)
         if found is None:
@@ -140,7 +140,7 @@ class Results:
             self.put(of, found)
         return found
 
-    def _file(self, of: Of) -> Path:
+    def _file(self, of: ResultKey) -> Path:
         assert self.folder is not None
         name = hashlib.sha256((code_version() + _encoded(of, {})).encode()).hexdigest()
         return self.folder / f"{name}{_ENDING}"

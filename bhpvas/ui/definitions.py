@@ -5,9 +5,9 @@ The criteria are defined in their registry; these are the views around them.
 
 from __future__ import annotations
 
-from bhpvas.ui.widgets.help import Aid
+from bhpvas.ui.widgets.help import HelpText
 
-COMBINED = Aid(
+COMBINED = HelpText(
     definition="Each criterion ranks the kept heads from 1 (most worth keeping) to 0 (first to "
     "go); the combined priority is the weighted mean of these. The weights are the sliders; which "
     "way stability counts is the setting beside them.",
@@ -16,7 +16,7 @@ COMBINED = Aid(
     misleads="It knows ranks only, so a head that is far ahead counts no more than one that is "
     "just ahead. No setting of the weights is right: look at what its order costs.",
 )
-HEAD_MAP = Aid(
+HEAD_MAP = HelpText(
     definition="One cell a head: layers upward from 0, the layer that reads the words first; heads "
     "left to right. Heads of one layer have no order, so neighbours in a row mean nothing. A "
     "crossed-out cell is a removed head, a framed one is selected.",
@@ -24,7 +24,7 @@ HEAD_MAP = Aid(
     misleads="Colours are comparable within one map. After a removal every value is measured anew "
     "on the smaller model, so a head's colour can change.",
 )
-COST = Aid(
+COST = HelpText(
     definition="The estimate follows from the gradients at the current mask alone: first and "
     "second order in the gates. Remove measures exactly, on the evaluation split.",
     formula=r"\Delta\mathrm{loss}\approx-d^\top\bar g+\tfrac12\,d^\top F d,\quad d=1-\mathrm{mask}",
@@ -32,28 +32,28 @@ COST = Aid(
     misleads="It is local: beyond about a third of the heads it says little. It is computed on the "
     "calibration split, so its accuracy differs a little from the exact one.",
 )
-PROFILE = Aid(
+PROFILE = HelpText(
     definition="Where a head's attention goes on average: to [CLS], to [SEP], to the asking token "
     "itself, to its neighbours, to punctuation, or to the rest. A row sums to 100%.",
     source="Categories after Clark et al. 2019, What Does BERT Look At?",
     misleads="Attention to [SEP] often means that the head does nothing there; what a head looks "
     "at is not yet what it does.",
 )
-BY_CLASS = Aid(
+BY_CLASS = HelpText(
     definition="The same importance, averaged over the sentences of each label alone. Dots far "
     "apart: the head matters for one class more than for the other.",
     source="Michel, Levy, Neubig 2019, per sentence; split by label here",
     misleads="A class on which the model is unsure has larger gradients everywhere, which moves "
     "all dots of that class to the right.",
 )
-SCATTER = Aid(
+SCATTER = HelpText(
     definition="Two criteria against each other, one point a head. The rank correlation says how "
     "far they agree on the order in which heads should go: 1 is the same order, 0 is no relation.",
     source="Spearman 1904",
     misleads="A correlation over all heads says little about the few that would go first; look at "
     "that corner of the plot.",
 )
-ABLATION = Aid(
+ABLATION = HelpText(
     definition="The exact change of loss and accuracy when this head alone is removed from the "
     "current model, on the calibration split. It shows how far a criterion agrees with what really "
     "happens to single heads.",
@@ -61,7 +61,7 @@ ABLATION = Aid(
     misleads="It is no oracle for removing many heads together: heads that do the same work each "
     "look useless alone. What judges a criterion is the accuracy curve of the order that it gives.",
 )
-TIMELINE = Aid(
+TIMELINE = HelpText(
     definition="Each point is a measured step: accuracy on the evaluation split, with its 95% "
     "interval, against the number of heads kept. Steps run to the right as heads go; branches you "
     "left stay as dotted lines.",
@@ -69,14 +69,14 @@ TIMELINE = Aid(
     misleads="The intervals are for each accuracy alone. Two steps share their sentences, so their "
     "difference is far more certain than the overlap suggests: its interval is in the sidebar.",
 )
-CHANGED = Aid(
+CHANGED = HelpText(
     definition="Sentences whose prediction differs between the two models, with both predictions "
     "and the probability that each gives to its answer. Lost: right before, wrong now. Gained: the "
     "other way round.",
     source="McNemar 1947, exact, for whether lost and gained are as many by chance",
     misleads="With few changed sentences a large p-value means too little data, not no effect.",
 )
-TREE = Aid(
+TREE = HelpText(
     definition="A node is a step: heads removed or restored, or weights changed. Its number is how "
     "many heads it keeps, its height the accuracy on the evaluation split with the 95% interval. A "
     "line leads to the step that it was made from; a step made after going back starts a branch.",
@@ -84,7 +84,7 @@ TREE = Aid(
     misleads="Choosing the best of many steps by the same sentences flatters it: its accuracy on "
     "new sentences is likely a little lower. Compare says how sure a difference is.",
 )
-PROPOSAL = Aid(
+PROPOSAL = HelpText(
     definition="The method looks at the model as it stands and at the calibration sentences, never "
     "at the evaluation split, and names heads in the order in which they should go, each with its "
     "reason. Nothing is removed until you take it as a step; only then is it measured on the "
@@ -93,7 +93,7 @@ PROPOSAL = Aid(
     misleads="What is expected comes from the sentences that the method learnt from, so new ones "
     "will like it a little less. A reason says what the method saw, not that it is right.",
 )
-RECOVERY = Aid(
+RECOVERY = HelpText(
     definition="The kept heads of each layer are fitted to say what the whole layer used to say, "
     "from the lowest layer up, on what the pruned network feeds them. The result is folded into "
     "the output projection (thorough: the second feed-forward matrix as well), so the model does "
@@ -105,7 +105,7 @@ RECOVERY = Aid(
     "evaluation split, in the next step. It is fitted for these heads; restoring one afterwards "
     "gives it no part in the fitted weights.",
 )
-FINE_TUNING = Aid(
+FINE_TUNING = HelpText(
     definition="The model without the removed heads is trained on by gradient descent (AdamW), "
     "from the weights of the current step. Its loss mixes two: the cross-entropy of the labels, "
     "and how far its answers, softened by the temperature, are from those of the unpruned model. "
@@ -119,7 +119,7 @@ FINE_TUNING = Aid(
     "step, does not. A few hundred sentences teach little: compensate first, and train on the "
     "command line with all that there is.",
 )
-CURVES = Aid(
+CURVES = HelpText(
     definition="Each method orders the heads by what it learns on the calibration split; each "
     "point is the model without the first of them, measured on the evaluation split. The band "
     "holds 5 to 95% of random orders, without compensation; its line is their median. The area is "
@@ -130,20 +130,20 @@ CURVES = Aid(
     "sidebar. The area also counts regions where nobody would ship, and the best of many methods "
     "looks better than it is.",
 )
-STEP = Aid(
+STEP = HelpText(
     definition="What the current step did, and which heads it keeps: layers upward from 0, heads "
     "left to right. Coloured: the heads that this very step changed. A note stays with the step, "
     "in the file too. Deleting takes the later steps along; *Put back* returns them.",
     source="Own view",
     misleads="A step that only changed weights has the same heads as the one before it.",
 )
-KEPT = Aid(
+KEPT = HelpText(
     definition="One map a step: layers upward from 0, heads left to right. Heads on which all "
     "chosen steps agree are pale; the others stand out.",
     source="Own view",
     misleads="Two steps may keep different heads and still answer alike: look at the flips.",
 )
-MEASURES = Aid(
+MEASURES = HelpText(
     definition="All on the evaluation split. KL is how far a sentence's answer moved from the "
     "unpruned model's, on average, in nats; it sees a probability that falls without a flip. Lost: "
     "right before, wrong now. Parameters and FLOPs are those of the model with its heads really "
@@ -156,7 +156,7 @@ MEASURES = Aid(
     "paired difference is unclear: read the change and the pairs. Whoever tries many steps finds "
     "one that looks good by chance.",
 )
-FLIPS = Aid(
+FLIPS = HelpText(
     definition="A flip is a sentence that a step answers differently from the unpruned model. Each "
     "bar counts the sentences flipped by exactly the steps with a filled dot below it. Gained: "
     "wrong before, right under every step that flips it; other: neither.",
@@ -164,7 +164,7 @@ FLIPS = Aid(
     misleads="Steps of one branch share most of their heads, so they share flips for that reason "
     "alone.",
 )
-LATENCY = Aid(
+LATENCY = HelpText(
     definition="Seconds of one forward pass of the smaller model, on random tokens without "
     "padding. All models take turns in every round; the speed-up is the median of the ratios "
     "within a round. By FLOPs: what the arithmetic allows at this length.",
@@ -172,7 +172,7 @@ LATENCY = Aid(
     misleads="It holds for this machine, this number of threads and this load. Short inputs and "
     "small batches are ruled by what does not shrink; a busy machine widens the interval.",
 )
-SHIFT = Aid(
+SHIFT = HelpText(
     definition="Heads that are kept now, ranked by a criterion in the unpruned model and measured "
     "anew in the current one. Both orders are of the same heads, so removing others moves nobody "
     "by itself. A rise means that a head took over, or that those above it fell. Beyond chance is "
@@ -183,7 +183,7 @@ SHIFT = Aid(
     misleads="In the middle of the order heads lie close, and small changes move them many places. "
     "An interval is of one head alone: among many heads some exclude 0 by chance, so trust p.",
 )
-SENTENCE_MAP = Aid(
+SENTENCE_MAP = HelpText(
     definition="One point a sentence, placed by the [CLS] state that leaves the chosen layer of "
     "the unpruned model: by UMAP of its first 50 principal components, or, with fewer than 60 "
     "sentences and until UMAP is done, by the first two components. The map is made once, with a "
@@ -194,7 +194,7 @@ SENTENCE_MAP = Aid(
     misleads="Near means alike; far means little. Sizes of groups, and gaps between them, depend "
     "on the settings of UMAP, and the axes mean nothing. Numbers are in the table and the slices.",
 )
-SLICES = Aid(
+SLICES = HelpText(
     definition="Groups of sentences with what the scheme changes in each: accuracy in points or "
     "loss in nats, with the 95% interval of the change on the same sentences. Length bins hold "
     "about equally many sentences. Further columns of your file with 2 to 40 values can be slices.",
@@ -203,7 +203,7 @@ SLICES = Aid(
     misleads="Some slice is always the worst. With few sentences it is often so by chance, which "
     "is why its p-value counts how many slices were looked at.",
 )
-DIFFERENCE = Aid(
+DIFFERENCE = HelpText(
     definition="Importance of every head for each sentence, averaged over the selected sentences "
     "and over the rest; shown is the difference. A share is a head's part of a sentence's "
     "importance over all heads, so that it does not matter that a sentence answered wrongly has "
@@ -220,7 +220,7 @@ DIFFERENCE = Aid(
     "sentences it explains and must not choose: heads picked by them cannot be measured on them "
     "any more.",
 )
-ARCS = Aid(
+ARCS = HelpText(
     definition="Above the words: spaCy's dependency parse, an arc from each word to those that "
     "depend on it; the root and punctuation have none. Below: the attention of the shown heads, an "
     "arc from the unit that looks to a triangle at the one that is looked at, thicker for more "
@@ -231,7 +231,7 @@ ARCS = Aid(
     misleads="Attention says where a head reads, not what it does with it. One sentence shows a "
     "coincidence as readily as a habit: the Roles page counts over many.",
 )
-CONTRIBUTIONS = Aid(
+CONTRIBUTIONS = HelpText(
     definition="What each head adds to the log-odds of the answer that the scheme gives, for this "
     "sentence alone, with what is switched off here. Exact removal runs the model without the "
     "head; the gate gradient is its first-order estimate from one pass.",
@@ -241,14 +241,14 @@ CONTRIBUTIONS = Aid(
     misleads="Heads that do the same work each look idle alone: switch several off. The parts do "
     "not sum to the whole, since heads act through each other.",
 )
-MATRIX = Aid(
+MATRIX = HelpText(
     definition="The attention of one head between the units: a row sums to 1 where [CLS] and [SEP] "
     "are shown and nothing is cut. The scale ends at the largest weight shown.",
     source="Vaswani et al. 2017",
     misleads="A bright column at [SEP] is often how a head does nothing. Hide the marks to see the "
     "rest, which is then scaled anew.",
 )
-ROLLOUT = Aid(
+ROLLOUT = HelpText(
     definition="How much of a unit after each layer comes from each input unit if attention is all "
     "that mixes: half of each layer is the mean map of its kept heads, half the residual "
     "connection, and layers multiply. Start with [CLS], which the classifier reads.",
@@ -257,14 +257,14 @@ ROLLOUT = Aid(
     misleads="It knows neither the values nor the feed-forward part, and takes all heads of a "
     "layer for equally important.",
 )
-BERTVIZ = Aid(
+BERTVIZ = HelpText(
     definition="Head view: all heads of a layer over each other; double-click a colour to see one "
     "alone, point at a token to see its lines. Model view: every head as a thumbnail; click one to "
     "enlarge it. A removed head has no lines.",
     source="Vig 2019, A Multiscale Visualization of Attention in the Transformer Model",
     misleads="Lines are as strong as attention weights, whatever the head does with them.",
 )
-ROLES = Aid(
+ROLES = HelpText(
     definition="A role is a claim that beat its rival on the calibration split, by a sign test "
     "over sentences that is corrected for all heads tried. A head that has several is labelled by "
     "the first of the list. Most heads need not have any.",
@@ -272,7 +272,7 @@ ROLES = Aid(
     misleads="A head without a role may still matter, and one with a clear role may be idle: what "
     "a head looks at is not yet what it does. The roles are those of the unpruned model.",
 )
-RELATIONS = Aid(
+RELATIONS = HelpText(
     definition="For each word that depends on another (its head, as grammar calls it: a word, not "
     "an attention head): is that other word the one that it attends to most (dependent to head), "
     "or the one that attends to it most (head to dependent)? Among words alone, no word itself. "
@@ -282,14 +282,14 @@ RELATIONS = Aid(
     misleads="The best of many heads looks good by chance: trust the dots. Relations with few "
     "dependents are not judged, and the parser makes mistakes of its own.",
 )
-ROLE_CHANGES = Aid(
+ROLE_CHANGES = HelpText(
     definition="Who carries each role in the unpruned model, and which of these heads the scheme "
     "keeps. Measured anew, roles that other heads have taken over, or lost, are seen as well.",
     source="Own view, after Voita et al. 2019, section 6",
     misleads="A role that nobody carries any more is no loss by itself: the accuracy says what it "
     "was worth. Where heads below are gone, those above see other words and can change.",
 )
-EXPORT = Aid(
+EXPORT = HelpText(
     definition="The model of the current step as files that work without this app: weights that a "
     "recovery changed are folded in, and the scheme, the tokenizer and a model card come along. "
     "Before you get them they are read back and run on the whole evaluation split: no logit may "
@@ -298,7 +298,7 @@ EXPORT = Aid(
     misleads="A smaller file is not yet a faster model: see the measured latency. The accuracy is "
     "that of this evaluation split; on other sentences it is another.",
 )
-SAVINGS = Aid(
+SAVINGS = HelpText(
     definition="What removing the heads takes away: their rows of the query, key and value "
     "matrices and their columns of the output projection. The bound is the ratio of the FLOPs "
     "before and after at the chosen length: a machine that stays as busy as before gains no more, "
@@ -309,7 +309,7 @@ SAVINGS = Aid(
     "the heads hold 26% of the parameters: with half of them gone it can be about 1.2 times as "
     "fast, with all of them 1.5 to 1.67 times.",
 )
-REPORT = Aid(
+REPORT = HelpText(
     definition="One HTML file: model, data, exact versions and command; what was removed, how and "
     "why; what it costs, with intervals; scores, curves beside random orders, and every answer "
     "that changed. Each figure saves as SVG and PNG, and its numbers as CSV. What these pages have "
@@ -318,7 +318,7 @@ REPORT = Aid(
     misleads="It says what holds on these sentences. Whoever tries many schemes and reports the "
     "best reports some luck.",
 )
-LEARN = Aid(
+LEARN = HelpText(
     definition="Every view here is one of the app itself, on the open model and data: what you "
     "select or remove is selected or removed on every page. A step of the lesson or a tour is done "
     "when the session shows that you did it, here or elsewhere, and stays done if you undo that.",

@@ -47,7 +47,7 @@ def open_session() -> None:
     if not sessions.is_open():
         try:
             with st.spinner("Loading the model"):
-                tasks.desk()
+                tasks.runner()
                 persistence.open_session(_session)
         except BhpvasError as error:
             st.error(text.verbatim(str(error)))
@@ -200,14 +200,14 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     rows = {
         "Scheme": session.scheme.name,
         "Heads": f"{mask.kept_count} of {every} kept"
-        + (f", {len(mask.absent)} not in this model" if mask.absent else ""),
+        + (f", {len(mask.pruned)} not in this model" if mask.pruned else ""),
         **({} if weights is None else {"Weights": weights}),
         **_accuracy(session, start, now),
         "Parameters": _before_and_now(
             text.big(parameters(geometry, full)), text.big(parameters(geometry, mask))
         ),
         "FLOPs": f"{text.big(flops[1])} a sentence"
-        + (f" ({text.relative_change(*flops)})" if mask.taken else ""),
+        + (f" ({text.relative_change(*flops)})" if mask.masked else ""),
     }
     st.html(_rows(rows))
 
@@ -389,7 +389,7 @@ def _reopened(session: Session, model: str | None, data: Splits) -> Session:
     if model != session.model or fresh.scheme.model["fingerprint"] != known:
         return fresh  # in the same folder another model may lie by now
     scheme = replace(session.scheme, data=_about(fresh.data))
-    return replace(fresh, scheme=scheme, selected=session.selected, cuts=session.cuts)
+    return replace(fresh, scheme=scheme, selected=session.selected, deleted=session.deleted)
 
 
 def _model_choice(session: Session) -> str | None:

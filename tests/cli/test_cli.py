@@ -30,7 +30,7 @@ from bhpvas.interpret.roles import DIRECTIONS, RoleSettings, find_roles
 from bhpvas.model.classifier import load_classifier
 from bhpvas.recovery import METHODS as RECOVERY_METHODS
 from bhpvas.recovery import recover
-from bhpvas.recovery.finetuning import Settings, finetune
+from bhpvas.recovery.finetuning import TuningSettings, finetune
 from bhpvas.scheme.bundle import read_scheme_file
 from bhpvas.scheme.scheme import Scheme, load_scheme
 from bhpvas.search import DEFAULT_METHOD, METHODS, propose
@@ -442,7 +442,7 @@ def test_finetune_gives_what_the_library_gives_beside_the_scheme_or_in_a_zip(
         found = json.loads(captured.out)
         assert "step 10 of 28: training loss" in captured.err
     scheme, classifier = load_scheme(out), load_classifier(files[0])
-    settings = Settings(
+    settings = TuningSettings(
         epochs=2, learning_rate=0.003, batch_size=8, distillation=0.25, evaluations=3
     )
     expected = finetune(classifier, read_dataset(sentences), scheme.mask, settings)

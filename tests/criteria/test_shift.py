@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bhpvas.criteria import Measured, Scores, rank_shift, ranks, rise_intervals, rise_p, score
+from bhpvas.criteria import Measurement, Scores, rank_shift, ranks, rise_intervals, rise_p, score
 from bhpvas.heads import HeadId, HeadMask, format_heads
 
 MASK = HeadMask.parse("L0H0,L1H3", 2, 4)
@@ -83,7 +83,7 @@ def scores(values: np.ndarray, mask: HeadMask) -> Scores:
         logits=np.zeros((n, 2)),
         labels=np.zeros(n, dtype=int),
         values={"importance": mean},
-        measured={"importance": Measured(mean, values.astype(np.float32))},
+        measured={"importance": Measurement(mean, values.astype(np.float32))},
     )
 
 

@@ -19,9 +19,9 @@ from bhpvas.data.datasets import Dataset
 from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import DataError, ModelError
 from bhpvas.evaluation.evaluation import (
+    EvaluatedPart,
     Evaluation,
     McNemar,
-    Part,
     accuracy_change_interval,
     evaluate,
     evaluate_progressively,
@@ -328,7 +328,7 @@ def test_change_of_accuracy_is_paired():
 
 def test_a_part_is_compared_on_the_sentences_it_shares():
     before = evaluation([0, 0, 0, 1, 1], [0, 0, 0, 0, 1])
-    part = Part(np.array([1, 3]), total=5)
+    part = EvaluatedPart(np.array([1, 3]), total=5)
     after = evaluation([0, 1], [1, 1], part=part)
     assert (after.n, after.total, after.complete) == (2, 5, False)
     assert flips(before, after).tolist() == [1, 3]
@@ -342,7 +342,7 @@ def test_a_part_is_compared_on_the_sentences_it_shares():
         evaluation([0, 1, 1], [0, 1, 1], dataset="other"),
         evaluation([0, 1, 0], [0, 1, 1]),
         evaluation([0, 1], [0, 1]),
-        evaluation([0], [0], part=Part(np.array([0]), total=7)),
+        evaluation([0], [0], part=EvaluatedPart(np.array([0]), total=7)),
     ],
     ids=["name", "labels", "size", "size of the whole"],
 )

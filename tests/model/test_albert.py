@@ -23,7 +23,7 @@ from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads
 from bhpvas.recovery import recover
-from bhpvas.recovery.finetuning import Settings, finetune
+from bhpvas.recovery.finetuning import TuningSettings, finetune
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import METHODS, propose
 from bhpvas.ui.state.session import Session
@@ -94,7 +94,7 @@ def test_heads_are_proposed_for_a_mask(albert, method):
 REFUSED = {
     "surgery": lambda albert, data, out: remove_heads(albert, MASK),
     "compensation": lambda albert, data, out: recover(albert, data, MASK),
-    "fine-tuning": lambda albert, data, out: finetune(albert, data, MASK, Settings()),
+    "fine-tuning": lambda albert, data, out: finetune(albert, data, MASK, TuningSettings()),
     **{
         f"export as {format}": lambda albert, data, out, format=format: export_model(
             albert,

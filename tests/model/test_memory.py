@@ -23,7 +23,7 @@ from bhpvas.model.files import read_info
 from bhpvas.recovery import recover
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.jobs.runner import Desk, Job
+from bhpvas.ui.jobs.runner import Job, JobRunner
 from bhpvas.ui.state.session import Session, Variant
 from tests.tiny import save_tiny
 from tests.ui.test_app import SCRIPT, fine, open_dialog, session, use
@@ -183,7 +183,7 @@ def of_numpy(*_: Any) -> None:
 
 @pytest.mark.parametrize("much", [of_torch, of_numpy])
 def test_a_job_without_memory_ends_with_a_sentence_and_the_next_one_works(much: Any) -> None:
-    desk = Desk()
+    desk = JobRunner()
     with desk.watching("much", much) as job:
         assert job.finished.wait(30)
     assert isinstance(job.error, LimitError)
@@ -203,7 +203,7 @@ def test_what_a_job_without_memory_held_is_free_at_once() -> None:
 
     gc.disable()
     try:
-        desk = Desk()
+        desk = JobRunner()
         with desk.watching("much", much) as job:
             assert job.finished.wait(30)
         assert held[0]() is None

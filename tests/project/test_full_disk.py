@@ -23,7 +23,7 @@ from bhpvas.scheme.bundle import SchemeFile, read_weights
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage import files
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.jobs.runner import Desk
+from bhpvas.ui.jobs.runner import JobRunner
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.workspaces import UNUSED, Workspaces, new_id
 from tests.folders import full_disk
@@ -146,7 +146,7 @@ def test_a_job_that_meets_a_full_disk_ends_with_a_sentence(tmp_path: Path) -> No
     def writing(_: Any) -> None:
         (tmp_path / "any").write_text("some")
 
-    with full_disk(), Desk().watching("a", writing) as job:
+    with full_disk(), JobRunner().watching("a", writing) as job:
         assert job.finished.wait(30)
     assert isinstance(job.error, LimitError)
     assert FULL in str(job.error)

@@ -23,7 +23,7 @@ from bhpvas.scheme.link import Link
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn.lesson import LESSONS
-from bhpvas.ui.pages.learn.tours import Walk
+from bhpvas.ui.pages.learn.tours import TourProgress
 from bhpvas.ui.state.session import Opened, Session
 from tests.tiny import save_tiny
 from tests.ui.test_app import SCRIPT, fine
@@ -203,7 +203,7 @@ def test_a_link_draws_none(tiny: Classifier) -> None:
 
 
 def test_a_tour_draws_none(opened: Session) -> None:
-    no_picture(started(opened, "samples", **{"bhpvas tour": Walk("schemes")}))
+    no_picture(started(opened, "samples", **{"bhpvas tour": TourProgress("schemes")}))
 
 
 def test_the_outcome_of_a_recovery_is_named_as_it_is(tiny: Classifier) -> None:

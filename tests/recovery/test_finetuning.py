@@ -21,14 +21,14 @@ from bhpvas.model.pruning import remove_heads, weights_of
 from bhpvas.model.weights import load_weights
 from bhpvas.progress import Cancelled
 from bhpvas.recovery import recover
-from bhpvas.recovery.finetuning import Course, Settings, _Lesson, finetune
+from bhpvas.recovery.finetuning import Course, TuningSettings, _Lesson, finetune
 from tests.conftest import TEXTS
 from tests.recovery.test_recovery import many_sentences
 from tests.tiny import SEPARATE, save_tiny
 
 MASK = HeadMask.parse("L0H1,L0H2,L1H0", 2, 4)
 #: A learning rate for weights as large as the tiny model's.
-QUICK = Settings(epochs=4, learning_rate=3e-3, batch_size=8, evaluations=4)
+QUICK = TuningSettings(epochs=4, learning_rate=3e-3, batch_size=8, evaluations=4)
 
 
 def taught(classifier: Classifier, count: int = 160, seed: int = 0) -> Dataset:
@@ -243,7 +243,9 @@ def test_what_cannot_be_trained_gets_a_sentence(classifier, dataset):
 
 
 def test_the_command_line_offers_every_setting_with_its_default():
-    defaults = {field.name: field.default for field in fields(Settings) if field.name != "seed"}
+    defaults = {
+        field.name: field.default for field in fields(TuningSettings) if field.name != "seed"
+    }
     assert set(main._TUNING) == set(defaults)
     for name, (kind, said) in main._TUNING.items():
         assert isinstance(defaults[name], kind)

@@ -19,7 +19,7 @@ from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads
 from bhpvas.recovery import RECOVERIES, Recovered, layerwise, recover
-from bhpvas.recovery.ridge import Choice, Moments, choose, solve, squared_error
+from bhpvas.recovery.ridge import CrossMoments, RidgeChoice, choose, solve, squared_error
 from tests import reference
 from tests.conftest import TEXTS
 from tests.tiny import SEPARATE, WORDS, save_tiny
@@ -147,7 +147,7 @@ def test_thorough_compensation_refits_the_feed_forward_layer_by_least_squares(
 ):
     # Next to no ridge, whatever the held-out sentences say, so that least squares is the answer.
     monkeypatch.setattr(
-        "bhpvas.recovery.compensation.choose", lambda *_: Choice(torch.zeros(0), 1e-12, 0.0)
+        "bhpvas.recovery.compensation.choose", lambda *_: RidgeChoice(torch.zeros(0), 1e-12, 0.0)
     )
     mask = HeadMask.parse("L1H0,L1H3", 2, 4)
     sentences = many_sentences(300)
@@ -269,8 +269,8 @@ def test_refusals_say_what_to_do(classifier, dataset):
 # --- ridge ----------------------------------------------------------------------------------------
 
 
-def moments_of(inputs: np.ndarray, targets: np.ndarray) -> Moments:
-    made = Moments(inputs.shape[1], targets.shape[1])
+def moments_of(inputs: np.ndarray, targets: np.ndarray) -> CrossMoments:
+    made = CrossMoments(inputs.shape[1], targets.shape[1])
     for start in range(0, len(inputs), 7):
         batch = slice(start, start + 7)
         made.add(torch.from_numpy(inputs[batch]), torch.from_numpy(targets[batch]))

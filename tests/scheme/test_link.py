@@ -62,9 +62,9 @@ def test_a_link_holds_a_large_scheme_of_a_large_model() -> None:
 
 
 def test_heads_that_a_model_lacks_stay_absent() -> None:
-    scheme = started(absent=frozenset({HeadId(0, 0)})).removing([HeadId(0, 1)])
+    scheme = started(pruned=frozenset({HeadId(0, 0)})).removing([HeadId(0, 1)])
     assert Link.from_text(Link(scheme).to_text()).scheme.mask == scheme.mask
-    assert Link.from_text(Link(scheme).to_text()).scheme.absent == scheme.absent
+    assert Link.from_text(Link(scheme).to_text()).scheme.pruned == scheme.pruned
 
 
 def test_a_scheme_beyond_an_address_is_a_sentence() -> None:

@@ -490,7 +490,7 @@ def test_keys_of_a_later_version_are_kept():
 def with_steps(layers: int, heads: int, steps: int) -> str:
     """A file whose start lacks all heads but one, which each of its steps removes anew."""
     every = list(HeadMask(layers, heads))
-    scheme = Scheme.started(MODEL, layers, heads, time=NOON, absent=frozenset(every[:-1]))
+    scheme = Scheme.started(MODEL, layers, heads, time=NOON, pruned=frozenset(every[:-1]))
     document = json.loads(scheme.removing(every[-1:], time=NOON).to_json())
     (start, step) = document["steps"]
     document["steps"] = [start, *(step | {"id": number} for number in range(1, steps))]

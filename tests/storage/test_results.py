@@ -31,18 +31,26 @@ from bhpvas.model.weights import Weights
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage import results
 from bhpvas.storage.paths import cache_folder
-from bhpvas.storage.results import Of, Results, code_version, kept_results, of, packed, unpacked
+from bhpvas.storage.results import (
+    ResultKey,
+    Results,
+    code_version,
+    kept_results,
+    packed,
+    result_key,
+    unpacked,
+)
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.jobs.runner import Desk, Job
+from bhpvas.ui.jobs.runner import Job, JobRunner
 from bhpvas.ui.state.session import Session
 from tests.folders import read_only
 from tests.tiny import save_tiny
 
-NAME = Of("thing", "model", None, HeadMask(2, 4), ("data", "print"))
+NAME = ResultKey("thing", "model", None, HeadMask(2, 4), ("data", "print"))
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def other(number: int) -> Of:
+def other(number: int) -> ResultKey:
     return dataclasses.replace(NAME, what=f"thing {number}")
 
 
@@ -129,29 +137,31 @@ def test_nothing_is_made_twice(tmp_path):
 
 def test_whatever_decides_a_result_is_in_its_name(classifier, dataset, tmp_path, monkeypatch):
     kept, mask = Results(tmp_path), classifier.full_mask()
-    name = of("scores", classifier, dataset, mask, names=("importance",))
+    name = result_key("scores", classifier, dataset, mask, names=("importance",))
     kept.put(name, 1)
     bias = classifier.model.classifier.bias
     changed = classifier.with_weights(Weights({"classifier.bias": bias + 1}))
     labels = 1 - dataset.labels
     others = {
-        "another computation": of("ablation", classifier, dataset, mask, names=("importance",)),
-        "other settings": of("scores", classifier, dataset, mask, names=("fisher",)),
-        "another mask": of(
+        "another computation": result_key(
+            "ablation", classifier, dataset, mask, names=("importance",)
+        ),
+        "other settings": result_key("scores", classifier, dataset, mask, names=("fisher",)),
+        "another mask": result_key(
             "scores", classifier, dataset, mask.without([HeadId(0, 0)]), names=("importance",)
         ),
-        "changed weights": of("scores", changed, dataset, mask, names=("importance",)),
-        "weights named by their hash": of(
+        "changed weights": result_key("scores", changed, dataset, mask, names=("importance",)),
+        "weights named by their hash": result_key(
             "scores", classifier, dataset, mask, weights="f", names=("importance",)
         ),
-        "other labels": of(
+        "other labels": result_key(
             "scores",
             classifier,
             dataclasses.replace(dataset, labels=labels),
             mask,
             names=("importance",),
         ),
-        "another name of the data": of(
+        "another name of the data": result_key(
             "scores",
             classifier,
             dataclasses.replace(dataset, name="b"),
@@ -161,10 +171,10 @@ def test_whatever_decides_a_result_is_in_its_name(classifier, dataset, tmp_path,
     }
     assert kept.get(name) == 1
     assert {case: kept.get(one) for case, one in others.items()} == dict.fromkeys(others)
-    by_hash = of(
+    by_hash = result_key(
         "scores", classifier, dataset, mask, weights=changed.weights.fingerprint, names=("a",)
     )
-    assert by_hash == of("scores", changed, dataset, mask, names=("a",))
+    assert by_hash == result_key("scores", changed, dataset, mask, names=("a",))
     monkeypatch.setattr(results, "code_version", lambda: "another")
     assert kept.get(name) is None
 
@@ -365,13 +375,13 @@ def test_a_desk_finds_what_another_has_kept(tmp_path):
     def work(job: Job) -> int:
         return 7
 
-    desk = Desk(kept=Results(tmp_path))
+    desk = JobRunner(kept=Results(tmp_path))
     for key in (NAME, "only in memory"):
         with desk.watching(key, tasks) as job:
             assert job.finished.wait(30)
     while not list(tmp_path.glob("*.result")):  # kept once whoever watched has the answer
         time.sleep(0.01)
-    again = Desk(kept=Results(tmp_path))
+    again = JobRunner(kept=Results(tmp_path))
     assert (again.result(NAME), again.result("only in memory")) == (7, None)
     (file,) = tmp_path.iterdir()
     file.unlink()
@@ -380,7 +390,7 @@ def test_a_desk_finds_what_another_has_kept(tmp_path):
 
 def opened(folder: Path, dataset: Dataset) -> AppTest:
     """The app on a tiny model, by a server that has just started, with everything measured."""
-    tasks.desk.clear()
+    tasks.runner.clear()
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
     app.session_state["bhpvas"] = Session(
         model=str(folder),
@@ -408,7 +418,7 @@ def test_the_app_shows_at_once_what_an_earlier_server_measured(tmp_path, dataset
         monkeypatch.setenv("BHPVAS_CACHE", "off")
         assert opened(folder, dataset).exception  # since it has to compute
     finally:
-        tasks.desk.clear()
+        tasks.runner.clear()
 
 
 @pytest.fixture

@@ -300,9 +300,9 @@ def test_a_removal_asked_for_again_after_cancel_is_measured(
     app: AppTest, tiny: Classifier, dataset: Dataset
 ) -> None:
     select(app, "L0H0,L1H1")
-    asked = session(app).wishing("remove")
-    assert asked.wish is not None
-    job = tasks.evaluating(asked, asked.wish.applied_to(asked.now)).key
+    asked = session(app).requesting("remove")
+    assert asked.pending is not None
+    job = tasks.evaluating(asked, asked.pending.applied_to(asked.now)).key
     app.session_state["bhpvas"] = asked.cancelling(job)
     fine(app.run())
     press(app, "Remove 2 heads")
@@ -316,9 +316,9 @@ def test_a_stopped_wish_is_not_granted_with_the_result_of_another_job(
 ) -> None:
     select(app, "L0H0")
     asked = replace(session(app), data=Splits(dataset.take(range(6)), dataset.take(range(7)), ""))
-    asked = asked.wishing("remove")
-    assert asked.wish is not None
-    job = tasks.evaluating(asked, asked.wish.applied_to(asked.now)).key
+    asked = asked.requesting("remove")
+    assert asked.pending is not None
+    job = tasks.evaluating(asked, asked.pending.applied_to(asked.now)).key
     app.session_state["bhpvas"] = replace(asked, cancelled=frozenset({job}))
     fine(app.run())
     assert [step.what for step in session(app).scheme.steps] == ["start"]

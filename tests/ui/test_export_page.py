@@ -22,7 +22,7 @@ from bhpvas.report import Asked
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
-from bhpvas.ui.pages.export.tasks import Choice
+from bhpvas.ui.pages.export.tasks import ExportChoice
 from bhpvas.ui.state.session import Session
 from tests.ui.test_app import fine, session
 
@@ -70,7 +70,7 @@ def test_nobody_gets_what_was_made_of_other_columns_or_another_file(dataset, cla
     def keys(**changes: Any) -> tuple[Any, ...]:
         data = replace(dataset, **changes)
         session = Session(str(classifier.source), Splits(data, data, "by hand"), scheme)
-        asked, choice = Asked(), Choice("dense")
+        asked, choice = Asked(), ExportChoice("dense")
         return export_tasks.reporting(session, asked).key, export_tasks.exporting(
             session, choice
         ).key
@@ -104,7 +104,7 @@ def test_what_is_handed_over_loads(dataset, classifier, tmp_path, format):
     assert "Read back and run on 12 sentences" in said(app)
     assert "model.safetensors" in said(app)
     assert button(app, "export").disabled
-    content = export_tasks.content(session(app), Choice(format))
+    content = export_tasks.content(session(app), ExportChoice(format))
     zipfile.ZipFile(io.BytesIO(content)).extractall(tmp_path)
     [folder] = tmp_path.iterdir()
     assert folder.name == export_tasks.name(session(app)).replace("/", "-")
@@ -116,10 +116,10 @@ def test_what_is_handed_over_loads(dataset, classifier, tmp_path, format):
 
 def test_a_file_that_had_to_leave_is_made_again(dataset, classifier, monkeypatch):
     app = opened(dataset, classifier)
-    here, choice = session(app), Choice("dense")
+    here, choice = session(app), ExportChoice("dense")
     first = export_tasks.content(here, choice)
     monkeypatch.setattr(export_tasks, "MOST_PACKED", 1)
-    export_tasks.pack(here, Choice("transformers"))
+    export_tasks.pack(here, ExportChoice("transformers"))
     assert not export_tasks.packed(here, choice).exists()
     names = [zipfile.ZipFile(io.BytesIO(one)).namelist() for one in (
         first, export_tasks.content(here, choice)
@@ -170,10 +170,10 @@ def test_a_cancelled_report_can_be_asked_for_again(dataset, classifier):
 
 def test_every_format_can_be_chosen_and_sized(dataset, classifier):
     here = session(opened(dataset, classifier))
-    before = {export_tasks.sizes(here, Choice(name))[0] for name in FORMATS}
+    before = {export_tasks.sizes(here, ExportChoice(name))[0] for name in FORMATS}
     assert len(before) == 1
     for name in FORMATS:
-        _, after = export_tasks.sizes(here, Choice(name))
+        _, after = export_tasks.sizes(here, ExportChoice(name))
         left = here.mask if FORMATS[name].smaller else here.start.mask
         whole = 4 * parameters(classifier.geometry, left)
         # Positions are stored, too, and a stand-in for an empty layer.

@@ -16,7 +16,7 @@ from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover
-from bhpvas.recovery.finetuning import Settings, finetune
+from bhpvas.recovery.finetuning import TuningSettings, finetune
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
@@ -27,7 +27,7 @@ from tests.ui.test_app import facts, fine, press, said, session
 from tests.ui.test_proposals_page import opened
 
 CALIBRATION, EVALUATION = many_sentences(80), many_sentences(30, seed=1)
-SETTINGS = Settings(epochs=2.0, learning_rate=5e-4, batch_size=8)
+SETTINGS = TuningSettings(epochs=2.0, learning_rate=5e-4, batch_size=8)
 
 
 class Untouchable:
@@ -95,10 +95,10 @@ def test_stopped_it_becomes_a_step_with_the_best_so_far(compensated: Session) ->
     long = replace(SETTINGS, epochs=50.0, evaluations=450)
     asked = compensated.tuning_by(long)
     task = schemes_tasks.tuning(asked, long)
-    with tasks.desk().watching(task.key, task.work) as job:
+    with tasks.runner().watching(task.key, task.work) as job:
         while job.partial is None or job.partial.best is None:
             time.sleep(0.01)
-    tasks.desk().stop(task.key)
+    tasks.runner().stop(task.key)
     app = opened(replace(asked, cancelled=frozenset({task.key})), "Fine-tune")
     step = session(app).scheme.steps[-1]
     assert step.method == "finetune"

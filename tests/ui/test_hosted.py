@@ -14,7 +14,7 @@ from bhpvas.data.datasets import sample_splits
 from bhpvas.errors import LimitError
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier
-from bhpvas.recovery.finetuning import Settings
+from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import sample_data_folder, workspaces_folder
 from bhpvas.ui import frame
@@ -148,7 +148,7 @@ def test_nothing_is_fine_tuned(hosted: None) -> None:
     app = opened()
     select(app, "L0H1")
     press(app, "Remove 1 head")
-    work = schemes_tasks.tuning(session(app), Settings()).work
+    work = schemes_tasks.tuning(session(app), TuningSettings()).work
     with pytest.raises(LimitError, match="does not fine-tune"):
         work(Job())
 

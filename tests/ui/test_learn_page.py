@@ -22,8 +22,15 @@ from bhpvas.text import MINUS, number, plural
 from bhpvas.ui.pages.learn import checks, glossary
 from bhpvas.ui.pages.learn.examples import worked
 from bhpvas.ui.pages.learn.lesson import LESSONS
-from bhpvas.ui.pages.learn.progress import Progress
-from bhpvas.ui.pages.learn.tours import SAMPLES_TOUR, SCHEMES_TOUR, TAG, TOURS, Walk, outstanding
+from bhpvas.ui.pages.learn.progress import LessonProgress
+from bhpvas.ui.pages.learn.tours import (
+    SAMPLES_TOUR,
+    SCHEMES_TOUR,
+    TAG,
+    TOURS,
+    TourProgress,
+    outstanding,
+)
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.state.session import Session
 from tests.recovery.test_recovery import many_sentences
@@ -138,10 +145,10 @@ def test_a_person_can_jump_and_what_was_done_elsewhere_is_noticed(app: AppTest) 
 
 
 def test_progress_is_a_value() -> None:
-    begun = Progress()
-    assert begun.noticing([2]).going(3) == Progress(3, frozenset({2}))
+    begun = LessonProgress()
+    assert begun.noticing([2]).going(3) == LessonProgress(3, frozenset({2}))
     assert begun.noticing([2]).noticing([]).done == {2}
-    assert begun == Progress()
+    assert begun == LessonProgress()
 
 
 # --- the tours ------------------------------------------------------------------------------------
@@ -214,7 +221,7 @@ def test_the_second_tour_leads_from_all_heads_to_a_scheme(app: AppTest) -> None:
 
     assert "**3 of 8**" in stop(app) and "**Done.**" not in stop(app)
     press(app, "Take as a step")
-    gone = session(app).mask.taken
+    gone = session(app).mask.masked
     assert {HeadId(0, 0), HeadId(1, 3)} & gone == set() and gone
     onward(app, "Next", "schemes")
 
@@ -269,12 +276,12 @@ def test_a_tour_begins_with_every_head_and_counts_only_what_is_done_on_it(app: A
     fine(app.segmented_control(key="view").set_value("Propose").run())
     press(app, "Propose")
     press(app, "Take as a step")
-    assert session(app).mask.taken
+    assert session(app).mask.masked
     fine(app.switch_page("pages/learn.py").run())
     fine(app.segmented_control(key="learn-view").set_value("Tours").run())
     fine(app.button(key="start-schemes").click().run())
     fine(app.switch_page("pages/schemes.py").run())
-    assert not session(app).mask.taken and len(session(app).scheme.steps) == 2
+    assert not session(app).mask.masked and len(session(app).scheme.steps) == 2
     assert "**1 of 8**" in stop(app) and "**Done.**" not in stop(app)
 
 
@@ -291,7 +298,9 @@ def test_a_tour_that_does_not_fit_the_data_says_so(app: AppTest, dataset: Datase
 def test_other_data_on_the_way_leave_a_tour_that_can_be_left(
     app: AppTest, dataset: Dataset, at: int
 ) -> None:
-    app.session_state["bhpvas tour"] = Walk("samples", Progress(at, frozenset(range(at))))
+    app.session_state["bhpvas tour"] = TourProgress(
+        "samples", LessonProgress(at, frozenset(range(at)))
+    )
     app.session_state["bhpvas"] = replace(
         session(app), data=Splits(dataset, dataset, "by hand"), opened=None
     )
@@ -311,7 +320,7 @@ def test_no_head_stands_out_where_none_or_every_sentence_is_a_double_negation(
     some = replace(session(app), data=same).choosing_sentences({0, 3})
     app.session_state["bhpvas"] = some
     app.session_state["panel-of-samples"] = "Heads that matter here"
-    app.session_state["bhpvas tour"] = Walk("samples", Progress(3))
+    app.session_state["bhpvas tour"] = TourProgress("samples", LessonProgress(3))
     fine(app.switch_page("pages/samples.py").run())
     assert samples_tasks.known_comparison(some, some.start) is not None
     assert outstanding(session(app)) is None

@@ -15,8 +15,8 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage.paths import workspaces_folder
-from bhpvas.ui.pages.learn.progress import Progress
-from bhpvas.ui.pages.learn.tours import TOURS, Walk
+from bhpvas.ui.pages.learn.progress import LessonProgress
+from bhpvas.ui.pages.learn.tours import TOURS, TourProgress
 from bhpvas.ui.state import persistence, sharing, workspaces
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
@@ -88,13 +88,15 @@ def test_another_browser_at_the_same_address_finds_everything(
 
 
 def test_a_lesson_and_a_tour_go_on_where_they_were(app: AppTest) -> None:
-    app.session_state["bhpvas lesson"] = Progress(2, frozenset({0, 1}))
+    app.session_state["bhpvas lesson"] = LessonProgress(2, frozenset({0, 1}))
     name = next(iter(TOURS))
-    app.session_state["bhpvas tour"] = Walk(name, Progress(1, frozenset({0})), since=3, left=True)
+    app.session_state["bhpvas tour"] = TourProgress(
+        name, LessonProgress(1, frozenset({0})), since=3, left=True
+    )
     fine(app.run())
     select(app, "L0H1")
     again = opened(work=work_of(app))
-    assert again.session_state["bhpvas lesson"] == Progress(2, frozenset({0, 1}))
+    assert again.session_state["bhpvas lesson"] == LessonProgress(2, frozenset({0, 1}))
     assert again.session_state["bhpvas tour"] == app.session_state["bhpvas tour"]
 
 
@@ -103,12 +105,12 @@ def test_what_was_asked_and_not_yet_measured_is_done_on_return(app: AppTest) -> 
     kept = persistence.Workspaces(workspaces_folder())
     work = work_of(app)
     before = kept.read(work)
-    asked = session_of(app).wishing("remove")
+    asked = session_of(app).requesting("remove")
     kept.write(work, before.content | persistence.recorded(asked), after=before.stamp)
     again = opened(work=work)
     assert str(session_of(again).mask) == "L0H1"
     assert facts(again)["Heads"] == "7 of 8 kept"
-    assert session_of(again).wish is None
+    assert session_of(again).pending is None
 
 
 def test_a_second_tab_gets_a_copy_of_its_own_and_says_so(app: AppTest) -> None:

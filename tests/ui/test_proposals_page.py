@@ -108,10 +108,10 @@ def test_every_method_can_be_taken_as_a_step(
     search = Search(method, 2, seed=3)
     found = schemes_tasks.proposing(started, search).work(Job())
     assert found.heads == propose(tiny, CALIBRATION, method, heads=2, seed=3).heads
-    wish = taking(started, search, found).wish
-    assert wish is not None
-    assert (set(wish.heads), wish.method, wish.seed) == (set(found.heads), method, 3)
-    assert wish.settings == found.record()
+    pending = taking(started, search, found).pending
+    assert pending is not None
+    assert (set(pending.heads), pending.method, pending.seed) == (set(found.heads), method, 3)
+    assert pending.settings == found.record()
     assert method_title(method) == METHODS[method].title
 
 

@@ -11,8 +11,8 @@ from bhpvas.errors import LimitError
 from bhpvas.progress import Cancelled
 from bhpvas.ui.jobs import queue as lines
 from bhpvas.ui.jobs import runner as desks
-from bhpvas.ui.jobs.queue import Line
-from bhpvas.ui.jobs.runner import Desk, Job
+from bhpvas.ui.jobs.queue import JobQueue
+from bhpvas.ui.jobs.runner import Job, JobRunner
 from bhpvas.ui.jobs.tasks import Task, _state
 
 LONG = 30
@@ -39,8 +39,8 @@ class Counted:
     """
 
     def __init__(self, at_once: int = 1) -> None:
-        self.desk = Desk(at_once=at_once)
-        self.desk.line = Line(at_once, turn=2, clock=lambda: len(self.done))
+        self.desk = JobRunner(at_once=at_once)
+        self.desk.queue = JobQueue(at_once, turn=2, clock=lambda: len(self.done))
         self.done: list[str] = []
         self.go = threading.Event()
 
@@ -56,10 +56,10 @@ class Counted:
             with self.desk.watching(name, work, bulky=bulky) as job:
                 assert job.finished.wait(LONG)
 
-        before = len(self.desk.line)
+        before = len(self.desk.queue)
         thread = threading.Thread(target=watch)
         thread.start()
-        wait_until(lambda: len(self.desk.line) > before)
+        wait_until(lambda: len(self.desk.queue) > before)
         return thread
 
     def run(self, bulky: str = "", **jobs: int) -> str:
@@ -111,7 +111,7 @@ def test_as_many_bulky_jobs_are_begun_as_may_work_at_once() -> None:
 
 
 def test_a_bulky_job_that_ends_in_an_error_makes_room() -> None:
-    desk = Desk()
+    desk = JobRunner()
 
     def broken(job: Job) -> None:
         raise ValueError("broken")
@@ -124,8 +124,8 @@ def test_a_bulky_job_that_ends_in_an_error_makes_room() -> None:
 
 
 def test_never_more_than_allowed_work_at_once() -> None:
-    desk, working, most = Desk(at_once=2), set(), []
-    desk.line.turn = 0
+    desk, working, most = JobRunner(at_once=2), set(), []
+    desk.queue.turn = 0
     lock = threading.Lock()
     ready = threading.Event()
 
@@ -157,13 +157,13 @@ def test_never_more_than_allowed_work_at_once() -> None:
 
 
 def test_the_place_in_line_counts_down_to_work() -> None:
-    desk, gates = Desk(), [threading.Event() for _ in range(3)]
+    desk, gates = JobRunner(), [threading.Event() for _ in range(3)]
 
     def work_of(number: int) -> Callable[[Job], None]:
         return lambda job: gates[number].wait(LONG) and None
 
     with desk.watching(0, work_of(0)) as first:
-        wait_until(lambda: len(desk.line) == 1 and first.place == 0)
+        wait_until(lambda: len(desk.queue) == 1 and first.place == 0)
         with desk.watching(1, work_of(1)) as second:
             wait_until(lambda: second.place == 1)
             with desk.watching(2, work_of(2)) as third:
@@ -176,10 +176,10 @@ def test_the_place_in_line_counts_down_to_work() -> None:
 
 
 def test_the_bar_says_the_place_in_line() -> None:
-    desk, gate = Desk(), threading.Event()
+    desk, gate = JobRunner(), threading.Event()
     task = Task("waits", "Measuring", lambda job: "done", turn=0)
     with desk.watching("long", lambda job: gate.wait(LONG)):
-        wait_until(lambda: len(desk.line) == 1)
+        wait_until(lambda: len(desk.queue) == 1)
         with desk.watching(task.key, task.work) as job:
             wait_until(lambda: job.place == 1)
             assert _state(task, job) == "Measuring: waiting, place in line: 1"
@@ -193,19 +193,19 @@ def test_the_bar_says_the_place_in_line() -> None:
 
 def test_one_that_nobody_wants_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    desk, gate = Desk(), threading.Event()
+    desk, gate = JobRunner(), threading.Event()
     with desk.watching("long", lambda job: gate.wait(LONG)):
         with desk.watching("left", lambda job: "never") as left:
             wait_until(lambda: left.place == 1)
         assert left.finished.wait(LONG)
         assert isinstance(left.error, Cancelled)
-        assert len(desk.line) == 1
+        assert len(desk.queue) == 1
         gate.set()
     assert desk.result("left") is None
 
 
 def test_one_that_waits_can_be_stopped() -> None:
-    desk, gate = Desk(), threading.Event()
+    desk, gate = JobRunner(), threading.Event()
     with desk.watching("long", lambda job: gate.wait(LONG)):
         with desk.watching("waits", lambda job: "never") as waits:
             wait_until(lambda: waits.place == 1)
@@ -216,7 +216,7 @@ def test_one_that_waits_can_be_stopped() -> None:
 
 
 def test_an_error_gives_the_turn_to_the_next() -> None:
-    desk = Desk()
+    desk = JobRunner()
 
     def broken(job: Job) -> None:
         raise ValueError("no")
@@ -226,14 +226,14 @@ def test_an_error_gives_the_turn_to_the_next() -> None:
     with desk.watching("next", lambda job: "done") as job:
         assert job.finished.wait(LONG)
     assert desk.result("next") == "done"
-    assert len(desk.line) == 0
+    assert len(desk.queue) == 0
 
 
 def test_a_full_line_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desks, "MOST_JOBS", 1)
-    desk, gate = Desk(), threading.Event()
+    desk, gate = JobRunner(), threading.Event()
     with desk.watching("a", lambda job: gate.wait(LONG)):
-        wait_until(lambda: len(desk.line) == 1)
+        wait_until(lambda: len(desk.queue) == 1)
         with desk.watching("b", lambda job: "never") as refused:
             assert refused.finished.wait(LONG)
         gate.set()
@@ -255,9 +255,9 @@ def test_a_job_that_takes_too_long_is_stopped_and_waiting_does_not_count(
 
     now[0] = 9
     job(1, 3)
-    monkeypatch.setattr(job._line, "between", waits)
+    monkeypatch.setattr(job._queue, "between", waits)
     job(2, 3)
-    monkeypatch.setattr(job._line, "between", lambda who, check: False)
+    monkeypatch.setattr(job._queue, "between", lambda who, check: False)
     now[0] += 0.5
     job(2, 3)
     now[0] += 1

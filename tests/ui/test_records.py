@@ -14,10 +14,10 @@ from bhpvas.data.datasets import Dataset, Splits
 from bhpvas.errors import BhpvasError, WorkspaceError
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import Classifier
-from bhpvas.recovery.finetuning import Settings
+from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.state.records import recorded, restored, untouched
-from bhpvas.ui.state.session import Curves, Opened, Search, Session, Wish
+from bhpvas.ui.state.session import Curves, Opened, PendingStep, Search, Session
 
 HEADS = some.frozensets(some.builds(HeadId, some.integers(0, 1), some.integers(0, 3)))
 SMALL = some.integers(0, 9)
@@ -33,7 +33,9 @@ SEARCHES = some.builds(
     WEIGHED,
 )
 WISHES = some.builds(
-    Wish, some.sampled_from(["remove", "restore"]), HEADS.map(lambda heads: tuple(sorted(heads)))
+    PendingStep,
+    some.sampled_from(["remove", "restore"]),
+    HEADS.map(lambda heads: tuple(sorted(heads))),
 )
 CURVES = some.builds(
     Curves,
@@ -56,7 +58,7 @@ CHOICES = some.fixed_dictionaries(
         "wish": some.none() | WISHES,
         "curves": some.none() | CURVES,
         "recovering": some.none() | some.just("compensate"),
-        "tuning": some.none() | some.just(Settings(epochs=2.5)),
+        "tuning": some.none() | some.just(TuningSettings(epochs=2.5)),
         "measuring": some.booleans(),
         "ablating": some.booleans(),
         "labelled": some.booleans(),
@@ -104,7 +106,7 @@ def test_what_is_recorded_comes_back(
     back = restored(json.loads(json.dumps(record)), data)
     assert back == session
     assert recorded(back) == record
-    while session.cuts:
+    while session.deleted:
         session, back = session.putting_back(), back.putting_back()
     assert back.scheme == session.scheme
 

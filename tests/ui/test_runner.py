@@ -18,7 +18,7 @@ from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 from bhpvas.progress import Cancelled
 from bhpvas.ui.jobs import runner as desks
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.jobs.runner import Desk, Job, size_of
+from bhpvas.ui.jobs.runner import Job, JobRunner, size_of
 
 LONG = 30
 
@@ -39,7 +39,7 @@ class Gate:
 
 
 def test_a_result_is_remembered_and_made_once() -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     gate.open.set()
     with desk.watching("a", gate) as job:
         assert job.finished.wait(LONG)
@@ -47,7 +47,7 @@ def test_a_result_is_remembered_and_made_once() -> None:
 
 
 def test_two_who_want_the_same_share_one_job() -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     with desk.watching("a", gate) as first, desk.watching("a", gate) as second:
         assert first is second
         gate.open.set()
@@ -56,7 +56,7 @@ def test_two_who_want_the_same_share_one_job() -> None:
 
 
 def test_who_stops_a_job_waits_for_the_run_that_watched_to_leave() -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     with ExitStack() as watching:
         job = watching.enter_context(desk.watching("a", gate))
         leaving = threading.Timer(0.2, watching.pop_all().close)
@@ -68,7 +68,7 @@ def test_who_stops_a_job_waits_for_the_run_that_watched_to_leave() -> None:
 
 def test_a_job_that_asks_for_patience_runs_on_unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
 
     def work(job: Job) -> Any:
         job.patience = LONG
@@ -84,7 +84,7 @@ def test_a_job_that_asks_for_patience_runs_on_unwatched(monkeypatch: pytest.Monk
 
 
 def test_a_job_survives_a_rerun_of_the_page() -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     with desk.watching("a", gate) as first:
         pass
     with desk.watching("a", gate) as again:
@@ -95,7 +95,7 @@ def test_a_job_survives_a_rerun_of_the_page() -> None:
 
 
 def test_a_stopped_job_ends_and_leaves_nothing() -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     with desk.watching("a", gate) as job:
         pass
     desk.stop("a")
@@ -105,7 +105,7 @@ def test_a_stopped_job_ends_and_leaves_nothing() -> None:
 
 
 def test_one_who_stops_does_not_stop_the_others() -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     with desk.watching("a", gate) as job:
         desk.stop("a")
         gate.open.set()
@@ -131,7 +131,7 @@ def patient(gate: Gate) -> Callable[[Job], Any]:
 
 
 def test_stopped_by_one_a_job_has_no_patience_after_the_last(impatient: None) -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     tasks = patient(gate)
     with desk.watching("a", tasks) as job:
         desk.stop("a")
@@ -144,7 +144,7 @@ def test_stopped_by_one_a_job_has_no_patience_after_the_last(impatient: None) ->
 
 
 def test_whoever_wants_a_stopped_job_again_finds_it_as_patient_as_before(impatient: None) -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     tasks = patient(gate)
     with desk.watching("a", tasks) as job:
         desk.stop("a")
@@ -157,7 +157,7 @@ def test_whoever_wants_a_stopped_job_again_finds_it_as_patient_as_before(impatie
 
 
 def test_after_a_stop_the_same_can_be_wanted_again() -> None:
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     with desk.watching("a", gate) as first:
         pass
     desk.stop("a")
@@ -170,7 +170,7 @@ def test_after_a_stop_the_same_can_be_wanted_again() -> None:
 
 def test_a_job_that_nobody_watches_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    desk, gate = Desk(), Gate()
+    desk, gate = JobRunner(), Gate()
     with desk.watching("a", gate) as job:
         assert not job.finished.wait(0.05)
     assert job.finished.wait(LONG)
@@ -178,7 +178,7 @@ def test_a_job_that_nobody_watches_ends_by_itself(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_error_goes_to_whoever_watches_and_is_not_a_result() -> None:
-    desk = Desk()
+    desk = JobRunner()
 
     def broken(job: Job) -> None:
         raise ValueError("no")
@@ -194,14 +194,14 @@ def kilobyte() -> np.ndarray:
 
 
 def test_the_oldest_results_are_forgotten() -> None:
-    desk = Desk(most_bytes=2 * 1024)
+    desk = JobRunner(most_bytes=2 * 1024)
     for key in "abc":
         desk.quick(key, kilobyte)
     assert [desk.result(key) is not None for key in "abc"] == [False, True, True]
 
 
 def test_a_result_in_use_stays() -> None:
-    desk = Desk(most_bytes=2 * 1024)
+    desk = JobRunner(most_bytes=2 * 1024)
     for key in "aba":
         desk.quick(key, kilobyte)
     desk.quick("c", kilobyte)
@@ -209,13 +209,13 @@ def test_a_result_in_use_stays() -> None:
 
 
 def test_one_result_is_kept_however_large() -> None:
-    desk = Desk(most_bytes=1)
+    desk = JobRunner(most_bytes=1)
     desk.quick("a", kilobyte)
     assert desk.result("a") is not None
 
 
 def test_what_is_forgotten_takes_no_room() -> None:
-    desk = Desk(most_bytes=2 * 1024)
+    desk = JobRunner(most_bytes=2 * 1024)
     for key in "ab":
         desk.quick(key, kilobyte)
     desk.forget("a")
@@ -249,7 +249,7 @@ def test_the_time_left_follows_from_the_time_taken(monkeypatch: pytest.MonkeyPat
 def test_what_modules_hold_is_frozen_once_many_came(monkeypatch: pytest.MonkeyPatch) -> None:
     frozen: list[int] = []
     monkeypatch.setattr(desks.gc, "freeze", lambda: frozen.append(len(sys.modules)))
-    desk = Desk()
+    desk = JobRunner()
 
     def finish(name: str) -> None:
         gate = Gate()
@@ -284,9 +284,9 @@ def test_a_run_that_is_to_end_leaves_a_job_that_has_nothing_new_to_say(
     end.start()
     app.run()
     end.cancel()
-    job = tasks.desk().running("silent")
+    job = tasks.runner().running("silent")
     assert job is not None and job.watchers == 0
-    tasks.desk().stop("silent")
+    tasks.runner().stop("silent")
     assert job.finished.wait(LONG)
 
 

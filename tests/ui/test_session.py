@@ -11,7 +11,7 @@ from bhpvas.data.datasets import Dataset, Splits
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.state.session import Session, Wish
+from bhpvas.ui.state.session import PendingStep, Session
 from bhpvas.ui.widgets.head_map import picking
 
 METRICS: dict[str, object] = {"accuracy": 0.5, "accuracy_interval": [0.4, 0.6]}
@@ -56,37 +56,37 @@ def test_selected_heads_are_parted_by_whether_they_are_there(session: Session) -
 
 def test_a_wish_is_only_what_can_be_done(session: Session) -> None:
     chosen = session.choosing(heads("L0H3,L1H2"))
-    assert chosen.wishing("remove").wish == Wish("remove", parse_heads("L1H2"))
-    assert chosen.wishing("restore").wish == Wish("restore", parse_heads("L0H3"))
-    assert session.wishing("remove").wish is None
+    assert chosen.requesting("remove").pending == PendingStep("remove", parse_heads("L1H2"))
+    assert chosen.requesting("restore").pending == PendingStep("restore", parse_heads("L0H3"))
+    assert session.requesting("remove").pending is None
 
 
 @pytest.mark.parametrize(
     ("what", "mask"), [("remove", "L0H3,L1H2"), ("restore", "")], ids=["remove", "restore"]
 )
 def test_a_granted_wish_is_a_step_with_its_metrics(session: Session, what: str, mask: str) -> None:
-    asked = session.choosing(heads("L0H3,L1H2")).wishing(what)  # type: ignore[arg-type]
-    assert asked.wish is not None
-    done = asked.granted(METRICS)
-    assert done.mask == HeadMask.parse(mask, 2, 4) == asked.wish.applied_to(session.now).mask
+    asked = session.choosing(heads("L0H3,L1H2")).requesting(what)  # type: ignore[arg-type]
+    assert asked.pending is not None
+    done = asked.completed(METRICS)
+    assert done.mask == HeadMask.parse(mask, 2, 4) == asked.pending.applied_to(session.now).mask
     assert done.scheme.step(done.scheme.current).metrics == METRICS
-    assert (done.wish, done.selected) == (None, frozenset())
+    assert (done.pending, done.selected) == (None, frozenset())
     assert done.scheme.undone().mask == session.mask
 
 
 def test_cancelling_leaves_scheme_and_selection(session: Session) -> None:
-    asked = session.choosing(heads("L1H2")).wishing("remove")
-    stopped = asked.cancelling("job", "wish")
+    asked = session.choosing(heads("L1H2")).requesting("remove")
+    stopped = asked.cancelling("job", "pending")
     assert (stopped.scheme, stopped.selected) == (session.scheme, asked.selected)
-    assert stopped.wish is None
+    assert stopped.pending is None
     assert "job" in stopped.cancelled
     assert not stopped.retrying().cancelled
 
 
 def test_moving_takes_back_what_was_asked_for(session: Session) -> None:
-    asked = session.choosing(heads("L1H2")).wishing("remove").asking_cost().asking_ablation()
+    asked = session.choosing(heads("L1H2")).requesting("remove").asking_cost().asking_ablation()
     moved = asked.moved(asked.scheme.undone())
-    assert (moved.wish, moved.cost_asked, moved.ablating) == (None, False, False)
+    assert (moved.pending, moved.cost_asked, moved.ablating) == (None, False, False)
     assert moved.mask == HeadMask(2, 4)
 
 
@@ -94,7 +94,7 @@ def test_another_scheme_starts_afresh(session: Session, classifier: Classifier) 
     busy = session.choosing(heads("L1H2")).asking_measures().deleting(1)
     opened = busy.cancelling("job").opening(Scheme.of(classifier, name="other"))
     assert opened.scheme.name == "other"
-    assert (opened.selected, opened.cuts, opened.measuring) == (frozenset(), (), False)
+    assert (opened.selected, opened.deleted, opened.measuring) == (frozenset(), (), False)
     assert not opened.cancelled
 
 
@@ -130,7 +130,7 @@ def test_deleting_and_putting_back_leaves_all_as_it_was(branched: Session, step:
     back = gone.putting_back()
     assert set(back.scheme.steps) == set(branched.scheme.steps)
     assert (back.scheme.current, back.scheme.redo) == (2, (3,))
-    assert back.cuts == ()
+    assert back.deleted == ()
 
 
 def test_what_was_done_since_stays_when_steps_come_back(branched: Session) -> None:
@@ -143,7 +143,7 @@ def test_what_was_done_since_stays_when_steps_come_back(branched: Session) -> No
 
 def test_cuts_come_back_the_last_first(branched: Session) -> None:
     twice = branched.deleting(3).deleting(1)
-    assert [len(cut.steps) for cut in twice.cuts] == [1, 3]
+    assert [len(cut.steps) for cut in twice.deleted] == [1, 3]
     assert len(twice.putting_back().scheme.steps) == 4
     assert set(twice.putting_back().putting_back().scheme.steps) == set(branched.scheme.steps)
 
@@ -159,7 +159,7 @@ def test_stopping_ends_what_was_asked_of_the_tree(session: Session) -> None:
 
 
 def test_stopping_one_job_leaves_what_asks_for_others(session: Session) -> None:
-    asked = session.choosing(heads("L1H2")).wishing("remove").asking_measures().asking_ablation()
+    asked = session.choosing(heads("L1H2")).requesting("remove").asking_measures().asking_ablation()
     asked = asked.asking_times("t").asking_export("e").asking_report("r").recovering_by("rescale")
     assert asked.cancelling("other") == replace(asked, cancelled=frozenset({"other"}))
     for field, job in (("timing", "t"), ("exporting", "e"), ("reporting", "r")):

@@ -106,7 +106,7 @@ def test_criteria_and_ablation_are_those_of_the_changed_weights(
     assert session(app).selected == {expected}
     task = tasks.ablating(now, now.now)
     press(app, "Remove each of 5 heads alone and measure")
-    found, exact = tasks.desk().result(task.key), ablate(changed, dataset, now.mask)
+    found, exact = tasks.runner().result(task.key), ablate(changed, dataset, now.mask)
     np.testing.assert_allclose(found.loss_change, exact.loss_change, atol=1e-6)
     plain = ablate(tiny, dataset, now.mask)
     assert not np.allclose(found.loss_change, plain.loss_change, atol=1e-3, equal_nan=True)
@@ -161,14 +161,14 @@ def test_the_same_weights_with_another_tokenizer_have_results_of_their_own(
 
 
 def test_a_wish_keeps_weights_or_brings_its_own(recovered: Session) -> None:
-    from bhpvas.ui.state.session import Wish
+    from bhpvas.ui.state.session import PendingStep
 
     weights = recovered.scheme.weights
-    gone = Wish("remove", parse_heads("L1H0")).applied_to(recovered.now)
+    gone = PendingStep("remove", parse_heads("L1H0")).applied_to(recovered.now)
     assert gone == Variant(recovered.mask.without(parse_heads("L1H0")), weights)
-    wish = Wish("recover", method="rescale", settings={"a": 1}, seed=4, weights="0" * 16)
-    assert wish.applied_to(recovered.now) == Variant(recovered.mask, "0" * 16)
-    done = replace(recovered, wish=wish).granted({"accuracy": 0.5})
+    pending = PendingStep("recover", method="rescale", settings={"a": 1}, seed=4, weights="0" * 16)
+    assert pending.applied_to(recovered.now) == Variant(recovered.mask, "0" * 16)
+    done = replace(recovered, pending=pending).completed({"accuracy": 0.5})
     step = done.scheme.step(done.scheme.current)
     assert (step.what, step.method, step.weights) == ("recover", "rescale", "0" * 16)
     assert (step.settings, step.seed, step.metrics) == ({"a": 1}, 4, {"accuracy": 0.5})

@@ -9,7 +9,7 @@ from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation.evaluation import mcnemar
 from bhpvas.evaluation.slices import groupings, sentence_table, slice_table
 from bhpvas.report import tables
-from bhpvas.report.blocks import Data, Picture, Section, Table
+from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import Findings
 
 #: Sentences that are listed; the file of their data has all.
@@ -22,7 +22,9 @@ def section(found: Findings) -> Section:
     """The section as it stands in the report."""
     whole = sentence_table(found.evaluation, found.before, found.after, found.lengths)
     changed = whole[whole["outcome"] != "same"]
-    blocks: list[Table | Picture | tuple[Table | Picture, ...]] = [_flipped(found, changed)]
+    blocks: list[TableBlock | Picture | tuple[TableBlock | Picture, ...]] = [
+        _flipped(found, changed)
+    ]
     ways = groupings(found.evaluation, found.after.label_names, found.lengths)
     blocks.insert(0, tuple(_slices(found, name) for name in ("tag", "class") if name in ways))
     test = mcnemar(found.before, found.after)
@@ -60,7 +62,7 @@ def _slices(found: Findings, name: str) -> Picture:
     )
 
 
-def _flipped(found: Findings, changed: pd.DataFrame) -> Table:
+def _flipped(found: Findings, changed: pd.DataFrame) -> TableBlock:
     shown = changed.index[:MOST_SENTENCES]
     tagged = found.evaluation.tags is not None
     said = "Lost: right before and wrong now. The number is the probability of the answer."
@@ -68,7 +70,7 @@ def _flipped(found: Findings, changed: pd.DataFrame) -> Table:
         said += f" The first {len(shown)}; the file has all {len(changed):,}."
     if changed.empty:
         said = "No answer changed."
-    return Table(
+    return TableBlock(
         "Answers that changed",
         said,
         ["", "Sentence", "Label", "Before", "Now", *(["Tag"] * tagged)],

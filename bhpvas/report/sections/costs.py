@@ -8,7 +8,7 @@ from bhpvas import text
 from bhpvas.charts.measures import MEASURES, UNPRUNED
 from bhpvas.evaluation.comparison import measures
 from bhpvas.report import tables
-from bhpvas.report.blocks import Data, Section, Table
+from bhpvas.report.blocks import Data, Section, TableBlock
 from bhpvas.report.findings import Findings
 
 PRUNED = "Pruned"
@@ -52,5 +52,5 @@ def section(found: Findings) -> Section:
         "costs",
         "What it costs and saves",
         said,
-        [Table("", "", ["", *rows.index], table, Data("measures", frame))],
+        [TableBlock("", "", ["", *rows.index], table, Data("measures", frame))],
     )

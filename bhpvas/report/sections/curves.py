@@ -19,7 +19,7 @@ from bhpvas.charts.curves import (
 from bhpvas.charts.scheme_tree import Accuracy
 from bhpvas.charts.steps import timeline_points
 from bhpvas.report import tables
-from bhpvas.report.blocks import Data, Picture, Section, Table
+from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import OWN, REFERENCE, Findings
 from bhpvas.search.curves import Curve, band
 
@@ -80,7 +80,7 @@ def section(found: Findings) -> Section:
                 f"{text.plural(len(found.random), 'random order')}",
                 keys,
             ),
-            *([_at_this_size(found)] if found.mask.taken else []),
+            *([_at_this_size(found)] if found.mask.masked else []),
         ],
     )
 
@@ -92,9 +92,9 @@ def _whose(curve: Curve) -> str:
     return order if curve.recovery is None else f"{order}, then {recovery_title(curve.recovery)}"
 
 
-def _at_this_size(found: Findings) -> Table:
+def _at_this_size(found: Findings) -> TableBlock:
     """Every order with as many heads removed as the scheme removes."""
-    count = len(found.mask.taken)
+    count = len(found.mask.masked)
     at = {_whose(one): one.accuracy[one.removed.index(count)] for one in found.curves}
     rows = [
         [tables.name(name), tables.text(f"{text.percent(accuracy)}%", wrap=False), "<td></td>"]
@@ -119,7 +119,7 @@ def _at_this_size(found: Findings) -> Table:
             {"order": f"random, seed {one.seed}", "accuracy": accuracy}
             for one, accuracy in zip(found.random, drawn, strict=True)
         ]
-    return Table(
+    return TableBlock(
         f"With {text.plural(count, 'head')} removed",
         "What each order keeps at the size of this scheme; for random orders the median and 5 to "
         "95%.",

@@ -18,7 +18,7 @@ from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
 from bhpvas.recovery import LayerReport
 from bhpvas.recovery.finetuning import Point
 from bhpvas.report import tables
-from bhpvas.report.blocks import Data, Picture, Section, Table
+from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import Findings, own_order, reasons
 from bhpvas.scheme.scheme import Step
 
@@ -61,8 +61,8 @@ def section(found: Findings) -> Section:
         name="current",
     )
     frame = steps_table(scheme, known)
-    total = text.plural(mask.kept_count + len(mask.taken), "head")
-    blocks: list[Table | Picture | tuple[Table | Picture, ...]] = [
+    total = text.plural(mask.kept_count + len(mask.masked), "head")
+    blocks: list[TableBlock | Picture | tuple[TableBlock | Picture, ...]] = [
         (
             Picture(
                 "Steps",
@@ -113,7 +113,9 @@ def _kept_frame(found: Findings) -> pd.DataFrame:
     ).astype({"removed_as": "Int64"})
 
 
-def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.DataFrame) -> Table:
+def _steps(
+    found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.DataFrame
+) -> TableBlock:
     rows = []
     for step in found.scheme.steps:
         one = known.get(step.id)
@@ -139,7 +141,7 @@ def _steps(found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.Da
                 tables.text(step.time.replace("T", " ")[:16], wrap=False),
             ]
         )
-    return Table(
+    return TableBlock(
         "Every step",
         "◆ is the step that this report is of; the file has every head and setting.",
         ["Step", "After", "What", "Heads", "Settings", "Kept", "Accuracy", "Loss", "Time (UTC)"],
@@ -168,10 +170,10 @@ def _settings(step: Step) -> str:
 _RESULTS = ("held_out", "seconds", "steps", "stopped_at")
 
 
-def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> Table:
+def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> TableBlock:
     frame = pd.DataFrame(why, columns=["head", "reason"])
     frame.insert(0, "place", range(1, len(frame) + 1))
-    return Table(
+    return TableBlock(
         f"Why these heads, step {step.id}",
         f"What {method_title(step.method)} said of each head when it proposed it, first to go "
         "first.",

@@ -13,7 +13,7 @@ from bhpvas.charts.columns import table as head_table
 from bhpvas.charts.head_map import head_map
 from bhpvas.criteria import CRITERIA
 from bhpvas.report import tables
-from bhpvas.report.blocks import Data, Picture, Section, Table
+from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import Findings
 
 
@@ -41,7 +41,7 @@ def section(found: Findings) -> Section:
 
 def _map(found: Findings, column: Column, frame: pd.DataFrame) -> Picture:
     whole = found.classifier.full_mask()
-    gone = found.mask.taken
+    gone = found.mask.masked
     hover = column.hover(whole).astype(object)
     for head in gone:
         hover[head.layer, head.head] += "<br>removed by the scheme"
@@ -67,7 +67,7 @@ def _of(name: str, column: str) -> bool:
     return name == column or name.startswith(f"{column} rank")
 
 
-def _criteria(found: Findings, shown: Mapping[str, Column]) -> Table:
+def _criteria(found: Findings, shown: Mapping[str, Column]) -> TableBlock:
     """The criteria side by side: what they say, and how the scheme stands to them."""
     kept = found.mask.array > 0
     effect = shown.get("ablation-loss")
@@ -95,7 +95,7 @@ def _criteria(found: Findings, shown: Mapping[str, Column]) -> Table:
             ]
         )
     agreeing = [] if effect is None else ["Agrees with ablation"]
-    return Table(
+    return TableBlock(
         "Criteria",
         "Medians over the heads that the scheme kept and over those that it removed."
         + (" Agreement is Spearman's rank correlation with the loss change." * bool(agreeing)),
@@ -110,9 +110,9 @@ def _middle(values: np.ndarray) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _heads(every: Mapping[str, Column], frame: pd.DataFrame) -> Table:
+def _heads(every: Mapping[str, Column], frame: pd.DataFrame) -> TableBlock:
     kept = frame.set_index("head")["kept"]
-    return Table(
+    return TableBlock(
         "Every head",
         "Value and rank by each criterion, with the rank's 95% interval where it is known; by "
         "importance, first to go on top.",

@@ -11,7 +11,7 @@ from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.data.datasets import Dataset
 from bhpvas.report import tables
-from bhpvas.report.blocks import Data, Section, Table
+from bhpvas.report.blocks import Data, Section, TableBlock
 from bhpvas.report.findings import Findings
 
 
@@ -56,13 +56,13 @@ def section(found: Findings) -> Section:
         "What was pruned, and the sentences on which that was decided and measured.",
         [
             (
-                Table(
+                TableBlock(
                     "Model",
                     "",
                     ["", ""],
                     [[tables.name(name), tables.text(value)] for name, value in facts.items()],
                 ),
-                Table(
+                TableBlock(
                     "Data",
                     "Sentences of each split, and how many carry each label.",
                     ["Split", "Sentences", "Labels", "Fingerprint"],

@@ -24,7 +24,7 @@ TURN = 6.0
 LOOK = 0.2
 
 
-class Line:
+class JobQueue:
     """Who works and who waits; ``at_once`` may work at the same time. Shared by threads."""
 
     def __init__(

@@ -24,8 +24,8 @@ from bhpvas.errors import LimitError
 from bhpvas.model.memory import said, trim
 from bhpvas.progress import Cancelled
 from bhpvas.storage.files import no_room
-from bhpvas.storage.results import Of, Results
-from bhpvas.ui.jobs.queue import Line
+from bhpvas.storage.results import ResultKey, Results
+from bhpvas.ui.jobs.queue import JobQueue
 
 #: Seconds that a job runs on with nobody watching: longer than a rerun of the page takes.
 PATIENCE = 6.0
@@ -51,12 +51,12 @@ class Job:
 
     def __init__(
         self,
-        line: Line | None = None,
+        line: JobQueue | None = None,
         most_seconds: float | None = None,
         *,
         bulky: bool = False,
     ) -> None:
-        self._line = Line() if line is None else line  # an empty one is false
+        self._queue = JobQueue() if line is None else line  # an empty one is false
         self._most_seconds = most_seconds
         self.bulky = bulky
         self._waited = 0.0
@@ -82,7 +82,7 @@ class Job:
     @property
     def place(self) -> int:
         """The place in line of one that waits: 1 is next; 0 while it works."""
-        return self._line.place(self)
+        return self._queue.place(self)
 
     def __call__(self, done: int, total: int) -> None:
         """Note the progress; stops the work where nobody wants it any more, or it took too long."""
@@ -96,7 +96,7 @@ class Job:
                 f"This took longer than the {self._most_seconds:.0f} s of one job on this server, "
                 "so it was stopped: take fewer sentences, or bhpvas on your own computer."
             )
-        if done < total and self._line.between(self, self.check):
+        if done < total and self._queue.between(self, self.check):
             self._waited += time.monotonic() - now
 
     def check(self) -> None:
@@ -110,7 +110,7 @@ class Job:
 Work = Callable[[Job], Any]
 
 
-class Desk:
+class JobRunner:
     """All jobs that run and the latest results; shared by every session of the server.
 
     The results that were not used for longest leave when their arrays take ``most_bytes``. Those
@@ -128,7 +128,7 @@ class Desk:
     ) -> None:
         self.most_bytes = most_bytes
         self.kept = kept or Results(None)
-        self.line = Line(at_once)
+        self.queue = JobQueue(at_once)
         self.most_seconds = most_seconds
         self._used = 0
         self._lock = threading.Lock()
@@ -142,7 +142,7 @@ class Desk:
             if key in self._results:
                 self._results.move_to_end(key)
                 return self._results[key]
-        found = self.kept.get(key) if isinstance(key, Of) else None
+        found = self.kept.get(key) if isinstance(key, ResultKey) else None
         if found is not None:
             with self._lock:
                 self._keep(key, found)
@@ -173,7 +173,7 @@ class Desk:
         with self._lock:
             job = self._running.get(key)
             if job is None or job.stopped:
-                job = self._running[key] = Job(self.line, self.most_seconds, bulky=bulky)
+                job = self._running[key] = Job(self.queue, self.most_seconds, bulky=bulky)
                 thread = threading.Thread(target=self._do, args=(key, job, work), daemon=True)
             else:
                 thread = None
@@ -206,11 +206,11 @@ class Desk:
 
     def _do(self, key: Hashable, job: Job, work: Work) -> None:
         try:
-            if len(self.line) >= MOST_JOBS:
+            if len(self.queue) >= MOST_JOBS:
                 raise LimitError(
                     f"{MOST_JOBS} jobs are under way on this server: try again in a minute."
                 )
-            with self.line.within(job, job.check, bulky=job.bulky):
+            with self.queue.within(job, job.check, bulky=job.bulky):
                 job.started = time.monotonic()
                 job.result = work(job)
         except BaseException as error:  # handed to whoever watches
@@ -221,7 +221,7 @@ class Desk:
             if self._running.get(key) is job:
                 del self._running[key]
         job.finished.set()
-        if job.error is None and isinstance(key, Of):
+        if job.error is None and isinstance(key, ResultKey):
             self.kept.put(key, job.result)
         trim()
         self._settle()

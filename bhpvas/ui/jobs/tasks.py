@@ -25,11 +25,11 @@ from bhpvas.model.weights import weights_file
 from bhpvas.progress import Cancelled
 from bhpvas.storage.files import files_of
 from bhpvas.storage.paths import workspaces_folder
-from bhpvas.storage.results import Of, Results, kept_results, of
-from bhpvas.ui.jobs.runner import Desk, Job, Work
+from bhpvas.storage.results import ResultKey, Results, kept_results, result_key
+from bhpvas.ui.jobs.runner import Job, JobRunner, Work
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state.session import Asking, Session, Variant
+from bhpvas.ui.state.session import Request, Session, Variant
 
 if TYPE_CHECKING:
     from bhpvas.charts.scheme_tree import Accuracy
@@ -60,21 +60,21 @@ class Task:
     """A result by its name (``key``), how to get it, and when its turn is (0 = first).
 
     Of a ``live`` one the page shows how far it is, so it is drawn again every few seconds. A
-    ``bulky`` one holds on to much memory until it is done. ``asking`` is the field of the session
+    ``bulky`` one holds on to much memory until it is done. ``request`` is the field of the session
     that is off once the job is stopped.
     """
 
     key: Hashable
-    saying: str
+    description: str
     work: Work
     turn: int
     live: bool = False
     bulky: bool = False
-    asking: Asking | None = None
+    request: Request | None = None
 
 
 @st.cache_resource(show_spinner=False)
-def desk() -> Desk:
+def runner() -> JobRunner:
     """The desk of this server; raises :class:`BhpvasError` where its settings are none.
 
     Of strangers' work nothing is kept on disk, unless the server's owner names a folder for it.
@@ -83,7 +83,7 @@ def desk() -> Desk:
     kept = (
         Results(None) if limited.hosted and not os.environ.get("BHPVAS_CACHE") else kept_results()
     )
-    return Desk(kept=kept, at_once=_at_once(), most_seconds=limited.seconds)
+    return JobRunner(kept=kept, at_once=_at_once(), most_seconds=limited.seconds)
 
 
 def _cores() -> int:
@@ -241,7 +241,7 @@ def scoring(
 
     return Task(
         key=lasting("scores", session, variant, data, names=names, keep=keep),
-        saying=f"Scoring {text.plural(variant.mask.kept_count, 'head')} "
+        description=f"Scoring {text.plural(variant.mask.kept_count, 'head')} "
         f"on {text.plural(len(data), 'sentence')}",
         work=work,
         turn=1,
@@ -268,11 +268,11 @@ def evaluating(
     return Task(
         # Of the part that comes first the rounding may differ from that of one pass over all.
         key=lasting("evaluation", session, variant, data, first=FIRST_PART),
-        saying=f"Measuring {mask.kept_count} of {mask.layers * mask.heads} heads "
+        description=f"Measuring {mask.kept_count} of {mask.layers * mask.heads} heads "
         f"on {text.plural(len(data), 'sentence')}",
         work=work,
         turn=turn,
-        asking="measuring",
+        request="measuring",
     )
 
 
@@ -287,11 +287,11 @@ def ablating(session: Session, variant: Variant) -> Task:
 
     return Task(
         key=lasting("ablation", session, variant, data),
-        saying=f"Removing each of {text.plural(variant.mask.kept_count, 'head')} alone "
+        description=f"Removing each of {text.plural(variant.mask.kept_count, 'head')} alone "
         f"on {text.plural(len(data), 'sentence')}",
         work=work,
         turn=3,
-        asking="ablating",
+        request="ablating",
     )
 
 
@@ -307,10 +307,12 @@ def named(session: Session, variant: Variant) -> tuple[Hashable, ...]:
     return (classifier_named(session.model).identity, variant)
 
 
-def lasting(what: str, session: Session, variant: Variant, data: Dataset, **settings: Any) -> Of:
+def lasting(
+    what: str, session: Session, variant: Variant, data: Dataset, **settings: Any
+) -> ResultKey:
     """The key of a result that is kept on disk as well."""
     classifier = classifier_named(session.model)
-    return of(what, classifier, data, variant.mask, weights=variant.weights, **settings)
+    return result_key(what, classifier, data, variant.mask, weights=variant.weights, **settings)
 
 
 # --- asking for it and getting it -----------------------------------------------------------------
@@ -318,7 +320,7 @@ def lasting(what: str, session: Session, variant: Variant, data: Dataset, **sett
 
 def want(task: Task) -> Any:
     """The result of a task, or None: then it is on the list of what this run still has to do."""
-    found = desk().result(task.key)
+    found = runner().result(task.key)
     if found is None:
         st.session_state[_TASKS].append(task)
     return found
@@ -329,9 +331,9 @@ def promptly(task: Task) -> Any:
 
     For what takes a blink once everything is loaded, so that the page is not drawn twice.
     """
-    found = desk().result(task.key)
+    found = runner().result(task.key)
     if found is None and task.key not in sessions.current().cancelled:
-        with desk().watching(task.key, task.work, bulky=task.bulky) as job:
+        with runner().watching(task.key, task.work, bulky=task.bulky) as job:
             if job.finished.wait(UNNOTICED) and job.error is None:
                 return job.result
     return want(task) if found is None else found
@@ -339,7 +341,7 @@ def promptly(task: Task) -> Any:
 
 def known(task: Task) -> Any:
     """The result of a task where it is there, without asking for it."""
-    return desk().result(task.key)
+    return runner().result(task.key)
 
 
 def scores_for(session: Session, colour: str) -> tuple[Scores | None, Hashable]:
@@ -350,7 +352,7 @@ def scores_for(session: Session, colour: str) -> tuple[Scores | None, Hashable]:
     from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA
 
     every = scoring(session, session.now, tuple(CRITERIA))
-    if (found := desk().result(every.key)) is not None:
+    if (found := runner().result(every.key)) is not None:
         return _shown(found, session.now), every.key
     three = scoring(session, session.now, DEFAULT_CRITERIA)
     asked = every if colour in CRITERIA and colour not in DEFAULT_CRITERIA else three
@@ -360,7 +362,7 @@ def scores_for(session: Session, colour: str) -> tuple[Scores | None, Hashable]:
         for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
             if variant is not None:
                 key = scoring(session, variant, names).key
-                if (found := desk().result(key)) is not None:
+                if (found := runner().result(key)) is not None:
                     return _shown(found, variant), key
     return None, None
 
@@ -373,7 +375,7 @@ def _shown(scores: Scores, variant: Variant) -> Scores:
 def ablation_for(session: Session) -> Ablation | None:
     """The exact effect of each head at the current mask, where it was asked for."""
     task = ablating(session, session.now)
-    return want(task) if session.ablating else desk().result(task.key)
+    return want(task) if session.ablating else runner().result(task.key)
 
 
 def begin_run() -> None:
@@ -387,7 +389,7 @@ def measure_steps() -> None:
     check_model(session)
     for step in session.scheme.steps:
         if not is_measured(session, step):
-            found = desk().result(evaluating(session, session.at(step.id)).key)
+            found = runner().result(evaluating(session, session.at(step.id)).key)
             if found is not None:
                 session = session.measured(metrics_of(session, found), step.id)
     sessions.put(session)
@@ -399,11 +401,11 @@ def carry_out() -> None:
     if session.dialog:  # its own reruns would have to wait until the work is done
         return
     tasks: list[Task] = sorted(st.session_state[_TASKS], key=lambda task: task.turn)
-    wished = None
-    if session.wish is not None:
-        measured = evaluating(session, session.wish.applied_to(session.now), turn=0)
-        wished = replace(measured, asking="wish")
-        tasks.insert(0, wished)
+    requested = None
+    if session.pending is not None:
+        measured = evaluating(session, session.pending.applied_to(session.now), turn=0)
+        requested = replace(measured, request="pending")
+        tasks.insert(0, requested)
     stopped = [task for task in tasks if task.key in session.cancelled]
     task = next((task for task in tasks if task not in stopped), None)
     if task is None:
@@ -414,14 +416,14 @@ def carry_out() -> None:
         found = known(task)
         if found is None:
             found = _watch(task)
-        if task is wished:
-            session = session.granted(metrics_of(session, found))
+        if task is requested:
+            session = session.completed(metrics_of(session, found))
     except Cancelled:  # by itself, since nobody watched; this run wants it again
         st.rerun()
     except BhpvasError as error:
-        sessions.put(replace(session.cancelling(task.key, task.asking), error=str(error)))
+        sessions.put(replace(session.cancelling(task.key, task.request), error=str(error)))
         st.rerun()
-    if task is wished:
+    if task is requested:
         sessions.put(session)
     st.rerun()
 
@@ -485,15 +487,15 @@ def _lengths(
 
 def _watch(task: Task) -> Any:
     """Show a job's progress at the foot of the page until it ends; a click elsewhere leaves it."""
-    with desk().watching(task.key, task.work, bulky=task.bulky) as job:
+    with runner().watching(task.key, task.work, bulky=task.bulky) as job:
         if not job.finished.wait(UNNOTICED):
             with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
-                bar = st.progress(0.0, text=task.saying)
+                bar = st.progress(0.0, text=task.description)
                 st.button(
                     "Cancel",
                     key="cancel",
                     on_click=_cancel,
-                    args=(task.key, task.asking),
+                    args=(task.key, task.request),
                     type="tertiary",
                 )
             redraw, shown = time.monotonic() + LIVE, None
@@ -514,7 +516,7 @@ def _state(task: Task, job: Job) -> str:
     """What the bar says: the work, the time left, and a first answer where there is one."""
     from bhpvas.evaluation.evaluation import Evaluation
 
-    said = task.saying
+    said = task.description
     if job.place:
         return (
             f"{said}: {'waiting' if not job.total else 'taking turns'}, place in line: {job.place}"
@@ -532,7 +534,7 @@ def _state(task: Task, job: Job) -> str:
 
 def _offer_again(task: Task) -> None:
     with st.bottom.container(horizontal=True, vertical_alignment="center", key="work"):
-        st.caption(f"Stopped: {task.saying}", width="stretch")
+        st.caption(f"Stopped: {task.description}", width="stretch")
         st.button("Continue", key="continue", on_click=_again, type="tertiary")
 
 
@@ -540,6 +542,6 @@ def _again() -> None:
     sessions.change(Session.retrying)
 
 
-def _cancel(key: Hashable, asking: Asking | None) -> None:
-    desk().stop(key)
-    sessions.change(partial(Session.cancelling, job=key, asking=asking))
+def _cancel(key: Hashable, request: Request | None) -> None:
+    runner().stop(key)
+    sessions.change(partial(Session.cancelling, job=key, request=request))

@@ -21,8 +21,8 @@ from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.pages.learn.progress import LESSON, TOUR, Progress
-from bhpvas.ui.pages.learn.tours import Walk
+from bhpvas.ui.pages.learn.progress import LESSON, TOUR, LessonProgress
+from bhpvas.ui.pages.learn.tours import TourProgress
 from bhpvas.ui.state import limits, sharing
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.records import recorded, restored, untouched
@@ -142,9 +142,9 @@ def _apply(content: dict[str, Any]) -> None:
             if key in SETTINGS and key not in st.query_params:
                 st.session_state[key] = value
         if (lesson := content.get("lesson")) is not None:
-            st.session_state[LESSON] = Progress.of(lesson)
+            st.session_state[LESSON] = LessonProgress.of(lesson)
         if (tour := content.get("tour")) is not None:
-            st.session_state[TOUR] = Walk.of(tour)
+            st.session_state[TOUR] = TourProgress.of(tour)
 
 
 #: Asks for a run when the connection is there again, unless Streamlit does so itself.
@@ -232,8 +232,8 @@ def _write(content: dict[str, Any]) -> None:
 
 def _content(session: Session, page: str) -> dict[str, Any]:
     state = st.session_state
-    lesson: Progress | None = state.get(LESSON)
-    walk: Walk | None = state.get(TOUR)
+    lesson: LessonProgress | None = state.get(LESSON)
+    walk: TourProgress | None = state.get(TOUR)
     return recorded(session) | {
         "version": __version__,
         "page": page,

@@ -15,7 +15,7 @@ from bhpvas.data.datasets import Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.heads import format_heads, parse_heads
 from bhpvas.scheme.scheme import Scheme, Step
-from bhpvas.ui.state.session import Curves, Cut, Opened, Search, Session, Wish
+from bhpvas.ui.state.session import Curves, DeletedSteps, Opened, PendingStep, Search, Session
 
 # Fields that JSON holds as they are.
 _PLAIN = ("picks", "ablating", "measuring", "cost_asked", "labelled", "split", "recovering")
@@ -32,15 +32,15 @@ def recorded(session: Session) -> dict[str, Any]:
         "curves": None if session.curves is None else asdict(session.curves),
         "tuning": None if session.tuning is None else asdict(session.tuning),
         "search": None if session.search is None else _of_search(session.search),
-        "wish": None if session.wish is None else _of_wish(session.wish),
+        "wish": None if session.pending is None else _of_wish(session.pending),
         "cuts": [
             {"steps": [step.id for step in cut.steps], "before": cut.before, "after": cut.after}
-            for cut in session.cuts
+            for cut in session.deleted
         ],
     }
     record |= {name: getattr(session, name) for name in _PLAIN}
     record |= {name: format_heads(getattr(session, name)) for name in _HEADS}
-    if session.cuts:
+    if session.deleted:
         record["uncut"] = json.loads(_uncut(session).to_json())
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
@@ -72,8 +72,8 @@ def _restored(record: dict[str, Any], data: Splits) -> Session:
         curves=_curves(record["curves"]),
         tuning=_tuning(record["tuning"]),
         search=_search(record["search"]),
-        wish=_wish(record["wish"]),
-        cuts=tuple(_cuts(record)),
+        pending=_wish(record["wish"]),
+        deleted=tuple(_cuts(record)),
         **given,
     )
 
@@ -97,12 +97,14 @@ def _search(record: dict[str, Any] | None) -> Search | None:
     return Search(**record | {"protected": protected, "weighed": weighed})
 
 
-def _of_wish(wish: Wish) -> dict[str, Any]:
+def _of_wish(wish: PendingStep) -> dict[str, Any]:
     return {**vars(wish), "heads": format_heads(wish.heads)}
 
 
-def _wish(record: dict[str, Any] | None) -> Wish | None:
-    return None if record is None else Wish(**record | {"heads": parse_heads(record["heads"])})
+def _wish(record: dict[str, Any] | None) -> PendingStep | None:
+    return (
+        None if record is None else PendingStep(**record | {"heads": parse_heads(record["heads"])})
+    )
 
 
 def _curves(record: dict[str, Any] | None) -> Curves | None:
@@ -115,9 +117,9 @@ def _curves(record: dict[str, Any] | None) -> Curves | None:
 def _tuning(record: dict[str, Any] | None) -> Any:
     if record is None:
         return None
-    from bhpvas.recovery.finetuning import Settings
+    from bhpvas.recovery.finetuning import TuningSettings
 
-    return Settings(**record)
+    return TuningSettings(**record)
 
 
 # --- deleted steps --------------------------------------------------------------------------------
@@ -126,19 +128,19 @@ def _tuning(record: dict[str, Any] | None) -> Any:
 def _uncut(session: Session) -> Scheme:
     """The scheme with all its deleted steps back, those deleted last first."""
     scheme = session.scheme
-    for cut in reversed(session.cuts):
+    for cut in reversed(session.deleted):
         scheme = scheme.rejoined(cut.steps)
     return scheme
 
 
-def _cuts(record: dict[str, Any]) -> Iterable[Cut]:
+def _cuts(record: dict[str, Any]) -> Iterable[DeletedSteps]:
     if not record["cuts"]:
         return
     uncut = _scheme(record["uncut"])
     for cut in record["cuts"]:
         steps: tuple[Step, ...] = tuple(uncut.step(one) for one in cut["steps"])
         (before, back), (after, on) = cut["before"], cut["after"]
-        yield Cut(steps, (before, tuple(back)), (after, tuple(on)))
+        yield DeletedSteps(steps, (before, tuple(back)), (after, tuple(on)))
 
 
 # --- what is worth keeping ------------------------------------------------------------------------

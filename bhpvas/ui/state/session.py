@@ -19,7 +19,7 @@ from bhpvas.scheme.scheme import Scheme, Step
 if TYPE_CHECKING:
     from bhpvas.criteria.base import Direction
     from bhpvas.data.datasets import Dataset, Splits
-    from bhpvas.recovery.finetuning import Settings
+    from bhpvas.recovery.finetuning import TuningSettings
 
     #: How criteria count: the name of each, its weight, and what a high value of it means.
     Weighed = tuple[tuple[str, float, Direction], ...]
@@ -28,7 +28,7 @@ _KEY = "bhpvas"
 
 Split = Literal["evaluation", "calibration"]
 #: Fields of a session that ask for a job without its name.
-Asking = Literal["wish", "ablating", "measuring", "recovering"]
+Request = Literal["pending", "ablating", "measuring", "recovering"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Wish:
+class PendingStep:
     """A step that is asked for and not yet measured; ``weights`` are those that a recovery made."""
 
     what: Literal["remove", "restore", "recover"]
@@ -54,13 +54,13 @@ class Wish:
     weights: str | None = None
 
     def applied_to(self, variant: Variant) -> Variant:
-        """What the wish makes of the current variant."""
+        """What the step makes of the current variant."""
         if self.what == "recover":
             return replace(variant, weights=self.weights)
         changed = variant.mask.without if self.what == "remove" else variant.mask.restored
         return replace(variant, mask=changed(self.heads))
 
-    def granted(self, scheme: Scheme, metrics: dict[str, object]) -> Scheme:
+    def completed(self, scheme: Scheme, metrics: dict[str, object]) -> Scheme:
         """The scheme with the step, which keeps what was measured."""
         if self.what == "recover":
             assert self.weights is not None, "a recovery has weights"
@@ -112,7 +112,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Cut:
+class DeletedSteps:
     """Steps that were deleted, and where the person stood before and after: (current, redo)."""
 
     steps: tuple[Step, ...]
@@ -156,7 +156,7 @@ class Session:
     scheme: Scheme
     selected: frozenset[HeadId] = frozenset()
     picks: int = 0
-    wish: Wish | None = None
+    pending: PendingStep | None = None
     scored: Variant | None = None
     ablating: bool = False
     measuring: bool = False
@@ -176,9 +176,9 @@ class Session:
     search: Search | None = None
     turned: frozenset[HeadId] = frozenset()
     recovering: str | None = None
-    tuning: Settings | None = None
+    tuning: TuningSettings | None = None
     curves: Curves | None = None
-    cuts: tuple[Cut, ...] = ()
+    deleted: tuple[DeletedSteps, ...] = ()
 
     @property
     def looked_at(self) -> Dataset:
@@ -231,11 +231,11 @@ class Session:
 
     def ticking(self, heads: Iterable[HeadId]) -> Session:
         """Exactly these heads selected, in a table of heads itself."""
-        return replace(self, selected=frozenset(heads) - self.mask.absent)
+        return replace(self, selected=frozenset(heads) - self.mask.pruned)
 
     def toggling(self, heads: Collection[HeadId]) -> Session:
         """These heads selected as well; where all of them are selected already, none of them."""
-        asked = frozenset(heads) - self.mask.absent
+        asked = frozenset(heads) - self.mask.pruned
         if asked <= self.selected:
             return self.choosing(self.selected - asked)
         return self.choosing(self.selected | asked)
@@ -269,7 +269,7 @@ class Session:
 
     def switching(self, heads: Collection[HeadId]) -> Session:
         """These heads switched over for this sentence, or back."""
-        return replace(self, switched=self.switched ^ (frozenset(heads) - self.mask.absent))
+        return replace(self, switched=self.switched ^ (frozenset(heads) - self.mask.pruned))
 
     def labelling(self, shown: bool) -> Session:
         """Roles written on every head map, or on none."""
@@ -293,23 +293,23 @@ class Session:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def wishing(self, what: Literal["remove", "restore"], method: str = "by hand") -> Session:
+    def requesting(self, what: Literal["remove", "restore"], method: str = "by hand") -> Session:
         """The selected heads asked to go or to come back; measured in the next run."""
         heads = self.selected_kept if what == "remove" else self.selected_removed
-        wish = Wish(what, heads, method) if heads else None
-        return replace(self, wish=wish, cancelled=frozenset())
+        pending = PendingStep(what, heads, method) if heads else None
+        return replace(self, pending=pending, cancelled=frozenset())
 
-    def granted(self, metrics: dict[str, object]) -> Session:
-        """The wish done: a step with its measured metrics, and nothing selected."""
-        assert self.wish is not None, "there is no wish to grant"
-        return self.moved(self.wish.granted(self.scheme, metrics)).choosing(())
+    def completed(self, metrics: dict[str, object]) -> Session:
+        """The requested step done with its measured metrics, and nothing selected."""
+        assert self.pending is not None, "no step was requested"
+        return self.moved(self.pending.completed(self.scheme, metrics)).choosing(())
 
     def moved(self, scheme: Scheme) -> Session:
         """Another step, or another scheme of the same model; what was asked for before is off."""
         return replace(
             self,
             scheme=scheme,
-            wish=None,
+            pending=None,
             ablating=False,
             cost_asked=False,
             switched=frozenset(),
@@ -326,7 +326,7 @@ class Session:
     def opening(self, scheme: Scheme) -> Session:
         """Another scheme of the same model instead of this one."""
         opened = self.moved(scheme).choosing(())
-        return replace(opened, cancelled=frozenset(), cuts=(), measuring=False)
+        return replace(opened, cancelled=frozenset(), deleted=(), measuring=False)
 
     # --- the tree -------------------------------------------------------------------------------
 
@@ -342,21 +342,21 @@ class Session:
     def deleting(self, step_id: int) -> Session:
         """A step gone with all that came after it, until it is put back."""
         gone, scheme = self.scheme.subtree(step_id), self.scheme.without_step(step_id)
-        cut = Cut(
+        cut = DeletedSteps(
             steps=tuple(step for step in self.scheme.steps if step.id in gone),
             before=(self.scheme.current, self.scheme.redo),
             after=(scheme.current, scheme.redo),
         )
-        return replace(self.moved(scheme), cuts=(*self.cuts, cut))
+        return replace(self.moved(scheme), deleted=(*self.deleted, cut))
 
     def putting_back(self) -> Session:
         """The steps deleted last put back; where nobody moved since, all is as it was."""
-        cut = self.cuts[-1]
+        cut = self.deleted[-1]
         scheme = self.scheme.rejoined(cut.steps)
         if (scheme.current, scheme.redo) == cut.after:
             current, redo = cut.before
             scheme = replace(scheme, current=current, redo=redo)
-        return replace(self.moved(scheme), cuts=self.cuts[:-1])
+        return replace(self.moved(scheme), deleted=self.deleted[:-1])
 
     # --- proposals ------------------------------------------------------------------------------
 
@@ -372,13 +372,13 @@ class Session:
         """A recovery of the current step asked for; it is a step once it is measured."""
         return replace(self, recovering=method, cancelled=frozenset())
 
-    def tuning_by(self, settings: Settings) -> Session:
+    def tuning_by(self, settings: TuningSettings) -> Session:
         """A training of the current step asked for; its best state is a step once measured."""
         return replace(self, tuning=settings, cancelled=frozenset())
 
-    def asking_for(self, wish: Wish) -> Session:
+    def asking_for(self, pending: PendingStep) -> Session:
         """A step asked for; measured in the next run."""
-        return replace(self, wish=wish, recovering=None, tuning=None, cancelled=frozenset())
+        return replace(self, pending=pending, recovering=None, tuning=None, cancelled=frozenset())
 
     def drawing(self, curves: Curves) -> Session:
         """Curves of accuracy asked for."""
@@ -416,12 +416,12 @@ class Session:
 
     # --- jobs -----------------------------------------------------------------------------------
 
-    def cancelling(self, job: Hashable, asking: Asking | None = None) -> Session:
+    def cancelling(self, job: Hashable, request: Request | None = None) -> Session:
         """A job stopped: what asked for it is off, by the job's name or by the field that did."""
         by_name = ("timing", "exporting", "reporting")
         off: dict[str, Any] = {name: None for name in by_name if getattr(self, name) == job}
-        if asking is not None:
-            off[asking] = getattr(Session, asking)  # as in a fresh session
+        if request is not None:
+            off[request] = getattr(Session, request)  # as in a fresh session
         return replace(self, **off, cancelled=self.cancelled | {job})
 
     def retrying(self) -> Session:

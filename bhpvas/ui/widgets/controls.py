@@ -23,7 +23,7 @@ _STABLE = {"keep": "worth keeping", "remove": "first to go"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class ColourSettings:
     """What the controls say."""
 
     colour: str
@@ -31,10 +31,10 @@ class Settings:
     pointer: str
 
 
-def settings() -> Settings:
+def settings() -> ColourSettings:
     """The settings in this run, before or after their controls are drawn."""
     state = st.session_state
-    return Settings(
+    return ColourSettings(
         colour=state.get("colour", COMBINED),
         weighing=Weighing(
             weights={

@@ -62,7 +62,7 @@ def head_grid(
         key=key,
         alt=f"Head map of {mask.layers} layers by {mask.heads} heads, "
         f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
-        f"{len(mask.taken)} removed, {len(session.selected)} selected",
+        f"{len(mask.masked)} removed, {len(session.selected)} selected",
     )
     if labelled is None:
         roles_switch(session, key)

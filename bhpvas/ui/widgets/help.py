@@ -11,7 +11,7 @@ from bhpvas import text
 
 
 @dataclass(frozen=True)
-class Aid:
+class HelpText:
     """What a view shows, for the popover behind its "?"."""
 
     definition: str
@@ -20,7 +20,9 @@ class Aid:
     formula: str | None = None
 
 
-def heading(title: str, reading: str, *aids: tuple[str, Aid], key: str, page: bool = False) -> None:
+def heading(
+    title: str, reading: str, *aids: tuple[str, HelpText], key: str, page: bool = False
+) -> None:
     """Draw a view's title, its reading aid, and the popover of one or more definitions.
 
     The heading of a ``page`` is larger and has its reading aid in the same line. The reading aid is
@@ -42,7 +44,7 @@ def heading(title: str, reading: str, *aids: tuple[str, Aid], key: str, page: bo
             st.caption(reading)
 
 
-def footnote(reading: str, *aids: tuple[str, Aid], key: str) -> None:
+def footnote(reading: str, *aids: tuple[str, HelpText], key: str) -> None:
     """A reading aid below a figure, plain text as in a heading, with the same "?"."""
     with st.container(
         key=f"footnote-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
@@ -53,7 +55,7 @@ def footnote(reading: str, *aids: tuple[str, Aid], key: str) -> None:
                 explain(name, aid)
 
 
-def explain(name: str, aid: Aid) -> None:
+def explain(name: str, aid: HelpText) -> None:
     """Write out definition, formula, source and pitfall."""
     st.markdown(f"**{name}**")
     st.markdown(aid.definition)
@@ -63,25 +65,25 @@ def explain(name: str, aid: Aid) -> None:
     st.caption(f"Source: {aid.source}")
 
 
-def column_aids(name: str) -> list[tuple[str, Aid]]:
+def column_help(name: str) -> list[tuple[str, HelpText]]:
     """The definition of what colours the map: a criterion, the combined priority, an ablation."""
     from bhpvas.criteria import CRITERIA
     from bhpvas.ui import definitions
 
     if name in CRITERIA:
-        return [(CRITERIA[name].title, criterion_aid(name))]
+        return [(CRITERIA[name].title, criterion_help(name))]
     if name == "combined":
         return [("Combined priority", definitions.COMBINED)]
     return [("Ablation", definitions.ABLATION)]
 
 
-def criterion_aid(name: str) -> Aid:
+def criterion_help(name: str) -> HelpText:
     """The definition of a criterion, from the registry."""
     from bhpvas.criteria import CRITERIA
 
     criterion = CRITERIA[name]
     worth = "worth keeping" if criterion.higher_means == "keep" else "first to go"
-    return Aid(
+    return HelpText(
         definition=f"{criterion.summary} High values are {worth}.",
         formula=criterion.formula,
         source=criterion.source,
@@ -89,17 +91,17 @@ def criterion_aid(name: str) -> Aid:
     )
 
 
-def saliency_aid(name: str) -> Aid:
+def saliency_help(name: str) -> HelpText:
     """The definition of a saliency method, from the registry."""
     from bhpvas.interpret.saliency import SALIENCIES
 
     method = SALIENCIES[name]
-    return Aid(method.summary, method.source, method.misleads, method.formula)
+    return HelpText(method.summary, method.source, method.misleads, method.formula)
 
 
-def role_aid(name: str) -> Aid:
+def role_help(name: str) -> HelpText:
     """The definition of a role, from the registry."""
     from bhpvas.interpret.roles import ROLES
 
     role = ROLES[name]
-    return Aid(f"{role.summary} {role.rule}", role.source, role.misleads)
+    return HelpText(f"{role.summary} {role.rule}", role.source, role.misleads)

@@ -74,8 +74,8 @@ def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
             *tasks.named(session, session.start),
             tuple(variants.items()),
         ),
-        saying=f"Timing {text.plural(len(variants), 'model')} on {text.plural(batch, 'sentence')}"
-        f" of {text.plural(length, 'token')}",
+        description=f"Timing {text.plural(len(variants), 'model')} "
+        f"on {text.plural(batch, 'sentence')} of {text.plural(length, 'token')}",
         work=do,
         turn=1,
     )

@@ -21,15 +21,15 @@ Content = frozenset[str]
 
 
 @dataclass
-class _Mirrors:
+class _Synced:
     """What each widget was shown with, or what was said of it last, by its key."""
 
     shown: dict[str, Content] = field(default_factory=dict)
     current: dict[str, tuple[int, Hashable]] = field(default_factory=dict)
 
 
-def _mine() -> _Mirrors:
-    found: _Mirrors = st.session_state.setdefault(_STATE, _Mirrors())
+def _mine() -> _Synced:
+    found: _Synced = st.session_state.setdefault(_STATE, _Synced())
     return found
 
 
@@ -63,7 +63,7 @@ def changed(key: str, content: Iterable[str]) -> Content:
     return content ^ before
 
 
-def _note(mine: _Mirrors, key: str, content: Content) -> None:
+def _note(mine: _Synced, key: str, content: Content) -> None:
     mine.shown[key] = content
     while len(mine.shown) > _KEPT:
         del mine.shown[next(iter(mine.shown))]

@@ -36,7 +36,7 @@ MOST_PACKED = 4
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExportChoice:
     """What a person asked for: a format, and whether with an int8 graph."""
 
     format: str
@@ -47,7 +47,7 @@ class Choice:
         return FORMATS[self.format]
 
 
-def sizes(session: Session, choice: Choice) -> tuple[int, int]:
+def sizes(session: Session, choice: ExportChoice) -> tuple[int, int]:
     """Bytes of the weight file: as the model is now stored, and in the chosen format."""
     classifier = tasks.classifier_named(session.model)
     now = session.now
@@ -59,12 +59,12 @@ def sizes(session: Session, choice: Choice) -> tuple[int, int]:
 
     def known(format: Format | None) -> int:
         key = ("weight bytes", format and format.name, *tasks.named(session, now))
-        return tasks.desk().quick(key, lambda: size_of(format))
+        return tasks.runner().quick(key, lambda: size_of(format))
 
     return known(None), known(choice.about)
 
 
-def exporting(session: Session, choice: Choice) -> Task:
+def exporting(session: Session, choice: ExportChoice) -> Task:
     """The export of the current step, read back and packed into one file."""
 
     def do(job: Job) -> Exported:
@@ -72,14 +72,14 @@ def exporting(session: Session, choice: Choice) -> Task:
 
     return Task(
         key=_key(session, choice),
-        saying=f"Writing {choice.about.title}, reading it back and running it on "
+        description=f"Writing {choice.about.title}, reading it back and running it on "
         f"{text.plural(len(session.data.evaluation), 'sentence')}",
         work=do,
         turn=0,
     )
 
 
-def pack(session: Session, choice: Choice, progress: Progress = silent) -> Exported:
+def pack(session: Session, choice: ExportChoice, progress: Progress = silent) -> Exported:
     """Export into a folder that does not outlive the packing; the file is :func:`packed`."""
     data = session.data.evaluation
     with tempfile.TemporaryDirectory(prefix="bhpvas-export-") as made:
@@ -103,12 +103,12 @@ def pack(session: Session, choice: Choice, progress: Progress = silent) -> Expor
     return found
 
 
-def packed(session: Session, choice: Choice) -> Path:
+def packed(session: Session, choice: ExportChoice) -> Path:
     """Where the packed export of the current step lies, if it was made."""
     return _place(_key(session, choice), ".zip")
 
 
-def content(session: Session, choice: Choice) -> bytes:
+def content(session: Session, choice: ExportChoice) -> bytes:
     """The packed export; made once more where it had to leave for others."""
     path = packed(session, choice)
     if not path.exists():
@@ -128,7 +128,7 @@ def reporting(session: Session, asked: Asked) -> Task:
 
     return Task(
         key=_report_key(session, asked),
-        saying=f"Measuring for the report: {text.plural(asked.random, 'random order')} "
+        description=f"Measuring for the report: {text.plural(asked.random, 'random order')} "
         f"on {text.plural(len(session.data.evaluation), 'sentence')}",
         work=do,
         turn=6,
@@ -198,7 +198,7 @@ def name(session: Session) -> str:
     return f"{plain}-{session.mask.kept_count}-heads"
 
 
-def _key(session: Session, choice: Choice) -> Hashable:
+def _key(session: Session, choice: ExportChoice) -> Hashable:
     """What names an export: everything that its files and its card depend on."""
     data = session.data.evaluation.identity
     return ("export", choice, _scheme(session), *tasks.named(session, session.now), data)

@@ -18,7 +18,7 @@ from bhpvas.report import Asked
 from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
-from bhpvas.ui.pages.export.tasks import Choice
+from bhpvas.ui.pages.export.tasks import ExportChoice
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import help, tables
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bhpvas.model.latency import Latencies
 
 
-def format_choice() -> Choice:
+def format_choice() -> ExportChoice:
     """Which format, with what it is and where it loads."""
     format = st.segmented_control(
         "Format",
@@ -48,10 +48,10 @@ def format_choice() -> Choice:
         key="export-int8",
         persist_state="session",
     )
-    return Choice(format, int8)
+    return ExportChoice(format, int8)
 
 
-def savings(session: Session, choice: Choice, length: int) -> None:
+def savings(session: Session, choice: ExportChoice, length: int) -> None:
     """The unpruned model beside the export: heads, size, arithmetic, accuracy."""
     help.heading(
         "What it saves and costs",
@@ -129,7 +129,7 @@ def megabytes(size: float) -> str:
 # --- how fast -------------------------------------------------------------------------------------
 
 
-def latency(session: Session, choice: Choice) -> int:
+def latency(session: Session, choice: ExportChoice) -> int:
     """How long a batch takes before and after, measured on request; returns the chosen length."""
     help.heading(
         "How fast is it here?",
@@ -137,16 +137,16 @@ def latency(session: Session, choice: Choice) -> int:
         ("Measured latency", definitions.LATENCY),
         key="speed",
     )
-    possible = bool(session.mask.taken)
+    possible = bool(session.mask.masked)
     known, length = latencies(session, [session.scheme.current], possible=possible)
-    if not session.mask.taken:
+    if not session.mask.masked:
         st.caption("No head is removed yet, so there is nothing to gain.")
     elif known is not None:
         _times(known, session, choice)
     return length
 
 
-def _times(known: Latencies, session: Session, choice: Choice) -> None:
+def _times(known: Latencies, session: Session, choice: ExportChoice) -> None:
     name = str(session.scheme.current)
     geometry = tasks.classifier_named(session.model).geometry
     bound = speed_bound(geometry, session.mask, [known.length])
@@ -184,7 +184,7 @@ def _times(known: Latencies, session: Session, choice: Choice) -> None:
 # --- the files ------------------------------------------------------------------------------------
 
 
-def files(session: Session, choice: Choice) -> None:
+def files(session: Session, choice: ExportChoice) -> None:
     """Make the export on request, say what was found when it was read back, and hand it over."""
     help.heading(
         "The files",

@@ -43,7 +43,7 @@ def view(session: Session) -> None:
             key="learn-criterion",
             persist_state="session",
         )
-        for title, about in help.column_aids(name):
+        for title, about in help.column_help(name):
             help.explain(title, about)
         if name in DEFAULT_CRITERIA:
             st.caption("One of the three criteria of BHPVAS; it counts in the combined priority.")

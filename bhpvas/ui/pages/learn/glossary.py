@@ -13,9 +13,9 @@ from bhpvas.search import METHODS
 from bhpvas.ui import definitions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import help
-from bhpvas.ui.widgets.help import Aid
+from bhpvas.ui.widgets.help import HelpText
 
-_WORDS: Mapping[str, str | Aid] = {
+_WORDS: Mapping[str, str | HelpText] = {
     "Ablation": definitions.ABLATION,
     "Accuracy": "The share of sentences that a model answers as they are labelled.",
     "Attention": "For each token, weights over all tokens of the sentence that sum to 1: how much "
@@ -95,9 +95,9 @@ _WORDS: Mapping[str, str | Aid] = {
 
 def entries() -> dict[str, tuple[str, str | None]]:
     """Every word with its meaning and, where there is one, its source; in alphabetical order."""
-    whole: dict[str, str | Aid] = dict(_WORDS)
-    whole |= {one.title: help.criterion_aid(name) for name, one in CRITERIA.items()}
-    whole |= {f"Role: {one.title}": help.role_aid(name) for name, one in ROLES.items()}
+    whole: dict[str, str | HelpText] = dict(_WORDS)
+    whole |= {one.title: help.criterion_help(name) for name, one in CRITERIA.items()}
+    whole |= {f"Role: {one.title}": help.role_help(name) for name, one in ROLES.items()}
     found: dict[str, tuple[str, str | None]] = {
         word: (said, None) if isinstance(said, str) else (said.definition, said.source)
         for word, said in whole.items()

@@ -16,7 +16,7 @@ from bhpvas.charts.head_map import size
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn import checks
-from bhpvas.ui.pages.learn.progress import LESSON, Progress
+from bhpvas.ui.pages.learn.progress import LESSON, LessonProgress
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples import views as samples_views
 from bhpvas.ui.pages.schemes import propose, tree
@@ -98,7 +98,7 @@ def _scored(session: Session, colour: str) -> tuple[Scores, dict[str, Column], C
     if scores is None:
         st.skeleton(size(session.mask.layers, session.mask.heads)[1])
         return None
-    found = columns(scores, None, Weighing(), remember=tasks.desk().quick, key=key)
+    found = columns(scores, None, Weighing(), remember=tasks.runner().quick, key=key)
     return scores, found, found[colour]
 
 
@@ -169,7 +169,7 @@ def _importance(session: Session) -> None:
     scores = _heads(session, "importance")
     if scores is not None:
         with st.expander("How importance is measured"):
-            help.explain(*help.column_aids("importance")[0])
+            help.explain(*help.column_help("importance")[0])
 
 
 def _lowest_done(session: Session) -> bool:
@@ -365,9 +365,9 @@ LESSONS = (
 # --- the view -------------------------------------------------------------------------------------
 
 
-def progress(session: Session) -> Progress:
+def progress(session: Session) -> LessonProgress:
     """How far this browser is, with what the session shows to be done by now."""
-    known: Progress = st.session_state.get(LESSON, Progress())
+    known: LessonProgress = st.session_state.get(LESSON, LessonProgress())
     left = [step for step in range(len(LESSONS)) if step not in known.done]
     now = known.noticing([step for step in left if LESSONS[step].done(session)])
     st.session_state[LESSON] = now
@@ -390,7 +390,7 @@ def view(session: Session) -> None:
         lesson.view(session)
 
 
-def _steps(now: Progress) -> None:
+def _steps(now: LessonProgress) -> None:
     hold("lesson-step", now.at)
     st.pills(
         "Steps of the lesson",
@@ -414,7 +414,7 @@ def _task(lesson: Lesson, session: Session, *, done: bool) -> None:
         st.markdown(f":material/touch_app: **Do this.** {lesson.task(session)}")
 
 
-def _ways(now: Progress) -> None:
+def _ways(now: LessonProgress) -> None:
     last = now.at + 1 == len(LESSONS)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="lesson-ways"):
         if not last:

@@ -11,17 +11,17 @@ LESSON, TOUR = "bhpvas lesson", "bhpvas tour"
 
 
 @dataclass(frozen=True)
-class Progress:
+class LessonProgress:
     """The step that is open, and every step that was done at some time: it stays done."""
 
     at: int = 0
     done: frozenset[int] = frozenset()
 
-    def noticing(self, steps: Collection[int]) -> Progress:
+    def noticing(self, steps: Collection[int]) -> LessonProgress:
         """These steps done as well."""
         return replace(self, done=self.done | frozenset(steps))
 
-    def going(self, step: int) -> Progress:
+    def going(self, step: int) -> LessonProgress:
         """Another step open."""
         return replace(self, at=step)
 
@@ -30,6 +30,6 @@ class Progress:
         return {"at": self.at, "done": sorted(self.done)}
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> Progress:
+    def of(cls, record: dict[str, Any]) -> LessonProgress:
         """The progress of a record."""
         return cls(record["at"], frozenset(record["done"]))

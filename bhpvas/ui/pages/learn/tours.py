@@ -15,7 +15,7 @@ from bhpvas.scheme.scheme import Step
 from bhpvas.search import METHODS
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn import checks
-from bhpvas.ui.pages.learn.progress import TOUR, Progress
+from bhpvas.ui.pages.learn.progress import TOUR, LessonProgress
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state import sharing
@@ -67,7 +67,7 @@ def _tagged(session: Session) -> frozenset[int]:
 
 
 def _halved(session: Session, since: int) -> bool:
-    gone = len(session.mask.taken)
+    gone = len(session.mask.masked)
     return bool(checks.made(session, "remove", since)) and gone >= _half(session)
 
 
@@ -179,7 +179,7 @@ def _rivals(session: Session, since: int) -> bool:
 
 def _as_many(session: Session) -> str:
     """How many heads the tour's proposal took: its rival takes as many."""
-    walk: Walk | None = st.session_state.get(TOUR)
+    walk: TourProgress | None = st.session_state.get(TOUR)
     steps = [] if walk is None else _proposed(session, walk.since)
     return str(len(steps[0].heads)) if steps else "as many"
 
@@ -278,14 +278,14 @@ TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}
 
 
 @dataclass(frozen=True)
-class Walk:
+class TourProgress:
     """The tour that this browser is on, or has ``left`` and can take up again.
 
     ``since`` is the number of the first step that it could have made.
     """
 
     tour: str
-    progress: Progress = field(default_factory=Progress)
+    progress: LessonProgress = field(default_factory=LessonProgress)
     since: int = 0
     left: bool = False
 
@@ -297,7 +297,7 @@ class Walk:
     def stop(self) -> Stop:
         return self.whole.stops[self.progress.at]
 
-    def noticing(self, session: Session) -> Walk:
+    def noticing(self, session: Session) -> TourProgress:
         """The stop that is open done as well, where the session shows it."""
         here = self.progress.at
         if here in self.progress.done or not self.stop.done(session, self.since):
@@ -309,11 +309,11 @@ class Walk:
         return {"name": self.tour, "since": self.since, "left": self.left, **self.progress.record()}
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> Walk:
+    def of(cls, record: dict[str, Any]) -> TourProgress:
         """The walk of a record."""
         return cls(
             record["name"],
-            Progress.of(record),
+            LessonProgress.of(record),
             record.get("since", 0),
             record.get("left", False),
         )
@@ -321,7 +321,7 @@ class Walk:
 
 def bar(page: str, session: Session) -> None:
     """Over a page, while a tour is on: where it stands, what to do here, and the way on."""
-    walk: Walk | None = st.session_state.get(TOUR)
+    walk: TourProgress | None = st.session_state.get(TOUR)
     if walk is None or walk.left:
         return
     if not walk.whole.fits(session):
@@ -358,7 +358,7 @@ def bar(page: str, session: Session) -> None:
         _walk_on(walk)
 
 
-def _lacking(walk: Walk) -> None:
+def _lacking(walk: TourProgress) -> None:
     """The bar where the model or the data changed to some that the tour does not speak of."""
     with (
         st.container(key="tour", border=True),
@@ -370,7 +370,7 @@ def _lacking(walk: Walk) -> None:
         _leave(walk)
 
 
-def _leave_button(walk: Walk) -> bool:
+def _leave_button(walk: TourProgress) -> bool:
     return st.button(
         "Leave",
         key="tour-leave",
@@ -379,7 +379,7 @@ def _leave_button(walk: Walk) -> bool:
     )
 
 
-def _leave(walk: Walk) -> None:
+def _leave(walk: TourProgress) -> None:
     st.session_state[TOUR] = replace(walk, left=True)
     st.session_state["tour-finished"] = None
     _to_tours()
@@ -390,7 +390,7 @@ def _to_tours() -> None:
     _go("Learn")
 
 
-def _walk_on(walk: Walk) -> None:
+def _walk_on(walk: TourProgress) -> None:
     """Go where a walk stands."""
     st.session_state[TOUR] = replace(walk, left=False)
     if walk.stop.view is not None:
@@ -424,7 +424,7 @@ def view(session: Session) -> None:
 
 def _ways(name: str, tour: Tour, session: Session) -> None:
     """How to begin a tour, or to go on with it."""
-    walk: Walk | None = st.session_state.get(TOUR)
+    walk: TourProgress | None = st.session_state.get(TOUR)
     if walk is not None and walk.tour != name:
         walk = None
     with st.container(horizontal=True, gap="small"):
@@ -446,10 +446,10 @@ def _ways(name: str, tour: Tour, session: Session) -> None:
         st.caption("It begins with every head; the steps that you took stay in the tree.")
 
 
-def started(name: str) -> Walk:
+def started(name: str) -> TourProgress:
     """A tour at its first stop, with every head there."""
     sessions.change(lambda session: session.moved(session.scheme.at(0)).choosing(()))
-    return Walk(name, since=max(step.id for step in sessions.current().scheme.steps) + 1)
+    return TourProgress(name, since=max(step.id for step in sessions.current().scheme.steps) + 1)
 
 
 def _go(page: str) -> None:

@@ -134,7 +134,7 @@ def summary(roles: Roles, session: Session) -> None:
         "Roles found",
         f"On {text.plural(roles.sentences, 'calibration sentence')}; a head can have several.",
         ("Roles", definitions.ROLES),
-        *((role.title, help.role_aid(name)) for name, role in ROLES.items()),
+        *((role.title, help.role_help(name)) for name, role in ROLES.items()),
         key="summary",
     )
     rows = [
@@ -424,7 +424,7 @@ def changes(roles: Roles, session: Session) -> None:
     ]
     lost = [_titled(one.label) for one in found if one.lost]
     st.markdown(
-        f"**{text.plural(len(session.mask.taken), 'head')} removed.** "
+        f"**{text.plural(len(session.mask.masked), 'head')} removed.** "
         + (f"Carried by nobody now: {', '.join(lost)}." if lost else "Every role is still carried.")
     )
     if found:

@@ -36,7 +36,7 @@ Kind = Literal["share", "amount"]
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredStates:
     """The sentences that are looked at, evaluated without pruning and under the current scheme.
 
     ``pruned`` says whether the scheme changes the model at all.
@@ -61,7 +61,7 @@ class Measured:
 
     def slices(self, grouping: str) -> pd.DataFrame:
         """What the scheme does to each slice."""
-        return tasks.desk().quick(
+        return tasks.runner().quick(
             ("slices", self.key, grouping),
             lambda: slice_table(self.groupings[grouping], self.before, self.after),
         )
@@ -99,7 +99,7 @@ def _said(row: dict[str, Any], pruned: bool) -> str:
     return f"{content}<br><b>{escape(row['label'])}</b>{tag}<br>{escape(models)}"
 
 
-def measured(session: Session) -> Measured | None:
+def measured(session: Session) -> MeasuredStates | None:
     """Both evaluations with what follows from them, once they are there."""
     data = session.looked_at
     start = tasks.evaluating(session, session.start, data=data)
@@ -122,8 +122,8 @@ def _together(
     _before: Evaluation,
     _after: Evaluation,
     _lengths: np.ndarray,
-) -> Measured:
-    return Measured(_data, _before, _after, _lengths, key, pruned)
+) -> MeasuredStates:
+    return MeasuredStates(_data, _before, _after, _lengths, key, pruned)
 
 
 # --- the map --------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def places(session: Session, layer: int) -> Places | None:
         after = None
         if moved is not None:
             key = ("moved", chart.method, states.key, session.now)
-            after = tasks.desk().quick(key, lambda: chart.moved(moved))
+            after = tasks.runner().quick(key, lambda: chart.moved(moved))
     follows = best is not None and better is None and best.key not in session.cancelled
     return Places(chart.method, chart.places, after, follows)
 
@@ -199,7 +199,8 @@ def _of_states(
     model = "the unpruned model" if variant == session.start else "the pruned model"
     return Task(
         key=tasks.lasting(what, session, variant, data, layer=layer),
-        saying=f"Reading {text.plural(len(data), 'sentence')} with {model} up to layer {layer}",
+        description=f"Reading {text.plural(len(data), 'sentence')} with {model} "
+        f"up to layer {layer}",
         work=do,
         turn=turn,
     )
@@ -214,7 +215,7 @@ def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
 
     return Task(
         key=tasks.lasting("umap", session, session.start, session.looked_at, layer=layer),
-        saying=f"Placing {text.plural(len(coordinates), 'sentence')} by UMAP",
+        description=f"Placing {text.plural(len(coordinates), 'sentence')} by UMAP",
         work=do,
         turn=6,
     )
@@ -245,7 +246,7 @@ def known_comparison(session: Session, variant: Variant, kind: Kind = "share") -
         values = shares(values, kept) if kind == "share" else values
         return compare(values, chosen, kept)
 
-    return tasks.desk().quick(("comparison", task.key, kind, chosen.tobytes()), make)
+    return tasks.runner().quick(("comparison", task.key, kind, chosen.tobytes()), make)
 
 
 def _weighing(session: Session, variant: Variant) -> Task:

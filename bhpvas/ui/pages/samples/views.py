@@ -26,7 +26,7 @@ from bhpvas.evaluation.slices import Grouping, worst_hit
 from bhpvas.heads import HeadMask
 from bhpvas.ui import definitions
 from bhpvas.ui.pages.samples import tasks as samples_tasks
-from bhpvas.ui.pages.samples.tasks import Measured, Places
+from bhpvas.ui.pages.samples.tasks import MeasuredStates, Places
 from bhpvas.ui.pages.sentence.tasks import role_labels
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session, Split
@@ -55,7 +55,7 @@ _OUTCOME_SYMBOLS = {"lost": "triangle-down", "gained": "triangle-up", "other": "
 
 
 @dataclass(frozen=True)
-class Settings:
+class MapSettings:
     """What the controls above the map say."""
 
     layer: int
@@ -65,7 +65,7 @@ class Settings:
 # --- settings -------------------------------------------------------------------------------------
 
 
-def controls(session: Session, found: Measured | None) -> Settings:
+def controls(session: Session, found: MeasuredStates | None) -> MapSettings:
     """Which sentences, at which layer, coloured by what."""
     layers = session.mask.layers
     colours = _colours(found, pruned=session.now != session.start)
@@ -107,10 +107,10 @@ def controls(session: Session, found: Measured | None) -> Settings:
             width=140,
             persist_state="session",
         )
-    return Settings(layer, colour)
+    return MapSettings(layer, colour)
 
 
-def _colours(found: Measured | None, *, pruned: bool) -> dict[str, str]:
+def _colours(found: MeasuredStates | None, *, pruned: bool) -> dict[str, str]:
     names = {"change": "change under the scheme"} if pruned else {}
     names |= {
         "right": "right or wrong",
@@ -137,7 +137,7 @@ def _look() -> None:
     st.session_state["rows"] = EVERY
 
 
-def pointer_and_model(found: Measured) -> tuple[str, str]:
+def pointer_and_model(found: MeasuredStates) -> tuple[str, str]:
     """What the pointer does on the map, and whose places the map shows."""
     with st.container(horizontal=True, gap="small", key="on-the-map"):
         pointer: Any = st.segmented_control(
@@ -168,7 +168,7 @@ def pointer_and_model(found: Measured) -> tuple[str, str]:
 # --- the answer in a line -------------------------------------------------------------------------
 
 
-def answer(found: Measured) -> str:
+def answer(found: MeasuredStates) -> str:
     """What the scheme changes, and where it hurts most."""
     n = found.after.n
     if not found.pruned:
@@ -186,7 +186,7 @@ def answer(found: Measured) -> str:
     return said + worst(found, "tag" if "tag" in found.groupings else "class")
 
 
-def worst(found: Measured, grouping: str) -> str:
+def worst(found: MeasuredStates, grouping: str) -> str:
     """The slice that is hit worst, with a test that counts how many there are."""
     table = found.slices(grouping)
     title = text.verbatim(found.groupings[grouping].title.lower())
@@ -206,7 +206,7 @@ def worst(found: Measured, grouping: str) -> str:
 
 
 def map_of_sentences(
-    found: Measured, places: Places | None, settings: Settings, session: Session
+    found: MeasuredStates, places: Places | None, settings: MapSettings, session: Session
 ) -> None:
     """Every sentence as a point; a lasso, a box or clicks select."""
     pointer, show = pointer_and_model(found)
@@ -282,7 +282,7 @@ def _drawn(session: Session, draw: Callable[[], go.Figure], look: object) -> go.
     return figure
 
 
-def _colouring(found: Measured, colour: str, *, after: bool) -> Groups | Amounts:
+def _colouring(found: MeasuredStates, colour: str, *, after: bool) -> Groups | Amounts:
     """What colours the sentences of one model."""
     model = found.after if after else found.before
     if colour == "change":
@@ -301,7 +301,7 @@ def _colouring(found: Measured, colour: str, *, after: bool) -> Groups | Amounts
     return Groups(grouping.title, grouping.names, grouping.codes)
 
 
-def _moves(found: Measured) -> list[Moves]:
+def _moves(found: MeasuredStates) -> list[Moves]:
     outcome = found.table["outcome"].to_numpy()
     colours = {
         "same": style.FAINT,
@@ -335,7 +335,7 @@ def choose(places: Sequence[int] | set[int] | frozenset[int]) -> None:
 # --- the selection --------------------------------------------------------------------------------
 
 
-def selection(found: Measured, session: Session) -> None:
+def selection(found: MeasuredStates, session: Session) -> None:
     """What is selected, in numbers, and the way out."""
     chosen = samples_tasks.selected(session)
     n = int(chosen.sum())
@@ -369,7 +369,7 @@ def selection(found: Measured, session: Session) -> None:
 # --- slices ---------------------------------------------------------------------------------------
 
 
-def panel(found: Measured, session: Session) -> None:
+def panel(found: MeasuredStates, session: Session) -> None:
     """Slices of all sentences, or the heads that the selected ones need."""
     with st.container(horizontal=True, gap="small", key="panel-row"):
         shown = st.segmented_control(
@@ -388,7 +388,7 @@ def panel(found: Measured, session: Session) -> None:
         heads_that_matter(found, session, row)
 
 
-def slices(found: Measured, row: DeltaGenerator) -> None:
+def slices(found: MeasuredStates, row: DeltaGenerator) -> None:
     """What the scheme does to each slice; a click on one selects its sentences."""
     titles = {name: one.title for name, one in found.groupings.items()}
     with row:
@@ -431,13 +431,13 @@ def slices(found: Measured, row: DeltaGenerator) -> None:
         )
 
 
-def _slice_selected(*, found: Measured, by: str) -> None:
+def _slice_selected(*, found: MeasuredStates, by: str) -> None:
     points = st.session_state["slices-chart"].selection.points
     if points and "customdata" in points[0]:
         _choose_slice(found.groupings[by], points[0]["customdata"][0])
 
 
-def _slice_named(*, found: Measured, by: str) -> None:
+def _slice_named(*, found: MeasuredStates, by: str) -> None:
     """The keyboard's way to select a slice."""
     if (name := st.session_state[f"slice-{by}"]) is not None:
         _choose_slice(found.groupings[by], name)
@@ -451,7 +451,7 @@ def _choose_slice(grouping: Grouping, name: str) -> None:
 # --- heads that matter for the selection ----------------------------------------------------------
 
 
-def heads_that_matter(found: Measured, session: Session, row: DeltaGenerator) -> None:
+def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerator) -> None:
     """Importance of every head for the selected sentences against the rest."""
     chosen = samples_tasks.selected(session)
     if not chosen.any() or chosen.all():
@@ -544,7 +544,7 @@ def _heads_said(result: Comparison, mask: HeadMask, scale: float, unit: str) -> 
 # --- the table ------------------------------------------------------------------------------------
 
 
-def table(found: Measured, session: Session) -> None:
+def table(found: MeasuredStates, session: Session) -> None:
     """Sentences with both answers: sort, filter, search, download, open."""
     help.heading(
         "Sentences",
@@ -654,7 +654,7 @@ def _matching(whole: pd.DataFrame, search: str) -> np.ndarray:
     return found
 
 
-def _visible(rows: pd.DataFrame, found: Measured) -> pd.DataFrame:
+def _visible(rows: pd.DataFrame, found: MeasuredStates) -> pd.DataFrame:
     if not found.pruned:
         same = ["before", "confidence before", "loss before", "change", "outcome"]
         rows = rows.drop(columns=same)

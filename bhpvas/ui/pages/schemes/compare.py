@@ -146,7 +146,7 @@ def _maps(found: Compared, session: Session) -> None:
     every = session.mask.layers * session.mask.heads
     masks = [one.mask for one in found.evaluations.values()]
     everywhere = every - len(frozenset.union(*(mask.removed for mask in masks)))
-    nowhere = len(frozenset.intersection(*(mask.taken for mask in masks)))
+    nowhere = len(frozenset.intersection(*(mask.masked for mask in masks)))
     help.heading(
         "Heads",
         f"Pale: alike in all, {everywhere} kept and {nowhere} removed everywhere. Blue: kept here "
@@ -192,7 +192,7 @@ def _metrics(found: Compared, session: Session) -> None:
         key="compare-measures",
     )
     classifier = tasks.classifier_named(session.model)
-    table = tasks.desk().quick(
+    table = tasks.runner().quick(
         ("measures", _key(found, session)),
         lambda: measures(classifier, found.with_unpruned, tasks.lengths(session)),
     )
@@ -370,7 +370,7 @@ def _slice_tables(
 ) -> dict[str, pd.DataFrame]:
     # The fingerprint of the data leaves out the file's own columns.
     groups = grouping.names, grouping.codes.tobytes()
-    return tasks.desk().quick(
+    return tasks.runner().quick(
         ("slice tables", by, groups, _key(found, session)),
         lambda: {
             letter: slice_table(grouping, found.unpruned, one)

@@ -14,14 +14,14 @@ from bhpvas.charts import style
 from bhpvas.charts.steps import outcome, weights_said
 from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
 from bhpvas.errors import LimitError
-from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, Settings
+from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, TuningSettings
 from bhpvas.scheme.bundle import SchemeFile
 from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state.session import Session, Wish
+from bhpvas.ui.state.session import PendingStep, Session
 from bhpvas.ui.widgets import figures, help
 
 #: Few sentences are gone through more often than the tens of thousands of a training part.
@@ -60,7 +60,7 @@ def _plainly(rate: float) -> str:
     return f"{rate:.5f}".rstrip("0")
 
 
-def _settings(session: Session) -> Settings:
+def _settings(session: Session) -> TuningSettings:
     help.heading(
         "Fine-tune",
         "Train what is left of the model further, by default half on the labels and half on the "
@@ -81,7 +81,7 @@ def _settings(session: Session) -> Settings:
     rate = st.select_slider(
         "Learning rate",
         _RATES,
-        value=Settings.learning_rate,
+        value=TuningSettings.learning_rate,
         format_func=_plainly,
         key="tune-rate",
         persist_state="session",
@@ -90,7 +90,7 @@ def _settings(session: Session) -> Settings:
         "Weight of the unpruned model's answers",
         0.0,
         1.0,
-        Settings.distillation,
+        TuningSettings.distillation,
         0.1,
         key="tune-distillation",
         persist_state="session",
@@ -101,7 +101,7 @@ def _settings(session: Session) -> Settings:
             "Sentences in a step",
             1,
             256,
-            Settings.batch_size,
+            TuningSettings.batch_size,
             key="tune-batch",
             persist_state="session",
         )
@@ -109,7 +109,7 @@ def _settings(session: Session) -> Settings:
             "Temperature of the answers",
             0.5,
             20.0,
-            Settings.temperature,
+            TuningSettings.temperature,
             0.5,
             key="tune-temperature",
             persist_state="session",
@@ -118,7 +118,7 @@ def _settings(session: Session) -> Settings:
             "Warm-up, share of the steps",
             0.0,
             1.0,
-            Settings.warmup,
+            TuningSettings.warmup,
             0.02,
             key="tune-warmup",
             persist_state="session",
@@ -127,7 +127,7 @@ def _settings(session: Session) -> Settings:
             "Weight decay",
             0.0,
             1.0,
-            Settings.weight_decay,
+            TuningSettings.weight_decay,
             0.01,
             key="tune-decay",
             persist_state="session",
@@ -139,7 +139,7 @@ def _settings(session: Session) -> Settings:
             persist_state="session",
             help="Half of a small model's weights; the file that goes with the scheme doubles.",
         )
-    settings = Settings(
+    settings = TuningSettings(
         epochs=epochs,
         learning_rate=rate,
         batch_size=int(batch),
@@ -159,7 +159,7 @@ def _settings(session: Session) -> Settings:
         on_click=_ask,
         args=(settings,),
         disabled=session.tuning is not None
-        or not session.mask.taken
+        or not session.mask.masked
         or len(data) < FEWEST_SENTENCES
         or not limits.current().finetuning,
         help="A step of its own, measured on the evaluation split; you can undo it.",
@@ -173,7 +173,7 @@ def _what_it_learns_from(session: Session) -> str:
         limits.current().check_finetuning()
     except LimitError as error:
         return str(error)
-    if not session.mask.taken:
+    if not session.mask.masked:
         return "Every head is kept, so there is nothing to make up for: remove some first."
     data = session.data.calibration
     if len(data) < FEWEST_SENTENCES:
@@ -190,14 +190,14 @@ def _what_it_learns_from(session: Session) -> str:
     )
 
 
-def _ask(settings: Settings) -> None:
+def _ask(settings: TuningSettings) -> None:
     sessions.change(partial(Session.tuning_by, settings=settings))
 
 
-def _running(session: Session, settings: Settings) -> None:
+def _running(session: Session, settings: TuningSettings) -> None:
     """The course so far, drawn anew every few seconds; the best state becomes a step."""
     task = schemes_tasks.tuning(session, settings)
-    job = tasks.desk().running(task.key)
+    job = tasks.runner().running(task.key)
     if job is not None and task.key in session.cancelled:
         with st.spinner("Stopping; the best state so far is kept"):
             job.finished.wait(_HANDING_OVER)
@@ -205,14 +205,14 @@ def _running(session: Session, settings: Settings) -> None:
             st.rerun()
     found = tasks.want(task)
     if found is not None:
-        wish = Wish(
+        pending = PendingStep(
             "recover",
             method=NAME,
             settings=found.settings,
             seed=settings.seed,
             weights=found.weights,
         )
-        sessions.put(session.asking_for(wish))
+        sessions.put(session.asking_for(pending))
         st.markdown("**Trained.** :small[Now measured on the evaluation split.]")
         _course(found.settings)
         return
@@ -223,10 +223,10 @@ def _running(session: Session, settings: Settings) -> None:
         st.skeleton(_HEIGHT)
 
 
-def _came_to_nothing(session: Session, settings: Settings) -> bool:
+def _came_to_nothing(session: Session, settings: TuningSettings) -> bool:
     """Whether a training ended, by itself or because it was stopped, without a state to keep."""
     task = schemes_tasks.tuning(session, settings)
-    ended = task.key in session.cancelled and tasks.desk().running(task.key) is None
+    ended = task.key in session.cancelled and tasks.runner().running(task.key) is None
     return ended and tasks.known(task) is None
 
 
@@ -270,7 +270,7 @@ def _course(record: Mapping[str, Any]) -> None:
     st.caption(said)
 
 
-def _elsewhere(session: Session, settings: Settings) -> None:
+def _elsewhere(session: Session, settings: TuningSettings) -> None:
     with st.expander("A long one, on the command line"):
         st.markdown(
             "Tens of thousands of sentences take from minutes to hours. Save the scheme in the "

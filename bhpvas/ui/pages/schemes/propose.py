@@ -26,7 +26,7 @@ from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes.tasks import Promise
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state.session import Search, Session, Wish
+from bhpvas.ui.state.session import PendingStep, Search, Session
 from bhpvas.ui.widgets import controls, figures, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import clickable_map
@@ -400,14 +400,14 @@ def _take(search: Search, found: Proposal) -> None:
 
 def taking(session: Session, search: Search, found: Proposal) -> Session:
     """The proposal, with what was changed in it, asked for as a step."""
-    wish = Wish(
+    pending = PendingStep(
         "remove",
         tuple(schemes_tasks.going(found, session)),
         search.method,
         schemes_tasks.record(found, session),
         search.seed,
     )
-    return session.asking_for(wish)
+    return session.asking_for(pending)
 
 
 # --- recovery -------------------------------------------------------------------------------------
@@ -424,20 +424,20 @@ def recovery(session: Session) -> None:
     if said := tasks.only_masks(session):
         st.caption(text.verbatim(said))
         return
-    if not session.mask.taken:
+    if not session.mask.masked:
         st.caption("Every head is kept, so there is nothing to make up for.")
         return
     if session.recovering is not None:
         fitted = tasks.want(schemes_tasks.recovering(session, session.recovering))
         if fitted is not None:
-            wish = Wish(
+            pending = PendingStep(
                 "recover",
                 method=session.recovering,
                 settings=fitted.settings,
                 seed=0,
                 weights=fitted.weights,
             )
-            sessions.put(session.asking_for(wish))
+            sessions.put(session.asking_for(pending))
     left, right = st.columns([1, 1.6], gap="medium")
     with left:
         name = st.selectbox(

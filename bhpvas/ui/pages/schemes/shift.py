@@ -63,7 +63,7 @@ def view(session: Session) -> None:
         width=210,
         persist_state="session",
     )
-    if not session.mask.taken:
+    if not session.mask.masked:
         st.caption("Every head is kept, so none has moved: remove heads, or go to a later step.")
         return
     if session.mask.kept_count == 0:
@@ -89,13 +89,13 @@ def _shifted(session: Session, name: str) -> Shifted | None:
         return None
     (before, first), (after, second) = (one for one in scored if one is not None)
     was, is_ = (
-        columns(scores, None, weighing, remember=tasks.desk().quick, key=key)[name]
+        columns(scores, None, weighing, remember=tasks.runner().quick, key=key)[name]
         for scores, key in ((before, first), (after, second))
     )
     shift = rank_shift(was.values, is_.values, session.mask, was.higher_means)
     if name == COMBINED or after.measured[name].per_example is None:
         return Shifted(was.title, shift)
-    low, high, p = tasks.desk().quick(
+    low, high, p = tasks.runner().quick(
         ("rises", name, first, second),
         lambda: (*rise_intervals(before, after, name), rise_p(before, after, name)),
     )
@@ -116,7 +116,7 @@ def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hash
 
 def _sentence(found: Shifted, session: Session) -> str:
     """Who rose most, and whether that is more than chance."""
-    shift, gone = found.shift, text.plural(len(session.mask.taken), "head")
+    shift, gone = found.shift, text.plural(len(session.mask.masked), "head")
     if not shift.risers:
         return f"After {gone} left, no head overtook another by {found.title.lower()}."
     risers = shift.risers

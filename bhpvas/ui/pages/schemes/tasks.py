@@ -16,10 +16,10 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.weights import weights_file
 from bhpvas.progress import part
 from bhpvas.recovery import RECOVERIES, recover
-from bhpvas.recovery.finetuning import Course, Settings, finetune
+from bhpvas.recovery.finetuning import Course, TuningSettings, finetune
 from bhpvas.search import Constraints, Proposal, method_named, propose
 from bhpvas.search.curves import Curve, Store, known_curve, measure_curve
-from bhpvas.storage.results import Of
+from bhpvas.storage.results import ResultKey
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.jobs.runner import LONG_PATIENCE, Job
 from bhpvas.ui.jobs.tasks import Task
@@ -59,7 +59,8 @@ def proposing(session: Session, search: Search) -> Task:
 
     return Task(
         key=("proposal", search, *tasks.named(session, start), data.fingerprint),
-        saying=f"Searching by {method.title} on {text.plural(len(data), 'calibration sentence')}",
+        description=f"Searching by {method.title} "
+        f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=1,
     )
@@ -96,7 +97,7 @@ def promising(session: Session, mask: HeadMask, seed: int) -> Task:
 
     return Task(
         key=("promise", mask, seed, *tasks.named(session, now), data.fingerprint),
-        saying=f"Trying {mask.kept_count} of {mask.layers * mask.heads} heads "
+        description=f"Trying {mask.kept_count} of {mask.layers * mask.heads} heads "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=1,
@@ -136,9 +137,9 @@ class Fitted:
 
 def _unless_lost(key: Hashable) -> Hashable:
     """The name of a recovery; one whose weights have left the folder is not known any more."""
-    found = tasks.desk().result(key)
+    found = tasks.runner().result(key)
     if found is not None and not weights_file(tasks.weights_folder(), found.weights).exists():
-        tasks.desk().forget(key)
+        tasks.runner().forget(key)
     return key
 
 
@@ -156,15 +157,15 @@ def recovering(session: Session, method: str) -> Task:
         key=_unless_lost(
             ("recovery", method, *tasks.named(session, session.start), mask, data.fingerprint)
         ),
-        saying=f"{RECOVERIES[method].title} of {text.plural(mask.kept_count, 'head')} "
+        description=f"{RECOVERIES[method].title} of {text.plural(mask.kept_count, 'head')} "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=0,
-        asking="recovering",
+        request="recovering",
     )
 
 
-def tuning(session: Session, settings: Settings) -> Task:
+def tuning(session: Session, settings: TuningSettings) -> Task:
     """The current step's model trained on, on the calibration split; stopped, the best so far."""
     data, now = session.data.calibration, session.now
 
@@ -182,7 +183,7 @@ def tuning(session: Session, settings: Settings) -> Task:
 
     return Task(
         key=_unless_lost(("tuning", settings, *tasks.named(session, now), data.fingerprint)),
-        saying=f"Fine-tuning {text.plural(now.mask.kept_count, 'head')} "
+        description=f"Fine-tuning {text.plural(now.mask.kept_count, 'head')} "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=0,
@@ -194,12 +195,12 @@ def tuning(session: Session, settings: Settings) -> Task:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def _store(model: str, calibration: str, evaluation: str, _name: Of) -> Store:
+def _store(model: str, calibration: str, evaluation: str, _name: ResultKey) -> Store:
     """What curves of one model on some data are made of, measured once for everybody."""
-    return Store(known=tasks.desk().kept.get(_name))
+    return Store(known=tasks.runner().kept.get(_name))
 
 
-def _name(session: Session) -> Of:
+def _name(session: Session) -> ResultKey:
     """What the store of the session's model and data is called on disk."""
     data = session.data
     calibration = data.calibration.fingerprint
@@ -245,7 +246,7 @@ def measuring(session: Session, curves: Curves) -> Task:
     """Every curve that is asked for, measured on the evaluation split, one after another."""
     classifier, store = _place(session)
     data, counts, lines = session.data, removals(session, curves), _lines(curves)
-    kept, name = tasks.desk().kept, _name(session)
+    kept, name = tasks.runner().kept, _name(session)
 
     def do(job: Job) -> bool:
         for index, (method, recovery, seed) in enumerate(lines):
@@ -271,7 +272,7 @@ def measuring(session: Session, curves: Curves) -> Task:
             data.calibration.fingerprint,
             data.evaluation.fingerprint,
         ),
-        saying=f"Measuring {text.plural(len(lines), 'curve')} of {len(counts)} points "
+        description=f"Measuring {text.plural(len(lines), 'curve')} of {len(counts)} points "
         f"on {text.plural(len(data.evaluation), 'sentence')}",
         work=do,
         turn=5,

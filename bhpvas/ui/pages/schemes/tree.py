@@ -67,8 +67,8 @@ def scheme_bar(session: Session) -> None:
                 disabled=session.measuring,
                 help="Steps of a file may not be measured on these sentences yet.",
             )
-        if session.cuts:
-            count = len(session.cuts[-1].steps)
+        if session.deleted:
+            count = len(session.deleted[-1].steps)
             st.button(
                 f"Put back {text.plural(count, 'deleted step')}",
                 key="put-back",

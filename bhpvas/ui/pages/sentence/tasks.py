@@ -120,7 +120,7 @@ def _parsing(session: Session) -> Task:
 
     return Task(
         key=("parses", classifier.identity, data.fingerprint),
-        saying=f"Parsing {text.plural(len(data), 'sentence')}",
+        description=f"Parsing {text.plural(len(data), 'sentence')}",
         work=do,
         turn=2,
     )
@@ -140,7 +140,7 @@ def _counting(session: Session, variant: Variant, sentences: tuple[Sentence, ...
 
     return Task(
         key=_counting_key(session, variant),
-        saying=f"Finding the roles of {text.plural(mask.kept_count, 'head')} "
+        description=f"Finding the roles of {text.plural(mask.kept_count, 'head')} "
         f"on {text.plural(len(data), 'sentence')}",
         work=do,
         turn=2,
@@ -153,7 +153,7 @@ def _counting_key(session: Session, variant: Variant) -> tuple[object, ...]:
 
 def counted(session: Session, variant: Variant, *, ask: bool = True) -> Counted | None:
     """What the heads of a variant do, or None while that is (if asked for) still to be found."""
-    found = tasks.desk().result(_counting_key(session, variant))
+    found = tasks.runner().result(_counting_key(session, variant))
     if found is not None or not ask:
         return found
     sentences = tasks.want(_parsing(session))
@@ -164,7 +164,7 @@ def judged(session: Session, found: Counted, fewest: int) -> Roles:
     """The roles by what was counted, where relations of so many dependents are judged."""
     from bhpvas.interpret.roles import RoleSettings
 
-    return tasks.desk().quick(
+    return tasks.runner().quick(
         ("judged", _counting_key(session, found.variant), fewest),
         lambda: found.collector.roles(
             found.variant.mask, session.data.calibration.name, RoleSettings(min_count=fewest)

@@ -30,7 +30,7 @@ from bhpvas.ui.widgets.synced import hold
 
 if TYPE_CHECKING:
     from bhpvas.data.datasets import Dataset
-    from bhpvas.interpret.sentence import Contributions, Line, Reading
+    from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
 
 #: Sentences that the list offers at once, since all of it travels with the page; a search reaches
 #: the others.
@@ -318,12 +318,12 @@ def arcs(
         f"Above: dependencies, strong where a shown head follows them. Bars: up speaks for "
         f"{name or 'the answer'}, down against. Below: who looks at whom, thicker for more.",
         ("Dependencies and attention", definitions.ARCS),
-        *((one.title, help.saliency_aid(one.name)) for one in SALIENCIES.values()),
+        *((one.title, help.saliency_help(one.name)) for one in SALIENCIES.values()),
         key="arcs",
     )
 
 
-def _dependencies(found: Reading, line: Line, heads: list[HeadId]) -> list[Dependency]:
+def _dependencies(found: Reading, line: SentenceUnits, heads: list[HeadId]) -> list[Dependency]:
     from bhpvas.interpret.roles import followed
 
     parse = found.sentence.parse
@@ -470,7 +470,7 @@ def _hover(
 # --- maps -----------------------------------------------------------------------------------------
 
 
-def maps(session: Session, found: Reading, heads: list[HeadId], line: Line) -> None:
+def maps(session: Session, found: Reading, heads: list[HeadId], line: SentenceUnits) -> None:
     """The matrix of one head, all heads of a layer, or the rollout; one of them is drawn."""
     views = {"one head": _matrix, "a layer": _layer, "rollout": _rollout}
     help.heading(
@@ -496,7 +496,7 @@ def maps(session: Session, found: Reading, heads: list[HeadId], line: Line) -> N
 
 
 def _matrix(
-    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+    session: Session, found: Reading, first: HeadId, line: SentenceUnits, choice: DeltaGenerator
 ) -> None:
     with choice:
         head = _pick("matrix-head", list(found.mask.every_head()), first)
@@ -510,7 +510,7 @@ def _matrix(
 
 
 def _layer(
-    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+    session: Session, found: Reading, first: HeadId, line: SentenceUnits, choice: DeltaGenerator
 ) -> None:
     with choice:
         number = _pick("layer", list(range(found.mask.layers)), first.layer, "L")
@@ -529,7 +529,7 @@ def _layer(
 
 
 def _rollout(
-    session: Session, found: Reading, first: HeadId, line: Line, choice: DeltaGenerator
+    session: Session, found: Reading, first: HeadId, line: SentenceUnits, choice: DeltaGenerator
 ) -> None:
     whole = found.line(words=line.words, marks=True)
     with choice:

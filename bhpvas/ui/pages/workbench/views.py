@@ -66,7 +66,7 @@ def selected_heads(
         help.footnote(
             f"Value, then rank of {scores.mask.kept_count} (95% interval, if known): the last goes "
             "first.",
-            *((title_of(name), help.criterion_aid(name)) for name in names if name in CRITERIA),
+            *((title_of(name), help.criterion_help(name)) for name in names if name in CRITERIA),
             key="numbers",
         )
     shown = by_rank[: (height - 100) // ROW]
@@ -227,7 +227,7 @@ def _ask_cost() -> None:
 
 
 def _wish(what: Any) -> None:
-    sessions.change(partial(Session.wishing, what=what))
+    sessions.change(partial(Session.requesting, what=what))
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ def _two_criteria(found: Mapping[str, Column], session: Session, *, pointer: str
         "Two criteria",
         "One point a head; selected heads are diamonds. Click a point, or draw a box.",
         ("Two criteria", definitions.SCATTER),
-        *((title_of(name), help.criterion_aid(name)) for name in names if name in CRITERIA),
+        *((title_of(name), help.criterion_help(name)) for name in names if name in CRITERIA),
         key="scatter",
     )
     with st.container(horizontal=True):
@@ -399,7 +399,7 @@ def _every_two_heads(scores: Scores, session: Session) -> str:
     help.heading(
         "Every two heads",
         "Bright: the two say the same. Selected heads are marked on both axes.",
-        (title_of(name), help.criterion_aid(name)),
+        (title_of(name), help.criterion_help(name)),
         key="alike",
     )
     if len(names) > 1:
@@ -429,7 +429,7 @@ def _pairs_table(scores: Scores, name: str, session: Session) -> None:
     help.heading(
         "Most alike",
         "Tick a pair to select both: then ask what it would cost to remove them.",
-        (title_of(name), help.criterion_aid(name)),
+        (title_of(name), help.criterion_help(name)),
         key="pairs",
     )
     pairs = most_alike(scores.similarity_matrix[name], mask)

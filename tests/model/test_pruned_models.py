@@ -35,8 +35,8 @@ from bhpvas.ui.state.session import Curves, Session
 from tests.conftest import tiny_dataset
 from tests.tiny import save_tiny
 
-ABSENT = frozenset(parse_heads("L0H1,L0H2,L1H0"))
-KEPT = HeadMask(2, 4, ABSENT)
+PRUNED = frozenset(parse_heads("L0H1,L0H2,L1H0"))
+KEPT = HeadMask(2, 4, PRUNED)
 GONE = np.array([[False, True, True, False], [True, False, False, False]])
 
 
@@ -45,25 +45,25 @@ def smaller(tmp_path_factory) -> Classifier:
     """A tiny model that really lacks three of its eight heads."""
     folder = tmp_path_factory.mktemp("smaller")
     whole = load_classifier(save_tiny(folder / "model"))
-    scheme = Scheme.of(whole).removing(ABSENT)
+    scheme = Scheme.of(whole).removing(PRUNED)
     export_model(whole, scheme, folder / "out", dataset=tiny_dataset())
     return load_classifier(folder / "out")
 
 
 def test_a_mask_never_keeps_what_is_absent():
-    mask = HeadMask(2, 4, absent=ABSENT)
+    mask = HeadMask(2, 4, pruned=PRUNED)
     assert mask == KEPT and hash(mask) == hash(KEPT)
-    assert mask.restored(ABSENT) == mask
+    assert mask.restored(PRUNED) == mask
     assert mask.without([HeadId(1, 3)]).restored(mask.every_head()) == mask
-    assert mask.without([HeadId(1, 3)]).absent == ABSENT
-    assert KEPT.restored(ABSENT) == HeadMask(2, 4)
+    assert mask.without([HeadId(1, 3)]).pruned == PRUNED
+    assert KEPT.restored(PRUNED) == HeadMask(2, 4)
 
 
 def test_no_criterion_scores_them_and_no_order_names_them(smaller):
     scores = score(smaller, tiny_dataset(), list(CRITERIA))
     for name, values in scores.values.items():
         np.testing.assert_array_equal(np.isnan(values), GONE, err_msg=name)
-        assert not ABSENT & set(removal_order(values, CRITERIA[name].higher_means))
+        assert not PRUNED & set(removal_order(values, CRITERIA[name].higher_means))
     np.testing.assert_array_equal(np.isnan(ablate(smaller, tiny_dataset()).loss_change), GONE)
     # Even a gate of 1 gives nothing back.
     (change,) = Estimate.from_scores(scores).loss_change(np.ones((1, 2, 4)))
@@ -80,11 +80,11 @@ def test_no_method_proposes_them(smaller, method):
 
 def test_there_is_nothing_to_make_up_for_until_a_head_is_taken(smaller):
     full = smaller.full_mask()
-    assert full.taken == frozenset()
+    assert full.masked == frozenset()
     with pytest.raises(BhpvasError, match="nothing to recover"):
         recover(smaller, tiny_dataset(), full)
     mask = full.without([HeadId(1, 3)])
-    assert mask.taken == {HeadId(1, 3)}
+    assert mask.masked == {HeadId(1, 3)}
     found = recover(smaller, tiny_dataset(), mask)
     assert [one.layer for one in found.layers] == [1]
 
@@ -101,16 +101,16 @@ def test_random_masks_to_compare_with_have_as_many_heads_of_those_there(smaller)
 
 def test_a_scheme_starts_without_them_and_cannot_restore_them(smaller):
     scheme = Scheme.of(smaller)
-    assert scheme.mask == smaller.full_mask() and scheme.mask.absent == ABSENT
+    assert scheme.mask == smaller.full_mask() and scheme.mask.pruned == PRUNED
     with pytest.raises(SchemeError, match="nothing to restore"):
-        scheme.restoring(ABSENT)
+        scheme.restoring(PRUNED)
     with pytest.raises(SchemeError, match="nothing to remove"):
-        scheme.removing(ABSENT)
+        scheme.removing(PRUNED)
     pruned = scheme.removing([HeadId(0, 0), HeadId(1, 1)])
-    back = pruned.restoring([*ABSENT, HeadId(1, 1)])
+    back = pruned.restoring([*PRUNED, HeadId(1, 1)])
     assert back.steps[-1].heads == (HeadId(1, 1),)
     again = Scheme.from_json(back.to_json())
-    assert again == back and again.mask.absent == ABSENT
+    assert again == back and again.mask.pruned == PRUNED
     assert again.matches(smaller) is again
 
 
@@ -152,7 +152,7 @@ def test_nobody_selects_or_switches_them(smaller):
         assert chosen.selected == set(KEPT) and chosen.selected_removed == ()
     assert session.toggling(every).toggling(every).selected == frozenset()
     assert session.switching(every).mask_here.kept_count == 0
-    assert replace(session, switched=ABSENT).mask_here == session.mask
+    assert replace(session, switched=PRUNED).mask_here == session.mask
 
 
 def test_a_curve_begins_with_the_model_as_it_is(smaller):
