@@ -6,8 +6,8 @@ framed.ensure()
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.export import texts
 from bhpvas.ui.pages.export import views as export_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import help
@@ -16,7 +16,7 @@ session = sessions.current()
 help.heading(
     "What do you take along?",
     "The model of the current step as files that work without this app.",
-    ("Export", definitions.EXPORT),
+    ("Export", texts.EXPORT),
     key="export",
     page=True,
 )

@@ -3,8 +3,7 @@
 from bhpvas.ui import framed
 
 framed.ensure()
-from bhpvas.ui import definitions
-from bhpvas.ui.pages.learn import criteria, glossary, lesson, tours
+from bhpvas.ui.pages.learn import criteria, glossary, lesson, texts, tours
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import controls, help
 
@@ -13,7 +12,7 @@ VIEWS = {"Lesson": lesson, "Tours": tours, "Criteria": criteria, "Glossary": glo
 help.heading(
     "From one head to half of them gone",
     "On the model and the sentences that are open; whatever you do here counts on every page.",
-    ("Learn", definitions.LEARN),
+    ("Learn", texts.LEARN),
     key="learn",
     page=True,
 )

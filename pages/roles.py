@@ -7,9 +7,10 @@ import streamlit as st
 
 from bhpvas.charts.head_map import size
 from bhpvas.charts.style import KINDS
-from bhpvas.ui import definitions
+from bhpvas.ui.jobs import roles as role_tasks
+from bhpvas.ui.pages.roles import texts
 from bhpvas.ui.pages.roles import views as roles_views
-from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.pages.workbench import texts as workbench_texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state import sharing
 from bhpvas.ui.widgets import controls, help
@@ -19,13 +20,13 @@ if st.session_state.pop("to-sentence", False):
     st.switch_page("pages/sentence.py", query_params=sharing.of_this_work())
 
 session = sessions.current()
-counted = sentence_tasks.counted(session, session.start)
+counted = role_tasks.counted(session, session.start)
 
 help.heading(
     "What is each head for?",
     "A role says what a head attends to; it is given only where that is clear beyond chance.",
-    ("Roles", definitions.ROLES),
-    ("Head map", definitions.HEAD_MAP),
+    ("Roles", texts.ROLES),
+    ("Head map", workbench_texts.HEAD_MAP),
     key="roles",
     page=True,
 )
@@ -34,7 +35,7 @@ if counted is None:
     st.skeleton(height)
 else:
     relation, way = roles_views.settings(counted)
-    roles = sentence_tasks.judged(session, counted, sentence_tasks.fewest())
+    roles = role_tasks.judged(session, counted, role_tasks.fewest())
     column = roles_views.column(roles, relation, way)
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=width):

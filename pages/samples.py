@@ -6,8 +6,8 @@ framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import definitions
 from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.pages.samples import texts
 from bhpvas.ui.pages.samples import views as samples_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state import sharing
@@ -21,9 +21,9 @@ found = samples_tasks.measured(session)
 help.heading(
     "Which sentences does it change?",
     "Each point is a sentence, near others that the model reads alike.",
-    ("Map of sentences", definitions.SENTENCE_MAP),
-    ("Slices", definitions.SLICES),
-    ("Heads that matter here", definitions.DIFFERENCE),
+    ("Map of sentences", texts.SENTENCE_MAP),
+    ("Slices", texts.SLICES),
+    ("Heads that matter here", texts.DIFFERENCE),
     key="samples",
     page=True,
 )

@@ -3,8 +3,7 @@
 from bhpvas.ui import framed
 
 framed.ensure()
-from bhpvas.ui import definitions
-from bhpvas.ui.pages.schemes import compare, evidence, finetune, propose, shift, tree
+from bhpvas.ui.pages.schemes import compare, evidence, finetune, propose, shift, texts, tree
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import controls, help
 
@@ -20,7 +19,7 @@ VIEWS = {
 help.heading(
     "Which way of pruning is best?",
     "Every step you took is kept: go back, branch off, compare, take the best one.",
-    ("Tree of schemes", definitions.TREE),
+    ("Tree of schemes", texts.TREE),
     key="schemes",
     page=True,
 )

@@ -6,9 +6,9 @@ framed.ensure()
 import streamlit as st
 
 from bhpvas.charts.head_map import size
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import help
@@ -18,8 +18,8 @@ session = sessions.current()
 help.heading(
     "What does a head look at?",
     "One sentence closely: its syntax, what the selected heads attend to, and what decides.",
-    ("Dependencies and attention", definitions.ARCS),
-    ("Contributions", definitions.CONTRIBUTIONS),
+    ("Dependencies and attention", texts.ARCS),
+    ("Contributions", texts.CONTRIBUTIONS),
     key="sentence",
     page=True,
 )

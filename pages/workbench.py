@@ -7,8 +7,8 @@ import streamlit as st
 
 from bhpvas.charts.columns import columns, unscored
 from bhpvas.charts.head_map import size
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import controls, help
@@ -23,8 +23,8 @@ help.heading(
     "Which heads can go?",
     "Each cell is an attention head. Select some, see what removing them costs, remove them.",
     *help.column_help(settings.colour),
-    ("Head map", definitions.HEAD_MAP),
-    ("What would it cost?", definitions.COST),
+    ("Head map", texts.HEAD_MAP),
+    ("What would it cost?", texts.COST),
     key="workbench",
     page=True,
 )

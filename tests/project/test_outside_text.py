@@ -23,7 +23,7 @@ from bhpvas.scheme.link import Link
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn.lesson import LESSONS
-from bhpvas.ui.pages.learn.tours import TourProgress
+from bhpvas.ui.state.lessons import TourProgress
 from bhpvas.ui.state.session import Opened, Session
 from tests.tiny import save_tiny
 from tests.ui.test_app import SCRIPT, fine

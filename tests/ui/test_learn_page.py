@@ -22,7 +22,6 @@ from bhpvas.text import MINUS, number, plural
 from bhpvas.ui.pages.learn import checks, glossary
 from bhpvas.ui.pages.learn.examples import worked
 from bhpvas.ui.pages.learn.lesson import LESSONS
-from bhpvas.ui.pages.learn.progress import LessonProgress
 from bhpvas.ui.pages.learn.tours import (
     SAMPLES_TOUR,
     SCHEMES_TOUR,
@@ -32,6 +31,7 @@ from bhpvas.ui.pages.learn.tours import (
     outstanding,
 )
 from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.state.lessons import LessonProgress
 from bhpvas.ui.state.session import Session
 from tests.recovery.test_recovery import many_sentences
 from tests.ui.test_app import listed, said, session

@@ -15,9 +15,9 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage.paths import workspaces_folder
-from bhpvas.ui.pages.learn.progress import LessonProgress
-from bhpvas.ui.pages.learn.tours import TOURS, TourProgress
+from bhpvas.ui.pages.learn.tours import TOURS
 from bhpvas.ui.state import persistence, sharing, workspaces
+from bhpvas.ui.state.lessons import LessonProgress, TourProgress
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
 from tests.ui.test_app import SCRIPT, facts, fine, press, select

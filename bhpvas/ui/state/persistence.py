@@ -21,10 +21,9 @@ from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.pages.learn.progress import LESSON, TOUR, LessonProgress
-from bhpvas.ui.pages.learn.tours import TourProgress
 from bhpvas.ui.state import limits, sharing
 from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.lessons import LESSON, TOUR, LessonProgress, TourProgress
 from bhpvas.ui.state.records import recorded, restored, untouched
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.sharing import Start

@@ -13,7 +13,7 @@ import streamlit as st
 from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.ui.pages.sentence.tasks import role_labels
+from bhpvas.ui.jobs.roles import role_labels
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures

@@ -20,6 +20,25 @@ class HelpText:
     formula: str | None = None
 
 
+COMBINED = HelpText(
+    definition="Each criterion ranks the kept heads from 1 (most worth keeping) to 0 (first to "
+    "go); the combined priority is the weighted mean of these. The weights are the sliders; which "
+    "way stability counts is the setting beside them.",
+    formula=r"P(l,h)=\sum_c w_c\,\frac{n-\mathrm{rank}_c(l,h)}{n-1}\Big/\sum_c w_c",
+    source="Own default, after the three criteria of BHPVAS (Journal of Visualization, 2024)",
+    misleads="It knows ranks only, so a head that is far ahead counts no more than one that is "
+    "just ahead. No setting of the weights is right: look at what its order costs.",
+)
+ABLATION = HelpText(
+    definition="The exact change of loss and accuracy when this head alone is removed from the "
+    "current model, on the calibration split. It shows how far a criterion agrees with what really "
+    "happens to single heads.",
+    source="Michel, Levy, Neubig 2019, section 3",
+    misleads="It is no oracle for removing many heads together: heads that do the same work each "
+    "look useless alone. What judges a criterion is the accuracy curve of the order that it gives.",
+)
+
+
 def heading(
     title: str, reading: str, *aids: tuple[str, HelpText], key: str, page: bool = False
 ) -> None:
@@ -68,13 +87,12 @@ def explain(name: str, aid: HelpText) -> None:
 def column_help(name: str) -> list[tuple[str, HelpText]]:
     """The definition of what colours the map: a criterion, the combined priority, an ablation."""
     from bhpvas.criteria import CRITERIA
-    from bhpvas.ui import definitions
 
     if name in CRITERIA:
         return [(CRITERIA[name].title, criterion_help(name))]
     if name == "combined":
-        return [("Combined priority", definitions.COMBINED)]
-    return [("Ablation", definitions.ABLATION)]
+        return [("Combined priority", COMBINED)]
+    return [("Ablation", ABLATION)]
 
 
 def criterion_help(name: str) -> HelpText:

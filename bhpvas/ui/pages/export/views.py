@@ -15,9 +15,9 @@ from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.report import Asked
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
+from bhpvas.ui.pages.export import texts
 from bhpvas.ui.pages.export.tasks import ExportChoice
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
@@ -56,7 +56,7 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
     help.heading(
         "What it saves and costs",
         "The unpruned model beside the files that you would get.",
-        ("What it saves", definitions.SAVINGS),
+        ("What it saves", texts.SAVINGS),
         key="savings",
     )
     geometry = tasks.classifier_named(session.model).geometry
@@ -134,7 +134,7 @@ def latency(session: Session, choice: ExportChoice) -> int:
     help.heading(
         "How fast is it here?",
         "One pass with the heads really removed, in turn with the unpruned model.",
-        ("Measured latency", definitions.LATENCY),
+        ("Measured latency", texts.LATENCY),
         key="speed",
     )
     possible = bool(session.mask.masked)
@@ -189,7 +189,7 @@ def files(session: Session, choice: ExportChoice) -> None:
     help.heading(
         "The files",
         "Written, read back and compared with the model on screen before you get them.",
-        ("Export", definitions.EXPORT),
+        ("Export", texts.EXPORT),
         key="files-made",
     )
     if choice.about is onnx_graph.FORMAT:
@@ -283,7 +283,7 @@ def report(session: Session) -> None:
     help.heading(
         "The report",
         "Everything about the current step in one page that opens anywhere, without a network.",
-        ("Report", definitions.REPORT),
+        ("Report", texts.REPORT),
         key="report",
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="report-row"):

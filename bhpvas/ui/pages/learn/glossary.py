@@ -10,13 +10,18 @@ from bhpvas.criteria import CRITERIA
 from bhpvas.interpret.roles import ROLES
 from bhpvas.recovery import RECOVERIES
 from bhpvas.search import METHODS
-from bhpvas.ui import definitions
+from bhpvas.ui.pages.roles import texts as roles_texts
+from bhpvas.ui.pages.samples import texts as samples_texts
+from bhpvas.ui.pages.schemes import texts as schemes_texts
+from bhpvas.ui.pages.sentence import texts as sentence_texts
+from bhpvas.ui.pages.workbench import texts as workbench_texts
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import help
+from bhpvas.ui.widgets import help as view_help
 from bhpvas.ui.widgets.help import HelpText
 
 _WORDS: Mapping[str, str | HelpText] = {
-    "Ablation": definitions.ABLATION,
+    "Ablation": view_help.ABLATION,
     "Accuracy": "The share of sentences that a model answers as they are labelled.",
     "Attention": "For each token, weights over all tokens of the sentence that sum to 1: how much "
     "of each it reads. Written A, a matrix of as many rows and columns as there are tokens.",
@@ -29,16 +34,16 @@ _WORDS: Mapping[str, str | HelpText] = {
     "rotation and scale. Here between the outputs of two heads, by the unbiased estimator.",
     "[CLS], [SEP]": "Marks that the tokenizer puts before the sentence and after it. [CLS] gathers "
     "what the classifier reads; heads with nothing to do often rest on [SEP].",
-    "Combined priority": definitions.COMBINED,
-    "Compensation": definitions.RECOVERY,
+    "Combined priority": view_help.COMBINED,
+    "Compensation": schemes_texts.RECOVERY,
     "Confidence interval": "A range that holds the true value in 95 of 100 repetitions. For an "
     "accuracy Wilson's, for a change on the same sentences Tango's.",
-    "Contribution": definitions.CONTRIBUTIONS,
+    "Contribution": sentence_texts.CONTRIBUTIONS,
     "Criterion": "A number for each head by which heads are put in order. Each has a direction: "
     "whether high values are worth keeping or first to go.",
     "Dependency": "A relation of grammar between two words: one depends on the other, as an object "
     "on its verb. Grammar calls the other word the head of the first; it is no attention head.",
-    "Estimate": definitions.COST,
+    "Estimate": workbench_texts.COST,
     "Evaluation split": "The sentences that only measure. No criterion, search or recovery ever "
     "reads them, or the measured accuracy would flatter.",
     "F1": "The harmonic mean of precision (how many of the answers with a label are right) and "
@@ -74,22 +79,22 @@ _WORDS: Mapping[str, str | HelpText] = {
     "key and value matrices and its columns of the output projection.",
     "p-value": "How often chance alone would give something at least as extreme. Small: hardly "
     "chance. Large: too little to tell, which is not the same as no effect.",
-    "Proposal": definitions.PROPOSAL,
+    "Proposal": schemes_texts.PROPOSAL,
     "Pruning": "Removing parts of a trained model, here whole heads, so that it becomes smaller.",
     "Random order": "Heads removed by lot, many times: what a criterion has to beat.",
     "Rank correlation": "Agreement of two orders: 1 the same, 0 none, −1 reversed (Spearman).",
     "Recovery": "Other weights for the model without the removed heads, which win accuracy back: "
     "by compensation or rescaling in seconds, or by fine-tuning.",
-    "Role": definitions.ROLES,
-    "Rollout": definitions.ROLLOUT,
+    "Role": roles_texts.ROLES,
+    "Rollout": sentence_texts.ROLLOUT,
     "Saliency": "How much each token of a sentence speaks for or against an answer.",
     "Scheme": "A path of steps from the full model to a smaller one; schemes branch, so together "
     "they are a tree.",
-    "Slice": definitions.SLICES,
+    "Slice": samples_texts.SLICES,
     "Split": "A part of the data with a purpose of its own: see calibration and evaluation split.",
     "Step": "One change of the mask or of the weights, with what was measured after it.",
     "Token, word piece": "What the model reads: a word, or a part of a rare one.",
-    "UMAP": definitions.SENTENCE_MAP,
+    "UMAP": samples_texts.SENTENCE_MAP,
 }
 
 

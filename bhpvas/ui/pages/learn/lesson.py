@@ -16,7 +16,6 @@ from bhpvas.charts.head_map import size
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn import checks
-from bhpvas.ui.pages.learn.progress import LESSON, LessonProgress
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples import views as samples_views
 from bhpvas.ui.pages.schemes import propose, tree
@@ -24,6 +23,7 @@ from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.state import sharing
+from bhpvas.ui.state.lessons import LESSON, LessonProgress
 from bhpvas.ui.state.session import Search, Session
 from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.head_map import head_grid

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -15,10 +14,10 @@ from bhpvas.scheme.scheme import Step
 from bhpvas.search import METHODS
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn import checks
-from bhpvas.ui.pages.learn.progress import TOUR, LessonProgress
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state import sharing
+from bhpvas.ui.state.lessons import TOUR, TourProgress
 from bhpvas.ui.state.session import Session
 
 TAG = "double negation"
@@ -277,46 +276,20 @@ TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}
 # --- the bar --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class TourProgress:
-    """The tour that this browser is on, or has ``left`` and can take up again.
+def _tour(walk: TourProgress) -> Tour:
+    return TOURS[walk.tour]
 
-    ``since`` is the number of the first step that it could have made.
-    """
 
-    tour: str
-    progress: LessonProgress = field(default_factory=LessonProgress)
-    since: int = 0
-    left: bool = False
+def _stop(walk: TourProgress) -> Stop:
+    return _tour(walk).stops[walk.progress.at]
 
-    @property
-    def whole(self) -> Tour:
-        return TOURS[self.tour]
 
-    @property
-    def stop(self) -> Stop:
-        return self.whole.stops[self.progress.at]
-
-    def noticing(self, session: Session) -> TourProgress:
-        """The stop that is open done as well, where the session shows it."""
-        here = self.progress.at
-        if here in self.progress.done or not self.stop.done(session, self.since):
-            return self
-        return replace(self, progress=self.progress.noticing([here]))
-
-    def record(self) -> dict[str, Any]:
-        """The same for JSON."""
-        return {"name": self.tour, "since": self.since, "left": self.left, **self.progress.record()}
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> TourProgress:
-        """The walk of a record."""
-        return cls(
-            record["name"],
-            LessonProgress.of(record),
-            record.get("since", 0),
-            record.get("left", False),
-        )
+def _noticing(walk: TourProgress, session: Session) -> TourProgress:
+    """The stop that is open done as well, where the session shows it."""
+    here = walk.progress.at
+    if here in walk.progress.done or not _stop(walk).done(session, walk.since):
+        return walk
+    return replace(walk, progress=walk.progress.noticing([here]))
 
 
 def bar(page: str, session: Session) -> None:
@@ -324,12 +297,12 @@ def bar(page: str, session: Session) -> None:
     walk: TourProgress | None = st.session_state.get(TOUR)
     if walk is None or walk.left:
         return
-    if not walk.whole.fits(session):
+    if not _tour(walk).fits(session):
         _lacking(walk)
         return
-    walk = walk.noticing(session)
+    walk = _noticing(walk, session)
     st.session_state[TOUR] = walk
-    at, stops = walk.progress.at, walk.whole.stops
+    at, stops = walk.progress.at, _tour(walk).stops
     done, last = at in walk.progress.done, at + 1 == len(stops)
     with (
         st.container(key="tour", border=True),
@@ -337,9 +310,9 @@ def bar(page: str, session: Session) -> None:
     ):
         mark = ":material/check_circle: **Done.**" if done else ":material/tour:"
         st.markdown(
-            f"{mark} **{at + 1} of {len(stops)}** {walk.stop.says(session)}", width="stretch"
+            f"{mark} **{at + 1} of {len(stops)}** {_stop(walk).says(session)}", width="stretch"
         )
-        go = page != walk.stop.page and st.button(f"Go to {walk.stop.page}", key="tour-go")
+        go = page != _stop(walk).page and st.button(f"Go to {_stop(walk).page}", key="tour-go")
         on = st.button(
             "Finish" if last else "Next" if done else "Skip",
             key="tour-next",
@@ -364,7 +337,7 @@ def _lacking(walk: TourProgress) -> None:
         st.container(key="tour", border=True),
         st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-row"),
     ):
-        st.markdown(f":material/tour: {walk.whole.lacking}", width="stretch")
+        st.markdown(f":material/tour: {_tour(walk).lacking}", width="stretch")
         leave = _leave_button(walk)
     if leave:
         _leave(walk)
@@ -375,7 +348,7 @@ def _leave_button(walk: TourProgress) -> bool:
         "Leave",
         key="tour-leave",
         type="tertiary",
-        help=f"{walk.whole.title}. You can go on with it later, on Learn.",
+        help=f"{_tour(walk).title}. You can go on with it later, on Learn.",
     )
 
 
@@ -393,9 +366,9 @@ def _to_tours() -> None:
 def _walk_on(walk: TourProgress) -> None:
     """Go where a walk stands."""
     st.session_state[TOUR] = replace(walk, left=False)
-    if walk.stop.view is not None:
-        st.session_state["view"] = walk.stop.view
-    _go(walk.stop.page)
+    if _stop(walk).view is not None:
+        st.session_state["view"] = _stop(walk).view
+    _go(_stop(walk).page)
 
 
 # --- the view -------------------------------------------------------------------------------------

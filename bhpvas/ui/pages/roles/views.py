@@ -14,9 +14,9 @@ from bhpvas.charts.columns import Column
 from bhpvas.charts.relations import RelationRow, by_layer, offset, relation_map
 from bhpvas.heads import HeadId
 from bhpvas.interpret.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_changes
-from bhpvas.ui import definitions
-from bhpvas.ui.pages.sentence import tasks as sentence_tasks
-from bhpvas.ui.pages.sentence.tasks import Counted
+from bhpvas.ui.jobs import roles as role_tasks
+from bhpvas.ui.jobs.roles import Counted
+from bhpvas.ui.pages.roles import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session, Variant
 from bhpvas.ui.widgets import help, tables
@@ -39,7 +39,7 @@ SHOWN = 6
 def settings(counted: Counted) -> tuple[str, str]:
     """The relation that colours the map and the direction; and what is judged at all."""
     counts = counted.collector.counts
-    judged = [name for name, count in counts.items() if count >= sentence_tasks.fewest()]
+    judged = [name for name, count in counts.items() if count >= role_tasks.fewest()]
     colours = [ROLE, _ANY, *judged]
     if st.session_state.get("role-relation") not in colours:
         st.session_state["role-relation"] = ROLE
@@ -64,7 +64,7 @@ def settings(counted: Counted) -> tuple[str, str]:
             "Fewest dependents",
             1,
             100_000,
-            sentence_tasks.FEWEST,
+            role_tasks.FEWEST,
             key="fewest",
             width=150,
             persist_state="session",
@@ -133,7 +133,7 @@ def summary(roles: Roles, session: Session) -> None:
     help.heading(
         "Roles found",
         f"On {text.plural(roles.sentences, 'calibration sentence')}; a head can have several.",
-        ("Roles", definitions.ROLES),
+        ("Roles", texts.ROLES),
         *((role.title, help.role_help(name)) for name, role in ROLES.items()),
         key="summary",
     )
@@ -186,7 +186,7 @@ def _no_syntax(roles: Roles) -> str:
 def _proof(roles: Roles, head: HeadId, session: Session) -> str:
     gone = "Removed by the scheme. " if head in session.mask.removed else ""
     found = roles.evidence.get(head, ())
-    return gone + ("; ".join(map(sentence_tasks.evidence, found)) or "No role beats its rival.")
+    return gone + ("; ".join(map(role_tasks.evidence, found)) or "No role beats its rival.")
 
 
 def _titled(label: str) -> str:
@@ -209,14 +209,14 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
         "Relations against heads",
         f"{columns} Blue beats the best fixed offset, pale red does not, a dot is a role; click a "
         "cell for examples.",
-        ("Relations", definitions.RELATIONS),
+        ("Relations", texts.RELATIONS),
         key="relations",
     )
     judged = [one for one in roles.relations.values() if one.judged]
     if not judged:
         most = max((one.count for one in roles.relations.values()), default=0)
         st.markdown(
-            f"No relation has {sentence_tasks.fewest():,} dependents here; the most frequent has "
+            f"No relation has {role_tasks.fewest():,} dependents here; the most frequent has "
             f"{most:,}. Lower “Fewest dependents” to judge it all the same."
         )
         return None
@@ -235,7 +235,7 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
     if left:
         st.caption(
             f"Beside each name: its dependents, and the best fixed offset with its accuracy. "
-            f"{text.plural(left, 'relation')} with fewer than {sentence_tasks.fewest():,} "
+            f"{text.plural(left, 'relation')} with fewer than {role_tasks.fewest():,} "
             "dependents not judged."
         )
     _choose_cell([row.name for row in rows], roles, chosen)
@@ -335,7 +335,7 @@ def show_examples(
         f"{_WAYS[direction]}: {text.percent(len(follows) / max(len(found), 1))}% of "
         f"{text.plural(len(found), 'dependent')}; {offset(relation.offset)} gets "
         f"{text.percent(relation.baseline)}%.",
-        ("Relations", definitions.RELATIONS),
+        ("Relations", texts.RELATIONS),
         key="examples",
     )
     left, right = st.columns(2, gap="large")
@@ -410,15 +410,15 @@ def changes(roles: Roles, session: Session) -> None:
     help.heading(
         "How the scheme changes the roles",
         "Which roles lose heads, and which nobody carries any more.",
-        ("Changes of roles", definitions.ROLE_CHANGES),
+        ("Changes of roles", texts.ROLE_CHANGES),
         key="changes",
     )
     if session.now == session.start:
         st.caption("Nothing is removed yet: every role is carried as above.")
         return
     asked = st.session_state.get("roles-anew") == session.now
-    after = sentence_tasks.counted(session, session.now, ask=asked)
-    now = None if after is None else sentence_tasks.judged(session, after, sentence_tasks.fewest())
+    after = role_tasks.counted(session, session.now, ask=asked)
+    now = None if after is None else role_tasks.judged(session, after, role_tasks.fewest())
     found = [
         one for one in role_changes(roles, session.mask, now) if set(one.before) != set(one.after)
     ]

@@ -24,10 +24,11 @@ from bhpvas.evaluation.evaluation import mcnemar
 from bhpvas.evaluation.groups import FEWEST_TO_TEST, Comparison
 from bhpvas.evaluation.slices import Grouping, worst_hit
 from bhpvas.heads import HeadMask
-from bhpvas.ui import definitions
+from bhpvas.ui.jobs.roles import role_labels
 from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.pages.samples import texts
 from bhpvas.ui.pages.samples.tasks import MeasuredStates, Places
-from bhpvas.ui.pages.sentence.tasks import role_labels
+from bhpvas.ui.pages.workbench import texts as workbench_texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session, Split
 from bhpvas.ui.widgets import figures, help
@@ -252,7 +253,7 @@ def map_of_sentences(
         mark = " Lines: from the unpruned place; red lost, blue gained."
     help.footnote(
         f"Near: alike to the model at L{settings.layer} ({places.method}{wait}).{mark}",
-        ("Map of sentences", definitions.SENTENCE_MAP),
+        ("Map of sentences", texts.SENTENCE_MAP),
         key="sentence-map",
     )
 
@@ -418,7 +419,7 @@ def slices(found: MeasuredStates, row: DeltaGenerator) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         help.footnote(
             f"{'Change with' if found.pruned else 'With'} 95% interval, worst on top.",
-            ("Slices", definitions.SLICES),
+            ("Slices", texts.SLICES),
             key="slices",
         )
         download(
@@ -508,7 +509,7 @@ def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerat
         figures.chart(figure, key="difference-map", width=width, height=height, alt=about)
     help.footnote(
         f"Red: matters more for these {result.chosen:,} than for the rest. {_tested(result)}",
-        ("Heads that matter here", definitions.DIFFERENCE),
+        ("Heads that matter here", texts.DIFFERENCE),
         key="difference",
     )
     roles_switch(session, "difference-map")
@@ -549,7 +550,7 @@ def table(found: MeasuredStates, session: Session) -> None:
     help.heading(
         "Sentences",
         "Click a column to sort, Open to see what the heads do with a sentence.",
-        ("Changes", definitions.CHANGED),
+        ("Changes", workbench_texts.CHANGED),
         key="sentences",
     )
     whole = found.table

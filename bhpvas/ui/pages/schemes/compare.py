@@ -21,8 +21,10 @@ from bhpvas.evaluation.comparison import flip_patterns, flip_table, measures, pa
 from bhpvas.evaluation.slices import Grouping, groupings, slice_table
 from bhpvas.heads import HeadId
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.export import texts as export_texts
+from bhpvas.ui.pages.samples import texts as samples_texts
+from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, figures, help, tables
 from bhpvas.ui.widgets.downloads import download
@@ -151,7 +153,7 @@ def _maps(found: Compared, session: Session) -> None:
         "Heads",
         f"Pale: alike in all, {everywhere} kept and {nowhere} removed everywhere. Blue: kept here "
         f"and not in all; red cross: removed here and not in all ({len(found.disputed)} heads).",
-        ("Difference of head maps", definitions.KEPT),
+        ("Difference of head maps", texts.KEPT),
         key="compare-maps",
     )
     width, height = small_size(session.mask.layers, session.mask.heads)
@@ -188,7 +190,7 @@ def _metrics(found: Compared, session: Session) -> None:
     help.heading(
         "Measures",
         "With 95% intervals; changes are against the unpruned model on the same sentences.",
-        ("Measures", definitions.MEASURES),
+        ("Measures", texts.MEASURES),
         key="compare-measures",
     )
     classifier = tasks.classifier_named(session.model)
@@ -241,7 +243,7 @@ def _flips(found: Compared) -> None:
         "Flips in common and apart",
         "Sentences that the steps marked below a bar, and no other, answer differently from the "
         "unpruned model. Red lost, blue gained. Click a bar to list them.",
-        ("Flips", definitions.FLIPS),
+        ("Flips", texts.FLIPS),
         key="compare-flips",
     )
     patterns = flip_patterns(found.flipped)
@@ -312,7 +314,7 @@ def _sentences(found: Compared, session: Session) -> None:
         "Flipped sentences",
         f"{text.plural(len(table), 'sentence')} flipped {which}; the number is the probability "
         "of the answer.",
-        ("Flips", definitions.FLIPS),
+        ("Flips", texts.FLIPS),
         key="flipped-sentences",
     )
     data = session.data.evaluation
@@ -347,7 +349,7 @@ def _slices(found: Compared, session: Session) -> None:
         "Cost by slice",
         "Change against the unpruned model, worst hit on top; a dot: beyond chance, corrected for "
         "the number of slices.",
-        ("Slices", definitions.SLICES),
+        ("Slices", samples_texts.SLICES),
         key="compare-slices",
     )
     ways = groupings(session.data.evaluation, found.unpruned.label_names, tasks.lengths(session))
@@ -386,7 +388,7 @@ def _latency(found: Compared, session: Session) -> None:
     help.heading(
         "Measured latency",
         "One pass of the model with its heads really removed, in turn with the unpruned one.",
-        ("Measured latency", definitions.LATENCY),
+        ("Measured latency", export_texts.LATENCY),
         key="latency",
     )
     known, _ = latencies(session, list(found.steps.values()))

@@ -27,9 +27,9 @@ from bhpvas.recovery import RECOVERIES
 from bhpvas.report import tables as cells
 from bhpvas.search import DEFAULT_METHOD, method_named
 from bhpvas.search.curves import Curve, areas, band
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
+from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.propose import method_names
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Curves, Session
@@ -47,7 +47,7 @@ def view(session: Session) -> None:
         "Whose order keeps most?",
         "Accuracy on the evaluation split as heads leave; higher is better. Grey: random orders, "
         "nothing recovered: compare them with dotted lines, or choose By chance as a method.",
-        ("Accuracy curves", definitions.CURVES),
+        ("Accuracy curves", texts.CURVES),
         key="evidence",
     )
     _settings(session)
@@ -206,7 +206,7 @@ def _areas(
     help.heading(
         "Area under the curve",
         "Mean accuracy over all numbers of heads, best first; in brackets the lowest and highest.",
-        ("Area", definitions.CURVES),
+        ("Area", texts.CURVES),
         key="areas",
     )
     if not whole and not random:

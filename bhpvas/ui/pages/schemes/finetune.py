@@ -16,9 +16,9 @@ from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
 from bhpvas.errors import LimitError
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, TuningSettings
 from bhpvas.scheme.bundle import SchemeFile
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
+from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import PendingStep, Session
@@ -65,7 +65,7 @@ def _settings(session: Session) -> TuningSettings:
         "Fine-tune",
         "Train what is left of the model further, by default half on the labels and half on the "
         "unpruned model's answers.",
-        ("Fine-tuning", definitions.FINE_TUNING),
+        ("Fine-tuning", texts.FINE_TUNING),
         key="finetune",
     )
     epochs = st.number_input(

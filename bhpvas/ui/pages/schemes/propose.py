@@ -21,9 +21,9 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
 from bhpvas.scheme.scheme import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Method, Proposal, method_named
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
+from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.tasks import Promise
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import PendingStep, Search, Session
@@ -71,7 +71,7 @@ def _settings(session: Session) -> None:
     help.heading(
         "Propose",
         "Which heads should go next?",
-        ("Proposal", definitions.PROPOSAL),
+        ("Proposal", texts.PROPOSAL),
         key="propose",
     )
     _as_asked(session)
@@ -249,7 +249,7 @@ def proposal(session: Session) -> None:
         help.heading(
             "No proposal yet",
             "Choose a method and how many heads may go, and see which it would take and why.",
-            ("Proposal", definitions.PROPOSAL),
+            ("Proposal", texts.PROPOSAL),
             key="proposal",
         )
         return
@@ -262,7 +262,7 @@ def proposal(session: Session) -> None:
         f"{method_title(search.method)}: {text.plural(len(going), 'head')} would go",
         (f"Weights: {weights_said(search.weighed)}. " if search.weighed else "")
         + "Numbers: the order in which they go. Click a head to turn it over.",
-        ("Proposal", definitions.PROPOSAL),
+        ("Proposal", texts.PROPOSAL),
         key="proposal",
     )
     with st.container(horizontal=True, gap="medium", key="proposal-and-promise"):
@@ -418,7 +418,7 @@ def recovery(session: Session) -> None:
     help.heading(
         "Recover",
         "Win back accuracy in seconds, without training: the kept heads learn to stand in.",
-        ("Recovery without training", definitions.RECOVERY),
+        ("Recovery without training", texts.RECOVERY),
         key="recover",
     )
     if said := tasks.only_masks(session):

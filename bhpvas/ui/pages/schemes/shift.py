@@ -25,8 +25,8 @@ from bhpvas.criteria import (
 )
 from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state.session import Session, Variant
 from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.downloads import download
@@ -167,7 +167,7 @@ def _figures(found: Shifted, session: Session) -> None:
             )
             help.footnote(
                 "A line a head, the most important on top. Blue: largest rises, red: falls.",
-                ("Shift of ranks", definitions.SHIFT),
+                ("Shift of ranks", texts.SHIFT),
                 key="slopes",
             )
         with st.container(width=width):
@@ -207,7 +207,7 @@ def _table(found: Shifted) -> None:
             else " This criterion has no values per sentence, so the rises have no interval and no "
             "test."
         ),
-        ("Shift of ranks", definitions.SHIFT),
+        ("Shift of ranks", texts.SHIFT),
         key="shift-table",
     )
     shift = found.shift

@@ -13,8 +13,8 @@ from bhpvas.charts.scheme_tree import TreeStep, folded, scheme_tree
 from bhpvas.charts.steps import briefly, in_full, steps_table, weights_said
 from bhpvas.data.tables import csv_text
 from bhpvas.scheme.scheme import Scheme, Step
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures, help
@@ -131,7 +131,7 @@ def picture(session: Session) -> None:
     help.footnote(
         f"Bold: heads kept of {scheme.layers * scheme.heads}. Then accuracy with its 95% interval, "
         "drawn on the right; dotted: that of the start. Click a step to go there.",
-        ("Tree of schemes", definitions.TREE),
+        ("Tree of schemes", texts.TREE),
         key="tree",
     )
 
@@ -179,7 +179,7 @@ def _step(session: Session) -> None:
     help.heading(
         f"Step {step.id}" if step.parent is not None else "Start",
         _said(scheme, step),
-        ("Step", definitions.STEP),
+        ("Step", texts.STEP),
         key="current-step",
     )
     width, height = small_size(scheme.layers, scheme.heads)
@@ -250,7 +250,7 @@ def _table(session: Session) -> None:
     help.heading(
         "Every step",
         "The same tree as a table: click a column to sort, Go to make a step the current one.",
-        ("Tree of schemes", definitions.TREE),
+        ("Tree of schemes", texts.TREE),
         key="steps-table",
     )
     whole = table(session)

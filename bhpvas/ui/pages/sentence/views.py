@@ -19,9 +19,9 @@ from bhpvas.charts.columns import Column
 from bhpvas.charts.head_map import size
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.saliency import SALIENCIES
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Opened, Session, Split
 from bhpvas.ui.widgets import controls, figures, help
@@ -317,7 +317,7 @@ def arcs(
     help.footnote(
         f"Above: dependencies, strong where a shown head follows them. Bars: up speaks for "
         f"{name or 'the answer'}, down against. Below: who looks at whom, thicker for more.",
-        ("Dependencies and attention", definitions.ARCS),
+        ("Dependencies and attention", texts.ARCS),
         *((one.title, help.saliency_help(one.name)) for one in SALIENCIES.values()),
         key="arcs",
     )
@@ -371,7 +371,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
     help.heading(
         "What each head contributes",
         "Blue: speaks for the answer. Red: against it. Crossed out: off.",
-        ("Contributions", definitions.CONTRIBUTIONS),
+        ("Contributions", texts.CONTRIBUTIONS),
         key="contributions",
     )
     mask = session.mask_here
@@ -476,8 +476,8 @@ def maps(session: Session, found: Reading, heads: list[HeadId], line: SentenceUn
     help.heading(
         "Attention as a matrix",
         "A row looks at the columns; bright is much.",
-        ("Attention matrix", definitions.MATRIX),
-        ("Rollout", definitions.ROLLOUT),
+        ("Attention matrix", texts.MATRIX),
+        ("Rollout", texts.ROLLOUT),
         key="maps",
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="of"):
@@ -568,7 +568,7 @@ def bertviz(found: Reading, heads: list[HeadId]) -> None:
     help.heading(
         "bertviz",
         "The views of bertviz on the same attention; removed heads are left empty.",
-        ("bertviz", definitions.BERTVIZ),
+        ("bertviz", texts.BERTVIZ),
         key="bertviz",
     )
     which = st.segmented_control(

@@ -20,12 +20,13 @@ from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.ui import definitions
 from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state import sharing
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures, help, synced, tables
+from bhpvas.ui.widgets import help as view_help
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import selecting
 
@@ -86,7 +87,7 @@ def selected_heads(
             )
             help.footnote(
                 f"Dots apart: the head matters more for one class.{_which(shown, by_rank)}",
-                ("Importance by class", definitions.BY_CLASS),
+                ("Importance by class", texts.BY_CLASS),
                 key="by-class",
             )
 
@@ -102,7 +103,7 @@ def where_they_look(scores: Scores, shown: list[HeadId], every: list[HeadId]) ->
     )
     help.footnote(
         f"Percent of a head's attention, by where it goes.{_which(shown, every)}",
-        ("Attention profile", definitions.PROFILE),
+        ("Attention profile", texts.PROFILE),
         key="profile",
     )
 
@@ -238,7 +239,7 @@ def steps(session: Session) -> None:
     help.heading(
         "Timeline",
         "Accuracy with its 95% interval at each step; click a point to go there.",
-        ("Timeline", definitions.TIMELINE),
+        ("Timeline", texts.TIMELINE),
         key="timeline",
     )
     scheme = session.scheme
@@ -273,7 +274,7 @@ def what_changed(session: Session) -> None:
     help.heading(
         "What changed",
         "Sentences that the pruned model answers differently from the unpruned one.",
-        ("What changed", definitions.CHANGED),
+        ("What changed", texts.CHANGED),
         key="changed",
     )
     start = tasks.want(tasks.evaluating(session, session.start))
@@ -362,7 +363,7 @@ def _two_criteria(found: Mapping[str, Column], session: Session, *, pointer: str
     help.heading(
         "Two criteria",
         "One point a head; selected heads are diamonds. Click a point, or draw a box.",
-        ("Two criteria", definitions.SCATTER),
+        ("Two criteria", texts.SCATTER),
         *((title_of(name), help.criterion_help(name)) for name in names if name in CRITERIA),
         key="scatter",
     )
@@ -475,7 +476,7 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
     help.heading(
         "Ranked table",
         f"By {by.title[0].lower() + by.title[1:]}, first to go on top; tick rows to select heads.",
-        ("Head map", definitions.HEAD_MAP),
+        ("Head map", texts.HEAD_MAP),
         key="table",
     )
     whole = table(found, session.mask)
@@ -521,7 +522,7 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
     help.heading(
         "Does the criterion agree with what really happens?",
         "Rank correlation of each criterion with the exact effect of removing one head alone.",
-        ("Ablation", definitions.ABLATION),
+        ("Ablation", view_help.ABLATION),
         key="ablation",
     )
     loss = next((found[name] for name in ABLATIONS if name in found), None)

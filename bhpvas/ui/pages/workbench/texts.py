@@ -1,0 +1,58 @@
+"""Definitions of the views of Workbench: what each shows, its source, and when it misleads."""
+
+from __future__ import annotations
+
+from bhpvas.ui.widgets.help import HelpText
+
+HEAD_MAP = HelpText(
+    definition="One cell a head: layers upward from 0, the layer that reads the words first; heads "
+    "left to right. Heads of one layer have no order, so neighbours in a row mean nothing. A "
+    "crossed-out cell is a removed head, a framed one is selected.",
+    source="Head numbering as in transformers, counted from zero",
+    misleads="Colours are comparable within one map. After a removal every value is measured anew "
+    "on the smaller model, so a head's colour can change.",
+)
+COST = HelpText(
+    definition="The estimate follows from the gradients at the current mask alone: first and "
+    "second order in the gates. Remove measures exactly, on the evaluation split.",
+    formula=r"\Delta\mathrm{loss}\approx-d^\top\bar g+\tfrac12\,d^\top F d,\quad d=1-\mathrm{mask}",
+    source="Second-order model with the empirical Fisher matrix (Kwon et al. 2022)",
+    misleads="It is local: beyond about a third of the heads it says little. It is computed on the "
+    "calibration split, so its accuracy differs a little from the exact one.",
+)
+PROFILE = HelpText(
+    definition="Where a head's attention goes on average: to [CLS], to [SEP], to the asking token "
+    "itself, to its neighbours, to punctuation, or to the rest. A row sums to 100%.",
+    source="Categories after Clark et al. 2019, What Does BERT Look At?",
+    misleads="Attention to [SEP] often means that the head does nothing there; what a head looks "
+    "at is not yet what it does.",
+)
+BY_CLASS = HelpText(
+    definition="The same importance, averaged over the sentences of each label alone. Dots far "
+    "apart: the head matters for one class more than for the other.",
+    source="Michel, Levy, Neubig 2019, per sentence; split by label here",
+    misleads="A class on which the model is unsure has larger gradients everywhere, which moves "
+    "all dots of that class to the right.",
+)
+SCATTER = HelpText(
+    definition="Two criteria against each other, one point a head. The rank correlation says how "
+    "far they agree on the order in which heads should go: 1 is the same order, 0 is no relation.",
+    source="Spearman 1904",
+    misleads="A correlation over all heads says little about the few that would go first; look at "
+    "that corner of the plot.",
+)
+TIMELINE = HelpText(
+    definition="Each point is a measured step: accuracy on the evaluation split, with its 95% "
+    "interval, against the number of heads kept. Steps run to the right as heads go; branches you "
+    "left stay as dotted lines.",
+    source="Wilson 1927 for the interval of each accuracy",
+    misleads="The intervals are for each accuracy alone. Two steps share their sentences, so their "
+    "difference is far more certain than the overlap suggests: its interval is in the sidebar.",
+)
+CHANGED = HelpText(
+    definition="Sentences whose prediction differs between the two models, with both predictions "
+    "and the probability that each gives to its answer. Lost: right before, wrong now. Gained: the "
+    "other way round.",
+    source="McNemar 1947, exact, for whether lost and gained are as many by chance",
+    misleads="With few changed sentences a large p-value means too little data, not no effect.",
+)
