@@ -25,14 +25,15 @@ server.load()
 from bhpvas.ui import frame, framed
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn import tours
-from bhpvas.ui.state import persistence, session
+from bhpvas.ui.persistence import kept_work
+from bhpvas.ui.state import session
 from bhpvas.ui.widgets import figures
 
 frame.open_session()
-persistence.come_back()
+kept_work.come_back()
 with frame.way_out(pages):
     tasks.measure_steps()
-    persistence.keep(page.url_path)
+    kept_work.keep(page.url_path)
     frame.messages(pages)
     tours.bar(page.title, session.current())
     framed.run(page)

@@ -11,13 +11,13 @@ from bhpvas.ui.jobs import roles as role_tasks
 from bhpvas.ui.pages.roles import texts
 from bhpvas.ui.pages.roles import views as roles_views
 from bhpvas.ui.pages.workbench import texts as workbench_texts
+from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state import sharing
 from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.head_map import head_grid
 
 if st.session_state.pop("to-sentence", False):
-    st.switch_page("pages/sentence.py", query_params=sharing.of_this_work())
+    st.switch_page("pages/sentence.py", query_params=links.of_this_work())
 
 session = sessions.current()
 counted = role_tasks.counted(session, session.start)

@@ -9,13 +9,13 @@ from bhpvas.charts.head_map import size
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples import texts
 from bhpvas.ui.pages.samples import views as samples_views
+from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state import sharing
 from bhpvas.ui.widgets import help
 
 session = sessions.current()
 if st.session_state.get("open-sentence"):
-    st.switch_page(samples_views.SENTENCE_PAGE, query_params=sharing.of_this_work())
+    st.switch_page(samples_views.SENTENCE_PAGE, query_params=links.of_this_work())
 found = samples_tasks.measured(session)
 
 help.heading(

@@ -1,1 +1,5 @@
-"""Data in, plotly figure out: no state, no streamlit; each figure also works in a notebook."""
+"""Charts: data in, plotly figure out, with no state.
+
+Each figure also works in a notebook. It imports data, model, scheme, criteria, evaluation,
+interpret, recovery, search and the files at the root.
+"""

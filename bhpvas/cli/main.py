@@ -447,7 +447,7 @@ def _score(given: argparse.Namespace) -> None:
     """Score every head by one or more criteria."""
     from bhpvas.criteria import CRITERIA, score
     from bhpvas.criteria.base import MOST_KEPT
-    from bhpvas.storage.results import result_key
+    from bhpvas.model.result_key import result_key
 
     names = (
         list(CRITERIA)
@@ -502,7 +502,7 @@ def _score(given: argparse.Namespace) -> None:
 def _ablate(given: argparse.Namespace) -> None:
     """Remove each head alone and measure what it costs, exactly."""
     from bhpvas.evaluation.ablation import ablate
-    from bhpvas.storage.results import result_key
+    from bhpvas.model.result_key import result_key
 
     classifier, dataset = _load(given)
     mask = _mask(given, classifier)
@@ -533,7 +533,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     from bhpvas.evaluation.evaluation import accuracy_change_interval, evaluate
     from bhpvas.model.cost import flops_per_sentence, parameters
     from bhpvas.model.engine import StateCache
-    from bhpvas.storage.results import result_key
+    from bhpvas.model.result_key import result_key
 
     opened = None if given.scheme is None else _open_scheme(given, given.scheme)
     classifier, dataset = _load(given)
@@ -586,7 +586,7 @@ def _roles(given: argparse.Namespace) -> None:
     from bhpvas.heads import HeadId
     from bhpvas.interpret.parse import parse_dataset, sentences_of
     from bhpvas.interpret.roles import DIRECTIONS, RoleSettings, find_roles
-    from bhpvas.storage.results import result_key
+    from bhpvas.model.result_key import result_key
 
     settings = RoleSettings(min_count=given.min_count)
     classifier, dataset = _load(given)

@@ -1,4 +1,8 @@
-"""What is known of each head: criteria in one registry, measured in one pass, and their ranks."""
+"""Criteria: what is known of each head, in one registry, measured in one pass, and the ranks.
+
+One module holds the criteria that read the same thing. It imports data, model and the files at the
+root.
+"""
 
 from bhpvas.criteria.attention import PROFILE_PARTS
 from bhpvas.criteria.base import Criterion, Measurement

@@ -1,7 +1,7 @@
-"""Exports: a pruned model as files that work without bhpvas, read back before they are handed over.
+"""Export: a pruned model as files that work without bhpvas, read back before they are given.
 
-Every export holds the model in one of the :data:`FORMATS`, its tokenizer, a model card
-(``README.md``) and the scheme that it was made from (``scheme/``).
+One module holds one format, one registry names them. It imports storage, data, model, scheme,
+evaluation and the files at the root.
 """
 
 from __future__ import annotations

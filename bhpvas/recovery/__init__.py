@@ -1,4 +1,7 @@
-"""Recovery: other weights for a mask, in closed form or by fine-tuning."""
+"""Recovery: other weights for a mask, in closed form or by fine-tuning.
+
+One registry names the ways. It imports storage, data, model and the files at the root.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Reports: everything about a scheme in one HTML file that needs no network and no bhpvas."""
+"""Report: everything about a scheme in one HTML file that needs no network and no bhpvas.
+
+Its sections are one module each. It imports storage, data, model, scheme, criteria, evaluation,
+recovery, search, charts and the files at the root.
+"""
 
 from __future__ import annotations
 

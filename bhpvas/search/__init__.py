@@ -1,4 +1,8 @@
-"""Automatic proposals: which heads to remove, and why each of them."""
+"""Search: proposals of heads to remove, each with its reason, and curves that judge them.
+
+One module holds one method, one registry names them. It imports storage, data, model, criteria,
+evaluation, recovery and the files at the root.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Results on disk: found again by what they are of, until others need the room.
 
-A result is named by all that decides it (:class:`Of`), by the sources of bhpvas and by the versions
-of what these stand on. So nothing has to be declared outdated: whatever changes, the old result is
+A result is named by all that decides it (:class:`ResultKey`), by the sources of bhpvas and by the
+versions of what these stand on. So nothing has to be declared outdated: whatever changes, the old result is
 not found any more, and leaves once it was not used for longest. Kept are numbers, labels and names,
 never a sentence.
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,10 +32,6 @@ from bhpvas.heads import HeadMask
 from bhpvas.storage.files import write_beside
 from bhpvas.storage.paths import cache_folder
 from bhpvas.version import versions
-
-if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
-    from bhpvas.model.classifier import Classifier
 
 Result = TypeVar("Result")
 
@@ -71,22 +67,6 @@ class ResultKey:
     settings: tuple[tuple[str, Any], ...] = ()
 
 
-def result_key(
-    what: str,
-    classifier: Classifier,
-    dataset: Dataset,
-    mask: HeadMask,
-    *,
-    weights: str | None = None,
-    **settings: Any,
-) -> ResultKey:
-    """The name of a result; ``weights`` are those of the classifier unless others are named."""
-    own = classifier.weights.fingerprint if classifier.weights else None
-    data = (dataset.name, dataset.fingerprint)
-    ordered = tuple(sorted(settings.items()))
-    return ResultKey(what, classifier.identity, weights or own, mask, data, ordered)
-
-
 class Results:
     """The results in a folder; without one nothing is found and nothing kept.
 
@@ -99,11 +79,11 @@ class Results:
         self.most_bytes = most_bytes
         self._complained = False
 
-    def get(self, of: ResultKey) -> Any:
+    def get(self, key: ResultKey) -> Any:
         """The result, as it was; None where it is not there (any more)."""
         if self.folder is None:
             return None
-        path, content = self._file(of), None
+        path, content = self._file(key), None
         with self._forgiving(), suppress(FileNotFoundError):
             content = path.read_bytes()
         if content is None:
@@ -119,7 +99,7 @@ class Results:
             os.utime(path)
         return unpacked(found)
 
-    def put(self, of: ResultKey, result: Any) -> None:
+    def put(self, key: ResultKey, result: Any) -> None:
         """Keep a result; those that were not used for longest leave where it needs their room."""
         if self.folder is None:
             return
@@ -129,20 +109,20 @@ class Results:
             return
         with self._forgiving():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_beside(self._file(of), content)
+            write_beside(self._file(key), content)
             self._make_room()
 
-    def recall(self, of: ResultKey, make: Callable[[], Result]) -> Result:
+    def recall(self, key: ResultKey, make: Callable[[], Result]) -> Result:
         """The result: found, or made and kept."""
-        found = self.get(of)
+        found = self.get(key)
         if found is None:
             found = make()
-            self.put(of, found)
+            self.put(key, found)
         return found
 
-    def _file(self, of: ResultKey) -> Path:
+    def _file(self, key: ResultKey) -> Path:
         assert self.folder is not None
-        name = hashlib.sha256((code_version() + _encoded(of, {})).encode()).hexdigest()
+        name = hashlib.sha256((code_version() + _encoded(key, {})).encode()).hexdigest()
         return self.folder / f"{name}{_ENDING}"
 
     def _make_room(self) -> None:

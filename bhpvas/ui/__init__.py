@@ -1,4 +1,8 @@
-"""The streamlit glue: what a session holds, what is computed once for all, and how it is drawn."""
+"""User interface: the streamlit glue, the frame around every page and all that it is made of.
+
+Each page has a folder in `pages`. It imports storage, data, model, scheme, evaluation, charts,
+ui.state, ui.jobs, ui.persistence, ui.widgets, ui.pages and the files at the root.
+"""
 
 from pathlib import Path
 

@@ -18,7 +18,8 @@ from bhpvas.data.tables import listed
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.model.weights import weights_file
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.state import limits, persistence, sharing
+from bhpvas.ui.persistence import kept_work, links
+from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures
@@ -48,7 +49,7 @@ def open_session() -> None:
         try:
             with st.spinner("Loading the model"):
                 tasks.runner()
-                persistence.open_session(_session)
+                kept_work.open_session(_session)
         except BhpvasError as error:
             st.error(text.verbatim(str(error)))
             st.stop()
@@ -82,7 +83,7 @@ def messages(pages: Sequence[Any]) -> None:
         st.error(text.verbatim(session.error))
     if session.notice is not None:
         st.info(text.verbatim(session.notice))
-    persistence.offers(pages, _session)
+    kept_work.offers(pages, _session)
 
 
 def _session(model: str | None, data: Splits) -> Session:
@@ -149,7 +150,7 @@ _FOLD = """export default function ({ parentElement }) {
 def _links(pages: Sequence[Any]) -> None:
     with st.container(key="pages", gap="xsmall"):
         for page in pages:
-            st.page_link(page, label=page.title, query_params=sharing.of_this_work())
+            st.page_link(page, label=page.title, query_params=links.of_this_work())
     with st.container(key="listener-pages"):
         st.components.v2.component("fold_sidebar", js=_FOLD)(key="fold-sidebar")
 
@@ -276,8 +277,8 @@ def _scheme_buttons(session: Session) -> None:
                 max_upload_size=limits.current().scheme_megabytes,
             )
         with st.popover("Link", icon=":material/link:", width="stretch"):
-            sharing.popover(session)
-    if said := persistence.way_back(session):
+            links.popover(session)
+    if said := kept_work.way_back(session):
         st.caption(said)
 
 

@@ -23,7 +23,7 @@ from bhpvas.data.sampling import calibration_sample
 from bhpvas.data.text_store import Gathering, Numbers, Texts
 from bhpvas.errors import LimitError
 from bhpvas.model.classifier import Classifier, load_classifier
-from bhpvas.ui.state.workspaces import Workspaces
+from bhpvas.ui.persistence.workspaces import Workspaces
 from tests.conftest import TEXTS
 from tests.folders import full_disk
 from tests.tiny import save_tiny

@@ -24,8 +24,8 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage import files
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.jobs.runner import JobRunner
+from bhpvas.ui.persistence.workspaces import UNUSED, Workspaces, new_id
 from bhpvas.ui.state.session import Session
-from bhpvas.ui.state.workspaces import UNUSED, Workspaces, new_id
 from tests.folders import full_disk
 from tests.ui.test_app import SCRIPT, fine
 

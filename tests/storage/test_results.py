@@ -27,6 +27,7 @@ from bhpvas.interpret.parse import Parse, sentences_of
 from bhpvas.interpret.roles import find_roles
 from bhpvas.interpret.sentence_map import Components, pca_map
 from bhpvas.model.classifier import load_classifier
+from bhpvas.model.result_key import result_key
 from bhpvas.model.weights import Weights
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage import results
@@ -37,7 +38,6 @@ from bhpvas.storage.results import (
     code_version,
     kept_results,
     packed,
-    result_key,
     unpacked,
 )
 from bhpvas.ui.jobs import tasks

@@ -16,7 +16,7 @@ from bhpvas.heads import HeadId
 from bhpvas.model.classifier import Classifier
 from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.state.records import recorded, restored, untouched
+from bhpvas.ui.persistence.records import recorded, restored, untouched
 from bhpvas.ui.state.session import Curves, Opened, PendingStep, Search, Session
 
 HEADS = some.frozensets(some.builds(HeadId, some.integers(0, 1), some.integers(0, 3)))

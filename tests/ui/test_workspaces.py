@@ -14,8 +14,8 @@ from hypothesis import strategies as some
 
 from bhpvas.data.datasets import Dataset, Splits
 from bhpvas.errors import WorkspaceError
-from bhpvas.ui.state import workspaces
-from bhpvas.ui.state.workspaces import WorkChanged, Workspaces, new_id
+from bhpvas.ui.persistence import workspaces
+from bhpvas.ui.persistence.workspaces import WorkChanged, Workspaces, new_id
 from tests.folders import read_only
 
 JSON = some.recursive(

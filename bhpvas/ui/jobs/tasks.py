@@ -21,11 +21,12 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.errors import BhpvasError, ModelError
 from bhpvas.model.files import stamp
+from bhpvas.model.result_key import result_key
 from bhpvas.model.weights import weights_file
 from bhpvas.progress import Cancelled
 from bhpvas.storage.files import files_of
 from bhpvas.storage.paths import workspaces_folder
-from bhpvas.storage.results import ResultKey, Results, kept_results, result_key
+from bhpvas.storage.results import ResultKey, Results, kept_results
 from bhpvas.ui.jobs.runner import Job, JobRunner, Work
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions

@@ -1,1 +1,1 @@
-"""ui/pages/export."""
+"""The page Export."""

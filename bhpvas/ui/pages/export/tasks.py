@@ -25,7 +25,7 @@ from bhpvas.ui.jobs import tasks
 from bhpvas.ui.jobs.runner import LONG_PATIENCE
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
-from bhpvas.ui.state import sharing
+from bhpvas.ui.persistence import links
 from bhpvas.ui.state.session import Session
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def pack(session: Session, choice: ExportChoice, progress: Progress = silent) ->
             dataset=data,
             weights=tasks.weights_folder(),
             int8=choice.int8,
-            data=None if sharing.is_sample(session.data) else data.file,
+            data=None if links.is_sample(session.data) else data.file,
             progress=progress,
         )
         beside = Path(made) / "packed.zip"
@@ -170,7 +170,7 @@ def _command(session: Session, asked: Asked) -> str:
     data, said = session.data, ["bhpvas", "report"]
     if session.model is not None:
         said += ["--model", session.model]
-    if not sharing.is_sample(data):
+    if not links.is_sample(data):
         if data.evaluation.file == data.calibration.file:
             return ""
         said += ["--data", data.evaluation.file, "--calibration", data.calibration.file]

@@ -22,7 +22,7 @@ from bhpvas.ui.pages.schemes import propose, tree
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.pages.workbench import views as workbench_views
-from bhpvas.ui.state import sharing
+from bhpvas.ui.persistence import links
 from bhpvas.ui.state.lessons import LESSON, LessonProgress
 from bhpvas.ui.state.session import Search, Session
 from bhpvas.ui.widgets import controls, help
@@ -430,7 +430,7 @@ def _ways(now: LessonProgress) -> None:
                 "pages/export.py",
                 label="Take the smaller model along",
                 icon=":material/arrow_forward:",
-                query_params=sharing.of_this_work(),
+                query_params=links.of_this_work(),
             )
         if now.at:
             st.button("Back", key="lesson-back", type="tertiary", on_click=partial(_go, now.at - 1))

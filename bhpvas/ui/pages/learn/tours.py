@@ -15,8 +15,8 @@ from bhpvas.search import METHODS
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn import checks
 from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state import sharing
 from bhpvas.ui.state.lessons import TOUR, TourProgress
 from bhpvas.ui.state.session import Session
 
@@ -426,7 +426,7 @@ def started(name: str) -> TourProgress:
 
 
 def _go(page: str) -> None:
-    st.switch_page(_file(page), query_params=sharing.of_this_work())
+    st.switch_page(_file(page), query_params=links.of_this_work())
 
 
 def _file(page: str) -> str:

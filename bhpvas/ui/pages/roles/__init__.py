@@ -1,1 +1,1 @@
-"""ui/pages/roles."""
+"""The page Roles."""

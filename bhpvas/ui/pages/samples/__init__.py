@@ -1,1 +1,1 @@
-"""ui/pages/samples."""
+"""The page Samples."""

@@ -1,1 +1,1 @@
-"""ui/pages/sentence."""
+"""The page Sentence."""

@@ -1,1 +1,1 @@
-"""ui/pages/workbench."""
+"""The page Workbench."""

@@ -22,8 +22,8 @@ from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.workbench import texts
+from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state import sharing
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures, help, synced, tables
 from bhpvas.ui.widgets import help as view_help
@@ -123,7 +123,7 @@ def _nothing_selected(heads: int) -> None:
         "pages/learn.py",
         label="New here? Learn it in ten minutes",
         icon=":material/school:",
-        query_params=sharing.of_this_work(),
+        query_params=links.of_this_work(),
     )
 
 

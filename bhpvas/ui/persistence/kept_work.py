@@ -21,13 +21,14 @@ from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.ui.jobs import tasks
-from bhpvas.ui.state import limits, sharing
+from bhpvas.ui.persistence import links
+from bhpvas.ui.persistence.links import Start
+from bhpvas.ui.persistence.records import recorded, restored, untouched
+from bhpvas.ui.persistence.workspaces import Kept, WorkChanged, Workspaces, new_id
+from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.lessons import LESSON, TOUR, LessonProgress, TourProgress
-from bhpvas.ui.state.records import recorded, restored, untouched
 from bhpvas.ui.state.session import Session
-from bhpvas.ui.state.sharing import Start
-from bhpvas.ui.state.workspaces import Kept, WorkChanged, Workspaces, new_id
 from bhpvas.version import __version__
 
 #: How many works are offered to go on with.
@@ -88,22 +89,22 @@ def open_session(start: Start) -> None:
     sessions.put(fresh)
     hosted, address = limits.current().hosted, st.query_params
     try:
-        if sharing.PARAMETER in address:
-            link = Link.from_text(address[sharing.PARAMETER])
+        if links.PARAMETER in address:
+            link = Link.from_text(address[links.PARAMETER])
             if link.model is None or hosted:
-                sessions.put(sharing.opened(link, start))
-                del address[sharing.PARAMETER]
+                sessions.put(links.opened(link, start))
+                del address[links.PARAMETER]
                 return
             mine.link = link  # no request leaves this computer unasked
-        if sharing.WORK in address and not hosted:
-            sessions.put(_opened(address[sharing.WORK], start))
+        if links.WORK in address and not hosted:
+            sessions.put(_opened(address[links.WORK], start))
         elif not hosted and mine.link is None:
             mine.offers = store().latest(MOST_OFFERED)
     except BhpvasError as error:
         sessions.put(replace(fresh, error=str(error)))
-        address.pop(sharing.WORK, None)
+        address.pop(links.WORK, None)
         if mine.link is None:
-            address.pop(sharing.PARAMETER, None)
+            address.pop(links.PARAMETER, None)
 
 
 def _opened(work_id: str, start: Start) -> Session:
@@ -198,20 +199,20 @@ def keep(page: str) -> None:
         mine.trouble = None
     except WorkspaceError as error:
         mine.trouble = str(error)
-    if mine.id is not None and st.query_params.get(sharing.WORK) != mine.id:
-        st.query_params[sharing.WORK] = mine.id
+    if mine.id is not None and st.query_params.get(links.WORK) != mine.id:
+        st.query_params[links.WORK] = mine.id
 
 
 def _put_in_address(session: Session) -> None:
     mine = _mine()
     try:
-        link, mine.trouble = sharing.link_of(session).to_text(), None
+        link, mine.trouble = links.link_of(session).to_text(), None
     except LinkError as error:
         mine.trouble = str(error)
-        st.query_params.pop(sharing.PARAMETER, None)
+        st.query_params.pop(links.PARAMETER, None)
     else:
-        if st.query_params.get(sharing.PARAMETER) != link:
-            st.query_params[sharing.PARAMETER] = link
+        if st.query_params.get(links.PARAMETER) != link:
+            st.query_params[links.PARAMETER] = link
 
 
 def _write(content: dict[str, Any]) -> None:
@@ -247,7 +248,7 @@ def _data_name(data: Splits) -> str | None:
     """What the file of the sentences is called; None for the sample's."""
     mine = _mine()
     if mine.data is None or mine.data[0] is not data:
-        mine.data = (data, None if sharing.is_sample(data) else store().keep_data(data))
+        mine.data = (data, None if links.is_sample(data) else store().keep_data(data))
     return mine.data[1]
 
 
@@ -300,7 +301,7 @@ def _go_on(kept: Kept, pages: Sequence[Any], start: Start) -> None:
         sessions.put(replace(sessions.current(), error=str(error)))
         st.rerun()
     page = next((page for page in pages if page.url_path == kept.content.get("page")), pages[0])
-    st.switch_page(page, query_params=sharing.of_this_work() | {sharing.WORK: kept.id})
+    st.switch_page(page, query_params=links.of_this_work() | {links.WORK: kept.id})
 
 
 def _ask_for_model(mine: _Work, start: Start) -> None:
@@ -312,11 +313,11 @@ def _ask_for_model(mine: _Work, start: Start) -> None:
         if not st.button("Leave it", key="leave-link", type="tertiary") and not agreed:
             return
     link, mine.link = mine.link, None
-    st.query_params.pop(sharing.PARAMETER, None)
+    st.query_params.pop(links.PARAMETER, None)
     if agreed:
         try:
             with st.spinner("Loading the model"):
-                sessions.put(sharing.opened(link, start))
+                sessions.put(links.opened(link, start))
             st.session_state[_STATE] = _Work()  # what was done here before stays kept as it is
         except BhpvasError as error:
             sessions.put(replace(sessions.current(), error=str(error)))
@@ -329,7 +330,7 @@ def way_back(session: Session) -> str:
         return ""
     if _mine().trouble is not None:
         return "Not kept on this server: save the scheme to come back to it."
-    if not sharing.is_sample(session.data):
+    if not links.is_sample(session.data):
         return "Kept in this page's address, not on this server; your sentences are not."
     return "Kept in this page's address, not on this server."
 

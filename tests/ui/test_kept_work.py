@@ -16,7 +16,7 @@ from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.ui.pages.learn.tours import TOURS
-from bhpvas.ui.state import persistence, sharing, workspaces
+from bhpvas.ui.persistence import kept_work, links, workspaces
 from bhpvas.ui.state.lessons import LessonProgress, TourProgress
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
@@ -102,11 +102,11 @@ def test_a_lesson_and_a_tour_go_on_where_they_were(app: AppTest) -> None:
 
 def test_what_was_asked_and_not_yet_measured_is_done_on_return(app: AppTest) -> None:
     select(app, "L0H1")
-    kept = persistence.Workspaces(workspaces_folder())
+    kept = kept_work.Workspaces(workspaces_folder())
     work = work_of(app)
     before = kept.read(work)
     asked = session_of(app).requesting("remove")
-    kept.write(work, before.content | persistence.recorded(asked), after=before.stamp)
+    kept.write(work, before.content | kept_work.recorded(asked), after=before.stamp)
     again = opened(work=work)
     assert str(session_of(again).mask) == "L0H1"
     assert facts(again)["Heads"] == "7 of 8 kept"
@@ -170,7 +170,7 @@ def test_what_counts_as_the_sample() -> None:
     data = sample.evaluation
 
     def counts(one: Dataset) -> bool:
-        return sharing.is_sample(replace(sample, evaluation=one))
+        return links.is_sample(replace(sample, evaluation=one))
 
     assert counts(data) and counts(data.aligned(("Positive", "Negative")))
     assert not counts(replace(data, labels=1 - data.labels))
@@ -214,7 +214,7 @@ def test_a_model_that_is_gone_is_a_sentence_and_the_file_stays(
     app = opened(Session(str(place), Splits(dataset, dataset, "by hand"), scheme))
     select(app, "L0H1")
     place.rename(tmp_path / "elsewhere")
-    persistence.work._loaded.clear()
+    kept_work.work._loaded.clear()
     again = opened(work=work_of(app))
     assert "is kept, but cannot be opened" in again.error[0].value
     assert files()[0].exists()
@@ -247,6 +247,6 @@ def test_every_setting_that_is_kept_belongs_to_a_control() -> None:
             if isinstance(node, ast.keyword) and node.arg == "key":
                 keys.add(ast.unparse(node.value).strip("f'\""))
     patterns = {key.split("{")[0] for key in keys}
-    assert [key for key in persistence.SETTINGS if key not in keys] == [
-        key for key in persistence.SETTINGS if key.startswith("weight-") and "weight-" in patterns
+    assert [key for key in kept_work.SETTINGS if key not in keys] == [
+        key for key in kept_work.SETTINGS if key.startswith("weight-") and "weight-" in patterns
     ]
