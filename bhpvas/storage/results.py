@@ -1,9 +1,9 @@
 """Results on disk: found again by what they are of, until others need the room.
 
 A result is named by all that decides it (:class:`ResultKey`), by the sources of bhpvas and by the
-versions of what these stand on. So nothing has to be declared outdated: whatever changes, the old result is
-not found any more, and leaves once it was not used for longest. Kept are numbers, labels and names,
-never a sentence.
+versions of what these stand on. So nothing has to be declared outdated: whatever changes, the old
+result is not found any more, and leaves once it was not used for longest. Kept are numbers, labels
+and names, never a sentence.
 
 ``BHPVAS_CACHE`` names the folder, or is ``off``; ``BHPVAS_CACHE_MB`` says how much it may take.
 """
