@@ -19,7 +19,8 @@ import transformers
 from torch import Tensor
 
 from bhpvas.criteria import score
-from bhpvas.data.datasets import Dataset, read_dataset, sample_splits
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.reading import read_dataset, sample_splits
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.heads import HeadMask

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bhpvas.data.datasets import Dataset, read_dataset
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.reading import read_dataset
 
 _ROWS_AT_ONCE = 10_000
 # What the model is fed with, all by itself.

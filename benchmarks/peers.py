@@ -29,7 +29,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.__main__ import half_of
 from bhpvas.criteria import score
-from bhpvas.data.datasets import Dataset, sample_splits
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.reading import sample_splits
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.pruning import remove_heads

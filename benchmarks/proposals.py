@@ -10,7 +10,7 @@ import argparse
 
 import pandas as pd
 
-from bhpvas.data.datasets import read_dataset
+from bhpvas.data.reading import read_dataset
 from bhpvas.data.sampling import calibration_sample
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.classifier import load_classifier

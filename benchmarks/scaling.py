@@ -25,7 +25,8 @@ from transformers.utils import logging
 from bhpvas.criteria import score
 from bhpvas.criteria.base import MOST_KEPT, Sample
 from bhpvas.criteria.similarity import OutputProducts
-from bhpvas.data.datasets import Dataset, read_dataset, sample_splits
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.reading import read_dataset, sample_splits
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.classifier import Classifier, load_classifier

@@ -34,7 +34,7 @@ from playwright.sync_api import Error, Page, WebSocket, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.app import SIGNS, SIZE, peak_gigabytes
-from bhpvas.data.datasets import sample_splits
+from bhpvas.data.reading import sample_splits
 from bhpvas.evaluation.evaluation import Evaluation, evaluate, flips
 from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.classifier import Classifier, load_classifier

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from bhpvas.criteria import Scores as Scores
     from bhpvas.criteria import removal_order as removal_order
     from bhpvas.criteria import score as score
-    from bhpvas.data.datasets import Dataset as Dataset
-    from bhpvas.data.datasets import Splits as Splits
-    from bhpvas.data.datasets import read_dataset as read_dataset
-    from bhpvas.data.datasets import read_splits as read_splits
-    from bhpvas.data.datasets import sample_splits as sample_splits
+    from bhpvas.data.dataset import Dataset as Dataset
+    from bhpvas.data.dataset import Splits as Splits
+    from bhpvas.data.reading import read_dataset as read_dataset
+    from bhpvas.data.reading import read_splits as read_splits
+    from bhpvas.data.reading import sample_splits as sample_splits
     from bhpvas.errors import BhpvasError as BhpvasError
     from bhpvas.evaluation.ablation import Ablation as Ablation
     from bhpvas.evaluation.ablation import ablate as ablate
@@ -74,7 +74,8 @@ _MODULES = {
     "evaluation.comparison": "compare",
     "model.cost": "flops_per_sentence parameters speed_bound",
     "criteria": "CRITERIA Scores removal_order score",
-    "data.datasets": "Dataset Splits read_dataset read_splits sample_splits",
+    "data.dataset": "Dataset Splits",
+    "data.reading": "read_dataset read_splits sample_splits",
     "errors": "BhpvasError",
     "evaluation.evaluation": "Evaluation evaluate",
     "export": "FORMATS Exported export_model",

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from bhpvas import text  # noqa: E402
 from bhpvas.criteria import removal_order, score  # noqa: E402
-from bhpvas.data.datasets import sample_splits  # noqa: E402
+from bhpvas.data.reading import sample_splits  # noqa: E402
 from bhpvas.evaluation.evaluation import (  # noqa: E402
     Evaluation,
     accuracy_change_interval,

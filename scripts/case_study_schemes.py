@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bhpvas import text  # noqa: E402
-from bhpvas.data.datasets import Dataset, sample_splits  # noqa: E402
+from bhpvas.data.dataset import Dataset  # noqa: E402
+from bhpvas.data.reading import sample_splits  # noqa: E402
 from bhpvas.evaluation.evaluation import (  # noqa: E402
     Evaluation,
     accuracy_change_interval,
@@ -34,10 +35,11 @@ from bhpvas.evaluation.evaluation import (  # noqa: E402
 from bhpvas.heads import HeadId, HeadMask  # noqa: E402
 from bhpvas.model.classifier import Classifier, load_classifier  # noqa: E402
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound  # noqa: E402
+from bhpvas.model.result_key import result_key  # noqa: E402
 from bhpvas.recovery import Recovered, recover  # noqa: E402
 from bhpvas.search import DEFAULT_METHOD, METHODS, propose  # noqa: E402
 from bhpvas.search.curves import Curve, Store, areas, measure_curve  # noqa: E402
-from bhpvas.storage.results import kept_results, result_key  # noqa: E402
+from bhpvas.storage.results import kept_results  # noqa: E402
 from tests.browser.driver import Workbench, launch, serving  # noqa: E402
 
 STORE = ROOT / "build" / "case-study-schemes.jsonl"

@@ -34,7 +34,8 @@ from transformers import (
     set_seed,
 )
 
-from bhpvas.data.datasets import Dataset, sample_splits
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.reading import sample_splits
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.model.classifier import load_classifier
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.model.classifier import Classifier, load_classifier
 from tests.browser.driver import Workbench, launch, serving
 from tests.tiny import save_tiny

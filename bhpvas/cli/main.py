@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bhpvas.criteria import Scores
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
     from bhpvas.evaluation.ablation import Ablation
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.heads import HeadMask
@@ -965,7 +965,7 @@ def _with_classifier(given: argparse.Namespace, dataset: Dataset) -> tuple[Class
 
 def _dataset(given: argparse.Namespace, source: str | None, split: str) -> Dataset:
     """All sentences of a file, or a split of a hub id or of the sample sentences."""
-    from bhpvas.data.datasets import is_hub_id, read_dataset, read_splits, sample_splits
+    from bhpvas.data.reading import is_hub_id, read_dataset, read_splits, sample_splits
     from bhpvas.data.sampling import SENTENCES
 
     if source is None or source == "sample":

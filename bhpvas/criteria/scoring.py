@@ -18,7 +18,7 @@ from bhpvas.criteria.base import (
     weighted_statistic,
 )
 from bhpvas.criteria.similarity import similarity_to_kept
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier

@@ -1,14 +1,13 @@
-"""Which sentences are learnt from where there are more than are needed."""
+"""Samples of labelled sentences: drawn by label to learn from, or to divide them in two."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
+from bhpvas.errors import DataError
 
 #: Sentences that are drawn to learn from, if not told otherwise.
 SENTENCES = 2048
@@ -75,3 +74,61 @@ def calibration_sample(dataset: Dataset, size: int = SENTENCES, seed: int = 0) -
         whole = np.flatnonzero(~parts_of_others(dataset.texts))
         rows = whole if len(whole) >= size else rows
     return dataset.take(rows[stratified_sample(dataset.labels[rows], size, seed)])
+
+
+def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Divide at random into ``share`` of the sentences and the rest, both in their old order.
+
+    Copies of a sentence go to the same part. The first part has ``round(share · N)`` sentences, at
+    least one and not all, and each label's share of them is its share of the whole as nearly as
+    whole sentences allow; where copies do not fit, it has fewer. The same seed gives the same
+    parts. Raises :class:`DataError` on a share outside (0, 1) or fewer than two different
+    sentences.
+    """
+    if not 0 < share < 1:
+        raise DataError(f"A share of {share} cannot be split off: it must lie between 0 and 1.")
+    _, begins, code, copies = np.unique(
+        copy_numbers(dataset), return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(begins) < 2:
+        raise DataError(
+            f"{dataset.name} has too few sentences to be split: it needs two or more that differ."
+        )
+    order = np.argsort(begins)  # different sentences as they first come
+    count = min(max(round(share * len(dataset)), 1), len(dataset) - 1)
+    chosen = order[_stratified(dataset.labels[begins[order]], copies[order], count, seed)]
+    first = np.isin(code, chosen)
+    return dataset.take(np.flatnonzero(first)), dataset.take(np.flatnonzero(~first))
+
+
+def _stratified(labels: np.ndarray, sizes: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Which of some groups to draw at random for about ``count`` of their sentences.
+
+    A label gives as many sentences as its share, or fewer where no group fits any more; but if none
+    of its groups fits, and it has several, its smallest one.
+    """
+    random = np.random.default_rng(seed)
+    _, code = np.unique(labels, return_inverse=True)
+    due = np.bincount(code, sizes) * count / sizes.sum()
+    most = np.floor(due).astype(int)
+    most[np.argsort(most - due, kind="stable")[: count - most.sum()]] += 1
+    drawn = list[int]()
+    for label, left in enumerate(most.tolist()):
+        groups = random.permutation(np.flatnonzero(code == label))
+        fitting = list[int]()
+        for group, size in zip(groups.tolist(), sizes[groups].tolist(), strict=True):
+            if size <= left:
+                fitting.append(group)
+                left -= size
+        if left and not fitting and len(groups) > 1:
+            fitting.append(groups[sizes[groups].argmin()])
+        drawn += fitting
+    return np.array(drawn or [int(sizes.argmin())])
+
+
+def copy_numbers(dataset: Dataset) -> np.ndarray:
+    """A number for each sentence, or pair, that its copies share: int64 ``[N]``."""
+    if dataset.pairs is None:
+        return np.fromiter(map(hash, dataset.texts), np.int64, len(dataset))
+    both = zip(dataset.texts, dataset.pairs, strict=True)
+    return np.fromiter(map(hash, both), np.int64, len(dataset))

@@ -9,7 +9,7 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed

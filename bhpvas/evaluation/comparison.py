@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import (
     Evaluation,
     accuracy_change_interval,

@@ -23,7 +23,7 @@ from bhpvas.model.engine import check_finite, predict
 from bhpvas.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
     from bhpvas.model.classifier import Classifier
     from bhpvas.model.engine import StateCache
 

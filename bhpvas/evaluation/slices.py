@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import bdtr
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import (
     Evaluation,
     mean_interval,

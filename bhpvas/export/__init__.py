@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, evaluate, flips
 from bhpvas.export import dense, onnx_graph, sliced
 from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of

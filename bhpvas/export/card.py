@@ -12,7 +12,7 @@ from bhpvas.heads import HeadId, format_heads
 from bhpvas.version import versions
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.export import Exported
     from bhpvas.model.classifier import Classifier

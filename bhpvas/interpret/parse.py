@@ -23,7 +23,7 @@ from bhpvas.errors import BhpvasError
 from bhpvas.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
     from bhpvas.model.classifier import Classifier
 
 # The English pipeline of spaCy as it is published on the package registry, under its own name.

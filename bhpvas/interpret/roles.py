@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.parse import TOKEN_PARTS, Sentence, sentences_of

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bhpvas.criteria.base import Sample
 from bhpvas.criteria.gradients import GateGradients
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import logits_without_each, losses_of
 from bhpvas.heads import HeadMask

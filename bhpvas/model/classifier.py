@@ -46,7 +46,7 @@ from bhpvas.model.memory import exhausted
 from bhpvas.model.weights import Weights, unusable
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
 
 #: Number types by name. ``mixed``: weights in float32, products of matrices in bfloat16.
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.float32}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.storage.results import ResultKey

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
 from bhpvas.model.classifier import Classifier

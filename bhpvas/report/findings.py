@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bhpvas.criteria import DEFAULT_CRITERIA, Scores, score
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import Ablation, ablate
 from bhpvas.evaluation.evaluation import Evaluation, evaluate

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bhpvas.criteria import CRITERIA
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier

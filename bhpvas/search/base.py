@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask

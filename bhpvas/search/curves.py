@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import DataError
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads

@@ -26,7 +26,7 @@ from bhpvas.ui.widgets import figures
 from bhpvas.ui.widgets.downloads import download
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Splits
+    from bhpvas.data.dataset import Splits
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.scheme.scheme import Scheme
 
@@ -482,7 +482,7 @@ def _column_choice() -> dict[str, str | None]:
 
 
 def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
-    from bhpvas.data.datasets import read_splits
+    from bhpvas.data.reading import read_splits
 
     allowed = limits.current()
     allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.megabytes)
@@ -498,8 +498,8 @@ def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
 
 def _from_hub(typed: str) -> Splits:
     """Read a hub id; a path of the server is none, since whoever has the link could read it."""
-    from bhpvas.data.datasets import read_splits
     from bhpvas.data.hub import HubId
+    from bhpvas.data.reading import read_splits
     from bhpvas.data.tables import is_table_name
 
     limits.current().check_data_set(typed)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from bhpvas.data.datasets import sample_splits
+from bhpvas.data.reading import sample_splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.classifier import load_classifier
 from tests.browser.driver import Workbench

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bhpvas.criteria import CRITERIA
-from bhpvas.data.datasets import sample_splits
+from bhpvas.data.reading import sample_splits
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import load_classifier
 from bhpvas.search import METHODS, Proposal, propose

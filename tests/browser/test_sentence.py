@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
 
-from bhpvas.data.datasets import sample_splits
+from bhpvas.data.reading import sample_splits
 from bhpvas.interpret.sentence import contributions
 from bhpvas.model.classifier import load_classifier
 from tests.browser.driver import Workbench

@@ -21,7 +21,8 @@ import pytest
 from bhpvas.cli import main as cli
 from bhpvas.cli.main import main
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.data.datasets import Splits, read_dataset
+from bhpvas.data.dataset import Splits
+from bhpvas.data.reading import read_dataset
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
@@ -526,7 +527,7 @@ def test_what_searches_and_recovers_never_reads_the_evaluation_split(
             raise AssertionError("the evaluation split was counted")
 
     splits = Splits(read_dataset(files[1]), Untouchable(), "for this test")
-    monkeypatch.setattr("bhpvas.data.datasets.sample_splits", lambda: splits)
+    monkeypatch.setattr("bhpvas.data.reading.sample_splits", lambda: splits)
     out = str(tmp_path / "s.json")
     for method in METHODS:
         arguments = ["--model", files[0], "--method", method, "--heads", "2", "--out", out]

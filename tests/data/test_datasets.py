@@ -14,18 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bhpvas.data.datasets import (
-    MAX_CHARACTERS,
-    Columns,
-    Dataset,
-    guess_columns,
-    length_sorted_batches,
-    read_dataset,
-    read_splits,
-    sample_splits,
-    stratified_split,
-)
-from bhpvas.data.sampling import SENTENCES, calibration_sample
+from bhpvas.data.cells import MAX_CHARACTERS
+from bhpvas.data.columns import Columns, guess_columns
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.datasets import length_sorted_batches
+from bhpvas.data.reading import read_dataset, read_splits, sample_splits
+from bhpvas.data.sampling import SENTENCES, calibration_sample, stratified_split
 from bhpvas.data.tables import read_table
 from bhpvas.errors import DataError
 

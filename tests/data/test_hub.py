@@ -14,8 +14,8 @@ import pytest
 
 from bhpvas.cli import main
 from bhpvas.criteria import score
-from bhpvas.data.datasets import read_dataset, read_splits
 from bhpvas.data.hub import HubId, load_parts
+from bhpvas.data.reading import read_dataset, read_splits
 from bhpvas.errors import DataError
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.classifier import load_classifier
@@ -319,7 +319,7 @@ def test_without_the_package_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_without_network(setting: dict[str, str], message: str, tmp_path) -> None:
     """In a process of its own, since the hub's library reads its settings when it is imported."""
-    code = "from bhpvas.data.datasets import read_splits\nread_splits('nobody/nothing:here')"
+    code = "from bhpvas.data.reading import read_splits\nread_splits('nobody/nothing:here')"
     environment = {**os.environ, "HF_HOME": str(tmp_path), **setting}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
@@ -333,7 +333,7 @@ def test_without_network(setting: dict[str, str], message: str, tmp_path) -> Non
 def test_files_do_not_import_the_hub() -> None:
     code = (
         "import sys, io\n"
-        "from bhpvas.data.datasets import read_splits\n"
+        "from bhpvas.data.reading import read_splits\n"
         "read_splits(io.BytesIO(b'text,label\\ngood,1\\nbad,0\\n'), name='a.csv')\n"
         "sys.exit(any(name in sys.modules for name in ('datasets', 'huggingface_hub', 'torch')))\n"
     )

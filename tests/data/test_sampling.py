@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import calibration_sample, parts_of_others
 
 

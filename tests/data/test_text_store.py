@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from bhpvas.cli import main
 from bhpvas.data import tables, text_store
-from bhpvas.data.datasets import Dataset, read_dataset, read_splits
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.reading import read_dataset, read_splits
 from bhpvas.data.sampling import calibration_sample
 from bhpvas.data.text_store import Gathering, Numbers, Texts
 from bhpvas.errors import LimitError
@@ -222,12 +223,12 @@ def test_nobody_sees_the_files_and_nothing_is_left(folder: Path, tmp_path: Path)
     """Even while the process runs there is no name that a kill could leave behind."""
     script = """
 import os, sys
-from bhpvas import datasets, spill
-spill.IN_MEMORY = 1
-data = datasets.read_dataset(sys.argv[1])
-numbers = spill.Numbers("i4")
+from bhpvas.data import reading, text_store
+text_store.IN_MEMORY = 1
+data = reading.read_dataset(sys.argv[1])
+numbers = text_store.Numbers("i4")
 numbers.append(range(1000))
-assert isinstance(data.texts, spill.Texts) and data.texts[0] and len(numbers[:])
+assert isinstance(data.texts, text_store.Texts) and data.texts[0] and len(numbers[:])
 print(os.listdir(os.environ["TMPDIR"]))
 """
     root = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import beta, binomtest
 
 import bhpvas.evaluation.evaluation
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import DataError, ModelError
 from bhpvas.evaluation.evaluation import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, ttest_1samp
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval
 from bhpvas.evaluation.slices import (
     Grouping,

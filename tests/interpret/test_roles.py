@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.parse import Parse, Sentence, parse_dataset, sentences_of

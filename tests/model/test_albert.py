@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from transformers import AlbertForSequenceClassification
 
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.data.datasets import Splits
+from bhpvas.data.dataset import Splits
 from bhpvas.errors import ModelError
 from bhpvas.export import export_model
 from bhpvas.heads import HeadMask

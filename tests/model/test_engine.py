@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model import engine

@@ -14,7 +14,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.cli import main
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import LimitError, ModelError
 from bhpvas.heads import parse_heads
 from bhpvas.model import engine, memory

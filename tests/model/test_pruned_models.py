@@ -14,7 +14,7 @@ import pytest
 from bhpvas.charts.head_map import head_map
 from bhpvas.charts.kept_map import kept_map
 from bhpvas.criteria import CRITERIA, removal_order, score
-from bhpvas.data.datasets import Splits
+from bhpvas.data.dataset import Splits
 from bhpvas.errors import BhpvasError, SchemeError
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.comparison import compare, random_mask

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.cli import main
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import LimitError, ModelError, SchemeError, WorkspaceError
 from bhpvas.export import FORMATS, ExportError, export_model
 from bhpvas.heads import parse_heads

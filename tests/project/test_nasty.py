@@ -27,7 +27,7 @@ import torch
 from safetensors.torch import load, save
 
 from bhpvas.data import tables
-from bhpvas.data.datasets import read_splits
+from bhpvas.data.reading import read_splits
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import load_classifier

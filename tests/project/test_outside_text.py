@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.charts.steps import outcome
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover

@@ -30,7 +30,7 @@ def test_a_wheel_carries_the_sample_data_and_the_app(tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(installed)
     # With -c the folder that Python runs in is searched before the installed packages.
     code = (
-        "from bhpvas.data.datasets import sample_splits\n"
+        "from bhpvas.data.reading import sample_splits\n"
         "from bhpvas.storage.paths import app_script, sample_data_folder\n"
         "print(sample_data_folder(), app_script().parent, len(sample_splits().evaluation))"
     )

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from bhpvas.data.datasets import Dataset, Splits, sample_splits
+from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.reading import sample_splits
 
 TAGS = {
     "comparison",

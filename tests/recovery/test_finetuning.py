@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bhpvas.cli import main
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bhpvas.criteria import score
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier

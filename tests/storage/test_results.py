@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from bhpvas.cli import main
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate, evaluate_progressively

@@ -14,7 +14,8 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Multiselect
 
 from bhpvas.criteria import CRITERIA, combined, removal_order, score
-from bhpvas.data.datasets import Dataset, Splits, read_splits
+from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.reading import read_splits
 from bhpvas.errors import SchemeError
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.estimate import Estimate

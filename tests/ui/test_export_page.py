@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.export import FORMATS
 from bhpvas.heads import HeadMask, parse_heads

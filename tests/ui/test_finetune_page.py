@@ -11,7 +11,7 @@ import pytest
 
 from bhpvas import text
 from bhpvas.charts.training import training_curves
-from bhpvas.data.datasets import Splits
+from bhpvas.data.dataset import Splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bhpvas.data.datasets import sample_splits
+from bhpvas.data.reading import sample_splits
 from bhpvas.errors import LimitError
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier

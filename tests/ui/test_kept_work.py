@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bhpvas.data.datasets import Dataset, Splits, sample_splits
+from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.reading import sample_splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.criteria import CRITERIA, Scores, removal_order, score
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.roles import ROLES
 from bhpvas.model.classifier import Classifier

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import LimitError
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.limits import Limits

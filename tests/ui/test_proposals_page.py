@@ -16,7 +16,7 @@ from bhpvas import recovery, text
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.steps import DONE
 from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS, removal_order, score
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import BhpvasError, WorkspaceError
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import Classifier

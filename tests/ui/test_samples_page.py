@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.criteria import score
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.evaluation.groups import compare, shares
 from bhpvas.evaluation.slices import Grouping, outcomes, slice_table, worst_hit

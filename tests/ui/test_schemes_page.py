@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.criteria import rank_shift, score
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.comparison import flip_patterns, flip_table
 from bhpvas.evaluation.evaluation import accuracy_change_interval, evaluate, mcnemar
 from bhpvas.heads import HeadMask, parse_heads

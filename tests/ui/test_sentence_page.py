@@ -12,7 +12,7 @@ from scipy.special import softmax
 from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForSequenceClassification
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.interpret.roles import ROLES, RoleSettings, find_roles
 from bhpvas.interpret.saliency import SALIENCIES

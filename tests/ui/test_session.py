@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier
 from bhpvas.scheme.scheme import Scheme

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.criteria import combined, removal_order, score
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, parse_heads

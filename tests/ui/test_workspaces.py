@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.ui.persistence import workspaces
 from bhpvas.ui.persistence.workspaces import WorkChanged, Workspaces, new_id

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bhpvas import text
 from bhpvas.charts import style
-from bhpvas.data.datasets import Dataset
+from bhpvas.data.dataset import Dataset
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Section, TableBlock
 from bhpvas.report.findings import Findings

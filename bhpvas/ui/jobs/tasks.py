@@ -35,7 +35,7 @@ from bhpvas.ui.state.session import Request, Session, Variant
 if TYPE_CHECKING:
     from bhpvas.charts.scheme_tree import Accuracy
     from bhpvas.criteria import Scores
-    from bhpvas.data.datasets import Dataset, Splits
+    from bhpvas.data.dataset import Dataset, Splits
     from bhpvas.evaluation.ablation import Ablation
     from bhpvas.evaluation.estimate import Estimate
     from bhpvas.evaluation.evaluation import Evaluation
@@ -141,7 +141,7 @@ def only_masks(session: Session) -> str | None:
 @st.cache_resource(show_spinner=False)
 def sample_data() -> Splits:
     """The sentences that ship with the project."""
-    from bhpvas.data.datasets import sample_splits
+    from bhpvas.data.reading import sample_splits
 
     return sample_splits()
 

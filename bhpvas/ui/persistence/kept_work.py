@@ -16,7 +16,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from bhpvas import text
-from bhpvas.data.datasets import Splits
+from bhpvas.data.dataset import Splits
 from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import workspaces_folder

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import DataError, LinkError
 from bhpvas.scheme.link import Link
 from bhpvas.ui.jobs import tasks

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-from bhpvas.data.datasets import Splits
+from bhpvas.data.dataset import Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.heads import format_heads, parse_heads
 from bhpvas.scheme.scheme import Scheme, Step

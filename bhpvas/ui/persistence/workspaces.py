@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.storage.files import files_of, write_beside
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from bhpvas import text
-from bhpvas.data.datasets import Splits
+from bhpvas.data.dataset import Splits
 from bhpvas.errors import LimitError
 
 _ON = {"1", "true", "yes", "on"}

@@ -18,7 +18,7 @@ from bhpvas.scheme.scheme import Scheme, Step
 
 if TYPE_CHECKING:
     from bhpvas.criteria.base import Direction
-    from bhpvas.data.datasets import Dataset, Splits
+    from bhpvas.data.dataset import Dataset, Splits
     from bhpvas.recovery.finetuning import TuningSettings
 
     #: How criteria count: the name of each, its weight, and what a high value of it means.

@@ -18,7 +18,7 @@ from bhpvas.ui.widgets import help, tables
 
 if TYPE_CHECKING:
     from bhpvas.criteria import Scores
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
 
 #: Sentences of a worked example.
 FEW = 4

@@ -30,7 +30,7 @@ from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
 
 Kind = Literal["share", "amount"]
 

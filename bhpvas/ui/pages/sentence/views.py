@@ -29,7 +29,7 @@ from bhpvas.ui.widgets.head_map import head_grid, selecting, wide_chart
 from bhpvas.ui.widgets.synced import hold
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
     from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
 
 #: Sentences that the list offers at once, since all of it travels with the page; a search reaches

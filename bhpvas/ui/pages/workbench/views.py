@@ -31,7 +31,7 @@ from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import selecting
 
 if TYPE_CHECKING:
-    from bhpvas.data.datasets import Dataset
+    from bhpvas.data.dataset import Dataset
     from bhpvas.evaluation.evaluation import Evaluation
 
 _CRITERIA, _PAIRS = "Criteria", "Pairs of heads"

@@ -1,0 +1,164 @@
+"""Reading of labelled sentences from a file, the bytes of one, or the hub, whole or in splits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, TypeGuard
+
+import numpy as np
+
+from bhpvas.data.cells import Names, as_text, dataset_of, in_order, labels_of
+from bhpvas.data.columns import guess_columns
+from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.hub import HubId, class_names, further_columns, load_parts, part_table
+from bhpvas.data.parts import chosen_parts, divided, splits_of_parts
+from bhpvas.data.sampling import SENTENCES
+from bhpvas.data.tables import Table, is_table_name, read_table
+from bhpvas.storage.paths import sample_data_folder
+
+Source: TypeAlias = str | Path | BinaryIO | Table
+CALIBRATION_SHARE = 1 / 3
+
+
+def read_splits(
+    source: Source,
+    *,
+    name: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    tag: str | None = None,
+    split: str | None = None,
+    seed: int = 0,
+    calibration_share: float = CALIBRATION_SHARE,
+    sentences: int | None = SENTENCES,
+) -> Splits:
+    """Read labelled sentences in a calibration and an evaluation part.
+
+    ``source`` is a file (.tsv, .csv, .jsonl, .parquet), a binary stream with such a ``name``, a
+    :class:`~bhpvas.data.tables.Table`, or a hub id: ``name``, ``name:config``, ``name@revision``.
+    The columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there
+    is none.
+
+    Parts that the source has are kept: one named train or calibration to learn from (of train at
+    most so many ``sentences``, drawn as :func:`~bhpvas.data.sampling.calibration_sample` draws;
+    None = all), one named test, validation or evaluation whose labels are given to measure on;
+    ``made`` says how many sentences stand in both. A source in one part is divided by a stratified
+    split that keeps copies of a sentence together.
+
+    Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
+
+    >>> import io
+    >>> import bhpvas
+    >>> rows = ["sentence,label", *(f"A {word} film.,good" for word in ("fine", "great", "deep"))]
+    >>> rows += [f"A {word} film.,bad" for word in ("dull", "poor", "flat")]
+    >>> splits = bhpvas.read_splits(io.BytesIO("\\n".join(rows).encode()), name="films.csv")
+    >>> len(splits.calibration), len(splits.evaluation), splits.evaluation.label_names
+    (2, 4, ('bad', 'good'))
+    """
+    choice = {"text": text, "pair": pair, "label": label, "tag": tag}
+    if is_hub_id(source):
+        hub_id = HubId.parse(source)
+        parts = _hub_parts(hub_id, choice)
+        return splits_of_parts(str(hub_id), *parts, calibration_share, seed, sentences)
+    table = source if isinstance(source, Table) else read_table(source, name=name)
+    columns = guess_columns(table.columns, **choice, split=split, name=table.name)
+    whole, rows = dataset_of(table, columns)
+    if columns.split is None:
+        return divided(whole, calibration_share, seed)
+    return splits_of_parts(
+        whole.name,
+        {part: whole.labels[rows[part]] for part in rows},
+        lambda part, chosen: whole.take(rows[part][chosen]),
+        calibration_share,
+        seed,
+        sentences,
+    )
+
+
+def read_dataset(
+    source: Source,
+    *,
+    name: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    tag: str | None = None,
+) -> Dataset:
+    """Read every sentence of a source, whatever its parts; arguments as in :func:`read_splits`.
+
+    Of a hub id it is the part that :func:`read_splits` measures on.
+
+    Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
+
+    >>> import io
+    >>> import bhpvas
+    >>> rows = ["review,stars", "A fine film.,good", "A dull one.,bad"]
+    >>> file = io.BytesIO("\\n".join(rows).encode())
+    >>> bhpvas.read_dataset(file, name="films.csv", label="stars")
+    Dataset('films.csv', 2 sentences, labels ('bad', 'good'))
+    """
+    choice = {"text": text, "pair": pair, "label": label, "tag": tag}
+    if is_hub_id(source):
+        hub_id = HubId.parse(source)
+        labels, take = _hub_parts(hub_id, choice)
+        learn, measure, rows = chosen_parts(str(hub_id), labels)
+        if learn is None or measure is None:
+            return splits_of_parts(str(hub_id), labels, take, CALIBRATION_SHARE, 0, None).evaluation
+        # What is there to learn from need not be read.
+        return replace(take(measure, rows[measure]), name=f"{hub_id} · evaluation")
+    table = source if isinstance(source, Table) else read_table(source, name=name)
+    columns = guess_columns(table.columns, **choice, split="", name=table.name)
+    return dataset_of(table, columns)[0]
+
+
+def sample_splits() -> Splits:
+    """The sentences that ship with bhpvas, written for it: 240 to learn from, 480 to measure on.
+
+    >>> import bhpvas
+    >>> splits = bhpvas.sample_splits()
+    >>> len(splits.calibration), len(splits.evaluation), splits.made
+    (240, 480, 'as in the file')
+    """
+    return read_splits(sample_data_folder() / "sentences.tsv").named("sample")
+
+
+def is_hub_id(source: Source) -> TypeGuard[str]:
+    """Whether a source is no file, by its name or because there is one."""
+    if not isinstance(source, str) or is_table_name(source):
+        return False
+    return not os.path.isfile(os.path.expanduser(source))
+
+
+def _hub_parts(
+    hub_id: HubId, choice: Mapping[str, str | None]
+) -> tuple[dict[str, np.ndarray], Callable[[str, np.ndarray], Dataset]]:
+    """Labels of every part, as in :func:`splits_of_parts`, and what takes rows of one."""
+    parts = load_parts(hub_id)
+    first = next(iter(parts.values()))
+    columns = guess_columns(first.column_names, **choice, split="", name=str(hub_id))
+    written: dict[str, Names] = {}
+    for part, rows in parts.items():
+        if columns.label in rows.column_names:
+            table = part_table(rows, f"{hub_id} ({part})", [columns.label])
+            written[part] = labels_of(table, columns.label)
+    named = class_names(first, columns.label)
+    given = {part for part, labels in written.items() if {*labels} - {"", "-1"}}
+    names = named or in_order({name for part in given for name in written[part] if name})
+    labels = {
+        part: found.codes([as_text(name) for name in names])
+        if part in given
+        else np.full(len(parts[part]), -1)
+        for part, found in written.items()
+    }
+
+    def take(part: str, rows: np.ndarray) -> Dataset:
+        read = [*columns.used(), *further_columns(parts[part], columns.used())]
+        table = part_table(parts[part], f"{hub_id} ({part})", read, rows)
+        dataset, _ = dataset_of(table, columns, (names, labels[part][rows]))
+        return replace(dataset, numbered=named is not None)
+
+    return labels, take
