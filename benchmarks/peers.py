@@ -105,7 +105,7 @@ class Peers:
             tokens=encoded.tokens[:],
             lengths=encoded.lengths,
             labels=dataset.labels,
-            removed=half_of(classifier).array == 0,
+            removed=~half_of(classifier).kept,
             few=FEW,
         )
         model = str(sample_data_folder() / "model")

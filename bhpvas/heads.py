@@ -96,8 +96,8 @@ class HeadMask:
     def from_array(cls, kept: np.ndarray) -> HeadMask:
         """The mask whose kept heads are the true (non-zero) entries of ``kept`` ``[L, H]``."""
         layers, heads = kept.shape
-        gone = zip(*np.nonzero(np.asarray(kept) == 0), strict=True)
-        return cls(layers, heads, frozenset(HeadId(int(la), int(he)) for la, he in gone))
+        removed = np.argwhere(np.asarray(kept) == 0).tolist()
+        return cls(layers, heads, frozenset(HeadId(layer, head) for layer, head in removed))
 
     def __str__(self) -> str:
         return format_heads(self.removed)
@@ -124,11 +124,18 @@ class HeadMask:
         return self.removed - self.pruned
 
     @cached_property
+    def kept(self) -> np.ndarray:
+        """Which heads are kept: bool ``[L, H]``. Read-only."""
+        kept = np.ones((self.layers, self.heads), dtype=bool)
+        for head in self.removed:
+            kept[head.layer, head.head] = False
+        kept.setflags(write=False)
+        return kept
+
+    @cached_property
     def array(self) -> np.ndarray:
         """Gates as float32 ``[L, H]``: 1 = kept, 0 = removed. Read-only."""
-        gates = np.ones((self.layers, self.heads), dtype=np.float32)
-        for head in self.removed:
-            gates[head.layer, head.head] = 0.0
+        gates = self.kept.astype(np.float32)
         gates.setflags(write=False)
         return gates
 
@@ -140,7 +147,7 @@ class HeadMask:
     @property
     def kept_per_layer(self) -> tuple[int, ...]:
         """How many heads each layer keeps."""
-        return tuple(int(kept) for kept in self.array.sum(1))
+        return tuple(self.kept.sum(1).tolist())
 
     def first_difference(self, other: HeadMask) -> int:
         """The lowest layer in which two masks differ; the number of layers if they are equal."""

@@ -48,7 +48,7 @@ def sliced(classifier: Classifier, mask: HeadMask) -> nn.Module:
     model = copy.deepcopy(classifier.model)
     size = classifier.geometry.head_size
     for number, layer in enumerate(model.bert.encoder.layer):
-        kept = np.repeat(mask.array[number] > 0, size)
+        kept = np.repeat(mask.kept[number], size)
         attention = layer.attention.self
         for name in ("query", "key", "value"):
             old = getattr(attention, name)

@@ -35,7 +35,7 @@ def similarity_matrix(
     """
     layers, heads = mask.layers, mask.heads
     shown = np.asarray(matrix, dtype=np.float32).copy()  # [L·H, L·H]
-    gone = mask.array.ravel() == 0
+    gone = ~mask.kept.ravel()
     shown[gone], shown[:, gone] = np.nan, np.nan
     np.fill_diagonal(shown, np.nan)
     width, height = size(mask)
@@ -95,7 +95,7 @@ def most_alike(matrix: np.ndarray, mask: HeadMask, most: int = 100) -> pd.DataFr
     [['L0H0', 'L0H2', 0.9], ['L0H1', 'L0H2', 0.4]]
     """
     names = np.array([str(head) for head in mask.every_head()])
-    kept = np.flatnonzero(mask.array.ravel() > 0)
+    kept = np.flatnonzero(mask.kept)
     first, second = np.triu_indices(len(kept), 1)
     values = np.asarray(matrix, dtype=float)[np.ix_(kept, kept)][first, second]
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")[:most]

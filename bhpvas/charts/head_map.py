@@ -64,7 +64,7 @@ def head_map(
     width -= _RIGHT - right
     figure = style.blank(height=height, width=width, margin=(_LEFT, right, _TOP, _BOTTOM))
 
-    shown = np.where(mask.array > 0, np.asarray(values, dtype=float), np.nan)  # [L, H]
+    shown = np.where(mask.kept, np.asarray(values, dtype=float), np.nan)  # [L, H]
     reach = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 1.0
     low, high = (-(reach or 1.0), reach or 1.0) if change else (None, None)
     if palette is not None:
@@ -88,7 +88,7 @@ def head_map(
     )
     if labels is not None:
         _label(figure, labels, _inks(shown, change, palette), mask, cell)
-    _cross_out(figure, mask, cell, (mask.array > 0) & np.isnan(shown))
+    _cross_out(figure, mask, cell, mask.kept & np.isnan(shown))
     _mark_gone(figure, gone, cell)
     _frame(figure, selected, cell)
     every = list(mask.every_head())

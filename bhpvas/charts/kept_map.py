@@ -48,7 +48,7 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
     cell = small_cell(layers, heads)
     width, height = small_size(layers, heads)
     figure = style.blank(height=height, width=width, margin=(_LEFT, _RIGHT, _TOP, _BOTTOM))
-    kinds = np.where(mask.array > 0, 0.0, 1.0)
+    kinds = np.where(mask.kept, 0.0, 1.0)
     for head in different:
         kinds[head.layer, head.head] += 2
     for head in mask.pruned:

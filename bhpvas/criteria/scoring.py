@@ -175,7 +175,7 @@ def _within_layers(measured: Measurement, mask: HeadMask) -> Measurement:
     """What counts per layer, divided by the L2 norm of the layer's kept heads; others are 0."""
     if not measured.per_layer or measured.per_example is None:
         return measured
-    kept = mask.array > 0
+    kept = mask.kept
     values = np.where(kept, measured.values, 0.0)
     norm = np.linalg.norm(values, axis=1, keepdims=True)  # [L, 1]
     # A layer without any gradient has importance 0 throughout, whatever it is divided by.
@@ -190,4 +190,4 @@ def _under_mask(measured: Measurement, mask: HeadMask) -> np.ndarray:
         if measured.matrix is None
         else similarity_to_kept(measured.matrix, mask.array)
     )
-    return np.where(mask.array > 0, values, np.nan)
+    return np.where(mask.kept, values, np.nan)

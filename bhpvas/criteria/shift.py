@@ -36,7 +36,7 @@ class RankShift:
     @property
     def rise(self) -> np.ndarray:
         """Places won ``[L, H]``, NaN at removed heads; positive = more worth keeping now."""
-        return np.where(self.mask.array > 0, (self.before - self.after).astype(float), np.nan)
+        return np.where(self.mask.kept, (self.before - self.after).astype(float), np.nan)
 
     @property
     def risers(self) -> list[HeadId]:
@@ -63,7 +63,7 @@ def rank_shift(
     before: np.ndarray, after: np.ndarray, mask: HeadMask, higher_means: Direction = "keep"
 ) -> RankShift:
     """How values ``[L, H]`` of the unpruned model and of the one under ``mask`` rank its heads."""
-    kept = mask.array > 0
+    kept = mask.kept
     return RankShift(
         mask=mask,
         before=ranks(np.where(kept, before, np.nan), higher_means),
@@ -88,7 +88,7 @@ def rise_intervals(
     of many heads, some of their intervals exclude 0 by chance, so :func:`rise_p` is the test.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
-    n, kept = len(before.rows), after.mask.array > 0
+    n, kept = len(before.rows), after.mask.kept
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n  # [R, N]
     direction = CRITERIA[name].higher_means
@@ -119,7 +119,7 @@ def rise_p(before: Scores, after: Scores, name: str, *, seed: int = 0) -> np.nda
     as for :func:`rise_intervals`.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
-    n, kept = len(before.rows), after.mask.array > 0
+    n, kept = len(before.rows), after.mask.kept
     first, second = (_scaled(one.per_example[name][:, kept]) for one in (before, after))  # [N, K]
     statistic, direction = before.measured[name].statistic, CRITERIA[name].higher_means
     rng = np.random.default_rng(seed)

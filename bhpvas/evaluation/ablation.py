@@ -91,7 +91,7 @@ def ablate(
     baseline = Evaluation(
         mask, dataset.name, base, dataset.labels, classifier.label_names, dataset.tags
     )
-    gone = mask.array == 0
+    gone = ~mask.kept
     return Ablation(
         baseline=baseline,
         loss_change=losses / len(dataset) - baseline.loss,
@@ -127,7 +127,7 @@ def logits_without_each(
         layer_gates = None if gates is None else gates[:, number]
         whole = project(layer, outputs, layer_gates)  # [B, T, D]
         residual = states[:, : outputs.shape[1]]
-        kept = np.flatnonzero(mask.array[number])
+        kept = np.flatnonzero(mask.kept[number])
         at_once = max(1, _TOKENS_AT_ONCE[classifier.device.type] // batch.real.numel())
         for start in range(0, len(kept), at_once):
             chosen = torch.as_tensor(kept[start : start + at_once], device=classifier.device)

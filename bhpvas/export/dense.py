@@ -33,11 +33,11 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     model = remove_heads(classifier, every_head(classifier), shared=True)
     for number, layer in enumerate(classifier.architecture.layers(model)):
         parts = classifier.architecture.parts(layer)
-        gone = torch.from_numpy(np.repeat(mask.array[number] == 0, classifier.geometry.head_size))
+        removed = torch.from_numpy(np.repeat(~mask.kept[number], classifier.geometry.head_size))
         for linear in (parts.query, parts.key, parts.value):
-            linear.weight[gone] = 0
-            linear.bias[gone] = 0
-        parts.output.weight[:, gone] = 0
+            linear.weight[removed] = 0
+            linear.bias[removed] = 0
+        parts.output.weight[:, removed] = 0
     return model
 
 

@@ -533,7 +533,7 @@ class RoleCollector:
         ``rare_among`` belongs to the counting and stays as it was.
         """
         settings = settings or self.settings
-        kept = mask.array > 0
+        kept = mask.kept
         judged = np.array([count >= settings.min_count for count in self.counts.values()])
         tried = kept[None, :, :, None] & judged.astype(bool)  # [1, L, H, R]
         tested = holm(np.where(tried, sign_test(self._wins, self._losses), np.nan))  # [2, L, H, R]

@@ -63,7 +63,7 @@ def rollout(maps: np.ndarray, mask: HeadMask | None = None) -> np.ndarray:
     mixed = np.eye(tokens)
     found = np.empty((layers, tokens, tokens))
     for layer in range(layers):
-        kept = maps[layer] if mask is None else maps[layer][mask.array[layer] > 0]
+        kept = maps[layer] if mask is None else maps[layer][mask.kept[layer]]
         if len(kept):
             mixed = (kept.mean(0, dtype=np.float64) + np.eye(tokens)) / 2 @ mixed
         found[layer] = mixed
@@ -234,7 +234,7 @@ def contributions(
     return Contributions(
         label=label,
         logits=logits[0],
-        gradient=np.where(mask.array > 0, gates.gradients[0], np.nan),
+        gradient=np.where(mask.kept, gates.gradients[0], np.nan),
         loss_change=change[..., 0],
         removed_logits=removed[:, :, 0],
     )

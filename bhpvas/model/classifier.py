@@ -613,7 +613,7 @@ def _filled_weights(
         weights |= load_file(path)
     mask = HeadMask(config.num_hidden_layers, config.num_attention_heads, pruned)
     for number, layer in enumerate(architecture.layers(model)):
-        kept = torch.from_numpy(mask.array[number] > 0)
+        kept = torch.tensor(mask.kept[number])
         rows = kept.repeat_interleave(config.hidden_size // len(kept))  # [D]
         parts = architecture.parts(layer)
         for part in (parts.query, parts.key, parts.value):

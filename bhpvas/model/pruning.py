@@ -41,7 +41,7 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     known: dict[int, Any] = {}
     for number, layer in enumerate(classifier.architecture.layers(classifier.model)):
         whole = classifier.architecture.parts(layer)
-        smaller = prune_layer(classifier, number, mask.array[number] > 0)
+        smaller = prune_layer(classifier, number, mask.kept[number])
         for name in ("query", "key", "value", "output"):
             known[id(getattr(whole, name))] = getattr(smaller, name)
     return _around(classifier.model, known) if shared else _copied(classifier.model, known)
@@ -112,7 +112,7 @@ def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
     whole = {name: one.detach() for name, one in pruned.named_parameters()}
     for number, layer in enumerate(classifier.architecture.layers(pruned)):
         smaller, larger = parts(layer), classifier.layers[number]
-        rows = _rows(classifier, mask.array[number] > 0)
+        rows = _rows(classifier, mask.kept[number])
         for name in ("query", "key", "value"):
             for part in ("weight", "bias"):
                 there = getattr(getattr(larger, name), part)

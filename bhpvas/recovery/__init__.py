@@ -93,7 +93,7 @@ def as_weights(classifier: Classifier, mask: HeadMask, walked: LayerwisePass) ->
     size = classifier.geometry.head_size
     made = {}
     for number, fit in walked.fits.items():
-        kept = torch.from_numpy(mask.array[number].repeat(size) > 0)
+        kept = torch.from_numpy(mask.kept[number].repeat(size))
         weight = torch.zeros(len(fit.bias), len(kept))
         weight[:, kept] = fit.weight.float()
         output = classifier.layers[number].output

@@ -214,7 +214,7 @@ def walk(
         progress(number - begin, layers - begin)
         if keep:
             kept_states[number] = states
-        kept = mask.array[number] > 0
+        kept = mask.kept[number]
         layer = prune_layer(classifier, number, kept)
         outputs = [
             heads_of(classifier, layer, one, part, first_only=number == layers - 1)

@@ -96,7 +96,7 @@ class _Standing:
     def _error(self, number: int) -> LayerError:
         """A layer's error on what the pruned network feeds it, from the columns fitted there."""
         classifier = self.originals.classifier
-        kept = self.mask.array[number] > 0
+        kept = self.mask.kept[number]
         layer = prune_layer(classifier, number, kept)
         size = layer.query.out_features
         products = torch.zeros(size, size, dtype=torch.float64)

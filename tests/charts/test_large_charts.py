@@ -28,7 +28,7 @@ def trace(figure: go.Figure, name: str) -> go.Scatter:
 
 def relation_row(name: str, mask: HeadMask, seed: int = 0) -> RelationRow:
     accuracy = np.random.default_rng(seed).uniform(0.1, 0.5, (mask.layers, mask.heads))
-    accuracy[mask.array == 0] = np.nan
+    accuracy[~mask.kept] = np.nan
     ways = [["dependent to head"] * mask.heads] * mask.layers
     return RelationRow(name, 120, 1, 0.4, accuracy, np.zeros(accuracy.shape, dtype=bool), ways)
 

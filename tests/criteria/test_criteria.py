@@ -308,7 +308,7 @@ def test_scores_under_a_mask_are_those_of_the_zeroed_model(classifier, dataset, 
     for name in CRITERIA:
         assert np.isnan(found.values[name]).sum() == 2
         if found.measured[name].matrix is None:
-            kept = mask.array > 0
+            kept = mask.kept
             np.testing.assert_allclose(
                 found.values[name][kept], expected.values[name][kept], atol=1e-5, err_msg=name
             )

@@ -26,7 +26,7 @@ def test_places_are_among_the_heads_that_stayed():
 
 def test_a_removal_alone_moves_nobody():
     values = np.random.default_rng(0).normal(size=(2, 4))
-    shift = rank_shift(values, np.where(MASK.array > 0, values, np.nan), MASK)
+    shift = rank_shift(values, np.where(MASK.kept, values, np.nan), MASK)
     assert np.nansum(np.abs(shift.rise)) == 0
     assert shift.risers == shift.fallers == []
 
@@ -48,7 +48,7 @@ def test_intervals_are_those_of_drawing_the_same_sentences_for_both(classifier, 
     after = score(classifier, dataset, [name], mask=MASK)
     low, high = rise_intervals(before, after, name, draws=4000, seed=1)
     rng = np.random.default_rng(2)
-    kept = MASK.array > 0
+    kept = MASK.kept
     rises = []
     for _ in range(4000):
         rows = rng.integers(len(dataset), size=len(dataset))
@@ -73,7 +73,7 @@ def test_intervals_are_those_of_drawing_the_same_sentences_for_both(classifier, 
 
 def scores(values: np.ndarray, mask: HeadMask) -> Scores:
     """Importance of each sentence and head, ``[N, L, H]``, as if it had been measured."""
-    n, mean = len(values), np.where(mask.array > 0, values.mean(0), np.nan)
+    n, mean = len(values), np.where(mask.kept, values.mean(0), np.nan)
     return Scores(
         mask=mask,
         dataset="drawn",
@@ -95,7 +95,7 @@ def drawn(rng: np.random.Generator, typical: np.ndarray, n: int) -> np.ndarray:
 
 def test_a_rise_is_tested_against_every_way_to_exchange_the_sentences():
     rng = np.random.default_rng(3)
-    kept = MASK.array > 0
+    kept = MASK.kept
     typical = rng.uniform(1, 2, size=(2, 4))
     before, after = drawn(rng, typical, 8), 3 * drawn(rng, typical[::-1], 8)
     found = rise_p(scores(before, HeadMask(2, 4)), scores(after, MASK), "importance")

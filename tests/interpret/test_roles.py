@@ -481,8 +481,8 @@ def test_removed_heads_are_not_judged(classifier, dataset):
     found = find_roles(classifier, dataset, mask=mask, settings=FEW, keep_predictions=False)
     assert found.predictions is None and set(found.evidence) == set(mask)
     for one in found.relations.values():
-        np.testing.assert_array_equal(np.isnan(one.accuracy), mask.array == 0)
-        assert np.isnan(one.p[:, mask.array == 0]).all()
+        np.testing.assert_array_equal(np.isnan(one.accuracy), ~mask.kept)
+        assert np.isnan(one.p[:, ~mask.kept]).all()
     assert found.label(HeadId(0, 1)) == NO_ROLE
     with pytest.raises(BhpvasError, match="without predictions"):
         examples(found, [], "det", HeadId(0, 0), DIRECTIONS[0])

@@ -114,7 +114,7 @@ def slow_moments(classifier: Classifier, texts: tuple[str, ...], mask: HeadMask,
     The lowest changed layer only, whose inputs are those of the unpruned model.
     """
     outputs, aims = [], []
-    kept = mask.array[layer].repeat(classifier.geometry.head_size) > 0
+    kept = mask.kept[layer].repeat(classifier.geometry.head_size)
     for text in texts:
         found = reference.head_outputs(classifier, text)[layer]  # [H, T, d_h]
         flat = found.transpose(1, 0, 2).reshape(found.shape[1], -1)
@@ -136,7 +136,7 @@ def test_compensation_equals_least_squares_on_stacked_activations(classifier, re
     inputs, aims = slow_moments(classifier, sentences.texts, mask, layer)
     stacked = np.hstack([inputs, np.ones((len(inputs), 1))]).astype(np.float64)
     solution = np.linalg.lstsq(stacked, aims, rcond=None)[0]
-    kept = mask.array[layer].repeat(8) > 0
+    kept = mask.kept[layer].repeat(8)
     np.testing.assert_allclose(projection.weight[:, kept], solution[:-1].T, atol=1e-3)
     np.testing.assert_allclose(projection.bias, solution[-1], atol=1e-3)
     assert not projection.weight[:, ~kept].any()
@@ -224,7 +224,7 @@ def test_a_recovered_classifier_can_be_scored_and_is_not_shared(classifier, data
     recovered = recover(classifier, many_sentences(40), mask)
     changed = classifier.with_weights(recovered.weights)
     scores = score(changed, dataset, ["importance"], mask=mask)
-    assert np.isfinite(scores.values["importance"][mask.array > 0]).all()
+    assert np.isfinite(scores.values["importance"][mask.kept]).all()
     for name, value in classifier.model.state_dict().items():
         assert torch.equal(before[name], value), name
 

@@ -69,7 +69,7 @@ def _of(name: str, column: str) -> bool:
 
 def _criteria(found: Findings, shown: Mapping[str, Column]) -> TableBlock:
     """The criteria side by side: what they say, and how the scheme stands to them."""
-    kept = found.mask.array > 0
+    kept = found.mask.kept
     effect = shown.get("ablation-loss")
     rows, records = [], []
     for name, column in shown.items():

@@ -54,7 +54,7 @@ def at_rest(found: Scores) -> np.ndarray:
     """The share of a head's attention on [CLS] and [SEP], ``[L, H]``; NaN where it is removed."""
     assert found.profile is not None, "stability measures it"
     share = found.profile[..., :2].sum(-1)  # [L, H]
-    return np.where(found.mask.array > 0, share, np.nan)
+    return np.where(found.mask.kept, share, np.nan)
 
 
 def resting(found: Scores) -> tuple[frozenset[HeadId], float]:
