@@ -31,8 +31,8 @@ from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
 from tests.recovery.test_recovery import many_sentences
 from tests.tiny import CONFIGS, save_tiny
-from tests.ui.test_app import said
-from tests.ui.test_sentence_page import SCRIPT, fine, press
+from tests.ui.driver import open_app, said
+from tests.ui.pages.test_sentence import fine, press
 
 MASK = HeadMask.parse("L0H2,L1H0,L1H3", 2, 4)
 
@@ -132,13 +132,13 @@ SENTENCE = "use the same weights, as all of ALBERT do"
 @pytest.fixture
 def app(albert) -> AppTest:
     """The app on it, one head removed."""
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = Session(
-        model=albert.source,
-        data=Splits(many_sentences(40), many_sentences(30, seed=1), "by hand"),
-        scheme=Scheme.of(albert),
+    app = open_app(
+        Session(
+            model=albert.source,
+            data=Splits(many_sentences(40), many_sentences(30, seed=1), "by hand"),
+            scheme=Scheme.of(albert),
+        )
     )
-    fine(app.run())
     press(app, "Select lowest 1")
     return press(app, "Remove 1 head")
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 from bhpvas.cli import main
 from bhpvas.data.dataset import Dataset, Splits
@@ -26,7 +25,7 @@ from bhpvas.ui.jobs import tasks
 from bhpvas.ui.jobs.runner import Job, JobRunner
 from bhpvas.ui.state.session import Session, Variant
 from tests.tiny import save_tiny
-from tests.ui.test_app import SCRIPT, fine, open_dialog, session, use
+from tests.ui.driver import open_app, open_dialog, session, use
 
 KB, GB = 1024, 2**30
 #: No machine has so much, so the system refuses it at once.
@@ -151,9 +150,7 @@ def test_the_app_says_it_and_stays_as_it_was(
         monkeypatch.setenv("BHPVAS_HOSTED", "1")
         monkeypatch.setenv("BHPVAS_MODELS", f"{small},{large}")
     scheme = Scheme.of(tasks.classifier_named(small)).removing(parse_heads("L0H1"))
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = Session(small, Splits(dataset, dataset, "by hand"), scheme)
-    fine(app.run())
+    app = open_app(Session(small, Splits(dataset, dataset, "by hand"), scheme))
     before = session(app).scheme
     open_dialog(app)
     if hosted:

@@ -27,7 +27,7 @@ from bhpvas.ui.jobs.runner import JobRunner
 from bhpvas.ui.persistence.workspaces import UNUSED, Workspaces, new_id
 from bhpvas.ui.state.session import Session
 from tests.folders import full_disk
-from tests.ui.test_app import SCRIPT, fine
+from tests.ui.driver import SCRIPT, fine
 
 FULL = "make room"
 

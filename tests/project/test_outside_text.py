@@ -26,7 +26,7 @@ from bhpvas.ui.pages.learn.lesson import LESSONS
 from bhpvas.ui.state.lessons import TourProgress
 from bhpvas.ui.state.session import Opened, Session
 from tests.tiny import save_tiny
-from tests.ui.test_app import SCRIPT, fine
+from tests.ui.driver import SCRIPT, fine
 
 PICTURE = "![x](https://elsewhere.example/a.png)"
 #: A picture or a link, unless a backslash stands before its bracket.

@@ -21,7 +21,7 @@ from bhpvas.ui import frame
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.state import limits
-from tests.ui.test_app import SCRIPT, facts, fine, open_dialog, press, said, select, session, use
+from tests.ui.driver import SCRIPT, facts, fine, open_dialog, press, said, select, session, use
 
 COLUMNS = ("text", "pair", "label", "split")
 

@@ -21,8 +21,8 @@ from bhpvas.ui.persistence import kept_work, links, workspaces
 from bhpvas.ui.state.lessons import LessonProgress, TourProgress
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
-from tests.ui.test_app import SCRIPT, facts, fine, press, select
-from tests.ui.test_app import session as session_of
+from tests.ui.driver import SCRIPT, facts, fine, press, select
+from tests.ui.driver import session as session_of
 
 ROOT = SCRIPT.parent
 

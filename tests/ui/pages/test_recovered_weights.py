@@ -28,7 +28,7 @@ from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.state.session import Curves, Opened, Search, Session, Variant
 from tests.tiny import save_tiny
-from tests.ui.test_app import SCRIPT, facts, fine, listed, press, said, select, session
+from tests.ui.driver import facts, fine, listed, open_app, press, said, select, session
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +52,7 @@ def recovered(folder: Path, tiny: Classifier, dataset: Dataset) -> Session:
 
 @pytest.fixture
 def app(recovered: Session) -> AppTest:
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = recovered
-    return fine(app.run())
+    return open_app(recovered)
 
 
 def by_the_library(app: AppTest, tiny: Classifier, dataset: Dataset) -> str:
@@ -176,9 +174,7 @@ def test_a_wish_keeps_weights_or_brings_its_own(recovered: Session) -> None:
 
 def test_missing_weights_are_one_sentence(recovered: Session) -> None:
     lost = recovered.moved(recovered.scheme.recovered("0123456789abcdef", "compensate"))
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = lost
-    fine(app.run())
+    app = open_app(lost)
     (error,) = app.error
     assert "0123456789abcdef.safetensors cannot be read" in error.value
     press(app, "Undo")

@@ -1,31 +1,25 @@
-"""The pages Sentence and Roles without a browser: every control and what it does."""
+"""The page Sentence on a tiny model: every control and what it does."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scipy.special import softmax
 from streamlit.testing.v1 import AppTest
-from transformers import AutoModelForSequenceClassification
 
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import HeadId, HeadMask, parse_heads
-from bhpvas.interpret.roles import ROLES, RoleSettings, find_roles
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.interpret.sentence import contributions
-from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import predict
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.state.session import Opened, Session
 from bhpvas.ui.widgets.head_map import picking
-from tests.tiny import save_tiny
-from tests.ui.test_app import listed, said, session
+from tests.ui.driver import listed, open_app, said, session
 
-SCRIPT = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 HOSTILE = "</script><img src=x onerror=alert(1)> is a <b>good</b> film ."
 
 
@@ -42,15 +36,17 @@ def opened(
     scheme = Scheme.of(classifier)
     if removed:
         scheme = scheme.removing(parse_heads(removed))
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = Session(
-        model=classifier.source,
-        data=Splits(dataset, dataset, "by hand"),
-        scheme=scheme,
-        **settings,
+    return fine(
+        open_app(
+            Session(
+                model=classifier.source,
+                data=Splits(dataset, dataset, "by hand"),
+                scheme=scheme,
+                **settings,
+            ),
+            page,
+        )
     )
-    app.run()
-    return fine(app.switch_page(f"pages/{page}.py").run())
 
 
 def html(app: AppTest) -> str:
@@ -220,106 +216,12 @@ def test_a_switch_that_was_just_turned_is_not_turned_back(classifier, dataset) -
     assert not app.selectbox(key="sentence-row").proto.set_value
 
 
-def test_the_roles_page_says_what_the_library_finds(classifier, dataset) -> None:
-    app = opened("roles", classifier, dataset)
-    assert "No relation has 100 dependents here" in said(app)
-    fine(app.number_input(key="fewest").set_value(3).run())
-    roles = find_roles(classifier, dataset, settings=RoleSettings(min_count=3))
-    judged = [name for name, one in roles.relations.items() if one.judged]
-    assert app.selectbox(key="role-relation").options == ["role", "any relation", *judged]
-    for label, heads in roles.carriers().items():
-        role, _, detail = label.partition(": ")
-        title = f"{ROLES[role].title}: {detail}" if detail else ROLES[role].title
-        assert f'<td class="name">{title}</td><td>{len(heads)}</td>' in html(app)
-    # Twelve sentences prove no relation: the page says so, and which head came nearest.
-    assert not any(label.startswith("syntactic") for label in roles.carriers())
-    relation, head = max(
-        ((roles.relations[name], head) for name in judged for head in roles.mask),
-        key=lambda pair: pair[0].accuracy[pair[1].layer, pair[1].head] - pair[0].baseline,
-    )
-    assert "No head follows a relation" in said(app)
-    assert f"{head} comes nearest" in said(app) and f"{relation.count} {relation.name}" in said(app)
-    for colour in ("any relation", judged[0]):
-        fine(app.selectbox(key="role-relation").set_value(colour).run())
-
-
-@pytest.mark.parametrize("way", ["either way", "dependent to head", "head to dependent"])
-def test_a_cell_shows_where_the_head_follows_and_where_not(classifier, dataset, way) -> None:
-    app = opened("roles", classifier, dataset)
-    app.number_input(key="fewest").set_value(3)
-    app.segmented_control(key="role-way").set_value(way)
-    roles = find_roles(classifier, dataset, settings=RoleSettings(min_count=3))
-    name = next(iter(roles.relations))
-    app.session_state["role-cell"] = (name, (1, 2))
-    fine(app.run())
-    relation = roles.relations[name]
-    ways = ("dependent to head", "head to dependent")
-    which = int(relation.direction[1, 2]) if way == "either way" else ways.index(way)
-    right = round(relation.accuracies[which, 1, 2] * relation.count)
-    assert f"**Follows the relation:** {right}" in said(app)
-    assert f"**Does not:** {relation.count - right}" in said(app)
-    assert 'class="governor"' in html(app) and 'class="dependent"' in html(app)
-
-
-def test_the_keyboard_asks_for_examples_too(classifier, dataset) -> None:
-    app = opened("roles", classifier, dataset)
-    fine(app.number_input(key="fewest").set_value(3).run())
-    relation, head = app.selectbox(key="examples-relation"), app.selectbox(key="examples-head")
-    name = relation.options[-1]
-    fine(relation.set_value(name).run())
-    fine(head.set_value("L1H3").run())
-    assert app.session_state["role-cell"] == (name, (1, 3))
-    assert f"L1H3 and {name}" in html(app)
-
-
-def test_heads_are_selected_on_the_roles_page_by_name(classifier, dataset) -> None:
-    app = opened("roles", classifier, dataset)
-    fine(listed(app, "heads").set_value(["L0H2", "L1H1"]).run())
-    assert session(app).selected == {HeadId(0, 2), HeadId(1, 1)}
-
-
 def test_heads_are_switched_for_a_sentence_by_name(classifier, dataset) -> None:
     app = opened("sentence", classifier, dataset)
     fine(listed(app, "switched").set_value(["L0H2"]).run())
     assert session(app).switched == {HeadId(0, 2)}
     fine(listed(app, "switched").set_value([]).run())
     assert not session(app).switched
-
-
-def test_an_example_opens_on_the_sentence_page(classifier, dataset) -> None:
-    app = opened("roles", classifier, dataset)
-    fine(app.number_input(key="fewest").set_value(3).run())
-    button = next(one for one in app.button if one.label == "Open")
-    fine(button.click().run())
-    sentence = session(app).sentence
-    assert sentence == session(app).sentence_at(sentence.row, "calibration")
-    assert app.segmented_control(key="sentence-from").value == "Calibration"
-    assert app.selectbox(key="sentence-row").value == sentence.row
-
-
-@pytest.fixture(scope="module")
-def with_broad_head(tmp_path_factory) -> Classifier:
-    """The tiny model with one head, L0H1, that asks nothing and so looks everywhere alike."""
-    folder = save_tiny(tmp_path_factory.mktemp("broad"))
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    query = model.bert.encoder.layer[0].attention.self.query
-    with torch.no_grad():
-        query.weight[8:16], query.bias[8:16] = 0, 0
-    model.save_pretrained(folder)
-    return load_classifier(folder)
-
-
-def test_a_scheme_names_what_nobody_carries_and_roles_are_found_anew(
-    with_broad_head, dataset
-) -> None:
-    assert find_roles(with_broad_head, dataset).carriers()["broad"] == (HeadId(0, 1),)
-    app = opened("roles", with_broad_head, dataset, "L0H1,L1H0", selected=frozenset([HeadId(0, 1)]))
-    assert "Removed by the scheme. Broad: 100%, of " in html(app)
-    assert "Carried by nobody now: Broad." in said(app)
-    press(app, "Find the roles of the 6 kept heads anew")
-    assert "Found anew under the scheme" in said(app)
-    after = find_roles(with_broad_head, dataset, mask=HeadMask.parse("L0H1,L1H0", 2, 4))
-    assert ("Carried by nobody now: Broad" in said(app)) is ("broad" not in after.carriers())
 
 
 def test_every_view_has_a_reading_aid_and_a_source(classifier, dataset) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,9 +24,8 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples import views as samples_views
 from bhpvas.ui.state.session import Session
-from tests.ui.test_app import fine, press, said, session
+from tests.ui.driver import fine, open_app, press, said, session
 
-SCRIPT = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 PRUNED = "L0H0,L0H1,L0H2,L0H3"
 
 
@@ -49,12 +47,9 @@ def opened(data: Splits, classifier: Classifier, removed: str = "", **settings: 
     scheme = Scheme.of(classifier)
     if removed:
         scheme = scheme.removing(parse_heads(removed))
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = Session(
-        model=classifier.source, data=data, scheme=scheme, **settings
+    return open_app(
+        Session(model=classifier.source, data=data, scheme=scheme, **settings), "samples"
     )
-    app.run()
-    return fine(app.switch_page("pages/samples.py").run())
 
 
 def table(app: AppTest) -> pd.DataFrame:
@@ -209,10 +204,7 @@ def test_a_map_that_was_stopped_promises_no_better_one(
     new = Session(classifier.source, replace(data, evaluation=many), Scheme.of(classifier))
     better = samples_tasks._umap(new, 1, np.zeros((60, 2)))
     assert better is not None
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = new.cancelling(better.key)
-    app.run()
-    fine(app.switch_page("pages/samples.py").run())
+    app = open_app(new.cancelling(better.key), "samples")
     assert "alike to the model at L1 (PCA)" in said(app)
     press(app, "Continue")
     assert "alike to the model at L1 (UMAP)" in said(app)

@@ -26,7 +26,7 @@ from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes.compare import suggested
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
-from tests.ui.test_app import SCRIPT, facts, fine, press, said, session
+from tests.ui.driver import facts, fine, open_app, press, said, session
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,10 @@ def branched(tiny: Classifier) -> Scheme:
 
 def opened(folder: Path, tiny: Classifier, data: Dataset) -> AppTest:
     """The page Schemes on the tiny model."""
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = Session(
-        model=str(folder), data=Splits(data, data, "by hand"), scheme=branched(tiny)
+    return open_app(
+        Session(model=str(folder), data=Splits(data, data, "by hand"), scheme=branched(tiny)),
+        "schemes",
     )
-    fine(app.run())
-    return fine(app.switch_page("pages/schemes.py").run())
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui.widgets import figures
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MASK = HeadMask.parse("L1H2", 2, 3)
 
 

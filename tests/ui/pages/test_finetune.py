@@ -23,8 +23,8 @@ from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.state.session import Session
 from tests.recovery.test_recovery import many_sentences
 from tests.tiny import save_tiny
-from tests.ui.test_app import facts, fine, press, said, session
-from tests.ui.test_proposals_page import opened
+from tests.ui.driver import facts, fine, press, said, session
+from tests.ui.pages.test_propose import opened
 
 CALIBRATION, EVALUATION = many_sentences(80), many_sentences(30, seed=1)
 SETTINGS = TuningSettings(epochs=2.0, learning_rate=5e-4, batch_size=8)

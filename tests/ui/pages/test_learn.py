@@ -34,11 +34,10 @@ from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.state.lessons import LessonProgress
 from bhpvas.ui.state.session import Session
 from tests.recovery.test_recovery import many_sentences
-from tests.ui.test_app import listed, said, session
-from tests.ui.test_sentence_page import fine, press
+from tests.ui.driver import listed, open_app, said, session
+from tests.ui.pages.test_sentence import fine, press
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "streamlit_app.py"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -51,12 +50,9 @@ def data() -> Splits:
 
 @pytest.fixture
 def app(classifier: Classifier, data: Splits) -> AppTest:
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = Session(
-        model=classifier.source, data=data, scheme=Scheme.of(classifier)
+    return open_app(
+        Session(model=classifier.source, data=data, scheme=Scheme.of(classifier)), "learn"
     )
-    fine(app.run())
-    return fine(app.switch_page("pages/learn.py").run())
 
 
 def next_step(app: AppTest) -> None:

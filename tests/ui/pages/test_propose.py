@@ -36,7 +36,7 @@ from bhpvas.ui.state.session import Curves, Search, Session, Variant
 from bhpvas.ui.widgets.head_map import picking
 from tests.recovery.test_recovery import many_sentences
 from tests.tiny import save_tiny
-from tests.ui.test_app import SCRIPT, facts, fine, listed, press, said, session
+from tests.ui.driver import facts, fine, listed, open_app, press, said, session
 
 CALIBRATION, EVALUATION = many_sentences(40), many_sentences(30, seed=1)
 
@@ -59,11 +59,7 @@ def started(folder: Path, tiny: Classifier) -> Session:
 
 def opened(at: Session, view: str = "Propose") -> AppTest:
     """The Schemes page with one of its views."""
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
-    app.session_state["bhpvas"] = at
-    app.session_state["view"] = view
-    fine(app.run())
-    return fine(app.switch_page("pages/schemes.py").run())
+    return open_app(at, "schemes", view=view)
 
 
 def asked(app: AppTest, method: str, heads: int) -> AppTest:

@@ -24,9 +24,8 @@ from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
 from bhpvas.ui.pages.export.tasks import ExportChoice
 from bhpvas.ui.state.session import Session
-from tests.ui.test_app import fine, session
+from tests.ui.driver import fine, open_app, session
 
-SCRIPT = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 PRUNED = "L0H0,L0H1,L0H2,L0H3,L1H2"
 
 
@@ -35,11 +34,8 @@ def opened(dataset: Dataset, classifier: Classifier, removed: str = PRUNED) -> A
     scheme = Scheme.of(classifier)
     if removed:
         scheme = scheme.removing(parse_heads(removed))
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120)
     data = Splits(dataset.take(range(8)), dataset, "by hand")
-    app.session_state["bhpvas"] = Session(model=classifier.source, data=data, scheme=scheme)
-    app.run()
-    return fine(app.switch_page("pages/export.py").run())
+    return open_app(Session(model=classifier.source, data=data, scheme=scheme), "export")
 
 
 def said(app: AppTest) -> str:
