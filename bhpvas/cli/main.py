@@ -584,7 +584,8 @@ def _evaluate(given: argparse.Namespace) -> None:
 def _roles(given: argparse.Namespace) -> None:
     """Say what every head attends to: position, delimiters, rare tokens, syntax, everything."""
     from bhpvas.heads import HeadId
-    from bhpvas.interpret.parse import parse_dataset, sentences_of
+    from bhpvas.interpret.align import sentences_of
+    from bhpvas.interpret.parse import parse_dataset
     from bhpvas.interpret.roles import DIRECTIONS, RoleSettings, find_roles
     from bhpvas.model.result_key import result_key
 
@@ -706,10 +707,12 @@ def _propose(given: argparse.Namespace) -> None:
 
 def _recover(given: argparse.Namespace) -> None:
     """Win back accuracy: refit what the kept heads write, or train on."""
-    from bhpvas.recovery import METHODS
+    from bhpvas.recovery import RECOVERY_NAMES
 
-    if given.method not in METHODS:
-        raise BhpvasError(f"{given.method!r} is no recovery; choose from {', '.join(METHODS)}.")
+    if given.method not in RECOVERY_NAMES:
+        raise BhpvasError(
+            f"{given.method!r} is no recovery; choose from {', '.join(RECOVERY_NAMES)}."
+        )
     tuned = next((name for name in _TUNING if getattr(given, name) is not None), None)
     if tuned is not None and given.method != "finetune":
         raise BhpvasError(

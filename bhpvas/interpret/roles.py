@@ -34,7 +34,7 @@ from torch.special import entr
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.interpret.parse import TOKEN_PARTS, Sentence, sentences_of
+from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Batch, Seen, stream
 from bhpvas.progress import Progress, silent
@@ -659,7 +659,7 @@ def find_roles(
 ) -> Roles:
     """The roles of every kept head of a classifier, in one pass over the sentences.
 
-    ``sentences`` are those of :func:`~bhpvas.interpret.parse.sentences_of`, made here if not given;
+    ``sentences`` are those of :func:`~bhpvas.interpret.align.sentences_of`, made here if not given;
     whoever wants :func:`examples` afterwards keeps them. ``settings`` are where the lines are
     drawn. What a role is, its rule and its source stand in :data:`ROLES`; accuracies are shares of
     1.

@@ -14,7 +14,7 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import logits_without_each, losses_of
 from bhpvas.heads import HeadMask
-from bhpvas.interpret.parse import TOKEN_PARTS, Sentence, sentences_of
+from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Batch, Seen, load_batch, predict, stream
 

@@ -103,9 +103,9 @@ class Point(NamedTuple):
     accuracy: float
 
     def __str__(self) -> str:
-        said = f"held-out loss {self.loss:.4f}, accuracy {100 * self.accuracy:.1f}%"
+        held_out = f"held-out loss {self.loss:.4f}, accuracy {100 * self.accuracy:.1f}%"
         trained = self.training_loss
-        return said if trained is None else f"training loss {trained:.4f}, {said}"
+        return held_out if trained is None else f"training loss {trained:.4f}, {held_out}"
 
 
 @dataclass(frozen=True)
@@ -202,25 +202,25 @@ def finetune(
             f"Fine-tuning needs at least {FEWEST_SENTENCES} sentences, some of them to choose the "
             f"best state, and there are {len(sentences)}: take more sentences."
         )
-    lesson = _Lesson(classifier, sentences, settings)
-    pupil = _pupil(classifier, mask, settings)
-    watcher = _watcher(lesson, pupil, watch, progress)
+    training = _Training(classifier, sentences, settings)
+    student = _student(classifier, mask, settings)
+    watcher = _watcher(training, student, watch, progress)
     stopped_at = None
     try:
         watcher.measure(0, None)
         with TemporaryDirectory() as folder:  # the trainer wants one, and is told to write nothing
-            _trainer(lesson, pupil, watcher, folder).train()
+            _trainer(training, student, watcher, folder).train()
     except Cancelled:
         if watcher.course.best is None:
             raise
         stopped_at = watcher.step
     best = watcher.course.best
     assert best is not None, "the last step is measured"
-    pupil.load_state_dict(watcher.best_state, strict=False)
+    student.load_state_dict(watcher.best_state, strict=False)
     return FineTuned(
         mask=mask,
         settings=settings,
-        weights=weights_of(classifier, mask, pupil),
+        weights=weights_of(classifier, mask, student),
         best=best,
         course=watcher.course,
         stopped_at=stopped_at,
@@ -229,17 +229,17 @@ def finetune(
     )
 
 
-def _pupil(classifier: Classifier, mask: HeadMask, settings: TuningSettings) -> Any:
+def _student(classifier: Classifier, mask: HeadMask, settings: TuningSettings) -> Any:
     """The model without the removed heads, in float32, ready to learn."""
-    pupil = remove_heads(classifier, mask).float()
-    for parameter in pupil.parameters():
+    student = remove_heads(classifier, mask).float()
+    for parameter in student.parameters():
         parameter.requires_grad_(parameter.numel() > 0)  # a layer may have no head left
-    pupil.base_model.embeddings.requires_grad_(settings.embeddings)
-    return pupil
+    student.base_model.embeddings.requires_grad_(settings.embeddings)
+    return student
 
 
-class _Lesson:
-    """What is learnt from: sentences with their labels and the teacher's answers to them."""
+class _Training:
+    """What the student learns from: sentences, their labels and the teacher's answers to them."""
 
     def __init__(
         self, classifier: Classifier, sentences: Dataset, settings: TuningSettings
@@ -261,7 +261,7 @@ class _Lesson:
         return math.ceil(self.settings.epochs * each)
 
     def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """Some sentences as the pupil's ``forward`` takes them, with ``labels`` and ``answers``."""
+        """Some sentences as a model's ``forward`` takes them, with ``labels`` and ``answers``."""
         batch = load_batch(self.classifier, self.encoded, rows)
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.real.long()}
         if "token_type_ids" in self.classifier.tokenizer.model_input_names:
@@ -294,24 +294,24 @@ class _Lesson:
 
 
 def _watcher(
-    lesson: _Lesson, pupil: Any, watch: Callable[[Course], None], progress: Progress
+    training: _Training, student: Any, watch: Callable[[Course], None], progress: Progress
 ) -> Any:
-    """Measures the pupil every so many steps and remembers its best state."""
+    """Measures the student every so many steps and remembers its best state."""
     from transformers import TrainerCallback
 
-    times = lesson.settings.evaluations
-    due = {math.ceil(time * lesson.steps / times) for time in range(1, times + 1)}
+    times = training.settings.evaluations
+    due = {math.ceil(time * training.steps / times) for time in range(1, times + 1)}
 
     class Watcher(TrainerCallback):
         def __init__(self) -> None:
             self.step = 0
-            self.course = Course(lesson.steps, len(lesson.held_out))
+            self.course = Course(training.steps, len(training.held_out))
             self.best_state: dict[str, Tensor] = {}
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.step = state.global_step
             control.should_log = self.step in due
-            progress(self.step, lesson.steps)
+            progress(self.step, training.steps)
 
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if "loss" in kwargs["logs"]:
@@ -320,21 +320,21 @@ def _watcher(
         def measure(self, step: int, training_loss: float | None) -> None:
             """A point of the course, by the held-out sentences."""
             loss = right = 0.0
-            pupil.eval()
-            for rows in batches(lesson.classifier, lesson.encoded, lesson.held_out):
-                progress(self.step, lesson.steps)
-                inputs = lesson.batch(rows)
+            student.eval()
+            for rows in batches(training.classifier, training.encoded, training.held_out):
+                progress(self.step, training.steps)
+                inputs = training.batch(rows)
                 with torch.no_grad():
-                    logits = pupil(**_seen(inputs)).logits
-                loss += len(rows) * lesson.loss(logits, inputs).item()
+                    logits = student(**_model_inputs(inputs)).logits
+                loss += len(rows) * training.loss(logits, inputs).item()
                 right += (logits.argmax(-1) == inputs["labels"]).sum().item()
-            count = len(lesson.held_out)
+            count = len(training.held_out)
             point = Point(step, training_loss, loss / count, right / count)
             self.course = replace(self.course, points=(*self.course.points, point))
             if self.course.best is point:
                 self.best_state = {
                     name: parameter.detach().clone()
-                    for name, parameter in pupil.named_parameters()
+                    for name, parameter in student.named_parameters()
                     if parameter.requires_grad
                 }
             watch(self.course)
@@ -342,32 +342,32 @@ def _watcher(
     return Watcher()
 
 
-def _seen(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What the pupil itself is shown."""
+def _model_inputs(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the student itself is given: neither labels nor answers."""
     return {name: one for name, one in inputs.items() if name not in ("labels", "answers")}
 
 
-def _trainer(lesson: _Lesson, pupil: Any, watcher: Any, folder: str) -> Trainer:
+def _trainer(training: _Training, student: Any, watcher: Any, folder: str) -> Trainer:
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     class Distiller(Trainer):
         def compute_loss(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Tensor:
-            return lesson.loss(model(**_seen(inputs)).logits, inputs)
+            return training.loss(model(**_model_inputs(inputs)).logits, inputs)
 
-    settings = lesson.settings
+    settings = training.settings
     arguments = TrainingArguments(
         output_dir=folder,
-        max_steps=lesson.steps,
+        max_steps=training.steps,
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=round(settings.warmup * lesson.steps),
+        warmup_steps=round(settings.warmup * training.steps),
         weight_decay=settings.weight_decay,
         seed=settings.seed,
         data_seed=settings.seed,
         # Sentences of like length together: less padding, and the same sentences in an epoch.
         train_sampling_strategy="group_by_length",
-        use_cpu=lesson.classifier.device.type == "cpu",
+        use_cpu=training.classifier.device.type == "cpu",
         logging_strategy="no",
         eval_strategy="no",
         save_strategy="no",
@@ -377,12 +377,14 @@ def _trainer(lesson: _Lesson, pupil: Any, watcher: Any, folder: str) -> Trainer:
         dataloader_pin_memory=False,
     )
     # The sampler reads lengths off `input_ids`; batches are made of the rows alone.
-    examples = [{"row": row, "input_ids": lesson.encoded.input_ids(row)} for row in lesson.learnt]
+    examples = [
+        {"row": row, "input_ids": training.encoded.input_ids(row)} for row in training.learnt
+    ]
     trainer = Distiller(
-        model=pupil,
+        model=student,
         args=arguments,
         train_dataset=examples,
-        data_collator=lambda some: lesson.batch(np.array([one["row"] for one in some])),
+        data_collator=lambda some: training.batch(np.array([one["row"] for one in some])),
         callbacks=[watcher],
     )
     trainer.remove_callback(PrinterCallback)

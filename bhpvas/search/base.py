@@ -1,4 +1,4 @@
-"""What a search is given, what it gives back, and what it must respect."""
+"""Parts of a search: its problem, its constraints, its removals, and what a method is."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SearchProblem:
     options: dict[str, Any] = field(default_factory=dict)
 
     def sample(self, size: int) -> SearchProblem:
-        """The same task on at most so many of its sentences, each label in its proportion."""
+        """The same problem on at most so many of its sentences, each label in its proportion."""
         if len(self.calibration) <= size:
             return self
         labels = self.calibration.labels
@@ -97,7 +97,7 @@ class SearchProblem:
 
 
 @dataclass(frozen=True)
-class Method:
+class SearchMethod:
     """A way to choose the heads to remove, and what a person needs to know of it.
 
     ``nested``: a shorter proposal is always the beginning of a longer one. ``for_compensation``: it
@@ -112,41 +112,6 @@ class Method:
     nested: bool = True
     for_compensation: bool = False
     defaults: dict[str, Any] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Heads that a method would remove, first to go first, with a reason for each."""
-
-    method: str
-    start: HeadMask
-    removals: tuple[Removal, ...]
-    settings: dict[str, Any] = field(hash=False)
-    seed: int
-    calibration: str
-    sentences: int
-
-    def record(self) -> dict[str, Any]:
-        """What a scheme step keeps of it, ready for JSON."""
-        return {
-            **self.settings,
-            "calibration": {"name": self.calibration, "sentences": self.sentences},
-            "reasons": [[str(removal.head), removal.reason] for removal in self.removals],
-        }
-
-    @property
-    def heads(self) -> tuple[HeadId, ...]:
-        """The removed heads in order."""
-        return tuple(removal.head for removal in self.removals)
-
-    @property
-    def mask(self) -> HeadMask:
-        """The mask that results."""
-        return self.start.without(self.heads)
-
-    def mask_after(self, count: int) -> HeadMask:
-        """The mask after the first ``count`` removals."""
-        return self.start.without(self.heads[:count])
 
 
 def checked_count(mask: HeadMask, count: int, constraints: Constraints) -> int:

@@ -18,7 +18,8 @@ from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.classifier import Classifier
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import recover
-from bhpvas.search import method_named, propose
+from bhpvas.search.proposal import propose
+from bhpvas.search.registry import method_named
 from bhpvas.storage.files import not_written
 
 

@@ -8,23 +8,23 @@ from bhpvas.criteria import score
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.engine import StateCache
-from bhpvas.search.base import Method, Removal, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
 
-def search(task: SearchProblem) -> list[Removal]:
+def search(problem: SearchProblem) -> list[Removal]:
     """Measure the loss of every shortlisted removal and take the best; then look again."""
-    task = task.sample(task.options["sentences"])
+    problem = problem.sample(problem.options["sentences"])
     cache = StateCache()
-    mask, chosen = task.mask, list[Removal]()
-    while len(chosen) < task.count:
-        task.progress(len(chosen), task.count)
-        scores = score(task.classifier, task.calibration, ["importance"], mask=mask)
-        heads = task.constraints.removable(mask)
+    mask, chosen = problem.mask, list[Removal]()
+    while len(chosen) < problem.count:
+        problem.progress(len(chosen), problem.count)
+        scores = score(problem.classifier, problem.calibration, ["importance"], mask=mask)
+        heads = problem.constraints.removable(mask)
         estimated = Estimate.from_scores(scores).loss_change([mask.without([one]) for one in heads])
-        shortlist = np.argsort(estimated, kind="stable")[: task.options["shortlist"]]
+        shortlist = np.argsort(estimated, kind="stable")[: problem.options["shortlist"]]
         losses = [
             evaluate(
-                task.classifier, task.calibration, mask.without([heads[place]]), cache=cache
+                problem.classifier, problem.calibration, mask.without([heads[place]]), cache=cache
             ).loss
             for place in shortlist
         ]
@@ -37,11 +37,11 @@ def search(task: SearchProblem) -> list[Removal]:
             )
         )
         mask = mask.without([head])
-    task.progress(task.count, task.count)
+    problem.progress(problem.count, problem.count)
     return chosen
 
 
-METHOD = Method(
+METHOD = SearchMethod(
     name="greedy",
     title="Greedy, exact",
     summary="One head at a time: the estimate names a few, the loss is measured for each, and the "

@@ -6,10 +6,10 @@ import numpy as np
 
 from bhpvas.criteria import score
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Method, Removal, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
 
-def search(task: SearchProblem) -> list[Removal]:
+def search(problem: SearchProblem) -> list[Removal]:
     """First the heads with the least Fisher information; then, layer by layer, better exchanges.
 
     The second step looks at pairs: the loss of removing a set of heads is ``½ 1ᵀ F 1`` over the
@@ -17,21 +17,25 @@ def search(task: SearchProblem) -> list[Removal]:
     lowers it most, until none does.
     """
     scores = score(
-        task.classifier, task.calibration, ["fisher"], mask=task.mask, progress=task.progress
+        problem.classifier,
+        problem.calibration,
+        ["fisher"],
+        mask=problem.mask,
+        progress=problem.progress,
     )
     assert scores.gate_gradients is not None
     diagonal = scores.values["fisher"]
-    heads = sorted(task.mask, key=lambda one: float(diagonal[one.layer, one.head]))
-    warm = task.in_order([Removal(head, "") for head in heads])
+    heads = sorted(problem.mask, key=lambda one: float(diagonal[one.layer, one.head]))
+    warm = problem.in_order([Removal(head, "") for head in heads])
     chosen: list[Removal] = []
-    for layer in range(task.mask.layers):
+    for layer in range(problem.mask.layers):
         begun = [removal.head.head for removal in warm if removal.head.layer == layer]
         gradients = scores.gate_gradients[:, layer].astype(np.float64)  # [N, H]
         block = gradients.T @ gradients / len(gradients)  # [H, H]
         free = [
             head.head
-            for head in task.mask
-            if head.layer == layer and head not in task.constraints.protected
+            for head in problem.mask
+            if head.layer == layer and head not in problem.constraints.protected
         ]
         for head in sorted(rearranged(block, begun, free), key=lambda one: block[one, one]):
             how = "least Fisher information" if head in begun else "exchanged in its layer"
@@ -62,7 +66,7 @@ def rearranged(block: np.ndarray, removed: list[int], free: list[int]) -> list[i
     return removed
 
 
-METHOD = Method(
+METHOD = SearchMethod(
     name="mask-search",
     title="Fisher mask search",
     summary="The heads with the least Fisher information, then rearranged within each layer so "

@@ -15,43 +15,49 @@ from bhpvas.criteria import (
     score,
     similarity_to_kept,
 )
-from bhpvas.search.base import Method, Removal, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
 
-def at_random(task: SearchProblem) -> list[Removal]:
+def at_random(problem: SearchProblem) -> list[Removal]:
     """Every order of the heads is as likely as any other."""
-    heads = list(task.mask)
-    order = np.random.default_rng(task.seed).permutation(len(heads))
-    return task.in_order([Removal(heads[place], "drawn by chance") for place in order])
+    heads = list(problem.mask)
+    order = np.random.default_rng(problem.seed).permutation(len(heads))
+    return problem.in_order([Removal(heads[place], "drawn by chance") for place in order])
 
 
 def by_criterion(name: str) -> Callable[[SearchProblem], list[Removal]]:
     """A search that removes the heads that a criterion values least."""
 
-    def search(task: SearchProblem) -> list[Removal]:
+    def search(problem: SearchProblem) -> list[Removal]:
         scores = score(
-            task.classifier, task.calibration, [name], mask=task.mask, progress=task.progress
+            problem.classifier,
+            problem.calibration,
+            [name],
+            mask=problem.mask,
+            progress=problem.progress,
         )
         matrix = scores.similarity_matrix.get(name)
         if matrix is not None:
-            return _by_similarity(task, name, matrix)
-        return task.in_order(_ranked(scores.values[name], name))
+            return _by_similarity(problem, name, matrix)
+        return problem.in_order(_ranked(scores.values[name], name))
 
     return search
 
 
-def by_priority(task: SearchProblem) -> list[Removal]:
+def by_priority(problem: SearchProblem) -> list[Removal]:
     """The combined priority of the criteria, with the weights and directions of the options."""
-    weights, directions = task.options["weights"], task.options["directions"]
+    weights, directions = problem.options["weights"], problem.options["directions"]
     used = [name for name, weight in weights.items() if weight]
-    scores = score(task.classifier, task.calibration, used, mask=task.mask, progress=task.progress)
+    scores = score(
+        problem.classifier, problem.calibration, used, mask=problem.mask, progress=problem.progress
+    )
     values = combined(scores, weights, directions)
     places = {
         name: ranks(scores.values[name], directions.get(name, CRITERIA[name].higher_means))
         for name in used
     }
-    count = task.mask.kept_count
-    return task.in_order(
+    count = problem.mask.kept_count
+    return problem.in_order(
         [
             Removal(
                 head,
@@ -73,20 +79,20 @@ def _ranked(values: np.ndarray, name: str) -> list[Removal]:
     ]  # fmt: skip
 
 
-def _by_similarity(task: SearchProblem, name: str, matrix: np.ndarray) -> list[Removal]:
+def _by_similarity(problem: SearchProblem, name: str, matrix: np.ndarray) -> list[Removal]:
     """Of two alike, one has to stay: the score is taken anew after every removal."""
-    mask, chosen = task.mask, list[Removal]()
-    for _ in range(task.count):
+    mask, chosen = problem.mask, list[Removal]()
+    for _ in range(problem.count):
         values = similarity_to_kept(matrix, mask.array)
         head = max(
-            task.constraints.removable(mask), key=lambda one: float(values[one.layer, one.head])
+            problem.constraints.removable(mask), key=lambda one: float(values[one.layer, one.head])
         )
         mask = mask.without([head])
         chosen.append(Removal(head, f"{name} {values[head.layer, head.head]:.3f} to a kept head"))
     return chosen
 
 
-RANDOM = Method(
+RANDOM = SearchMethod(
     name="random",
     title="By chance",
     summary="Heads drawn at random: what every other method has to beat.",
@@ -94,7 +100,7 @@ RANDOM = Method(
     search=at_random,
 )
 
-COMBINED = Method(
+COMBINED = SearchMethod(
     name="combined",
     title="Combined priority",
     summary="The heads that come last when criteria are weighed; unless told otherwise, "
@@ -106,10 +112,10 @@ COMBINED = Method(
 )
 
 
-def one_shot(name: str) -> Method:
+def one_shot(name: str) -> SearchMethod:
     """The method that follows one criterion of the registry."""
     criterion = CRITERIA[name]
-    return Method(
+    return SearchMethod(
         name=name,
         title=criterion.title,
         summary=f"The heads that come last by {criterion.title.lower()}, measured once.",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bhpvas.recovery.layerwise import parts_of
-from bhpvas.search.base import Method, Removal, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 
 # Share of the mean variance that is added to every direction, so that a covariance from few
@@ -67,28 +67,28 @@ class LayerError:
         return float(((inner @ self.metric) * columns).sum())
 
 
-def layer_errors(task: SearchProblem) -> list[LayerError]:
-    """The errors of every layer on the task's sentences, with its start mask's heads removed."""
-    classifier = task.classifier
-    parts = parts_of(classifier, classifier.encode(task.calibration), seed=task.seed)
+def layer_errors(problem: SearchProblem) -> list[LayerError]:
+    """The errors of every layer on the problem's sentences, with its start mask's heads removed."""
+    classifier = problem.classifier
+    parts = parts_of(classifier, classifier.encode(problem.calibration), seed=problem.seed)
     batches = [part.batch for part in parts]
-    measured = measure_layers(classifier, batches, seed=task.seed, progress=task.progress)
+    measured = measure_layers(classifier, batches, seed=problem.seed, progress=problem.progress)
     errors = [
         LayerError(one, layer.output.weight.cpu(), classifier.geometry.head_size)
         for one, layer in zip(measured, classifier.layers, strict=True)
     ]
-    for head in sorted(task.mask.removed):
+    for head in sorted(problem.mask.removed):
         errors[head.layer].remove(head.head)
     return errors
 
 
-def search(task: SearchProblem) -> list[Removal]:
+def search(problem: SearchProblem) -> list[Removal]:
     """Greedily, over all layers at once."""
-    errors = layer_errors(task)
-    mask, chosen = task.mask, list[Removal]()
+    errors = layer_errors(problem)
+    mask, chosen = problem.mask, list[Removal]()
     added = [layer.added() for layer in errors]
-    for _ in range(task.count):
-        removable = task.constraints.removable(mask)
+    for _ in range(problem.count):
+        removable = problem.constraints.removable(mask)
         head = min(removable, key=lambda one: added[one.layer][one.head])
         layer = errors[head.layer]
         share = added[head.layer][head.head] / layer.whole if layer.whole > 0 else 0.0
@@ -101,7 +101,7 @@ def search(task: SearchProblem) -> list[Removal]:
     return chosen
 
 
-METHOD = Method(
+METHOD = SearchMethod(
     name="reconstruction",
     title="Reconstruction",
     summary="The head goes that the others of its layer can best stand in for once they are "

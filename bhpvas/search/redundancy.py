@@ -6,40 +6,42 @@ import numpy as np
 
 from bhpvas.criteria import score
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Method, Removal, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
 
-def search(task: SearchProblem) -> list[Removal]:
+def search(problem: SearchProblem) -> list[Removal]:
     """Join the two most similar groups until enough heads are gone (average linkage).
 
     A group is spoken for by its most important head. When two groups are joined, the less important
     of their two speakers goes, or the other one where that may not.
     """
     scores = score(
-        task.classifier,
-        task.calibration,
+        problem.classifier,
+        problem.calibration,
         ["importance", "similarity"],
-        mask=task.mask,
-        progress=task.progress,
+        mask=problem.mask,
+        progress=problem.progress,
     )
     importance = scores.values["importance"]
-    heads = list(task.mask)
-    places = [head.layer * task.mask.heads + head.head for head in heads]
+    heads = list(problem.mask)
+    places = [head.layer * problem.mask.heads + head.head for head in heads]
     alike = np.nan_to_num(scores.similarity_matrix["similarity"])[np.ix_(places, places)]
     speakers: dict[int, HeadId] = dict(enumerate(heads))
     sizes = np.ones(len(heads))
     above = np.triu(np.ones(alike.shape, dtype=bool), 1)  # each pair once
-    mask, chosen = task.mask, list[Removal]()
+    mask, chosen = problem.mask, list[Removal]()
 
     def worth(head: HeadId) -> float:
         return float(importance[head.layer, head.head])
 
-    while len(chosen) < task.count:
+    while len(chosen) < problem.count:
         free = np.zeros(len(heads), dtype=bool)
-        free[[group for group, head in speakers.items() if task.constraints.allows(mask, head)]] = 1
+        free[
+            [group for group, head in speakers.items() if problem.constraints.allows(mask, head)]
+        ] = 1
         pairs = np.where(above & (free[:, None] | free), alike, -np.inf)
         if not np.isfinite(pairs).any():  # the last head is like no other
-            head = min(task.constraints.removable(mask), key=worth)
+            head = min(problem.constraints.removable(mask), key=worth)
             chosen.append(Removal(head, "the last one that may go"))
             mask = mask.without([head])
             continue
@@ -60,7 +62,7 @@ def search(task: SearchProblem) -> list[Removal]:
     return chosen
 
 
-METHOD = Method(
+METHOD = SearchMethod(
     name="redundancy",
     title="Redundancy",
     summary="Heads are grouped by how alike their outputs are; each group keeps its most important "

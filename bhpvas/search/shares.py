@@ -15,7 +15,7 @@ from bhpvas.model.pruning import prune_layer
 from bhpvas.progress import Progress
 from bhpvas.recovery.compensation import compensate
 from bhpvas.recovery.layerwise import LayerFit, LayerwisePass, Originals, heads_of, parts_of, walk
-from bhpvas.search.base import Constraints, Method, Removal, SearchProblem
+from bhpvas.search.base import Constraints, Removal, SearchMethod, SearchProblem
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.reconstruction import LayerError
 
@@ -38,7 +38,7 @@ class _Tried(NamedTuple):
         return (self.divergence - before) / len(self.heads)
 
 
-class _Standing:
+class _PrunedNetwork:
     """The pruned network as it stands, compensated, on the sentences of the search."""
 
     def __init__(self, originals: Originals, metrics: Sequence[Tensor], mask: HeadMask) -> None:
@@ -118,7 +118,7 @@ class _Standing:
         )
 
 
-def search(task: SearchProblem) -> list[Removal]:
+def search(problem: SearchProblem) -> list[Removal]:
     """Take the next few heads from the layer that can give them at the least divergence.
 
     A layer offers the heads whose absence the others can best make up for in its output, on what
@@ -127,29 +127,29 @@ def search(task: SearchProblem) -> list[Removal]:
     KL divergence to the unpruned model's answers is measured; the layer where it rises least, by
     head, gives them.
     """
-    classifier = task.classifier
-    sample = task.sample(task.options["sentences"])
-    parts = parts_of(classifier, classifier.encode(sample.calibration), seed=task.seed)
+    classifier = problem.classifier
+    sample = problem.sample(problem.options["sentences"])
+    parts = parts_of(classifier, classifier.encode(sample.calibration), seed=problem.seed)
     chosen: list[Removal] = []
 
     def here(done: int, total: int) -> None:
         """So that a cancelled search ends within a try, not within a step of many."""
-        task.progress(len(chosen), task.count)
+        problem.progress(len(chosen), problem.count)
 
     batches = [part.batch for part in parts]
-    measured = measure_layers(classifier, batches, seed=task.seed, progress=here)
+    measured = measure_layers(classifier, batches, seed=problem.seed, progress=here)
     with torch.inference_mode():
         originals = Originals(classifier, parts, keep=True)
-        standing = _Standing(originals, [one.metric for one in measured], task.mask)
-        while len(chosen) < task.count:
+        network = _PrunedNetwork(originals, [one.metric for one in measured], problem.mask)
+        while len(chosen) < problem.count:
             # Few at a time where few are left: there each one matters more.
-            most = max(1, round(task.options["share"] * standing.mask.kept_count))
+            most = max(1, round(problem.options["share"] * network.mask.kept_count))
             offers = [
-                standing.next_heads(layer, task.constraints, most)
+                network.next_heads(layer, problem.constraints, most)
                 for layer in range(len(classifier.layers))
             ]
-            before = standing.divergence
-            tries = (standing.tried(heads, here) for heads in offers if heads)
+            before = network.divergence
+            tries = (network.tried(heads, here) for heads in offers if heads)
             best = min(tries, key=lambda one: one.rise(before))
             chosen += [
                 Removal(
@@ -157,14 +157,14 @@ def search(task: SearchProblem) -> list[Removal]:
                     f"layer {head.layer} can best spare it: compensated, the answers are then "
                     f"{best.divergence:.4f} nats (KL) from the unpruned ones",
                 )
-                for head in best.heads[: task.count - len(chosen)]
+                for head in best.heads[: problem.count - len(chosen)]
             ]
-            standing.give(best)
-    task.progress(task.count, task.count)
+            network.give(best)
+    problem.progress(problem.count, problem.count)
     return chosen
 
 
-METHOD = Method(
+METHOD = SearchMethod(
     name="shares",
     title="Shares by layer",
     summary="Each layer gives as many heads as it can spare, measured by how far the compensated "

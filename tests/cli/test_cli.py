@@ -29,8 +29,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret import parse
 from bhpvas.interpret.roles import DIRECTIONS, RoleSettings, find_roles
 from bhpvas.model.classifier import load_classifier
-from bhpvas.recovery import METHODS as RECOVERY_METHODS
-from bhpvas.recovery import recover
+from bhpvas.recovery import RECOVERY_NAMES, recover
 from bhpvas.recovery.finetuning import TuningSettings, finetune
 from bhpvas.scheme.bundle import read_scheme_file
 from bhpvas.scheme.scheme import Scheme, load_scheme
@@ -276,7 +275,7 @@ def test_the_help_of_every_command_ends_with_examples_that_can_be_typed(capsys):
 
 @pytest.mark.parametrize(
     ("command", "names", "default"),
-    [("propose", METHODS, DEFAULT_METHOD), ("recover", RECOVERY_METHODS, "compensate")],
+    [("propose", METHODS, DEFAULT_METHOD), ("recover", RECOVERY_NAMES, "compensate")],
 )
 def test_help_names_every_method(capsys, command, names, default):
     with pytest.raises(SystemExit):
@@ -534,7 +533,7 @@ def test_what_searches_and_recovers_never_reads_the_evaluation_split(
         run(capsys, "propose", *arguments, "--max-drop", "0.5")
     run(capsys, "propose", "--model", files[0], "--method", "random", "--heads", "2", "--out", out)
     monkeypatch.setattr("bhpvas.recovery.finetuning.FEWEST_SENTENCES", 4)
-    for method in RECOVERY_METHODS:
+    for method in RECOVERY_NAMES:
         arguments = ["--model", files[0], "--method", method, "--scheme", out]
         run(capsys, "recover", *arguments, "--out", str(tmp_path / "r.json"))
     with pytest.raises(AssertionError, match="the evaluation split was read"):

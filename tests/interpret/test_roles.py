@@ -14,7 +14,8 @@ from scipy.stats import binomtest
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.interpret.parse import Parse, Sentence, parse_dataset, sentences_of
+from bhpvas.interpret.align import Sentence, sentences_of
+from bhpvas.interpret.parse import Parse, parse_dataset
 from bhpvas.interpret.roles import (
     DIRECTIONS,
     NO_ROLE,

@@ -21,7 +21,7 @@ from bhpvas.model.pruning import remove_heads, weights_of
 from bhpvas.model.weights import load_weights
 from bhpvas.progress import Cancelled
 from bhpvas.recovery import recover
-from bhpvas.recovery.finetuning import Course, TuningSettings, _Lesson, finetune
+from bhpvas.recovery.finetuning import Course, TuningSettings, _Training, finetune
 from tests.conftest import TEXTS
 from tests.recovery.test_recovery import many_sentences
 from tests.tiny import SEPARATE, save_tiny
@@ -122,9 +122,9 @@ def test_held_out_sentences_and_their_loss_are_what_they_are_called(classifier, 
     """The best state's loss and accuracy, worked out anew without the trainer."""
     sentences = taught(classifier)
     changed = classifier.with_weights(tuned.weights)
-    lesson = _Lesson(classifier, sentences, QUICK)
-    assert sorted([*lesson.held_out, *lesson.learnt]) == list(range(160))
-    rows = lesson.held_out
+    training = _Training(classifier, sentences, QUICK)
+    assert sorted([*training.held_out, *training.learnt]) == list(range(160))
+    rows = training.held_out
     encoded = classifier.encode(sentences)
     student, teacher = (
         torch.from_numpy(predict(one, encoded, mask, indices=rows)).double()
@@ -210,10 +210,10 @@ def test_the_weights_come_back_from_their_file(classifier, tuned, tmp_path):
 def test_with_distillation_alone_labels_do_not_matter(classifier):
     logits = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
     for share, matters in ((1.0, False), (0.9, True), (0.0, True)):
-        lesson = _Lesson(classifier, taught(classifier, 40), replace(QUICK, distillation=share))
-        inputs = lesson.batch(np.arange(5))
+        training = _Training(classifier, taught(classifier, 40), replace(QUICK, distillation=share))
+        inputs = training.batch(np.arange(5))
         turned = inputs | {"labels": 1 - inputs["labels"]}
-        assert (lesson.loss(logits, inputs) != lesson.loss(logits, turned)) == matters
+        assert (training.loss(logits, inputs) != training.loss(logits, turned)) == matters
 
 
 MISTAKES = {

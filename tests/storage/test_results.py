@@ -23,7 +23,8 @@ from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate, evaluate_progressively
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.interpret.parse import Parse, sentences_of
+from bhpvas.interpret.align import sentences_of
+from bhpvas.interpret.parse import Parse
 from bhpvas.interpret.roles import find_roles
 from bhpvas.interpret.sentence_map import Components, pca_map
 from bhpvas.model.classifier import load_classifier

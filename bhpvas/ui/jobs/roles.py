@@ -19,7 +19,7 @@ from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
 
 if TYPE_CHECKING:
-    from bhpvas.interpret.parse import Sentence
+    from bhpvas.interpret.align import Sentence
     from bhpvas.interpret.roles import Evidence, RoleCollector, Roles
 
 #: Dependents that a relation needs at least, unless the person says otherwise.
@@ -44,7 +44,8 @@ def _parsing(session: Session) -> Task:
     classifier, data = tasks.classifier_named(session.model), session.data.calibration
 
     def do(job: Job) -> tuple[Sentence, ...]:
-        from bhpvas.interpret.parse import parse_dataset, sentences_of
+        from bhpvas.interpret.align import sentences_of
+        from bhpvas.interpret.parse import parse_dataset
 
         return sentences_of(classifier, data, parse_dataset(data, progress=job))
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bhpvas import recovery, text
+from bhpvas import text
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.steps import DONE
 from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS, removal_order, score
@@ -22,7 +22,7 @@ from bhpvas.heads import HeadId, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.weights import weights_file
 from bhpvas.progress import Cancelled
-from bhpvas.recovery import RECOVERIES, recover
+from bhpvas.recovery import RECOVERIES, RECOVERY_NAMES, recover
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import METHODS, Constraints, propose
 from bhpvas.search.curves import areas, measure_curve
@@ -462,4 +462,4 @@ def test_another_step_keeps_the_evidence_and_drops_the_proposal(started: Session
 
 def test_every_recovery_has_its_word():
     """What the sidebar, the timeline and the tree say that a step did to the weights."""
-    assert {*DONE} == {*recovery.METHODS}
+    assert {*DONE} == {*RECOVERY_NAMES}

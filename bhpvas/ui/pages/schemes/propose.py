@@ -20,7 +20,7 @@ from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
 from bhpvas.scheme.scheme import Step
-from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Method, Proposal, method_named
+from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, SearchMethod, method_named
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
@@ -114,7 +114,7 @@ def _settings(session: Session) -> None:
     )
 
 
-def _weighed(method: Method) -> Weighed | None:
+def _weighed(method: SearchMethod) -> Weighed | None:
     """How criteria count for a method that weighs them, as the Workbench has it; None if none does.
 
     Empty for any other method.

@@ -1,0 +1,176 @@
+"""Proposal: heads that a method would remove, by number or within a drop of accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from bhpvas.data.dataset import Dataset
+from bhpvas.errors import BhpvasError
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import check_finite, predict
+from bhpvas.progress import Progress, silent
+from bhpvas.recovery import recover
+from bhpvas.search.base import (
+    FREE,
+    Constraints,
+    Removal,
+    SearchMethod,
+    SearchProblem,
+    checked_count,
+)
+from bhpvas.search.registry import DEFAULT_METHOD, method_named
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Heads that a method would remove, first to go first, with a reason for each."""
+
+    method: str
+    start: HeadMask
+    removals: tuple[Removal, ...]
+    settings: dict[str, Any] = field(hash=False)
+    seed: int
+    calibration: str
+    sentences: int
+
+    def record(self) -> dict[str, Any]:
+        """What a scheme step keeps of it, ready for JSON."""
+        return {
+            **self.settings,
+            "calibration": {"name": self.calibration, "sentences": self.sentences},
+            "reasons": [[str(removal.head), removal.reason] for removal in self.removals],
+        }
+
+    @property
+    def heads(self) -> tuple[HeadId, ...]:
+        """The removed heads in order."""
+        return tuple(removal.head for removal in self.removals)
+
+    @property
+    def mask(self) -> HeadMask:
+        """The mask that results."""
+        return self.start.without(self.heads)
+
+
+def propose(
+    classifier: Classifier,
+    calibration: Dataset,
+    method: str = DEFAULT_METHOD,
+    *,
+    heads: int,
+    mask: HeadMask | None = None,
+    constraints: Constraints = FREE,
+    max_drop: float | None = None,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Proposal:
+    """Choose ``heads`` more heads to remove from a mask (default: all kept), first to go first.
+
+    Everything is learnt from the calibration sentences. With ``max_drop``, a share between 0 and 1,
+    only as many heads go as keep the accuracy on these sentences within it, found by bisection; for
+    a method that is made for it, after compensation. ``options`` override the method's defaults.
+
+    ``method`` is a key of :data:`~bhpvas.search.registry.METHODS`, where each has its source, or a
+    criterion's name.
+
+    Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method or option, or where so many
+    heads cannot go under the constraints, or cannot be compensated as the method has it.
+
+    >>> import bhpvas
+    >>> data = bhpvas.sample_splits().calibration.take(range(8))
+    >>> found = bhpvas.propose(bhpvas.load_classifier(), data, "importance", heads=18)
+    >>> len(found.removals), found.mask.kept_count
+    (18, 54)
+    >>> found.removals[0].reason.endswith("place 72 of 72")
+    True
+    """
+    chosen = method_named(method)
+    unknown = set(options or {}) - set(chosen.defaults)
+    if unknown:
+        raise BhpvasError(
+            f"{sorted(unknown)[0]!r} is no option of {method}: it has "
+            f"{', '.join(chosen.defaults) or 'none'}."
+        )
+    if chosen.for_compensation:
+        classifier.check_removal()
+    start = mask or classifier.full_mask()
+    problem = SearchProblem(
+        classifier=classifier,
+        calibration=calibration.aligned(classifier.label_names),
+        mask=start,
+        count=checked_count(start, heads, constraints),
+        constraints=constraints,
+        seed=seed,
+        progress=progress,
+        options={**chosen.defaults, **(options or {})},
+    )
+    found = chosen.search(problem) if max_drop is None else _within(max_drop, problem, chosen)
+    settings: dict[str, Any] = {"heads": heads, **problem.options}
+    if constraints.protected:
+        settings["protected"] = [str(head) for head in sorted(constraints.protected)]
+    if constraints.min_per_layer:
+        settings["min_per_layer"] = constraints.min_per_layer
+    if max_drop is not None:
+        settings |= {"max_drop": max_drop, "measured": _measured(chosen)}
+    return Proposal(
+        method=method,
+        start=start,
+        removals=tuple(found),
+        settings=settings,
+        seed=seed,
+        calibration=calibration.name,
+        sentences=len(calibration),
+    )
+
+
+def _measured(method: SearchMethod) -> str:
+    return "after compensation" if method.for_compensation else "as masked"
+
+
+def _within(max_drop: float, problem: SearchProblem, method: SearchMethod) -> list[Removal]:
+    """The longest proposal that bisection finds within a drop of accuracy.
+
+    Accuracy need not fall steadily with every head, so a longer one may exist.
+    """
+    encoded = problem.classifier.encode(problem.calibration)
+    before = _accuracy(problem, encoded, problem.mask, method.for_compensation)
+    longest: list[Removal] = []
+
+    def proposal(count: int) -> list[Removal]:
+        nonlocal longest
+        if not method.nested:
+            return method.search(replace(problem, count=count))
+        if count > len(longest):
+            # Most often less than half may go. Where it may, all are searched for, once.
+            longest = method.search(replace(problem, count=problem.count if longest else count))
+        return longest[:count]
+
+    fits: list[Removal] = []
+    low, high = 0, problem.count + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        removals = proposal(middle)
+        mask = problem.mask.without([removal.head for removal in removals])
+        if before - _accuracy(problem, encoded, mask, method.for_compensation) <= max_drop:
+            low, fits = middle, removals
+        else:
+            high = middle
+    return fits
+
+
+def _accuracy(
+    problem: SearchProblem, encoded: Any, mask: HeadMask, compensated: bool = False
+) -> float:
+    classifier = problem.classifier
+    if compensated and mask.masked:
+        recovered = recover(classifier, problem.calibration, mask, seed=problem.seed)
+        classifier = classifier.with_weights(recovered.weights)
+    logits = predict(classifier, encoded, mask)
+    check_finite(logits, problem.calibration.name)
+    return float(np.mean(logits.argmax(1) == problem.calibration.labels))

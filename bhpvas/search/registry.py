@@ -1,0 +1,53 @@
+"""Registry of search methods: every method by its name, and the default."""
+
+from __future__ import annotations
+
+from bhpvas.criteria import CRITERIA
+from bhpvas.errors import BhpvasError
+from bhpvas.search import (
+    greedy,
+    iterative,
+    layers,
+    mask_search,
+    one_shot,
+    reconstruction,
+    redundancy,
+    shares,
+)
+from bhpvas.search.base import SearchMethod
+
+#: Every method by name, from the simplest on.
+METHODS: dict[str, SearchMethod] = {
+    one.name: one
+    for one in (
+        one_shot.RANDOM,
+        one_shot.one_shot("importance"),
+        one_shot.one_shot("fisher"),
+        one_shot.COMBINED,
+        iterative.METHOD,
+        redundancy.METHOD,
+        mask_search.METHOD,
+        reconstruction.METHOD,
+        shares.METHOD,
+        greedy.METHOD,
+        layers.METHOD,
+    )
+}
+#: Where no method is named: that of the largest mean area on the sample model over five calibration
+#: draws, after a thorough recovery (docs/benchmarks.md).
+DEFAULT_METHOD = "shares"
+
+
+def method_named(name: str) -> SearchMethod:
+    """A method of the registry, or the one that follows any criterion by its name.
+
+    Raises :class:`BhpvasError` for a name that is neither.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if name in CRITERIA:
+        return one_shot.one_shot(name)
+    raise BhpvasError(
+        f"{name!r} is no method; choose from {', '.join(METHODS)}, or a criterion: "
+        f"{', '.join(sorted(CRITERIA.keys() - METHODS.keys()))}."
+    )
