@@ -9,6 +9,7 @@ import pytest
 
 from bhpvas.criteria import score
 from bhpvas.errors import BhpvasError
+from bhpvas.evaluation import ablation
 from bhpvas.evaluation.ablation import ablate, logits_without_each
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import evaluate
@@ -43,7 +44,7 @@ def test_ablation_equals_one_evaluation_per_head(tmp_path, dataset, family, remo
 
 def test_ablation_is_the_same_in_small_pieces(classifier, dataset, monkeypatch):
     whole = ablate(classifier, dataset).loss_change
-    monkeypatch.setitem(__import__("bhpvas.evaluation.ablation").ablation._TOKENS_AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(ablation._TOKENS_AT_ONCE, "cpu", 1)
     np.testing.assert_allclose(ablate(classifier, dataset).loss_change, whole, atol=1e-6)
 
 

@@ -119,7 +119,7 @@ def test_nothing_of_the_group_outlives_it():
     script = """
 import weakref
 import torch
-from bhpvas.processes import add_up, together
+from bhpvas.model.distributed import add_up, together
 
 with together(cpu=True):
     import torch.distributed.nn  # as the modules do that a command imports on its way

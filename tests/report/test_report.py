@@ -55,7 +55,7 @@ EVALUATION = evaluation_data()
 class Reading(HTMLParser):
     """What a browser would see of a page: its text, elements, addresses and figures."""
 
-    shown: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
     elements: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)

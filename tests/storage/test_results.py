@@ -231,12 +231,12 @@ def test_the_code_version_follows_every_source_and_every_package(tmp_path, monke
 WRITER = """
 import sys
 import numpy as np
-from bhpvas.results import Of, Results
+from bhpvas.storage.results import ResultKey, Results
 from bhpvas.heads import HeadMask
 kept = Results(sys.argv[1], 400_000)
 for turn in range(60):
     for number in range(8):
-        name = Of(f"thing {number}", "model", None, HeadMask(2, 4), ("data", "print"))
+        name = ResultKey(f"thing {number}", "model", None, HeadMask(2, 4), ("data", "print"))
         kept.put(name, np.full(10_000, number))
         found = kept.get(name)
         assert found is None or (found == number).all()
