@@ -10,7 +10,8 @@ import pandas as pd
 from bhpvas import text
 from bhpvas.charts.scheme_tree import Accuracy
 from bhpvas.charts.timeline import TimelinePoint
-from bhpvas.scheme.scheme import Scheme, Step
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.step import Step
 
 #: What a recovery did to the weights, by the name of its method.
 DONE = {

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.export import Exported
     from bhpvas.model.classifier import Classifier
-    from bhpvas.scheme.scheme import Scheme, Step
+    from bhpvas.scheme.scheme import Scheme
+    from bhpvas.scheme.step import Step
 
 
 def model_card(

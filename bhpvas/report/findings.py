@@ -21,7 +21,8 @@ from bhpvas.model.engine import StateCache
 from bhpvas.model.latency import Latencies, measure_latency
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import RECOVERIES
-from bhpvas.scheme.scheme import Scheme, Step
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.step import Step
 from bhpvas.search.curves import Curve, Store, measure_curve, measure_order
 
 #: Points of an accuracy curve, about.

@@ -1,117 +1,32 @@
-"""Schemes: every step by which heads were removed and restored, as a tree of immutable values.
+"""Scheme: every step by which heads were removed and restored, as a tree of immutable values.
 
 A scheme starts with all heads. Removing or restoring heads, or a recovery, which changes weights
 and no head, adds a step below the current one; undo, redo and :meth:`Scheme.at` only move along the
 tree, so nothing that was measured is lost, and removing after an undo makes a branch. Every
 transition returns a new scheme. Keeping the old value is therefore all that it takes to revoke a
-transition, :meth:`Scheme.without_step` included.
-
-A scheme file is JSON::
-
-    format         {"name": "bhpvas-scheme", "version": 1}
-    name           the scheme's name
-    model          {"id", "revision" or null, "fingerprint"}
-    data           what the metrics were measured on, or null
-    geometry       {"layers", "heads"}
-    current        id of the current step
-    removed_heads  heads removed at the current step: ["L0H3", …]
-    redo           ids of the steps that redo goes through, next one first
-    next_id        id of the next new step; an id is never used twice
-    steps          [{"id", "parent", "what", "heads", "method", "settings", "seed", "metrics",
-                     "time", "note"}, …], every step after its parent, the first one "start",
-                    whose heads are those that the model itself lacks: nothing restores them;
-                    a step "recover" also has "weights", the hash that names the safetensors file
-                    beside the scheme; it holds until a later step has its own
-
-Reading is strict: each of these keys must be there, of its type, and agree with the others. Keys
-that this version doesn't know are kept, at the top, in a step and inside "model", and are written
-back; a later version that changes what a known key means raises the version number.
+transition, :meth:`Scheme.without_step` included. What a scheme file holds is in
+:mod:`bhpvas.scheme.schema`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from bhpvas.errors import SchemeError
 from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.weights import load_weights, weights_file
+from bhpvas.scheme.step import Step, What, changeable
 from bhpvas.storage.files import not_written, write_beside
 
 if TYPE_CHECKING:
     from bhpvas.model.classifier import Classifier
-
-FORMAT = {"name": "bhpvas-scheme", "version": 1}
-What = Literal["start", "remove", "restore", "recover"]
-
-# What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
-_MOST_HEADS = 100_000
-_LARGEST_ID = 2**53
-# Counted over all steps, each of which holds every head that is gone after it.
-_MOST_REMOVED = 1_000_000
-_LARGEST_METRIC = 1e30
-# Metrics beside the accuracy that a step may have; an accuracy may lie so far beside its interval.
-_MORE_METRICS = ("loss", "f1", "matthews", "parameters", "flops_per_sentence")
-_HAIR = 1e-6
-# A hash, so a name can never lead out of the scheme's folder.
-_WEIGHTS = re.compile(r"[0-9a-f]{16}")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One change of the mask: ``heads`` went or came back, after which ``removed`` are gone.
-
-    A step "recover" changes no head; ``weights`` is the hash of what it changed, else None.
-    ``settings``, ``metrics`` and ``extra`` are ready for JSON and never written to; ``extra`` holds
-    what a later version of bhpvas wrote into the file. ``time`` is ISO 8601.
-    """
-
-    id: int
-    parent: int | None
-    what: What
-    heads: tuple[HeadId, ...]
-    removed: frozenset[HeadId]
-    method: str
-    settings: dict[str, Any] = field(hash=False)
-    seed: int | None
-    metrics: dict[str, Any] = field(hash=False)
-    time: str
-    note: str = ""
-    weights: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict, hash=False)
-
-    def measured_on(self, data: str) -> bool:
-        """Whether ``metrics`` are whole, and of the sentences with this fingerprint.
-
-        A file may say anything there. What no evaluation would say counts as not measured.
-        """
-        known = self.metrics
-        interval: Any = known.get("accuracy_interval")
-        if known.get("data_fingerprint") != data or not _are_numbers(interval, 2):
-            return False
-        more = [known[name] for name in _MORE_METRICS if known.get(name) is not None]
-        if not _are_numbers([known.get("n"), known.get("accuracy"), *more]):
-            return False
-        low, high = interval
-        inside = -_HAIR <= low <= known["accuracy"] + _HAIR
-        return known["n"] >= 1 and inside and known["accuracy"] - _HAIR <= high <= 1 + _HAIR
-
-
-def _are_numbers(values: Any, count: int | None = None) -> bool:
-    """Whether these are (so many) numbers that can be written and drawn."""
-    return (
-        isinstance(values, list)
-        and count in (None, len(values))
-        and all(type(one) in (int, float) and abs(one) <= _LARGEST_METRIC for one in values)
-    )
 
 
 @dataclass(frozen=True)
@@ -348,22 +263,7 @@ class Scheme:
 
         ``weights`` is the hash that names their file; the file itself is not the scheme's to write.
         """
-        assert _WEIGHTS.fullmatch(weights), weights
-        step = Step(
-            id=self.next_id,
-            parent=self.current,
-            what="recover",
-            heads=(),
-            removed=self.mask.removed,
-            method=method,
-            settings=_plain(settings),
-            seed=None if seed is None else int(seed),
-            metrics=_plain(metrics),
-            time=_time(time),
-            note=note,
-            weights=weights,
-        )
-        return self._with_new(step)
+        return self._stepping("recover", (), method, settings, metrics, seed, note, time, weights)
 
     def measured(self, metrics: Mapping[str, Any], step_id: int | None = None) -> Scheme:
         """``metrics``, all numbers finite, added to those of a step (default: the current one)."""
@@ -443,11 +343,13 @@ class Scheme:
         seed: int | None,
         note: str,
         time: str | None,
+        weights: str | None = None,
     ) -> Scheme:
+        """The scheme with one more step, whose facts are those of :meth:`removing`."""
         asked = HeadMask(self.layers, self.heads, frozenset(heads)).removed
         removed = self.mask.removed
-        changed = _changeable(what, asked, removed) - self.pruned
-        if not changed:
+        changed = changeable(what, asked, removed) - self.pruned
+        if not changed and weights is None:
             raise SchemeError(
                 f"There is nothing to {what} ({format_heads(asked) or 'no head'} selected): select "
                 f"at least one head that is {'kept' if what == 'remove' else 'removed'}."
@@ -464,10 +366,8 @@ class Scheme:
             metrics=_plain(metrics),
             time=_time(time),
             note=note,
+            weights=weights,
         )
-        return self._with_new(step)
-
-    def _with_new(self, step: Step) -> Scheme:
         return replace(
             self, steps=(*self.steps, step), current=step.id, redo=(), next_id=step.id + 1
         )
@@ -483,33 +383,19 @@ class Scheme:
 
     def to_json(self) -> str:
         """The text of a scheme file; a character that no file can hold becomes a question mark."""
+        from bhpvas.scheme import schema
+
         document = {
-            "format": FORMAT,
+            "format": schema.FORMAT,
             "name": self.name,
             "model": self.model,
             "data": self.data,
             "geometry": {"layers": self.layers, "heads": self.heads},
             "current": self.current,
             "removed_heads": [str(head) for head in self.removed_heads],
-            "redo": list(self.redo),
+            "redo": self.redo,
             "next_id": self.next_id,
-            "steps": [
-                {
-                    "id": step.id,
-                    "parent": step.parent,
-                    "what": step.what,
-                    "heads": [str(head) for head in step.heads],
-                    "method": step.method,
-                    "settings": step.settings,
-                    "seed": step.seed,
-                    "metrics": step.metrics,
-                    "time": step.time,
-                    "note": step.note,
-                    **({} if step.weights is None else {"weights": step.weights}),
-                    **step.extra,
-                }
-                for step in self.steps
-            ],
+            "steps": [schema.step_document(step) for step in self.steps],
             **self.extra,
         }
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
@@ -521,13 +407,21 @@ class Scheme:
 
         Anything else raises :class:`SchemeError`, whose one sentence begins with ``source``.
         """
-        try:
-            return _scheme(_document(text))
-        except SchemeError as error:
-            raise SchemeError(
-                f"{source} is no scheme that this version of bhpvas can open: {error}; choose a "
-                "file that it saved."
-            ) from None
+        from bhpvas.scheme import schema
+
+        file, steps = schema.read(text, source)
+        return cls(
+            name=file.name,
+            model=file.model.model_dump(),
+            data=file.data,
+            layers=file.geometry.layers,
+            heads=file.geometry.heads,
+            steps=steps,
+            current=file.current,
+            redo=tuple(file.redo),
+            next_id=file.next_id,
+            extra=file.model_extra or {},
+        )
 
     def save(self, path: str | Path) -> None:
         """Write a scheme file: beside ``path`` first, then renamed, so never half a file.
@@ -582,13 +476,6 @@ def load_scheme(path: str | Path) -> Scheme:
     return Scheme.from_json(content, source=str(path))
 
 
-def _changeable(
-    what: str, asked: frozenset[HeadId], removed: frozenset[HeadId]
-) -> frozenset[HeadId]:
-    """Those of the heads asked for that a removal or a restoring changes."""
-    return asked & removed if what == "restore" else asked - removed
-
-
 def _plain(value: Mapping[str, Any] | None) -> dict[str, Any]:
     """A deep copy as JSON gives it back: tuples as lists, NumPy values as Python's."""
     plain: dict[str, Any] = json.loads(
@@ -602,197 +489,3 @@ def _time(time: str | None) -> str:
         return datetime.now(UTC).isoformat(timespec="seconds")
     datetime.fromisoformat(time)
     return time
-
-
-# --- reading a file: each function's SchemeError is the middle of from_json's sentence ------------
-
-_Fields = dict[str, tuple[type, ...]]
-_NULL = type(None)
-_KINDS = {int: "a whole number", str: "text", dict: "an object", list: "a list", _NULL: "null"}
-_FORMAT: _Fields = {"name": (str,), "version": (int,)}
-_MODEL: _Fields = {"id": (str,), "revision": (str, _NULL), "fingerprint": (str,)}
-_GEOMETRY: _Fields = {"layers": (int,), "heads": (int,)}
-_SCHEME: _Fields = {
-    "format": (dict,),
-    "name": (str,),
-    "model": (dict,),
-    "data": (dict, _NULL),
-    "geometry": (dict,),
-    "current": (int,),
-    "removed_heads": (list,),
-    "redo": (list,),
-    "next_id": (int,),
-    "steps": (list,),
-}
-_STEP: _Fields = {
-    "id": (int,),
-    "parent": (int, _NULL),
-    "what": (str,),
-    "heads": (list,),
-    "method": (str,),
-    "settings": (dict,),
-    "seed": (int, _NULL),
-    "metrics": (dict,),
-    "time": (str,),
-    "note": (str,),
-}
-
-
-def _document(text: str | bytes) -> Any:
-    try:
-        document = json.loads(text)
-        # Python reads NaN, 1e999 and half a surrogate pair; no file may hold them.
-        json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        raise SchemeError(
-            f"it is not JSON from line {error.lineno}, column {error.colno}, on"
-        ) from None
-    except (ValueError, RecursionError):
-        raise SchemeError("it holds bytes, numbers or nesting that JSON does not allow") from None
-    return document
-
-
-def _checked(value: Any, fields: _Fields, place: str) -> dict[str, Any]:
-    """``value``, if it is an object with these fields, each of one of its kinds."""
-    if type(value) is not dict:
-        raise SchemeError(f"{place} is {reprlib.repr(value)} and not an object")
-    for key, kinds in fields.items():
-        if key not in value:
-            raise SchemeError(f"{place} has no {key!r}")
-        if type(value[key]) not in kinds:
-            expected = " or ".join(_KINDS[kind] for kind in kinds)
-            raise SchemeError(
-                f"{key!r} of {place} is {reprlib.repr(value[key])} and not {expected}"
-            )
-    return value
-
-
-def _extra(value: dict[str, Any], fields: _Fields) -> dict[str, Any]:
-    return {key: entry for key, entry in value.items() if key not in fields}
-
-
-def _scheme(document: Any) -> Scheme:
-    if type(document) is not dict or "format" not in document:
-        raise SchemeError("it has no 'format'")
-    written = _checked(document["format"], _FORMAT, "'format'")
-    if any(written[key] != FORMAT[key] for key in FORMAT):
-        raise SchemeError(
-            f"its format is {reprlib.repr(written['name'])} version "
-            f"{reprlib.repr(written['version'])} and not {FORMAT['name']!r} version "
-            f"{FORMAT['version']}"
-        )
-    top = _checked(document, _SCHEME, "the scheme")
-    model = _checked(top["model"], _MODEL, "'model'")
-    geometry = _checked(top["geometry"], _GEOMETRY, "'geometry'")
-    layers, heads = geometry["layers"], geometry["heads"]
-    if min(layers, heads) < 1 or layers * heads > _MOST_HEADS:
-        raise SchemeError(f"its 'geometry' {reprlib.repr(geometry)} is that of no model")
-    every_head = HeadMask(layers, heads)
-
-    steps: dict[int, Step] = {}
-    held = 0
-    for position, entry in enumerate(top["steps"]):
-        step = _step(entry, f"step number {position}", steps, every_head)
-        steps[step.id] = step
-        held += len(step.removed)
-        if held > _MOST_REMOVED:
-            raise SchemeError(f"its steps hold more than {_MOST_REMOVED:,} removed heads in all")
-    _check_places(top, steps)
-    removed = _heads(top["removed_heads"], "'removed_heads'", every_head)
-    if removed != steps[top["current"]].removed:
-        raise SchemeError(f"its 'removed_heads' are not those of its current step {top['current']}")
-    return Scheme(
-        name=top["name"],
-        model=model,
-        data=top["data"],
-        layers=layers,
-        heads=heads,
-        steps=tuple(steps.values()),
-        current=top["current"],
-        redo=tuple(top["redo"]),
-        next_id=top["next_id"],
-        extra=_extra(top, _SCHEME),
-    )
-
-
-def _check_places(top: dict[str, Any], steps: dict[int, Step]) -> None:
-    """Refuse a current step, a redo path or a next id that the steps don't allow."""
-    if top["current"] not in steps:
-        raise SchemeError(f"its current step {reprlib.repr(top['current'])} is none of its steps")
-    before = top["current"]
-    for step_id in top["redo"]:
-        if type(step_id) is not int or step_id not in steps or steps[step_id].parent != before:
-            raise SchemeError(
-                f"its 'redo' leads to {reprlib.repr(step_id)}, which is no step after {before}"
-            )
-        before = step_id
-    if not max(steps) < top["next_id"] <= _LARGEST_ID:
-        raise SchemeError(
-            f"its 'next_id' {reprlib.repr(top['next_id'])} is not above the ids of its steps"
-        )
-
-
-def _step(value: Any, place: str, earlier: dict[int, Step], every_head: HeadMask) -> Step:
-    entry = _checked(value, _STEP, place)
-    recovers = entry["what"] == "recover"
-    fields = {**_STEP, "weights": (str,)} if recovers else _STEP
-    _checked(value, fields, place)
-    step_id, what, parent = entry["id"], entry["what"], entry["parent"]
-    changed = _heads(entry["heads"], f"'heads' of {place}", every_head)
-    if step_id < 0 or step_id in earlier:
-        raise SchemeError(f"{place} has the id {reprlib.repr(step_id)}, negative or already taken")
-    if what not in get_args(What) or (what == "start") != (not earlier):
-        raise SchemeError(f"'what' of {place} is {reprlib.repr(what)}, which cannot stand there")
-    before: frozenset[HeadId] = frozenset()
-    if what == "start":
-        if parent is not None:
-            raise SchemeError("its start has a parent")
-    else:
-        if parent not in earlier:
-            raise SchemeError(f"{place} has the parent {reprlib.repr(parent)}, no step before it")
-        before = earlier[parent].removed
-        if recovers and changed:
-            raise SchemeError(f"{place} recovers, and yet names heads")
-        if recovers and not _WEIGHTS.fullmatch(entry["weights"]):
-            raise SchemeError(
-                f"'weights' of {place} is {reprlib.repr(entry['weights'])} and no hash"
-            )
-        pruned = next(iter(earlier.values())).removed
-        possible = _changeable(what, changed, before) - pruned
-        if not recovers and (not changed or possible != changed):
-            named = reprlib.repr(format_heads(changed))
-            raise SchemeError(f"{place} cannot {what} the heads {named} of its parent {parent}")
-    try:
-        datetime.fromisoformat(entry["time"])
-    except ValueError:
-        raise SchemeError(
-            f"'time' of {place} is {reprlib.repr(entry['time'])}, no ISO 8601 time"
-        ) from None
-    return Step(
-        id=step_id,
-        parent=parent,
-        what=what,
-        heads=tuple(sorted(changed)),
-        removed=before ^ changed,
-        method=entry["method"],
-        settings=entry["settings"],
-        seed=entry["seed"],
-        metrics=entry["metrics"],
-        time=entry["time"],
-        note=entry["note"],
-        weights=entry["weights"] if recovers else None,
-        extra=_extra(entry, fields),
-    )
-
-
-def _heads(names: list[Any], place: str, every_head: HeadMask) -> frozenset[HeadId]:
-    heads: set[HeadId] = set()
-    for name in names:
-        try:
-            heads |= every_head.without([HeadId.parse(name)]).removed
-        except (AttributeError, ValueError):  # no text, or no head of this model
-            raise SchemeError(
-                f"{place} names {reprlib.repr(name)}, no head of {every_head.layers} layers × "
-                f"{every_head.heads} heads"
-            ) from None
-    return frozenset(heads)

@@ -20,7 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bhpvas.errors import HeadError, SchemeError
 from bhpvas.heads import HeadId, HeadMask, parse_heads
-from bhpvas.scheme.scheme import Scheme, Step, load_scheme
+from bhpvas.scheme.scheme import Scheme, load_scheme
+from bhpvas.scheme.step import Step
 
 LAYERS, HEADS = 2, 4
 MODEL = {"id": "sample", "revision": None, "fingerprint": "0123abcd"}
@@ -525,34 +526,40 @@ def damage(*path: str | int, to: Any) -> Callable[[Any], None]:
 
 
 DAMAGED = {
-    "other program": (damage("format", "name", to="svg"), "format is 'svg' version 1"),
-    "later version": (damage("format", "version", to=2), "version 2 and not 'bhpvas-scheme'"),
+    "other program": (damage("format", "name", to="svg"), "'name' of 'format' is 'svg' and not"),
+    "later version": (damage("format", "version", to=2), "'version' of 'format' is 2 and not 1;"),
     "version as text": (damage("format", "version", to="1"), "'version' of 'format' is '1'"),
     "version true": (damage("format", "version", to=True), "'version' of 'format' is True"),
     "no format": (lambda document: document.pop("format"), "no 'format'"),
     "no name": (lambda document: document.pop("name"), "the scheme has no 'name'"),
     "no fingerprint": (lambda document: document["model"].pop("fingerprint"), "'fingerprint'"),
-    "model a text": (damage("model", to="sample"), "'model' of the scheme is 'sample'"),
-    "no heads": (damage("geometry", "heads", to=0), "that of no model"),
+    "model a text": (damage("model", to="sample"), "'model' is 'sample' and not an object;"),
+    "no heads": (damage("geometry", "heads", to=0), "'heads' of 'geometry' is 0 and not 1 or more"),
     "a huge model": (damage("geometry", "layers", to=10**30), "that of no model"),
     "geometry too small": (damage("geometry", "layers", to=1), "'L1H0', no head of 1 layers"),
-    "no steps": (damage("steps", to=[]), "current step 3 is none"),
+    "no steps": (damage("steps", to=[]), "'steps' is \\[\\] and not a list with an entry"),
     "step a number": (damage("steps", 2, to=4), "step number 2 is 4 and not an object"),
     "first is no start": (damage("steps", 0, "what", to="remove"), "'what' of step number 0"),
     "start with heads": (damage("steps", 0, "heads", to=["L0H0"]), "its 'removed_heads' are not"),
     "start with parent": (damage("steps", 0, "parent", to=3), "its start has a parent"),
     "two starts": (damage("steps", 2, "what", to="start"), "'start', which cannot stand there"),
-    "what of a later version": (damage("steps", 4, "what", to="merge"), "'merge', which"),
-    "recovered without weights": (damage("steps", 4, "what", to="recover"), "no 'weights'"),
+    "what of a later version": (
+        damage("steps", 4, "what", to="merge"),
+        "'merge' and not 'start', ",
+    ),
+    "recovered without weights": (
+        lambda document: document["steps"][4].update(what="recover", heads=[]),
+        "step number 4 has no 'weights'",
+    ),
     "recovered with heads": (
         lambda document: document["steps"][4].update(what="recover", weights="0" * 16),
-        "step number 4 recovers, and yet names heads",
+        r"'heads' of step number 4 is \['L0H3'\] and not an empty list",
     ),
     "weights elsewhere": (
         lambda document: document["steps"][4].update(
             what="recover", heads=[], weights="../../etc/passwd"
         ),
-        "'weights' of step number 4 is '../../etc/passwd' and no hash",
+        "'weights' of step number 4 is '../../etc/passwd' and not a hash",
     ),
     "weights a number": (
         lambda document: document["steps"][4].update(what="recover", heads=[], weights=7),
@@ -562,21 +569,30 @@ DAMAGED = {
     "no parent": (damage("steps", 2, "parent", to=None), "has the parent None"),
     "cycle": (damage("steps", 3, "parent", to=4), "step number 3 has the parent 4"),
     "own parent": (damage("steps", 3, "parent", to=3), "step number 3 has the parent 3"),
-    "same id twice": (damage("steps", 2, "id", to=1), "id 1, negative or already taken"),
-    "negative id": (damage("steps", 4, "id", to=-4), "id -4, negative"),
+    "same id twice": (damage("steps", 2, "id", to=1), "id 1, which is already taken"),
+    "negative id": (
+        damage("steps", 4, "id", to=-4),
+        "'id' of step number 4 is -4 and not 0",
+    ),
     "no such head": (damage("steps", 2, "heads", to=["L0H9"]), "names 'L0H9', no head of 2"),
-    "head a number": (damage("steps", 2, "heads", to=[3]), "names 3, no head"),
-    "head without end": (damage("steps", 2, "heads", to=["L" + "9" * 5000 + "H0"]), "no head"),
+    "head a number": (
+        damage("steps", 2, "heads", to=[3]),
+        "'heads' of step number 2 is 3 and not",
+    ),
+    "head without end": (damage("steps", 2, "heads", to=["L" + "9" * 5000 + "H0"]), "not a head"),
     "removed before": (damage("steps", 2, "heads", to=["L0H3"]), "cannot remove the heads 'L0H3'"),
     "never removed": (damage("steps", 4, "heads", to=["L1H1"]), "cannot restore"),
     "step without heads": (damage("steps", 2, "heads", to=[]), "cannot remove the heads ''"),
     "settings a list": (damage("steps", 2, "settings", to=[]), "'settings' of step number 2"),
-    "seed a text": (damage("steps", 2, "seed", to="7"), "not a whole number or null"),
-    "no time": (damage("steps", 2, "time", to="noon"), "'noon', no ISO 8601 time"),
+    "seed a text": (damage("steps", 2, "seed", to="7"), "'7' and not a whole number"),
+    "no time": (damage("steps", 2, "time", to="noon"), "'noon' and not an ISO 8601 time"),
     "current elsewhere": (damage("current", to=8), "current step 8 is none"),
     "other removed heads": (damage("removed_heads", to=["L0H3"]), "'removed_heads' are not those"),
     "redo elsewhere": (damage("redo", to=[2]), "leads to 2, which is no step after 3"),
-    "redo to a list": (damage("redo", to=[[]]), r"leads to \[\], which"),
+    "redo to a list": (
+        damage("redo", to=[[]]),
+        r"number 0 of 'redo' is \[\] and",
+    ),
     "next id taken": (damage("next_id", to=4), "'next_id' 4 is not above"),
     "next id too large": (damage("next_id", to=10**400), "is not above"),
 }
@@ -597,7 +613,7 @@ def test_damage_is_named(change: Callable[[Any], Any], message: str):
     [
         (b"", "not JSON from line 1, column 1"),
         (b"L0H3,L5H11", "not JSON from line 1"),
-        (b"[]", "no 'format'"),
+        (b"[]", r"the scheme is \[\] and not an object"),
         (b'{"format": 1}', "'format' is 1 and not an object"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "bytes, numbers or nesting"),
         (b"[" * 100_000, "bytes, numbers or nesting"),

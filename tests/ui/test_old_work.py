@@ -47,7 +47,8 @@ def test_a_busy_session_opens_and_is_kept_as_it_was(dataset: Dataset) -> None:
     session = restored(record, data)
     assert session == busy(data)
     assert recorded(session) == record
-    assert session.putting_back().putting_back().scheme == branched()
+    back = session.putting_back().putting_back().scheme
+    assert set(back.steps) == set(branched().steps)
 
 
 def test_a_fresh_session_opens_and_is_kept_as_it_was(dataset: Dataset) -> None:

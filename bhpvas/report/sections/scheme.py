@@ -20,7 +20,7 @@ from bhpvas.recovery.finetuning import Point
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import Findings, own_order, reasons
-from bhpvas.scheme.scheme import Step
+from bhpvas.scheme.step import Step
 
 #: Heads that a row of steps names.
 MOST_HEADS = 12

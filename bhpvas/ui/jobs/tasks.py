@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from bhpvas.model.classifier import Classifier
     from bhpvas.model.engine import StateCache
     from bhpvas.model.weights import Weights
-    from bhpvas.scheme.scheme import Scheme, Step
+    from bhpvas.scheme.scheme import Scheme
+    from bhpvas.scheme.step import Step
 
 #: Work shorter than this needs no bar.
 UNNOTICED = 0.4

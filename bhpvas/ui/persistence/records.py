@@ -14,7 +14,8 @@ from typing import Any
 from bhpvas.data.dataset import Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.heads import format_heads, parse_heads
-from bhpvas.scheme.scheme import Scheme, Step
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.step import Step
 from bhpvas.ui.state.session import Curves, DeletedSteps, Opened, PendingStep, Search, Session
 
 # Fields that JSON holds as they are.

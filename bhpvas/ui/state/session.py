@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.scheme.scheme import Scheme, Step
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.step import Step
 
 if TYPE_CHECKING:
     from bhpvas.criteria.base import Direction

@@ -12,7 +12,7 @@ import numpy as np
 
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, removal_order
 from bhpvas.heads import HeadId
-from bhpvas.scheme.scheme import Step
+from bhpvas.scheme.step import Step
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.state.session import Session

@@ -10,7 +10,7 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.heads import HeadId
-from bhpvas.scheme.scheme import Step
+from bhpvas.scheme.step import Step
 from bhpvas.search import METHODS
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.learn import checks

@@ -19,7 +19,7 @@ from bhpvas.criteria import CRITERIA
 from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
-from bhpvas.scheme.scheme import Step
+from bhpvas.scheme.step import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, SearchMethod, method_named
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks

@@ -12,7 +12,8 @@ from bhpvas.charts.kept_map import kept_map, small_size
 from bhpvas.charts.scheme_tree import TreeStep, folded, scheme_tree
 from bhpvas.charts.steps import briefly, in_full, steps_table, weights_said
 from bhpvas.data.tables import csv_text
-from bhpvas.scheme.scheme import Scheme, Step
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.step import Step
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import session as sessions

@@ -1,0 +1,71 @@
+"""Step: one change of the mask or of the weights, with what was measured after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bhpvas.heads import HeadId
+
+What = Literal["start", "remove", "restore", "recover"]
+
+_LARGEST_METRIC = 1e30
+# Metrics beside the accuracy that a step may have; an accuracy may lie so far beside its interval.
+_MORE_METRICS = ("loss", "f1", "matthews", "parameters", "flops_per_sentence")
+_HAIR = 1e-6
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of the mask: ``heads`` went or came back, after which ``removed`` are gone.
+
+    A step "recover" changes no head; ``weights`` is the hash of what it changed, else None.
+    ``settings``, ``metrics`` and ``extra`` are ready for JSON and never written to; ``extra`` holds
+    what a later version of bhpvas wrote into the file. ``time`` is ISO 8601.
+    """
+
+    id: int
+    parent: int | None
+    what: What
+    heads: tuple[HeadId, ...]
+    removed: frozenset[HeadId]
+    method: str
+    settings: dict[str, Any] = field(hash=False)
+    seed: int | None
+    metrics: dict[str, Any] = field(hash=False)
+    time: str
+    note: str = ""
+    weights: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def measured_on(self, data: str) -> bool:
+        """Whether ``metrics`` are whole, and of the sentences with this fingerprint.
+
+        A file may say anything there. What no evaluation would say counts as not measured.
+        """
+        known = self.metrics
+        interval: Any = known.get("accuracy_interval")
+        if known.get("data_fingerprint") != data or not _are_numbers(interval, 2):
+            return False
+        more = [known[name] for name in _MORE_METRICS if known.get(name) is not None]
+        if not _are_numbers([known.get("n"), known.get("accuracy"), *more]):
+            return False
+        low, high = interval
+        inside = -_HAIR <= low <= known["accuracy"] + _HAIR
+        return known["n"] >= 1 and inside and known["accuracy"] - _HAIR <= high <= 1 + _HAIR
+
+
+def _are_numbers(values: Any, count: int | None = None) -> bool:
+    """Whether these are (so many) numbers that can be written and drawn."""
+    return (
+        isinstance(values, list)
+        and count in (None, len(values))
+        and all(type(one) in (int, float) and abs(one) <= _LARGEST_METRIC for one in values)
+    )
+
+
+def changeable(
+    what: str, asked: frozenset[HeadId], removed: frozenset[HeadId]
+) -> frozenset[HeadId]:
+    """Those of the heads asked for that a removal or a restoring changes."""
+    return asked & removed if what == "restore" else asked - removed
