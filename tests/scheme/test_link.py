@@ -17,7 +17,7 @@ from bhpvas.heads import HeadId
 from bhpvas.scheme import link as links
 from bhpvas.scheme.link import MOST_CHARACTERS, Link
 from bhpvas.scheme.scheme import Scheme
-from tests.ui.test_records import MOVES, grown
+from tests.scheme.trees import MOVES, grown
 
 ABOUT = {"id": "sample", "revision": None, "fingerprint": "abc"}
 TEXT = some.text(max_size=40)

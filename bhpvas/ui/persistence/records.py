@@ -1,48 +1,28 @@
-"""A session as JSON and back: the scheme, and what the person chose and asked for.
+"""Record of a session: the scheme, and what the person chose and asked for, as JSON and back.
 
-What is made in seconds by one click (latencies, an export, a report) is left out; so are results,
-which are measured again.
+Which fields are kept, and by which key, the session itself says; results are measured again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 from bhpvas.data.dataset import Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.heads import format_heads, parse_heads
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.scheme.step import Step
 from bhpvas.ui.state.session import Curves, DeletedSteps, Opened, PendingStep, Search, Session
-
-# Fields that JSON holds as they are.
-_PLAIN = ("picks", "ablating", "measuring", "cost_asked", "labelled", "split", "recovering")
-_HEADS = ("selected", "switched", "turned")
 
 
 def recorded(session: Session) -> dict[str, Any]:
     """The session as JSON, without its sentences."""
-    record: dict[str, Any] = {
-        "model": session.model,
-        "scheme": json.loads(session.scheme.to_json()),
-        "sentences": sorted(session.sentences),
-        "opened": None if session.opened is None else asdict(session.opened),
-        "curves": None if session.curves is None else asdict(session.curves),
-        "tuning": None if session.tuning is None else asdict(session.tuning),
-        "search": None if session.search is None else _of_search(session.search),
-        "wish": None if session.pending is None else _of_wish(session.pending),
-        "cuts": [
-            {"steps": [step.id for step in cut.steps], "before": cut.before, "after": cut.after}
-            for cut in session.deleted
-        ],
-    }
-    record |= {name: getattr(session, name) for name in _PLAIN}
-    record |= {name: format_heads(getattr(session, name)) for name in _HEADS}
+    record = {key: _written(one.type, getattr(session, one.name)) for key, one in _KEPT.items()}
     if session.deleted:
-        record["uncut"] = json.loads(_uncut(session).to_json())
+        record["uncut"] = _written("Scheme", _uncut(session))
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
 
@@ -53,77 +33,16 @@ def restored(record: dict[str, Any], data: Splits) -> Session:
     Raises :class:`~bhpvas.errors.WorkspaceError` where another version of bhpvas wrote it.
     """
     try:
-        return _restored(record, data)
+        kept = {one.name: _read(one.type, record[key]) for key, one in _KEPT.items()}
+        if kept["deleted"]:
+            uncut = _read("Scheme", record["uncut"])
+            kept["deleted"] = tuple(_deleted(cut, uncut) for cut in kept["deleted"])
+        return Session(data=data, **kept)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WorkspaceError(
             "It was kept by another version of bhpvas, and this one cannot read it: open it there "
             "and save its scheme as a file."
         ) from error
-
-
-def _restored(record: dict[str, Any], data: Splits) -> Session:
-    given = {name: record[name] for name in _PLAIN}
-    given |= {name: frozenset(parse_heads(record[name])) for name in _HEADS}
-    return Session(
-        model=record["model"],
-        data=data,
-        scheme=_scheme(record["scheme"]),
-        sentences=frozenset(record["sentences"]),
-        opened=None if record["opened"] is None else Opened(**record["opened"]),
-        curves=_curves(record["curves"]),
-        tuning=_tuning(record["tuning"]),
-        search=_search(record["search"]),
-        pending=_wish(record["wish"]),
-        deleted=tuple(_cuts(record)),
-        **given,
-    )
-
-
-def _scheme(document: dict[str, Any]) -> Scheme:
-    return Scheme.from_json(json.dumps(document), "The work")
-
-
-# --- what is asked for ----------------------------------------------------------------------------
-
-
-def _of_search(search: Search) -> dict[str, Any]:
-    return {**vars(search), "protected": format_heads(search.protected)}
-
-
-def _search(record: dict[str, Any] | None) -> Search | None:
-    if record is None:
-        return None
-    weighed = tuple((name, weight, means) for name, weight, means in record.get("weighed", ()))
-    protected = frozenset(parse_heads(record["protected"]))
-    return Search(**record | {"protected": protected, "weighed": weighed})
-
-
-def _of_wish(wish: PendingStep) -> dict[str, Any]:
-    return {**vars(wish), "heads": format_heads(wish.heads)}
-
-
-def _wish(record: dict[str, Any] | None) -> PendingStep | None:
-    return (
-        None if record is None else PendingStep(**record | {"heads": parse_heads(record["heads"])})
-    )
-
-
-def _curves(record: dict[str, Any] | None) -> Curves | None:
-    if record is None:
-        return None
-    chosen = {name: tuple(record[name]) for name in ("methods", "recoveries")}
-    return Curves(**record | chosen)
-
-
-def _tuning(record: dict[str, Any] | None) -> Any:
-    if record is None:
-        return None
-    from bhpvas.recovery.finetuning import TuningSettings
-
-    return TuningSettings(**record)
-
-
-# --- deleted steps --------------------------------------------------------------------------------
 
 
 def _uncut(session: Session) -> Scheme:
@@ -134,14 +53,69 @@ def _uncut(session: Session) -> Scheme:
     return scheme
 
 
-def _cuts(record: dict[str, Any]) -> Iterable[DeletedSteps]:
-    if not record["cuts"]:
-        return
-    uncut = _scheme(record["uncut"])
-    for cut in record["cuts"]:
-        steps: tuple[Step, ...] = tuple(uncut.step(one) for one in cut["steps"])
-        (before, back), (after, on) = cut["before"], cut["after"]
-        yield DeletedSteps(steps, (before, tuple(back)), (after, tuple(on)))
+def _deleted(cut: dict[str, Any], uncut: Scheme) -> DeletedSteps:
+    steps = tuple(uncut.step(one) for one in cut["steps"])
+    (before, back), (after, on) = cut["before"], cut["after"]
+    return DeletedSteps(steps, (before, tuple(back)), (after, tuple(on)))
+
+
+# --- by type --------------------------------------------------------------------------------------
+
+
+def _written(kind: Any, value: Any) -> Any:
+    """A value as JSON, by the type of its field; as it is, where JSON has it."""
+    return _FORMS[kind][0](value) if kind in _FORMS else value
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """The value that :func:`_written` wrote."""
+    return _FORMS[kind][1](value) if kind in _FORMS else value
+
+
+def _parts(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    return {one.name: _written(one.type, getattr(value, one.name)) for one in fields(value)}
+
+
+def _of_parts(kind: Any, record: dict[str, Any] | None) -> Any:
+    if record is None:
+        return None
+    there = [one for one in fields(kind) if one.name in record]
+    return kind(**record | {one.name: _read(one.type, record[one.name]) for one in there})
+
+
+def _tuning(record: dict[str, Any] | None) -> Any:
+    from bhpvas.recovery.finetuning import TuningSettings
+
+    return _of_parts(TuningSettings, record)
+
+
+_FORMS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "Scheme": (
+        lambda scheme: json.loads(scheme.to_json()),
+        lambda record: Scheme.from_json(json.dumps(record), "The work"),
+    ),
+    "frozenset[HeadId]": (format_heads, lambda text: frozenset(parse_heads(text))),
+    "tuple[HeadId, ...]": (format_heads, parse_heads),
+    "frozenset[int]": (sorted, frozenset),
+    **dict.fromkeys(("tuple[str, ...]", "tuple[str | None, ...]"), (list, tuple)),
+    "Weighed": (list, lambda rows: tuple(map(tuple, rows))),
+    "tuple[DeletedSteps, ...]": (
+        lambda cuts: [vars(cut) | {"steps": [step.id for step in cut.steps]} for cut in cuts],
+        tuple,
+    ),
+    **{
+        f"{kind.__name__} | None": (_parts, partial(_of_parts, kind))
+        for kind in (Curves, Opened, PendingStep, Search)
+    },
+    "TuningSettings | None": (_parts, _tuning),
+}
+_KEPT = {
+    one.metadata.get("key", one.name): one
+    for one in fields(Session)
+    if one.metadata.get("kept", True)
+}
 
 
 # --- what is worth keeping ------------------------------------------------------------------------

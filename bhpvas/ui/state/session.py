@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Weighed = tuple[tuple[str, float, Direction], ...]
 
 _KEY = "bhpvas"
+#: Of a field that no reload brings back: what one click makes in seconds, or what is of the moment.
+#: All others are kept, in a file by their names or by the ``key`` of their metadata.
+PASSING = {"kept": False}
 
 Split = Literal["evaluation", "calibration"]
 #: Fields of a session that ask for a job without its name.
@@ -153,22 +156,22 @@ class Session:
     """
 
     model: str | None
-    data: Splits
+    data: Splits = field(metadata=PASSING)
     scheme: Scheme
     selected: frozenset[HeadId] = frozenset()
     picks: int = 0
-    pending: PendingStep | None = None
-    scored: Variant | None = None
+    pending: PendingStep | None = field(default=None, metadata={"key": "wish"})
+    scored: Variant | None = field(default=None, metadata=PASSING)
     ablating: bool = False
     measuring: bool = False
-    timing: Hashable | None = None
-    exporting: Hashable | None = None
-    reporting: Hashable | None = None
+    timing: Hashable | None = field(default=None, metadata=PASSING)
+    exporting: Hashable | None = field(default=None, metadata=PASSING)
+    reporting: Hashable | None = field(default=None, metadata=PASSING)
     cost_asked: bool = False
-    cancelled: frozenset[Hashable] = frozenset()
-    dialog: bool = False
-    error: str | None = None
-    notice: str | None = None
+    cancelled: frozenset[Hashable] = field(default=frozenset(), metadata=PASSING)
+    dialog: bool = field(default=False, metadata=PASSING)
+    error: str | None = field(default=None, metadata=PASSING)
+    notice: str | None = field(default=None, metadata=PASSING)
     opened: Opened | None = None
     switched: frozenset[HeadId] = frozenset()
     labelled: bool = False
@@ -179,7 +182,7 @@ class Session:
     recovering: str | None = None
     tuning: TuningSettings | None = None
     curves: Curves | None = None
-    deleted: tuple[DeletedSteps, ...] = ()
+    deleted: tuple[DeletedSteps, ...] = field(default=(), metadata={"key": "cuts"})
 
     @property
     def looked_at(self) -> Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bhpvas.data.datasets import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import HeadId, parse_heads
 from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.ui.persistence.records import recorded, restored
