@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from bhpvas.cli import main
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.evaluation.evaluation import evaluate
@@ -240,14 +239,3 @@ def test_what_cannot_be_trained_gets_a_sentence(classifier, dataset):
         finetune(classifier, dataset, MASK)
     with pytest.raises(BhpvasError, match="nothing to recover: remove some first"):
         finetune(classifier, taught(classifier), classifier.full_mask())
-
-
-def test_the_command_line_offers_every_setting_with_its_default():
-    defaults = {
-        field.name: field.default for field in fields(TuningSettings) if field.name != "seed"
-    }
-    assert set(main._TUNING) == set(defaults)
-    for name, (kind, said) in main._TUNING.items():
-        assert isinstance(defaults[name], kind)
-        if kind is not bool:
-            assert f"(default: {np.format_float_positional(defaults[name], trim='-')})" in said

@@ -1,0 +1,90 @@
+"""`bhpvas compare`: schemes side by side, as a table."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.cli.inputs import load, opened_scheme
+from bhpvas.cli.options import DataOptions, add_data, add_model, add_out
+from bhpvas.cli.output import Bar, answer, check_out, model_record
+from bhpvas.cli.processes import is_first
+from bhpvas.errors import BhpvasError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bhpvas.data.dataset import Dataset
+    from bhpvas.model.classifier import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DataOptions):
+    schemes: list[str]
+    random: int
+    seed: int
+    out: str
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser, shares_passes=True)
+    add_data(parser, "evaluation")
+    parser.add_argument("schemes", metavar="S", nargs="+", help="scheme files")
+    parser.add_argument(
+        "--random",
+        metavar="N",
+        type=int,
+        default=20,
+        help="random masks to set beside each number of removed heads (default: 20; 0 = none)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random masks (default: 0)")
+    add_out(parser, "table to write, as CSV")
+
+
+def run(options: Options) -> None:
+    """Measure schemes side by side, with random masks of the same size, and write a table."""
+    from bhpvas.data.tables import csv_text
+    from bhpvas.evaluation.comparison import compare
+    from bhpvas.storage.files import not_written, write_beside
+
+    if options.random < 0:
+        raise BhpvasError(f"--random {options.random} is no number of masks: give 0 or more.")
+    check_out("The table", options.out)
+    with ExitStack() as stack:
+        opened = {
+            path: stack.enter_context(opened_scheme(path, options.model))
+            for path in options.schemes
+        }
+        classifier, dataset = load(options)
+        with Bar("comparing") as progress:
+            table = compare(
+                classifier,
+                dataset,
+                {
+                    path: (scheme.on(classifier, folder), scheme.mask)
+                    for path, (scheme, folder) in opened.items()
+                },
+                random=options.random,
+                seed=options.seed,
+                progress=progress,
+            )
+    try:
+        if is_first():
+            write_beside(options.out, csv_text(table).encode("utf-8"))
+    except OSError as error:
+        raise BhpvasError(not_written("The table", options.out, error)) from None
+    lines = [table.to_string(index=False, float_format=lambda x: f"{x:.4f}")]
+    answer(options.json, document(options, classifier, dataset, table), lines)
+
+
+def document(
+    options: Options, classifier: Classifier, dataset: Dataset, table: pd.DataFrame
+) -> dict[str, Any]:
+    return {
+        "rows": table.astype(object).where(table.notna(), None).to_dict("records"),
+        "data": dataset.name,
+        "table": str(options.out),
+        "model": model_record(classifier),
+    }

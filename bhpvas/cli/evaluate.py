@@ -1,0 +1,112 @@
+"""`bhpvas evaluate`: accuracy and cost of a mask."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.cli.inputs import kept_results, load, mask_without, opened_scheme
+from bhpvas.cli.options import DataOptions, add_cache, add_data, add_model, add_remove
+from bhpvas.cli.output import Bar, answer, model_record
+
+if TYPE_CHECKING:
+    from bhpvas.data.dataset import Dataset
+    from bhpvas.evaluation.evaluation import Evaluation
+    from bhpvas.heads import HeadMask
+    from bhpvas.model.classifier import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DataOptions):
+    cache: bool
+    remove: str
+    scheme: str | None
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser, shares_passes=True)
+    add_cache(parser)
+    add_data(parser, "evaluation")
+    which = parser.add_mutually_exclusive_group()
+    add_remove(which)
+    which.add_argument("--scheme", metavar="S", help="evaluate the current step of a scheme file")
+
+
+def run(options: Options) -> None:
+    """Measure a mask: accuracy with interval, loss, F1, flips, parameters and FLOPs."""
+    from bhpvas.evaluation.evaluation import evaluate
+    from bhpvas.model.engine import StateCache
+    from bhpvas.model.result_key import result_key
+
+    results, cache = kept_results(options.cache), StateCache()
+    path = options.scheme
+    with nullcontext() if path is None else opened_scheme(path, options.model) as opened:
+        classifier, dataset = load(options)
+        changed, mask = classifier, mask_without(classifier, options.remove)
+        if opened is not None:
+            scheme, folder = opened
+            changed, mask = scheme.on(classifier, folder), scheme.mask
+
+        def measured(what: str, one: Classifier, mask: HeadMask) -> Evaluation:
+            def make() -> Evaluation:
+                with Bar(f"evaluating {what}") as progress:
+                    return evaluate(one, dataset, mask, cache=cache, progress=progress)
+
+            return results.recall(result_key("evaluation", one, dataset, mask), make)
+
+        unpruned = measured("the unpruned model", classifier, classifier.full_mask())
+        found = measured("the mask", changed, mask)
+    known = document(classifier, dataset, mask, unpruned, found)
+    answer(options.json, known, lines(mask, unpruned, found, known))
+
+
+def document(
+    classifier: Classifier,
+    dataset: Dataset,
+    mask: HeadMask,
+    unpruned: Evaluation,
+    found: Evaluation,
+) -> dict[str, Any]:
+    from bhpvas.model.cost import flops_per_sentence, parameters
+
+    encoded = classifier.encode(dataset)
+    return found.summary(unpruned) | {
+        "parameters": parameters(classifier.geometry, mask),
+        "flops_per_sentence": flops_per_sentence(classifier.geometry, mask, encoded.lengths),
+        "truncated_sentences": encoded.truncated,
+        "model": model_record(classifier),
+    }
+
+
+def lines(
+    mask: HeadMask, unpruned: Evaluation, found: Evaluation, document: dict[str, Any]
+) -> list[str]:
+    from bhpvas.evaluation.evaluation import accuracy_change_interval
+
+    low, high = found.accuracy_interval
+    said = [
+        f"{found.n} sentences of {found.dataset}, {mask.kept_count} of "
+        f"{mask.layers * mask.heads} heads kept",
+        f"accuracy    {100 * found.accuracy:.1f}% (95% interval {100 * low:.1f} to "
+        f"{100 * high:.1f})",
+        f"loss        {found.loss:.4f}",
+        f"F1          {found.f1:.4f}",
+        f"parameters  {document['parameters']:,}",
+        f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
+    ]
+    if mask.masked:
+        change, least, most = map(_points, accuracy_change_interval(unpruned, found))
+        said.insert(
+            2,
+            f"change      {change} points against all heads (95% interval {least} to {most}), "
+            f"{len(document['flipped'])} predictions flipped",
+        )
+    return said
+
+
+def _points(share: float) -> str:
+    from bhpvas.text import MINUS
+
+    return f"{100 * share:+.1f}".replace("-", MINUS)

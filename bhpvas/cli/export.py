@@ -1,0 +1,80 @@
+"""`bhpvas export`: the pruned model as a folder."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bhpvas.cli.inputs import load, opened_scheme
+from bhpvas.cli.options import DataOptions, add_data, add_model, add_scheme
+from bhpvas.cli.output import Bar, answer, model_record
+
+if TYPE_CHECKING:
+    from bhpvas.export import Exported
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DataOptions):
+    scheme: str
+    format: str
+    int8: bool
+    out: str
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_data(parser, "evaluation")
+    add_scheme(parser)
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        required=True,
+        help="transformers (a smaller folder), onnx (for ONNX Runtime) or dense (zeros, as large)",
+    )
+    parser.add_argument(
+        "--int8", action="store_true", help="with onnx: add a quantised graph, measured by itself"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", required=True, help="folder to write; must not exist yet"
+    )
+
+
+def run(options: Options) -> None:
+    """Write the pruned model as files that work elsewhere, read back and measured."""
+    from bhpvas.export import check_folder, export_model, format_named
+
+    format_named(options.format)
+    check_folder(options.out)
+    with opened_scheme(options.scheme, options.model) as (scheme, folder):
+        classifier, dataset = load(options)
+        with Bar("exporting") as progress:
+            found = export_model(
+                classifier,
+                scheme,
+                options.out,
+                options.format,
+                dataset=dataset,
+                weights=folder,
+                int8=options.int8,
+                data=options.data,
+                progress=progress,
+            )
+    document = found.record() | {"model": model_record(classifier)}
+    answer(options.json, document, lines(options, found))
+
+
+def lines(options: Options, found: Exported) -> list[str]:
+    said = [f"{name:34}{size / 1e6:>10.2f} MB" for name, size in found.files.items()]
+    for name, one in (("before", found.before), ("after", found.after), ("int8", found.int8)):
+        if one is not None:
+            low, high = one.accuracy_interval
+            said.append(
+                f"accuracy {name:8} {100 * one.accuracy:5.1f}% (95% interval {100 * low:.1f} to "
+                f"{100 * high:.1f}, {one.n} sentences of {one.dataset})"
+            )
+    return [
+        *said,
+        f"Read back: logits differ from the masked model's by {found.difference:.1g} at most; "
+        f"written to {options.out}",
+    ]

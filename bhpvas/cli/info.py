@@ -1,0 +1,49 @@
+"""`bhpvas info`: geometry and labels of a model."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.cli.options import add_model
+from bhpvas.cli.output import answer
+
+if TYPE_CHECKING:
+    from bhpvas.model.files import Info
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str | None
+    json: bool
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser, runs=False)
+
+
+def run(options: Options) -> None:
+    """Say how large a model is and which labels it knows, without loading its weights."""
+    from bhpvas.model.files import read_info
+
+    found = document(read_info(options.model))
+    answer(options.json, found, (f"{name:16} {_plain(found[name])}" for name in found))
+
+
+def document(info: Info) -> dict[str, Any]:
+    geometry = asdict(info.geometry)
+    return {
+        "model": info.name,
+        **{name: geometry[name] for name in ("layers", "heads", "hidden_size", "head_size")},
+        "parameters": info.geometry.parameters,
+        "head_parameters": info.geometry.head_parameters,
+        "max_length": info.geometry.max_length,
+        "labels": list(info.label_names),
+    }
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,91 @@
+"""Output of the commands: the answer as text or JSON, head maps as grids, a progress bar."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.cli.processes import is_first
+from bhpvas.errors import BhpvasError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bhpvas.heads import HeadMask
+    from bhpvas.model.classifier import Classifier
+
+
+class Bar:
+    """A progress bar on stderr while it is a terminal; it is the callback itself."""
+
+    def __init__(self, what: str) -> None:
+        from tqdm import tqdm
+
+        hidden = not (sys.stderr.isatty() and is_first())
+        self._bar = tqdm(desc=what, file=sys.stderr, disable=hidden, leave=False)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def say(self, line: str) -> None:
+        """Print a line on stderr, above the bar where there is one."""
+        self._bar.write(line, file=sys.stderr)
+
+
+def answer(as_json: bool, document: dict[str, Any], lines: Iterable[str]) -> None:
+    """Print what a command found: its JSON document, or the lines for people."""
+    if is_first():
+        print(json.dumps(document, allow_nan=False) if as_json else "\n".join(lines))
+
+
+def check_out(what: str, path: str) -> None:
+    """Refuse a file that could not be written, before the long work."""
+    from bhpvas.storage.files import check_writable, not_written
+
+    try:
+        if is_first():
+            check_writable(path)
+    except OSError as error:
+        raise BhpvasError(not_written(what, Path(path), error)) from None
+
+
+def model_record(classifier: Classifier) -> dict[str, str | None]:
+    return {
+        "id": classifier.source,
+        "revision": classifier.revision,
+        "fingerprint": classifier.fingerprint,
+    }
+
+
+def removed_heads(mask: HeadMask) -> list[str]:
+    return [str(head) for head in sorted(mask.removed)]
+
+
+def numbers(values: np.ndarray) -> list[Any]:
+    """Nested lists fit for JSON: a number that is not there becomes null."""
+    return [
+        numbers(row) if getattr(row, "ndim", 0) else (None if math.isnan(row) else float(row))
+        for row in values
+    ]
+
+
+def grid(values: np.ndarray, form: str = ".4f") -> str:
+    """A head map as text, layers upward from 0."""
+    rows = [
+        f"L{layer:<3}"
+        + " ".join(f"{'×' if math.isnan(value) else format(value, form):>8}" for value in row)
+        for layer, row in reversed(list(enumerate(values)))
+    ]
+    heads = "    " + " ".join(f"{f'H{head}':>8}" for head in range(values.shape[1]))
+    return "\n".join([*rows, heads])

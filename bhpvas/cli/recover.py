@@ -1,0 +1,224 @@
+"""`bhpvas recover`: a scheme with recovered weights."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.cli.inputs import load_calibration, opened_scheme
+from bhpvas.cli.options import (
+    CalibrationOptions,
+    add_calibration,
+    add_model,
+    add_out,
+    add_scheme,
+)
+from bhpvas.cli.output import Bar, answer, check_out, removed_heads
+from bhpvas.errors import BhpvasError, SchemeError
+
+if TYPE_CHECKING:
+    from bhpvas.recovery import Recovered
+    from bhpvas.recovery.finetuning import Course, FineTuned
+    from bhpvas.scheme.scheme import Scheme
+
+# Settings of fine-tuning by their names in TuningSettings.
+TUNING: dict[str, tuple[type, str]] = {
+    "epochs": (float, "how often the sentences are gone through (default: 1)"),
+    "learning_rate": (float, "its highest value (default: 0.00005)"),
+    "batch_size": (int, "sentences in a step (default: 32)"),
+    "distillation": (
+        float,
+        "weight of the unpruned model's answers in the loss; 0 = labels alone (default: 0.5)",
+    ),
+    "temperature": (float, "by which those answers are softened (default: 2)"),
+    "warmup": (float, "share of the steps in which the learning rate rises (default: 0.06)"),
+    "weight_decay": (float, "of AdamW (default: 0.01)"),
+    "embeddings": (bool, "train the embeddings, too (default: they stay as they are)"),
+    "evaluations": (int, "how often the held-out sentences are measured (default: 20)"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CalibrationOptions):
+    """The settings of fine-tuning are None where they are left out."""
+
+    scheme: str
+    method: str
+    out: str
+    epochs: float | None
+    learning_rate: float | None
+    batch_size: int | None
+    distillation: float | None
+    temperature: float | None
+    warmup: float | None
+    weight_decay: float | None
+    embeddings: bool | None
+    evaluations: int | None
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """The settings of fine-tuning that were given."""
+        return {name: value for name in TUNING if (value := getattr(self, name)) is not None}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_calibration(parser)
+    add_scheme(parser, "scheme file to start from")
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        default="compensate",
+        help="compensate (default), thorough, rescale or finetune",
+    )
+    tuning = parser.add_argument_group("with --method finetune")
+    for name, (kind, text) in TUNING.items():
+        how: dict[str, Any] = {"metavar": "X", "type": kind}
+        if kind is bool:
+            how = {"action": "store_true", "default": None}
+        tuning.add_argument(f"--{name.replace('_', '-')}", help=text, **how)
+    add_out(parser, "scheme file to write; changed weights are written beside it, or into a .zip")
+
+
+def run(options: Options) -> None:
+    """Win back accuracy: refit what the kept heads write, or train on."""
+    from bhpvas.recovery import RECOVERY_NAMES
+
+    if options.method not in RECOVERY_NAMES:
+        raise BhpvasError(
+            f"{options.method!r} is no recovery; choose from {', '.join(RECOVERY_NAMES)}."
+        )
+    if options.tuning and options.method != "finetune":
+        raise BhpvasError(
+            f"--{next(iter(options.tuning)).replace('_', '-')} is a setting of fine-tuning: add "
+            "--method finetune, or leave it out."
+        )
+    check_out("The scheme", options.out)
+    with opened_scheme(options.scheme, options.model) as (scheme, folder):
+        found: Recovered | FineTuned
+        if options.method == "finetune":
+            found = tuned = _finetune(options, scheme, folder)
+            lines, stopped = tuning_lines(tuned), tuned.stopped_at is not None
+        else:
+            found = refitted = _refit(options, scheme)
+            lines, stopped = refit_lines(refitted), False
+        written = _save(options, scheme, folder, found)
+    lines = [*lines, f"Scheme {options.out}, weights {written}"]
+    answer(options.json, document(options, scheme, found, written), lines)
+    if stopped:
+        raise SystemExit(1)
+
+
+def _refit(options: Options, scheme: Scheme) -> Recovered:
+    """A recovery in closed form."""
+    from bhpvas.recovery import recover
+
+    classifier, dataset = load_calibration(options)
+    scheme.matches(classifier)
+    with Bar("recovering") as progress:
+        return recover(
+            classifier, dataset, scheme.mask, options.method, seed=options.seed, progress=progress
+        )
+
+
+def _finetune(options: Options, scheme: Scheme, folder: Path) -> FineTuned:
+    """A training; the first Ctrl-C ends it with the best so far, a second one with nothing."""
+    from bhpvas.progress import Cancelled
+    from bhpvas.recovery.finetuning import TuningSettings, finetune
+
+    settings = TuningSettings(**options.tuning, seed=options.seed).check()
+    classifier, dataset = load_calibration(options, most=None)
+    changed = scheme.on(classifier, folder)
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, before)
+
+    def step(done: int, total: int) -> None:
+        bar(done, total)
+        if interrupted:
+            raise Cancelled
+
+    def say(course: Course) -> None:
+        bar.say(f"step {course.points[-1].step} of {course.steps}: {course.points[-1]}")
+
+    with Bar("fine-tuning") as bar:
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            found = finetune(changed, dataset, scheme.mask, settings, watch=say, progress=step)
+        except Cancelled:
+            raise KeyboardInterrupt from None
+        finally:
+            signal.signal(signal.SIGINT, before)
+    if found.stopped_at is not None:
+        print(
+            f"bhpvas: interrupted at step {found.stopped_at} of {found.course.steps}; the best "
+            "state so far is kept.",
+            file=sys.stderr,
+        )
+    return found
+
+
+def _save(options: Options, scheme: Scheme, folder: Path, found: Recovered | FineTuned) -> Path:
+    """Write the recovered scheme, and its weights beside it or, if it is a zip, in it."""
+    from bhpvas.scheme.bundle import SchemeFile, read_weights
+    from bhpvas.storage.files import not_written, write_beside
+
+    out = Path(options.out)
+    recovered = scheme.recovered(
+        found.weights.fingerprint, options.method, found.record(), seed=options.seed
+    )
+    if out.suffix.lower() != ".zip":
+        scheme.copy_weights(folder, out.parent)
+        written = found.weights.save(out.parent)
+        recovered.save(out)
+        return written
+    with tempfile.TemporaryDirectory(prefix="bhpvas-") as beside:
+        scheme.copy_weights(folder, beside)
+        found.weights.save(beside)
+        content = SchemeFile(recovered, read_weights(recovered, beside)).to_bytes()
+    try:
+        write_beside(out, content)
+    except OSError as error:
+        raise SchemeError(not_written("The scheme", out, error)) from None
+    return out
+
+
+def document(
+    options: Options, scheme: Scheme, found: Recovered | FineTuned, written: Path
+) -> dict[str, Any]:
+    return found.record() | {
+        "method": options.method,
+        "seed": options.seed,
+        "removed_heads": removed_heads(scheme.mask),
+        "scheme": str(options.out),
+        "weights": str(written),
+        "model": scheme.model,
+    }
+
+
+def refit_lines(found: Recovered) -> list[str]:
+    return [
+        *(
+            f"layer {one.layer:<3} error {one.error_before:8.4f} → {one.error_after:.4f}"
+            for one in found.layers
+        ),
+        "Errors are shares of the variance of what the layer should say, on held-out calibration "
+        f"sentences ({found.sentences} of {found.calibration}).",
+    ]
+
+
+def tuning_lines(found: FineTuned) -> list[str]:
+    return [
+        f"{'start':10} {found.course.start}",
+        f"{f'step {found.best.step}':10} {found.best}",
+        f"Measured on {found.course.held_out} held-out sentences of the {found.sentences} of "
+        f"{found.calibration}.",
+    ]

@@ -1,0 +1,91 @@
+"""`bhpvas report`: a scheme as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from bhpvas.cli.inputs import calibration_of, check_sentences, load, opened_scheme
+from bhpvas.cli.options import (
+    CalibrationOptions,
+    add_calibration,
+    add_data,
+    add_model,
+    add_out,
+    add_scheme,
+)
+from bhpvas.cli.output import Bar, answer, model_record
+from bhpvas.errors import BhpvasError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CalibrationOptions):
+    """``command_line`` is what was typed, for the page."""
+
+    calibration: str | None
+    scheme: str
+    random: int
+    ablate: bool
+    latency: int | None
+    out: str
+    command_line: str
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_data(parser, "evaluation")
+    add_calibration(parser, alone=False)
+    add_scheme(parser)
+    parser.add_argument(
+        "--random",
+        metavar="N",
+        type=int,
+        default=20,
+        help="random orders to set beside the scheme (default: 20; 0 = none)",
+    )
+    parser.add_argument(
+        "--ablate", action="store_true", help="remove each head alone, too, and measure"
+    )
+    parser.add_argument(
+        "--latency",
+        metavar="TOKENS",
+        type=int,
+        help="also time a pass, on sentences of so many tokens",
+    )
+    add_out(parser, "page to write, as HTML")
+
+
+def run(options: Options) -> None:
+    """Write everything about a scheme as one HTML page that needs no network."""
+    from bhpvas.report import check_writable, write_report
+
+    check_sentences(options)
+    check_writable(options.out)
+    tokens = options.latency
+    if tokens is not None and tokens < 1:
+        raise BhpvasError(f"--latency {tokens} is no length of a sentence: give 1 or more tokens.")
+    with opened_scheme(options.scheme, options.model) as (scheme, folder):
+        classifier, evaluation = load(options)
+        if tokens is not None and tokens > classifier.geometry.max_length:
+            raise BhpvasError(
+                f"--latency {tokens} cannot be timed: the model reads at most "
+                f"{classifier.geometry.max_length} tokens."
+            )
+        calibration = calibration_of(options, options.calibration)
+        with Bar("reporting") as progress:
+            report = write_report(
+                classifier,
+                scheme,
+                options.out,
+                calibration=calibration,
+                evaluation=evaluation,
+                weights=folder,
+                random=options.random,
+                ablation=options.ablate,
+                tokens=tokens,
+                seed=options.seed,
+                command=options.command_line,
+                progress=progress,
+            )
+    document = report.record() | {"report": str(options.out), "model": model_record(classifier)}
+    answer(options.json, document, [*document["summary"], f"Written to {options.out}"])

@@ -1,0 +1,108 @@
+"""`bhpvas score`: criteria of every head."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.cli.inputs import kept_results, load, mask_without
+from bhpvas.cli.options import DataOptions, add_cache, add_data, add_model, add_remove
+from bhpvas.cli.output import Bar, answer, grid, model_record, numbers, removed_heads
+from bhpvas.errors import BhpvasError
+
+if TYPE_CHECKING:
+    from bhpvas.criteria import Scores
+    from bhpvas.model.classifier import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DataOptions):
+    cache: bool
+    remove: str
+    criteria: str
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser, shares_passes=True)
+    add_cache(parser)
+    add_data(parser, "calibration")
+    add_remove(parser)
+    parser.add_argument(
+        "--criteria",
+        metavar="NAMES",
+        default="importance,stability,similarity",
+        help="comma-separated criteria, or 'all' (default: importance,stability,similarity)",
+    )
+
+
+def run(options: Options) -> None:
+    """Score every head by one or more criteria."""
+    from bhpvas.criteria import score
+    from bhpvas.criteria.base import MOST_KEPT
+    from bhpvas.model.result_key import result_key
+
+    results, names = kept_results(options.cache), _criteria(options.criteria)
+    classifier, dataset = load(options)
+    mask = mask_without(classifier, options.remove)
+
+    def make() -> Scores:
+        with Bar("scoring") as progress:
+            return score(classifier, dataset, names, mask=mask, progress=progress)
+
+    key = result_key("scores", classifier, dataset, mask, names=tuple(names), keep=MOST_KEPT)
+    scores = results.recall(key, make)
+    answer(options.json, document(classifier, scores, names), ["\n\n".join(tables(scores, names))])
+
+
+def _criteria(names: str) -> list[str]:
+    """The criteria asked for; refuses a name that is none."""
+    from bhpvas.criteria import CRITERIA
+
+    if names == "all":
+        return list(CRITERIA)
+    found = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in found if name not in CRITERIA]
+    if unknown or not found:
+        raise BhpvasError(
+            f"{(unknown or [names])[0]!r} is no criterion; choose from {', '.join(CRITERIA)}."
+        )
+    return found
+
+
+def document(classifier: Classifier, scores: Scores, names: list[str]) -> dict[str, Any]:
+    from bhpvas.criteria import CRITERIA
+
+    found: dict[str, Any] = {
+        "layers": classifier.geometry.layers,
+        "heads": classifier.geometry.heads,
+        "sentences": scores.sentences,
+        "data": scores.dataset,
+        "model": model_record(classifier),
+        "removed_heads": removed_heads(scores.mask),
+        "criteria": {
+            name: {
+                "values": numbers(scores.values[name]),
+                "higher_means": CRITERIA[name].higher_means,
+            }
+            for name in names
+        },
+    }
+    matrices = scores.similarity_matrix
+    if matrices:
+        # The first criterion asked for that compares heads; `similarity` by default.
+        first = next(name for name in names if name in matrices)
+        found["similarity_matrix"] = numbers(matrices[first])
+    if scores.similarity_unit is not None:
+        found["similarity_unit"] = scores.similarity_unit
+    return found
+
+
+def tables(scores: Scores, names: list[str]) -> list[str]:
+    from bhpvas.criteria import CRITERIA
+
+    return [
+        f"{CRITERIA[name].title} (higher = {CRITERIA[name].higher_means}), "
+        f"{scores.sentences} sentences of {scores.dataset}\n{grid(scores.values[name])}"
+        for name in names
+    ]

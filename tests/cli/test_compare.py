@@ -1,0 +1,42 @@
+"""`bhpvas compare`: its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bhpvas.cli.main import main
+from tests.cli.conftest import run
+
+
+def test_compare(capsys, files, tmp_path, proposed):
+    recovered = str(tmp_path / "recovered.json")
+    common = ["--model", files[0]]
+    run(
+        capsys, "recover", *common, "--scheme", proposed[0], "--calibration", files[1],
+        "--out", recovered,
+    )  # fmt: skip
+    table = tmp_path / "table.csv"
+    found = run(
+        capsys, "compare", proposed[0], recovered, *common, "--data", files[1],
+        "--random", "4", "--out", str(table),
+    )  # fmt: skip
+    frame = pd.read_csv(table)
+    assert list(frame["scheme"]) == ["unpruned", proposed[0], recovered]
+    assert [row["accuracy"] for row in found["rows"]] == list(frame["accuracy"])
+    for path, row in zip((proposed[0], recovered), found["rows"][1:], strict=True):
+        alone = run(capsys, "evaluate", *common, "--data", files[1], "--scheme", path)
+        assert row["accuracy"] == alone["accuracy"]
+        assert row["loss"] == pytest.approx(alone["loss"], abs=1e-6)
+        assert row["flipped"] == len(alone["flipped"])
+        assert row["random_low"] <= row["random_median"] <= row["random_high"]
+
+
+def test_cells_of_a_table_are_no_formulas(capsys, files, tmp_path, pruned, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("=s.json").write_text(Path(pruned).read_text())
+    arguments = ["--model", files[0], "--data", files[1], "--random", "0", "--out", "t.csv"]
+    assert main(["compare", "=s.json", *arguments]) == 0
+    assert pd.read_csv("t.csv")["scheme"].tolist() == ["unpruned", "'=s.json"]

@@ -1,0 +1,40 @@
+"""`bhpvas propose`: the scheme that it writes."""
+
+from __future__ import annotations
+
+from bhpvas.data.reading import read_dataset
+from bhpvas.model.classifier import load_classifier
+from bhpvas.scheme.scheme import load_scheme
+from bhpvas.search import propose
+from tests.cli.conftest import run
+
+
+def test_propose_writes_a_scheme_with_reasons(files, proposed):
+    path, document = proposed
+    scheme = load_scheme(path).matches(load_classifier(files[0]))
+    expected = propose(load_classifier(files[0]), read_dataset(files[1]), "importance", heads=3)
+    assert scheme.mask == expected.mask
+    assert document["removed_heads"] == [str(head) for head in scheme.removed_heads]
+    step = scheme.step(1)
+    assert (step.what, step.method, step.seed) == ("remove", "importance", 0)
+    assert step.settings["reasons"] == [[str(head), why] for head, why in expected.removals]
+    assert document["reasons"] == step.settings["reasons"]
+    assert step.settings["calibration"]["sentences"] == 12
+
+
+def test_propose_respects_its_constraints(capsys, files, tmp_path):
+    found = run(
+        capsys, "propose", "--model", files[0], "--calibration", files[1], "--heads", "4",
+        "--method", "fisher", "--protect", "L0H0,L0H1", "--min-per-layer", "1",
+        "--out", str(tmp_path / "s.json"), "--sentences", "8", "--seed", "5",
+    )  # fmt: skip
+    assert not {"L0H0", "L0H1"} & set(found["removed_heads"])
+    assert len(found["removed_heads"]) == 4
+    assert found["protected"] == ["L0H0", "L0H1"]
+    assert found["calibration"]["sentences"] == 8
+    nothing = run(
+        capsys, "propose", "--model", files[0], "--calibration", files[1], "--heads", "0",
+        "--out", str(tmp_path / "none.json"),
+    )  # fmt: skip
+    assert nothing["removed_heads"] == []
+    assert len(load_scheme(tmp_path / "none.json").steps) == 1
