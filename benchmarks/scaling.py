@@ -23,10 +23,11 @@ from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils import logging
 
 from bhpvas.criteria import score
-from bhpvas.criteria.base import MOST_KEPT, Sample
+from bhpvas.criteria.base import MOST_KEPT
 from bhpvas.criteria.similarity import OutputProducts
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.reading import read_dataset, sample_splits
+from bhpvas.data.sampling import Sample
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.classifier import Classifier, load_classifier
@@ -105,7 +106,7 @@ def main() -> None:
                 f"{1e6 / found / 3600:,.1f} |",
                 flush=True,
             )
-        unit = OutputProducts(classifier, Sample.of(1)).unit
+        unit = OutputProducts(classifier, Sample.of(1, 1)).unit
         width = layers * hidden
         samples = 8 * width**2 / 2 if unit == "token" else 4 * 2 * 2048 * width
         memory.append(

@@ -35,7 +35,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.app import SIGNS, SIZE, peak_gigabytes
 from bhpvas.data.reading import sample_splits
-from bhpvas.evaluation.evaluation import Evaluation, evaluate, flips
+from bhpvas.evaluation.comparison import flips
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.cost import parameters

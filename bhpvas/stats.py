@@ -1,9 +1,216 @@
-"""Tests that many places share: exact, one-sided, corrected for how much was tried."""
+"""Statistics: intervals, tests, corrections for how much was tried, and their default numbers.
+
+Distributions are those of :mod:`scipy.special`: the numbers of :mod:`scipy.stats`, for whole arrays
+and without the third of a second that its import takes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import sqrt
+from typing import Literal, NamedTuple
+
 import numpy as np
-from scipy.special import bdtrc
+from scipy.optimize import brentq
+from scipy.special import bdtr, bdtrc, ndtri, stdtrit
+
+#: What every interval holds, unless told otherwise.
+LEVEL = 0.95
+#: A p-value of at most this is a finding.
+SIGNIFICANT = 0.05
+#: What lies between the ends of a band of random masks or orders.
+BAND = 0.9
+#: Random masks, or orders, that a scheme is held against.
+RANDOM_ORDERS = 20
+#: Times that the sentences are drawn again for a bootstrap interval.
+DRAWS = 1_000
+#: Confusion matrices drawn for the interval of a statistic of one.
+MATRIX_DRAWS = 2_000
+#: Random divisions or exchanges that a difference is held against; the least p is 1/1,001.
+PERMUTATIONS = 1_000
+#: With as many tests, one of their statistics often moves in a draw as it does in no other: minP is
+#: then hardly below tests / draws, so the draws grow with the tests.
+PERMUTATIONS_A_TEST = 50
+#: Seed of everything that is drawn here.
+SEED = 0
+# Divisions drawn at once, which bounds the memory.
+_BLOCK = 200
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+
+class Change(NamedTuple):
+    """A change of a mean or a share with its interval."""
+
+    change: float
+    low: float
+    high: float
+
+
+class Median(NamedTuple):
+    """A median with an interval that holds for any distribution."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, level: float = LEVEL) -> Median:
+        """The median, and the order statistics that bound it (a binomial count lies below it).
+
+        With too few values, fewer than six at 95%, there is no such interval: its ends are NaN.
+
+        >>> Median.of(np.arange(1.0, 22.0))
+        Median(value=11.0, low=6.0, high=16.0)
+        """
+        ordered, n = np.sort(values), len(values)
+        # The rank-th smallest, counted from 1.
+        rank = int(np.searchsorted(bdtr(np.arange(n + 1.0), n, 0.5), (1 - level) / 2))
+        if rank == 0:
+            return cls(float(np.median(ordered)), np.nan, np.nan)
+        return cls(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[n - rank]))
+
+
+def wilson_interval(right: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The score interval of a share, right out of n (Wilson 1927), within [0, 1].
+
+    Without any trial it is 0 to 1.
+
+    >>> low, high = wilson_interval(9, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.5958, 0.9821)
+    """
+    z = float(ndtri((1 + level) / 2))
+    centre = (right + z**2 / 2) / (n + z**2)
+    reach = z / (n + z**2) * sqrt(right * (n - right) / max(n, 1) + z**2 / 4)
+    return 0.0 if right == 0 else centre - reach, 1.0 if right == n else centre + reach
+
+
+def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Student's interval of a mean; without a second value its ends are NaN.
+
+    >>> low, high = mean_interval(np.array([1.0, 2.0, 3.0]))
+    >>> round(low, 2), round(high, 2)
+    (-0.48, 4.48)
+    """
+    n = len(values)
+    if n < 2:
+        return np.nan, np.nan
+    reach = float(stdtrit(n - 1, (1 + level) / 2) * values.std(ddof=1) / sqrt(n))
+    return float(values.mean()) - reach, float(values.mean()) + reach
+
+
+def mean_change(before: np.ndarray, after: np.ndarray, level: float = LEVEL) -> Change:
+    """How the mean of paired values changed: Student's interval of the mean difference.
+
+    >>> [round(float(x), 2) for x in mean_change(np.zeros(3), np.array([1.0, 2.0, 3.0]))]
+    [2.0, -0.48, 4.48]
+    """
+    differences = np.asarray(after) - before
+    return Change(float(differences.mean()), *mean_interval(differences, level))
+
+
+def share_change(was: np.ndarray, is_: np.ndarray, level: float = LEVEL) -> Change:
+    """How the share of what is right (bool ``[N]``) changed: Tango's interval of the difference.
+
+    Pairing makes it far narrower than the intervals of the two shares.
+    """
+    lost, gained = _lost_and_gained(was, is_)
+    return Change((gained - lost) / len(was), *tango_interval(lost, gained, len(was), level))
+
+
+def tango_interval(lost: int, gained: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The score interval of (gained - lost) / n, from counts out of n pairs.
+
+    Of Tango (1998), "Equivalence test and confidence interval for the difference in proportions for
+    the paired-sample design", Statistics in Medicine 17: the paired relative of Wilson's. It holds
+    its level when few or no answers change, which is where pruning lives and where the textbook
+    (Wald) interval shrinks to nothing.
+
+    >>> low, high = tango_interval(lost=7, gained=1, n=21)
+    >>> round(low, 3), round(high, 3)
+    (-0.517, -0.026)
+    """
+    z = float(ndtri((1 + level) / 2))
+    return -_highest_change(gained, lost, n, z), _highest_change(lost, gained, n, z)
+
+
+def _highest_change(lost: int, gained: int, n: int, z: float) -> float:
+    def excess(change: float) -> float:
+        # The likelihood under share_gained = share_lost + change is highest where
+        # 2n share_lost² + linear share_lost + constant = 0 (Tango 1998, equations 24 to 26).
+        linear = (2 * n - gained + lost) * change - gained - lost
+        constant = -lost * change * (1 - change)
+        share_lost = (sqrt(max(0.0, linear**2 - 8 * n * constant)) - linear) / (4 * n)
+        variance = max(0.0, n * (2 * share_lost + change * (1 - change)))
+        return n * change - (gained - lost) - z * sqrt(variance)
+
+    if gained == n:
+        return 1.0
+    # Where every pair changes alike the observed change itself is a root, but not the limit.
+    start = (gained - lost) / n + 1e-9
+    return float(brentq(excess, start, 1.0, xtol=1e-12))
+
+
+def bootstrap_weights(n: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
+    """How often each of n sentences is drawn of n, with replacement, as a share: ``[R, N]``.
+
+    A statistic under these weights varies as it would for other sentences (Efron 1979).
+    """
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws) / n
+
+
+def percentile_interval(
+    drawn: np.ndarray, level: float = LEVEL, method: Literal["linear", "nearest"] = "linear"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of what lies in the middle of values ``[R, …]`` that were drawn, each ``[…]``."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0, method=method)
+    return low, high
+
+
+def band(drawn: np.ndarray, level: float = BAND) -> np.ndarray:
+    """Low end, median and high end of the band that values ``[R, …]`` lie in: ``[3, …]``.
+
+    >>> [round(float(end), 2) for end in band(np.arange(21.0))]
+    [1.0, 10.0, 19.0]
+    """
+    tail = (1 - level) / 2
+    return np.quantile(drawn, [tail, 0.5, 1 - tail], axis=0)
+
+
+def confusion_interval(
+    confusion: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *,
+    draws: int = MATRIX_DRAWS,
+    seed: int = SEED,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """The interval of a statistic of counts ``[C, C]``: of what they may well have come from.
+
+    ``statistic`` gives ``[…]`` for matrices ``[…, C, C]``, and the same for all multiples of one.
+    The cells are drawn from a Dirichlet distribution, so that a cell that happened to stay empty is
+    not taken for impossible: where every answer is right, sentences drawn again with replacement
+    would say that F1 is 1 beyond doubt. Before any sentence is seen, the right cells together count
+    as one sentence and the wrong ones as half of one. With two classes that is Jeffreys' interval
+    (Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion") of J, the share
+    of right sentences among those that have class 1 as label or prediction, for F1 is 2J / (1 + J).
+    As theirs it ends at 0 or 1 where the statistic does.
+    """
+    classes = len(confusion)
+    unseen = np.full((classes, classes), 0.5 / max(classes * (classes - 1), 1))
+    np.fill_diagonal(unseen, 1 / classes)
+    drawn = np.random.default_rng(seed).standard_gamma(
+        confusion + unseen, size=(draws, classes, classes)
+    )
+    low, high = percentile_interval(statistic(drawn), level)
+    observed = float(statistic(confusion))
+    return min(float(low), observed), max(float(high), observed)
+
+
+# --- tests ----------------------------------------------------------------------------------------
 
 
 def sign_test(wins: np.ndarray, losses: np.ndarray) -> np.ndarray:
@@ -20,6 +227,51 @@ def sign_test(wins: np.ndarray, losses: np.ndarray) -> np.ndarray:
     return np.where(wins > 0, bdtrc(wins - 1.0, tosses, 0.5), 1.0)
 
 
+class McNemar(NamedTuple):
+    """What was right only before, right only after, and how probable so uneven a split is."""
+
+    lost: int
+    gained: int
+    p: float
+
+
+def mcnemar(was: np.ndarray, is_: np.ndarray) -> McNemar:
+    """The exact two-sided McNemar test (1947) of equal shares of what is right, bool ``[N]`` twice.
+
+    If a change were as likely to help as to hurt, ``lost`` would be binomial with probability ½;
+    p is the chance of a split at least as uneven. 1 where nothing changed.
+
+    >>> mcnemar(np.array([True, True, True, False]), np.array([False, False, False, False]))
+    McNemar(lost=3, gained=0, p=0.25)
+    """
+    lost, gained = _lost_and_gained(was, is_)
+    tail = sign_test(np.array(max(lost, gained)), np.array(min(lost, gained)))
+    return McNemar(lost, gained, min(1.0, 2 * float(tail)))
+
+
+def _lost_and_gained(was: np.ndarray, is_: np.ndarray) -> tuple[int, int]:
+    return int((was & ~is_).sum()), int((~was & is_).sum())
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of the pairs without NaN, −1 to 1.
+
+    NaN for fewer than three pairs, or where one of the two does not vary.
+
+    >>> rank_correlation(np.array([1.0, 2.0, np.nan, 3.0]), np.array([10.0, 30.0, 0.0, 20.0]))
+    0.5
+    """
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 3 or np.ptp(one[both]) == 0 or np.ptp(other[both]) == 0:
+        return float("nan")
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(one[both], other[both]).statistic)
+
+
+# --- corrections for the number of tests ----------------------------------------------------------
+
+
 def holm(p: np.ndarray) -> np.ndarray:
     """P-values corrected for the number of tests (Holm 1979), in the same shape; NaN is no test.
 
@@ -34,3 +286,63 @@ def holm(p: np.ndarray) -> np.ndarray:
     corrected = np.full_like(flat, np.nan)
     corrected[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
     return corrected.reshape(np.shape(p))
+
+
+def max_t(
+    values: np.ndarray, chosen: np.ndarray, *, permutations: int = PERMUTATIONS, seed: int = SEED
+) -> np.ndarray:
+    """P-values ``[K]``: do ``chosen`` rows (bool ``[N]``) of ``values`` ``[N, K]`` differ in mean?
+
+    A column's statistic is Welch's t. Its p is the share of random divisions of the same rows into
+    groups of the same sizes in which the largest ``|t|`` of *any* column reaches this column's
+    (maxT, Westfall and Young 1993). So the chance of finding even one where the groups do not
+    differ is at most the level, whatever the distribution of the values, and columns that vary
+    together cost no more than one.
+    """
+    size = int(chosen.sum())
+    values = values - values.mean(0)  # so that no variance below is lost in a square of the mean
+    observed = np.abs(welch(values, chosen[None].astype(np.float64)))[0]
+    random = np.random.default_rng(seed)
+    reached = np.zeros(values.shape[1])
+    for begin in range(0, permutations, _BLOCK):
+        draws = random.random((min(_BLOCK, permutations - begin), len(chosen)))
+        last = np.partition(draws, size - 1, axis=1)[:, size - 1 : size]
+        division = (draws <= last).astype(np.float64)
+        largest = np.abs(welch(values, division)).max(1, initial=0.0)  # [R]
+        # A division that equals ours up to rounding reaches it.
+        reached += (largest[:, None] >= observed * (1 - 1e-9)).sum(0)
+    return (1 + reached) / (1 + permutations)
+
+
+def welch(values: np.ndarray, divisions: np.ndarray) -> np.ndarray:
+    """Welch's t of columns ``[N, K]`` under divisions ``[R, N]`` of 1 (chosen) and 0: ``[R, K]``.
+
+    Where neither group varies it is 0 for equal means and infinite for others.
+    """
+    count = divisions.sum(1, keepdims=True)  # [R, 1]
+    rest = len(values) - count
+    total, squares = values.sum(0), (values**2).sum(0)
+    # One product reads the divisions once, which takes most of the time.
+    inside, inside_squares = np.hsplit(divisions @ np.hstack([values, values**2]), 2)  # [R, K]
+    mean, rest_mean = inside / count, (total - inside) / rest
+    variance = (inside_squares - count * mean**2) / (count - 1)
+    rest_variance = (squares - inside_squares - rest * rest_mean**2) / (rest - 1)
+    error = np.sqrt(np.maximum(variance / count + rest_variance / rest, 0.0))
+    apart = mean - rest_mean
+    tiny = 1e-9 * np.sqrt(squares / len(values))  # what rounding leaves of a variance of 0
+    certain = np.where(np.abs(apart) > tiny, np.copysign(np.inf, apart), 0.0)
+    return np.where(error > tiny, apart / np.where(error > tiny, error, 1.0), certain)
+
+
+def min_p(drawn: np.ndarray) -> np.ndarray:
+    """P-values ``[K]`` of statistics ``[R, K]``, the first row observed, the others drawn.
+
+    Draws are as if nothing were to find. A statistic's share of draws in which it is at least as
+    large as observed is compared with the smallest such share in each draw (single-step minP:
+    Westfall and Young 1993, Resampling-Based Multiple Testing), so that where nothing is to find
+    the smallest p of all is at most 0.05 in 5% of cases.
+    """
+    shares = np.empty(drawn.shape)
+    for column, ordered in enumerate(np.sort(drawn, axis=0).T):
+        shares[:, column] = 1 - np.searchsorted(ordered, drawn[:, column]) / len(drawn)
+    return np.searchsorted(np.sort(shares.min(1)), shares[0], side="right") / len(drawn)

@@ -20,14 +20,13 @@ sys.path.insert(0, str(ROOT))
 from bhpvas import text  # noqa: E402
 from bhpvas.criteria import removal_order, score  # noqa: E402
 from bhpvas.data.reading import sample_splits  # noqa: E402
-from bhpvas.evaluation.evaluation import (  # noqa: E402
-    Evaluation,
+from bhpvas.evaluation.comparison import (  # noqa: E402
     accuracy_change_interval,
-    evaluate,
     flips,
     mcnemar,
 )
-from bhpvas.evaluation.groups import compare, shares  # noqa: E402
+from bhpvas.evaluation.evaluation import Evaluation, evaluate  # noqa: E402
+from bhpvas.evaluation.groups import compare_groups, importance_shares  # noqa: E402
 from bhpvas.evaluation.slices import groupings, slice_table  # noqa: E402
 from bhpvas.heads import HeadId  # noqa: E402
 from bhpvas.interpret.roles import find_roles  # noqa: E402
@@ -124,7 +123,9 @@ def main() -> None:
 
     measured = score(classifier, data, ["importance"])
     chosen = np.array([tag == TAG for tag in data.tags or ()])
-    comparison = compare(shares(measured.per_example["importance"], full.array), chosen, full.array)
+    comparison = compare_groups(
+        importance_shares(measured.per_example["importance"], full.array), chosen, full.array
+    )
     places = sorted(
         map(tuple, np.argwhere(comparison.found())),
         key=lambda place: -comparison.difference[place],

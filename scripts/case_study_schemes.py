@@ -25,13 +25,12 @@ sys.path.insert(0, str(ROOT))
 from bhpvas import text  # noqa: E402
 from bhpvas.data.dataset import Dataset  # noqa: E402
 from bhpvas.data.reading import sample_splits  # noqa: E402
-from bhpvas.evaluation.evaluation import (  # noqa: E402
-    Evaluation,
+from bhpvas.evaluation.comparison import (  # noqa: E402
     accuracy_change_interval,
-    evaluate,
     flips,
     mcnemar,
 )
+from bhpvas.evaluation.evaluation import Evaluation, evaluate  # noqa: E402
 from bhpvas.heads import HeadId, HeadMask  # noqa: E402
 from bhpvas.model.classifier import Classifier, load_classifier  # noqa: E402
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound  # noqa: E402

@@ -37,6 +37,7 @@ from transformers import (
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.reading import sample_splits
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
+from bhpvas.evaluation.slices import Grouping, slice_table
 from bhpvas.model.classifier import load_classifier
 
 BASE_NAME = "all-MiniLM-L6-v2 (MiniLM-L6-H384)"
@@ -237,12 +238,13 @@ def write_record(
     }
     (out / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     whole = sample["evaluation"]
+    by_tag = slice_table(Grouping.of("Tag", whole.tags or ()), whole, whole)
     tags = "\n".join(
-        f"| {row.tag} | {row.n} | {100 * row.accuracy:.1f} | "
-        f"{100 * row.low:.0f} to {100 * row.high:.0f} |"
-        for row in whole.per_tag().itertuples()
+        f"| {row['slice']} | {row['n']} | {100 * row['accuracy after']:.1f} | "
+        f"{100 * row['accuracy after low']:.0f} to {100 * row['accuracy after high']:.0f} |"
+        for _, row in by_tag.iterrows()
     )
-    worst = whole.per_tag().sort_values("accuracy")["tag"].head(3)
+    worst = by_tag.sort_values("accuracy after")["slice"].head(3)
     card = CARD.format(
         worst=", ".join(worst.iloc[:-1]) + f" and {worst.iloc[-1]}",
         recipe=recipe,

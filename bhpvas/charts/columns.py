@@ -23,6 +23,7 @@ from bhpvas.criteria import (
 from bhpvas.criteria.base import Direction
 from bhpvas.evaluation.ablation import Ablation
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.stats import rank_correlation
 from bhpvas.text import DASH, number
 
 COMBINED = "combined"
@@ -110,10 +111,7 @@ class Column:
             np.where(one.higher_means == "keep", one.values, -one.values).ravel()
             for one in (self, other)
         )
-        both = np.isfinite(ours) & np.isfinite(theirs)
-        if both.sum() < 3:
-            return float("nan")
-        return float(pd.Series(ours[both]).rank().corr(pd.Series(theirs[both]).rank()))
+        return rank_correlation(ours, theirs)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from bhpvas.charts import style
 from bhpvas.charts.slices import Measure
+from bhpvas.stats import SIGNIFICANT
 from bhpvas.text import change_interval, literal, p_value, plural, signed
 
 _ROW, _TOP, _LEFT = 28, 26, 128
@@ -65,7 +66,7 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
             + (
                 " •"
                 if measure == "accuracy"
-                and tables[list(tables)[column]]["p"].iloc[order[row]] <= 0.05
+                and tables[list(tables)[column]]["p"].iloc[order[row]] <= SIGNIFICANT
                 else ""
             )
             for row, column in cells

@@ -69,10 +69,11 @@ def document(
     unpruned: Evaluation,
     found: Evaluation,
 ) -> dict[str, Any]:
+    from bhpvas.evaluation.comparison import summary
     from bhpvas.model.cost import flops_per_sentence, parameters
 
     encoded = classifier.encode(dataset)
-    return found.summary(unpruned) | {
+    return summary(unpruned, found) | {
         "parameters": parameters(classifier.geometry, mask),
         "flops_per_sentence": flops_per_sentence(classifier.geometry, mask, encoded.lengths),
         "truncated_sentences": encoded.truncated,
@@ -83,7 +84,7 @@ def document(
 def lines(
     mask: HeadMask, unpruned: Evaluation, found: Evaluation, document: dict[str, Any]
 ) -> list[str]:
-    from bhpvas.evaluation.evaluation import accuracy_change_interval
+    from bhpvas.evaluation.comparison import accuracy_change_interval
 
     low, high = found.accuracy_interval
     said = [

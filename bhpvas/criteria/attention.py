@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.criteria.base import Criterion, Measurement, Sample, SentenceMoments, steadiness
+from bhpvas.criteria.base import Criterion, Measurement, SentenceMoments, steadiness
+from bhpvas.data.sampling import Sample
 from bhpvas.data.text_store import Numbers
 from bhpvas.model import distributed
 from bhpvas.model.classifier import Classifier

@@ -1,4 +1,4 @@
-"""What a criterion is, and what it measures."""
+"""Criterion and Measurement: a number for each head, and what it is computed from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from bhpvas.data.sampling import Sample
 from bhpvas.model import distributed
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Collector
@@ -15,33 +16,9 @@ from bhpvas.model.engine import Collector
 Direction = Literal["keep", "remove"]
 Statistic = Literal["mean", "steadiness"]
 
-
 #: Sentences whose own values are kept: of more, as many are drawn. The rank intervals from them are
 #: as narrow as a screen can show, and memory does not grow beyond.
 MOST_KEPT = 8192
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Which of ``total`` sentences are kept: ``rows``, int64, ascending; all, if they are few."""
-
-    total: int
-    rows: np.ndarray
-
-    @classmethod
-    def of(cls, total: int, most: int = MOST_KEPT) -> Sample:
-        """At most so many of the sentences, always the same ones, each as likely as any other."""
-        drawn = np.random.default_rng(0).permutation(total)[:most]
-        return cls(total, np.sort(drawn))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def among(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of ``rows`` are kept, as places in ``rows``, and their places in the sample."""
-        places = np.searchsorted(self.rows, rows).clip(max=len(self) - 1)
-        found = np.flatnonzero(self.rows[places] == rows)
-        return found, places[found]
 
 
 class SentenceMoments:
@@ -82,10 +59,11 @@ class Measurement:
     """A criterion's value for every head, with what it was computed from.
 
     ``values`` is float64 ``[L, H]``. Where the value is a statistic over sentences, ``per_example``
-    holds what each sentence of a :class:`Sample` contributes, float32 ``[n, L, H]``, and
-    ``statistic`` says which one: the mean, or the steadiness ``1 / (1 + σ/μ)``. ``matrix`` holds
-    pairwise values ``[L·H, L·H]``, and ``profile`` the mean attention profile ``[L, H, 7]``.
-    ``per_layer`` says that both count relative to the L2 norm of the layer's kept heads.
+    holds what each sentence of a :class:`~bhpvas.data.sampling.Sample` contributes, float32
+    ``[n, L, H]``, and ``statistic`` says which one: the mean, or the steadiness ``1 / (1 + σ/μ)``.
+    ``matrix`` holds pairwise values ``[L·H, L·H]``, and ``profile`` the mean attention profile
+    ``[L, H, 7]``. ``per_layer`` says that both count relative to the L2 norm of the layer's kept
+    heads.
     """
 
     values: np.ndarray

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from bhpvas.criteria.base import Criterion, Measurement, Sample, SentenceMoments, steadiness
+from bhpvas.criteria.base import Criterion, Measurement, SentenceMoments, steadiness
+from bhpvas.data.sampling import Sample
 from bhpvas.model import distributed
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Batch
@@ -15,7 +16,7 @@ class GateGradients:
     """``∂loss_b / ∂gate[b, l, h]``: sums over all sentences, and the gradients of some.
 
     ``gradients`` is float32 ``[n, L, H]`` for the n sentences of a
-    :class:`~bhpvas.criteria.base.Sample`; ``absolute`` is the mean of the absolute values, float64
+    :class:`~bhpvas.data.sampling.Sample`; ``absolute`` is the mean of the absolute values, float64
     ``[L, H]``.
     """
 

@@ -1,4 +1,4 @@
-"""From values to an order: ranks, their uncertainty, and the combined priority."""
+"""Ranks of the heads: orders from values, how sure they are, and the combined priority."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from bhpvas.criteria.base import Direction, weighted_statistic
 from bhpvas.criteria.scoring import CRITERIA, Scores
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId
+from bhpvas.stats import DRAWS, LEVEL, SEED, bootstrap_weights, percentile_interval
 
 #: Weights of the combined priority, unless a person sets others. On the sample model and sentences
 #: of SST-2's train part, a third of the heads can go by this order at little loss. With 0.3 or more
@@ -49,7 +50,7 @@ def removal_order(values: np.ndarray, higher_means: Direction = "keep") -> list[
 
 
 def rank_intervals(
-    scores: Scores, name: str, *, draws: int = 1000, seed: int = 0, level: float = 0.95
+    scores: Scores, name: str, *, draws: int = DRAWS, seed: int = SEED, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray]:
     """How sure the rank of each head is: lower and upper place ``[L, H]`` at ``level``.
 
@@ -60,14 +61,11 @@ def rank_intervals(
     one = scores.measured[name]
     if one.per_example is None:
         raise BhpvasError(f"{name} has no values per sentence, so its ranks have no interval.")
-    rng = np.random.default_rng(seed)
-    n = len(one.per_example)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n  # [R, N]
+    weights = bootstrap_weights(len(one.per_example), draws, seed)  # [R, N]
     drawn = weighted_statistic(one.per_example, weights, one.statistic)  # [R, L, H]
     drawn = np.where(np.isnan(scores.values[name]), np.nan, drawn)
     places = np.stack([ranks(values, CRITERIA[name].higher_means) for values in drawn])
-    tail = (1 - level) / 2
-    low, high = np.quantile(places, [tail, 1 - tail], axis=0, method="nearest")
+    low, high = percentile_interval(places, level, "nearest")
     return low.astype(np.int64), high.astype(np.int64)
 
 

@@ -14,11 +14,11 @@ from bhpvas.criteria.base import (
     Criterion,
     Gatherer,
     Measurement,
-    Sample,
     weighted_statistic,
 )
 from bhpvas.criteria.similarity import similarity_to_kept
 from bhpvas.data.dataset import Dataset
+from bhpvas.data.sampling import Sample
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
@@ -38,7 +38,7 @@ class Scores:
 
     ``values[name]`` is ``[L, H]``, NaN at removed heads, of all N ``sentences``. ``measured[name]``
     holds what it was computed from. What belongs to single sentences is kept for those at ``rows``
-    ``[n]``: all N, or a sample of many (:class:`~bhpvas.criteria.base.Sample`). These are
+    ``[n]``: all N, or a sample of many (:class:`~bhpvas.data.sampling.Sample`). These are
     ``logits`` ``[n, C]``, ``labels`` ``[n]``, and ``gate_gradients`` ``[n, L, H]`` where a
     criterion needed them. ``similarity_unit`` says what one sample of the output similarity was: a
     token or a sentence. What a value means, its range and its direction stand in

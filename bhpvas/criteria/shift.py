@@ -1,4 +1,4 @@
-"""Which heads became important when others left: ranks before and after, among those that stayed.
+"""Rank shift: which heads became more important when others left, among those that stayed.
 
 Places among 72 heads and among 40 do not compare, so both orders are of the heads that are kept
 now: a head rises only by overtaking one that is still there.
@@ -10,15 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bhpvas import stats
 from bhpvas.criteria.base import Direction, Statistic, steadiness, weighted_statistic
 from bhpvas.criteria.ranking import ranks
 from bhpvas.criteria.scoring import CRITERIA, Scores
 from bhpvas.heads import HeadId, HeadMask
 
-#: With as many heads, one of them often moves in a draw as it does in no other: p is then hardly
-#: below heads / draws, so the draws grow with the heads.
-_DRAWS_A_HEAD, _FEWEST_DRAWS = 50, 1000
-#: Draws that are ranked together, which bounds the memory.
+# Draws that are ranked together, which bounds the memory.
 _AT_ONCE = 1000
 
 
@@ -76,9 +74,9 @@ def rise_intervals(
     after: Scores,
     name: str,
     *,
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    draws: int = stats.DRAWS,
+    seed: int = stats.SEED,
+    level: float = stats.LEVEL,
 ) -> tuple[np.ndarray, np.ndarray]:
     """How sure one head's rise is: lower and upper number of places ``[L, H]``, NaN where removed.
 
@@ -88,9 +86,8 @@ def rise_intervals(
     of many heads, some of their intervals exclude 0 by chance, so :func:`rise_p` is the test.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
-    n, kept = len(before.rows), after.mask.kept
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=draws) / n  # [R, N]
+    kept = after.mask.kept
+    weights = stats.bootstrap_weights(len(before.rows), draws, seed)  # [R, N]
     direction = CRITERIA[name].higher_means
     places = [
         [
@@ -102,28 +99,24 @@ def rise_intervals(
         for one in (before, after)
     ]
     rises = np.array(places[0]) - np.array(places[1])  # [R, L, H]
-    tail = (1 - level) / 2
-    low, high = np.quantile(rises, [tail, 1 - tail], axis=0, method="nearest")
+    low, high = stats.percentile_interval(rises, level, "nearest")
     return np.where(kept, low, np.nan), np.where(kept, high, np.nan)
 
 
-def rise_p(before: Scores, after: Scores, name: str, *, seed: int = 0) -> np.ndarray:
+def rise_p(before: Scores, after: Scores, name: str, *, seed: int = stats.SEED) -> np.ndarray:
     """How probable so large a rise or fall is by chance, ``[L, H]`` in 0 to 1, NaN where removed.
 
-    Corrected for the number of heads: where nothing changed, the smallest p of all is at most 0.05
-    in 5% of cases. If nothing changed, the two values of a sentence may as well change places
-    between the models. They do at random, sentence by sentence, and both orders are ranked anew. A
-    head's share of draws that move it as far as it moved is compared with the smallest such share
-    in each draw (single-step minP: Westfall and Young 1993, Resampling-Based Multiple Testing).
-    Ranks know no scale, so the values of either model are first divided by their mean size. Scores
-    as for :func:`rise_intervals`.
+    Corrected for the number of heads (:func:`bhpvas.stats.min_p`). If nothing changed, the two
+    values of a sentence may as well change places between the models. They do at random, sentence
+    by sentence, and both orders are ranked anew. Ranks know no scale, so the values of either model
+    are first divided by their mean size. Scores as for :func:`rise_intervals`.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
     n, kept = len(before.rows), after.mask.kept
     first, second = (_scaled(one.per_example[name][:, kept]) for one in (before, after))  # [N, K]
     statistic, direction = before.measured[name].statistic, CRITERIA[name].higher_means
     rng = np.random.default_rng(seed)
-    draws = max(_FEWEST_DRAWS, _DRAWS_A_HEAD * after.mask.kept_count)
+    draws = max(stats.PERMUTATIONS, stats.PERMUTATIONS_A_TEST * after.mask.kept_count)
     moves = []
     for start in range(0, draws, _AT_ONCE):
         stay = rng.integers(2, size=(min(_AT_ONCE, draws - start), n)).astype(float)
@@ -134,14 +127,8 @@ def rise_p(before: Scores, after: Scores, name: str, *, seed: int = 0) -> np.nda
             for drawn in _exchanged(first, second, stay, statistic)
         ]
         moves.append(np.abs(np.array(places[0]) - np.array(places[1])).astype(np.int32))
-    moved = np.concatenate(moves)  # [R, K]
-    ordered = np.sort(moved, axis=0)
-    shares = np.empty(moved.shape)
-    for head in range(moved.shape[1]):
-        shares[:, head] = 1 - np.searchsorted(ordered[:, head], moved[:, head]) / draws
-    smallest = np.sort(shares.min(1))
     p = np.full(kept.shape, np.nan)
-    p[kept] = np.searchsorted(smallest, shares[0], side="right") / draws
+    p[kept] = stats.min_p(np.concatenate(moves))
     return p
 
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.criteria.base import Criterion, Measurement, Sample
+from bhpvas.criteria.base import Criterion, Measurement
+from bhpvas.data.sampling import Sample
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed

@@ -1,8 +1,9 @@
-"""Samples of labelled sentences: drawn by label to learn from, or to divide them in two."""
+"""Samples of sentences: which are learnt from, or kept, where there are more than are needed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,29 @@ SENTENCES = 2048
 _MOST_COMPARED = 100_000
 # Words by which runs are looked up before they are compared in full: of reviews, few share four.
 _FIRST_WORDS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some of ``total`` sentences: their places ``rows``, int64, ascending."""
+
+    rows: np.ndarray
+    total: int
+
+    @classmethod
+    def of(cls, total: int, most: int) -> Sample:
+        """At most so many of the sentences, always the same ones, each as likely as any other."""
+        drawn = np.random.default_rng(0).permutation(total)[:most]
+        return cls(np.sort(drawn), total)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def among(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of ``rows`` are in the sample, as places in ``rows``, and their places here."""
+        places = np.searchsorted(self.rows, rows).clip(max=len(self) - 1)
+        found = np.flatnonzero(self.rows[places] == rows)
+        return found, places[found]
 
 
 def stratified_sample(labels: np.ndarray, size: int, seed: int) -> np.ndarray:

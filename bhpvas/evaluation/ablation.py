@@ -1,4 +1,4 @@
-"""What really happens when one more head goes: exact, for every head."""
+"""Ablation: the exact change of loss and accuracy when one head more is removed, for each head."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import log_softmax
 from torch import Tensor
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.evaluation.task import answers, losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed
 from bhpvas.model.classifier import Classifier
@@ -33,9 +33,9 @@ _TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 131072, "mps": 16384}
 class Ablation:
     """Change of loss and accuracy when exactly one more head is removed from ``baseline.mask``.
 
-    ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN where the head is gone
-    already), the loss in nats and the accuracy as a share of 1; a positive loss change and a
-    negative accuracy change mean that removal hurts.
+    ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN at removed heads), the
+    loss in nats and the accuracy as a share of 1; a positive loss change and a negative accuracy
+    change mean that removal hurts.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take([0, 1])
@@ -86,23 +86,16 @@ def ablate(
         base[batch.rows] = whole
         labels = dataset.labels[batch.rows]
         losses += losses_of(without, labels).sum(-1)
-        right += (without.argmax(-1) == labels).sum(-1)
+        right += (answers(without) == labels).sum(-1)
     distributed.add_up(base, losses, right)
     baseline = Evaluation(
         mask, dataset.name, base, dataset.labels, classifier.label_names, dataset.tags
     )
-    gone = ~mask.kept
     return Ablation(
         baseline=baseline,
         loss_change=losses / len(dataset) - baseline.loss,
-        accuracy_change=np.where(gone, np.nan, right / len(dataset) - baseline.accuracy),
+        accuracy_change=np.where(mask.kept, right / len(dataset) - baseline.accuracy, np.nan),
     )
-
-
-def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Cross-entropy in nats, float64 ``[…, B]``, of logits ``[…, B, C]`` for labels ``[B]``."""
-    own = np.broadcast_to(labels[:, None], (*logits.shape[:-1], 1))
-    return -np.take_along_axis(log_softmax(logits.astype(np.float64), -1), own, -1)[..., 0]
 
 
 @torch.inference_mode()
@@ -111,7 +104,7 @@ def logits_without_each(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A batch's logits under a mask, ``[B, C]``, and without one head more, ``[L, H, B, C]``.
 
-    NaN where the head is gone already.
+    NaN where the head is removed already.
     """
     layers, heads = mask.array.shape
     shape = (layers, heads, len(batch.rows), classifier.geometry.labels)

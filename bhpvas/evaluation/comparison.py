@@ -1,4 +1,4 @@
-"""Several pruned models on the same sentences, beside random masks of the same size."""
+"""Comparison: evaluations of the same sentences side by side, in pairs or beside random masks."""
 
 from __future__ import annotations
 
@@ -9,26 +9,94 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bhpvas import stats
 from bhpvas.data.dataset import Dataset
-from bhpvas.evaluation.evaluation import (
-    Evaluation,
-    accuracy_change_interval,
-    divergences,
-    evaluate,
-    flips,
-    mcnemar,
-    mean_interval,
-)
-from bhpvas.evaluation.slices import loss_change_interval
+from bhpvas.errors import DataError
+from bhpvas.evaluation import task
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.model.engine import StateCache
 from bhpvas.progress import Progress, silent
-from bhpvas.stats import holm
 
 #: The row of the model with all heads.
 UNPRUNED = "unpruned"
+
+
+# --- two evaluations ------------------------------------------------------------------------------
+
+
+def mcnemar(before: Evaluation, after: Evaluation) -> stats.McNemar:
+    """The exact two-sided McNemar test of equal accuracy on the same sentences.
+
+    Where one evaluation is of a part, only the sentences of both count. Raises :class:`DataError`
+    where the two are of different datasets.
+    """
+    _, first, second = _paired(before, after)
+    return stats.mcnemar(before.right[first], after.right[second])
+
+
+def accuracy_change_interval(before: Evaluation, after: Evaluation) -> stats.Change:
+    """How the accuracy changed on the same sentences, as shares of 1; negative = lost.
+
+    With Tango's 95% interval (:func:`bhpvas.stats.tango_interval`). Errors as for :func:`mcnemar`.
+    """
+    _, first, second = _paired(before, after)
+    return stats.share_change(before.right[first], after.right[second])
+
+
+def divergences(before: Evaluation, after: Evaluation) -> np.ndarray:
+    """How far each sentence's answer moved: KL(before ‖ after) in nats, float64, 0 = not at all.
+
+    Of the sentences that both evaluations have, in the order of the dataset; errors as for
+    :func:`mcnemar`.
+    """
+    _, first, second = _paired(before, after)
+    return task.divergences(before.log_probabilities[first], after.log_probabilities[second])
+
+
+def flips(before: Evaluation, after: Evaluation) -> np.ndarray:
+    """The places in the dataset whose prediction changes, int64, ascending.
+
+    Errors as for :func:`mcnemar`.
+    """
+    common, first, second = _paired(before, after)
+    return common[before.predictions[first] != after.predictions[second]]
+
+
+def summary(unpruned: Evaluation, found: Evaluation) -> dict[str, Any]:
+    """Metrics, predictions and what changed against ``unpruned``; ready for JSON.
+
+    Predictions are numbers of labels, one a sentence in the order of the dataset. ``flipped`` are
+    places in the dataset.
+    """
+    return found.metrics() | {
+        "label_names": list(found.label_names),
+        "predictions": found.predictions.tolist(),
+        "removed_heads": [str(head) for head in sorted(found.mask.removed)],
+        "flipped": flips(unpruned, found).tolist(),
+        "accuracy_change": accuracy_change_interval(unpruned, found)._asdict(),
+        "mcnemar": mcnemar(unpruned, found)._asdict(),
+    }
+
+
+def _paired(before: Evaluation, after: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The common sentences' places in the dataset and in either evaluation."""
+    common, first, second = np.intersect1d(
+        before.indices, after.indices, assume_unique=True, return_indices=True
+    )
+    same = (before.dataset, before.total) == (after.dataset, after.total) and len(common) > 0
+    if not same or (before.labels[first] != after.labels[second]).any():
+        raise DataError(
+            f"The evaluations of {before.dataset} ({before.n} of {before.total} sentences) and of "
+            f"{after.dataset} ({after.n} of {after.total} sentences) cannot be compared: "
+            "evaluate both masks on the same sentences."
+        )
+    return common, first, second
+
+
+# --- many -----------------------------------------------------------------------------------------
 
 
 class Candidate(NamedTuple):
@@ -50,7 +118,7 @@ def compare(
     dataset: Dataset,
     candidates: Mapping[str, tuple[Classifier, HeadMask]],
     *,
-    random: int = 20,
+    random: int = stats.RANDOM_ORDERS,
     seed: int = 0,
     progress: Progress = silent,
 ) -> pd.DataFrame:
@@ -93,8 +161,8 @@ def compare(
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
         masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]
-        accuracies = [measured(Candidate(plain, mask)).accuracy for mask in masks]
-        bands[size] = tuple(np.quantile(accuracies, [0.05, 0.5, 0.95]))
+        accuracies = np.array([measured(Candidate(plain, mask)).accuracy for mask in masks])
+        bands[size] = tuple(stats.band(accuracies))
     lengths = classifier.encode(dataset).lengths
     table = measures(classifier, evaluations, lengths)
     quantiles = [bands.get(removed, (np.nan,) * 3) for removed in table["heads_removed"]]
@@ -127,7 +195,7 @@ def _row(
 ) -> dict[str, Any]:
     mask = found.mask
     change, test = accuracy_change_interval(unpruned, found), mcnemar(unpruned, found)
-    loss_change = loss_change_interval(unpruned.losses, found.losses)
+    loss_change = stats.mean_change(unpruned.losses, found.losses)
     moved = divergences(unpruned, found)
     row: dict[str, Any] = {
         "scheme": name,
@@ -155,7 +223,7 @@ def _row(
         "loss": found.loss_interval,
         "loss_change": (loss_change.low, loss_change.high),
         "f1": found.f1_interval(),
-        "divergence": mean_interval(moved),
+        "divergence": stats.mean_interval(moved),
     }
     for measure, (low, high) in intervals.items():
         row |= {f"{measure}_low": low, f"{measure}_high": high}
@@ -182,7 +250,7 @@ def pairwise(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
-    table["corrected"] = holm(table["p"].to_numpy())
+    table["corrected"] = stats.holm(table["p"].to_numpy())
     return table
 
 

@@ -1,4 +1,4 @@
-"""What any mask would cost, from gradients alone: thousands of masks in milliseconds."""
+"""Estimate: what any mask would cost, from gradients alone; thousands of masks in milliseconds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from bhpvas.criteria import Scores
 from bhpvas.errors import BhpvasError
+from bhpvas.evaluation import task
 from bhpvas.heads import HeadMask
 
 
@@ -35,15 +36,8 @@ class Estimate:
         if scores.gate_gradients is None:
             raise BhpvasError("An estimate needs gate gradients: score 'importance' first.")
         gradients = scores.gate_gradients.reshape(len(scores.rows), -1).astype(np.float64)
-        logits = scores.logits.astype(np.float64)
-        rows = np.arange(len(scores.rows))
-        own = logits[rows, scores.labels]
-        others = logits.copy()
-        others[rows, scores.labels] = -np.inf
-        strongest = others.max(1)
-        together = strongest + np.log(np.exp(others - strongest[:, None]).sum(1))
-        margins = own - together
-        # loss = log(1 + exp(-margin)), so d margin = -d loss · (1 + exp(margin)).
+        margins, thresholds = task.margins(scores.logits, scores.labels)
+        # The loss is log(1 + exp(-margin)), so d margin = -d loss · (1 + exp(margin)).
         margin_gradient = -gradients * (1.0 + np.exp(np.minimum(margins, 50.0)))[:, None]
         return cls(
             mask=scores.mask,
@@ -51,7 +45,7 @@ class Estimate:
             curvature=gradients.T @ gradients / len(gradients),
             margin_gradient=margin_gradient,
             margins=margins,
-            thresholds=strongest - together,
+            thresholds=thresholds,
         )
 
     def _change(self, masks: Sequence[HeadMask] | np.ndarray) -> np.ndarray:

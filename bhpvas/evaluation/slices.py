@@ -1,23 +1,16 @@
-"""Groups of sentences, and what a mask does to each: the average hides where it hurts."""
+"""Slices: groups of sentences, and what a mask does to each; the average hides where it hurts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import bdtr
 
+from bhpvas import stats
 from bhpvas.data.dataset import Dataset
-from bhpvas.evaluation.evaluation import (
-    Evaluation,
-    mean_interval,
-    paired_change_interval,
-    wilson_interval,
-)
-from bhpvas.stats import holm
+from bhpvas.evaluation.evaluation import Evaluation
 
 #: Length bins: each holds about the same number of sentences.
 LENGTH_BINS = 4
@@ -120,26 +113,6 @@ def outcomes(before: Evaluation, after: Evaluation) -> np.ndarray:
     )
 
 
-class LossChange(NamedTuple):
-    """A change of the mean loss with its interval, in nats; positive = worse."""
-
-    change: float
-    low: float
-    high: float
-
-
-def loss_change_interval(before: np.ndarray, after: np.ndarray, level: float = 0.95) -> LossChange:
-    """How the mean of paired losses changed: Student's interval of the mean difference.
-
-    Without a second sentence there is no interval: its ends are NaN.
-
-    >>> [round(float(x), 2) for x in loss_change_interval(np.zeros(3), np.array([1.0, 2.0, 3.0]))]
-    [2.0, -0.48, 4.48]
-    """
-    differences = np.asarray(after) - before
-    return LossChange(float(differences.mean()), *mean_interval(differences, level))
-
-
 def slice_table(grouping: Grouping, before: Evaluation, after: Evaluation) -> pd.DataFrame:
     """One row a group that has sentences, in the grouping's order.
 
@@ -157,28 +130,27 @@ def slice_table(grouping: Grouping, before: Evaluation, after: Evaluation) -> pd
         if n:
             rows.append({"slice": name, "n": n, **_slice(before, after, here, n)})
     table = pd.DataFrame(rows)
-    table["p"] = holm(table["p"].to_numpy())
+    table["p"] = stats.holm(table["p"].to_numpy())
     return table
 
 
 def _slice(before: Evaluation, after: Evaluation, here: np.ndarray, n: int) -> dict[str, float]:
     was, is_ = before.right[here], after.right[here]
-    lost, gained = int((was & ~is_).sum()), int((~was & is_).sum())
-    low, high = paired_change_interval(lost, gained, n)
-    loss = loss_change_interval(before.losses[here], after.losses[here])
+    test, change = stats.mcnemar(was, is_), stats.share_change(was, is_)
+    loss = stats.mean_change(before.losses[here], after.losses[here])
     found: dict[str, float] = {}
     for when, right in (("before", was), ("after", is_)):
         found[f"accuracy {when}"] = float(right.mean())
-        found[f"accuracy {when} low"], found[f"accuracy {when} high"] = wilson_interval(
+        found[f"accuracy {when} low"], found[f"accuracy {when} high"] = stats.wilson_interval(
             int(right.sum()), n
         )
     return found | {
-        "accuracy change": (gained - lost) / n,
-        "accuracy change low": low,
-        "accuracy change high": high,
-        "lost": lost,
-        "gained": gained,
-        "p": min(1.0, 2 * float(bdtr(min(lost, gained), lost + gained, 0.5))),
+        "accuracy change": change.change,
+        "accuracy change low": change.low,
+        "accuracy change high": change.high,
+        "lost": test.lost,
+        "gained": test.gained,
+        "p": test.p,
         "loss before": float(before.losses[here].mean()),
         "loss after": float(after.losses[here].mean()),
         "loss change": loss.change,

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from bhpvas.data.dataset import Dataset
-from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, evaluate, flips
+from bhpvas.evaluation.comparison import accuracy_change_interval, flips
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.export import dense, onnx_graph, sliced
 from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of
 from bhpvas.export.card import model_card

@@ -7,7 +7,7 @@ import platform
 import shlex
 from typing import TYPE_CHECKING
 
-from bhpvas.evaluation.evaluation import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
 from bhpvas.version import versions
 

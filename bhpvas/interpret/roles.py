@@ -38,7 +38,7 @@ from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Batch, Seen, stream
 from bhpvas.progress import Progress, silent
-from bhpvas.stats import holm, sign_test
+from bhpvas.stats import SIGNIFICANT, holm, sign_test
 
 Direction = Literal["dependent to head", "head to dependent"]
 DIRECTIONS: tuple[Direction, Direction] = ("dependent to head", "head to dependent")
@@ -164,7 +164,7 @@ class RoleSettings:
 
     min_count: int = 100
     margin: float = _MARGIN
-    level: float = 0.05
+    level: float = SIGNIFICANT
     majority: float = 0.5
     rare_among: int = 6
 

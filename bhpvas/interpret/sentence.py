@@ -8,11 +8,12 @@ import numpy as np
 from scipy.special import logsumexp
 from torch import Tensor
 
-from bhpvas.criteria.base import Sample
 from bhpvas.criteria.gradients import GateGradients
 from bhpvas.data.dataset import Dataset
+from bhpvas.data.sampling import Sample
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.ablation import logits_without_each, losses_of
+from bhpvas.evaluation.ablation import logits_without_each
+from bhpvas.evaluation.task import losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
 from bhpvas.model.classifier import Classifier
@@ -226,7 +227,7 @@ def contributions(
             f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
         )
     labels, mask = np.array([label]), mask or classifier.full_mask()
-    gates = GateGradients(classifier, Sample.of(1))
+    gates = GateGradients(classifier, Sample.of(1, 1))
     stream(classifier, encoded, labels, [gates], mask=mask)
     batch = load_batch(classifier, encoded, np.zeros(1, dtype=np.int64))
     logits, removed = logits_without_each(classifier, batch, mask)

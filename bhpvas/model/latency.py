@@ -9,42 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import binom
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.pruning import remove_heads
 from bhpvas.progress import Progress, silent
+from bhpvas.stats import SEED, Median
 
 #: Rounds that are measured; the median's 95% interval then goes from the 6th to the 16th of 21.
 ROUNDS = 21
 #: Runs of each model before the first that counts.
 WARM_UP = 2
-
-
-class Median(NamedTuple):
-    """A median with a 95% interval that holds for any distribution."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> Median:
-        """The median, and the order statistics that bound it (a binomial count lies below it).
-
-        With fewer than six values there is no such interval: its ends are NaN.
-        """
-        ordered, n = np.sort(values), len(values)
-        rank = int(binom.ppf(0.025, n, 0.5))  # the rank-th smallest, counted from 1
-        if n < 6:
-            return cls(float(np.median(ordered)), np.nan, np.nan)
-        return cls(float(np.median(ordered)), float(ordered[rank - 1]), float(ordered[n - rank]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +56,7 @@ def measure_latency(
     batch: int,
     length: int,
     rounds: int = ROUNDS,
-    seed: int = 0,
+    seed: int = SEED,
     progress: Progress = silent,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Latencies:

@@ -19,7 +19,8 @@ from markupsafe import Markup
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.progress import Progress, silent
@@ -28,6 +29,7 @@ from bhpvas.report.findings import Asked, Findings, measure
 from bhpvas.report.sections import sections
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.curves import Store
+from bhpvas.stats import RANDOM_ORDERS
 from bhpvas.storage.files import not_written, write_beside
 from bhpvas.version import versions
 
@@ -74,7 +76,7 @@ def write_report(
     calibration: Dataset,
     evaluation: Dataset,
     weights: str | Path = ".",
-    random: int = 20,
+    random: int = RANDOM_ORDERS,
     ablation: bool = False,
     tokens: int | None = None,
     seed: int = 0,

@@ -24,6 +24,7 @@ from bhpvas.recovery import RECOVERIES
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
 from bhpvas.search.curves import Curve, Store, measure_curve, measure_order
+from bhpvas.stats import RANDOM_ORDERS
 
 #: Points of an accuracy curve, about.
 POINTS = 8
@@ -43,7 +44,7 @@ class Asked:
     ``tokens`` the length at which latency is measured (None: it is not).
     """
 
-    random: int = 20
+    random: int = RANDOM_ORDERS
     ablation: bool = False
     tokens: int | None = None
     seed: int = 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bhpvas import text
 from bhpvas.charts.measures import UNPRUNED
 from bhpvas.charts.steps import done
-from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.report.findings import Findings
 from bhpvas.report.sections.costs import PRUNED, both_measures
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bhpvas import stats
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import DataError
 from bhpvas.evaluation.evaluation import evaluate
@@ -323,15 +324,14 @@ def _point(
     return key + ([recovery, calibration.fingerprint, seed] if recovered else [None])
 
 
-def band(curves: Sequence[Curve], level: float = 0.9) -> pd.DataFrame:
+def band(curves: Sequence[Curve], level: float = stats.BAND) -> pd.DataFrame:
     """What lies between the tails of several curves, such as those of random orders.
 
     One row a point: removed, kept, low, median, high of the accuracy; ``level`` 0.9 is 5 to 95%.
     """
     assert len({curve.removed for curve in curves}) == 1
-    tail = (1 - level) / 2
     accuracies = np.array([curve.accuracy for curve in curves])
-    low, median, high = np.quantile(accuracies, [tail, 0.5, 1 - tail], axis=0)
+    low, median, high = stats.band(accuracies, level)
     removed = np.array(curves[0].removed)
     return pd.DataFrame(
         {

@@ -214,7 +214,7 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
 
 
 def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
-    from bhpvas.evaluation.evaluation import accuracy_change_interval
+    from bhpvas.evaluation.comparison import accuracy_change_interval
 
     if now is None:
         stopped = tasks.evaluating(session, session.now).key in session.cancelled

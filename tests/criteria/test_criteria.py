@@ -23,8 +23,8 @@ from bhpvas.criteria import (
     similarity_to_kept,
 )
 from bhpvas.criteria.attention import jensen_shannon
-from bhpvas.criteria.base import Sample
 from bhpvas.criteria.similarity import _LARGEST_TOKEN_WIDTH, OutputProducts
+from bhpvas.data.sampling import Sample
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.heads import HeadId, HeadMask
@@ -238,7 +238,7 @@ def test_a_copied_head_has_similarity_one(tmp_path):
 
 def feed(classifier, outputs: np.ndarray, sentence_length: int = 10) -> np.ndarray:
     """CKA of made-up head outputs ``[N, L, H, d_h]`` by the streaming collector."""
-    collector = OutputProducts(classifier, Sample.of(1))
+    collector = OutputProducts(classifier, Sample.of(1, 1))
     values = torch.tensor(outputs, dtype=torch.float32)
     for start in range(0, len(values), sentence_length):
         part = values[start : start + sentence_length]

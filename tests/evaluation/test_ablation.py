@@ -1,21 +1,15 @@
-"""Ablation against one evaluation a head; the estimate against slopes and a linear toy."""
+"""Ablation against one evaluation a head."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bhpvas.criteria import score
-from bhpvas.errors import BhpvasError
-from bhpvas.evaluation import ablation
-from bhpvas.evaluation.ablation import ablate, logits_without_each
-from bhpvas.evaluation.estimate import Estimate
+from bhpvas.evaluation.ablation import _TOKENS_AT_ONCE, ablate, logits_without_each
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import load_classifier
-from bhpvas.model.engine import load_batch, predict
+from bhpvas.model.engine import load_batch
 from tests.tiny import CONFIGS, save_tiny
 
 
@@ -44,71 +38,5 @@ def test_ablation_equals_one_evaluation_per_head(tmp_path, dataset, family, remo
 
 def test_ablation_is_the_same_in_small_pieces(classifier, dataset, monkeypatch):
     whole = ablate(classifier, dataset).loss_change
-    monkeypatch.setitem(ablation._TOKENS_AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(_TOKENS_AT_ONCE, "cpu", 1)
     np.testing.assert_allclose(ablate(classifier, dataset).loss_change, whole, atol=1e-6)
-
-
-def masks_near(mask: HeadMask, step: float) -> np.ndarray:
-    """Gates ``[M, L, H]``, each with one gate turned down by ``step``."""
-    gates = np.repeat(mask.array[None].astype(np.float64), mask.layers * mask.heads, 0)
-    for index, head in enumerate(mask.every_head()):
-        gates[index, head.layer, head.head] -= step
-    return gates
-
-
-def test_estimate_has_the_slope_of_the_loss(classifier, dataset):
-    scores = score(classifier, dataset, ["importance"])
-    small = 1e-6
-    slope = Estimate.from_scores(scores).loss_change(masks_near(scores.mask, small)) / small
-    first = score(classifier, dataset, ["first-order"]).values["first-order"]
-    np.testing.assert_allclose(slope, first.reshape(-1), atol=1e-5)
-
-
-def test_estimate_of_a_linear_toy_is_its_true_first_order_change(classifier, dataset):
-    """Where each loss is linear in the gates, the estimate less its curvature term is exact."""
-    scores = score(classifier, dataset, ["importance"])
-    rng = np.random.default_rng(0)
-    linear = rng.standard_normal(scores.gate_gradients.shape).astype(np.float32)
-    estimate = Estimate.from_scores(replace(scores, gate_gradients=linear))
-    masks = [HeadMask.parse(text, 2, 4) for text in ("", "L0H1", "L0H1,L1H2,L1H3")]
-    losses = [(linear * mask.array).sum((1, 2)) for mask in masks]  # loss_b = Σ a · gate
-    true = np.array([loss.mean() - losses[0].mean() for loss in losses])
-    change = np.stack([mask.array.reshape(-1) - 1 for mask in masks])
-    curved = np.array([np.mean((linear.reshape(12, -1) @ one) ** 2) / 2 for one in change])
-    np.testing.assert_allclose(estimate.loss_change(masks), true + curved, atol=1e-5)
-    assert estimate.loss_change(masks)[0] == 0
-
-
-def test_estimate_moves_the_margin_of_each_sentence(classifier, dataset):
-    """The margin's gradient equals the finite difference of log-odds under a scaled head."""
-    scores = score(classifier, dataset, ["importance"])
-    estimate = Estimate.from_scores(scores)
-    logits = scores.logits.astype(np.float64)
-    rows = np.arange(len(dataset))
-    margins = logits[rows, dataset.labels] - logits[rows, 1 - dataset.labels]
-    np.testing.assert_allclose(estimate.margins, margins, atol=1e-6)
-    p = 1 / (1 + np.exp(-margins))
-    expected = -scores.gate_gradients.reshape(12, -1) / (1 - p)[:, None]
-    np.testing.assert_allclose(estimate.margin_gradient, expected, rtol=1e-4, atol=1e-7)
-    assert estimate.accuracy_change([scores.mask])[0] == 0
-
-
-def test_estimate_counts_wins_of_many_labels(tmp_path, dataset):
-    classifier = load_classifier(save_tiny(tmp_path, labels=4))
-    many = replace(dataset, labels=np.arange(12) % 4, label_names=("0", "1", "2", "3"), tags=None)
-    estimate = Estimate.from_scores(score(classifier, many, ["importance"]))
-    right = predict(classifier, classifier.encode(many)).argmax(1) == many.labels
-    np.testing.assert_array_equal(estimate.margins > estimate.thresholds, right)
-
-
-def test_estimate_works_from_a_pruned_mask_in_both_directions(classifier, dataset):
-    mask = HeadMask.parse("L0H1,L1H2", 2, 4)
-    estimate = Estimate.from_scores(score(classifier, dataset, ["importance"], mask=mask))
-    masks = [mask, HeadMask(2, 4), mask.without([next(iter(mask))])]
-    changes = estimate.loss_change(masks)
-    assert changes[0] == 0 and np.isfinite(changes).all() and (changes[1:] != 0).all()
-
-
-def test_estimate_needs_gradients(classifier, dataset):
-    with pytest.raises(BhpvasError, match="score 'importance' first"):
-        Estimate.from_scores(score(classifier, dataset, ["entropy"]))

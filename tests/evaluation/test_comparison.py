@@ -1,25 +1,33 @@
-"""The table of several masks against evaluations one by one."""
+"""Evaluations beside each other: by hand, sentence by sentence, and the table of several masks."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bhpvas.data.sampling import Sample
+from bhpvas.errors import DataError
 from bhpvas.evaluation.comparison import (
+    accuracy_change_interval,
     compare,
     flip_patterns,
     flip_table,
+    flips,
+    mcnemar,
     measures,
     pairwise,
     random_mask,
+    summary,
 )
-from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval, evaluate, mcnemar
-from bhpvas.heads import HeadMask
-from bhpvas.stats import holm
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.stats import McNemar, holm, tango_interval, wilson_interval
+from tests.evaluation.test_evaluation import MASK, evaluation
 from tests.model.test_weights import random_projections
 
 
@@ -170,3 +178,55 @@ def test_the_interval_of_f1_is_near_that_of_drawing_sentences_again(evaluations)
     np.testing.assert_allclose(
         one.f1_interval(), np.quantile(drawn_again, [0.025, 0.975]), atol=0.03
     )
+
+
+# --- two evaluations ------------------------------------------------------------------------------
+
+
+def test_change_of_accuracy_is_paired():
+    before = evaluation([0, 0, 0, 1, 1], [0, 0, 0, 0, 1])
+    after = evaluation([0, 0, 0, 1, 1], [1, 1, 0, 1, 1])
+    assert flips(before, after).tolist() == [0, 1, 3]
+    assert mcnemar(before, after) == McNemar(lost=2, gained=1, p=1.0)
+    change = accuracy_change_interval(before, after)
+    assert change.change == pytest.approx(after.accuracy - before.accuracy)
+    assert change[1:] == pytest.approx(tango_interval(2, 1, 5))
+
+
+def test_a_part_is_compared_on_the_sentences_it_shares():
+    before = evaluation([0, 0, 0, 1, 1], [0, 0, 0, 0, 1])
+    part = Sample(np.array([1, 3]), total=5)
+    after = evaluation([0, 1], [1, 1], part=part)
+    assert (after.n, after.total, after.complete) == (2, 5, False)
+    assert flips(before, after).tolist() == [1, 3]
+    assert mcnemar(before, after) == McNemar(lost=1, gained=1, p=1.0)
+    assert accuracy_change_interval(before, after).change == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        evaluation([0, 1, 1], [0, 1, 1], dataset="other"),
+        evaluation([0, 1, 0], [0, 1, 1]),
+        evaluation([0, 1], [0, 1]),
+        evaluation([0], [0], part=Sample(np.array([0]), total=7)),
+    ],
+    ids=["name", "labels", "size", "size of the whole"],
+)
+def test_different_sentences_cannot_be_compared(other: Evaluation):
+    with pytest.raises(DataError, match="same sentences"):
+        flips(evaluation([0, 1, 1], [0, 1, 1]), other)
+
+
+def test_summary_is_plain_json():
+    before = evaluation([0, 1, 1], [0, 1, 1])
+    mask = MASK.without([HeadId(1, 0), HeadId(0, 3)])
+    after = evaluation([0, 1, 1], [0, 0, 1], mask=mask)
+    document = json.loads(json.dumps(summary(before, after), allow_nan=False))
+    assert document["predictions"] == [0, 0, 1]
+    assert document["flipped"] == [1]
+    assert document["removed_heads"] == ["L0H3", "L1H0"]
+    assert document["accuracy_interval"] == pytest.approx(wilson_interval(2, 3))
+    assert document["accuracy_change"]["change"] == pytest.approx(-1 / 3)
+    assert document["mcnemar"] == {"lost": 1, "gained": 0, "p": 1.0}
+    assert after.metrics().items() <= document.items()

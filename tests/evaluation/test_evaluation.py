@@ -1,6 +1,5 @@
-"""Statistics against answers worked out by hand and against the slow obvious way."""
+"""Evaluations against answers worked out by hand and against the slow obvious way."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,26 +8,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
-from scipy.stats import beta, binomtest
+from scipy.stats import beta
 
 import bhpvas.evaluation.evaluation
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import DataError, ModelError
 from bhpvas.evaluation.evaluation import (
-    EvaluatedPart,
     Evaluation,
-    McNemar,
-    accuracy_change_interval,
     evaluate,
     evaluate_progressively,
-    flips,
-    mcnemar,
-    paired_change_interval,
-    wilson_interval,
 )
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
@@ -166,189 +157,17 @@ def test_loss_neither_overflows_nor_vanishes():
     assert result.losses[2] > 0
 
 
-def test_a_class_without_sentences_and_one_never_predicted():
+def test_a_class_that_never_occurs_does_not_count_and_one_never_predicted_does():
     result = evaluation([0, 0, 1, 1], [0, 2, 0, 0], names="abcd")
-    table = result.per_class().set_index("label")
-    assert table["n"].tolist() == [2, 2, 0, 0]
-    assert table["accuracy"].tolist()[:2] == [0.5, 0.0]
-    assert table["precision"].tolist() == [pytest.approx(1 / 3), 0, 0, 0]
-    assert table["f1"].tolist()[:3] == [pytest.approx(2 / 5), 0, 0]
-    assert table.loc[["c", "d"], ["accuracy", "loss"]].isna().all(axis=None)
-    assert np.isnan(table.loc["d", "f1"])
-    assert table.loc["d", ["low", "high"]].tolist() == [0, 1]
     assert result.f1 == pytest.approx((2 / 5 + 0 + 0) / 3)
     assert evaluation([0, 0], [0, 0]).f1 == 0.0
     assert evaluation([0, 0], [0, 0]).matthews == 0.0
-
-
-def test_table_by_class():
-    result = evaluation([0, 0, 0, 1], [0, 0, 1, 1])
-    table = result.per_class()
-    expected = ["label", "n", "accuracy", "precision", "f1", "loss", "low", "high"]
-    assert table.columns.tolist() == expected
-    assert table["label"].tolist() == ["no", "yes"]
-    assert table["accuracy"].tolist() == pytest.approx([2 / 3, 1])
-    assert table["precision"].tolist() == pytest.approx([1, 1 / 2])
-    assert (table["loss"] * table["n"]).sum() / 4 == pytest.approx(result.loss)
-    assert tuple(table.loc[0, ["low", "high"]]) == pytest.approx(wilson_interval(2, 3))
-
-
-def test_table_by_tag():
-    tags = ("plain", "irony", "plain", "plain")
-    result = evaluation([0, 0, 0, 1], [0, 0, 1, 1], tags=tags)
-    table = result.per_tag()
-    assert table.columns.tolist() == ["tag", "n", "accuracy", "low", "high", "loss"]
-    assert table["tag"].tolist() == ["irony", "plain"]
-    assert table["n"].tolist() == [1, 3]
-    assert table["accuracy"].tolist() == pytest.approx([1, 2 / 3])
-    assert table["loss"].tolist() == pytest.approx(
-        [result.losses[1], result.losses[[0, 2, 3]].mean()]
-    )
-    untagged = evaluation([0], [0]).per_tag()
-    assert (len(untagged), untagged.columns.tolist()) == (0, table.columns.tolist())
 
 
 def test_logits_that_are_not_finite_are_refused():
     logits = np.array([[0, np.nan], [0, 1], [np.inf, 0]], dtype=np.float32)
     with pytest.raises(ModelError, match="2 of 3 sentences of toy"):
         Evaluation(MASK, "toy", logits, np.array([0, 1, 1]), ("no", "yes"))
-
-
-def test_summary_is_plain_json():
-    before = evaluation([0, 1, 1], [0, 1, 1])
-    mask = MASK.without([HeadId(1, 0), HeadId(0, 3)])
-    after = evaluation([0, 1, 1], [0, 0, 1], mask=mask)
-    document = json.loads(json.dumps(after.summary(before), allow_nan=False))
-    assert document["predictions"] == [0, 0, 1]
-    assert document["flipped"] == [1]
-    assert document["removed_heads"] == ["L0H3", "L1H0"]
-    assert document["accuracy_interval"] == pytest.approx(wilson_interval(2, 3))
-    assert document["accuracy_change"]["change"] == pytest.approx(-1 / 3)
-    assert document["mcnemar"] == {"lost": 1, "gained": 0, "p": 1.0}
-    assert after.metrics().items() <= document.items()
-    assert "flipped" not in after.summary()
-
-
-# --- intervals and tests --------------------------------------------------------------------------
-
-
-@given(st.integers(1, 2000), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
-def test_wilson_interval_is_that_of_scipy(n: int, share: float, level: float):
-    right = round(share * n)
-    expected = binomtest(right, n).proportion_ci(level, method="wilson")
-    assert wilson_interval(right, n, level) == pytest.approx(tuple(expected), abs=1e-9)
-
-
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60))
-def test_mcnemar_is_the_exact_binomial_test(lost: int, gained: int, same: int):
-    n = lost + gained + same
-    before = evaluation(np.zeros(n, int), [0] * lost + [1] * gained + [0] * same)
-    after = evaluation(np.zeros(n, int), [1] * lost + [0] * gained + [0] * same)
-    result = mcnemar(before, after)
-    assert result[:2] == (lost, gained)
-    expected = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
-    assert result.p == pytest.approx(expected)
-
-
-def test_paired_interval_of_a_published_example():
-    # Airway responsiveness before and after transplantation (Bentur et al. 2009), in Fagerland,
-    # Lydersen, Laake (2014), "Recommended tests and confidence intervals for paired binomial
-    # proportions", Statistics in Medicine 33.
-    assert paired_change_interval(7, 1, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
-
-
-@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 400))
-def test_paired_interval_inverts_the_score_test(lost: int, gained: int, same: int):
-    n = lost + gained + same
-    assume(n > 0)
-    low, high = paired_change_interval(lost, gained, n)
-    assert -1 <= low <= (gained - lost) / n <= high <= 1
-    mirrored = paired_change_interval(gained, lost, n)
-    assert (-mirrored[1], -mirrored[0]) == (low, high)
-    for limit, score in ((low, 1.959964), (high, -1.959964)):
-        if abs(limit) < 1:
-            assert slow_score(lost, gained, n, limit) == pytest.approx(score, abs=2e-3)
-
-
-def slow_score(lost: int, gained: int, n: int, change: float) -> float:
-    """The score statistic with the most likely share of losses found by search."""
-
-    def unlikelihood(share_lost: float) -> float:
-        shares = [share_lost, share_lost + change, 1 - 2 * share_lost - change]
-        counts = [lost, gained, n - lost - gained]
-        return -sum(c * math.log(max(s, 1e-300)) for c, s in zip(counts, shares, strict=True) if c)
-
-    bounds = (max(0, -change), (1 - change) / 2)
-    share_lost = minimize_scalar(
-        unlikelihood, bounds=bounds, method="bounded", options={"xatol": 1e-12}
-    ).x
-    # A bounded search never looks at the ends themselves.
-    share_lost = min([share_lost, *bounds], key=unlikelihood)
-    variance = n * (2 * share_lost + change * (1 - change))
-    return (gained - lost - n * change) / math.sqrt(variance)
-
-
-@pytest.mark.parametrize(
-    ("share_lost", "share_gained", "n"),
-    [(0.01, 0.005, 480), (0.005, 0.0, 480), (0.05, 0.05, 100), (0.2, 0.1, 60), (0.02, 0.02, 60)],
-)
-def test_paired_interval_holds_its_level(share_lost: float, share_gained: float, n: int):
-    rng = np.random.default_rng(0)
-    shares = [share_lost, share_gained, 1 - share_lost - share_gained]
-    tables, draws = np.unique(rng.multinomial(n, shares, size=4000), axis=0, return_counts=True)
-    change = share_gained - share_lost
-    covered = 0
-    for (lost, gained, _), times in zip(tables, draws, strict=True):
-        low, high = paired_change_interval(lost, gained, n)
-        covered += times * (low <= change <= high)
-    assert 0.94 <= covered / 4000 <= 0.99
-
-
-def test_paired_interval_does_not_vanish_where_nothing_or_everything_changed():
-    z_squared = 1.959963984540054**2
-    nothing = paired_change_interval(0, 0, 480)
-    assert nothing == pytest.approx((-z_squared / (480 + z_squared), z_squared / (480 + z_squared)))
-    low, high = paired_change_interval(0, 10, 10)
-    assert 0 < low < 1
-    assert high == 1
-
-
-# --- two evaluations ------------------------------------------------------------------------------
-
-
-def test_change_of_accuracy_is_paired():
-    before = evaluation([0, 0, 0, 1, 1], [0, 0, 0, 0, 1])
-    after = evaluation([0, 0, 0, 1, 1], [1, 1, 0, 1, 1])
-    assert flips(before, after).tolist() == [0, 1, 3]
-    assert mcnemar(before, after) == McNemar(lost=2, gained=1, p=1.0)
-    change = accuracy_change_interval(before, after)
-    assert change.change == pytest.approx(after.accuracy - before.accuracy)
-    assert change[1:] == pytest.approx(paired_change_interval(2, 1, 5))
-
-
-def test_a_part_is_compared_on_the_sentences_it_shares():
-    before = evaluation([0, 0, 0, 1, 1], [0, 0, 0, 0, 1])
-    part = EvaluatedPart(np.array([1, 3]), total=5)
-    after = evaluation([0, 1], [1, 1], part=part)
-    assert (after.n, after.total, after.complete) == (2, 5, False)
-    assert flips(before, after).tolist() == [1, 3]
-    assert mcnemar(before, after) == McNemar(lost=1, gained=1, p=1.0)
-    assert accuracy_change_interval(before, after).change == 0
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        evaluation([0, 1, 1], [0, 1, 1], dataset="other"),
-        evaluation([0, 1, 0], [0, 1, 1]),
-        evaluation([0, 1], [0, 1]),
-        evaluation([0], [0], part=EvaluatedPart(np.array([0]), total=7)),
-    ],
-    ids=["name", "labels", "size", "size of the whole"],
-)
-def test_different_sentences_cannot_be_compared(other: Evaluation):
-    with pytest.raises(DataError, match="same sentences"):
-        flips(evaluation([0, 1, 1], [0, 1, 1]), other)
 
 
 # --- running --------------------------------------------------------------------------------------

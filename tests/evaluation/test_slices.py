@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import binomtest
 
 from bhpvas.data.dataset import Dataset
-from bhpvas.evaluation.evaluation import Evaluation, accuracy_change_interval
+from bhpvas.evaluation.comparison import accuracy_change_interval
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.slices import (
     Grouping,
     by_length,
     groupings,
-    loss_change_interval,
     outcomes,
     sentence_table,
     slice_table,
@@ -126,17 +126,6 @@ def test_a_slice_is_what_its_sentences_say(
 def test_groups_without_sentences_have_no_row(before: Evaluation, after: Evaluation) -> None:
     grouping = Grouping("some", ("here", "nowhere"), np.zeros(N, dtype=int))
     assert slice_table(grouping, before, after)["slice"].tolist() == ["here"]
-
-
-def test_the_loss_interval_is_students() -> None:
-    random = np.random.default_rng(3)
-    one, other = random.exponential(size=25), random.exponential(size=25)
-    found = loss_change_interval(one, other)
-    expected = ttest_1samp(other - one, 0).confidence_interval(0.95)
-    assert found.change == pytest.approx((other - one).mean())
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    alone = loss_change_interval(one[:1], other[:1])
-    assert np.isnan(alone.low) and np.isnan(alone.high)
 
 
 def test_the_worst_hit_slice_loses_most(before: Evaluation, after: Evaluation) -> None:

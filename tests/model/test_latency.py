@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
-from scipy.stats import binom
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
-from bhpvas.model.latency import ROUNDS, WARM_UP, Latencies, Median, measure_latency
+from bhpvas.model.latency import ROUNDS, WARM_UP, Latencies, measure_latency
 from bhpvas.model.pruning import remove_heads
 
 
@@ -30,22 +27,6 @@ def test_a_machine_that_slows_down_changes_no_ratio():
     drift = np.linspace(1, 3, ROUNDS)
     found = made(list(0.02 * drift), list(0.01 * drift)).speed_up("b")
     assert found == pytest.approx((2, 2, 2))
-
-
-@pytest.mark.parametrize("n", [6, 7, 15, 21, 40])
-def test_the_interval_of_a_median_covers_it_in_95_of_100_samples_and_could_not_be_narrower(n):
-    values = np.arange(1.0, n + 1)
-    found = Median.of(values)
-    rank = int(found.low)
-    assert found.high == n + 1 - rank
-    coverage = 1 - 2 * binom.cdf(rank - 1, n, 0.5)
-    assert coverage >= 0.95
-    narrower = 1 - 2 * binom.cdf(rank, n, 0.5)
-    assert narrower < 0.95
-
-
-def test_few_values_have_no_interval():
-    assert math.isnan(Median.of(np.arange(5.0)).low)
 
 
 def test_every_model_takes_its_turn_and_what_warms_up_does_not_count(classifier):

@@ -20,8 +20,8 @@ from bhpvas.charts import style
 from bhpvas.criteria import DEFAULT_CRITERIA, score
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import ablate
-from bhpvas.evaluation.comparison import measures
-from bhpvas.evaluation.evaluation import accuracy_change_interval, evaluate, flips, mcnemar
+from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar, measures
+from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.evaluation.slices import groupings, sentence_table, slice_table
 from bhpvas.export import export_model
 from bhpvas.heads import HeadId, parse_heads

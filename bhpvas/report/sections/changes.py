@@ -6,7 +6,7 @@ import pandas as pd
 
 from bhpvas import text
 from bhpvas.charts.slices import slice_changes, slice_levels
-from bhpvas.evaluation.evaluation import mcnemar
+from bhpvas.evaluation.comparison import mcnemar
 from bhpvas.evaluation.slices import groupings, sentence_table, slice_table
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, TableBlock

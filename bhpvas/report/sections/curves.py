@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bhpvas import text
+from bhpvas import stats, text
 from bhpvas.charts import style
 from bhpvas.charts.curves import (
     accuracy_curves,
@@ -23,7 +23,6 @@ from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import OWN, REFERENCE, Findings
 from bhpvas.search.curves import Curve, band
 
-_BAND = 0.9
 _CHANCE = (
     " The random orders are not recovered: a dotted line above the band beats chance; a recovered "
     "line has its repair on top."
@@ -33,7 +32,7 @@ _CHANCE = (
 def section(found: Findings) -> Section:
     """The section as it stands in the report."""
     scheme, total = found.scheme, found.mask.layers * found.mask.heads
-    chance = band(found.random, _BAND) if found.random else None
+    chance = band(found.random) if found.random else None
     accuracies = {
         number: Accuracy(one.accuracy, *one.accuracy_interval)
         for number, one in found.evaluations.items()
@@ -103,7 +102,7 @@ def _at_this_size(found: Findings) -> TableBlock:
     records = [{"order": name, "accuracy": accuracy} for name, accuracy in at.items()]
     if found.random:
         drawn = np.array([one.accuracy[one.removed.index(count)] for one in found.random])
-        low, median, high = np.quantile(drawn, [0.05, 0.5, 0.95])
+        low, median, high = stats.band(drawn)
         own = at[_whose(found.curves[0])]
         rows.append(
             [

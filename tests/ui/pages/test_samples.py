@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from bhpvas.criteria import score
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.evaluation import evaluate
-from bhpvas.evaluation.groups import compare, shares
+from bhpvas.evaluation.groups import compare_groups, importance_shares
 from bhpvas.evaluation.slices import Grouping, outcomes, slice_table, worst_hit
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier
@@ -157,7 +157,9 @@ def test_the_comparison_is_of_the_selected_with_the_rest(
     chosen = np.isin(np.arange(12), places)
     full = np.ones((2, 4))
     values = score(classifier, data.evaluation, ["importance"]).per_example["importance"]
-    found = compare(shares(values, full) if kind == "share" else values, chosen, full)
+    found = compare_groups(
+        importance_shares(values, full) if kind == "share" else values, chosen, full
+    )
     assert "more for these 5 than for the rest" in said(app)
     assert f"beyond chance, {int(found.found().sum())} of 8" in said(app)
     assert "must not choose heads" in said(app)

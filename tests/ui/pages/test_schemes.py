@@ -15,8 +15,13 @@ from streamlit.testing.v1 import AppTest
 
 from bhpvas.criteria import rank_shift, score
 from bhpvas.data.dataset import Dataset, Splits
-from bhpvas.evaluation.comparison import flip_patterns, flip_table
-from bhpvas.evaluation.evaluation import accuracy_change_interval, evaluate, mcnemar
+from bhpvas.evaluation.comparison import (
+    accuracy_change_interval,
+    flip_patterns,
+    flip_table,
+    mcnemar,
+)
+from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover

@@ -10,7 +10,7 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.evaluation import accuracy_change_interval
+from bhpvas.evaluation.comparison import accuracy_change_interval
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound

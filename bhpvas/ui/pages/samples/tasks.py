@@ -15,7 +15,7 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts.sentence_map import MANY
 from bhpvas.evaluation.evaluation import Evaluation
-from bhpvas.evaluation.groups import Comparison, compare, shares
+from bhpvas.evaluation.groups import GroupComparison, compare_groups, importance_shares
 from bhpvas.evaluation.slices import Grouping, groupings, sentence_table, slice_table
 from bhpvas.interpret.sentence_map import (
     FEWEST_FOR_UMAP,
@@ -224,7 +224,7 @@ def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
 # --- heads that matter for some -------------------------------------------------------------------
 
 
-def comparison(session: Session, variant: Variant, kind: Kind) -> Comparison | None:
+def comparison(session: Session, variant: Variant, kind: Kind) -> GroupComparison | None:
     """How the selected sentences differ from the rest in what each head is worth to them.
 
     None while importance is being measured; there must be selected sentences and others.
@@ -234,17 +234,19 @@ def comparison(session: Session, variant: Variant, kind: Kind) -> Comparison | N
     return known_comparison(session, variant, kind)
 
 
-def known_comparison(session: Session, variant: Variant, kind: Kind = "share") -> Comparison | None:
+def known_comparison(
+    session: Session, variant: Variant, kind: Kind = "share"
+) -> GroupComparison | None:
     """As :func:`comparison`, where importance is measured already."""
     task, kept = _weighing(session, variant), variant.mask.array
     scores, chosen = tasks.known(task), selected(session)
     if scores is None:
         return None
 
-    def make() -> Comparison:
+    def make() -> GroupComparison:
         values = scores.per_example["importance"]
-        values = shares(values, kept) if kind == "share" else values
-        return compare(values, chosen, kept)
+        values = importance_shares(values, kept) if kind == "share" else values
+        return compare_groups(values, chosen, kept)
 
     return tasks.runner().quick(("comparison", task.key, kind, chosen.tobytes()), make)
 

@@ -20,8 +20,8 @@ from bhpvas.charts.head_map import size
 from bhpvas.charts.sentence_map import MANY, Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.data.tables import csv_text
-from bhpvas.evaluation.evaluation import mcnemar
-from bhpvas.evaluation.groups import FEWEST_TO_TEST, Comparison
+from bhpvas.evaluation.comparison import mcnemar
+from bhpvas.evaluation.groups import FEWEST_TO_TEST, GroupComparison
 from bhpvas.evaluation.slices import Grouping, worst_hit
 from bhpvas.heads import HeadMask
 from bhpvas.ui.jobs.roles import role_labels
@@ -520,14 +520,14 @@ def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerat
         )
 
 
-def _tested(result: Comparison) -> str:
+def _tested(result: GroupComparison) -> str:
     if not result.tested:
         return f"Not tested: fewer than {FEWEST_TO_TEST}."
     count, heads = int(result.found().sum()), int(np.isfinite(result.p).sum())
     return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05, corrected for all {heads})."
 
 
-def _heads_said(result: Comparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
+def _heads_said(result: GroupComparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
     def said(layer: int, head: int) -> str:
         here, rest = scale * result.chosen_mean[layer, head], scale * result.rest_mean[layer, head]
         if np.isnan(here):

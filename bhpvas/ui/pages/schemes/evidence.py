@@ -27,6 +27,7 @@ from bhpvas.recovery import RECOVERIES
 from bhpvas.report import tables as cells
 from bhpvas.search import DEFAULT_METHOD, method_named
 from bhpvas.search.curves import Curve, areas, band
+from bhpvas.stats import RANDOM_ORDERS
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
@@ -37,7 +38,6 @@ from bhpvas.ui.widgets import figures, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.synced import hold
 
-FEWEST_RANDOM, BAND_OF = 20, 0.9
 _HEIGHT = 430
 
 
@@ -106,7 +106,7 @@ def _settings(session: Session) -> None:
         )
         total = session.start.mask.kept_count
         every = _number("A point every … heads", "curve-every", 1, total, max(total // 12, 1))
-        random = _number("Random orders", "curve-random", FEWEST_RANDOM, 200, FEWEST_RANDOM)
+        random = _number("Random orders", "curve-random", RANDOM_ORDERS, 200, RANDOM_ORDERS)
         seed = _number("Seed", "curve-seed", 0, 10_000, 0)
         curves = Curves(
             tuple(name for name in names if name in methods),
@@ -163,7 +163,7 @@ def _chart(
     figures.chart(
         accuracy_curves(
             points,
-            band(random, BAND_OF) if random else None,
+            band(random) if random else None,
             steps,
             names=curves.methods,
             all_heads=all_heads,
@@ -191,7 +191,7 @@ def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:
     medians = []
     for recovery in dict.fromkeys(one.recovery for one in random if one.recovery is not None):
         alike = [one for one in random if one.recovery == recovery]
-        medians.append(replace(alike[0], accuracy=tuple(band(alike, BAND_OF)["median"])))
+        medians.append(replace(alike[0], accuracy=tuple(band(alike)["median"])))
     points = curve_points([*chosen, *medians])
     return points.assign(
         title=points["title"].where(points["method"] != "random", "Random orders, median")

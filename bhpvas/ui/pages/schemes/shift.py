@@ -25,6 +25,7 @@ from bhpvas.criteria import (
 )
 from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId
+from bhpvas.stats import SIGNIFICANT
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state.session import Session, Variant
@@ -34,8 +35,6 @@ from bhpvas.ui.widgets.head_map import head_grid, selecting
 
 #: Lines that are named on each side: risers and fallers.
 NAMED = 6
-#: A rise is called more than chance up to this p, which is corrected for all heads.
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +49,7 @@ class Shifted:
 
     def sure(self, head: HeadId) -> bool:
         """Whether a head moved by more than chance moves any of so many heads."""
-        return self.p is not None and bool(self.p[head.layer, head.head] <= _LEVEL)
+        return self.p is not None and bool(self.p[head.layer, head.head] <= SIGNIFICANT)
 
 
 def view(session: Session) -> None:

@@ -212,7 +212,7 @@ def standing(session: Session) -> str:
         return kept
     if session.now == session.start:
         return f"{kept}: accuracy **{text.percent(now.accuracy)}%** on {_sentences(now)}"
-    from bhpvas.evaluation.evaluation import accuracy_change_interval
+    from bhpvas.evaluation.comparison import accuracy_change_interval
 
     _, low, high = accuracy_change_interval(start, now)
     change = text.accuracy_change(start.accuracy, now.accuracy, now.n)
@@ -282,7 +282,7 @@ def what_changed(session: Session) -> None:
     if start is None or now is None:
         st.caption("Not measured yet.")
         return
-    from bhpvas.evaluation.evaluation import flips, mcnemar
+    from bhpvas.evaluation.comparison import flips, mcnemar
 
     changed = flips(start, now)
     if not len(changed):
