@@ -5,6 +5,7 @@ from bhpvas.ui import framed
 framed.ensure()
 from bhpvas.ui.pages.schemes import compare, evidence, finetune, propose, shift, texts, tree
 from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.settings import kept_key
 from bhpvas.ui.widgets import controls, help
 
 VIEWS = {
@@ -23,4 +24,4 @@ help.heading(
     key="schemes",
     page=True,
 )
-VIEWS[controls.view_of(VIEWS, key="view")].view(sessions.current())
+VIEWS[controls.view_of(VIEWS, key=kept_key("view"))].view(sessions.current())

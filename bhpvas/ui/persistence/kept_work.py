@@ -29,18 +29,11 @@ from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.lessons import LESSON, TOUR, LessonProgress, TourProgress
 from bhpvas.ui.state.session import Session
+from bhpvas.ui.state.settings import bring_back, kept_choices
 from bhpvas.version import __version__
 
 #: How many works are offered to go on with.
 MOST_OFFERED = 3
-#: Settings whose choices are the same whatever the model, the data and the scheme are.
-SETTINGS = (
-    *("colour", "stable", "pointer", "weight-importance", "weight-stability", "weight-similarity"),
-    *("view", "method", "how-many", "share", "max-drop", "search-seed", "recovery"),
-    *("tune-epochs", "tune-rate", "tune-distillation", "tune-batch", "tune-temperature"),
-    *("tune-warmup", "tune-decay", "tune-seed", "tune-embeddings"),
-    *("units", "marks", "threshold", "saliency", "contribution", "click"),
-)
 _STATE = "bhpvas work"
 _COPIED = (
     "This work was changed in another tab since this one read it. From here on this tab has a copy "
@@ -136,11 +129,9 @@ def _session(content: dict[str, Any], start: Start) -> Session:
 
 
 def _apply(content: dict[str, Any]) -> None:
-    """Settings and lessons as they were, settings that the address itself holds excepted."""
+    """Settings and lessons as they were."""
     if content.get("version") == __version__:
-        for key, value in content.get("settings", {}).items():
-            if key in SETTINGS and key not in st.query_params:
-                st.session_state[key] = value
+        bring_back(content.get("settings", {}))
         if (lesson := content.get("lesson")) is not None:
             st.session_state[LESSON] = LessonProgress.of(lesson)
         if (tour := content.get("tour")) is not None:
@@ -240,7 +231,7 @@ def _content(session: Session, page: str) -> dict[str, Any]:
         "lesson": None if lesson is None else lesson.record(),
         "tour": None if walk is None else walk.record(),
         "data": _data_name(session.data),
-        "settings": {key: state[key] for key in SETTINGS if _is_plain(state.get(key))},
+        "settings": kept_choices(),
     }
 
 
@@ -250,10 +241,6 @@ def _data_name(data: Splits) -> str | None:
     if mine.data is None or mine.data[0] is not data:
         mine.data = (data, None if links.is_sample(data) else store().keep_data(data))
     return mine.data[1]
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool)
 
 
 def _connected() -> bool:

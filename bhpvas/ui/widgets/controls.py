@@ -15,6 +15,7 @@ from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.heads import HeadId
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
+from bhpvas.ui.state.settings import kept_as, kept_key
 from bhpvas.ui.widgets import synced
 
 POINTERS = {"head": "head", "layer": "layer", "box": "box"}
@@ -61,7 +62,7 @@ def colour_controls(*, ablated: bool) -> None:
         st.selectbox(
             "Colour by",
             names,
-            key="colour",
+            key=kept_key("colour"),
             format_func=title_of,
             width=210,
             bind="query-params",
@@ -74,17 +75,15 @@ def colour_controls(*, ablated: bool) -> None:
                     1.0,
                     DEFAULT_WEIGHTS[name],
                     0.05,
-                    key=f"weight-{name}",
+                    **kept_as(f"weight-{name}"),
                     width=130,
-                    persist_state="session",
                 )
         st.segmented_control(
             "A stable head is",
             list(_STABLE.values()),
             default=_STABLE["keep"],
             required=True,
-            key="stable",
-            persist_state="session",
+            **kept_as("stable"),
             help="A stable head can be a useful positional head or an idle one that rests on "
             "[SEP], so which way stability counts is yours to decide.",
         )
@@ -101,8 +100,7 @@ def selection_controls(column: Column, session: Session) -> None:
             default="head",
             required=True,
             format_func=POINTERS.__getitem__,
-            key="pointer",
-            persist_state="session",
+            **kept_as("pointer"),
             label_visibility="collapsed",
         )
         lowest = st.number_input(

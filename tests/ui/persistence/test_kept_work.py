@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,13 +242,34 @@ def test_a_disk_that_cannot_be_written_is_said_and_work_goes_on(
     assert not app.warning
 
 
-def test_every_setting_that_is_kept_belongs_to_a_control() -> None:
-    keys: set[str] = set()
+#: Settings that were kept when work was first kept: all of them still are.
+SETTINGS = {
+    *("colour", "stable", "pointer", "weight-{name}", "view", "method", "how-many", "share"),
+    *("max-drop", "search-seed", "recovery", "tune-epochs", "tune-rate", "tune-distillation"),
+    *("tune-batch", "tune-temperature", "tune-warmup", "tune-decay", "tune-seed"),
+    *("tune-embeddings", "units", "marks", "threshold", "saliency", "contribution", "click"),
+}
+
+
+def test_every_setting_that_was_kept_says_so_at_its_control() -> None:
+    calls: set[str] = set()
     for path in [*(ROOT / "bhpvas" / "ui").rglob("*.py"), *(ROOT / "pages").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "key":
-                keys.add(ast.unparse(node.value).strip("f'\""))
-    patterns = {key.split("{")[0] for key in keys}
-    assert [key for key in kept_work.SETTINGS if key not in keys] == [
-        key for key in kept_work.SETTINGS if key.startswith("weight-") and "weight-" in patterns
-    ]
+            if isinstance(node, ast.keyword):
+                calls.add(ast.unparse(node.value))
+    found = {re.fullmatch(r"kept_(?:as|key)\(f?'(.*)'\)", call) for call in calls}
+    assert {match[1] for match in found if match} >= SETTINGS
+
+
+def test_settings_of_pages_that_were_not_opened_again_stay_kept(app: AppTest) -> None:
+    select(app, "L0H1")
+    fine(app.segmented_control(key="pointer").set_value("layer").run())
+    fine(app.switch_page("pages/schemes.py").run())
+    fine(app.segmented_control(key="view").set_value("Propose").run())
+    fine(app.selectbox(key="method").set_value("fisher").run())
+    again = opened(work=work_of(app))
+    select(again, "L0H2")
+    settings = kept_work.store().read(work_of(again)).content["settings"]
+    assert (settings["method"], settings["pointer"]) == ("fisher", "layer")
+    fine(again.switch_page("pages/schemes.py").run())
+    assert again.selectbox(key="method").value == "fisher"

@@ -22,6 +22,7 @@ from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import PendingStep, Session
+from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import figures, help
 
 #: Few sentences are gone through more often than the tens of thousands of a training part.
@@ -75,16 +76,14 @@ def _settings(session: Session) -> TuningSettings:
         _EPOCHS,
         0.5,
         format="%.1f",
-        key="tune-epochs",
-        persist_state="session",
+        **kept_as("tune-epochs"),
     )
     rate = st.select_slider(
         "Learning rate",
         _RATES,
         value=TuningSettings.learning_rate,
         format_func=_plainly,
-        key="tune-rate",
-        persist_state="session",
+        **kept_as("tune-rate"),
     )
     distillation = st.slider(
         "Weight of the unpruned model's answers",
@@ -92,8 +91,7 @@ def _settings(session: Session) -> TuningSettings:
         1.0,
         TuningSettings.distillation,
         0.1,
-        key="tune-distillation",
-        persist_state="session",
+        **kept_as("tune-distillation"),
         help="0 = the labels alone, 1 = the labels are not used.",
     )
     with st.expander("More settings"):
@@ -102,8 +100,7 @@ def _settings(session: Session) -> TuningSettings:
             1,
             256,
             TuningSettings.batch_size,
-            key="tune-batch",
-            persist_state="session",
+            **kept_as("tune-batch"),
         )
         temperature = st.number_input(
             "Temperature of the answers",
@@ -111,8 +108,7 @@ def _settings(session: Session) -> TuningSettings:
             20.0,
             TuningSettings.temperature,
             0.5,
-            key="tune-temperature",
-            persist_state="session",
+            **kept_as("tune-temperature"),
         )
         warmup = st.number_input(
             "Warm-up, share of the steps",
@@ -120,8 +116,7 @@ def _settings(session: Session) -> TuningSettings:
             1.0,
             TuningSettings.warmup,
             0.02,
-            key="tune-warmup",
-            persist_state="session",
+            **kept_as("tune-warmup"),
         )
         decay = st.number_input(
             "Weight decay",
@@ -129,14 +124,12 @@ def _settings(session: Session) -> TuningSettings:
             1.0,
             TuningSettings.weight_decay,
             0.01,
-            key="tune-decay",
-            persist_state="session",
+            **kept_as("tune-decay"),
         )
-        seed = st.number_input("Seed", 0, 10_000, 0, key="tune-seed", persist_state="session")
+        seed = st.number_input("Seed", 0, 10_000, 0, **kept_as("tune-seed"))
         embeddings = st.checkbox(
             "Train the embeddings, too",
-            key="tune-embeddings",
-            persist_state="session",
+            **kept_as("tune-embeddings"),
             help="Half of a small model's weights; the file that goes with the scheme doubles.",
         )
     settings = TuningSettings(

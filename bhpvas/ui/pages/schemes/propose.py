@@ -27,6 +27,7 @@ from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.tasks import Promise
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import PendingStep, Search, Session
+from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import controls, figures, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import clickable_map
@@ -82,8 +83,7 @@ def _settings(session: Session) -> None:
         "Method",
         names,
         format_func=method_title,
-        key="method",
-        persist_state="session",
+        **kept_as("method"),
     )
     method = method_named(name)
     fit = " Choose it to compensate afterwards: it is poor without." * method.for_compensation
@@ -96,7 +96,7 @@ def _settings(session: Session) -> None:
     protected, least = _constraints(session)
     most = Constraints(protected, least).most(session.mask)
     heads, max_drop = _how_many(session, most)
-    seed = st.number_input("Seed", 0, 10_000, 0, key="search-seed", persist_state="session")
+    seed = st.number_input("Seed", 0, 10_000, 0, **kept_as("search-seed"))
     search = Search(name, heads, protected, least, max_drop, seed, weighed or ())
     data = session.data.calibration
     st.button(
@@ -167,8 +167,7 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
         [_COUNT, _SHARE, _DROP],
         default=_COUNT,
         required=True,
-        key="how-many",
-        persist_state="session",
+        **kept_as("how-many"),
     )
     kept = session.mask.kept_count
     if by == _COUNT:
@@ -179,9 +178,7 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
         )
         return int(heads), None
     if by == _SHARE:
-        share = st.number_input(
-            "Percent of the kept heads", 0, 100, 50, 5, key="share", persist_state="session"
-        )
+        share = st.number_input("Percent of the kept heads", 0, 100, 50, 5, **kept_as("share"))
         return min(round(kept * share / 100), most), None
     drop = st.number_input(
         "Points that may be lost",
@@ -189,8 +186,7 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
         50.0,
         1.0,
         0.5,
-        key="max-drop",
-        persist_state="session",
+        **kept_as("max-drop"),
         help="As many heads go as keep the accuracy within it, found by bisection. Measured on the "
         "calibration split alone, after compensation where the method is made for it.",
     )
@@ -444,8 +440,7 @@ def recovery(session: Session) -> None:
             "How",
             list(RECOVERIES),
             format_func=lambda name: RECOVERIES[name].title,
-            key="recovery",
-            persist_state="session",
+            **kept_as("recovery"),
         )
         recovery = RECOVERIES[name]
         st.caption(f"{recovery.summary}  \nSource: {recovery.source}")

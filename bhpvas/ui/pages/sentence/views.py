@@ -24,6 +24,7 @@ from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Opened, Session, Split
+from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import controls, figures, help
 from bhpvas.ui.widgets.head_map import head_grid, selecting, wide_chart
 from bhpvas.ui.widgets.synced import hold
@@ -241,11 +242,10 @@ def line_controls() -> tuple[bool, bool, float, str]:
             [_WORDS, _PIECES],
             default=_WORDS,
             required=True,
-            key="units",
+            **kept_as("units"),
             label_visibility="collapsed",
-            persist_state="session",
         )
-        marks = st.toggle("[CLS] and [SEP]", value=True, key="marks", persist_state="session")
+        marks = st.toggle("[CLS] and [SEP]", value=True, **kept_as("marks"))
         threshold = st.slider(
             "Arcs from",
             0.0,
@@ -253,20 +253,18 @@ def line_controls() -> tuple[bool, bool, float, str]:
             0.1,
             0.01,
             format="arcs from %.2f",
-            key="threshold",
+            **kept_as("threshold"),
             width=170,
             label_visibility="collapsed",
-            persist_state="session",
             help="Attention weights below this are not drawn.",
         )
         method = st.selectbox(
             "Bars",
             list(SALIENCIES),
-            key="saliency",
+            **kept_as("saliency"),
             format_func=lambda name: f"bars: {SALIENCIES[name].title.lower()}",
             width=230,
             label_visibility="collapsed",
-            persist_state="session",
         )
     return units == _WORDS, marks, threshold, method
 
@@ -381,9 +379,8 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             [_EXACT, _SLOPE],
             default=_EXACT,
             required=True,
-            key="contribution",
+            **kept_as("contribution"),
             label_visibility="collapsed",
-            persist_state="session",
         )
         with st.container(
             horizontal=True, vertical_alignment="center", gap="small", width="content", key="clicks"
@@ -394,9 +391,8 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
                 [_SWITCH, _SELECT],
                 default=_SWITCH,
                 required=True,
-                key="click",
+                **kept_as("click"),
                 label_visibility="collapsed",
-                persist_state="session",
             )
     values = np.full((mask.layers, mask.heads), np.nan)
     if found is not None:
