@@ -26,8 +26,9 @@ from bhpvas.evaluation.estimate import Estimate
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.cost import speed_bound
-from bhpvas.model.engine import StateCache, predict
+from bhpvas.model.engine import predict
 from bhpvas.model.latency import measure_latency
+from bhpvas.model.states import StateCache
 from bhpvas.recovery import compensation, recover
 from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
 from bhpvas.recovery.ridge import CrossMoments

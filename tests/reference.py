@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bhpvas.heads import HeadMask
-from bhpvas.model.classifier import ARCHITECTURES, Classifier
+from bhpvas.model.classifier import Classifier
 
 
 def inputs_of(classifier: Classifier, text: str) -> dict[str, torch.Tensor]:
@@ -29,8 +29,7 @@ def plain_logits(classifier: Classifier, texts: tuple[str, ...]) -> np.ndarray:
 
 def output_layers(classifier: Classifier, model: nn.Module) -> list[nn.Linear]:
     """The output projections of a model of the classifier's family."""
-    family = ARCHITECTURES[model.config.model_type]
-    return [family.parts(layer).output for layer in family.layers(model)]
+    return [layer.output for layer in classifier.family.layers(model)]
 
 
 def zeroed(classifier: Classifier, mask: HeadMask) -> nn.Module:

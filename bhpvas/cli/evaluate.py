@@ -37,8 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> None:
     """Measure a mask: accuracy with interval, loss, F1, flips, parameters and FLOPs."""
     from bhpvas.evaluation.evaluation import evaluate
-    from bhpvas.model.engine import StateCache
     from bhpvas.model.result_key import result_key
+    from bhpvas.model.states import StateCache
 
     results, cache = kept_results(options.cache), StateCache()
     path = options.scheme

@@ -10,7 +10,7 @@ from bhpvas.cli.options import add_model
 from bhpvas.cli.output import answer
 
 if TYPE_CHECKING:
-    from bhpvas.model.files import Info
+    from bhpvas.model.config import Info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Options) -> None:
     """Say how large a model is and which labels it knows, without loading its weights."""
-    from bhpvas.model.files import read_info
+    from bhpvas.model.config import read_info
 
     found = document(read_info(options.model))
     answer(options.json, found, (f"{name:16} {_plain(found[name])}" for name in found))

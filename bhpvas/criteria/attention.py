@@ -17,8 +17,9 @@ from bhpvas.criteria.base import Criterion, Measurement, SentenceMoments, steadi
 from bhpvas.data.sampling import Sample
 from bhpvas.data.text_store import Numbers
 from bhpvas.model import distributed
+from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Batch, Seen
+from bhpvas.model.engine import Seen
 
 #: Where a token's attention can go; each key counts once, under the first part that fits.
 PROFILE_PARTS = ("[CLS]", "[SEP]", "itself", "previous", "next", "punctuation", "rest")

@@ -8,8 +8,8 @@ from torch import Tensor
 from bhpvas.criteria.base import Criterion, Measurement, SentenceMoments, steadiness
 from bhpvas.data.sampling import Sample
 from bhpvas.model import distributed
+from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Batch
 
 
 class GateGradients:

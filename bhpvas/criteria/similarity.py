@@ -19,8 +19,10 @@ from bhpvas.data.sampling import Sample
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed
-from bhpvas.model.classifier import Classifier, Encoded
-from bhpvas.model.engine import Batch, Seen, batches, stream
+from bhpvas.model.batching import Batch, batches
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.encoding import Encoded
+from bhpvas.model.engine import Seen, stream
 
 # The cross-product matrix has (L·H·d_h)² entries, of which half are used: 340 MB for 12 × 12 heads
 # of 64. Larger models are compared by the mean output of each sentence instead.

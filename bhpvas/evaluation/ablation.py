@@ -13,16 +13,9 @@ from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.task import answers, losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed
+from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import (
-    Batch,
-    attend,
-    each_batch,
-    finish_layer,
-    gates_of,
-    logits_from,
-    project,
-)
+from bhpvas.model.layers import attend, finish_layer, gates_of, logits_from, project
 from bhpvas.progress import Progress, silent
 
 # Padded tokens of all variants that go through a layer at once.
@@ -138,7 +131,7 @@ def logits_without_each(
                 found.float().view(len(chosen), len(batch.rows), -1).cpu().numpy()
             )
         states = finish_layer(layer, residual, whole)
-    return classifier.read(states[:, 0]).float().cpu().numpy(), logits
+    return classifier.classify(states[:, 0]).float().cpu().numpy(), logits
 
 
 def _repeated(attention_mask: Tensor | None, times: int) -> Tensor | None:

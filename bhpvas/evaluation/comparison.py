@@ -17,7 +17,7 @@ from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
-from bhpvas.model.engine import StateCache
+from bhpvas.model.states import StateCache
 from bhpvas.progress import Progress, silent
 
 #: The row of the model with all heads.

@@ -22,7 +22,7 @@ from bhpvas.progress import Progress, silent
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
     from bhpvas.model.classifier import Classifier
-    from bhpvas.model.engine import StateCache
+    from bhpvas.model.states import StateCache
 
 #: Sentences in the first answer of :func:`evaluate_progressively`: at 90% accuracy the Wilson
 #: interval is then about 10 points wide, enough to see whether a removal was a bad idea.

@@ -1,4 +1,4 @@
-"""What the formats share: how files are written, and what is measured when they are read back."""
+"""Format of an export: what each is, and how files are written, read back and measured."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
-from bhpvas.model.classifier import Classifier, Encoded
-from bhpvas.model.engine import Batch, batches, load_batch
+from bhpvas.model.batching import Batch, batches, load_batch
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.encoding import Encoded
 from bhpvas.model.pruning import remove_heads
 from bhpvas.progress import Progress
 
@@ -63,7 +64,7 @@ def in_float32(classifier: Classifier) -> Classifier:
     if classifier.dtype == torch.float32:
         return replace(classifier, mixed=False) if classifier.mixed else classifier
     model = remove_heads(classifier, every_head(classifier)).float()
-    layers = tuple(map(classifier.architecture.parts, classifier.architecture.layers(model)))
+    layers = classifier.family.layers(model)
     return replace(classifier, model=model, layers=layers, dtype=torch.float32)
 
 

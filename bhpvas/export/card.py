@@ -1,4 +1,4 @@
-"""The model card of an export: what was removed, how, what it costs, and how to make it again."""
+"""Model card of an export: what was removed, how, what it costs, and how to make it again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bhpvas.version import versions
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
     from bhpvas.evaluation.evaluation import Evaluation
-    from bhpvas.export import Exported
+    from bhpvas.export.exported import Exported
     from bhpvas.model.classifier import Classifier
     from bhpvas.scheme.scheme import Scheme
     from bhpvas.scheme.step import Step
@@ -77,8 +77,8 @@ def _removed(found: Exported) -> str:
     lines = ["| layer | kept | removed |", "|---|---|---|"]
     for layer in range(mask.layers):
         kept = [head for head in mask if head.layer == layer]
-        gone = [head for head in sorted(mask.removed) if head.layer == layer]
-        lines.append(f"| {layer} | {_list(kept)} | {_list(gone)} |")
+        removed = [head for head in sorted(mask.removed) if head.layer == layer]
+        lines.append(f"| {layer} | {_list(kept)} | {_list(removed)} |")
     empty = [str(layer) for layer, kept in enumerate(mask.kept_per_layer) if kept == 0]
     if empty and found.format.smaller:
         layers = f"{'Layers' if len(empty) > 1 else 'Layer'} {', '.join(empty)}"

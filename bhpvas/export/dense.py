@@ -1,4 +1,4 @@
-"""A model of its original sizes in which the removed heads are zero."""
+"""Format dense: a model of its original sizes in which the removed heads are zero."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     if mask.removed:
         classifier.check_removal()
     model = remove_heads(classifier, every_head(classifier), shared=True)
-    for number, layer in enumerate(classifier.architecture.layers(model)):
-        parts = classifier.architecture.parts(layer)
+    for number, layer in enumerate(classifier.family.layers(model)):
         removed = torch.from_numpy(np.repeat(~mask.kept[number], classifier.geometry.head_size))
-        for linear in (parts.query, parts.key, parts.value):
+        for linear in (layer.query, layer.key, layer.value):
             linear.weight[removed] = 0
             linear.bias[removed] = 0
-        parts.output.weight[:, removed] = 0
+        layer.output.weight[:, removed] = 0
     return model
 
 

@@ -9,15 +9,8 @@ so the weight file holds one for it whose weights are all zero; here it is left 
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import (
-    BertForSequenceClassification,
-    DistilBertForSequenceClassification,
-    ElectraForSequenceClassification,
-    PreTrainedModel,
-    RobertaForSequenceClassification,
-    XLMRobertaForSequenceClassification,
-)
 
 
 class Constant(nn.Module):
@@ -32,80 +25,59 @@ class Constant(nn.Module):
 
 
 class NoHeads(nn.Module):
-    """In place of an attention's heads."""
+    """In place of an attention's heads, and of its output projection where they hold it."""
+
+    def __init__(self, output: str = "", size: int = 0) -> None:
+        super().__init__()
+        self.output = output
+        if output:
+            self.add_module(output, Constant(size))
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+        if self.output:
+            hidden_states = self.get_submodule(self.output)(hidden_states)
         return hidden_states, None
 
 
-class ConstantAttention(nn.Module):
-    """In place of an attention that holds its output projection itself."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.out_lin = Constant(size)
-
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
-        return self.out_lin(hidden_states), None
-
-
-def remove_attention(layer: Any, size: int) -> None:
-    """Replace the attention of a layer without heads by its constant output."""
-    if hasattr(layer.attention, "out_lin"):
-        layer.attention = ConstantAttention(size)
-    else:
-        layer.attention.self = NoHeads()
-        layer.attention.output.dense = Constant(size)
+def put(layer: Any, name: str, part: nn.Module) -> None:
+    """Replace a part of a layer by its dotted name."""
+    holder, _, last = name.rpartition(".")
+    setattr(layer.get_submodule(holder), last, part)
 
 
 class Pruned:
-    """Gives a model's attentions the sizes that its config states, before weights are loaded."""
+    """Gives a model's attentions the sizes that its config states, before weights are loaded.
 
-    base_model: Any
+    A class for one family says what its list of layers is called, and the parts of each.
+    """
+
+    LAYERS: str
+    PROJECTIONS: tuple[str, ...]
+    OUTPUT: str
+    get_submodule: Any
     _keys_to_ignore_on_load_unexpected: Any
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
-        if hasattr(PreTrainedModel, "prune_heads"):
+        if hasattr(transformers.PreTrainedModel, "prune_heads"):
             return
-        base = self.base_model
-        layers = base.transformer.layer if hasattr(base, "transformer") else base.encoder.layer
+        layers = self.get_submodule(self.LAYERS)
         size, heads = config.hidden_size, config.num_attention_heads
+        holder, attention = (name.rpartition(".") for name in (self.OUTPUT, self.PROJECTIONS[0]))
+        parts = "|".join([*self.PROJECTIONS, f"{self.OUTPUT}.weight"])
         left_out = set(self._keys_to_ignore_on_load_unexpected or ())
         for number in config.constant_attention:
-            remove_attention(layers[number], size)
-            left_out.add(rf"layer\.{number}\.attention\.(?!out\w+(\.dense)?\.bias)")
+            if holder[0] == attention[0]:
+                put(layers[number], attention[0], NoHeads(holder[2], size))
+            else:
+                put(layers[number], attention[0], NoHeads())
+                put(layers[number], self.OUTPUT, Constant(size))
+            left_out.add(rf"{self.LAYERS}\.{number}\.({parts})")
         self._keys_to_ignore_on_load_unexpected = left_out
         for number, removed in config.pruned_heads.items():
             if int(number) in config.constant_attention:
                 continue
             kept = size // heads * (heads - len(removed))
-            attention = layers[int(number)].attention
-            if hasattr(attention, "out_lin"):
-                for name in ("q_lin", "k_lin", "v_lin"):
-                    setattr(attention, name, nn.Linear(size, kept))
-                attention.out_lin = nn.Linear(kept, size)
-            else:
-                for name in ("query", "key", "value"):
-                    setattr(attention.self, name, nn.Linear(size, kept))
-                attention.output.dense = nn.Linear(kept, size)
-
-
-class PrunedBertForSequenceClassification(Pruned, BertForSequenceClassification):
-    """BERT without its pruned heads."""
-
-
-class PrunedDistilBertForSequenceClassification(Pruned, DistilBertForSequenceClassification):
-    """DistilBERT without its pruned heads."""
-
-
-class PrunedElectraForSequenceClassification(Pruned, ElectraForSequenceClassification):
-    """ELECTRA without its pruned heads."""
-
-
-class PrunedRobertaForSequenceClassification(Pruned, RobertaForSequenceClassification):
-    """RoBERTa without its pruned heads."""
-
-
-class PrunedXLMRobertaForSequenceClassification(Pruned, XLMRobertaForSequenceClassification):
-    """XLM-RoBERTa without its pruned heads."""
+            for name in self.PROJECTIONS:
+                put(layers[int(number)], name, nn.Linear(size, kept))
+            put(layers[int(number)], self.OUTPUT, nn.Linear(kept, size))

@@ -1,4 +1,4 @@
-"""A graph for ONNX Runtime, without Python and without transformers."""
+"""Format onnx: a graph for ONNX Runtime, without Python and without transformers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from bhpvas.export.base import ExportError, Format, Forward, save_tokenizer
 from bhpvas.heads import HeadMask
+from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Batch, attend, finish_layer
+from bhpvas.model.layers import attend, finish_layer
 from bhpvas.model.pruning import remove_heads
 
 GRAPH = "model.onnx"
@@ -20,7 +21,7 @@ _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 class _Network(nn.Module):
-    """The pruned network from token ids to logits, written out as in :mod:`bhpvas.model.engine`.
+    """The pruned network from token ids to logits, written out as in :mod:`bhpvas.model.layers`.
 
     In the last layer only the first token's query is computed, which is all that is read.
     """
@@ -33,11 +34,11 @@ class _Network(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        family, model = self.classifier.architecture, self.model
+        family, model = self.classifier.family, self.model
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         real = attention_mask[:, None, None, :].bool()  # [B, 1, 1, T]
         states = family.embed(model, input_ids, types)  # [B, T, D]
-        for number, layer in enumerate(map(family.parts, family.layers(model))):
+        for number, layer in enumerate(family.layers(model)):
             last = number == len(self.kept) - 1
             queries = states[:, :1] if last else states
             if self.kept[number]:
@@ -46,7 +47,7 @@ class _Network(nn.Module):
             else:  # ONNX Runtime cannot run an attention without heads: its output is constant
                 attention = layer.output.bias.expand(queries.shape)
             states = finish_layer(layer, queries, attention)
-        return family.read(model, states[:, 0])
+        return family.classify(model, states[:, 0])
 
 
 def check_packages() -> None:

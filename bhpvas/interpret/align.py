@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bhpvas.interpret.parse import Parse, parse_dataset
+from bhpvas.model.encoding import kept_places, tokenised
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
@@ -147,13 +148,13 @@ def sentences_of(
     """
     parses = parse_dataset(dataset) if parses is None else parses
     tokenizer = classifier.tokenizer
-    parts = classifier.tokenised(dataset.texts, dataset.pairs)
+    parts = tokenised(tokenizer, dataset.texts, dataset.pairs)
     encodings = chain.from_iterable(part.encodings for part in parts)
     # Written out in a text, [CLS] and [SEP] are still read as such.
     special = {tokenizer.cls_token_id, tokenizer.sep_token_id}
     sentences = []
     for parse, one in zip(parses, encodings, strict=True):
-        stay = classifier.places_that_stay(one)
+        stay = kept_places(one, classifier.geometry.max_length, tokenizer.truncation_side)
         tokens, ids, offsets, sides = (
             [column[place] for place in stay]
             for column in (one.tokens, one.ids, one.offsets, one.sequence_ids)

@@ -35,8 +35,9 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
+from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Batch, Seen, stream
+from bhpvas.model.engine import Seen, stream
 from bhpvas.progress import Progress, silent
 from bhpvas.stats import SIGNIFICANT, holm, sign_test
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import gates_of, logits_from
+from bhpvas.model.layers import gates_of, logits_from
 
 #: Points on the way from the baseline to the sentence. Sundararajan et al. 2017 find that 20 to 300
 #: are enough; how far the sum is off is returned with the result.

@@ -16,8 +16,9 @@ from bhpvas.evaluation.ablation import logits_without_each
 from bhpvas.evaluation.task import losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
+from bhpvas.model.batching import Batch, load_batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Batch, Seen, load_batch, predict, stream
+from bhpvas.model.engine import Seen, predict, stream
 
 #: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
 MOST_TOKENS = 96

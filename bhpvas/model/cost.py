@@ -26,7 +26,7 @@ import numpy as np
 from bhpvas.heads import HeadMask
 
 if TYPE_CHECKING:
-    from bhpvas.model.files import Geometry
+    from bhpvas.model.config import Geometry
 
 
 def parameters(geometry: Geometry, mask: HeadMask) -> int:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from bhpvas.heads import HeadMask
-from bhpvas.model.classifier import Classifier, Layer
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.families.base import Layer
 from bhpvas.model.weights import Weights
 
 
@@ -39,8 +40,7 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     Linear(in_features=384, out_features=352, bias=True)
     """
     known: dict[int, Any] = {}
-    for number, layer in enumerate(classifier.architecture.layers(classifier.model)):
-        whole = classifier.architecture.parts(layer)
+    for number, whole in enumerate(classifier.layers):
         smaller = prune_layer(classifier, number, mask.kept[number])
         for name in ("query", "key", "value", "output"):
             known[id(getattr(whole, name))] = getattr(smaller, name)
@@ -108,10 +108,9 @@ def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
     after it was restored; its columns of W_O are zero, so that until then it writes nothing. What
     is equal to the model as it was loaded is left out.
     """
-    parts = classifier.architecture.parts
     whole = {name: one.detach() for name, one in pruned.named_parameters()}
-    for number, layer in enumerate(classifier.architecture.layers(pruned)):
-        smaller, larger = parts(layer), classifier.layers[number]
+    for number, smaller in enumerate(classifier.family.layers(pruned)):
+        larger = classifier.layers[number]
         rows = _rows(classifier, mask.kept[number])
         for name in ("query", "key", "value"):
             for part in ("weight", "bias"):

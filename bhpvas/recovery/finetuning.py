@@ -22,8 +22,9 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask
+from bhpvas.model.batching import batches, load_batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import batches, load_batch, predict
+from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads, weights_of
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, Progress, silent

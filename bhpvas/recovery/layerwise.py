@@ -17,8 +17,11 @@ from torch import Tensor, nn
 
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
-from bhpvas.model.classifier import Classifier, Encoded, Layer
-from bhpvas.model.engine import Batch, attend, batches, finish_layer, load_batch, project
+from bhpvas.model.batching import Batch, batches, load_batch
+from bhpvas.model.classifier import Classifier
+from bhpvas.model.encoding import Encoded
+from bhpvas.model.families.base import Layer
+from bhpvas.model.layers import attend, finish_layer, project
 from bhpvas.model.pruning import linear, prune_layer
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.ridge import CrossMoments
@@ -139,7 +142,7 @@ class Originals:
 
 def read(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
     """Logits ``[n, C]`` from the last states of each part."""
-    return torch.cat([classifier.read(one[:, 0]) for one in states]).float()
+    return torch.cat([classifier.classify(one[:, 0]) for one in states]).float()
 
 
 class LayerFit(NamedTuple):

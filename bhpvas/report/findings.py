@@ -17,8 +17,8 @@ from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters
-from bhpvas.model.engine import StateCache
 from bhpvas.model.latency import Latencies, measure_latency
+from bhpvas.model.states import StateCache
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import RECOVERIES
 from bhpvas.scheme.scheme import Scheme

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Batch, attend, check_finite, finish_layer, project
+from bhpvas.model.engine import check_finite
+from bhpvas.model.layers import attend, finish_layer, project
 from bhpvas.progress import Progress, silent
 
 
@@ -62,7 +64,7 @@ def measure_layers(
             sums[number] += samples.sum(0).cpu()
             counts[number] += len(samples)
         with torch.enable_grad():
-            logits = classifier.read(states[:, 0]).float()  # [B, C]
+            logits = classifier.classify(states[:, 0]).float()  # [B, C]
             answers.append(logits.detach().cpu())
             direction = torch.randn(len(logits), labels, generator=draws).to(logits.device)
             direction -= direction.mean(1, keepdim=True)

@@ -7,7 +7,7 @@ import numpy as np
 from bhpvas.criteria import score
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.model.engine import StateCache
+from bhpvas.model.states import StateCache
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
 

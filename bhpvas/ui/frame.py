@@ -16,6 +16,7 @@ from bhpvas import text
 from bhpvas.charts.steps import weights_said
 from bhpvas.data.tables import listed
 from bhpvas.errors import BhpvasError, DataError, ModelError
+from bhpvas.model.families import FAMILIES
 from bhpvas.model.weights import weights_file
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.persistence import kept_work, links
@@ -416,8 +417,9 @@ def _model_choice(session: Session) -> str | None:
     if kind == _SAMPLE:
         st.caption(f"{_SAMPLE_MODEL}; ships with bhpvas.")
         return None
+    *titles, last = (family.title for family in FAMILIES.values())
     typed = st.text_input(
-        "Hub id or folder of a BERT, RoBERTa, DistilBERT, ELECTRA or ALBERT sequence classifier",
+        f"Hub id or folder of a {', '.join(titles)} or {last} sequence classifier",
         value=session.model or "",
         placeholder="owner/model or owner/model@revision",
         key="model-id",

@@ -67,7 +67,8 @@ def test_an_interrupted_export_leaves_nothing(capsys, files, tmp_path, pruned, m
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bhpvas.export.model_card", interrupted)  # the last thing that is written
+    # The card is the last thing that is written.
+    monkeypatch.setattr("bhpvas.export.writing.model_card", interrupted)
     before = set(tmp_path.iterdir())
     arguments = ["--model", files[0], "--data", files[1], "--scheme", pruned]
     assert main(["export", *arguments, "--format", "dense", "--out", str(tmp_path / "out")]) == 1

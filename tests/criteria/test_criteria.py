@@ -28,8 +28,9 @@ from bhpvas.data.sampling import Sample
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import load_classifier
-from bhpvas.model.engine import Batch, Seen
+from bhpvas.model.engine import Seen
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
 from tests.tiny import SEPARATE, save_tiny

@@ -8,8 +8,8 @@ import pytest
 from bhpvas.evaluation.ablation import _TOKENS_AT_ONCE, ablate, logits_without_each
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask
+from bhpvas.model.batching import load_batch
 from bhpvas.model.classifier import load_classifier
-from bhpvas.model.engine import load_batch
 from tests.tiny import CONFIGS, save_tiny
 
 

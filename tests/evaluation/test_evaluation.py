@@ -23,7 +23,7 @@ from bhpvas.evaluation.evaluation import (
 )
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import StateCache
+from bhpvas.model.states import StateCache
 
 MASK = HeadMask(2, 4)
 

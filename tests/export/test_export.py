@@ -20,9 +20,9 @@ from bhpvas.export import FORMATS, Exported, ExportError, base, export_model, on
 from bhpvas.export.base import logits_of, smallest_exact, weight_bytes
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.model.config import read_info
 from bhpvas.model.cost import flops_per_sentence, parameters
 from bhpvas.model.engine import predict
-from bhpvas.model.files import read_info
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, silent
 from bhpvas.recovery import recover

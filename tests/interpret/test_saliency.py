@@ -67,7 +67,7 @@ def test_gradient_times_input_is_the_slope_of_scaling_one_embedding(classifier):
     ids, types = (
         torch.from_numpy(one[None]) for one in (encoded.input_ids(0), encoded.token_type_ids(0))
     )
-    from bhpvas.model.engine import logits_from
+    from bhpvas.model.layers import logits_from
 
     with torch.no_grad():
         embedded = classifier.embed(ids, types)

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertForSequenceClassification
 
 from bhpvas.heads import HeadMask
+from bhpvas.model.config import Geometry
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
-from bhpvas.model.files import Geometry
 
 LAYERS, HEADS, HEAD_SIZE, INTERMEDIATE, LABELS = 3, 4, 6, 40, 3
 HIDDEN = HEADS * HEAD_SIZE

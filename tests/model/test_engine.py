@@ -13,9 +13,12 @@ from bhpvas.criteria import CRITERIA, score
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
-from bhpvas.model import engine
+from bhpvas.model import batching
+from bhpvas.model.batching import batches
 from bhpvas.model.classifier import _device, load_classifier
-from bhpvas.model.engine import StateCache, batches, finish_layer, first_states, predict, stream
+from bhpvas.model.engine import first_states, predict, stream
+from bhpvas.model.layers import finish_layer
+from bhpvas.model.states import StateCache
 from bhpvas.progress import Cancelled
 from tests import reference
 from tests.conftest import TEXTS
@@ -120,7 +123,7 @@ def test_two_models_may_share_one_state_cache(tmp_path):
 def test_a_deeper_model_gets_fewer_tokens_at_once(classifier, monkeypatch):
     encoded = classifier.encode_texts(TEXTS * 50)
     per_token = classifier.geometry.layers * classifier.geometry.hidden_size
-    monkeypatch.setattr(engine, "NUMBERS_PER_BATCH", 64 * per_token)
+    monkeypatch.setattr(batching, "NUMBERS_PER_BATCH", 64 * per_token)
     sizes = [int(encoded.lengths[rows].max()) * len(rows) for rows in batches(classifier, encoded)]
     assert 32 < max(sizes) <= 64
 
@@ -179,7 +182,8 @@ def little_memory(classifier, monkeypatch):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return finish_layer(layer, states, attention_output)
 
-    monkeypatch.setattr("bhpvas.model.engine.finish_layer", finish)
+    for module in ("engine", "layers"):
+        monkeypatch.setattr(f"bhpvas.model.{module}.finish_layer", finish)
     return tried
 
 
@@ -223,10 +227,10 @@ def test_no_room_for_one_sentence_is_one_sentence(classifier, monkeypatch):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     encoded = classifier.encode_texts(TEXTS)
-    monkeypatch.setattr("bhpvas.model.engine.finish_layer", never)
+    monkeypatch.setattr("bhpvas.model.layers.finish_layer", never)
     with pytest.raises(ModelError, match=r"^A sentence of 17 tokens does not fit .* of cpu: "):
         predict(classifier, encoded)
-    monkeypatch.setattr("bhpvas.model.engine.finish_layer", broken)
+    monkeypatch.setattr("bhpvas.model.layers.finish_layer", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         predict(classifier, encoded)
 
@@ -255,7 +259,7 @@ def test_texts_are_tokenised_in_parts(tmp_path, monkeypatch):
         for pairs in (None, TEXTS[::-1]):
             whole = classifier.encode_texts(TEXTS, pairs)
             for bound in ("_TEXTS_AT_ONCE", "_CHARACTERS_AT_ONCE"):
-                monkeypatch.setattr(f"bhpvas.model.classifier.{bound}", 5)
+                monkeypatch.setattr(f"bhpvas.model.encoding.{bound}", 5)
                 parts = classifier.encode_texts(TEXTS, pairs)
                 monkeypatch.undo()
                 assert (parts.fingerprint, parts.truncated) == (whole.fingerprint, whole.truncated)
@@ -368,5 +372,5 @@ def test_first_states_of_one_layer_under_a_mask(classifier, dataset):
     for layer in range(2):
         (one,) = first_states(classifier, encoded, mask, layers=[layer])
         np.testing.assert_array_equal(one, every[layer])
-    logits = classifier.read(torch.tensor(every[1])).detach().numpy()
+    logits = classifier.classify(torch.tensor(every[1])).detach().numpy()
     np.testing.assert_allclose(logits, predict(classifier, encoded, mask), atol=1e-5)

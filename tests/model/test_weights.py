@@ -16,7 +16,8 @@ from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
-from bhpvas.model.engine import StateCache, predict
+from bhpvas.model.engine import predict
+from bhpvas.model.states import StateCache
 from bhpvas.model.weights import Weights, load_weights
 from tests import reference
 from tests.conftest import TEXTS

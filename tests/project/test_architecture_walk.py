@@ -31,7 +31,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 from bhpvas.criteria import CRITERIA
 from bhpvas.model.classifier import load_classifier
-from bhpvas.data.datasets import Splits
+from bhpvas.data.dataset import Splits
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.state.session import Session
 from tests.conftest import tiny_dataset

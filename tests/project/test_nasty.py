@@ -33,7 +33,7 @@ from bhpvas.data.reading import read_splits
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import load_classifier
-from bhpvas.model.files import read_info
+from bhpvas.model.config import read_info
 from bhpvas.model.weights import Weights, load_weights
 from bhpvas.scheme import schema
 from bhpvas.scheme.bundle import read_scheme_file

@@ -15,7 +15,7 @@ from bhpvas.criteria import score
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask
-from bhpvas.model import engine
+from bhpvas.model import batching
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads
@@ -36,8 +36,7 @@ def many_sentences(count: int = 120, seed: int = 0) -> Dataset:
 def with_heads(classifier: Classifier, change) -> Classifier:
     """A classifier whose model was changed by ``change(parts of every layer)``."""
     model = copy.deepcopy(classifier.model)
-    family = classifier.architecture
-    layers = tuple(family.parts(layer) for layer in family.layers(model))
+    layers = classifier.family.layers(model)
     change(layers)
     return replace(classifier, model=model, layers=layers)
 
@@ -236,7 +235,7 @@ def test_batches_padding_and_memory_change_nothing_but_how_many_sentences_count(
     sentences, mask = many_sentences(60), HeadMask.parse("L0H1,L1H2", 2, 4)
     whole = recover(classifier, sentences, mask)
     assert whole.sentences == 60
-    monkeypatch.setitem(engine.TOKENS_PER_BATCH, "cpu", 1)
+    monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 1)
     alone = recover(classifier, sentences, mask)
     for number in (0, 1):
         np.testing.assert_allclose(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bhpvas.evaluation.estimate import Estimate
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.model.classifier import Classifier
-    from bhpvas.model.engine import StateCache
+    from bhpvas.model.states import StateCache
     from bhpvas.model.weights import Weights
     from bhpvas.scheme.scheme import Scheme
     from bhpvas.scheme.step import Step
@@ -150,7 +150,7 @@ def sample_data() -> Splits:
 @st.cache_resource(show_spinner=False)
 def _states() -> StateCache:
     """Hidden states that later masks can start from; of all models together."""
-    from bhpvas.model.engine import StateCache
+    from bhpvas.model.states import StateCache
 
     return StateCache()
 

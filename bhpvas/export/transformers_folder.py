@@ -1,8 +1,7 @@
-"""A folder for transformers whose weights are really smaller."""
+"""Format transformers: a folder for it whose weights are really smaller."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,42 @@ def _with_stand_ins(classifier: Classifier, mask: HeadMask) -> Any:
     """
     model = remove_heads(classifier, mask, shared=True)
     size, head_size = classifier.geometry.hidden_size, classifier.geometry.head_size
-    for number, layer in enumerate(classifier.architecture.layers(model)):
+    for number, layer in enumerate(classifier.family.layers(model)):
         if mask.kept_per_layer[number]:
             continue
-        parts = classifier.architecture.parts(layer)
-        bias = parts.output.bias
-        for part in (parts.query, parts.key, parts.value):
+        bias = layer.output.bias
+        for part in (layer.query, layer.key, layer.value):
             head = linear(bias.new_zeros(head_size, size), bias.new_zeros(head_size))
             part.weight, part.bias = head.weight, head.bias
-        parts.output.weight = linear(bias.new_zeros(size, head_size), bias).weight
+        layer.output.weight = linear(bias.new_zeros(size, head_size), bias).weight
     return model
+
+
+def _class_name(classifier: Classifier) -> str:
+    return f"Pruned{type(classifier.model).__name__}"
+
+
+def _class_names(classifier: Classifier) -> dict[str, Any]:
+    """Where the family's class finds layers and their parts: the attributes of ``Pruned``."""
+    parts = classifier.family.parts
+    names = {id(module): name for name, module in classifier.model.named_modules()}
+    first = next(iter(classifier.family.modules(classifier.model)))
+    return {
+        "LAYERS": names[id(first)].rpartition(".")[0],
+        "PROJECTIONS": (parts.query, parts.key, parts.value),
+        "OUTPUT": parts.output,
+    }
+
+
+def _code(classifier: Classifier) -> str:
+    """The modelling file of an export: what all families share, and the class of this one."""
+    base = f"transformers.{type(classifier.model).__name__}"
+    lines = [
+        f"class {_class_name(classifier)}(Pruned, {base}):",
+        f'    """{classifier.family.title} without its pruned heads."""\n',
+        *(f"    {name} = {value!r}" for name, value in _class_names(classifier).items()),
+    ]
+    return CODE.read_text(encoding="utf-8") + "\n\n" + "\n".join(lines) + "\n"
 
 
 def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
@@ -47,15 +72,17 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
         "pruned_heads": removed,
         "constant_attention": constant,
         "auto_map": {
-            "AutoModelForSequenceClassification": f"{CODE.stem}.Pruned{type(model).__name__}"
+            "AutoModelForSequenceClassification": f"{CODE.stem}.{_class_name(classifier)}"
         },
     }
     save_model(classifier, model, folder, settings)
-    shutil.copyfile(CODE, folder / CODE.name)
+    (folder / CODE.name).write_text(_code(classifier), encoding="utf-8")
 
 
 def _read(classifier: Classifier, folder: Path) -> Forward:
-    made = getattr(modeling_pruned, f"Pruned{type(classifier.model).__name__}")
+    bases = (modeling_pruned.Pruned, type(classifier.model))
+    names = _class_names(classifier) | {"__module__": modeling_pruned.__name__}
+    made: Any = type(_class_name(classifier), bases, names)
     model = made.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     return module_forward(classifier, model)
 

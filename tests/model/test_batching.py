@@ -1,4 +1,4 @@
-"""Batches of sentences of similar length."""
+"""Batches of sentences of about equal length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bhpvas.data.datasets import length_sorted_batches
+from bhpvas.model.batching import length_sorted_batches
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 200))

@@ -1,0 +1,80 @@
+"""Export that was made: its files, what they answer, and what it saves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bhpvas.evaluation.comparison import accuracy_change_interval, flips
+from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.export.base import Format
+from bhpvas.heads import HeadMask
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """An export that was read back: what it holds and what it answers.
+
+    ``before`` is the unpruned model, ``after`` what the files answer, ``int8`` the same of the
+    quantised graph where there is one. ``difference`` is the largest one between a logit of the
+    files and of the masked model. ``files`` are their bytes by name. ``speed_bound`` is what the
+    arithmetic allows at the data's lengths.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(4))
+    >>> scheme = bhpvas.Scheme.of(classifier).removing(bhpvas.parse_heads("L0H3,L5H11"))
+    >>> with TemporaryDirectory() as folder:
+    ...     path = f"{folder}/dense"
+    ...     found = bhpvas.export_model(classifier, scheme, path, "dense", dataset=data)
+    >>> found.after.accuracy == found.before.accuracy, found.difference < 1e-4
+    (True, True)
+    >>> found.parameters == found.parameters_before  # a dense export is no smaller
+    True
+    """
+
+    format: Format
+    folder: Path
+    mask: HeadMask
+    files: dict[str, int]
+    before: Evaluation
+    after: Evaluation
+    int8: Evaluation | None
+    difference: float
+    parameters_before: int
+    parameters: int
+    flops_before: float
+    flops_per_sentence: float
+    speed_bound: float
+
+    @property
+    def weight_files(self) -> dict[str, int]:
+        """Bytes of the files that hold the model itself, by name."""
+        return {
+            name: size
+            for name, size in self.files.items()
+            if name.endswith((".safetensors", ".onnx")) and "/" not in name
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The export ready for JSON."""
+        return {
+            "format": self.format.name,
+            "folder": str(self.folder),
+            "files": self.files,
+            "bytes": sum(self.files.values()),
+            "removed_heads": [str(head) for head in sorted(self.mask.removed)],
+            "difference": self.difference,
+            "before": self.before.metrics(),
+            "after": self.after.metrics(),
+            "int8": None if self.int8 is None else self.int8.metrics(),
+            "accuracy_change": accuracy_change_interval(self.before, self.after)._asdict(),
+            "flipped": flips(self.before, self.after).tolist(),
+            "parameters_before": self.parameters_before,
+            "parameters": self.parameters,
+            "flops_before": self.flops_before,
+            "flops_per_sentence": self.flops_per_sentence,
+            "speed_bound": self.speed_bound,
+        }

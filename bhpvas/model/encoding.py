@@ -1,0 +1,179 @@
+"""Encoding: sentences as tokens, cut at the longest input, and what those tokens are."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+
+from bhpvas.data.text_store import Numbers
+
+# The tokenizer's own record of a text takes some 200 bytes a token, which may be one character.
+_TEXTS_AT_ONCE, _CHARACTERS_AT_ONCE = 1024, 2**17
+_TOKENS_AT_ONCE = 2**18
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Tokenised sentences without padding, one after the other: what the network reads.
+
+    ``tokens`` int32 and ``types`` uint8, both ``[ΣT]``, lie on disk where they are many.
+    """
+
+    tokens: Numbers
+    types: Numbers
+    lengths: np.ndarray  # int64 [N], tokens in each sentence, [CLS] and [SEP] included
+    truncated: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where each sentence begins in ``tokens``: int64 ``[N]``."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def input_ids(self, row: int) -> np.ndarray:
+        """The tokens of one sentence: int64 ``[T]``."""
+        return self._of(self.tokens, row)
+
+    def token_type_ids(self, row: int) -> np.ndarray:
+        """To which part of a pair each token of one sentence belongs: int64 ``[T]``."""
+        return self._of(self.types, row)
+
+    def _of(self, numbers: Numbers, row: int) -> np.ndarray:
+        start = int(self.starts[row])
+        return numbers[start : start + int(self.lengths[row])].astype(np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the tokens: equal for equal input."""
+        digest = hashlib.sha256(self.lengths.tobytes())
+        for numbers in (self.tokens, self.types):
+            for start in range(0, len(numbers), _TOKENS_AT_ONCE):
+                digest.update(numbers[start : start + _TOKENS_AT_ONCE].tobytes())
+        return digest.hexdigest()[:16]
+
+
+def encode_texts(
+    tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, longest: int
+) -> Encoded:
+    """Tokens of every text, or pair of texts, cut at the ``longest`` input."""
+    tokens, types, lengths, truncated = Numbers(np.int32), Numbers(np.uint8), array("q"), 0
+    for found in tokenised(tokenizer, texts, pairs):
+        sentences = found["input_ids"]
+        # Families without sentence types have tokenizers that do not return them.
+        kinds = found.get("token_type_ids") or [[0] * len(one) for one in sentences]
+        for row, encoding in enumerate(found.encodings):
+            stay = kept_places(encoding, longest, tokenizer.truncation_side)
+            if len(stay) < len(encoding):
+                sentences[row] = [sentences[row][place] for place in stay]
+                kinds[row] = [kinds[row][place] for place in stay]
+                truncated += 1
+        lengths.extend(map(len, sentences))
+        tokens.append(np.fromiter(chain.from_iterable(sentences), np.int32))
+        types.append(np.fromiter(chain.from_iterable(kinds), np.uint8))
+    return Encoded(tokens, types, np.array(lengths), truncated)
+
+
+def token_counts(
+    tokenizer: Any,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    longest: int,
+    most: int | None = None,
+) -> np.ndarray:
+    """Tokens in each text as :func:`encode_texts` cuts it: int64 ``[N]``.
+
+    Where they are more than ``most`` together, the first texts that are more are enough.
+    """
+    lengths, total = array("q"), 0
+    for found in tokenised(tokenizer, texts, pairs):
+        some = [min(len(one), longest) for one in found.encodings]
+        lengths.extend(some)
+        total += sum(some)
+        if most is not None and total > most:
+            break
+    return np.array(lengths)
+
+
+def tokenised(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[Any]:
+    """What the tokenizer makes of the sentences, some of them at once; nothing is cut.
+
+    Its own truncation keeps what it cuts off, and of a pair in every combination of pieces:
+    gigabytes for a few long ones.
+    """
+    for some, others in _in_parts(texts, pairs):
+        yield tokenizer(
+            some,
+            others,
+            return_attention_mask=False,
+            return_length=False,
+            verbose=False,  # of a text that is too long
+        )
+
+
+def kept_places(encoding: Any, longest: int, side: str) -> Sequence[int]:
+    """Which tokens of a text that was not cut are within the ``longest`` input: all, or the special
+    ones and as many as there is room for. Cut is the end of a text or, by the tokenizer's ``side``,
+    its ``"left"``; of a pair the longer text first, as tokenizers do.
+    """
+    if len(encoding) <= longest:
+        return range(len(encoding))
+    owners = encoding.sequence_ids
+    special, *texts = (
+        [place for place, owner in enumerate(owners) if owner == one] for one in (None, 0, 1)
+    )
+    room = longest - len(special)
+    shorter, longer = sorted(texts, key=len)
+    few = min(len(shorter), room // 2)
+    if side == "left":
+        shorter, longer = shorter[len(shorter) - few :], longer[len(longer) - (room - few) :]
+    return sorted(special + shorter[:few] + longer[: room - few])
+
+
+def punctuation_tokens(tokenizer: Any) -> np.ndarray:
+    """Which tokens of the vocabulary are punctuation or symbols only: bool ``[V]``."""
+    size = len(tokenizer)
+    special = set(tokenizer.all_special_ids)
+    tokens = tokenizer.convert_ids_to_tokens(list(range(size)))
+    return np.array(
+        [
+            # The pieces of a byte-level tokenizer stand for bytes: "âĢĶ" is a dash.
+            index not in special and _is_punctuation(tokenizer.convert_tokens_to_string([token]))
+            for index, token in enumerate(tokens)
+        ]
+    )
+
+
+def _in_parts(
+    texts: Sequence[str], pairs: Sequence[str] | None
+) -> Iterator[tuple[list[str], list[str] | None]]:
+    """Sentences, each once, in parts that are tokenised at once."""
+    some: list[str] = []
+    others: list[str] = []
+    size = 0
+    for text, other in zip(texts, repeat("") if pairs is None else pairs, strict=pairs is not None):
+        size += len(text) + len(other)
+        if some and (len(some) == _TEXTS_AT_ONCE or size > _CHARACTERS_AT_ONCE):
+            yield some, None if pairs is None else others
+            some, others, size = [], [], len(text) + len(other)
+        some.append(text)
+        others.append(other)
+    if some:
+        yield some, None if pairs is None else others
+
+
+def _is_punctuation(text: str) -> bool:
+    text = text.strip().removeprefix("##").lstrip("Ġ▁")
+    # U+FFFD stands for a part of a character, which is nothing yet.
+    return bool(text) and all(
+        unicodedata.category(letter)[0] in "PS" and letter != "\ufffd" for letter in text
+    )

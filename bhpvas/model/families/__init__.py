@@ -1,0 +1,18 @@
+"""Families: what is known of each family of models, one file a family, one registry.
+
+Outside of this folder nothing names one. It imports nothing of torch or of transformers.
+"""
+
+from __future__ import annotations
+
+from bhpvas.model.families.albert import ALBERT
+from bhpvas.model.families.base import Family
+from bhpvas.model.families.bert import BERT
+from bhpvas.model.families.distilbert import DISTILBERT
+from bhpvas.model.families.electra import ELECTRA
+from bhpvas.model.families.roberta import ROBERTA, XLM_ROBERTA
+
+#: Every family by the ``model_type`` of its configs.
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, ELECTRA, DISTILBERT, ALBERT)
+}

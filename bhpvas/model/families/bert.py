@@ -1,0 +1,24 @@
+"""BERT (Devlin et al. 2019), whose layers most other families took over."""
+
+from __future__ import annotations
+
+from bhpvas.model.families.base import Family, PartNames
+
+PARTS = PartNames(
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    output="attention.output.dense",
+    attention_norm="attention.output.LayerNorm",
+    up="intermediate.dense",
+    activation="intermediate.intermediate_act_fn",
+    down="output.dense",
+    output_norm="output.LayerNorm",
+)
+
+BERT = Family(
+    name="bert",
+    title="BERT",
+    parts=PARTS,
+    classify=lambda model, first: model.classifier(model.bert.pooler(first[:, None])),
+)
