@@ -38,7 +38,7 @@ SHOWN = 6
 
 def settings(counted: Counted) -> tuple[str, str]:
     """The relation that colours the map and the direction; and what is judged at all."""
-    counts = counted.collector.counts
+    counts = counted.collector.relations.counts
     judged = [name for name, count in counts.items() if count >= role_tasks.fewest()]
     colours = [ROLE, _ANY, *judged]
     if st.session_state.get("role-relation") not in colours:
