@@ -23,7 +23,7 @@ from bhpvas.ui import server
 
 server.load()
 from bhpvas.ui import frame, framed
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, progress_bar
 from bhpvas.ui.pages.learn import tours
 from bhpvas.ui.persistence import kept_work
 from bhpvas.ui.state import session
@@ -32,11 +32,11 @@ from bhpvas.ui.widgets import figures
 frame.open_session()
 kept_work.come_back()
 with frame.way_out(pages):
-    tasks.measure_steps()
+    measuring.measure_steps()
     kept_work.keep(page.url_path)
     frame.messages(pages)
     tours.bar(page.title, session.current())
     framed.run(page)
     figures.shelf()
     frame.sidebar(session.current(), pages)
-    tasks.carry_out()
+    progress_bar.carry_out()

@@ -6,7 +6,7 @@ framed.ensure()
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.pages.export import texts
 from bhpvas.ui.pages.export import views as export_views
 from bhpvas.ui.state import session as sessions
@@ -20,7 +20,7 @@ help.heading(
     key="export",
     page=True,
 )
-if said := tasks.only_masks(session):
+if said := models.only_masks(session):
     st.info(text.verbatim(said))
 else:
     choice = export_views.format_choice()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from bhpvas.charts.columns import columns, unscored
 from bhpvas.charts.head_map import size
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, runner
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.state import session as sessions
@@ -16,8 +16,8 @@ from bhpvas.ui.widgets.head_map import head_grid
 
 session = sessions.current()
 settings = controls.settings()
-scores, key = tasks.scores_for(session, settings.colour)
-ablation = tasks.ablation_for(session)
+scores, key = measuring.scores_for(session, settings.colour)
+ablation = measuring.ablation_for(session)
 
 help.heading(
     "Which heads can go?",
@@ -34,7 +34,7 @@ width, height = size(session.mask.layers, session.mask.heads)
 if scores is None:
     found, column = {}, unscored(settings.colour, session.mask)
 else:
-    found = columns(scores, ablation, settings.weighing, remember=tasks.runner().quick, key=key)
+    found = columns(scores, ablation, settings.weighing, remember=runner.shared().quick, key=key)
     column = found.get(settings.colour) or next(iter(found.values()))
 controls.selection_controls(column, session)
 with st.container(horizontal=True, gap="medium"):

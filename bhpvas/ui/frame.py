@@ -18,7 +18,7 @@ from bhpvas.data.tables import listed
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.model.families import FAMILIES
 from bhpvas.model.weights import weights_file
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, runner, tasks
 from bhpvas.ui.persistence import kept_work, links
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
@@ -49,7 +49,7 @@ def open_session() -> None:
     if not sessions.is_open():
         try:
             with st.spinner("Loading the model"):
-                tasks.runner()
+                runner.shared()
                 kept_work.open_session(_session)
         except BhpvasError as error:
             st.error(text.verbatim(str(error)))
@@ -96,10 +96,10 @@ def _session(model: str | None, data: Splits) -> Session:
     limits.current().check_model(model)
     limits.current().check_sentences(data)
     limits.current().check_text(data)
-    classifier = tasks.classifier_named(model)
+    classifier = models.classifier_named(model)
     data = _aligned(data, classifier.label_names)
     if limits.current().tokens is not None:
-        tokens = sum(tasks.tokens(model, part) for part in (data.calibration, data.evaluation))
+        tokens = sum(models.tokens(model, part) for part in (data.calibration, data.evaluation))
         limits.current().check_tokens(data.evaluation.name, tokens)
     return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
 
@@ -121,10 +121,10 @@ def _about(data: Splits) -> dict[str, object]:
 
 def sidebar(session: Session, pages: Sequence[Any] = ()) -> None:
     """Model, data, what the scheme keeps, costs and saves, and the way to the other pages."""
-    tasks.classifier_named(session.model)  # raises before anything is drawn, or not at all
-    start = tasks.want(tasks.evaluating(session, session.start))
-    now = tasks.want(tasks.evaluating(session, session.now))
-    tasks.lengths(
+    models.classifier_named(session.model)  # raises before anything is drawn, or not at all
+    start = tasks.want(measuring.evaluating(session, session.start))
+    now = tasks.want(measuring.evaluating(session, session.now))
+    models.lengths(
         session
     )  # before the new data are named, while the figures are still the old ones
     with st.sidebar:
@@ -157,7 +157,7 @@ def _links(pages: Sequence[Any]) -> None:
 
 
 def _model_and_data(session: Session) -> None:
-    classifier = tasks.classifier_named(session.model)
+    classifier = models.classifier_named(session.model)
     geometry, data = classifier.geometry, session.data
     rows = {
         "Model": f"{classifier.name} · {geometry.layers}{text.CROSS}{geometry.heads} · "
@@ -194,9 +194,9 @@ def _short(data: Splits) -> str:
 def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) -> None:
     from bhpvas.model.cost import flops_per_sentence, parameters
 
-    geometry = tasks.classifier_named(session.model).geometry
+    geometry = models.classifier_named(session.model).geometry
     mask, full = session.mask, session.scheme.mask_at(0)
-    lengths = tasks.lengths(session)
+    lengths = models.lengths(session)
     flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
     every, weights = mask.layers * mask.heads, weights_said(session.scheme)
     rows = {
@@ -218,7 +218,7 @@ def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None
     from bhpvas.evaluation.comparison import accuracy_change_interval
 
     if now is None:
-        stopped = tasks.evaluating(session, session.now).key in session.cancelled
+        stopped = measuring.evaluating(session, session.now).key in session.cancelled
         return {"Accuracy": "not measured" if stopped else "being measured"}
     found = {"Accuracy": _with_interval(now)}
     if session.now != session.start and start is not None:
@@ -291,7 +291,7 @@ def _save_button(scheme: Scheme) -> None:
     """
     from bhpvas.scheme.bundle import SchemeFile, read_weights, weights_of
 
-    file, folder = SchemeFile(scheme), tasks.weights_folder()
+    file, folder = SchemeFile(scheme), models.weights_folder()
     named = weights_of(scheme)
     missing = [one for one in named if not weights_file(folder, one).exists()]
     download(
@@ -323,12 +323,12 @@ def _open_scheme() -> None:
         return
     allowed = limits.current()
     try:
-        classifier = tasks.classifier_named(sessions.current().model)
+        classifier = models.classifier_named(sessions.current().model)
         allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.scheme_megabytes)
         most = 2 * allowed.scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
         for weights in file.checked(classifier, upload.name):
-            tasks.keep_weights(weights)
+            models.keep_weights(weights)
     except BhpvasError as error:
         sessions.put(replace(sessions.current(), error=str(error)))
         return
@@ -442,7 +442,7 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
     )
     if kind == _SAMPLE:
         st.caption("720 labelled sentences, written for bhpvas.")
-        return tasks.sample_data
+        return models.sample_data
     if kind == _HUB and offered is not None:
         chosen = st.selectbox("Data set of the hub", offered, key="data-offered")
         return lambda: _from_hub(chosen)

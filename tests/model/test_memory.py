@@ -21,7 +21,7 @@ from bhpvas.model.classifier import load_classifier
 from bhpvas.model.config import read_info
 from bhpvas.recovery import recover
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models
 from bhpvas.ui.jobs.runner import Job, JobRunner
 from bhpvas.ui.state.session import Session, Variant
 from tests.tiny import save_tiny
@@ -149,7 +149,7 @@ def test_the_app_says_it_and_stays_as_it_was(
     if hosted:
         monkeypatch.setenv("BHPVAS_HOSTED", "1")
         monkeypatch.setenv("BHPVAS_MODELS", f"{small},{large}")
-    scheme = Scheme.of(tasks.classifier_named(small)).removing(parse_heads("L0H1"))
+    scheme = Scheme.of(models.classifier_named(small)).removing(parse_heads("L0H1"))
     app = open_app(Session(small, Splits(dataset, dataset, "by hand"), scheme))
     before = session(app).scheme
     open_dialog(app)
@@ -180,12 +180,12 @@ def of_numpy(*_: Any) -> None:
 
 @pytest.mark.parametrize("much", [of_torch, of_numpy])
 def test_a_job_without_memory_ends_with_a_sentence_and_the_next_one_works(much: Any) -> None:
-    desk = JobRunner()
-    with desk.watching("much", much) as job:
+    jobs = JobRunner()
+    with jobs.watching("much", much) as job:
         assert job.finished.wait(30)
     assert isinstance(job.error, LimitError)
     assert "more memory than is free" in str(job.error)
-    with desk.watching("little", lambda job: "done") as job:
+    with jobs.watching("little", lambda job: "done") as job:
         assert job.finished.wait(30)
     assert job.result == "done"
 
@@ -200,8 +200,8 @@ def test_what_a_job_without_memory_held_is_free_at_once() -> None:
 
     gc.disable()
     try:
-        desk = JobRunner()
-        with desk.watching("much", much) as job:
+        jobs = JobRunner()
+        with jobs.watching("much", much) as job:
             assert job.finished.wait(30)
         assert held[0]() is None
     finally:
@@ -228,27 +228,27 @@ def test_other_errors_stay_what_they_are() -> None:
 def test_of_three_models_the_least_used_leaves_with_all_that_belongs_to_it(
     tmp_path: Path, dataset: Dataset
 ) -> None:
-    tasks._loaded.clear()
+    models._loaded.clear()
     first, second, third = (str(save_tiny(tmp_path / str(n), seed=n)) for n in range(3))
-    scheme = Scheme.of(tasks.classifier_named(second)).removing(parse_heads("L0H1"))
-    fitted = recover(tasks.classifier_named(second), dataset, scheme.mask).weights
-    scheme = scheme.recovered(tasks.keep_weights(fitted), "compensate")
-    mine = Session(second, tasks.sample_data(), scheme)
-    changed = tasks.classifier_of(mine, Variant(scheme.mask, fitted.fingerprint))
-    states = tasks._states()
+    scheme = Scheme.of(models.classifier_named(second)).removing(parse_heads("L0H1"))
+    fitted = recover(models.classifier_named(second), dataset, scheme.mask).weights
+    scheme = scheme.recovered(models.keep_weights(fitted), "compensate")
+    mine = Session(second, models.sample_data(), scheme)
+    changed = models.classifier_of(mine, Variant(scheme.mask, fitted.fingerprint))
+    states = measuring._states()
     engine.predict(changed, changed.encode(dataset), scheme.mask, cache=states)
     assert states.used_bytes
-    leaving = [changed, changed.model, tasks.classifier_named(second).model]
+    leaving = [changed, changed.model, models.classifier_named(second).model]
     leaving += [next(changed.model.parameters())]
     gone = [weakref.ref(one) for one in leaving]
-    used = weakref.ref(tasks.classifier_named(first))
+    used = weakref.ref(models.classifier_named(first))
     del changed, leaving, fitted
-    # As the desk does it: what is frozen is never looked at again, so nothing may need that.
+    # As the runner does it: what is frozen is never looked at again, so nothing may need that.
     gc.collect()
     gc.freeze()
     try:
-        tasks.classifier_named(first)
-        tasks.classifier_named(third)
+        models.classifier_named(first)
+        models.classifier_named(third)
         assert used() is not None
         assert [one() for one in gone] == [None] * len(gone)
     finally:

@@ -22,7 +22,7 @@ from bhpvas.report import Report, ReportError, save
 from bhpvas.scheme.bundle import SchemeFile, read_weights
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage import files
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.jobs.runner import JobRunner
 from bhpvas.ui.persistence.workspaces import UNUSED, Workspaces, new_id
 from bhpvas.ui.state.session import Session
@@ -183,11 +183,11 @@ def test_the_app_goes_on_says_it_and_keeps_all_once_there_is_room(
 
 
 def test_weights_of_a_recovery_that_find_no_room_are_a_sentence(fitted: Weights) -> None:
-    folder = tasks.weights_folder()
+    folder = models.weights_folder()
     with full_disk(), pytest.raises(ModelError, match=FULL):
-        tasks.keep_weights(fitted)
+        models.keep_weights(fitted)
     assert listing(folder) == set()
-    assert tasks.keep_weights(fitted) == fitted.fingerprint
+    assert models.keep_weights(fitted) == fitted.fingerprint
 
 
 def test_weights_in_a_folder_that_is_only_read_are_read(
@@ -196,10 +196,10 @@ def test_weights_in_a_folder_that_is_only_read_are_read(
     def refusing(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    scheme = pruned.recovered(tasks.keep_weights(fitted), "compensate")
+    scheme = pruned.recovered(models.keep_weights(fitted), "compensate")
     monkeypatch.setattr(os, "utime", refusing)
-    session = Session(classifier.source, tasks.sample_data(), scheme)
-    assert tasks.classifier_of(session, session.now).weights == fitted
+    session = Session(classifier.source, models.sample_data(), scheme)
+    assert models.classifier_of(session, session.now).weights == fitted
 
 
 def test_a_damaged_work_that_cannot_be_set_aside_is_a_sentence(

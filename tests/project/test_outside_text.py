@@ -21,7 +21,7 @@ from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover
 from bhpvas.scheme.link import Link
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.pages.learn.lesson import LESSONS
 from bhpvas.ui.state.lessons import TourProgress
 from bhpvas.ui.state.session import Opened, Session
@@ -162,7 +162,7 @@ def test_no_view_of_schemes_draws_one(
     opened: Session, tiny: Classifier, dataset: Dataset, view: str
 ) -> None:
     found = recover(tiny, dataset, opened.mask)
-    weights = tasks.keep_weights(found.weights)
+    weights = models.keep_weights(found.weights)
     scheme = opened.scheme.recovered(weights, PICTURE)
     no_picture(started(replace(opened, scheme=scheme), "schemes", view=view))
     then = scheme.removing(parse_heads("L1H1"), PICTURE)
@@ -172,7 +172,7 @@ def test_no_view_of_schemes_draws_one(
 def test_no_line_on_a_recovered_scheme_draws_one(
     opened: Session, tiny: Classifier, dataset: Dataset
 ) -> None:
-    weights = tasks.keep_weights(recover(tiny, dataset, opened.mask).weights)
+    weights = models.keep_weights(recover(tiny, dataset, opened.mask).weights)
     scheme = opened.scheme.recovered(weights, PICTURE)
     app = started(replace(opened, scheme=scheme, selected=frozenset()))
     assert any(PICTURE[4:] in text for text in read_as_markdown(app))

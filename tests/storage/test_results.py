@@ -41,7 +41,7 @@ from bhpvas.storage.results import (
     packed,
     unpacked,
 )
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import runner
 from bhpvas.ui.jobs.runner import Job, JobRunner
 from bhpvas.ui.state.session import Session
 from tests.folders import read_only
@@ -372,13 +372,13 @@ def test_off_finds_and_keeps_nothing(tmp_path, monkeypatch):
 # --- who uses it ----------------------------------------------------------------------------------
 
 
-def test_a_desk_finds_what_another_has_kept(tmp_path):
+def test_a_runner_finds_what_another_has_kept(tmp_path):
     def work(job: Job) -> int:
         return 7
 
-    desk = JobRunner(kept=Results(tmp_path))
+    jobs = JobRunner(kept=Results(tmp_path))
     for key in (NAME, "only in memory"):
-        with desk.watching(key, tasks) as job:
+        with jobs.watching(key, work) as job:
             assert job.finished.wait(30)
     while not list(tmp_path.glob("*.result")):  # kept once whoever watched has the answer
         time.sleep(0.01)
@@ -391,7 +391,7 @@ def test_a_desk_finds_what_another_has_kept(tmp_path):
 
 def opened(folder: Path, dataset: Dataset) -> AppTest:
     """The app on a tiny model, by a server that has just started, with everything measured."""
-    tasks.runner.clear()
+    runner.shared.clear()
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
     app.session_state["bhpvas"] = Session(
         model=str(folder),
@@ -419,7 +419,7 @@ def test_the_app_shows_at_once_what_an_earlier_server_measured(tmp_path, dataset
         monkeypatch.setenv("BHPVAS_CACHE", "off")
         assert opened(folder, dataset).exception  # since it has to compute
     finally:
-        tasks.runner.clear()
+        runner.shared.clear()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui import frame
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
@@ -58,7 +58,7 @@ def test_a_model_that_cannot_be_loaded_again_is_a_sentence_and_a_way_to_another(
     before = session(app)
     away = mine.rename(tmp_path / "away")
     for page in ("samples", "sentence", "roles", "export", "schemes", "learn", "workbench"):
-        tasks._loaded.clear()  # as if it had left for two others
+        models._loaded.clear()  # as if it had left for two others
         fine(app.switch_page(f"pages/{page}.py").run())
         (error,) = app.error
         assert str(mine) in error.value
@@ -97,7 +97,7 @@ def test_what_was_stopped_is_not_said_to_be_measured(
 ) -> None:
     part = dataset.take(range(5))  # which nobody has measured
     new = Session(str(folder), Splits(part, part, ""), Scheme.of(tiny))
-    app = open_app(new.cancelling(tasks.evaluating(new, new.now).key))
+    app = open_app(new.cancelling(measuring.evaluating(new, new.now).key))
     assert facts(app)["Accuracy"] == "not measured"
     press(app, "Continue")
     assert facts(app)["Accuracy"].endswith(")")
@@ -115,7 +115,7 @@ def test_a_model_trained_anew_in_its_folder_is_not_taken_for_the_old_one(
     place = tmp_path / "model"
     app = another_model(place, dataset)
     here = session(app)
-    waiting = tasks.evaluating(here, here.now)
+    waiting = measuring.evaluating(here, here.now)
     save_tiny(place, seed=2)
     with pytest.raises(SchemeError):  # nothing of the new one is taken for the old one's result
         waiting.work(Job())

@@ -1,9 +1,9 @@
-"""A line in which heavy work waits for its turn, so that a few jobs at once have the machine.
+"""Job queue: jobs take turns, round robin, so that a few at once have the machine.
 
-The rule is that of a round table: whoever works has the turn for some seconds; if others wait then,
-it steps back to the end of the line, keeps what it has done, and goes on when it is its turn again.
-So a short job waits for a turn of each that is before it and never for a long one's end, and a long
-one is never overtaken for good.
+Whoever works has the turn for some seconds; if others wait then, it goes back to the end of the
+queue, keeps what it has done, and goes on when it is its turn again. So a short job waits for a
+turn of each that is before it and never for a long one's end, and a long one is never overtaken for
+good.
 
 Bulky work holds on to much memory while it waits half done, so no more of it is begun than can work
 at the same time: of eight such jobs that took turns, each would take about as long as all of them.
@@ -20,7 +20,7 @@ from bhpvas.model.memory import trim
 
 #: Seconds of a turn: longer than most measurements on the sample take, on a busy machine too.
 TURN = 6.0
-#: Seconds between two looks at whether somebody still waits for a job in the line.
+#: Seconds between two looks at whether somebody still waits for a job in the queue.
 LOOK = 0.2
 
 
@@ -46,7 +46,7 @@ class JobQueue:
         return len(self._since) + len(self._waiting)
 
     def place(self, who: Hashable) -> int:
-        """0 for one who works, 1 for the next in line, and so on; 0 as well for a stranger."""
+        """0 for one who works, 1 for the next in the queue, and so on; 0 as well for a stranger."""
         with self._changed:
             return self._waiting.index(who) + 1 if who in self._waiting else 0
 
@@ -106,7 +106,7 @@ class JobQueue:
         return len(self._since) < self.at_once and self._first() is who
 
     def _first(self) -> Hashable | None:
-        """The first in line that may work: of bulky ones, no more are begun than work at once."""
+        """The first that may work: of bulky ones, no more are begun than work at once."""
         full = len(self._bulky & self._begun) >= self.at_once
         held_up = self._bulky - self._begun if full else set()
         return next((one for one in self._waiting if one not in held_up), None)

@@ -13,7 +13,7 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.text import percent
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, runner, tasks
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
@@ -41,7 +41,7 @@ class Counted:
 
 def _parsing(session: Session) -> Task:
     """The calibration split, parsed."""
-    classifier, data = tasks.classifier_named(session.model), session.data.calibration
+    classifier, data = models.classifier_named(session.model), session.data.calibration
 
     def do(job: Job) -> tuple[Sentence, ...]:
         from bhpvas.interpret.align import sentences_of
@@ -64,7 +64,7 @@ def _counting(session: Session, variant: Variant, sentences: tuple[Sentence, ...
     def do(job: Job) -> Counted:
         from bhpvas.interpret.roles import count_roles
 
-        classifier = tasks.classifier_of(session, variant)
+        classifier = models.classifier_of(session, variant)
         collector = count_roles(classifier, data, sentences, mask=mask, progress=job)
         kept = collector.roles(mask).predictions
         return Counted(sentences, collector, variant, None if kept is None else kept.words)
@@ -79,12 +79,12 @@ def _counting(session: Session, variant: Variant, sentences: tuple[Sentence, ...
 
 
 def _counting_key(session: Session, variant: Variant) -> tuple[object, ...]:
-    return ("roles", *tasks.named(session, variant), session.data.calibration.fingerprint)
+    return ("roles", *models.named(session, variant), session.data.calibration.fingerprint)
 
 
 def counted(session: Session, variant: Variant, *, ask: bool = True) -> Counted | None:
     """What the heads of a variant do, or None while that is (if asked for) still to be found."""
-    found = tasks.runner().result(_counting_key(session, variant))
+    found = runner.shared().result(_counting_key(session, variant))
     if found is not None or not ask:
         return found
     sentences = tasks.want(_parsing(session))
@@ -95,7 +95,7 @@ def judged(session: Session, found: Counted, fewest: int) -> Roles:
     """The roles by what was counted, where relations of so many dependents are judged."""
     from bhpvas.interpret.roles import RoleSettings
 
-    return tasks.runner().quick(
+    return runner.shared().quick(
         ("judged", _counting_key(session, found.variant), fewest),
         lambda: found.collector.roles(
             found.variant.mask, session.data.calibration.name, RoleSettings(min_count=fewest)

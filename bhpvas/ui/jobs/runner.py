@@ -1,4 +1,4 @@
-"""Work that takes longer than a blink: done once for everybody, watched, cancelled, remembered.
+"""Job runner: work that takes longer than a blink, done once for everybody and remembered.
 
 Jobs take turns (:mod:`bhpvas.ui.jobs.queue`). Each runs in a thread of its own, so a person's click
 never leaves anything half done: the script that watched goes away, the job runs on for a few
@@ -9,6 +9,7 @@ Two sessions that want the same thing share it.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import time
@@ -19,13 +20,15 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import streamlit as st
 
 from bhpvas.errors import LimitError
 from bhpvas.model.memory import said, trim
 from bhpvas.progress import Cancelled
 from bhpvas.storage.files import no_room
-from bhpvas.storage.results import ResultKey, Results
+from bhpvas.storage.results import ResultKey, Results, kept_results
 from bhpvas.ui.jobs.queue import JobQueue
+from bhpvas.ui.state import limits
 
 #: Seconds that a job runs on with nobody watching: longer than a rerun of the page takes.
 PATIENCE = 6.0
@@ -44,19 +47,19 @@ class Job:
 
     The work gets its job as the progress callback, may leave a first answer in ``partial``, and may
     ask for more ``patience``, in seconds, with nobody watching; one that somebody has ``given_up``
-    has no more than others. Between its units it waits in the ``line`` whenever that asks for it;
+    has no more than others. Between its units it waits in the ``queue`` whenever that asks for it;
     it may work for ``most_seconds``, waiting not counted. Of work that is ``bulky`` little is half
     done at any time (:mod:`bhpvas.ui.jobs.queue`).
     """
 
     def __init__(
         self,
-        line: JobQueue | None = None,
+        queue: JobQueue | None = None,
         most_seconds: float | None = None,
         *,
         bulky: bool = False,
     ) -> None:
-        self._queue = JobQueue() if line is None else line  # an empty one is false
+        self._queue = JobQueue() if queue is None else queue  # an empty one is false
         self._most_seconds = most_seconds
         self.bulky = bulky
         self._waited = 0.0
@@ -81,7 +84,7 @@ class Job:
 
     @property
     def place(self) -> int:
-        """The place in line of one that waits: 1 is next; 0 while it works."""
+        """The place in the queue of one that waits: 1 is next; 0 while it works."""
         return self._queue.place(self)
 
     def __call__(self, done: int, total: int) -> None:
@@ -115,7 +118,7 @@ class JobRunner:
 
     The results that were not used for longest leave when their arrays take ``most_bytes``. Those
     whose key is an :class:`~bhpvas.storage.results.Of` are kept on disk too, among ``kept``.
-    ``at_once`` jobs work at the same time, each for ``most_seconds`` in all; others wait in line.
+    ``at_once`` jobs work at the same time, each for ``most_seconds`` in all; others wait.
     """
 
     def __init__(
@@ -258,3 +261,27 @@ def size_of(result: Any) -> int:
     if is_dataclass(result):
         return sum(size_of(getattr(result, field.name)) for field in fields(result))
     return 0
+
+
+@st.cache_resource(show_spinner=False)
+def shared() -> JobRunner:
+    """The job runner of this server; raises :class:`BhpvasError` where its settings are none.
+
+    Of strangers' work nothing is kept on disk, unless the server's owner names a folder for it.
+    """
+    limited = limits.current()
+    kept = (
+        Results(None) if limited.hosted and not os.environ.get("BHPVAS_CACHE") else kept_results()
+    )
+    return JobRunner(kept=kept, at_once=jobs_at_once(), most_seconds=limited.seconds)
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def jobs_at_once() -> int:
+    """Jobs that work at the same time: more gain nothing where each keeps several cores busy."""
+    return min(max(cores() // 4, 1), 4)

@@ -20,7 +20,7 @@ from bhpvas.data.dataset import Splits
 from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import workspaces_folder
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.persistence import links
 from bhpvas.ui.persistence.links import Start
 from bhpvas.ui.persistence.records import recorded, restored, untouched
@@ -77,7 +77,7 @@ def open_session(start: Start) -> None:
 
     Raises :class:`BhpvasError` where not even the sample can be opened.
     """
-    fresh = start(None, tasks.sample_data())
+    fresh = start(None, models.sample_data())
     mine = st.session_state[_STATE] = _Work(fresh=fresh)
     sessions.put(fresh)
     hosted, address = limits.current().hosted, st.query_params
@@ -122,9 +122,9 @@ def _opened(work_id: str, start: Start) -> Session:
 def _session(content: dict[str, Any], start: Start) -> Session:
     model, name = content.get("model"), content.get("data")
     limits.current().check_model(model)
-    data = start(model, tasks.sample_data()).data if name is None else store().read_data(name)
+    data = start(model, models.sample_data()).data if name is None else store().read_data(name)
     session = restored(content, data)
-    session.scheme.matches(tasks.classifier_named(model))
+    session.scheme.matches(models.classifier_named(model))
     return session
 
 

@@ -12,7 +12,7 @@ from bhpvas import text
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import DataError, LinkError
 from bhpvas.scheme.link import Link
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Opened, Session
 
@@ -27,7 +27,7 @@ LONGEST_SENTENCE = 2000
 
 def is_sample(data: Splits) -> bool:
     """Whether a session's sentences are the ones that ship with the project, labels and all."""
-    sample = tasks.sample_data()
+    sample = models.sample_data()
     return _same(data.calibration, sample.calibration) and _same(data.evaluation, sample.evaluation)
 
 
@@ -65,8 +65,8 @@ def opened(link: Link, start: Start) -> Session:
     Raises :class:`BhpvasError` where its model cannot be opened or is another by now.
     """
     limits.current().check_model(link.model)
-    session = start(link.model, tasks.sample_data())
-    link.scheme.matches(tasks.classifier_named(link.model))
+    session = start(link.model, models.sample_data())
+    link.scheme.matches(models.classifier_named(link.model))
     scheme = replace(link.scheme, model=session.scheme.model, data=session.scheme.data)
     return replace(
         session,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state import session as sessions
@@ -22,7 +22,7 @@ def latencies(
     session: Session, steps: list[int], *, possible: bool = True
 ) -> tuple[Latencies | None, int]:
     """What is measured for the chosen batch, None before that; and its length in tokens."""
-    longest = tasks.classifier_named(session.model).geometry.max_length
+    longest = models.classifier_named(session.model).geometry.max_length
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="timing"):
         batch = st.number_input(
             "Sentences at once", 1, 256, 8, key="latency-batch", width=140, persist_state="session"
@@ -58,7 +58,7 @@ def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
 
         return measure_latency(
             {
-                str(step): (tasks.classifier_of(session, variant), variant.mask)
+                str(step): (models.classifier_of(session, variant), variant.mask)
                 for step, variant in variants.items()
             },
             batch=batch,
@@ -71,7 +71,7 @@ def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
             "latency",
             batch,
             length,
-            *tasks.named(session, session.start),
+            *models.named(session, session.start),
             tuple(variants.items()),
         ),
         description=f"Timing {text.plural(len(variants), 'model')} "

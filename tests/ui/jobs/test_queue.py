@@ -1,4 +1,4 @@
-"""Turns: a few at once, the others in line, nobody starves. No clock runs here but the tests'."""
+"""Job queue: a few at once, the others wait, nobody starves. No clock runs here but the tests'."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 
 from bhpvas.errors import LimitError
 from bhpvas.progress import Cancelled
-from bhpvas.ui.jobs import queue as lines
-from bhpvas.ui.jobs import runner as desks
+from bhpvas.ui.jobs import queue, runner
+from bhpvas.ui.jobs.progress_bar import _state
 from bhpvas.ui.jobs.queue import JobQueue
 from bhpvas.ui.jobs.runner import Job, JobRunner
-from bhpvas.ui.jobs.tasks import Task, _state
+from bhpvas.ui.jobs.tasks import Task
 
 LONG = 30
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LOOK", 0.005)
+    monkeypatch.setattr(queue, "LOOK", 0.005)
 
 
 def wait_until(fact: Callable[[], bool]) -> None:
@@ -33,14 +33,14 @@ def wait_until(fact: Callable[[], bool]) -> None:
 
 
 class Counted:
-    """Jobs of given numbers of units on one desk, and the order in which units were worked on.
+    """Jobs of given numbers of units on one runner, and the order in which units were worked on.
 
-    A turn lasts for two units: the clock of the line is the number of units so far.
+    A turn lasts for two units: the clock of the queue is the number of units so far.
     """
 
     def __init__(self, at_once: int = 1) -> None:
-        self.desk = JobRunner(at_once=at_once)
-        self.desk.queue = JobQueue(at_once, turn=2, clock=lambda: len(self.done))
+        self.jobs = JobRunner(at_once=at_once)
+        self.jobs.queue = JobQueue(at_once, turn=2, clock=lambda: len(self.done))
         self.done: list[str] = []
         self.go = threading.Event()
 
@@ -53,13 +53,13 @@ class Counted:
             return name
 
         def watch() -> None:
-            with self.desk.watching(name, work, bulky=bulky) as job:
+            with self.jobs.watching(name, work, bulky=bulky) as job:
                 assert job.finished.wait(LONG)
 
-        before = len(self.desk.queue)
+        before = len(self.jobs.queue)
         thread = threading.Thread(target=watch)
         thread.start()
-        wait_until(lambda: len(self.desk.queue) > before)
+        wait_until(lambda: len(self.jobs.queue) > before)
         return thread
 
     def run(self, bulky: str = "", **jobs: int) -> str:
@@ -111,21 +111,21 @@ def test_as_many_bulky_jobs_are_begun_as_may_work_at_once() -> None:
 
 
 def test_a_bulky_job_that_ends_in_an_error_makes_room() -> None:
-    desk = JobRunner()
+    jobs = JobRunner()
 
     def broken(job: Job) -> None:
         raise ValueError("broken")
 
-    with desk.watching("broken", broken, bulky=True) as job:
+    with jobs.watching("broken", broken, bulky=True) as job:
         assert job.finished.wait(LONG)
-    with desk.watching("next", lambda job: "done", bulky=True) as job:
+    with jobs.watching("next", lambda job: "done", bulky=True) as job:
         assert job.finished.wait(LONG)
     assert job.result == "done"
 
 
 def test_never_more_than_allowed_work_at_once() -> None:
-    desk, working, most = JobRunner(at_once=2), set(), []
-    desk.queue.turn = 0
+    jobs, working, most = JobRunner(at_once=2), set(), []
+    jobs.queue.turn = 0
     lock = threading.Lock()
     ready = threading.Event()
 
@@ -144,7 +144,7 @@ def test_never_more_than_allowed_work_at_once() -> None:
         return work
 
     def watch(name: int) -> None:
-        with desk.watching(name, work_of(name)) as job:
+        with jobs.watching(name, work_of(name)) as job:
             assert job.finished.wait(LONG)
 
     threads = [threading.Thread(target=watch, args=(name,)) for name in range(6)]
@@ -152,21 +152,21 @@ def test_never_more_than_allowed_work_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join(LONG)
-    assert [desk.result(name) for name in range(6)] == list(range(6))
+    assert [jobs.result(name) for name in range(6)] == list(range(6))
     assert max(most) == 2
 
 
 def test_the_place_in_line_counts_down_to_work() -> None:
-    desk, gates = JobRunner(), [threading.Event() for _ in range(3)]
+    jobs, gates = JobRunner(), [threading.Event() for _ in range(3)]
 
     def work_of(number: int) -> Callable[[Job], None]:
         return lambda job: gates[number].wait(LONG) and None
 
-    with desk.watching(0, work_of(0)) as first:
-        wait_until(lambda: len(desk.queue) == 1 and first.place == 0)
-        with desk.watching(1, work_of(1)) as second:
+    with jobs.watching(0, work_of(0)) as first:
+        wait_until(lambda: len(jobs.queue) == 1 and first.place == 0)
+        with jobs.watching(1, work_of(1)) as second:
             wait_until(lambda: second.place == 1)
-            with desk.watching(2, work_of(2)) as third:
+            with jobs.watching(2, work_of(2)) as third:
                 wait_until(lambda: third.place == 2)
                 gates[0].set()
                 wait_until(lambda: (second.place, third.place) == (0, 1))
@@ -176,11 +176,11 @@ def test_the_place_in_line_counts_down_to_work() -> None:
 
 
 def test_the_bar_says_the_place_in_line() -> None:
-    desk, gate = JobRunner(), threading.Event()
+    jobs, gate = JobRunner(), threading.Event()
     task = Task("waits", "Measuring", lambda job: "done", turn=0)
-    with desk.watching("long", lambda job: gate.wait(LONG)):
-        wait_until(lambda: len(desk.queue) == 1)
-        with desk.watching(task.key, task.work) as job:
+    with jobs.watching("long", lambda job: gate.wait(LONG)):
+        wait_until(lambda: len(jobs.queue) == 1)
+        with jobs.watching(task.key, task.work) as job:
             wait_until(lambda: job.place == 1)
             assert _state(task, job) == "Measuring: waiting, place in line: 1"
             job.total = 9
@@ -191,50 +191,50 @@ def test_the_bar_says_the_place_in_line() -> None:
             assert _state(task, job) == "Measuring"
 
 
-def test_one_that_nobody_wants_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    desk, gate = JobRunner(), threading.Event()
-    with desk.watching("long", lambda job: gate.wait(LONG)):
-        with desk.watching("left", lambda job: "never") as left:
+def test_one_that_nobody_wants_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
+    jobs, gate = JobRunner(), threading.Event()
+    with jobs.watching("long", lambda job: gate.wait(LONG)):
+        with jobs.watching("left", lambda job: "never") as left:
             wait_until(lambda: left.place == 1)
         assert left.finished.wait(LONG)
         assert isinstance(left.error, Cancelled)
-        assert len(desk.queue) == 1
+        assert len(jobs.queue) == 1
         gate.set()
-    assert desk.result("left") is None
+    assert jobs.result("left") is None
 
 
 def test_one_that_waits_can_be_stopped() -> None:
-    desk, gate = JobRunner(), threading.Event()
-    with desk.watching("long", lambda job: gate.wait(LONG)):
-        with desk.watching("waits", lambda job: "never") as waits:
+    jobs, gate = JobRunner(), threading.Event()
+    with jobs.watching("long", lambda job: gate.wait(LONG)):
+        with jobs.watching("waits", lambda job: "never") as waits:
             wait_until(lambda: waits.place == 1)
-        desk.stop("waits")
+        jobs.stop("waits")
         assert waits.finished.wait(LONG)
         assert isinstance(waits.error, Cancelled)
         gate.set()
 
 
 def test_an_error_gives_the_turn_to_the_next() -> None:
-    desk = JobRunner()
+    jobs = JobRunner()
 
     def broken(job: Job) -> None:
         raise ValueError("no")
 
-    with desk.watching("broken", broken) as job:
+    with jobs.watching("broken", broken) as job:
         assert job.finished.wait(LONG)
-    with desk.watching("next", lambda job: "done") as job:
+    with jobs.watching("next", lambda job: "done") as job:
         assert job.finished.wait(LONG)
-    assert desk.result("next") == "done"
-    assert len(desk.queue) == 0
+    assert jobs.result("next") == "done"
+    assert len(jobs.queue) == 0
 
 
-def test_a_full_line_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "MOST_JOBS", 1)
-    desk, gate = JobRunner(), threading.Event()
-    with desk.watching("a", lambda job: gate.wait(LONG)):
-        wait_until(lambda: len(desk.queue) == 1)
-        with desk.watching("b", lambda job: "never") as refused:
+def test_a_full_queue_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MOST_JOBS", 1)
+    jobs, gate = JobRunner(), threading.Event()
+    with jobs.watching("a", lambda job: gate.wait(LONG)):
+        wait_until(lambda: len(jobs.queue) == 1)
+        with jobs.watching("b", lambda job: "never") as refused:
             assert refused.finished.wait(LONG)
         gate.set()
     assert isinstance(refused.error, LimitError)
@@ -245,7 +245,7 @@ def test_a_job_that_takes_too_long_is_stopped_and_waiting_does_not_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(desks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
     job = Job(most_seconds=10)
     job.watchers = 1
 

@@ -16,8 +16,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 from bhpvas.progress import Cancelled
-from bhpvas.ui.jobs import runner as desks
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import runner, tasks
 from bhpvas.ui.jobs.runner import Job, JobRunner, size_of
 
 LONG = 30
@@ -39,16 +38,16 @@ class Gate:
 
 
 def test_a_result_is_remembered_and_made_once() -> None:
-    desk, gate = JobRunner(), Gate()
+    jobs, gate = JobRunner(), Gate()
     gate.open.set()
-    with desk.watching("a", gate) as job:
+    with jobs.watching("a", gate) as job:
         assert job.finished.wait(LONG)
-    assert (job.result, desk.result("a"), gate.runs) == ("done", "done", 1)
+    assert (job.result, jobs.result("a"), gate.runs) == ("done", "done", 1)
 
 
 def test_two_who_want_the_same_share_one_job() -> None:
-    desk, gate = JobRunner(), Gate()
-    with desk.watching("a", gate) as first, desk.watching("a", gate) as second:
+    jobs, gate = JobRunner(), Gate()
+    with jobs.watching("a", gate) as first, jobs.watching("a", gate) as second:
         assert first is second
         gate.open.set()
         assert first.finished.wait(LONG)
@@ -56,38 +55,38 @@ def test_two_who_want_the_same_share_one_job() -> None:
 
 
 def test_who_stops_a_job_waits_for_the_run_that_watched_to_leave() -> None:
-    desk, gate = JobRunner(), Gate()
+    jobs, gate = JobRunner(), Gate()
     with ExitStack() as watching:
-        job = watching.enter_context(desk.watching("a", gate))
+        job = watching.enter_context(jobs.watching("a", gate))
         leaving = threading.Timer(0.2, watching.pop_all().close)
         leaving.start()
-    desk.stop("a")
+    jobs.stop("a")
     assert job.finished.wait(LONG)
     assert isinstance(job.error, Cancelled)
 
 
 def test_a_job_that_asks_for_patience_runs_on_unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    desk, gate = JobRunner(), Gate()
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
+    jobs, gate = JobRunner(), Gate()
 
     def work(job: Job) -> Any:
         job.patience = LONG
-        assert desk.running("a") is job
+        assert jobs.running("a") is job
         return gate(job)
 
-    with desk.watching("a", tasks) as job:
+    with jobs.watching("a", work) as job:
         pass
     assert not job.finished.wait(0.1)
     gate.open.set()
     assert job.finished.wait(LONG)
-    assert (desk.result("a"), desk.running("a")) == ("done", None)
+    assert (jobs.result("a"), jobs.running("a")) == ("done", None)
 
 
 def test_a_job_survives_a_rerun_of_the_page() -> None:
-    desk, gate = JobRunner(), Gate()
-    with desk.watching("a", gate) as first:
+    jobs, gate = JobRunner(), Gate()
+    with jobs.watching("a", gate) as first:
         pass
-    with desk.watching("a", gate) as again:
+    with jobs.watching("a", gate) as again:
         assert again is first
         gate.open.set()
         assert again.finished.wait(LONG)
@@ -95,19 +94,19 @@ def test_a_job_survives_a_rerun_of_the_page() -> None:
 
 
 def test_a_stopped_job_ends_and_leaves_nothing() -> None:
-    desk, gate = JobRunner(), Gate()
-    with desk.watching("a", gate) as job:
+    jobs, gate = JobRunner(), Gate()
+    with jobs.watching("a", gate) as job:
         pass
-    desk.stop("a")
+    jobs.stop("a")
     assert job.finished.wait(LONG)
     assert isinstance(job.error, Cancelled)
-    assert desk.result("a") is None
+    assert jobs.result("a") is None
 
 
 def test_one_who_stops_does_not_stop_the_others() -> None:
-    desk, gate = JobRunner(), Gate()
-    with desk.watching("a", gate) as job:
-        desk.stop("a")
+    jobs, gate = JobRunner(), Gate()
+    with jobs.watching("a", gate) as job:
+        jobs.stop("a")
         gate.open.set()
         assert job.finished.wait(LONG)
         assert (job.error, job.result) == (None, "done")
@@ -115,9 +114,9 @@ def test_one_who_stops_does_not_stop_the_others() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A desk where nothing unwatched goes on that does not ask for it."""
-    monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    monkeypatch.setattr(desks, "LEAVING", 0.0)
+    """A runner where nothing unwatched goes on that does not ask for it."""
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
+    monkeypatch.setattr(runner, "LEAVING", 0.0)
 
 
 def patient(gate: Gate) -> Callable[[Job], Any]:
@@ -127,28 +126,28 @@ def patient(gate: Gate) -> Callable[[Job], Any]:
         job.patience = LONG
         return gate(job)
 
-    return tasks
+    return work
 
 
 def test_stopped_by_one_a_job_has_no_patience_after_the_last(impatient: None) -> None:
-    desk, gate = JobRunner(), Gate()
-    tasks = patient(gate)
-    with desk.watching("a", tasks) as job:
-        desk.stop("a")
-        with desk.watching("a", tasks) as again:
+    jobs, gate = JobRunner(), Gate()
+    work = patient(gate)
+    with jobs.watching("a", work) as job:
+        jobs.stop("a")
+        with jobs.watching("a", work) as again:
             assert again is job
         assert not job.finished.wait(0.1)
-        desk.stop("a")
+        jobs.stop("a")
     assert job.finished.wait(LONG / 2)
     assert isinstance(job.error, Cancelled)
 
 
 def test_whoever_wants_a_stopped_job_again_finds_it_as_patient_as_before(impatient: None) -> None:
-    desk, gate = JobRunner(), Gate()
-    tasks = patient(gate)
-    with desk.watching("a", tasks) as job:
-        desk.stop("a")
-        with desk.watching("a", tasks):
+    jobs, gate = JobRunner(), Gate()
+    work = patient(gate)
+    with jobs.watching("a", work) as job:
+        jobs.stop("a")
+        with jobs.watching("a", work):
             pass
     assert not job.finished.wait(0.1)
     gate.open.set()
@@ -157,36 +156,36 @@ def test_whoever_wants_a_stopped_job_again_finds_it_as_patient_as_before(impatie
 
 
 def test_after_a_stop_the_same_can_be_wanted_again() -> None:
-    desk, gate = JobRunner(), Gate()
-    with desk.watching("a", gate) as first:
+    jobs, gate = JobRunner(), Gate()
+    with jobs.watching("a", gate) as first:
         pass
-    desk.stop("a")
-    with desk.watching("a", gate) as again:
+    jobs.stop("a")
+    with jobs.watching("a", gate) as again:
         assert again is not first
         gate.open.set()
         assert again.finished.wait(LONG)
-    assert desk.result("a") == "done"
+    assert jobs.result("a") == "done"
 
 
 def test_a_job_that_nobody_watches_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "PATIENCE", 0.0)
-    desk, gate = JobRunner(), Gate()
-    with desk.watching("a", gate) as job:
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
+    jobs, gate = JobRunner(), Gate()
+    with jobs.watching("a", gate) as job:
         assert not job.finished.wait(0.05)
     assert job.finished.wait(LONG)
     assert isinstance(job.error, Cancelled)
 
 
 def test_an_error_goes_to_whoever_watches_and_is_not_a_result() -> None:
-    desk = JobRunner()
+    jobs = JobRunner()
 
     def broken(job: Job) -> None:
         raise ValueError("no")
 
-    with desk.watching("a", broken) as job:
+    with jobs.watching("a", broken) as job:
         assert job.finished.wait(LONG)
     assert str(job.error) == "no"
-    assert desk.result("a") is None
+    assert jobs.result("a") is None
 
 
 def kilobyte() -> np.ndarray:
@@ -194,36 +193,36 @@ def kilobyte() -> np.ndarray:
 
 
 def test_the_oldest_results_are_forgotten() -> None:
-    desk = JobRunner(most_bytes=2 * 1024)
+    jobs = JobRunner(most_bytes=2 * 1024)
     for key in "abc":
-        desk.quick(key, kilobyte)
-    assert [desk.result(key) is not None for key in "abc"] == [False, True, True]
+        jobs.quick(key, kilobyte)
+    assert [jobs.result(key) is not None for key in "abc"] == [False, True, True]
 
 
 def test_a_result_in_use_stays() -> None:
-    desk = JobRunner(most_bytes=2 * 1024)
+    jobs = JobRunner(most_bytes=2 * 1024)
     for key in "aba":
-        desk.quick(key, kilobyte)
-    desk.quick("c", kilobyte)
-    assert [desk.result(key) is not None for key in "abc"] == [True, False, True]
+        jobs.quick(key, kilobyte)
+    jobs.quick("c", kilobyte)
+    assert [jobs.result(key) is not None for key in "abc"] == [True, False, True]
 
 
 def test_one_result_is_kept_however_large() -> None:
-    desk = JobRunner(most_bytes=1)
-    desk.quick("a", kilobyte)
-    assert desk.result("a") is not None
+    jobs = JobRunner(most_bytes=1)
+    jobs.quick("a", kilobyte)
+    assert jobs.result("a") is not None
 
 
 def test_what_is_forgotten_takes_no_room() -> None:
-    desk = JobRunner(most_bytes=2 * 1024)
+    jobs = JobRunner(most_bytes=2 * 1024)
     for key in "ab":
-        desk.quick(key, kilobyte)
-    desk.forget("a")
-    desk.forget("never known")
-    desk.quick("c", kilobyte)
-    assert [desk.result(key) is not None for key in "abc"] == [False, True, True]
-    desk.quick("d", kilobyte)
-    assert [desk.result(key) is not None for key in "abcd"] == [False, False, True, True]
+        jobs.quick(key, kilobyte)
+    jobs.forget("a")
+    jobs.forget("never known")
+    jobs.quick("c", kilobyte)
+    assert [jobs.result(key) is not None for key in "abc"] == [False, True, True]
+    jobs.quick("d", kilobyte)
+    assert [jobs.result(key) is not None for key in "abcd"] == [False, False, True, True]
 
 
 def test_the_size_of_a_result_is_that_of_its_arrays() -> None:
@@ -240,7 +239,7 @@ class Part:
 def test_the_time_left_follows_from_the_time_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job()
     assert job.remaining is None
-    monkeypatch.setattr(desks.time, "monotonic", lambda: job.started + 3)
+    monkeypatch.setattr(runner.time, "monotonic", lambda: job.started + 3)
     job.watchers = 1
     job(1, 4)
     assert job.remaining == pytest.approx(9)
@@ -248,14 +247,14 @@ def test_the_time_left_follows_from_the_time_taken(monkeypatch: pytest.MonkeyPat
 
 def test_what_modules_hold_is_frozen_once_many_came(monkeypatch: pytest.MonkeyPatch) -> None:
     frozen: list[int] = []
-    monkeypatch.setattr(desks.gc, "freeze", lambda: frozen.append(len(sys.modules)))
-    desk = JobRunner()
+    monkeypatch.setattr(runner.gc, "freeze", lambda: frozen.append(len(sys.modules)))
+    jobs = JobRunner()
 
     def finish(name: str) -> None:
         gate = Gate()
         gate.open.set()
         before = set(threading.enumerate())
-        with desk.watching(name, gate) as job:
+        with jobs.watching(name, gate) as job:
             assert job.finished.wait(LONG)
         for thread in set(threading.enumerate()) - before:
             thread.join(LONG)
@@ -263,7 +262,7 @@ def test_what_modules_hold_is_frozen_once_many_came(monkeypatch: pytest.MonkeyPa
     finish("a")
     finish("b")
     assert len(frozen) == 1
-    for number in range(desks.MANY_MODULES):
+    for number in range(runner.MANY_MODULES):
         monkeypatch.setitem(sys.modules, f"new {number}", ModuleType(f"new {number}"))
     finish("c")
     assert len(frozen) == 2
@@ -284,9 +283,9 @@ def test_a_run_that_is_to_end_leaves_a_job_that_has_nothing_new_to_say(
     end.start()
     app.run()
     end.cancel()
-    job = tasks.runner().running("silent")
+    job = runner.shared().running("silent")
     assert job is not None and job.watchers == 0
-    tasks.runner().stop("silent")
+    runner.shared().stop("silent")
     assert job.finished.wait(LONG)
 
 
@@ -301,15 +300,15 @@ def _noting(start: Any, runs: list[Any]) -> Any:
 def _a_page_with_a_silent_job() -> None:
     import streamlit as st
 
-    from bhpvas.ui.jobs import tasks
+    from bhpvas.ui.jobs import progress_bar
     from bhpvas.ui.state import session as sessions
 
     sessions.put(None)  # type: ignore[arg-type]
     gate = st.session_state["gate"]
 
-    def silent(job: tasks.Job) -> None:
+    def silent(job: Job) -> None:
         job.patience = 600
         while not gate.wait(0.005):
             job.check()
 
-    tasks._watch(tasks.Task("silent", "Working", silent, turn=0))
+    progress_bar._watch(tasks.Task("silent", "Working", silent, turn=0))

@@ -20,7 +20,7 @@ from bhpvas.model.cost import parameters, speed_bound
 from bhpvas.model.engine import predict
 from bhpvas.report import Asked
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
 from bhpvas.ui.pages.export.tasks import ExportChoice
 from bhpvas.ui.state.session import Session
@@ -134,7 +134,7 @@ def test_the_report_is_made_from_what_is_on_screen(dataset, classifier, monkeypa
     assert "tiny-bert" in content and f"{100 * after.accuracy:.1f}%" in content
     # Data that are two parts of one source have no command line that gives the same parts.
     assert "<pre" not in content
-    known = tasks.known(tasks.evaluating(here, here.start))
+    known = tasks.known(measuring.evaluating(here, here.start))
     calls = []
     monkeypatch.setattr(
         export_tasks, "make_report", lambda *_, **given: calls.append(given) or 1 / 0
@@ -150,9 +150,9 @@ def test_the_report_is_made_from_what_is_on_screen(dataset, classifier, monkeypa
 
 
 def test_a_report_is_asked_for_once_its_scheme_is_measured(dataset, classifier, monkeypatch):
-    app, known = opened(dataset, classifier), tasks.is_measured
+    app, known = opened(dataset, classifier), measuring.is_measured
     assert not button(app, "report").disabled
-    monkeypatch.setattr(tasks, "is_measured", lambda here, step: step.id and known(here, step))
+    monkeypatch.setattr(measuring, "is_measured", lambda here, step: step.id and known(here, step))
     assert button(fine(app.run()), "report").disabled
 
 
@@ -174,4 +174,4 @@ def test_every_format_can_be_chosen_and_sized(dataset, classifier):
         whole = 4 * parameters(classifier.geometry, left)
         # Positions are stored, too, and a stand-in for an empty layer.
         assert 0.85 * whole < after < 1.1 * whole
-    assert tasks.classifier_named(here.model).fingerprint == classifier.fingerprint
+    assert models.classifier_named(here.model).fingerprint == classifier.fingerprint

@@ -18,7 +18,7 @@ from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover
 from bhpvas.recovery.finetuning import TuningSettings, finetune
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, runner
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.state.session import Session
 from tests.recovery.test_recovery import many_sentences
@@ -50,7 +50,7 @@ def tiny(folder: Path) -> Classifier:
 @pytest.fixture
 def compensated(folder: Path, tiny: Classifier) -> Session:
     scheme = Scheme.of(tiny).removing(parse_heads("L0H1,L0H2,L1H3"))
-    weights = tasks.keep_weights(recover(tiny, CALIBRATION, scheme.mask).weights)
+    weights = models.keep_weights(recover(tiny, CALIBRATION, scheme.mask).weights)
     return Session(
         model=str(folder),
         data=Splits(CALIBRATION, EVALUATION, "by hand"),
@@ -68,7 +68,7 @@ def test_a_training_becomes_a_step_measured_on_the_evaluation_split(
     app.select_slider(key="tune-rate").set_value(SETTINGS.learning_rate)
     fine(app.number_input(key="tune-batch").set_value(SETTINGS.batch_size).run())
     press(app, "Fine-tune")
-    start = compensated.scheme.on(tiny, tasks.weights_folder())
+    start = compensated.scheme.on(tiny, models.weights_folder())
     with ThreadPoolExecutor(1) as pool:  # as on the page: threads differ in how they add up
         expected = pool.submit(finetune, start, CALIBRATION, compensated.mask, SETTINGS).result()
     step = session(app).scheme.steps[-1]
@@ -95,10 +95,10 @@ def test_stopped_it_becomes_a_step_with_the_best_so_far(compensated: Session) ->
     long = replace(SETTINGS, epochs=50.0, evaluations=450)
     asked = compensated.tuning_by(long)
     task = schemes_tasks.tuning(asked, long)
-    with tasks.runner().watching(task.key, task.work) as job:
+    with runner.shared().watching(task.key, task.work) as job:
         while job.partial is None or job.partial.best is None:
             time.sleep(0.01)
-    tasks.runner().stop(task.key)
+    runner.shared().stop(task.key)
     app = opened(replace(asked, cancelled=frozenset({task.key})), "Fine-tune")
     step = session(app).scheme.steps[-1]
     assert step.method == "finetune"

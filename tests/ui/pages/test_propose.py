@@ -26,7 +26,7 @@ from bhpvas.recovery import RECOVERIES, RECOVERY_NAMES, recover
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import METHODS, Constraints, propose
 from bhpvas.search.curves import areas, measure_curve
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.pages.schemes import evidence
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
@@ -160,7 +160,7 @@ def test_curves_of_the_combined_priority_are_of_the_default_weights() -> None:
 
 
 def load(at: Session) -> Classifier:
-    return tasks.classifier_named(at.model)
+    return models.classifier_named(at.model)
 
 
 def test_heads_turned_over_by_hand_are_taken_as_they_are_then(
@@ -280,9 +280,9 @@ def test_a_recovery_whose_weights_are_lost_is_made_again(started: Session) -> No
         fine(app.button(key="recover").click().run())
         step = session(app).scheme.steps[-1]
         assert step.what == "recover" and step.weights is not None
-        file = weights_file(tasks.weights_folder(), step.weights)
+        file = weights_file(models.weights_folder(), step.weights)
         file.unlink()  # there again the second time
-        tasks._changed.clear()
+        models._changed.clear()
     fine(app.switch_page("pages/export.py").run())
     assert any(f"{file.name} cannot be read" in one.value for one in app.info)
 
@@ -290,7 +290,7 @@ def test_a_recovery_whose_weights_are_lost_is_made_again(started: Session) -> No
 def test_the_next_proposal_looks_at_the_recovered_model(started: Session, tiny: Classifier) -> None:
     scheme = started.scheme.removing(parse_heads("L0H1,L1H2"))
     fitted = recover(tiny, CALIBRATION, scheme.mask)
-    now = started.moved(scheme.recovered(tasks.keep_weights(fitted.weights), "compensate"))
+    now = started.moved(scheme.recovered(models.keep_weights(fitted.weights), "compensate"))
     changed = tiny.with_weights(fitted.weights)
     found = schemes_tasks.proposing(now, Search("importance", 3)).work(Job())
     expected = propose(changed, CALIBRATION, "importance", heads=3, mask=scheme.mask)
@@ -331,7 +331,7 @@ def test_a_recovery_is_a_step_that_can_be_undone(
 def test_weights_fitted_for_other_heads_say_so(started: Session, tiny: Classifier) -> None:
     scheme = started.scheme.removing(parse_heads("L0H1,L1H2"))
     fitted = recover(tiny, CALIBRATION, scheme.mask)
-    weights = tasks.keep_weights(fitted.weights)
+    weights = models.keep_weights(fitted.weights)
     scheme = scheme.recovered(weights, "compensate", fitted.record())
     app = opened(started.moved(scheme.removing(parse_heads("L1H0"))))
     assert "Fitted for the 6 heads kept there; 5 are kept now." in said(app)

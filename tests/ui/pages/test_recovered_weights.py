@@ -23,7 +23,7 @@ from bhpvas.model.engine import predict
 from bhpvas.model.weights import weights_file
 from bhpvas.recovery import recover
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, runner
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.state.session import Curves, Opened, Search, Session, Variant
@@ -46,7 +46,7 @@ def recovered(folder: Path, tiny: Classifier, dataset: Dataset) -> Session:
     """A session whose scheme removed three heads and compensated for them."""
     scheme = Scheme.of(tiny).removing(parse_heads("L0H1,L0H2,L1H3"))
     found = recover(tiny, dataset, scheme.mask)
-    scheme = scheme.recovered(tasks.keep_weights(found.weights), "compensate")
+    scheme = scheme.recovered(models.keep_weights(found.weights), "compensate")
     return Session(model=str(folder), data=Splits(dataset, dataset, "by hand"), scheme=scheme)
 
 
@@ -58,7 +58,7 @@ def app(recovered: Session) -> AppTest:
 def by_the_library(app: AppTest, tiny: Classifier, dataset: Dataset) -> str:
     """The accuracy that the sidebar has to say, by evaluating the scheme without the app."""
     scheme = session(app).scheme
-    found = evaluate(scheme.on(tiny, tasks.weights_folder()), dataset, scheme.mask)
+    found = evaluate(scheme.on(tiny, models.weights_folder()), dataset, scheme.mask)
     assert scheme.step(scheme.current).metrics["loss"] == pytest.approx(found.loss, abs=1e-6)
     return f"{100 * found.accuracy:.1f}%"
 
@@ -98,13 +98,13 @@ def test_criteria_and_ablation_are_those_of_the_changed_weights(
     app: AppTest, tiny: Classifier, dataset: Dataset
 ) -> None:
     now = session(app)
-    changed = now.scheme.on(tiny, tasks.weights_folder())
+    changed = now.scheme.on(tiny, models.weights_folder())
     press(app, "Select lowest 1")
     expected = removal_order(combined(score(changed, dataset, mask=now.mask)))[0]
     assert session(app).selected == {expected}
-    task = tasks.ablating(now, now.now)
+    task = measuring.ablating(now, now.now)
     press(app, "Remove each of 5 heads alone and measure")
-    found, exact = tasks.runner().result(task.key), ablate(changed, dataset, now.mask)
+    found, exact = runner.shared().result(task.key), ablate(changed, dataset, now.mask)
     np.testing.assert_allclose(found.loss_change, exact.loss_change, atol=1e-6)
     plain = ablate(tiny, dataset, now.mask)
     assert not np.allclose(found.loss_change, plain.loss_change, atol=1e-3, equal_nan=True)
@@ -117,7 +117,7 @@ def test_a_sentence_is_read_with_the_changed_weights(
     from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 
     switched = recovered.switching([HeadId(1, 0)])
-    changed = recovered.scheme.on(tiny, tasks.weights_folder())
+    changed = recovered.scheme.on(tiny, models.weights_folder())
     encoded = changed.encode_texts([dataset.texts[0]])
     expected = predict(changed, encoded, switched.mask_here)[0]
     task = sentence_tasks.prediction(switched, switched.here)
@@ -128,7 +128,7 @@ def test_a_sentence_is_read_with_the_changed_weights(
 
 def test_results_of_different_weights_have_different_names(recovered: Session) -> None:
     plain = Variant(recovered.mask)
-    for task in (tasks.evaluating, tasks.ablating):
+    for task in (measuring.evaluating, measuring.ablating):
         assert task(recovered, plain).key != task(recovered, recovered.now).key
     assert recovered.at(1) == plain
     assert recovered.start == Variant(recovered.scheme.mask_at(0))
@@ -185,10 +185,10 @@ def test_missing_weights_are_one_sentence(recovered: Session) -> None:
 def test_the_folder_stays_within_its_bound(
     recovered: Session, tiny: Classifier, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tasks.weights_folder()
+    folder = models.weights_folder()
     old = weights_file(folder, recovered.now.weights or "")
     os.utime(old, (0, 0))
     mask = tiny.full_mask().without(parse_heads("L0H0,L1H1"))
-    monkeypatch.setattr(tasks, "MOST_WEIGHTS", old.stat().st_size)
-    kept = tasks.keep_weights(recover(tiny, dataset, mask).weights)
+    monkeypatch.setattr(models, "MOST_WEIGHTS", old.stat().st_size)
+    kept = models.keep_weights(recover(tiny, dataset, mask).weights)
     assert [file.name for file in folder.glob("*.safetensors")] == [weights_file(folder, kept).name]

@@ -27,7 +27,7 @@ from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover
 from bhpvas.scheme.bundle import SchemeFile
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.pages.schemes.compare import suggested
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
@@ -153,7 +153,7 @@ def test_a_scheme_with_weights_opens_from_one_file(
     scheme = branched(tiny)
     found = recover(tiny, dataset, scheme.mask)
     scheme = scheme.recovered(found.weights.fingerprint, "compensate").renamed("with weights")
-    path = found.weights.save(tasks.weights_folder())
+    path = found.weights.save(models.weights_folder())
     content = path.read_bytes()
     path.unlink()
     file = SchemeFile(scheme, {found.weights.fingerprint: content})
@@ -182,7 +182,7 @@ def test_a_bad_file_is_one_sentence_and_the_scheme_stays(
     scheme = branched(tiny).recovered("a" * 16, "compensate")
     if kind == "changed weights":
         weights = recover(tiny, dataset, scheme.mask).weights
-        path = weights.save(tasks.weights_folder())
+        path = weights.save(models.weights_folder())
         content = spoiled(scheme, path.read_bytes())  # real weights under a name not theirs
     elif kind == "missing weights":
         content = scheme.to_json().encode()
@@ -191,7 +191,7 @@ def test_a_bad_file_is_one_sentence_and_the_scheme_stays(
         content = Scheme.started(model, 2, 4).to_json().encode()
     upload(app, "bad.zip", content)
     (error,) = app.error
-    assert str(tasks.weights_folder()) not in error.value
+    assert str(models.weights_folder()) not in error.value
     assert "bhpvas-" not in error.value
     assert error.value.endswith(".")
     assert session(app).scheme == before

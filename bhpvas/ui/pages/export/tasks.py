@@ -21,7 +21,7 @@ from bhpvas.progress import Progress, silent
 from bhpvas.report import Asked, make_report, save
 from bhpvas.scheme.bundle import SchemeFile
 from bhpvas.storage.files import files_of
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, runner, tasks
 from bhpvas.ui.jobs.runner import LONG_PATIENCE
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
@@ -49,17 +49,17 @@ class ExportChoice:
 
 def sizes(session: Session, choice: ExportChoice) -> tuple[int, int]:
     """Bytes of the weight file: as the model is now stored, and in the chosen format."""
-    classifier = tasks.classifier_named(session.model)
+    classifier = models.classifier_named(session.model)
     now = session.now
 
     def size_of(format: Format | None) -> int:
         if format is None:
             return weight_bytes(classifier.model)
-        return format.weight_bytes(tasks.classifier_of(session, now), now.mask)
+        return format.weight_bytes(models.classifier_of(session, now), now.mask)
 
     def known(format: Format | None) -> int:
-        key = ("weight bytes", format and format.name, *tasks.named(session, now))
-        return tasks.runner().quick(key, lambda: size_of(format))
+        key = ("weight bytes", format and format.name, *models.named(session, now))
+        return runner.shared().quick(key, lambda: size_of(format))
 
     return known(None), known(choice.about)
 
@@ -84,12 +84,12 @@ def pack(session: Session, choice: ExportChoice, progress: Progress = silent) ->
     data = session.data.evaluation
     with tempfile.TemporaryDirectory(prefix="bhpvas-export-") as made:
         found = export_model(
-            tasks.classifier_of(session, session.start),
+            models.classifier_of(session, session.start),
             session.scheme,
             Path(made) / name(session),
             choice.format,
             dataset=data,
-            weights=tasks.weights_folder(),
+            weights=models.weights_folder(),
             int8=choice.int8,
             data=None if links.is_sample(session.data) else data.file,
             progress=progress,
@@ -138,15 +138,15 @@ def reporting(session: Session, asked: Asked) -> Task:
 def report(session: Session, asked: Asked, progress: Progress = silent) -> Path:
     """Make the report; what pages have measured already is not measured again."""
     known = {
-        step.id: tasks.known(tasks.evaluating(session, session.at(step.id)))
+        step.id: tasks.known(measuring.evaluating(session, session.at(step.id)))
         for step in session.scheme.path()
     }
     made = make_report(
-        tasks.classifier_of(session, session.start),
+        models.classifier_of(session, session.start),
         session.scheme,
         calibration=session.data.calibration,
         evaluation=session.data.evaluation,
-        weights=tasks.weights_folder(),
+        weights=models.weights_folder(),
         asked=asked,
         command=_command(session, asked),
         known={step: found for step, found in known.items() if found is not None},
@@ -182,7 +182,7 @@ def _command(session: Session, asked: Asked) -> str:
 def _report_key(session: Session, asked: Asked) -> Hashable:
     """What names a report: everything that it says."""
     prints = session.data.calibration.identity, session.data.evaluation.identity
-    return ("report", asked, _scheme(session), *tasks.named(session, session.now), *prints)
+    return ("report", asked, _scheme(session), *models.named(session, session.now), *prints)
 
 
 # --- names and files ------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def _report_key(session: Session, asked: Asked) -> Hashable:
 
 def name(session: Session) -> str:
     """What the folder in the packed file is called."""
-    classifier = tasks.classifier_named(session.model)
+    classifier = models.classifier_named(session.model)
     plain = "".join(
         letter if letter.isalnum() or letter in "-_." else "-"
         for letter in f"{classifier.name}-{session.scheme.name}"
@@ -201,7 +201,7 @@ def name(session: Session) -> str:
 def _key(session: Session, choice: ExportChoice) -> Hashable:
     """What names an export: everything that its files and its card depend on."""
     data = session.data.evaluation.identity
-    return ("export", choice, _scheme(session), *tasks.named(session, session.now), data)
+    return ("export", choice, _scheme(session), *models.named(session, session.now), data)
 
 
 def _scheme(session: Session) -> str:

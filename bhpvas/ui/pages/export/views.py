@@ -15,7 +15,7 @@ from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.report import Asked
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
 from bhpvas.ui.pages.export import texts
 from bhpvas.ui.pages.export.tasks import ExportChoice
@@ -59,8 +59,8 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
         ("What it saves", texts.SAVINGS),
         key="savings",
     )
-    geometry = tasks.classifier_named(session.model).geometry
-    whole, lengths = session.start.mask, tasks.lengths(session)
+    geometry = models.classifier_named(session.model).geometry
+    whole, lengths = session.start.mask, models.lengths(session)
     left = session.mask if choice.about.smaller else whole
     counted = parameters(geometry, whole), parameters(geometry, left)
     flops = (
@@ -103,8 +103,8 @@ def _row(name: str, before: str, after: str, change: str) -> list[str]:
 
 
 def _accuracy(session: Session) -> list[str]:
-    start = tasks.want(tasks.evaluating(session, session.start))
-    now = tasks.want(tasks.evaluating(session, session.now))
+    start = tasks.want(measuring.evaluating(session, session.start))
+    now = tasks.want(measuring.evaluating(session, session.now))
     if start is None or now is None:
         return _row("Accuracy", "being measured", "", "")
     return _row("Accuracy", with_interval(start), with_interval(now), _change(start, now))
@@ -148,7 +148,7 @@ def latency(session: Session, choice: ExportChoice) -> int:
 
 def _times(known: Latencies, session: Session, choice: ExportChoice) -> None:
     name = str(session.scheme.current)
-    geometry = tasks.classifier_named(session.model).geometry
+    geometry = models.classifier_named(session.model).geometry
     bound = speed_bound(geometry, session.mask, [known.length])
     tables.reading_table(
         ["", "Milliseconds a batch", "Times as fast"],
@@ -226,7 +226,7 @@ def files(session: Session, choice: ExportChoice) -> None:
 def _ready(session: Session) -> bool:
     """Whether what the files and the report say of the scheme is measured; it is in their names."""
     steps = (0, session.scheme.current)
-    return all(tasks.is_measured(session, session.scheme.step(step)) for step in steps)
+    return all(measuring.is_measured(session, session.scheme.step(step)) for step in steps)
 
 
 def _ask_export(key: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, removal_order
 from bhpvas.heads import HeadId
 from bhpvas.scheme.step import Step
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.state.session import Session
 
@@ -38,7 +38,7 @@ def half(session: Session) -> int:
 def scores(session: Session) -> Scores | None:
     """The three criteria of BHPVAS, or all, at the current mask, where they are measured."""
     for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
-        found = tasks.known(tasks.scoring(session, session.now, names))
+        found = tasks.known(measuring.scoring(session, session.now, names))
         if found is not None:
             return found
     return None
@@ -97,5 +97,5 @@ def made(session: Session, what: str, since: int = 0) -> list[Step]:
     return [
         step
         for step in session.scheme.steps
-        if step.id >= since and step.what == what and tasks.is_measured(session, step)
+        if step.id >= since and step.what == what and measuring.is_measured(session, step)
     ]

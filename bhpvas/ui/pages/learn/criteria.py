@@ -11,7 +11,7 @@ from bhpvas import text
 from bhpvas.charts.columns import title_of
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, removal_order
 from bhpvas.heads import HeadId
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, tasks
 from bhpvas.ui.pages.learn.examples import worked
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import help, tables
@@ -55,7 +55,7 @@ def view(session: Session) -> None:
 def _example(session: Session, name: str) -> None:
     data = session.data.calibration.take(range(min(FEW, len(session.data.calibration))))
     scores: Scores | None = tasks.promptly(
-        tasks.scoring(session, session.start, tuple(CRITERIA), data=data)
+        measuring.scoring(session, session.start, tuple(CRITERIA), data=data)
     )
     if scores is None:
         st.skeleton(300)
@@ -103,7 +103,7 @@ def _sentence(data: Dataset, row: int) -> str:
 def _on_all(session: Session, name: str, head: HeadId) -> str:
     """The same head on the whole calibration split, where that is measured."""
     for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
-        found: Scores | None = tasks.known(tasks.scoring(session, session.start, names))
+        found: Scores | None = tasks.known(measuring.scoring(session, session.start, names))
         if found is not None and name in found.values:
             values = found.values[name]
             order = removal_order(values, CRITERIA[name].higher_means)[::-1]

@@ -14,7 +14,7 @@ from bhpvas import text
 from bhpvas.charts.columns import Column, Weighing, columns
 from bhpvas.charts.head_map import size
 from bhpvas.interpret.saliency import SALIENCIES
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, runner, tasks
 from bhpvas.ui.pages.learn import checks
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples import views as samples_views
@@ -94,11 +94,11 @@ def _decision_done(session: Session) -> bool:
 
 def _scored(session: Session, colour: str) -> tuple[Scores, dict[str, Column], Column] | None:
     """The scores with their columns, and the one to look at; None while they are measured."""
-    scores, key = tasks.scores_for(session, colour)
+    scores, key = measuring.scores_for(session, colour)
     if scores is None:
         st.skeleton(size(session.mask.layers, session.mask.heads)[1])
         return None
-    found = columns(scores, None, Weighing(), remember=tasks.runner().quick, key=key)
+    found = columns(scores, None, Weighing(), remember=runner.shared().quick, key=key)
     return scores, found, found[colour]
 
 

@@ -12,7 +12,7 @@ from bhpvas import text
 from bhpvas.heads import HeadId
 from bhpvas.scheme.step import Step
 from bhpvas.search import METHODS
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.pages.learn import checks
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.persistence import links
@@ -266,7 +266,7 @@ SCHEMES_TOUR = Tour(
     ),
     moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
     "by, with a curve that, unrecovered, lies above random orders. *Export* hands it over.",
-    fits=lambda session: tasks.only_masks(session) is None,
+    fits=lambda session: models.only_masks(session) is None,
     lacking="This tour compensates, which this model does not allow: its layers share weights.",
 )
 

@@ -24,7 +24,7 @@ from bhpvas.interpret.sentence_map import (
     pca_map,
     umap_map,
 )
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, runner, tasks
 from bhpvas.ui.jobs.runner import Job, Work
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
@@ -61,7 +61,7 @@ class MeasuredStates:
 
     def slices(self, grouping: str) -> pd.DataFrame:
         """What the scheme does to each slice."""
-        return tasks.runner().quick(
+        return runner.shared().quick(
             ("slices", self.key, grouping),
             lambda: slice_table(self.groupings[grouping], self.before, self.after),
         )
@@ -102,8 +102,8 @@ def _said(row: dict[str, Any], pruned: bool) -> str:
 def measured(session: Session) -> MeasuredStates | None:
     """Both evaluations with what follows from them, once they are there."""
     data = session.looked_at
-    start = tasks.evaluating(session, session.start, data=data)
-    now = tasks.evaluating(session, session.now, data=data)
+    start = measuring.evaluating(session, session.start, data=data)
+    now = measuring.evaluating(session, session.now, data=data)
     before, after = tasks.want(start), tasks.want(now)
     if before is None or after is None:
         return None
@@ -111,7 +111,7 @@ def measured(session: Session) -> MeasuredStates | None:
     columns = hash(tuple(data.groups.items()))
     key = f"{start.key} {now.key} {columns}"
     pruned = session.now != session.start
-    return _together(key, pruned, data, before, after, tasks.lengths(session, data))
+    return _together(key, pruned, data, before, after, models.lengths(session, data))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -159,7 +159,7 @@ def places(session: Session, layer: int) -> Places | None:
         after = None
         if moved is not None:
             key = ("moved", chart.method, states.key, session.now)
-            after = tasks.runner().quick(key, lambda: chart.moved(moved))
+            after = runner.shared().quick(key, lambda: chart.moved(moved))
     follows = best is not None and better is None and best.key not in session.cancelled
     return Places(chart.method, chart.places, after, follows)
 
@@ -187,7 +187,7 @@ def _pruned_states(session: Session, layer: int, components: Components) -> Task
 def _first_states(session: Session, layer: int, variant: Variant, job: Job) -> np.ndarray:
     from bhpvas.model.engine import first_states
 
-    classifier = tasks.classifier_of(session, variant)
+    classifier = models.classifier_of(session, variant)
     encoded = classifier.encode(session.looked_at)
     return first_states(classifier, encoded, variant.mask, layers=[layer], progress=job)[0]
 
@@ -198,7 +198,7 @@ def _of_states(
     data = session.looked_at
     model = "the unpruned model" if variant == session.start else "the pruned model"
     return Task(
-        key=tasks.lasting(what, session, variant, data, layer=layer),
+        key=models.lasting(what, session, variant, data, layer=layer),
         description=f"Reading {text.plural(len(data), 'sentence')} with {model} "
         f"up to layer {layer}",
         work=do,
@@ -214,7 +214,7 @@ def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
         return umap_map(coordinates, progress=job)
 
     return Task(
-        key=tasks.lasting("umap", session, session.start, session.looked_at, layer=layer),
+        key=models.lasting("umap", session, session.start, session.looked_at, layer=layer),
         description=f"Placing {text.plural(len(coordinates), 'sentence')} by UMAP",
         work=do,
         turn=6,
@@ -248,9 +248,9 @@ def known_comparison(
         values = importance_shares(values, kept) if kind == "share" else values
         return compare_groups(values, chosen, kept)
 
-    return tasks.runner().quick(("comparison", task.key, kind, chosen.tobytes()), make)
+    return runner.shared().quick(("comparison", task.key, kind, chosen.tobytes()), make)
 
 
 def _weighing(session: Session, variant: Variant) -> Task:
-    task = tasks.scoring(session, variant, ("importance",), data=session.looked_at)
+    task = measuring.scoring(session, variant, ("importance",), data=session.looked_at)
     return replace(task, turn=4)

@@ -21,7 +21,7 @@ from bhpvas.evaluation.comparison import flip_patterns, flip_table, measures, pa
 from bhpvas.evaluation.slices import Grouping, groupings, slice_table
 from bhpvas.heads import HeadId
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, runner, tasks
 from bhpvas.ui.pages.export import texts as export_texts
 from bhpvas.ui.pages.samples import texts as samples_texts
 from bhpvas.ui.pages.schemes import texts
@@ -129,7 +129,7 @@ def _named(scheme: Scheme, number: int) -> str:
 
 def _measured(session: Session, chosen: list[int]) -> Compared | None:
     wanted = {
-        step: tasks.want(tasks.evaluating(session, session.at(step))) for step in (0, *chosen)
+        step: tasks.want(measuring.evaluating(session, session.at(step))) for step in (0, *chosen)
     }
     if any(one is None for one in wanted.values()):
         return None
@@ -193,10 +193,10 @@ def _metrics(found: Compared, session: Session) -> None:
         ("Measures", texts.MEASURES),
         key="compare-measures",
     )
-    classifier = tasks.classifier_named(session.model)
-    table = tasks.runner().quick(
+    classifier = models.classifier_named(session.model)
+    table = runner.shared().quick(
         ("measures", _key(found, session)),
-        lambda: measures(classifier, found.with_unpruned, tasks.lengths(session)),
+        lambda: measures(classifier, found.with_unpruned, models.lengths(session)),
     )
     rows = table.set_index("scheme")
     tables.reading_table(
@@ -215,7 +215,7 @@ def _metrics(found: Compared, session: Session) -> None:
 def _key(found: Compared, session: Session) -> tuple[object, ...]:
     """What the compared evaluations are of."""
     variants = tuple((letter, session.at(step)) for letter, step in found.steps.items())
-    return (*tasks.named(session, session.start), variants, session.data.evaluation.fingerprint)
+    return (*models.named(session, session.start), variants, session.data.evaluation.fingerprint)
 
 
 def _cell(row: pd.Series, said: Said) -> str:
@@ -352,7 +352,7 @@ def _slices(found: Compared, session: Session) -> None:
         ("Slices", samples_texts.SLICES),
         key="compare-slices",
     )
-    ways = groupings(session.data.evaluation, found.unpruned.label_names, tasks.lengths(session))
+    ways = groupings(session.data.evaluation, found.unpruned.label_names, models.lengths(session))
     with st.container(horizontal=True, gap="small"):
         titles = {name: one.title for name, one in ways.items()}
         by, measure = controls.slice_controls(titles, "compare", width=170)
@@ -372,7 +372,7 @@ def _slice_tables(
 ) -> dict[str, pd.DataFrame]:
     # The fingerprint of the data leaves out the file's own columns.
     groups = grouping.names, grouping.codes.tobytes()
-    return tasks.runner().quick(
+    return runner.shared().quick(
         ("slice tables", by, groups, _key(found, session)),
         lambda: {
             letter: slice_table(grouping, found.unpruned, one)
@@ -399,7 +399,7 @@ def _latency(found: Compared, session: Session) -> None:
 def _times(found: Compared, known: Latencies, session: Session) -> None:
     from bhpvas.model.cost import speed_bound
 
-    geometry = tasks.classifier_named(session.model).geometry
+    geometry = models.classifier_named(session.model).geometry
     rows = []
     for name, step in {UNPRUNED: 0, **found.steps}.items():
         bound = speed_bound(geometry, session.scheme.mask_at(step), [known.length])

@@ -28,7 +28,7 @@ from bhpvas.report import tables as cells
 from bhpvas.search import DEFAULT_METHOD, method_named
 from bhpvas.search.curves import Curve, areas, band
 from bhpvas.stats import RANDOM_ORDERS
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.propose import method_names
@@ -66,7 +66,7 @@ def view(session: Session) -> None:
 
 
 def _settings(session: Session) -> None:
-    able = tasks.only_masks(session) is None
+    able = models.only_masks(session) is None
     names = method_names(compensating=able)
     state = st.session_state
     if session.curves is not None:  # a page that was opened anew is set as the curves were
@@ -159,7 +159,7 @@ def _chart(
     points = lines(chosen, random)
     random = [one for one in random if one.recovery is None]
     all_heads = session.mask.layers * session.mask.heads
-    steps = timeline_points(session.scheme, tasks.accuracies(session))
+    steps = timeline_points(session.scheme, measuring.accuracies(session))
     figures.chart(
         accuracy_curves(
             points,

@@ -16,7 +16,7 @@ from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
 from bhpvas.errors import LimitError
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, TuningSettings
 from bhpvas.scheme.bundle import SchemeFile
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, runner, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import limits
@@ -39,7 +39,7 @@ _COMMAND = """bhpvas recover --scheme {file} --method finetune \\
 
 def view(session: Session) -> None:
     """Draw the settings beside the course of the training."""
-    if said := tasks.only_masks(session):
+    if said := models.only_masks(session):
         st.caption(text.verbatim(said))
         return
     if session.tuning is not None and _came_to_nothing(session, session.tuning):
@@ -190,7 +190,7 @@ def _ask(settings: TuningSettings) -> None:
 def _running(session: Session, settings: TuningSettings) -> None:
     """The course so far, drawn anew every few seconds; the best state becomes a step."""
     task = schemes_tasks.tuning(session, settings)
-    job = tasks.runner().running(task.key)
+    job = runner.shared().running(task.key)
     if job is not None and task.key in session.cancelled:
         with st.spinner("Stopping; the best state so far is kept"):
             job.finished.wait(_HANDING_OVER)
@@ -219,7 +219,7 @@ def _running(session: Session, settings: TuningSettings) -> None:
 def _came_to_nothing(session: Session, settings: TuningSettings) -> bool:
     """Whether a training ended, by itself or because it was stopped, without a state to keep."""
     task = schemes_tasks.tuning(session, settings)
-    ended = task.key in session.cancelled and tasks.runner().running(task.key) is None
+    ended = task.key in session.cancelled and runner.shared().running(task.key) is None
     return ended and tasks.known(task) is None
 
 

@@ -21,7 +21,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES
 from bhpvas.scheme.step import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, SearchMethod, method_named
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.tasks import Promise
@@ -62,7 +62,7 @@ def method_names(*, compensating: bool = True) -> list[str]:
 
 def default_method(session: Session) -> str:
     """The method to begin with: the best one that can be used with the session's model."""
-    return "importance" if tasks.only_masks(session) else DEFAULT_METHOD
+    return "importance" if models.only_masks(session) else DEFAULT_METHOD
 
 
 # --- asking ---------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def _settings(session: Session) -> None:
         key="propose",
     )
     _as_asked(session)
-    names = method_names(compensating=tasks.only_masks(session) is None)
+    names = method_names(compensating=models.only_masks(session) is None)
     if st.session_state.get("method") not in names:
         st.session_state["method"] = default_method(session)
     name = st.selectbox(
@@ -417,7 +417,7 @@ def recovery(session: Session) -> None:
         ("Recovery without training", texts.RECOVERY),
         key="recover",
     )
-    if said := tasks.only_masks(session):
+    if said := models.only_masks(session):
         st.caption(text.verbatim(said))
         return
     if not session.mask.masked:

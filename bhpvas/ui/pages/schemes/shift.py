@@ -26,7 +26,7 @@ from bhpvas.criteria import (
 from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId
 from bhpvas.stats import SIGNIFICANT
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, runner, tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state.session import Session, Variant
 from bhpvas.ui.widgets import controls, help
@@ -88,13 +88,13 @@ def _shifted(session: Session, name: str) -> Shifted | None:
         return None
     (before, first), (after, second) = (one for one in scored if one is not None)
     was, is_ = (
-        columns(scores, None, weighing, remember=tasks.runner().quick, key=key)[name]
+        columns(scores, None, weighing, remember=runner.shared().quick, key=key)[name]
         for scores, key in ((before, first), (after, second))
     )
     shift = rank_shift(was.values, is_.values, session.mask, was.higher_means)
     if name == COMBINED or after.measured[name].per_example is None:
         return Shifted(was.title, shift)
-    low, high, p = tasks.runner().quick(
+    low, high, p = runner.shared().quick(
         ("rises", name, first, second),
         lambda: (*rise_intervals(before, after, name), rise_p(before, after, name)),
     )
@@ -105,8 +105,8 @@ def _shifted(session: Session, name: str) -> Shifted | None:
 
 def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hashable] | None:
     """The scores of a variant that have a criterion, from whatever was measured already."""
-    every = tasks.scoring(session, variant, tuple(CRITERIA))
-    three = tasks.scoring(session, variant, DEFAULT_CRITERIA)
+    every = measuring.scoring(session, variant, tuple(CRITERIA))
+    three = measuring.scoring(session, variant, DEFAULT_CRITERIA)
     basic = name == COMBINED or name in DEFAULT_CRITERIA
     task = three if basic and tasks.known(every) is None else every
     found = tasks.want(task)

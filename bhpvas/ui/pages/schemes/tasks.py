@@ -20,7 +20,7 @@ from bhpvas.recovery.finetuning import Course, TuningSettings, finetune
 from bhpvas.search import Constraints, Proposal, method_named, propose
 from bhpvas.search.curves import Curve, Store, known_curve, measure_curve
 from bhpvas.storage.results import ResultKey
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, runner
 from bhpvas.ui.jobs.runner import LONG_PATIENCE, Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state import limits
@@ -40,9 +40,9 @@ def proposing(session: Session, search: Search) -> Task:
     def do(job: Job) -> Proposal:
         # What is to be compensated is refitted from the model's own weights.
         classifier = (
-            tasks.classifier_of(session, session.start)
+            models.classifier_of(session, session.start)
             if method.for_compensation
-            else tasks.classifier_of(session, start)
+            else models.classifier_of(session, start)
         )
         return propose(
             classifier,
@@ -58,7 +58,7 @@ def proposing(session: Session, search: Search) -> Task:
         )
 
     return Task(
-        key=("proposal", search, *tasks.named(session, start), data.fingerprint),
+        key=("proposal", search, *models.named(session, start), data.fingerprint),
         description=f"Searching by {method.title} "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
@@ -83,7 +83,7 @@ def promising(session: Session, mask: HeadMask, seed: int) -> Task:
     data, start, now = session.data.calibration, session.start, session.now
 
     def do(job: Job) -> Promise:
-        classifier, own = tasks.classifier_of(session, now), tasks.classifier_of(session, start)
+        classifier, own = models.classifier_of(session, now), models.classifier_of(session, start)
         compensated = None
         if not own.geometry.shared:
             fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
@@ -96,7 +96,7 @@ def promising(session: Session, mask: HeadMask, seed: int) -> Task:
         )
 
     return Task(
-        key=("promise", mask, seed, *tasks.named(session, now), data.fingerprint),
+        key=("promise", mask, seed, *models.named(session, now), data.fingerprint),
         description=f"Trying {mask.kept_count} of {mask.layers * mask.heads} heads "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
@@ -137,9 +137,9 @@ class Fitted:
 
 def _unless_lost(key: Hashable) -> Hashable:
     """The name of a recovery; one whose weights have left the folder is not known any more."""
-    found = tasks.runner().result(key)
-    if found is not None and not weights_file(tasks.weights_folder(), found.weights).exists():
-        tasks.runner().forget(key)
+    found = runner.shared().result(key)
+    if found is not None and not weights_file(models.weights_folder(), found.weights).exists():
+        runner.shared().forget(key)
     return key
 
 
@@ -148,14 +148,14 @@ def recovering(session: Session, method: str) -> Task:
     data, mask = session.data.calibration, session.mask
 
     def do(job: Job) -> Fitted:
-        classifier, started = tasks.classifier_of(session, session.start), time.perf_counter()
+        classifier, started = models.classifier_of(session, session.start), time.perf_counter()
         found = recover(classifier, data, mask, method, progress=job)
         taken = {"seconds": round(time.perf_counter() - started, 3)}
-        return Fitted(tasks.keep_weights(found.weights), found.record() | taken)
+        return Fitted(models.keep_weights(found.weights), found.record() | taken)
 
     return Task(
         key=_unless_lost(
-            ("recovery", method, *tasks.named(session, session.start), mask, data.fingerprint)
+            ("recovery", method, *models.named(session, session.start), mask, data.fingerprint)
         ),
         description=f"{RECOVERIES[method].title} of {text.plural(mask.kept_count, 'head')} "
         f"on {text.plural(len(data), 'calibration sentence')}",
@@ -176,13 +176,13 @@ def tuning(session: Session, settings: TuningSettings) -> Task:
             job.partial = course
 
         job.patience = LONG_PATIENCE
-        classifier, started = tasks.classifier_of(session, now), time.perf_counter()
+        classifier, started = models.classifier_of(session, now), time.perf_counter()
         found = finetune(classifier, data, now.mask, settings, watch=watch, progress=job)
         taken = {"seconds": round(time.perf_counter() - started, 3)}
-        return Fitted(tasks.keep_weights(found.weights), found.record() | taken)
+        return Fitted(models.keep_weights(found.weights), found.record() | taken)
 
     return Task(
-        key=_unless_lost(("tuning", settings, *tasks.named(session, now), data.fingerprint)),
+        key=_unless_lost(("tuning", settings, *models.named(session, now), data.fingerprint)),
         description=f"Fine-tuning {text.plural(now.mask.kept_count, 'head')} "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
@@ -197,18 +197,17 @@ def tuning(session: Session, settings: TuningSettings) -> Task:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _store(model: str, calibration: str, evaluation: str, _name: ResultKey) -> Store:
     """What curves of one model on some data are made of, measured once for everybody."""
-    return Store(known=tasks.runner().kept.get(_name))
+    return Store(known=runner.shared().kept.get(_name))
 
 
 def _name(session: Session) -> ResultKey:
     """What the store of the session's model and data is called on disk."""
-    data = session.data
-    calibration = data.calibration.fingerprint
-    return tasks.lasting("curves", session, session.start, data.evaluation, calibration=calibration)
+    data, calibration = session.data.evaluation, session.data.calibration.fingerprint
+    return models.lasting("curves", session, session.start, data, calibration=calibration)
 
 
 def _place(session: Session) -> tuple[Classifier, Store]:
-    classifier, data = tasks.classifier_named(session.model), session.data
+    classifier, data = models.classifier_named(session.model), session.data
     prints = classifier.identity, data.calibration.fingerprint, data.evaluation.fingerprint
     return classifier, _store(*prints, _name(session))
 
@@ -246,7 +245,7 @@ def measuring(session: Session, curves: Curves) -> Task:
     """Every curve that is asked for, measured on the evaluation split, one after another."""
     classifier, store = _place(session)
     data, counts, lines = session.data, removals(session, curves), _lines(curves)
-    kept, name = tasks.runner().kept, _name(session)
+    kept, name = runner.shared().kept, _name(session)
 
     def do(job: Job) -> bool:
         for index, (method, recovery, seed) in enumerate(lines):
@@ -268,7 +267,7 @@ def measuring(session: Session, curves: Curves) -> Task:
         key=(
             "curves",
             curves,
-            *tasks.named(session, session.start),
+            *models.named(session, session.start),
             data.calibration.fingerprint,
             data.evaluation.fingerprint,
         ),

@@ -14,7 +14,7 @@ from bhpvas.charts.steps import briefly, in_full, steps_table, weights_said
 from bhpvas.data.tables import csv_text
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
@@ -46,10 +46,10 @@ def view(session: Session) -> None:
 def scheme_bar(session: Session) -> None:
     """Draw the name of the scheme and what can be done with all of it."""
     scheme = session.scheme
-    unmeasured = [step for step in scheme.steps if not tasks.is_measured(session, step)]
+    unmeasured = [step for step in scheme.steps if not measuring.is_measured(session, step)]
     if session.measuring:
         for step in unmeasured:
-            tasks.want(tasks.evaluating(session, session.at(step.id), turn=5))
+            tasks.want(measuring.evaluating(session, session.at(step.id), turn=5))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="tree-bar"):
         hold("scheme-name", scheme.name)
         st.text_input("Name", key="scheme-name", on_change=_name, width=220, max_chars=80)
@@ -101,7 +101,7 @@ def picture(session: Session) -> None:
     shown = _landmarks(scheme) if fold else [step.id for step in scheme.steps]
     parents = folded({step.id: step.parent for step in scheme.steps}, shown)
     on_path = {step.id for step in scheme.path()}
-    accuracies = tasks.accuracies(session)
+    accuracies = measuring.accuracies(session)
     figure = scheme_tree(
         [
             TreeStep(
@@ -243,7 +243,7 @@ def _delete(step: int) -> None:
 def table(session: Session) -> pd.DataFrame:
     """One row a step, the start first; what is not measured is empty."""
     scheme = session.scheme
-    measured = [step for step in scheme.steps if tasks.is_measured(session, step)]
+    measured = [step for step in scheme.steps if measuring.is_measured(session, step)]
     return steps_table(scheme, {step.id: step.metrics for step in measured})
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bhpvas import text
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def _name(what: str, session: Session, variant: Variant, *more: object) -> tuple[object, ...]:
     said = session.sentence
-    return (what, *tasks.named(session, variant), said.text, said.pair, *more)
+    return (what, *models.named(session, variant), said.text, said.pair, *more)
 
 
 def reading(session: Session) -> Task:
@@ -29,7 +29,7 @@ def reading(session: Session) -> Task:
     def do(job: Job) -> Reading:
         from bhpvas.interpret.sentence import read
 
-        return read(tasks.classifier_of(session, variant), said.text, said.pair, variant.mask)
+        return read(models.classifier_of(session, variant), said.text, said.pair, variant.mask)
 
     return Task(_name("reading", session, variant), "Reading the sentence", do, turn=0)
 
@@ -44,7 +44,7 @@ def prediction(session: Session, variant: Variant) -> Task:
         from bhpvas.model.engine import predict
 
         pairs = None if said.pair is None else [said.pair]
-        classifier = tasks.classifier_of(session, variant)
+        classifier = models.classifier_of(session, variant)
         logits = predict(classifier, classifier.encode_texts([said.text], pairs), variant.mask)
         return softmax(logits[0].astype(np.float64))
 
@@ -58,7 +58,7 @@ def contributing(session: Session, label: int) -> Task:
     def do(job: Job) -> Contributions:
         from bhpvas.interpret.sentence import contributions
 
-        classifier = tasks.classifier_of(session, variant)
+        classifier = models.classifier_of(session, variant)
         return contributions(classifier, said.text, pair=said.pair, label=label, mask=variant.mask)
 
     return Task(
@@ -76,7 +76,7 @@ def salient(session: Session, label: int) -> Task:
     def do(job: Job) -> Saliency:
         from bhpvas.interpret.saliency import saliency
 
-        classifier = tasks.classifier_of(session, variant)
+        classifier = models.classifier_of(session, variant)
         return saliency(classifier, said.text, label=label, pair=said.pair, mask=variant.mask)
 
     return Task(_name("saliency", session, variant, label), "Attributing to tokens", do, turn=1)

@@ -20,7 +20,7 @@ from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import measuring, tasks
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
@@ -183,10 +183,12 @@ def _cost(scores: Scores | None, session: Session) -> str:
     if scores is None or sessions.current().scored != session.now:
         return "The estimate follows as soon as this model is scored."
     changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
-    model = tasks.estimate(scores)
+    from bhpvas.evaluation.estimate import Estimate
+
+    model = Estimate.from_scores(scores)
     loss = float(model.loss_change([changed])[0])
     accuracy = float(model.accuracy_change([changed])[0])
-    now = tasks.known(tasks.evaluating(session, session.now))
+    now = tasks.known(measuring.evaluating(session, session.now))
     base = ""
     if now is not None:
         after = text.percent(now.accuracy + accuracy)
@@ -206,8 +208,8 @@ def standing(session: Session) -> str:
     kept = f"{mask.kept_count} of {text.plural(mask.layers * mask.heads, 'head')} kept"
     if (weights := weights_said(session.scheme)) is not None:
         kept += f", {text.verbatim(weights)}"
-    start = tasks.known(tasks.evaluating(session, session.start))
-    now = tasks.known(tasks.evaluating(session, session.now))
+    start = tasks.known(measuring.evaluating(session, session.start))
+    now = tasks.known(measuring.evaluating(session, session.now))
     if start is None or now is None:
         return kept
     if session.now == session.start:
@@ -243,7 +245,7 @@ def steps(session: Session) -> None:
         key="timeline",
     )
     scheme = session.scheme
-    points = timeline_points(scheme, tasks.accuracies(session))
+    points = timeline_points(scheme, measuring.accuracies(session))
     figures.chart(
         timeline(
             points,
@@ -277,8 +279,8 @@ def what_changed(session: Session) -> None:
         ("What changed", texts.CHANGED),
         key="changed",
     )
-    start = tasks.want(tasks.evaluating(session, session.start))
-    now = tasks.want(tasks.evaluating(session, session.now))
+    start = tasks.want(measuring.evaluating(session, session.start))
+    now = tasks.want(measuring.evaluating(session, session.now))
     if start is None or now is None:
         st.caption("Not measured yet.")
         return
