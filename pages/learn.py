@@ -3,17 +3,6 @@
 from bhpvas.ui import framed
 
 framed.ensure()
-from bhpvas.ui.pages.learn import criteria, glossary, lesson, texts, tours
-from bhpvas.ui.state import session as sessions
-from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.pages.learn import page
 
-VIEWS = {"Lesson": lesson, "Tours": tours, "Criteria": criteria, "Glossary": glossary}
-
-help.heading(
-    "From one head to half of them gone",
-    "On the model and the sentences that are open; whatever you do here counts on every page.",
-    ("Learn", texts.LEARN),
-    key="learn",
-    page=True,
-)
-VIEWS[controls.view_of(VIEWS, key="learn-view")].view(sessions.current())
+page.draw()

@@ -3,25 +3,6 @@
 from bhpvas.ui import framed
 
 framed.ensure()
-from bhpvas.ui.pages.schemes import compare, evidence, finetune, propose, shift, texts, tree
-from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state.settings import kept_key
-from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.pages.schemes import page
 
-VIEWS = {
-    "Tree": tree,
-    "Propose": propose,
-    "Fine-tune": finetune,
-    "Compare": compare,
-    "Evidence": evidence,
-    "Shift": shift,
-}
-
-help.heading(
-    "Which way of pruning is best?",
-    "Every step you took is kept: go back, branch off, compare, take the best one.",
-    ("Tree of schemes", texts.TREE),
-    key="schemes",
-    page=True,
-)
-VIEWS[controls.view_of(VIEWS, key=kept_key("view"))].view(sessions.current())
+page.draw()

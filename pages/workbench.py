@@ -3,54 +3,6 @@
 from bhpvas.ui import framed
 
 framed.ensure()
-import streamlit as st
+from bhpvas.ui.pages.workbench import page
 
-from bhpvas.charts.columns import columns, unscored
-from bhpvas.charts.head_map import size
-from bhpvas.ui.jobs import measuring, runner
-from bhpvas.ui.pages.workbench import texts
-from bhpvas.ui.pages.workbench import views as workbench_views
-from bhpvas.ui.state import session as sessions
-from bhpvas.ui.widgets import controls, help
-from bhpvas.ui.widgets.head_map import head_grid
-
-session = sessions.current()
-settings = controls.settings()
-scores, key = measuring.scores_for(session, settings.colour)
-ablation = measuring.ablation_for(session)
-
-help.heading(
-    "Which heads can go?",
-    "Each cell is an attention head. Select some, see what removing them costs, remove them.",
-    *help.column_help(settings.colour),
-    ("Head map", texts.HEAD_MAP),
-    ("What would it cost?", texts.COST),
-    key="workbench",
-    page=True,
-)
-controls.colour_controls(ablated=ablation is not None)
-
-width, height = size(session.mask.layers, session.mask.heads)
-if scores is None:
-    found, column = {}, unscored(settings.colour, session.mask)
-else:
-    found = columns(scores, ablation, settings.weighing, remember=runner.shared().quick, key=key)
-    column = found.get(settings.colour) or next(iter(found.values()))
-controls.selection_controls(column, session)
-with st.container(horizontal=True, gap="medium"):
-    with st.container(width=width):
-        head_grid(column, session, pointer=settings.pointer)
-        st.caption(column.reading if settings.weighing.usable else controls.NO_WEIGHT)
-    with st.container(width="stretch"):
-        workbench_views.selected_heads(scores, found, session, height=height)
-workbench_views.actions(scores, session)
-
-left, right = st.columns(2, gap="large")
-with left:
-    workbench_views.steps(session)
-with right:
-    workbench_views.what_changed(session)
-
-if scores is not None:
-    workbench_views.explorer(scores, found, column, session, pointer=settings.pointer)
-    workbench_views.ablation_agreement(found, session)
+page.draw()

@@ -12,6 +12,7 @@ from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.drawn import drawn
 from bhpvas.data.tables import csv_text
+from bhpvas.ui.widgets import controls
 from bhpvas.ui.widgets.downloads import download
 
 _FIGURES, _FORMATS = "bhpvas figures", ("SVG", "PNG")
@@ -50,14 +51,8 @@ def shelf() -> None:
     if not figures:
         return
     with st.popover("Save figures", icon=":material/download:", type="tertiary", key="figures"):
-        st.segmented_control(
-            "The camera over a figure saves it as",
-            _FORMATS,
-            default=_FORMATS[0],
-            required=True,
-            key="figure-format",
-            persist_state="session",
-        )
+        saves = "The camera over a figure saves it as"
+        controls.choice(saves, _FORMATS, key="figure-format", titled=True)
         st.caption("The numbers that each figure of this page draws, as CSV:")
         for key, (alt, figure) in figures.items():
             download(

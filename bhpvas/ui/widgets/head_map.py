@@ -18,7 +18,6 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures
 from bhpvas.ui.widgets.clicks import clicks
-from bhpvas.ui.widgets.controls import layer_heads
 from bhpvas.ui.widgets.synced import hold
 
 
@@ -154,3 +153,9 @@ def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:
     if pointer == "layer":
         return session.toggling(layer_heads(session, picked[0].layer))
     return session.toggling(picked)
+
+
+def layer_heads(session: Session, layer: int) -> tuple[HeadId, ...]:
+    """The kept heads of a layer, or all of them where none is kept."""
+    every = tuple(HeadId(layer, head) for head in range(session.mask.heads))
+    return tuple(head for head in every if head not in session.mask.removed) or every

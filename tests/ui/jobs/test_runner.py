@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 from bhpvas.progress import Cancelled
-from bhpvas.ui.jobs import runner, tasks
+from bhpvas.ui.jobs import runner
 from bhpvas.ui.jobs.runner import Job, JobRunner, size_of
 
 LONG = 30
@@ -300,13 +300,13 @@ def _noting(start: Any, runs: list[Any]) -> Any:
 def _a_page_with_a_silent_job() -> None:
     import streamlit as st
 
-    from bhpvas.ui.jobs import progress_bar
+    from bhpvas.ui.jobs import progress_bar, tasks
     from bhpvas.ui.state import session as sessions
 
     sessions.put(None)  # type: ignore[arg-type]
     gate = st.session_state["gate"]
 
-    def silent(job: Job) -> None:
+    def silent(job):
         job.patience = 600
         while not gate.wait(0.005):
             job.check()

@@ -21,8 +21,9 @@ from bhpvas.evaluation.slices import Grouping, outcomes, slice_table, worst_hit
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier
 from bhpvas.scheme.scheme import Scheme
+from bhpvas.ui.pages.samples import selection, sentence_map
+from bhpvas.ui.pages.samples import table as sentences_table
 from bhpvas.ui.pages.samples import tasks as samples_tasks
-from bhpvas.ui.pages.samples import views as samples_views
 from bhpvas.ui.state.session import Session
 from tests.ui.driver import fine, open_app, press, said, session
 
@@ -152,7 +153,7 @@ def test_the_comparison_is_of_the_selected_with_the_rest(
 ) -> None:
     places = [0, 2, 4, 6, 8]
     app = opened(data, classifier, sentences=frozenset(places))
-    fine(app.segmented_control(key="panel-of-samples").set_value(samples_views.HEADS).run())
+    fine(app.segmented_control(key="panel-of-samples").set_value(selection.HEADS).run())
     fine(app.segmented_control(key="difference-kind").set_value(kind).run())
     chosen = np.isin(np.arange(12), places)
     full = np.ones((2, 4))
@@ -167,7 +168,7 @@ def test_the_comparison_is_of_the_selected_with_the_rest(
 
 def test_roles_can_be_laid_over_the_difference(data: Splits, classifier: Classifier) -> None:
     app = opened(data, classifier, sentences=frozenset([0, 2, 4, 6, 8]))
-    fine(app.segmented_control(key="panel-of-samples").set_value(samples_views.HEADS).run())
+    fine(app.segmented_control(key="panel-of-samples").set_value(selection.HEADS).run())
     fine(app.toggle(key="labels-difference-map").set_value(True).run())
     assert session(app).labelled
     assert "more for these 5 than for the rest" in said(app)
@@ -175,7 +176,7 @@ def test_roles_can_be_laid_over_the_difference(data: Splits, classifier: Classif
 
 def test_a_few_sentences_are_not_tested(data: Splits, classifier: Classifier) -> None:
     app = opened(data, classifier, PRUNED, sentences=frozenset([1, 2]))
-    fine(app.segmented_control(key="panel-of-samples").set_value(samples_views.HEADS).run())
+    fine(app.segmented_control(key="panel-of-samples").set_value(selection.HEADS).run())
     assert "Not tested: fewer than 5" in said(app)
     fine(app.segmented_control(key="difference-model").set_value("pruned").run())
 
@@ -232,7 +233,7 @@ def test_a_row_opens_its_sentence(
         "open-sentence": {"row": 1, "label": "Open"},
     }
     monkeypatch.setattr(st, "session_state", state)
-    samples_views._open((4, 7, 9))
+    sentences_table._open((4, 7, 9))
     assert state["bhpvas"].opened.text == data.evaluation.texts[7]
 
 
@@ -255,11 +256,11 @@ def test_a_lasso_selects_anew_and_a_click_toggles(
     event = SimpleNamespace(selection=SimpleNamespace(points=points))
     state: dict[str, Any] = {"bhpvas": chosen, "sentence-map": event}
     monkeypatch.setattr(st, "session_state", state)
-    samples_views._selected(pointer=pointer, marked=marked)
+    sentence_map._selected(pointer=pointer, marked=marked)
     assert state["bhpvas"].sentences == expected
     # What the browser does not mark by itself is drawn anew.
     assert (state["map-marks"] == expected) == (marked and pointer != "click")
-    assert (state["rows"], state["panel-of-samples"]) == (samples_views.CHOSEN, samples_views.HEADS)
+    assert (state["rows"], state["panel-of-samples"]) == (selection.CHOSEN, selection.HEADS)
 
 
 def test_the_map_is_drawn_anew_only_where_there_is_something_else_to_see(
@@ -269,14 +270,14 @@ def test_the_map_is_drawn_anew_only_where_there_is_something_else_to_see(
     lassoed = session.choosing_sentences({1, 5})
     state: dict[str, Any] = {"sentence-map": None}
     monkeypatch.setattr(st, "session_state", state)
-    first = samples_views._drawn(session, go.Figure, "look")
-    assert samples_views._drawn(session, go.Figure, "look") is first
+    first = sentence_map._drawn(session, go.Figure, "look")
+    assert sentence_map._drawn(session, go.Figure, "look") is first
     state["map-marks"] = {1, 5}
-    assert samples_views._drawn(lassoed, go.Figure, "look") is first
-    cleared = samples_views._drawn(session, go.Figure, "look")
-    assert samples_views._drawn(session, go.Figure, "other look") is not cleared
+    assert sentence_map._drawn(lassoed, go.Figure, "look") is first
+    cleared = sentence_map._drawn(session, go.Figure, "look")
+    assert sentence_map._drawn(session, go.Figure, "other look") is not cleared
     del state["sentence-map"]  # the page was left
-    samples_views._drawn(session, go.Figure, "other look")
+    sentence_map._drawn(session, go.Figure, "other look")
     # No two figures are equal, or the browser would show the earlier one's selection.
     assert (first.layout.meta, cleared.layout.meta, state["map-drawn"][1].layout.meta) == (0, 1, 3)
 

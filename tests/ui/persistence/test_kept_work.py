@@ -216,7 +216,7 @@ def test_a_model_that_is_gone_is_a_sentence_and_the_file_stays(
     app = opened(Session(str(place), Splits(dataset, dataset, "by hand"), scheme))
     select(app, "L0H1")
     place.rename(tmp_path / "elsewhere")
-    kept_work.tasks._loaded.clear()
+    kept_work.models._loaded.clear()
     again = opened(work=work_of(app))
     assert "is kept, but cannot be opened" in again.error[0].value
     assert files()[0].exists()

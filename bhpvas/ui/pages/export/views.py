@@ -21,7 +21,7 @@ from bhpvas.ui.pages.export import texts
 from bhpvas.ui.pages.export.tasks import ExportChoice
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
-from bhpvas.ui.widgets import help, tables
+from bhpvas.ui.widgets import controls, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.latency import latencies
 
@@ -32,16 +32,8 @@ if TYPE_CHECKING:
 
 def format_choice() -> ExportChoice:
     """Which format, with what it is and where it loads."""
-    format = st.segmented_control(
-        "Format",
-        list(FORMATS),
-        default=next(iter(FORMATS)),
-        required=True,
-        format_func=lambda name: FORMATS[name].title,
-        key="export-format",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    titles = {name: one.title for name, one in FORMATS.items()}
+    format = controls.choice("Format", titles, key="export-format", format_func=titles.get)
     st.caption(FORMATS[format].summary)
     int8 = format == onnx_graph.FORMAT.name and st.checkbox(
         "Add a graph in int8, about a quarter as large, with its own accuracy",

@@ -17,10 +17,14 @@ from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.ui.jobs import measuring, runner, tasks
 from bhpvas.ui.pages.learn import checks
 from bhpvas.ui.pages.samples import tasks as samples_tasks
-from bhpvas.ui.pages.samples import views as samples_views
+from bhpvas.ui.pages.samples.page import panel
+from bhpvas.ui.pages.samples.selection import selection
+from bhpvas.ui.pages.samples.sentence_map import MAP_HEIGHT
+from bhpvas.ui.pages.samples.slices import answer
 from bhpvas.ui.pages.schemes import propose, tree
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import views as sentence_views
+from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state.lessons import LESSON, LessonProgress
@@ -108,9 +112,9 @@ def _heads(session: Session, colour: str) -> Scores | None:
     if scored is None:
         return None
     scores, _, column = scored
-    controls.selection_controls(column, session)
+    workbench_settings.selection_controls(column, session)
     with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
-        head_grid(column, session, pointer=controls.settings().pointer)
+        head_grid(column, session, pointer=workbench_settings.settings().pointer)
         st.caption(column.reading)
     return scores
 
@@ -197,12 +201,12 @@ def _estimate(session: Session) -> None:
 def _slices(session: Session) -> None:
     found = samples_tasks.measured(session)
     if found is None:
-        st.skeleton(samples_views.MAP_HEIGHT)
+        st.skeleton(MAP_HEIGHT)
         return
-    st.markdown(samples_views.answer(found))
-    samples_views.panel(found, session)
+    st.markdown(answer(found))
+    panel(found, session)
     if session.sentences:
-        samples_views.selection(found, session)
+        selection(found, session)
 
 
 def _half(session: Session) -> None:

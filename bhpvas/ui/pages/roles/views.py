@@ -19,7 +19,7 @@ from bhpvas.ui.jobs.roles import Counted
 from bhpvas.ui.pages.roles import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session, Variant
-from bhpvas.ui.widgets import help, tables
+from bhpvas.ui.widgets import controls, help, tables
 from bhpvas.ui.widgets.head_map import wide_chart
 from bhpvas.ui.widgets.synced import hold
 
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 ROLE = "role"
 _BEST, _ANY = "either way", "any relation"
-_WAYS = {"dependent to head": "dependent → head", "head to dependent": "head → dependent"}
+_WAYS = {
+    _BEST: _BEST,
+    "dependent to head": "dependent → head",
+    "head to dependent": "head → dependent",
+}
 #: Examples of each kind that are shown at once.
 SHOWN = 6
 
@@ -51,14 +55,8 @@ def settings(counted: Counted) -> tuple[str, str]:
             width=190,
             persist_state="session",
         )
-        way = st.segmented_control(
-            "Direction",
-            [_BEST, *_WAYS],
-            default=_BEST,
-            required=True,
-            format_func=lambda name: _WAYS.get(name, name),
-            key="role-way",
-            persist_state="session",
+        way = controls.choice(
+            "Direction", _WAYS, key="role-way", titled=True, format_func=_WAYS.get
         )
         st.number_input(
             "Fewest dependents",
@@ -70,7 +68,7 @@ def settings(counted: Counted) -> tuple[str, str]:
             persist_state="session",
             help="Relations with fewer dependents in the calibration split are not judged.",
         )
-    return relation, way or _BEST
+    return relation, way
 
 
 def accuracy(relation: Relation, way: str) -> np.ndarray:

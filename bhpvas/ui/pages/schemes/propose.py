@@ -25,6 +25,7 @@ from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.tasks import Promise
+from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import PendingStep, Search, Session
 from bhpvas.ui.state.settings import kept_as
@@ -121,7 +122,7 @@ def _weighed(method: SearchMethod) -> Weighed | None:
     """
     if "weights" not in method.defaults:
         return ()
-    weighing = controls.settings().weighing
+    weighing = workbench_settings.settings().weighing
     found = tuple(
         (name, weight, weighing.directions.get(name, CRITERIA[name].higher_means))
         for name, weight in weighing.weights.items()
@@ -162,13 +163,7 @@ def _as_asked(session: Session) -> None:
 
 def _how_many(session: Session, most: int) -> tuple[int, float | None]:
     """How many heads may go, and the largest drop of accuracy as a share, if that decides."""
-    by = st.segmented_control(
-        "How many go",
-        [_COUNT, _SHARE, _DROP],
-        default=_COUNT,
-        required=True,
-        **kept_as("how-many"),
-    )
+    by = controls.choice("How many go", [_COUNT, _SHARE, _DROP], **kept_as("how-many"), titled=True)
     kept = session.mask.kept_count
     if by == _COUNT:
         key = f"heads-of-{kept}"

@@ -28,6 +28,7 @@ from bhpvas.heads import HeadId
 from bhpvas.stats import SIGNIFICANT
 from bhpvas.ui.jobs import measuring, runner, tasks
 from bhpvas.ui.pages.schemes import texts
+from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.state.session import Session, Variant
 from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.downloads import download
@@ -79,9 +80,9 @@ def view(session: Session) -> None:
 
 def _shifted(session: Session, name: str) -> Shifted | None:
     """The shift, once both models are scored."""
-    weighing = controls.settings().weighing
+    weighing = workbench_settings.settings().weighing
     if name == COMBINED and not weighing.usable:
-        st.caption(controls.NO_WEIGHT)
+        st.caption(workbench_settings.NO_WEIGHT)
         return None
     scored = [_scores(session, variant, name) for variant in (session.start, session.now)]
     if None in scored:

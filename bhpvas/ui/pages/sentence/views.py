@@ -59,14 +59,7 @@ def choose(session: Session) -> None:
             if said.row is None:
                 st.session_state["sentence-typed"] = said.text
                 st.session_state["sentence-pair"] = said.pair or ""
-        source: Any = st.segmented_control(
-            "Sentence",
-            [*_SPLITS, _TYPED],
-            required=True,
-            key="sentence-from",
-            label_visibility="collapsed",
-            persist_state="session",
-        )
+        source = controls.choice("Sentence", [*_SPLITS, _TYPED], key="sentence-from", default=None)
         if source == _TYPED:
             _type(session)
         else:
@@ -237,14 +230,7 @@ def shown_heads(session: Session, found: Contributions | None) -> list[HeadId]:
 def line_controls() -> tuple[bool, bool, float, str]:
     """Words or pieces, marks or none, the threshold, and the saliency."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="line"):
-        units = st.segmented_control(
-            "Units",
-            [_WORDS, _PIECES],
-            default=_WORDS,
-            required=True,
-            **kept_as("units"),
-            label_visibility="collapsed",
-        )
+        units = controls.choice("Units", [_WORDS, _PIECES], **kept_as("units"))
         marks = st.toggle("[CLS] and [SEP]", value=True, **kept_as("marks"))
         threshold = st.slider(
             "Arcs from",
@@ -374,26 +360,12 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
     )
     mask = session.mask_here
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="measure"):
-        measure = st.segmented_control(
-            "Contribution by",
-            [_EXACT, _SLOPE],
-            default=_EXACT,
-            required=True,
-            **kept_as("contribution"),
-            label_visibility="collapsed",
-        )
+        measure = controls.choice("Contribution by", [_EXACT, _SLOPE], **kept_as("contribution"))
         with st.container(
             horizontal=True, vertical_alignment="center", gap="small", width="content", key="clicks"
         ):
             st.caption("Click", width="content")
-            click = st.segmented_control(
-                "A click",
-                [_SWITCH, _SELECT],
-                default=_SWITCH,
-                required=True,
-                **kept_as("click"),
-                label_visibility="collapsed",
-            )
+            click = controls.choice("A click", [_SWITCH, _SELECT], **kept_as("click"))
     values = np.full((mask.layers, mask.heads), np.nan)
     if found is not None:
         values = found.removal_log_odds if measure == _EXACT else found.gradient_log_odds
@@ -477,18 +449,10 @@ def maps(session: Session, found: Reading, heads: list[HeadId], line: SentenceUn
         key="maps",
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="of"):
-        view = st.segmented_control(
-            "Matrix of",
-            list(views),
-            default="one head",
-            required=True,
-            key="matrix-of",
-            label_visibility="collapsed",
-            persist_state="session",
-        )
+        view = controls.choice("Matrix of", views, key="matrix-of")
         choice = st.container(width=170)
     first = heads[0] if heads else HeadId(0, 0)
-    views[view or "one head"](session, found, first, line, choice)
+    views[view](session, found, first, line, choice)
 
 
 def _matrix(

@@ -25,7 +25,7 @@ from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
-from bhpvas.ui.widgets import figures, help, synced, tables
+from bhpvas.ui.widgets import controls, figures, help, synced, tables
 from bhpvas.ui.widgets import help as view_help
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import selecting
@@ -338,15 +338,7 @@ def explorer(
 ) -> None:
     """Two criteria beside the ranked table, or every two heads beside those most alike."""
     views = [_CRITERIA] + [_PAIRS] * bool(scores.similarity_matrix)
-    shown = st.segmented_control(
-        "Compare",
-        views,
-        default=_CRITERIA,
-        required=True,
-        key="explorer",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
+    shown = controls.choice("Compare", views, key="explorer")
     left, right = st.columns([1, 1], gap="large")
     if shown == _PAIRS and _PAIRS in views:
         with left:

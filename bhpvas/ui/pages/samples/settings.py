@@ -1,0 +1,94 @@
+"""Settings of the map: which sentences, at which layer, coloured by what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from bhpvas.ui.pages.samples.selection import EVERY
+from bhpvas.ui.pages.samples.tasks import MeasuredStates
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session, Split
+from bhpvas.ui.widgets.synced import hold
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """What the controls above the map say."""
+
+    layer: int
+    colour: str
+
+
+def settings(session: Session, found: MeasuredStates | None) -> MapSettings:
+    """Which sentences, at which layer, coloured by what."""
+    layers = session.mask.layers
+    colours = _colours(found, pruned=session.now != session.start)
+    state = st.session_state
+    if not state.get("colour-chosen") or state.get("sentence-colour") not in colours:
+        state["sentence-colour"] = next(iter(colours))
+    if (state.get("map-layer") or 0) >= layers:
+        state["map-layer"] = layers - 1
+    sizes = {
+        "evaluation": f"evaluation · {len(session.data.evaluation):,}",
+        "calibration": f"calibration · {len(session.data.calibration):,}",
+    }
+    hold("split", session.split)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="looking"):
+        st.segmented_control(
+            "Sentences",
+            list(sizes),
+            required=True,
+            format_func=sizes.__getitem__,
+            key="split",
+            on_change=_look,
+            help="Evaluation sentences measure; criteria, search and recovery never read them. "
+            "Calibration sentences are what heads may be chosen by.",
+        )
+        colour = st.selectbox(
+            "Colour by",
+            list(colours),
+            key="sentence-colour",
+            format_func=colours.__getitem__,
+            on_change=_colour_chosen,
+            width=230,
+        )
+        layer = st.selectbox(
+            "[CLS] state of layer",
+            range(layers),
+            index=layers - 1,
+            key="map-layer",
+            format_func=lambda layer: f"L{layer}",
+            width=140,
+            persist_state="session",
+        )
+    return MapSettings(layer, colour)
+
+
+def _colours(found: MeasuredStates | None, *, pruned: bool) -> dict[str, str]:
+    names = {"change": "change under the scheme"} if pruned else {}
+    names |= {
+        "right": "right or wrong",
+        "label": "label",
+        "prediction": "prediction",
+        "confidence": "probability of the answer",
+    }
+    if found is not None:
+        names |= {
+            name: one.title.lower()
+            for name, one in found.groupings.items()
+            if name not in ("class", "length")
+        }
+    return names
+
+
+def _colour_chosen() -> None:
+    st.session_state["colour-chosen"] = True
+
+
+def _look() -> None:
+    split: Split = st.session_state["split"]
+    sessions.change(partial(Session.looking_at, split=split))
+    st.session_state["rows"] = EVERY

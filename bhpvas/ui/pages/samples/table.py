@@ -1,0 +1,143 @@
+"""Sentences table: every sentence with both answers, to sort, filter, search and download."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.data.tables import csv_text
+from bhpvas.ui.pages.samples import tasks as samples_tasks
+from bhpvas.ui.pages.samples.selection import CHOSEN, EVERY, choose
+from bhpvas.ui.pages.samples.tasks import MeasuredStates
+from bhpvas.ui.pages.workbench import texts as workbench_texts
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import help
+from bhpvas.ui.widgets.downloads import download
+
+
+def table(found: MeasuredStates, session: Session) -> None:
+    """Sentences with both answers: sort, filter, search, download, open."""
+    help.heading(
+        "Sentences",
+        "Click a column to sort, Open to see what the heads do with a sentence.",
+        ("Changes", workbench_texts.CHANGED),
+        key="sentences",
+    )
+    whole = found.table
+    chosen = samples_tasks.selected(session)
+    rows = {EVERY: np.ones(len(whole), dtype=bool), CHOSEN: chosen}
+    if found.pruned:
+        outcome = whole["outcome"].to_numpy()
+        rows |= {"changed": outcome != "same", "lost": outcome == "lost"}
+        rows |= {"gained": outcome == "gained"}
+    rows["wrong"] = ~found.after.right
+    if st.session_state.get("rows") not in rows:
+        st.session_state["rows"] = EVERY
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
+        kept: Any = st.segmented_control(
+            "Rows",
+            list(rows),
+            required=True,
+            key="rows",
+            format_func=lambda name: f"{name} {int(rows[name].sum()):,}",
+            label_visibility="collapsed",
+        )
+        search = st.text_input(
+            "Search",
+            key="search",
+            placeholder="Search sentence, label or tag",
+            label_visibility="collapsed",
+            width=240,
+        )
+        shown = np.flatnonzero(rows[kept] & _matching(whole, search))
+        count = text.plural(len(shown), "sentence")
+        st.button(
+            f"Select {count}",
+            key="select-shown",
+            on_click=choose,
+            args=([int(place) for place in shown],),
+            disabled=not len(shown),
+            help="Select exactly the sentences in the table.",
+        )
+        download(
+            "CSV",
+            lambda: csv_text(whole.iloc[shown], index_label="place"),
+            f"sentences-{session.split}.csv",
+            type="tertiary",
+            icon=":material/download:",
+            help=f"Download {count} as CSV",
+        )
+    st.dataframe(
+        _visible(whole.iloc[shown], found),
+        key=f"sentences-{session.split}",
+        hide_index=True,
+        height=360,
+        row_height=30,
+        column_config={
+            "open": st.column_config.ButtonColumn(
+                "",
+                width=64,
+                pinned=True,
+                type="tertiary",
+                key="open-sentence",
+                on_click=_open,
+                args=(tuple(int(place) for place in shown),),
+            ),
+            "sentence": st.column_config.TextColumn("Sentence", width=420),
+            "pair": st.column_config.TextColumn("Second sentence", width=300),
+            "label": st.column_config.TextColumn("Label"),
+            "before": st.column_config.TextColumn("Unpruned"),
+            "after": st.column_config.TextColumn("Pruned" if found.pruned else "Prediction"),
+            **{
+                f"confidence {when}": st.column_config.NumberColumn(
+                    "p", format="%.2f", width=52, help="Probability of the answer"
+                )
+                for when in ("before", "after")
+            },
+            **{
+                f"loss {when}": st.column_config.NumberColumn(title, format="%.3f")
+                for when, title in (
+                    ("before", "Loss unpruned"),
+                    ("after", "Loss pruned" if found.pruned else "Loss"),
+                )
+            },
+            "change": st.column_config.NumberColumn(
+                "Δ p(label)", format="%+.3f", help="Change of the probability of the label"
+            ),
+            "outcome": st.column_config.TextColumn("Outcome"),
+            "tag": st.column_config.TextColumn("Tag"),
+            "tokens": st.column_config.NumberColumn("Tokens", width=66),
+        },
+    )
+
+
+def _matching(whole: pd.DataFrame, search: str) -> np.ndarray:
+    """Which rows hold every word that is searched for, in whatever capitals: bool ``[N]``."""
+    found = np.ones(len(whole), dtype=bool)
+    if not search.strip():
+        return found
+    searched = whole["sentence"]
+    for name in ("pair", "label", "tag"):
+        searched = searched + " " + whole[name] if name in whole else searched
+    searched = searched.str.casefold()
+    for word in search.casefold().split():
+        found &= searched.str.contains(word, regex=False).to_numpy()
+    return found
+
+
+def _visible(rows: pd.DataFrame, found: MeasuredStates) -> pd.DataFrame:
+    if not found.pruned:
+        same = ["before", "confidence before", "loss before", "change", "outcome"]
+        rows = rows.drop(columns=same)
+    return rows.assign(open="Open")[["open", *rows.columns]]
+
+
+def _open(places: tuple[int, ...]) -> None:
+    place = places[int(st.session_state["open-sentence"]["row"])]
+    sessions.change(partial(Session.opening_sentence, place=place))

@@ -1,0 +1,31 @@
+"""Page Schemes: which way of pruning is best?"""
+
+from __future__ import annotations
+
+from bhpvas.ui.pages.schemes import compare, evidence, finetune, propose, shift, texts, tree
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.settings import kept_key
+from bhpvas.ui.widgets import controls, help
+
+VIEWS = {
+    "Tree": tree,
+    "Propose": propose,
+    "Fine-tune": finetune,
+    "Compare": compare,
+    "Evidence": evidence,
+    "Shift": shift,
+}
+
+
+def draw() -> None:
+    """Draw the page."""
+    help.heading(
+        "Which way of pruning is best?",
+        "Every step you took is kept: go back, branch off, compare, take the best one.",
+        ("Tree of schemes", texts.TREE),
+        key="schemes",
+        page=True,
+    )
+    VIEWS[controls.choice("View", VIEWS, key=kept_key("view"), bind="query-params")].view(
+        sessions.current()
+    )

@@ -1,0 +1,56 @@
+"""Page Sentence: what does a head look at?"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from bhpvas.charts.head_map import size
+from bhpvas.ui.jobs import tasks
+from bhpvas.ui.pages.sentence import tasks as sentence_tasks
+from bhpvas.ui.pages.sentence import texts
+from bhpvas.ui.pages.sentence import views as sentence_views
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.widgets import help
+
+
+def draw() -> None:
+    """Draw the page."""
+    session = sessions.current()
+
+    help.heading(
+        "What does a head look at?",
+        "One sentence closely: its syntax, what the selected heads attend to, and what decides.",
+        ("Dependencies and attention", texts.ARCS),
+        ("Contributions", texts.CONTRIBUTIONS),
+        key="sentence",
+        page=True,
+    )
+    sentence_views.choose(session)
+    label = sentence_views.decision(session)
+    found = tasks.promptly(sentence_tasks.reading(session))
+    decided = None if label is None else tasks.promptly(sentence_tasks.contributing(session, label))
+    heads = sentence_views.shown_heads(session, decided)
+    in_words, marks, threshold, method = sentence_views.line_controls()
+
+    if found is None:
+        st.skeleton(380)
+    else:
+        sentence_views.arcs(
+            session,
+            found,
+            heads,
+            label,
+            in_words=in_words,
+            marks=marks,
+            threshold=threshold,
+            method=method,
+        )
+    with st.container(horizontal=True, gap="large"):
+        with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+            sentence_views.contribution_map(session, decided, label)
+        with st.container(width="stretch"):
+            if found is not None:
+                line = found.line(words=in_words, marks=marks)
+                sentence_views.maps(session, found, heads, line)
+    if found is not None:
+        sentence_views.bertviz(found, heads)

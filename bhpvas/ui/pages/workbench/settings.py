@@ -1,0 +1,167 @@
+"""Settings of the Workbench: what colours the map, how criteria count, how to select."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, Weighing, title_of
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
+from bhpvas.heads import HeadId
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session
+from bhpvas.ui.state.settings import kept_as, kept_key
+from bhpvas.ui.widgets.controls import choice, selected_list
+from bhpvas.ui.widgets.head_map import layer_heads
+
+POINTERS = {"head": "head", "layer": "layer", "box": "box"}
+
+
+NO_WEIGHT = "Every weight is 0, so nothing is combined: raise one, or colour by a criterion."
+
+
+_STABLE = {"keep": "worth keeping", "remove": "first to go"}
+
+
+@dataclass(frozen=True)
+class ColourSettings:
+    """What the controls say."""
+
+    colour: str
+    weighing: Weighing
+    pointer: str
+
+
+def settings() -> ColourSettings:
+    """The settings in this run, before or after their controls are drawn."""
+    state = st.session_state
+    return ColourSettings(
+        colour=state.get("colour", COMBINED),
+        weighing=Weighing(
+            weights={
+                name: state.get(f"weight-{name}", DEFAULT_WEIGHTS[name]) for name in _weighed()
+            },
+            directions={
+                "stability": "remove" if state.get("stable") == _STABLE["remove"] else "keep"
+            },
+        ),
+        pointer=state.get("pointer") or "head",
+    )
+
+
+def _weighed() -> tuple[str, ...]:
+    return tuple(name for name in DEFAULT_CRITERIA if name in DEFAULT_WEIGHTS)
+
+
+def colour_controls(*, ablated: bool) -> None:
+    """What colours the map, and the weights of the combined priority."""
+    names = [COMBINED, *CRITERIA, *(ABLATIONS if ablated else ())]
+    if st.session_state.get("colour") not in names:
+        st.session_state["colour"] = COMBINED
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="controls"):
+        st.selectbox(
+            "Colour by",
+            names,
+            key=kept_key("colour"),
+            format_func=title_of,
+            width=210,
+            bind="query-params",
+        )
+        with st.container(horizontal=True, gap="medium", width="content", key="weights"):
+            for name in _weighed():
+                st.slider(
+                    f"{title_of(name)} weight",
+                    0.0,
+                    1.0,
+                    DEFAULT_WEIGHTS[name],
+                    0.05,
+                    **kept_as(f"weight-{name}"),
+                    width=130,
+                )
+        choice(
+            "A stable head is",
+            _STABLE.values(),
+            **kept_as("stable"),
+            titled=True,
+            help="A stable head can be a useful positional head or an idle one that rests on "
+            "[SEP], so which way stability counts is yours to decide.",
+        )
+
+
+def selection_controls(column: Column, session: Session) -> None:
+    """Every way to select without the pointer: lowest ranked, threshold, layers, a list."""
+    mask = session.mask
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="selecting"):
+        st.caption("Pointer selects", width="content")
+        choice("Pointer selects", POINTERS, **kept_as("pointer"), format_func=POINTERS.__getitem__)
+        lowest = st.number_input(
+            "How many",
+            1,
+            max(mask.kept_count, 1),
+            min(max(mask.layers * mask.heads // 8, 1), max(mask.kept_count, 1)),
+            key="lowest",
+            width=76,
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        # While a new mask is being scored, the ranks on screen still hold what it removes.
+        kept = [head for head in column.first_to_go if head not in mask.removed]
+        st.button(
+            f"Select lowest {lowest}",
+            type="secondary" if session.selected else "primary",
+            on_click=_choose,
+            args=(tuple(kept[:lowest]),),
+            disabled=not kept,
+            help=f"The {lowest} heads ranked first to go by {column.title.lower()}.",
+        )
+        with st.popover("More ways"):
+            _threshold(column)
+            _layers(session)
+            selected_list(session)
+        st.button(
+            "Clear", on_click=_choose, args=((),), disabled=not session.selected, type="tertiary"
+        )
+
+
+def _threshold(column: Column) -> None:
+    side = "below" if column.higher_means == "keep" else "above"
+    st.markdown(f"**{column.title} {side}**")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        threshold = st.number_input(
+            f"{column.title} {side}",
+            value=None,
+            format="%.4g",
+            placeholder="a value",
+            key=f"threshold-{column.name}",
+            label_visibility="collapsed",
+        )
+        heads = () if threshold is None else tuple(column.beyond(threshold))
+        st.button(
+            "Select" if threshold is None else f"Select {len(heads)}",
+            key="select-threshold",
+            on_click=_choose,
+            args=(heads,),
+            disabled=not heads,
+        )
+
+
+def _layers(session: Session) -> None:
+    st.markdown("**A whole layer**")
+    with st.container(horizontal=True, gap="xsmall"):
+        for layer in range(session.mask.layers):
+            st.button(
+                f"L{layer}",
+                key=f"layer-{layer}",
+                on_click=_toggle,
+                args=(layer_heads(session, layer),),
+            )
+
+
+def _choose(heads: tuple[HeadId, ...]) -> None:
+    sessions.change(partial(Session.choosing, heads=heads))
+
+
+def _toggle(heads: tuple[HeadId, ...]) -> None:
+    sessions.change(partial(Session.toggling, heads=heads))
