@@ -411,7 +411,7 @@ def test_the_app_shows_at_once_what_an_earlier_server_measured(tmp_path, dataset
         assert any("Accuracy</span>" in one and "% " in one for one in shown)
         while len(list((tmp_path / "kept").glob("*.result"))) < 2:
             time.sleep(0.01)
-        for function in ("criteria.score", "evaluation.evaluate_progressively"):
+        for function in ("criteria.score", "evaluation.evaluation.evaluate_progressively"):
             monkeypatch.setattr(f"bhpvas.{function}", None)
         app = opened(folder, dataset)
         assert [one.value for one in app.html] == shown
