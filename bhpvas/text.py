@@ -171,6 +171,15 @@ def verbatim(text: str) -> str:
     return _FIRST_MARKS.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", line))
 
 
+def shortened(text: str, longest: int) -> str:
+    """Text of at most so many characters, with an ellipsis where some are left out.
+
+    >>> shortened("ratings", 7), shortened("my-reviews", 7)
+    ('ratings', 'my-rev…')
+    """
+    return text if len(text) <= longest else text[: longest - 1] + ELLIPSIS
+
+
 def seconds(value: float) -> str:
     """A time as a person says it.
 

@@ -1,4 +1,4 @@
-"""One sentence: its dependency tree as arcs over the words, attention as arcs under them.
+"""Sentence arcs: its dependency tree as arcs over the words, attention as arcs under them.
 
 All coordinates are pixels, since words are as wide as their letters. The words stand at y = 0.
 """
@@ -306,7 +306,7 @@ def _attention(
                 "size": [6 + 7 * arc.weight for arc in arcs],
                 "color": colour,
             },
-            text=[_said(head, units, arc) for arc in arcs],
+            text=[_hover_text(head, units, arc) for arc in arcs],
             hovertemplate="%{text}<extra></extra>",
             showlegend=False,
             legendgroup=head.name,
@@ -330,6 +330,6 @@ def _feet(arc: Arc, middles: np.ndarray) -> tuple[float, float]:
     return float(middles[arc.source]) + aside, float(middles[arc.target]) - aside
 
 
-def _said(head: HeadArcs, units: Sequence[str], arc: Arc) -> str:
+def _hover_text(head: HeadArcs, units: Sequence[str], arc: Arc) -> str:
     source, target = literal(units[arc.source]), literal(units[arc.target])
     return f"{head.name}: {source} {ARROW} {target} {number(arc.weight, 2)}"

@@ -1,4 +1,4 @@
-"""Attention as matrices: one head, all heads of a layer, and the flow through all layers."""
+"""Attention maps: one head, all heads of a layer, and the flow through all layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from bhpvas.charts import style
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.text import ARROW, literal, number
+from bhpvas.text import ARROW, literal, number, shortened
 
 _COLUMNS = 6
 #: Labels of an axis that can still be read side by side.
@@ -94,7 +94,7 @@ def layer_maps(
         x=[x for x, _ in middles.values()],
         y=[y for _, y in middles.values()],
         customdata=[[head.layer, head.head] for head in middles],
-        text=[_most_said(maps[head.head], units, head) for head in middles],
+        text=[_hover_text(maps[head.head], units, head) for head in middles],
         hovertemplate="%{text}<extra></extra>",
         mode="markers",
         marker={"symbol": "square", "size": 84, "color": style.NOWHERE},
@@ -138,15 +138,11 @@ def _ticks(units: Sequence[str]) -> dict[str, object]:
     shown = list(range(0, len(units), every))
     return {
         "tickvals": shown,
-        "ticktext": [literal(_short(units[place])) for place in shown],
+        "ticktext": [literal(shortened(units[place], _LONGEST_LABEL)) for place in shown],
         "tickfont": {"size": 11 if len(units) <= 24 else 9},
         "showgrid": False,
         "ticks": "",
     }
-
-
-def _short(unit: str) -> str:
-    return unit if len(unit) <= _LONGEST_LABEL else unit[: _LONGEST_LABEL - 1] + "…"
 
 
 def _titled(head: HeadId, mask: HeadMask, selected: Collection[HeadId]) -> str:
@@ -154,7 +150,7 @@ def _titled(head: HeadId, mask: HeadMask, selected: Collection[HeadId]) -> str:
     return f"<b>{name}</b>" if head in selected else name
 
 
-def _most_said(attention: np.ndarray, units: Sequence[str], head: HeadId) -> str:
+def _hover_text(attention: np.ndarray, units: Sequence[str], head: HeadId) -> str:
     source, target = divmod(int(attention.argmax()), len(units))
     return (
         f"<b>{head}</b><br>strongest: {literal(units[source])} {ARROW} {literal(units[target])} "

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bhpvas.text import plural
+from bhpvas.text import plural, shortened
 
 #: Lines that a browser draws without a pause; both views draw one a pair of tokens and head.
 MOST_LINES = 60_000
@@ -125,7 +125,7 @@ def _params(
     maps: np.ndarray, tokens: Sequence[str], layers: list[int], shown: int
 ) -> dict[str, Any]:
     weights = np.asarray(maps[layers, :, :shown, :shown], dtype=np.float64)  # [layers, H, T, T]
-    names = [_short(token) for token in tokens[:shown]]
+    names = [shortened(token, _LONGEST_TOKEN) for token in tokens[:shown]]
     attention = {"name": None, "attn": weights.round(3).tolist()}
     return {
         "attention": [attention | {"left_text": names, "right_text": names}],
@@ -133,10 +133,6 @@ def _params(
         "root_div_id": _ROOT,
         "include_layers": layers,
     }
-
-
-def _short(token: str) -> str:
-    return token if len(token) <= _LONGEST_TOKEN else token[: _LONGEST_TOKEN - 1] + "…"
 
 
 def _note(shown: int, length: int, chosen: list[int], layers: int) -> str:

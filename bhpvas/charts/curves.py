@@ -1,4 +1,4 @@
-"""Accuracy against heads kept: methods as lines, chance as a band, a scheme's steps as points."""
+"""Accuracy curves: methods as lines, chance as a band, a scheme's steps, by heads kept."""
 
 from __future__ import annotations
 

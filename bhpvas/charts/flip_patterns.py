@@ -1,4 +1,4 @@
-"""Which models flip the same sentences: one column for each set of models, largest first."""
+"""Flip patterns: one column for each set of models that flip the same sentences."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def flip_patterns(
     split = _ROW * rows / (_BARS + _ROW * rows)
     places = list(range(columns))
     data = [[place] for place in places]
-    said = [_said(row, names) for _, row in patterns.iterrows()]
+    texts = [_hover_text(row, names) for _, row in patterns.iterrows()]
     target = {
         "customdata": data,
-        "text": said,
+        "text": texts,
         "hovertemplate": "%{text}<extra></extra>",
         "selected": {"marker": {"opacity": 1}},
         "unselected": {"marker": {"opacity": 1}},
@@ -132,7 +132,7 @@ def flip_patterns(
     return figure
 
 
-def _said(row: pd.Series, names: Sequence[str]) -> str:
+def _hover_text(row: pd.Series, names: Sequence[str]) -> str:
     which = " and ".join(name for name in names if row[name])
     only = " alone" if sum(bool(row[name]) for name in names) == 1 and len(names) > 1 else ""
     return (

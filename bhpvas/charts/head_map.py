@@ -1,4 +1,4 @@
-"""The head map: layers upward from 0, heads left to right, one cell a head."""
+"""Head map: layers upward from 0, heads left to right, one cell a head."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def head_map(
     rise_is_bad: bool = True,
     labels: np.ndarray | None = None,
     palette: Sequence[str] | None = None,
-    gone: Collection[HeadId] = (),
+    removed_since: Collection[HeadId] = (),
 ) -> go.Figure:
     """Draw one number a head as a grid of cells.
 
@@ -44,8 +44,8 @@ def head_map(
     and keep no colour, heads that the model never had have no cell; selected ones are framed.
     ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short texts
     ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in it:
-    kinds instead of amounts, which the labels name. Heads ``gone`` since they were measured carry a
-    cross and keep their colour.
+    kinds instead of amounts, which the labels name. Heads that were ``removed_since`` they were
+    measured carry a cross and keep their colour.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -71,11 +71,7 @@ def head_map(
         low, high = -0.5, len(palette) - 0.5
     figure.add_heatmap(
         z=shown,
-        colorscale=_steps(palette)
-        if palette is not None
-        else style.CHANGES
-        if change
-        else style.AMOUNTS,
+        colorscale=_colour_scale(change, palette),
         reversescale=change and rise_is_bad,
         zmid=0 if change else None,
         zmin=low,
@@ -89,12 +85,14 @@ def head_map(
     if labels is not None:
         _label(figure, labels, _inks(shown, change, palette), mask, cell)
     _cross_out(figure, mask, cell, mask.kept & np.isnan(shown))
-    _mark_gone(figure, gone, cell)
+    _mark_removed_since(figure, removed_since, cell)
     _frame(figure, selected, cell)
     every = list(mask.every_head())
     if hover is None:
-        said = [f"<b>{head}</b> {_said(shown[head.layer, head.head])}" for head in every]
-        hover = np.array(said).reshape(layers, heads)
+        known = [shown[head.layer, head.head] for head in every]
+        texts = [number(value) if np.isfinite(value) else "removed" for value in known]
+        hover = np.array([f"<b>{head}</b> {text}" for head, text in zip(every, texts, strict=True)])
+        hover = hover.reshape(layers, heads)
     figure.add_scatter(
         x=[head.head for head in every],
         y=[head.layer for head in every],
@@ -133,16 +131,11 @@ def head_map(
     return figure
 
 
-def _said(value: float) -> str:
-    return number(value) if np.isfinite(value) else "removed"
-
-
-def _steps(palette: Sequence[str]) -> list[list[object]]:
-    """A scale that has one flat colour for each place."""
-    count = len(palette)
-    return [
-        [(place + edge) / count, colour] for place, colour in enumerate(palette) for edge in (0, 1)
-    ]
+def _colour_scale(change: bool, palette: Sequence[str] | None) -> object:
+    """The colour scale of the cells, as plotly takes it; scales stand in :mod:`.style`."""
+    if palette is not None:
+        return style.flat_steps(palette)
+    return style.CHANGES if change else style.AMOUNTS
 
 
 #: What is written with on a cell, by its ground: what lets the page through takes the page's text.
@@ -216,11 +209,11 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int, unknown: np.ndarray
     )
 
 
-def _mark_gone(figure: go.Figure, gone: Collection[HeadId], cell: int) -> None:
+def _mark_removed_since(figure: go.Figure, heads: Collection[HeadId], cell: int) -> None:
     """A cross that stands out on every colour of the scales."""
     figure.add_scatter(
-        x=[head.head for head in sorted(gone)],
-        y=[head.layer for head in sorted(gone)],
+        x=[head.head for head in sorted(heads)],
+        y=[head.layer for head in sorted(heads)],
         mode="markers",
         marker={
             "symbol": "x",

@@ -1,4 +1,4 @@
-"""Which heads a model keeps, and in which of them it differs: a head map without numbers."""
+"""Kept map: which heads a model keeps, and in which of them it differs, without numbers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from bhpvas.charts import style
 from bhpvas.heads import HeadId, HeadMask
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 24, 2, 2, 18
-_GROUNDS = (
-    style.KEPT,
-    style.REMOVED_FILL,
-    style.HEADS[0],
-    "rgba(207, 75, 75, 0.2)",
-)
+_GROUNDS = (style.KEPT, style.REMOVED_FILL, style.HEADS[0], "rgba(207, 75, 75, 0.2)")
 
 
 def small_cell(layers: int, heads: int) -> int:
@@ -33,10 +28,8 @@ def small_size(layers: int, heads: int) -> tuple[int, int]:
 def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
     """Draw kept heads as cells and cross out removed ones; ``different`` heads stand out.
 
-    A head that the model never had has no cell.
-
-    What is different is blue where this mask keeps it and has a red cross where it does not; what
-    is not is pale.
+    A head that the model never had has no cell. What is different is blue where this mask keeps it
+    and has a red cross where it does not; what is not is pale.
 
     >>> import bhpvas
     >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
@@ -55,23 +48,21 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
         kinds[head.layer, head.head] = np.nan
     figure.add_heatmap(
         z=kinds,
-        colorscale=[
-            [(place + edge) / 4, ground] for place, ground in enumerate(_GROUNDS) for edge in (0, 1)
-        ],
+        colorscale=style.flat_steps(_GROUNDS),
         zmin=-0.5,
         zmax=3.5,
         showscale=False,
         xgap=2,
         ygap=2,
         text=[
-            [_said(HeadId(la, he), mask, different) for he in range(heads)] for la in range(layers)
+            [_hover_text(HeadId(la, he), mask, different) for he in range(heads)]
+            for la in range(layers)
         ],
         hovertemplate="%{text}<extra></extra>",
         name="heads",
     )
     for stands_out in (False, True):
-        gone = sorted(mask.masked)
-        crossed = [head for head in gone if (head in different) is stands_out]
+        crossed = [head for head in sorted(mask.masked) if (head in different) is stands_out]
         figure.add_scatter(
             x=[head.head for head in crossed],
             y=[head.layer for head in crossed],
@@ -104,8 +95,8 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
     return figure
 
 
-def _said(head: HeadId, mask: HeadMask, different: Collection[HeadId]) -> str:
+def _hover_text(head: HeadId, mask: HeadMask, different: Collection[HeadId]) -> str:
     if head in mask.pruned:
         return f"<b>{head}</b> not in this model"
-    said = f"<b>{head}</b> {'removed' if head in mask.removed else 'kept'}"
-    return f"{said}, differs" if head in different else said
+    text = f"<b>{head}</b> {'removed' if head in mask.removed else 'kept'}"
+    return f"{text}, differs" if head in different else text

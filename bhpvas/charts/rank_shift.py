@@ -1,4 +1,4 @@
-"""How the order of heads changed: a line for each, from its old place to its new one."""
+"""Rank slopes: a line for each head, from its old place in the order to its new one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380)
             x=[side] * count,
             y=[_places(shift, head)[side] for head in every],
             customdata=[[head.layer, head.head] for head in every],
-            text=[_said(shift, head) for head in every],
+            text=[_hover_text(shift, head) for head in every],
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
             marker={
@@ -113,7 +113,7 @@ def _colour(shift: RankShift, head: HeadId) -> str:
     return style.GAINED if rise > 0 else style.LOST if rise < 0 else style.MUTED
 
 
-def _said(shift: RankShift, head: HeadId) -> str:
+def _hover_text(shift: RankShift, head: HeadId) -> str:
     before, after = _places(shift, head)
     moved = before - after
     said = (

@@ -1,4 +1,4 @@
-"""Dependency relations against heads: how far each head beats the best fixed offset."""
+"""Relation map: how far each head beats the best fixed offset, for every dependency relation."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def relation_map(
         x=[place for _, place, _ in cells],
         y=[number for number, _, _ in cells],
         customdata=[[number, head.layer, head.head] for number, _, head in cells],
-        text=[_said(rows[number], head, mask, layered) for number, _, head in cells],
+        text=[_hover_text(rows[number], head, mask, layered) for number, _, head in cells],
         hovertemplate="%{text}<extra></extra>",
         mode="markers",
         marker={"symbol": "square", "size": cell - 1, "color": style.NOWHERE},
@@ -220,7 +220,7 @@ def offset(step: int) -> str:
     return f"offset {signed(step, 0)}"
 
 
-def _said(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -> str:
+def _hover_text(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -> str:
     if head in mask.removed:
         return f"<b>{head}</b> {'not in this model' if head in mask.pruned else 'removed'}"
     accuracy = float(row.accuracy[head.layer, head.head])

@@ -1,4 +1,4 @@
-"""The tree of schemes: one row a step, lines to the step before, and each step's accuracy."""
+"""Scheme tree: one row a step, lines to the step before, and each step's accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.text import ELLIPSIS, interval, literal, percent
+from bhpvas.text import interval, literal, percent, shortened
 
 Kind = Literal["start", "remove", "restore", "recover"]
 
@@ -274,10 +274,8 @@ def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
             else f"{percent(one.accuracy.value)}% {interval(one.accuracy.low, one.accuracy.high)}"
         )
         did = f"{one.what}, {one.note}" if one.note else one.what
-        lines.append(
-            f"<b>{one.kept}</b> · {scored}<br>"
-            f"<span style='opacity:.85'>{literal(_short(did))}</span>"
-        )
+        short = literal(shortened(" ".join(did.split()), _LONGEST_LINE))
+        lines.append(f"<b>{one.kept}</b> · {scored}<br><span style='opacity:.85'>{short}</span>")
     figure.add_scatter(
         x=[0] * len(steps),
         y=[places[one.step].row for one in steps],
@@ -290,11 +288,6 @@ def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
         hoverinfo="skip",
         name="texts",
     )
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_LINE else text[: _LONGEST_LINE - 1] + ELLIPSIS
 
 
 def _targets(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:

@@ -1,4 +1,4 @@
-"""The map of sentences: one point a sentence, near others that the model reads alike."""
+"""Sentence map: one point a sentence, near others that the model reads alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several models change in each slice: a grid of changes, worst on top."""
+"""Slice grid: what several models change in each slice, the worst on top."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from bhpvas.charts import style
 from bhpvas.charts.slices import Measure
 from bhpvas.stats import SIGNIFICANT
-from bhpvas.text import change_interval, literal, p_value, plural, signed
+from bhpvas.text import change_interval, literal, p_value, plural, shortened, signed
 
 _ROW, _TOP, _LEFT = 28, 26, 128
 _LONGEST_NAME = 17
@@ -50,7 +50,7 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
         xgap=3,
         ygap=3,
         text=[
-            [_said(table.iloc[row], name, measure) for name, table in tables.items()]
+            [_hover_text(table.iloc[row], name, measure) for name, table in tables.items()]
             for row in order
         ],
         hovertemplate="%{text}<extra></extra>",
@@ -88,7 +88,8 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
         range=[len(names) - 0.5, -0.5],
         tickvals=rows,
         ticktext=[
-            f"{literal(_short(name))}  <span style='opacity:.66'>{int(first['n'].iloc[row])}</span>"
+            f"{literal(shortened(name, _LONGEST_NAME))}  "
+            f"<span style='opacity:.66'>{int(first['n'].iloc[row])}</span>"
             for name, row in zip(names, order, strict=True)
         ],
         tickfont={"size": 12},
@@ -99,11 +100,7 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
     return figure
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-
-
-def _said(row: pd.Series, model: str, measure: Measure) -> str:
+def _hover_text(row: pd.Series, model: str, measure: Measure) -> str:
     n = plural(int(row["n"]), "sentence")
     head = f"<b>{literal(str(row['slice']))}</b> under {literal(model)}, {n}<br>"
     if measure == "loss":

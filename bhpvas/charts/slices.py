@@ -1,4 +1,4 @@
-"""What a mask does to each slice: a change with its interval, worst first."""
+"""Slice changes: what a mask does to each slice, with its interval, worst first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.text import ARROW, change_interval, interval, literal, percent, plural, signed
+from bhpvas.text import (
+    ARROW,
+    change_interval,
+    interval,
+    literal,
+    percent,
+    plural,
+    shortened,
+    signed,
+)
 
 _ROW = 25
 _LABELS, _NUMBERS, _TOP, _BOTTOM = 132, 104, 8, 40
@@ -42,7 +51,7 @@ def slice_changes(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figu
             "symbol": [_SYMBOL[int(sign)] for sign in order["worse"]],
         },
         texts=texts,
-        hover=[_said(row, measure) for _, row in order.iterrows()],
+        hover=[_hover_text(row, measure) for _, row in order.iterrows()],
         title=f"change of {measure}, {'points' if measure == 'accuracy' else 'nats'}",
     )
     figure.update_xaxes(zeroline=True, zerolinecolor=style.MUTED, zerolinewidth=1)
@@ -134,7 +143,7 @@ def _rows(
         range=[-0.6, len(names) - 0.4],
         tickvals=names,
         ticktext=[
-            f"{literal(_short(name))}  <span style='opacity:.66'>{int(n)}</span>"
+            f"{literal(shortened(name, _LONGEST_NAME))}  <span style='opacity:.66'>{int(n)}</span>"
             for name, n in zip(names, order["n"], strict=True)
         ],
         tickfont={"size": 12},
@@ -157,17 +166,13 @@ _COLOUR = {1: style.LOST, 0: style.MUTED, -1: style.GAINED}
 _SYMBOL = {1: "triangle-down", 0: "circle-open", -1: "triangle-up"}
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-
-
 def _before_and_after(row: pd.Series, measure: Measure) -> str:
     if measure == "accuracy":
         return f"{percent(row['accuracy before'])} {ARROW} {percent(row['accuracy after'])}"
     return f"{row['loss before']:.3f} {ARROW} {row['loss after']:.3f}"
 
 
-def _said(row: pd.Series, measure: Measure) -> str:
+def _hover_text(row: pd.Series, measure: Measure) -> str:
     head = f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>"
     if measure == "loss":
         return (

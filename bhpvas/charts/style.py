@@ -1,4 +1,4 @@
-"""The few colours and sizes that all figures share.
+"""Style of every figure: colour scales of the head map, hues, sizes, and the empty figure.
 
 Every colour of a mark stands at least 3:1 against the light and against the dark background (a test
 computes it), and text and grid have the colour of the page's theme, so a figure needs not know
@@ -7,13 +7,15 @@ whether it is shown on light or dark.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
+# Colour scales of the head map and its kin: of amounts, and of changes around zero. There zero lets
+# the ground through, quiet on light and on dark; at the ends, text in the theme's colour still
+# stands 4.5:1.
 AMOUNTS = "Cividis"
-# Zero lets the ground through, so that it stays quiet on light and on dark; at the ends, text in
-# the theme's colour still stands 4.5:1.
 CHANGES = (
     [0, "rgba(207, 75, 75, 0.81)"],
     [0.4999, "rgba(207, 75, 75, 0.09)"],
@@ -51,9 +53,9 @@ KEPT = "rgba(91, 126, 163, 0.38)"
 # Kinds of heads, pale enough to be written on: what is special first, what rests in grey.
 KINDS = ("#8fb8de", "#a3d2ae", "#d3e29b", "#f3d587", "#f0ae8a", "#d9c5e8", "#cfd4da")
 # Heads of a proposal, pale enough to be written on: one that stays, one that is protected, and
-# those that go, the first to go first.
+# those proposed for removal, the first to go first.
 STAYS, PROTECTED = KEPT, "#a3d2ae"
-GOING = ("#e58f62", "#eda681", "#f3bea2", "#f8d5c3")
+PROPOSED = ("#e58f62", "#eda681", "#f3bea2", "#f8d5c3")
 # Hues of lines that are compared, and of the band behind them.
 LINES = (
     "#2f7fc1", "#c8691c", "#1b8a7a", "#8b6fd0", "#7d8f1e", "#cf4b4b", "#9c6b4a", "#4b8f4b",
@@ -97,6 +99,14 @@ def colour_bar(title: str, *, length: float = 1, pad: int = 12) -> dict[str, obj
         "nticks": 5,
         "tickfont": {"size": 11},
     }
+
+
+def flat_steps(palette: Sequence[str]) -> list[list[object]]:
+    """A scale that has one flat colour for each place of a palette."""
+    count = len(palette)
+    return [
+        [(place + edge) / count, colour] for place, colour in enumerate(palette) for edge in (0, 1)
+    ]
 
 
 def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int, int]) -> go.Figure:

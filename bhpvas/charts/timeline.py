@@ -1,4 +1,4 @@
-"""The timeline of a scheme: accuracy against heads kept, one point a step."""
+"""Timeline of a scheme: accuracy against heads kept, one point a step."""
 
 from __future__ import annotations
 

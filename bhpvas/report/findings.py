@@ -272,9 +272,9 @@ def _curve(
 
 def _counts(scheme: Scheme) -> list[int]:
     """After how many removals a curve has a point."""
-    taken = len(scheme.mask.masked)
-    total = taken + scheme.mask.kept_count
-    return sorted({*range(0, total, max(total // POINTS, 1)), taken, total})
+    removed = len(scheme.mask.masked)
+    total = removed + scheme.mask.kept_count
+    return sorted({*range(0, total, max(total // POINTS, 1)), removed, total})
 
 
 def _lines(scheme: Scheme) -> list[tuple[str, str | None]]:

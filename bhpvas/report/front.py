@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bhpvas import text
-from bhpvas.charts.measures import UNPRUNED
-from bhpvas.charts.steps import done
+from bhpvas.charts.model_measures import UNPRUNED
+from bhpvas.charts.step_texts import done
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.report.findings import Findings

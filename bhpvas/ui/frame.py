@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts.steps import weights_said
+from bhpvas.charts.step_texts import weights_origin
 from bhpvas.data.tables import listed
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.model.families import FAMILIES
@@ -198,7 +198,7 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     mask, full = session.mask, session.scheme.mask_at(0)
     lengths = models.lengths(session)
     flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
-    every, weights = mask.layers * mask.heads, weights_said(session.scheme)
+    every, weights = mask.layers * mask.heads, weights_origin(session.scheme)
     rows = {
         "Scheme": session.scheme.name,
         "Heads": f"{mask.kept_count} of {every} kept"

@@ -12,10 +12,10 @@ import pytest
 
 from bhpvas import text
 from bhpvas.charts import style
-from bhpvas.charts.columns import unscored
-from bhpvas.charts.criteria import criteria_scatter
+from bhpvas.charts.criteria_scatter import criteria_scatter
+from bhpvas.charts.head_columns import unscored
 from bhpvas.charts.head_map import head_map, size
-from bhpvas.charts.panel import attention_profile, by_class
+from bhpvas.charts.selected_heads import attention_profile, by_class
 from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.heads import HeadId, HeadMask
 

@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 import pytest
 
 from bhpvas.charts import style
-from bhpvas.charts.alike import most_alike, similarity_matrix
-from bhpvas.charts.alike import size as matrix_size
 from bhpvas.charts.attention import rollout_map
-from bhpvas.charts.recovery import layer_errors
+from bhpvas.charts.layer_errors import layer_errors
 from bhpvas.charts.relations import RelationRow, by_layer, relation_map
+from bhpvas.charts.similarity_matrix import most_alike, similarity_matrix
+from bhpvas.charts.similarity_matrix import size as matrix_size
 from bhpvas.heads import HeadId, HeadMask
 
 LARGE = HeadMask(24, 16)

@@ -9,8 +9,8 @@ import pytest
 
 from bhpvas.charts import style
 from bhpvas.charts.curves import accuracy_curves, line_style
-from bhpvas.charts.proposal import proposal_map
-from bhpvas.charts.recovery import layer_errors
+from bhpvas.charts.layer_errors import layer_errors
+from bhpvas.charts.proposal_map import proposal_map
 from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 

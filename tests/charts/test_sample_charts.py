@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bhpvas.charts import style
-from bhpvas.charts.difference import difference_map
+from bhpvas.charts.difference_map import difference_map
 from bhpvas.charts.sentence_map import Amounts, Groups, Moves, Panel, sentence_map
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation.evaluation import Evaluation

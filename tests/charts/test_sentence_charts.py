@@ -178,7 +178,7 @@ def test_labels_stand_on_kept_cells_in_a_colour_that_can_be_read() -> None:
 def test_a_label_on_a_kind_that_lets_the_page_through_has_the_pages_colour() -> None:
     places = np.array([[0, 1, np.nan, 1], [0, 1, 1, 0.0]])
     labels = np.array([["a", "b", "", ""], ["d", "e", "f", "g"]])
-    figure = head_map(places, MASK, labels=labels, palette=(style.KEPT, style.GOING[0]))
+    figure = head_map(places, MASK, labels=labels, palette=(style.KEPT, style.PROPOSED[0]))
     assert list(trace(figure, "labels on clear cells").text) == ["a", "d", "g"]
     assert list(trace(figure, "labels on bright cells").text) == ["b", "e", "f"]
 

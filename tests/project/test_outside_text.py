@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
-from bhpvas.charts.steps import outcome
+from bhpvas.charts.step_texts import outcome
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier

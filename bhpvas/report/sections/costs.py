@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bhpvas import text
-from bhpvas.charts.measures import MEASURES, UNPRUNED
+from bhpvas.charts.model_measures import MEASURES, UNPRUNED
 from bhpvas.evaluation.comparison import measures
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Section, TableBlock

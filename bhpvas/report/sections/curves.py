@@ -17,7 +17,7 @@ from bhpvas.charts.curves import (
     recovery_title,
 )
 from bhpvas.charts.scheme_tree import Accuracy
-from bhpvas.charts.steps import timeline_points
+from bhpvas.charts.step_texts import timeline_points
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import OWN, REFERENCE, Findings

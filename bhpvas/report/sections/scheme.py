@@ -11,10 +11,10 @@ from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.kept_map import kept_map
-from bhpvas.charts.recovery import layer_errors
+from bhpvas.charts.layer_errors import layer_errors
 from bhpvas.charts.scheme_tree import Accuracy, TreeStep, scheme_tree
-from bhpvas.charts.steps import briefly, in_full, steps_table, what_happened
-from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
+from bhpvas.charts.step_texts import briefly, in_full, steps_table, what_happened
+from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
 from bhpvas.recovery import LayerReport
 from bhpvas.recovery.finetuning import Point
 from bhpvas.report import tables

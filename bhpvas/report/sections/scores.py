@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bhpvas import text
-from bhpvas.charts.columns import Column, Weighing, columns
-from bhpvas.charts.columns import table as head_table
+from bhpvas.charts.head_columns import Column, Weighing, columns
+from bhpvas.charts.head_columns import table as head_table
 from bhpvas.charts.head_map import head_map
 from bhpvas.criteria import CRITERIA
 from bhpvas.report import tables
@@ -41,9 +41,9 @@ def section(found: Findings) -> Section:
 
 def _map(found: Findings, column: Column, frame: pd.DataFrame) -> Picture:
     whole = found.classifier.full_mask()
-    gone = found.mask.masked
+    removed = found.mask.masked
     hover = column.hover(whole).astype(object)
-    for head in gone:
+    for head in removed:
         hover[head.layer, head.head] += "<br>removed by the scheme"
     wanted = [name for name in frame if name in ("head", "layer", "kept") or _of(name, column.name)]
     return Picture(
@@ -56,7 +56,7 @@ def _map(found: Findings, column: Column, frame: pd.DataFrame) -> Picture:
             hover=hover,
             change=column.change,
             rise_is_bad=column.rise_is_bad,
-            gone=gone,
+            removed_since=removed,
         ),
         Data(column.name, frame[wanted]),
         f"Head map of {column.title}, {whole.layers} layers by {whole.heads} heads",
@@ -87,7 +87,7 @@ def _criteria(found: Findings, shown: Mapping[str, Column]) -> TableBlock:
         rows.append(
             [
                 tables.name(column.title),
-                tables.text(CRITERIA[name].summary if name in CRITERIA else column.aid),
+                tables.text(CRITERIA[name].summary if name in CRITERIA else column.help),
                 tables.text(f"high = {column.higher_means}", wrap=False),
                 *(tables.text(text.number(value), wrap=False) for value in medians),
                 *([] if effect is None else [tables.text(text.signed(agreement, 2), wrap=False)]),

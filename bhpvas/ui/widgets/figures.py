@@ -10,7 +10,7 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts import style
-from bhpvas.charts.drawn import drawn
+from bhpvas.charts.figure_table import figure_table
 from bhpvas.data.tables import csv_text
 from bhpvas.ui.widgets import controls
 from bhpvas.ui.widgets.downloads import download
@@ -66,4 +66,4 @@ def shelf() -> None:
 
 
 def _numbers(figure: go.Figure) -> str:
-    return csv_text(drawn(figure))
+    return csv_text(figure_table(figure))

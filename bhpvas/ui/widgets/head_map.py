@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from bhpvas.charts.columns import Column
+from bhpvas.charts.head_columns import Column
 from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui.jobs.roles import role_labels

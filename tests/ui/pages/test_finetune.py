@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bhpvas import text
-from bhpvas.charts.training import training_curves
+from bhpvas.charts.training_curves import training_curves
 from bhpvas.data.dataset import Splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import parse_heads

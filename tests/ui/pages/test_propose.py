@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from bhpvas import text
 from bhpvas.charts.curves import method_title
-from bhpvas.charts.steps import DONE
+from bhpvas.charts.step_texts import DONE
 from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS, removal_order, score
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.evaluation import evaluate

@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 import pytest
 
 from bhpvas.charts import style
-from bhpvas.charts.criteria import criteria_scatter
-from bhpvas.charts.drawn import drawn
+from bhpvas.charts.criteria_scatter import criteria_scatter
+from bhpvas.charts.figure_table import figure_table
 from bhpvas.charts.head_map import head_map
-from bhpvas.charts.panel import attention_profile
+from bhpvas.charts.selected_heads import attention_profile
 from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui.widgets import figures
@@ -24,7 +24,7 @@ MASK = HeadMask.parse("L1H2", 2, 3)
 
 def test_a_map_gives_its_cells_and_what_they_say():
     values = np.arange(6.0).reshape(2, 3)
-    found = drawn(head_map(values, MASK, title="Importance"))
+    found = figure_table(head_map(values, MASK, title="Importance"))
     cells = found[found["value"].notna() & found["trace"].isna()]
     assert {(row.y, row.x): row.value for row in cells.itertuples()} == {
         (head.layer, head.head): values[head.layer, head.head] for head in MASK
@@ -37,7 +37,9 @@ def test_points_come_with_their_intervals_and_without_markup():
         TimelinePoint(0, None, 6, 0.9, 0.8, 0.95, "start"),
         TimelinePoint(1, 0, 5, 0.7, 0.6, 0.8, "<b>removed</b>"),
     ]
-    found = drawn(timeline(points, all_heads=6, sentences=10)).set_index("trace").loc["steps"]
+    found = (
+        figure_table(timeline(points, all_heads=6, sentences=10)).set_index("trace").loc["steps"]
+    )
     assert found["x"].tolist() == [6, 5] and found["y"].tolist() == [90, 70]
     assert found["low"].tolist() == pytest.approx([80, 60])
     assert found["high"].tolist() == pytest.approx([95, 80])
@@ -46,10 +48,10 @@ def test_points_come_with_their_intervals_and_without_markup():
 
 def test_a_scatter_and_a_profile_with_named_rows():
     x, y = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
-    found = drawn(criteria_scatter(x, y, MASK, [HeadId(0, 1)], x_title="a", y_title="b"))
+    found = figure_table(criteria_scatter(x, y, MASK, [HeadId(0, 1)], x_title="a", y_title="b"))
     assert found.set_index("trace").loc["selected", ["x", "y"]].tolist() == [1.0, 1.0]
     profile = np.full((2, 3, 2), 0.5)
-    found = drawn(attention_profile(profile, [HeadId(1, 1)], ["[CLS]", "rest"]))
+    found = figure_table(attention_profile(profile, [HeadId(1, 1)], ["[CLS]", "rest"]))
     assert found[["x", "y", "value"]].values.tolist() == [
         ["[CLS]", "L1H1", 50.0],
         ["rest", "L1H1", 50.0],
@@ -82,7 +84,7 @@ def test_the_page_finds_the_ink_of_its_figures():
 
 
 def test_a_figure_without_marks_has_no_rows():
-    found = drawn(go.Figure())
+    found = figure_table(go.Figure())
     assert isinstance(found, pd.DataFrame) and found.empty
 
 

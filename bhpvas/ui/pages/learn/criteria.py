@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts.columns import title_of
+from bhpvas.charts.head_columns import title_of
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, removal_order
 from bhpvas.heads import HeadId
 from bhpvas.ui.jobs import measuring, tasks

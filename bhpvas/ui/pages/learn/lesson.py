@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts.columns import Column, Weighing, columns
+from bhpvas.charts.head_columns import Column, Weighing, columns
 from bhpvas.charts.head_map import size
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.ui.jobs import measuring, runner, tasks
@@ -129,7 +129,7 @@ def _habits(session: Session) -> None:
         title="on [CLS] and [SEP], %",
         values=100 * checks.at_rest(scores),
         higher_means="keep",
-        aid="",
+        help="",
     )
     with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
         head_grid(resting, session, pointer="head", key="habit-map", hover=_shares(resting, scores))

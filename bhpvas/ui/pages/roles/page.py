@@ -50,7 +50,7 @@ def draw() -> None:
                     labelled=True,
                     palette=KINDS if relation == roles_views.ROLE else None,
                 )
-                st.caption(column.aid)
+                st.caption(column.help)
                 controls.selected_list(session)
             with st.container(width="stretch"):
                 roles_views.summary(roles, session)

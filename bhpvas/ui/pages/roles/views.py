@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts.columns import Column
+from bhpvas.charts.head_columns import Column
 from bhpvas.charts.relations import RelationRow, by_layer, offset, relation_map
 from bhpvas.heads import HeadId
 from bhpvas.interpret.roles import DIRECTIONS, ROLES, Direction, Roles, examples, role_changes
@@ -89,7 +89,7 @@ def column(roles: Roles, relation: str, way: str) -> Column:
         title="points over the best offset",
         values=np.max(gains, axis=0) if gains else np.full(shape, np.nan),
         higher_means="keep",
-        aid=f"Blue: follows {relation} better than the best fixed offset does. Text: its role.",
+        help=f"Blue: follows {relation} better than the best fixed offset does. Text: its role.",
         change=True,
         rise_is_bad=False,
     )
@@ -106,7 +106,7 @@ def _kinds(roles: Roles) -> Column:
         title="role",
         values=places,
         higher_means="keep",
-        aid="Text and colour: what the head attends to. Empty: no role beats its rival.",
+        help="Text and colour: what the head attends to. Empty: no role beats its rival.",
     )
 
 

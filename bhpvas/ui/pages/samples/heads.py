@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas import text
-from bhpvas.charts.difference import difference_map
+from bhpvas.charts.difference_map import difference_map
 from bhpvas.charts.head_map import size
 from bhpvas.evaluation.groups import FEWEST_TO_TEST, GroupComparison
 from bhpvas.heads import HeadMask

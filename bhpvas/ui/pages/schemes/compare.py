@@ -13,9 +13,9 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts.flip_patterns import flip_patterns as flips_figure
 from bhpvas.charts.kept_map import kept_map, small_size
-from bhpvas.charts.measures import MEASURES, UNPRUNED, Said
+from bhpvas.charts.model_measures import MEASURES, UNPRUNED, Said
 from bhpvas.charts.slice_grid import slice_grid
-from bhpvas.charts.steps import briefly, weights_said
+from bhpvas.charts.step_texts import briefly, weights_origin
 from bhpvas.data.tables import csv_text
 from bhpvas.evaluation.comparison import flip_patterns, flip_table, measures, pairwise
 from bhpvas.evaluation.slices import Grouping, groupings, slice_table
@@ -176,7 +176,7 @@ def _maps(found: Compared, session: Session) -> None:
 
 def _about(scheme: Scheme, number: int) -> str:
     step = scheme.step(number)
-    weights = weights_said(scheme, number)
+    weights = weights_origin(scheme, number)
     said = briefly(step)
     if weights is not None and step.what != "recover":
         said += f", {weights}"

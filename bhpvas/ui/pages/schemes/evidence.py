@@ -20,7 +20,7 @@ from bhpvas.charts.curves import (
     method_title,
     recovery_title,
 )
-from bhpvas.charts.steps import timeline_points
+from bhpvas.charts.step_texts import timeline_points
 from bhpvas.criteria import CRITERIA
 from bhpvas.data.tables import csv_text
 from bhpvas.recovery import RECOVERIES

@@ -11,8 +11,8 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts import style
-from bhpvas.charts.steps import outcome, weights_said
-from bhpvas.charts.training import HELD_OUT, TRAINING, training_curves
+from bhpvas.charts.step_texts import outcome, weights_origin
+from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
 from bhpvas.errors import LimitError
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, TuningSettings
 from bhpvas.scheme.bundle import SchemeFile
@@ -174,7 +174,7 @@ def _what_it_learns_from(session: Session) -> str:
             f"{text.plural(len(data), 'calibration sentence')} are too few: "
             f"{FEWEST_SENTENCES} are the least."
         )
-    weights = weights_said(session.scheme)
+    weights = weights_origin(session.scheme)
     begins = f", {weights}" if weights else ""
     return (
         f"Starts from {text.plural(session.mask.kept_count, 'head')}{begins}; learns from "

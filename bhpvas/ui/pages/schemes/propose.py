@@ -12,9 +12,9 @@ from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.head_map import size
-from bhpvas.charts.proposal import proposal_map
-from bhpvas.charts.recovery import layer_errors
-from bhpvas.charts.steps import done, outcome
+from bhpvas.charts.layer_errors import layer_errors
+from bhpvas.charts.proposal_map import proposal_map
+from bhpvas.charts.step_texts import done, outcome
 from bhpvas.criteria import CRITERIA
 from bhpvas.data.tables import csv_text
 from bhpvas.heads import HeadId, HeadMask
@@ -93,7 +93,7 @@ def _settings(session: Session) -> None:
     if weighed is None:
         st.caption("Every weight on the Workbench is 0: raise one there, or choose another method.")
     elif weighed:
-        st.caption(f"Weights, as set on the Workbench: {weights_said(weighed)}.")
+        st.caption(f"Weights, as set on the Workbench: {weights_origin(weighed)}.")
     protected, least = _constraints(session)
     most = Constraints(protected, least).most(session.mask)
     heads, max_drop = _how_many(session, most)
@@ -131,10 +131,10 @@ def _weighed(method: SearchMethod) -> Weighed | None:
     return found or None
 
 
-def weights_said(weighed: Weighed) -> str:
+def weights_origin(weighed: Weighed) -> str:
     """How criteria count, in words.
 
-    >>> weights_said((("importance", 0.6, "keep"), ("stability", 0.4, "remove")))
+    >>> weights_origin((("importance", 0.6, "keep"), ("stability", 0.4, "remove")))
     'importance by 0.6, stability by 0.4 (stable heads go first)'
     """
     return ", ".join(
@@ -251,7 +251,7 @@ def proposal(session: Session) -> None:
     going = schemes_tasks.going(found, session)
     help.heading(
         f"{method_title(search.method)}: {text.plural(len(going), 'head')} would go",
-        (f"Weights: {weights_said(search.weighed)}. " if search.weighed else "")
+        (f"Weights: {weights_origin(search.weighed)}. " if search.weighed else "")
         + "Numbers: the order in which they go. Click a head to turn it over.",
         ("Proposal", texts.PROPOSAL),
         key="proposal",
@@ -290,7 +290,7 @@ def _map(session: Session, found: Proposal, going: list[HeadId], search: Search)
         key="proposal-map",
         alt=f"Head map of the proposal: {len(going)} of {session.mask.kept_count} heads would go",
     )
-    keys = {"goes first": style.GOING[0], "goes last": style.GOING[-1], "stays": style.STAYS}
+    keys = {"goes first": style.PROPOSED[0], "goes last": style.PROPOSED[-1], "stays": style.STAYS}
     if search.protected:
         keys["protected"] = style.PROTECTED
     tables.keys(*(tables.key(colour, said) for said, colour in keys.items()))

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts.columns import COMBINED, Column, columns, title_of
+from bhpvas.charts.head_columns import COMBINED, Column, columns, title_of
 from bhpvas.charts.head_map import size
 from bhpvas.charts.rank_shift import rank_slopes
 from bhpvas.criteria import (
@@ -152,7 +152,7 @@ def _figures(found: Shifted, session: Session) -> None:
         title="places risen",
         values=shift.rise,
         higher_means="keep",
-        aid="",
+        help="",
         change=True,
         rise_is_bad=False,
     )

@@ -15,7 +15,7 @@ from bhpvas.charts import style
 from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, strongest
 from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
 from bhpvas.charts.bertviz import head_view, model_view
-from bhpvas.charts.columns import Column
+from bhpvas.charts.head_columns import Column
 from bhpvas.charts.head_map import size
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.saliency import SALIENCIES
@@ -374,7 +374,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
         title="log-odds",
         values=values,
         higher_means="keep",
-        aid="",
+        help="",
         change=True,
         rise_is_bad=False,
     )

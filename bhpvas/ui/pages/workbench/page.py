@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bhpvas.charts.columns import columns, unscored
+from bhpvas.charts.head_columns import columns, unscored
 from bhpvas.charts.head_map import size
 from bhpvas.ui.jobs import measuring, runner
 from bhpvas.ui.pages.workbench import settings as workbench_settings

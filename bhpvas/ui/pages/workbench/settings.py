@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, Weighing, title_of
+from bhpvas.charts.head_columns import ABLATIONS, COMBINED, Column, Weighing, title_of
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.heads import HeadId
 from bhpvas.ui.state import session as sessions

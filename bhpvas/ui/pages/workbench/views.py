@@ -10,12 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts.alike import most_alike, similarity_matrix
-from bhpvas.charts.alike import size as matrix_size
-from bhpvas.charts.columns import ABLATIONS, COMBINED, Column, table, title_of
-from bhpvas.charts.criteria import criteria_scatter
-from bhpvas.charts.panel import ROW, attention_profile, by_class
-from bhpvas.charts.steps import timeline_points, weights_said
+from bhpvas.charts.criteria_scatter import criteria_scatter
+from bhpvas.charts.head_columns import ABLATIONS, COMBINED, Column, table, title_of
+from bhpvas.charts.selected_heads import ROW, attention_profile, by_class
+from bhpvas.charts.similarity_matrix import most_alike, similarity_matrix
+from bhpvas.charts.similarity_matrix import size as matrix_size
+from bhpvas.charts.step_texts import timeline_points, weights_origin
 from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.data.tables import csv_text
@@ -206,7 +206,7 @@ def standing(session: Session) -> str:
     """Where the scheme stands, in a sentence."""
     mask = session.mask
     kept = f"{mask.kept_count} of {text.plural(mask.layers * mask.heads, 'head')} kept"
-    if (weights := weights_said(session.scheme)) is not None:
+    if (weights := weights_origin(session.scheme)) is not None:
         kept += f", {text.verbatim(weights)}"
     start = tasks.known(measuring.evaluating(session, session.start))
     now = tasks.known(measuring.evaluating(session, session.now))

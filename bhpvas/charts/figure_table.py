@@ -1,4 +1,4 @@
-"""The numbers that a figure draws, as a table."""
+"""Figure table: the numbers that a figure draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 _COLUMNS = ["trace", "x", "y", "value", "low", "high", "says"]
 
 
-def drawn(figure: go.Figure) -> pd.DataFrame:
+def figure_table(figure: go.Figure) -> pd.DataFrame:
     """One row a point or cell that a figure draws.
 
     Columns: ``trace``, ``x``, ``y``; ``value`` of a cell, or of a point that a scale colours;
@@ -21,7 +21,7 @@ def drawn(figure: go.Figure) -> pd.DataFrame:
     What has no place is left out.
 
     >>> figure = go.Figure(go.Scatter(x=[1, 2], y=[0.5, 0.7], name="accuracy"))
-    >>> drawn(figure)[["trace", "x", "y"]].values.tolist()
+    >>> figure_table(figure)[["trace", "x", "y"]].values.tolist()
     [['accuracy', 1, 0.5], ['accuracy', 2, 0.7]]
     """
     frames = [_cells(one) if one.type == "heatmap" else _points(one) for one in figure.data]

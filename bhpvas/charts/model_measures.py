@@ -1,4 +1,4 @@
-"""The measures of several models side by side, as they stand in a table."""
+"""Measures of several models side by side, as they stand in a table."""
 
 from __future__ import annotations
 

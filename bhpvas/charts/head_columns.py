@@ -1,4 +1,4 @@
-"""Everything that is known per head, as columns of one table: what maps and tables read."""
+"""Head columns: all that is known per head, in one table that maps, tables and the report read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Column:
     title: str
     values: np.ndarray
     higher_means: Direction
-    aid: str
+    help: str
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     change: bool = False
@@ -53,11 +53,11 @@ class Column:
     def reading(self) -> str:
         """One line on how to read the column as colours."""
         if self.change:
-            return self.aid.replace("Above 0", "Red").replace("below 0", "blue")
+            return self.help.replace("Above 0", "Red").replace("below 0", "blue")
         if self.name == COMBINED or np.isnan(self.values).all():
-            return self.aid
+            return self.help
         shade = "Dark" if self.higher_means == "keep" else "Bright"
-        return f"{self.aid.replace('High:', 'Bright:')} {shade} heads are first to go."
+        return f"{self.help.replace('High:', 'Bright:')} {shade} heads are first to go."
 
     @cached_property
     def ranks(self) -> np.ndarray:
@@ -141,8 +141,8 @@ def unscored(name: str, mask: HeadMask) -> Column:
         title=title_of(name),
         values=np.full((mask.layers, mask.heads), np.nan),
         higher_means="keep",
-        aid="Grey: not scored yet, the colours are on their way. Heads can be selected and removed "
-        "already.",
+        help="Grey: not scored yet, the colours are on their way. Heads can be selected and "
+        "removed already.",
     )
 
 
@@ -169,7 +169,7 @@ def columns(
             title=title_of(COMBINED),
             values=combined(scores, weighing.weights, weighing.directions),
             higher_means="keep",
-            aid="Bright: worth keeping by the weights above. Dark: first to go.",
+            help="Bright: worth keeping by the weights above. Dark: first to go.",
         )
     for name, criterion in CRITERIA.items():
         if name in scores.values:
@@ -195,7 +195,7 @@ def _measured(
         title=criterion.title,
         values=scores.values[name],
         higher_means=direction,
-        aid=criterion.summary,
+        help=criterion.summary,
         low=low,
         high=high,
         change=criterion.signed,
@@ -210,7 +210,7 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
             title=ABLATIONS[loss],
             values=ablation.loss_change,
             higher_means="keep",
-            aid="Red: removing exactly this head raises the loss. Blue: it lowers it.",
+            help="Red: removing exactly this head raises the loss. Blue: it lowers it.",
             change=True,
         ),
         accuracy: Column(
@@ -218,7 +218,7 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
             title=ABLATIONS[accuracy],
             values=100 * ablation.accuracy_change,
             higher_means="remove",
-            aid="Red: removing exactly this head costs accuracy, in points. Blue: it gains.",
+            help="Red: removing exactly this head costs accuracy, in points. Blue: it gains.",
             change=True,
             rise_is_bad=False,
         ),

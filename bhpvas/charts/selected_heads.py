@@ -1,4 +1,4 @@
-"""What one selected head does: where it looks, and for which class it matters."""
+"""Selected heads: where each looks, and for which class it matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike every two heads are: one matrix of all of them, and the pairs that are most alike."""
+"""Similarity matrix: how alike every two heads are, and the pairs that are most alike."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def similarity_matrix(
     """
     layers, heads = mask.layers, mask.heads
     shown = np.asarray(matrix, dtype=np.float32).copy()  # [L·H, L·H]
-    gone = ~mask.kept.ravel()
-    shown[gone], shown[:, gone] = np.nan, np.nan
+    removed = ~mask.kept.ravel()
+    shown[removed], shown[:, removed] = np.nan, np.nan
     np.fill_diagonal(shown, np.nan)
     width, height = size(mask)
     figure = style.blank(height=height, width=width, margin=(_LEFT, _RIGHT, _TOP, _BOTTOM))

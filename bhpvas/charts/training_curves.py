@@ -1,4 +1,4 @@
-"""The course of a training: loss and accuracy against the step."""
+"""Training curves: loss and accuracy against the step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well each layer says what it used to say, before and after a recovery."""
+"""Layer errors: how well each layer says what it used to say, before and after a recovery."""
 
 from __future__ import annotations
 

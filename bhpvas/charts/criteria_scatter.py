@@ -1,4 +1,4 @@
-"""One criterion against another, one point a head."""
+"""Criteria scatter: one criterion against another, one point a head."""
 
 from __future__ import annotations
 

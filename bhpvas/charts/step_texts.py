@@ -1,4 +1,4 @@
-"""What the steps of a scheme did, in words and as a table: the same wherever they are shown."""
+"""Steps of a scheme in words and as a table: the same wherever they are shown."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def briefly(step: Step) -> str:
     return f"{step.what}d {len(step.heads)} {how}"
 
 
-def weights_said(scheme: Scheme, step_id: int | None = None) -> str | None:
+def weights_origin(scheme: Scheme, step_id: int | None = None) -> str | None:
     """Where the weights that hold at a step (default: the current one) are from.
 
     None where they are the model's own.

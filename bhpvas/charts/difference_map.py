@@ -1,4 +1,4 @@
-"""How much more each head matters for some sentences than for the rest, as a head map."""
+"""Difference map: how much more each head matters for some sentences than for the rest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def difference_map(
         change=True,
         rise_is_bad=True,
         labels=labels,
-        gone=current.removed - scored.removed,
+        removed_since=current.removed - scored.removed,
     )
     cell = style.cell_size(scored.layers, scored.heads)
     places = np.argwhere(found)
