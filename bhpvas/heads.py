@@ -148,8 +148,3 @@ class HeadMask:
     def kept_per_layer(self) -> tuple[int, ...]:
         """How many heads each layer keeps."""
         return tuple(self.kept.sum(1).tolist())
-
-    def first_difference(self, other: HeadMask) -> int:
-        """The lowest layer in which two masks differ; the number of layers if they are equal."""
-        changed = [head.layer for head in self.removed ^ other.removed]
-        return min(changed, default=self.layers)

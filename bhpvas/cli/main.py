@@ -27,7 +27,7 @@ from bhpvas.cli import (
     score,
 )
 from bhpvas.errors import BhpvasError
-from bhpvas.model.memory import said
+from bhpvas.model.memory import limit_error
 from bhpvas.storage.files import no_room
 
 # In the order of the help. A command has `Options`, `add_options` and `run`.
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        told = error if isinstance(error, BhpvasError) else said(error) or no_room(error)
+        told = error if isinstance(error, BhpvasError) else limit_error(error) or no_room(error)
         if told is None:
             raise
         if processes.is_first():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
+from bhpvas.text import plural
 from bhpvas.version import versions
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def model_card(
     """The text of the card, as Markdown with the metadata of the hub on top."""
     sections = [
         _metadata(classifier),
-        f"# {classifier.name} without {_heads(len(found.mask.removed))}",
+        f"# {classifier.name} without {plural(len(found.mask.removed), 'head')}",
         _opening(found, classifier),
         "## Use\n\n```python\n" + found.format.usage.replace("FOLDER", "this-folder") + "```",
         f"## What was removed\n\n{_removed(found)}",
@@ -67,8 +68,8 @@ def _opening(found: Exported, classifier: Classifier) -> str:
     revision = f", revision {classifier.revision}" if classifier.revision else ""
     return (
         f"{classifier.source}{revision} (fingerprint {classifier.fingerprint}) with "
-        f"{_heads(len(found.mask.removed))} of {found.mask.layers * found.mask.heads} removed by "
-        f"bhpvas. {found.format.summary}"
+        f"{plural(len(found.mask.removed), 'head')} of {found.mask.layers * found.mask.heads} "
+        f"removed by bhpvas. {found.format.summary}"
     )
 
 
@@ -176,7 +177,3 @@ def _versions(found: Exported) -> str:
         ", ".join(f"{name} {version}" for name, version in named)
         + f"; {platform.system()} {platform.machine()}."
     )
-
-
-def _heads(count: int) -> str:
-    return f"{count} head{'' if count == 1 else 's'}"

@@ -44,8 +44,8 @@ def _class_names(classifier: Classifier) -> dict[str, Any]:
     first = next(iter(classifier.family.modules(classifier.model)))
     return {
         "LAYERS": names[id(first)].rpartition(".")[0],
-        "PROJECTIONS": (parts.query, parts.key, parts.value),
-        "OUTPUT": parts.output,
+        "PROJECTIONS": tuple(parts[name] for name in ("query", "key", "value")),
+        "OUTPUT": parts["output"],
     }
 
 

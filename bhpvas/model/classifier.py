@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from bhpvas.data.tables import listed
 from bhpvas.errors import ModelError
-from bhpvas.heads import HeadId, HeadMask
-from bhpvas.model.config import Geometry, longest_input, names_of, read_config
+from bhpvas.heads import HeadMask
+from bhpvas.model.config import Geometry, info_of, read_config
 from bhpvas.model.encoding import Encoded, encode_texts, punctuation_tokens, token_counts
 from bhpvas.model.families import FAMILIES
 from bhpvas.model.families.base import Family, Layer
@@ -133,9 +133,7 @@ class Classifier:
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor, at: Tensor | None = None) -> Tensor:
         """Embeddings of tokens ``[B, T]``: ``[B, T, D]``; at the places that tokens ``at`` have."""
-        if at is not None and self.family.embed_at is not None:
-            return self.family.embed_at(self.model, input_ids, token_type_ids, at)
-        return self.family.embed(self.model, input_ids, token_type_ids)
+        return self.family.embed(self.model, input_ids, token_type_ids, at)
 
     def classify(self, first: Tensor) -> Tensor:
         """Logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``."""
@@ -201,7 +199,6 @@ def load_classifier(
     family = FAMILIES[read_config(folder, name)["model_type"]]
     model, pruned = load_weights(folder, name, family, DTYPES[dtype])
     model.to(place).eval().requires_grad_(False)
-    layers = family.layers(model)
     tokenizer = load_tokenizer(folder, name)
     vocabulary = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > vocabulary:
@@ -209,18 +206,26 @@ def load_classifier(
             f"The tokenizer of {name!r} has {len(tokenizer):,} tokens and the model knows "
             f"{vocabulary:,}: they do not belong together."
         )
+    info = info_of(
+        model.config.to_dict(),
+        name,
+        allowed=tokenizer.model_max_length,
+        pruned=pruned,
+        numbers=sum(parameter.numel() for parameter in model.parameters()),
+        zeros=len(pruned),
+    )
     return Classifier(
         name=name,
         source=str(source) if source is not None else "sample",
         revision=revision,
         fingerprint=fingerprint(folder),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
-        label_names=names_of(model.config.id2label, name),
-        geometry=_geometry(model, layers, tokenizer, pruned, name),
+        label_names=info.label_names,
+        geometry=info.geometry,
         model=model,
         tokenizer=tokenizer,
         family=family,
-        layers=layers,
+        layers=family.layers(model),
         device=place,
         dtype=DTYPES[dtype],
         mixed=dtype == "mixed",
@@ -240,22 +245,3 @@ def _device(device: str) -> torch.device:
         usable = ", ".join(name for name, here in available.items() if here)
         raise ModelError(f"The device {device!r} is not available here; available: {usable}.")
     return torch.device(device)
-
-
-def _geometry(
-    model: Any, layers: tuple[Layer, ...], tokenizer: Any, pruned: frozenset[HeadId], name: str
-) -> Geometry:
-    config = model.config
-    filled = Geometry(
-        layers=len(layers),
-        heads=config.num_attention_heads,
-        hidden_size=config.hidden_size,
-        head_size=config.hidden_size // config.num_attention_heads,
-        intermediate_size=layers[0].up.out_features,
-        labels=config.num_labels,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        max_length=longest_input(config.to_dict(), tokenizer.model_max_length, name),
-        pruned=pruned,
-        shared=FAMILIES[config.model_type].shared,
-    )
-    return replace(filled, parameters=filled.parameters - len(pruned) * filled.head_parameters)

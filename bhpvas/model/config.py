@@ -80,6 +80,32 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
     if not _says_all(config, family):
         config = _filled_config(folder, name)
     check_sizes(config, folder, name)
+    return info_of(
+        config,
+        name,
+        allowed=_tokenizer_limit(folder),
+        pruned=pruned_heads(config, name),
+        numbers=number_of_weights(folder, name),
+        # A layer without heads has one of zeros in its file, which is no part of the model.
+        zeros=len(config.get("constant_attention") or ()),
+    )
+
+
+def info_of(
+    config: Mapping[str, Any],
+    name: str,
+    *,
+    allowed: Any,
+    pruned: frozenset[HeadId],
+    numbers: int,
+    zeros: int,
+) -> Info:
+    """What a complete config says of a model.
+
+    ``allowed`` is the longest input by the tokenizer, ``pruned`` are the heads that the files lack,
+    ``numbers`` how many there are in all weights, ``zeros`` how many heads are but stand-ins.
+    """
+    family = FAMILIES[config["model_type"]]
     layers, heads, hidden_size, intermediate_size = family.sizes(config)
     label_names = names_of(config["id2label"], name)
     geometry = Geometry(
@@ -89,20 +115,18 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         head_size=hidden_size // heads,
         intermediate_size=intermediate_size,
         labels=len(label_names),
-        parameters=number_of_weights(folder, name),
-        max_length=longest_input(config, _tokenizer_limit(folder), name),
-        pruned=pruned_heads(config, layers, heads, name),
+        parameters=numbers,
+        max_length=longest_input(config, allowed, name),
+        pruned=pruned,
         shared=family.shared,
     )
-    # A layer without heads has one of zeros in its file, which is no part of the model.
-    stand_ins = len(config.get("constant_attention") or ()) * geometry.head_parameters
-    geometry = replace(geometry, parameters=geometry.parameters - stand_ins)
+    geometry = replace(geometry, parameters=numbers - zeros * geometry.head_parameters)
     return Info(name, geometry, label_names)
 
 
 def _says_all(config: Mapping[str, Any], family: Family) -> bool:
     """Whether a config.json states itself what transformers would otherwise fill in."""
-    sizes = [*vars(family.keys).values(), "vocab_size", "max_position_embeddings"]
+    sizes = [*family.size_keys, "vocab_size", "max_position_embeddings"]
     sizes += ["embedding_size"] if "embedding_size" in config else []
     sizes += ["pad_token_id"] if family.after_padding else []
     labels = config.get("id2label")
@@ -223,10 +247,9 @@ def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
         )
 
 
-def pruned_heads(
-    config: Mapping[str, Any], layers: int, heads: int, name: str
-) -> frozenset[HeadId]:
+def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
     """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
+    layers, heads, _, _ = FAMILIES[config["model_type"]].sizes(config)
     constant = config.get("constant_attention") or ()
     try:
         if not isinstance(constant, list | tuple):

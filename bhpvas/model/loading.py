@@ -91,8 +91,7 @@ def _read_model(
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     check_sizes(config.to_dict(), folder, name)
     check_memory(folder, name, dtype.itemsize)
-    sizes = config.num_hidden_layers, config.num_attention_heads
-    pruned = pruned_heads(config.to_dict(), *sizes, name)
+    pruned = pruned_heads(config.to_dict(), name)
     made: Any = AutoModelForSequenceClassification
     filled = None
     if pruned:

@@ -78,8 +78,8 @@ def exhausted(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)
 
 
-def said(error: BaseException) -> LimitError | None:
-    """Such an error as a sentence, free of what the failed work still held; None for any other."""
+def limit_error(error: BaseException) -> LimitError | None:
+    """That memory ran out, as a sentence free of what the failed work held; None if it did not."""
     if not exhausted(error):
         return None
     return LimitError(

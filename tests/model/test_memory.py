@@ -212,14 +212,14 @@ def test_what_a_job_without_memory_held_is_free_at_once() -> None:
 def test_a_command_without_memory_ends_with_a_sentence(
     much: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(main, "_info", much)
+    monkeypatch.setattr("bhpvas.cli.info.run", much)
     assert main.main(["info"]) == 2
     assert "more memory than is free" in capsys.readouterr().err
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    assert memory.said(RuntimeError("shapes differ")) is None
-    assert memory.said(ValueError("no")) is None
+    assert memory.limit_error(RuntimeError("shapes differ")) is None
+    assert memory.limit_error(ValueError("no")) is None
 
 
 # --- models that stay in memory -------------------------------------------------------------------

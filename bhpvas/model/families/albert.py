@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.model.families.base import Family, PartNames, embedded
+from bhpvas.model.families.base import Family
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 def _modules(model: Any) -> Iterable[nn.Module]:
@@ -19,11 +19,6 @@ def _modules(model: Any) -> Iterable[nn.Module]:
         yield from group.albert_layers
 
 
-def _embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-    found = embedded(model, input_ids, token_type_ids)
-    return model.albert.encoder.embedding_hidden_mapping_in(found)
-
-
 def _unsupported(config: Mapping[str, Any]) -> str:
     return "has groups of several layers" if config.get("inner_group_num", 1) != 1 else ""
 
@@ -31,19 +26,19 @@ def _unsupported(config: Mapping[str, Any]) -> str:
 ALBERT = Family(
     name="albert",
     title="ALBERT",
-    parts=PartNames(
-        query="attention.query",
-        key="attention.key",
-        value="attention.value",
-        output="attention.dense",
-        attention_norm="attention.LayerNorm",
-        up="ffn",
-        activation="activation",
-        down="ffn_output",
-        output_norm="full_layer_layer_norm",
-    ),
+    parts={
+        "query": "attention.query",
+        "key": "attention.key",
+        "value": "attention.value",
+        "output": "attention.dense",
+        "attention_norm": "attention.LayerNorm",
+        "up": "ffn",
+        "activation": "activation",
+        "down": "ffn_output",
+        "output_norm": "full_layer_layer_norm",
+    },
     modules=_modules,
-    embed=_embed,
+    project=lambda model, embedded: model.albert.encoder.embedding_hidden_mapping_in(embedded),
     classify=lambda model, first: model.classifier(model.albert.pooler(first).tanh()),
     shared=True,
     unsupported=_unsupported,

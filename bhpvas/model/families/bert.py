@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bhpvas.model.families.base import Family, PartNames
+from bhpvas.model.families.base import Family
 
-PARTS = PartNames(
-    query="attention.self.query",
-    key="attention.self.key",
-    value="attention.self.value",
-    output="attention.output.dense",
-    attention_norm="attention.output.LayerNorm",
-    up="intermediate.dense",
-    activation="intermediate.intermediate_act_fn",
-    down="output.dense",
-    output_norm="output.LayerNorm",
-)
+PARTS = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "up": "intermediate.dense",
+    "activation": "intermediate.intermediate_act_fn",
+    "down": "output.dense",
+    "output_norm": "output.LayerNorm",
+}
 
 BERT = Family(
     name="bert",

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.model.families.base import Family, embedded
+from bhpvas.model.families.base import Family
 from bhpvas.model.families.bert import PARTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _embed(model: Any, input_ids: Tensor, token_type_ids: Tensor) -> Tensor:
-    found = embedded(model, input_ids, token_type_ids)
-    if hasattr(model.electra, "embeddings_project"):
-        found = model.electra.embeddings_project(found)
-    return found
+def _project(model: Any, embedded: Tensor) -> Tensor:
+    smaller = hasattr(model.electra, "embeddings_project")
+    return model.electra.embeddings_project(embedded) if smaller else embedded
 
 
 ELECTRA = Family(
@@ -23,5 +21,5 @@ ELECTRA = Family(
     title="ELECTRA",
     parts=PARTS,
     classify=lambda model, first: model.classifier(first[:, None]),
-    embed=_embed,
+    project=_project,
 )

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _embed_at(model: Any, input_ids: Tensor, token_type_ids: Tensor, at: Tensor) -> Tensor:
+def _places(model: Any, tokens: Tensor) -> Tensor:
     """Places are counted without padding, which all has one place of its own."""
-    embeddings = model.roberta.embeddings
-    real = at.ne(embeddings.padding_idx).long()
-    places = real.cumsum(1) * real + embeddings.padding_idx
-    return embeddings(input_ids=input_ids, token_type_ids=token_type_ids, position_ids=places)
+    padding = model.roberta.embeddings.padding_idx
+    real = tokens.ne(padding).long()
+    return real.cumsum(1) * real + padding
 
 
 ROBERTA = Family(
@@ -25,7 +24,7 @@ ROBERTA = Family(
     title="RoBERTa",
     parts=PARTS,
     classify=lambda model, first: model.classifier(first[:, None]),
-    embed_at=_embed_at,
+    places=_places,
     after_padding=True,
 )
 XLM_ROBERTA = replace(ROBERTA, name="xlm-roberta", title="XLM-RoBERTa")

@@ -23,7 +23,7 @@ import numpy as np
 import streamlit as st
 
 from bhpvas.errors import LimitError
-from bhpvas.model.memory import said, trim
+from bhpvas.model.memory import limit_error, trim
 from bhpvas.progress import Cancelled
 from bhpvas.storage.files import no_room
 from bhpvas.storage.results import ResultKey, Results, kept_results
@@ -217,7 +217,7 @@ class JobRunner:
                 job.started = time.monotonic()
                 job.result = work(job)
         except BaseException as error:  # handed to whoever watches
-            job.error = said(error) or no_room(error) or error
+            job.error = limit_error(error) or no_room(error) or error
         with self._lock:
             if job.error is None:
                 self._keep(key, job.result)
