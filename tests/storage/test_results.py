@@ -34,6 +34,7 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage import results
 from bhpvas.storage.paths import cache_folder
 from bhpvas.storage.results import (
+    COMPUTING,
     ResultKey,
     Results,
     code_version,
@@ -45,6 +46,7 @@ from bhpvas.ui.jobs import runner
 from bhpvas.ui.jobs.runner import Job, JobRunner
 from bhpvas.ui.state.session import Session
 from tests.folders import read_only
+from tests.project.test_architecture import imported
 from tests.tiny import save_tiny
 
 NAME = ResultKey("thing", "model", None, HeadMask(2, 4), ("data", "print"))
@@ -201,29 +203,44 @@ def test_the_same_model_elsewhere_is_the_same_and_its_files_decide(tmp_path):
     assert load_classifier(tmp_path / "b").identity != one
 
 
-def test_the_code_version_follows_every_source_and_every_package(tmp_path, monkeypatch):
+def test_the_code_version_follows_what_computes_and_no_label(tmp_path, monkeypatch):
     package = tmp_path / "bhpvas"
-    (package / "criteria").mkdir(parents=True)
-    for name in ("results.py", "criteria/gradients.py"):
+    sources = "heads.py criteria/fisher.py data/tables.py storage/results.py ui/frame.py"
+    names = sources.split()
+    for name in names:
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text("one = 1\n")
-    monkeypatch.setattr(results, "__file__", str(package / "results.py"))
+    monkeypatch.setattr(results, "__file__", str(package / "storage" / "results.py"))
 
     def version() -> str:
         code_version.cache_clear()
         return code_version()
 
     try:
-        seen = [version(), version()]
-        assert seen[0] == seen[1]
-        (package / "criteria" / "gradients.py").write_text("one = 2\n")
-        seen.append(version())
-        (package / "criteria" / "gradients.py").rename(package / "criteria" / "fisher.py")
+        seen = [version()]
+        (package / "ui" / "frame.py").write_text("one = 2\n")
+        (package / "charts").mkdir()
+        (package / "charts" / "labels.py").write_text("")
+        assert version() == seen[0]
+        for name in names[:-1]:
+            (package / name).write_text("one = 2\n")
+            seen.append(version())
+        (package / "criteria" / "fisher.py").rename(package / "criteria" / "gradients.py")
         seen.append(version())
         monkeypatch.setattr(results, "versions", lambda *names: {"torch": "0"})
         seen.append(version())
-        assert len(set(seen)) == 4
+        assert len(set(seen)) == len(seen) == 7
     finally:
         code_version.cache_clear()
+
+
+def test_what_computes_imports_nothing_that_the_code_version_leaves_out():
+    package = ROOT / "bhpvas"
+    roots = {path.stem for path in package.glob("*.py")}
+    for path in (path for name in COMPUTING for path in (package / name).rglob("*.py")):
+        names = imported(path.read_text(encoding="utf-8"), path.relative_to(ROOT))
+        used = {name.split(".")[1] for name in names if name.startswith("bhpvas.")}
+        assert used <= {*COMPUTING} | roots | {"__version__"}, path
 
 
 # --- the folder -----------------------------------------------------------------------------------

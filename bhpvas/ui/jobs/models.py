@@ -18,7 +18,7 @@ from bhpvas.errors import BhpvasError, ModelError
 from bhpvas.model.files import stamp
 from bhpvas.model.result_key import result_key
 from bhpvas.model.weights import weights_file
-from bhpvas.storage.files import files_of
+from bhpvas.storage.eviction import evict_files
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.storage.results import ResultKey
 from bhpvas.ui.jobs.runner import cores, jobs_at_once
@@ -110,12 +110,7 @@ def keep_weights(weights: Weights) -> str:
     Those that nobody used for longest leave when all take more than :data:`MOST_WEIGHTS`.
     """
     path = weights.save(weights_folder())
-    files = files_of(weights_folder(), "*.safetensors")
-    taken = sum(about.st_size for about in files.values())
-    for file in sorted(files, key=lambda one: files[one].st_mtime):
-        if taken > MOST_WEIGHTS and file != path:
-            file.unlink(missing_ok=True)
-            taken -= files[file].st_size
+    evict_files(weights_folder(), "*.safetensors", most_bytes=MOST_WEIGHTS, spare=path)
     return weights.fingerprint
 
 

@@ -13,7 +13,6 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -25,6 +24,7 @@ import streamlit as st
 from bhpvas.errors import LimitError
 from bhpvas.model.memory import limit_error, trim
 from bhpvas.progress import Cancelled
+from bhpvas.storage.eviction import Recent
 from bhpvas.storage.files import no_room
 from bhpvas.storage.results import ResultKey, Results, kept_results
 from bhpvas.ui.jobs.queue import JobQueue
@@ -129,32 +129,30 @@ class JobRunner:
         at_once: int = 1,
         most_seconds: float | None = None,
     ) -> None:
-        self.most_bytes = most_bytes
         self.kept = kept or Results(None)
         self.queue = JobQueue(at_once)
         self.most_seconds = most_seconds
-        self._used = 0
         self._lock = threading.Lock()
         self._modules = 0
         self._running: dict[Hashable, Job] = {}
-        self._results: OrderedDict[Hashable, Any] = OrderedDict()
+        self._results = Recent[Hashable, Any](most_bytes, size_of)
 
     def result(self, key: Hashable) -> Any:
         """What a finished job gave; None where it is not known (any more)."""
         with self._lock:
-            if key in self._results:
-                self._results.move_to_end(key)
-                return self._results[key]
+            found = self._results.get(key)
+        if found is not None:
+            return found
         found = self.kept.get(key) if isinstance(key, ResultKey) else None
         if found is not None:
             with self._lock:
-                self._keep(key, found)
+                self._results.put(key, found)
         return found
 
     def forget(self, key: Hashable) -> None:
         """Let go of a result that is of no use any more; one that is kept on disk stays there."""
         with self._lock:
-            self._used -= size_of(self._results.pop(key, None))
+            self._results.drop(key)
 
     def quick(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What takes milliseconds: made here and now, and remembered like any result."""
@@ -162,7 +160,7 @@ class JobRunner:
         if found is None:
             found = make()
             with self._lock:
-                self._keep(key, found)
+                self._results.put(key, found)
         return found
 
     def running(self, key: Hashable) -> Job | None:
@@ -220,7 +218,7 @@ class JobRunner:
             job.error = limit_error(error) or no_room(error) or error
         with self._lock:
             if job.error is None:
-                self._keep(key, job.result)
+                self._results.put(key, job.result)
             if self._running.get(key) is job:
                 del self._running[key]
         job.finished.set()
@@ -241,13 +239,6 @@ class JobRunner:
             self._modules = len(sys.modules)
         gc.collect()
         gc.freeze()
-
-    def _keep(self, key: Hashable, result: Any) -> None:
-        self._used += size_of(result) - size_of(self._results.pop(key, None))
-        self._results[key] = result
-        while self._used > self.most_bytes and len(self._results) > 1:
-            _, forgotten = self._results.popitem(last=False)
-            self._used -= size_of(forgotten)
 
 
 def size_of(result: Any) -> int:

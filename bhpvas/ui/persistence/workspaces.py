@@ -26,6 +26,7 @@ import numpy as np
 
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import WorkspaceError
+from bhpvas.storage.eviction import evict_files, remove_older
 from bhpvas.storage.files import files_of, write_beside
 
 FORMAT = {"name": "bhpvas-workspace", "version": 1}
@@ -171,15 +172,11 @@ class Workspaces:
     def tidy(self) -> None:
         """Let the oldest works go where there are too many, and what no work refers to."""
         with _writing:
-            for path in self._newest("*.damaged")[MOST_DAMAGED:]:
-                path.unlink(missing_ok=True)
-            works = self._newest("*.json")
-            while len(works) > MOST_WORKS:
-                works.pop().unlink(missing_ok=True)
-            for path in self._newest("*.tmp"):
-                if _age(path) > UNUSED:  # of a process that was killed as it wrote
-                    path.unlink(missing_ok=True)
+            evict_files(self.folder, "*.damaged", most_files=MOST_DAMAGED)
+            evict_files(self.folder, "*.json", most_files=MOST_WORKS)
+            remove_older(self.folder, "*.tmp", UNUSED)
             self._drop_unused()
+            works = self._newest("*.json")
             while len(works) > 1 and self._taken() > MOST_BYTES:
                 works.pop().unlink(missing_ok=True)
                 self._drop_unused()

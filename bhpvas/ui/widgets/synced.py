@@ -14,6 +14,8 @@ from typing import Any
 
 import streamlit as st
 
+from bhpvas.storage.eviction import Recent
+
 _STATE = "bhpvas mirrors"
 _KEPT = 64
 
@@ -24,7 +26,7 @@ Content = frozenset[str]
 class _Synced:
     """What each widget was shown with, or what was said of it last, by its key."""
 
-    shown: dict[str, Content] = field(default_factory=dict)
+    shown: Recent[str, Content] = field(default_factory=lambda: Recent(_KEPT))
     current: dict[str, tuple[int, Hashable]] = field(default_factory=dict)
 
 
@@ -51,19 +53,13 @@ def key_of(name: str, content: Iterable[str], about: Hashable = None) -> str:
         number += 1
         key = f"{name}-{number}"
     mine.current[name] = (number, about)
-    _note(mine, key, content)
+    mine.shown.put(key, content)
     return key
 
 
 def changed(key: str, content: Iterable[str]) -> Content:
     """What a person added to a widget or took from it since it was shown; often nothing."""
     mine, content = _mine(), frozenset(content)
-    before = mine.shown.get(key, frozenset())
-    _note(mine, key, content)
+    before = mine.shown.get(key) or frozenset()
+    mine.shown.put(key, content)
     return content ^ before
-
-
-def _note(mine: _Synced, key: str, content: Content) -> None:
-    mine.shown[key] = content
-    while len(mine.shown) > _KEPT:
-        del mine.shown[next(iter(mine.shown))]

@@ -20,7 +20,7 @@ from bhpvas.export.base import weight_bytes
 from bhpvas.progress import Progress, silent
 from bhpvas.report import Asked, make_report, save
 from bhpvas.scheme.bundle import SchemeFile
-from bhpvas.storage.files import files_of
+from bhpvas.storage.eviction import evict_files
 from bhpvas.ui.jobs import measuring, models, runner, tasks
 from bhpvas.ui.jobs.runner import LONG_PATIENCE
 from bhpvas.ui.jobs.tasks import Task
@@ -99,7 +99,7 @@ def pack(session: Session, choice: ExportChoice, progress: Progress = silent) ->
             for path in sorted(found.folder.rglob("*")):
                 file.write(path, path.relative_to(made))
         shutil.move(beside, packed(session, choice))
-    _tidy("*.zip")
+    evict_files(Path(_packed().name), "*.zip", most_files=MOST_PACKED)
     return found
 
 
@@ -155,7 +155,7 @@ def report(session: Session, asked: Asked, progress: Progress = silent) -> Path:
     )
     path = _place(_report_key(session, asked), ".html")
     save(made, path)
-    _tidy("*.html")
+    evict_files(Path(_packed().name), "*.html", most_files=MOST_PACKED)
     return path
 
 
@@ -211,13 +211,6 @@ def _scheme(session: Session) -> str:
 def _place(key: Hashable, ending: str) -> Path:
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
     return Path(_packed().name) / f"{digest}{ending}"
-
-
-def _tidy(pattern: str) -> None:
-    """Let the oldest files of a kind go."""
-    files = files_of(Path(_packed().name), pattern)
-    for path in sorted(files, key=lambda path: files[path].st_mtime)[:-MOST_PACKED]:
-        path.unlink(missing_ok=True)
 
 
 @st.cache_resource(show_spinner=False)
