@@ -1,4 +1,4 @@
-"""How much each token speaks for a class: attributions by captum to the embeddings of the tokens.
+"""Saliency: how much each token speaks for a class, attributed by captum to its embedding.
 
 What is attributed is the class's log-odds, its logit less the log-sum-exp of all others: with two
 classes the difference of the logits. A token's value is the sum over its embedding, above 0 where
@@ -81,9 +81,17 @@ class Saliency:
 
 
 def log_odds(logits: Tensor, label: int) -> Tensor:
-    """Log-odds of a class ``[B]`` from logits ``[B, C]``."""
-    others = torch.cat([logits[:, :label], logits[:, label + 1 :]], dim=1)  # [B, C − 1]
-    return logits[:, label] - others.logsumexp(1)
+    """Log-odds of a class ``[…]`` from logits ``[…, C]``."""
+    others = torch.cat([logits[..., :label], logits[..., label + 1 :]], dim=-1)  # […, C − 1]
+    return logits[..., label] - others.logsumexp(-1)
+
+
+def check_label(classifier: Classifier, label: int) -> None:
+    """Raise :class:`~bhpvas.errors.BhpvasError` for a label that the model does not have."""
+    if not 0 <= label < len(classifier.label_names):
+        raise BhpvasError(
+            f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
+        )
 
 
 def saliency(
@@ -97,14 +105,16 @@ def saliency(
 ) -> Saliency:
     """What each token of one sentence adds to the log-odds of a class, by every method.
 
+    - ``text``, ``pair``: the sentence and, where the model reads two, the second one.
+    - ``label``: the class, counted from 0.
+    - ``mask``: the heads that are kept, all if not given.
+    - ``steps``: points on the way from the baseline to the sentence.
+
     Raises :class:`~bhpvas.errors.BhpvasError` for a label that the model does not have.
     """
     from captum.attr import InputXGradient, IntegratedGradients
 
-    if not 0 <= label < len(classifier.label_names):
-        raise BhpvasError(
-            f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
-        )
+    check_label(classifier, label)
     embedded, padding = _embedded(classifier, text, pair)  # [1, T, D] each
     decide = _decision(classifier, mask, label)
     integrated, gap = IntegratedGradients(decide).attribute(

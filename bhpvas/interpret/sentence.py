@@ -1,28 +1,28 @@
-"""One sentence under the glass: its attention maps, rollout, and what each head contributes."""
+"""One sentence closely: its attention maps, rollout, and what each head contributes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import logsumexp
+import torch
 from torch import Tensor
 
 from bhpvas.criteria.gradients import GateGradients
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import Sample
-from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import logits_without_each
 from bhpvas.evaluation.task import losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
+from bhpvas.interpret.saliency import check_label, log_odds
 from bhpvas.model.batching import Batch, load_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Seen, predict, stream
 
 #: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
 MOST_TOKENS = 96
-_MARKS = (TOKEN_PARTS.index("[CLS]"), TOKEN_PARTS.index("[SEP]"))
+_SPECIAL = (TOKEN_PARTS.index("[CLS]"), TOKEN_PARTS.index("[SEP]"))
 
 
 class _KeptMaps:
@@ -86,15 +86,12 @@ class Reading:
     maps: np.ndarray
     rollout: np.ndarray
 
-    def line(self, *, words: bool, marks: bool) -> SentenceUnits:
-        """The sentence as units side by side: words or word pieces, with or without the marks.
-
-        Marks are [CLS] and [SEP].
-        """
+    def units(self, *, words: bool, special_tokens: bool) -> SentenceUnits:
+        """Words or word pieces side by side, with or without [CLS] and [SEP]."""
         sentence = self.sentence
         units = sentence.unit_of if words else np.arange(len(sentence))
         first = np.unique(units, return_index=True)[1]  # the first token of each unit
-        shown = np.flatnonzero(marks | ~np.isin(sentence.parts[first], _MARKS))
+        shown = np.flatnonzero(special_tokens | ~np.isin(sentence.parts[first], _SPECIAL))
         names = sentence.unit_names if words else sentence.tokens
         return SentenceUnits(
             sentence=sentence,
@@ -109,8 +106,8 @@ class Reading:
 class SentenceUnits:
     """Units of a sentence side by side.
 
-    ``units`` ``[T]`` is the unit of each token, ``shown`` ``[U]`` the units on the line, ``names``
-    what they are called.
+    ``units`` ``[T]`` is the unit of each token, ``shown`` ``[U]`` the units that are shown,
+    ``names`` what they are called.
     """
 
     sentence: Sentence
@@ -188,7 +185,7 @@ class Contributions:
     @property
     def removal_log_odds(self) -> np.ndarray:
         """What each head adds to the log-odds of the class, by exact removal: ``[L, H]``."""
-        return _log_odds(self.logits, self.label) - _log_odds(self.removed_logits, self.label)
+        return self._log_odds(self.logits) - self._log_odds(self.removed_logits)
 
     @property
     def gradient_log_odds(self) -> np.ndarray:
@@ -197,14 +194,12 @@ class Contributions:
         The loss is −log p and the log-odds are log p − log(1 − p), so the slopes differ by the
         factor −1/(1 − p).
         """
-        odds = np.exp(_log_odds(self.logits, self.label))
+        odds = np.exp(self._log_odds(self.logits))
         return -self.gradient * (1 + odds)
 
-
-def _log_odds(logits: np.ndarray, label: int) -> np.ndarray:
-    """Log-odds of a class from logits ``[…, C]``."""
-    wide = np.asarray(logits, dtype=np.float64)
-    return wide[..., label] - logsumexp(np.delete(wide, label, axis=-1), axis=-1)
+    def _log_odds(self, logits: np.ndarray) -> np.ndarray:
+        found: np.ndarray = log_odds(torch.from_numpy(logits).double(), self.label).numpy()
+        return found
 
 
 def contributions(
@@ -223,10 +218,7 @@ def contributions(
     encoded = classifier.encode_texts([text], pairs)
     if label is None:
         label = int(predict(classifier, encoded, mask)[0].argmax())
-    if not 0 <= label < len(classifier.label_names):
-        raise BhpvasError(
-            f"The model has no class {label}: it has 0 to {len(classifier.label_names) - 1}."
-        )
+    check_label(classifier, label)
     labels, mask = np.array([label]), mask or classifier.full_mask()
     gates = GateGradients(classifier, Sample.of(1, 1))
     stream(classifier, encoded, labels, [gates], mask=mask)

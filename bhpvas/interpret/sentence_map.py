@@ -1,4 +1,4 @@
-"""A map of sentences: their [CLS] states in two dimensions, before and after pruning.
+"""Sentence map: [CLS] states in two dimensions, before and after pruning.
 
 States are first reduced to their principal components. The map is then either the first two of
 these, or UMAP (McInnes, Healy, Melville 2018) of all that were kept: seeded, so that the same
@@ -15,6 +15,7 @@ import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Literal
 
@@ -23,7 +24,7 @@ import numpy as np
 from bhpvas.errors import BhpvasError
 from bhpvas.progress import Progress, silent
 
-Method = Literal["PCA", "UMAP"]
+MapMethod = Literal["PCA", "UMAP"]
 
 #: Components that UMAP looks at: the rest of a [CLS] state is little more than noise.
 COMPONENTS = 50
@@ -35,8 +36,6 @@ FEWEST_FOR_UMAP = 4 * NEIGHBOURS
 _SPREAD = 10.0
 # Seconds between two looks at the process that lays out a map.
 _LOOK = 0.1
-# Distances are computed for this many sentences at once.
-_BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +52,14 @@ class Components:
     @classmethod
     def of(cls, states: np.ndarray, count: int = COMPONENTS) -> Components:
         """The first components of ``states`` ``[N, D]``; each axis' largest entry is positive."""
-        centre = states.mean(0, dtype=np.float64)
-        centred = states - centre
-        variances, axes = np.linalg.eigh(centred.T @ centred)  # ascending
+        from sklearn.decomposition import PCA
+
         count = max(2, min(count, len(states) - 1, states.shape[1]))
-        variances, axes = variances[::-1], axes[:, ::-1][:, :count]
-        axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(count)])
-        whole = variances.clip(0).sum() or 1.0
-        return cls(centre, axes, variances[:count].clip(0) / whole)
+        rows = np.repeat(states, 2, axis=0) if len(states) < 2 else states
+        with np.errstate(invalid="ignore"):  # where nothing varies, no axis explains anything
+            found = PCA(count, svd_solver="covariance_eigh").fit(rows.astype(np.float64))
+        share = np.nan_to_num(found.explained_variance_ratio_)
+        return cls(found.mean_, found.components_.T, share)
 
     def coordinates(self, states: np.ndarray) -> np.ndarray:
         """Where states ``[N, D]`` lie along the axes: float32 ``[N, K]``."""
@@ -71,7 +70,7 @@ class Components:
 class SentenceMap:
     """Places of sentences on a map: ``places`` ``[N, 2]``, made from ``coordinates`` ``[N, K]``."""
 
-    method: Method
+    method: MapMethod
     coordinates: np.ndarray
     places: np.ndarray
 
@@ -85,7 +84,11 @@ class SentenceMap:
         """
         if self.method == "PCA":
             return coordinates[:, :2]
-        return self.places + self._among(coordinates) - self._among(self.coordinates)
+        return self.places + self._among(coordinates) - self._before
+
+    @cached_property
+    def _before(self) -> np.ndarray:
+        return self._among(self.coordinates)
 
     def _among(self, coordinates: np.ndarray) -> np.ndarray:
         near, distance = nearest(self.coordinates, coordinates, NEIGHBOURS)
@@ -168,20 +171,10 @@ def _lay_out(seed: int, given: IO[bytes], answer: IO[bytes], progress: Progress)
 def nearest(among: np.ndarray, of: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The ``count`` nearest rows of ``among`` to each row of ``of``, nearest first.
 
-    Their numbers, int64, and exact Euclidean distances, float32, each ``[len(of), count]``.
+    Their numbers, int64, and Euclidean distances, float32, each ``[len(of), count]``. A tree
+    computes them, so a row's distance from itself is exactly 0, as UMAP expects.
     """
-    numbers = np.empty((len(of), count), dtype=np.int64)
-    distances = np.empty((len(of), count), dtype=np.float32)
-    # About their mean, where the subtraction below loses the fewest digits.
-    centre = among.mean(0, dtype=np.float64)
-    among, of = among - centre, of - centre
-    squares = (among**2).sum(1)
-    for begin in range(0, len(of), _BLOCK):
-        block = of[begin : begin + _BLOCK]
-        apart = squares - 2 * block @ among.T  # the block's own squares change no order
-        near = np.sort(np.argpartition(apart, count - 1, axis=1)[:, :count], axis=1)
-        between = np.linalg.norm(block[:, None] - among[near], axis=2)
-        order = np.argsort(between, axis=1, kind="stable")
-        numbers[begin : begin + _BLOCK] = np.take_along_axis(near, order, 1)
-        distances[begin : begin + _BLOCK] = np.take_along_axis(between, order, 1)
-    return numbers, distances
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, numbers = NearestNeighbors(algorithm="ball_tree").fit(among).kneighbors(of, count)
+    return numbers, distances.astype(np.float32)

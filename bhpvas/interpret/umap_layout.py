@@ -1,4 +1,4 @@
-"""``python -m bhpvas.interpret.umap_layout``: lays out one map of sentences by UMAP, and ends.
+"""UMAP layout: ``python -m bhpvas.interpret.umap_layout`` lays out one map of sentences, and ends.
 
 A process of its own, since UMAP compiles itself for seconds in which no other thread of Python
 moves, and what it compiled would take 0.2 GB for as long as the process lives.

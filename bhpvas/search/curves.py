@@ -1,9 +1,9 @@
-"""Accuracy against heads removed: what judges a method's order, beside random orders."""
+"""Curves of accuracy against heads removed, which judge a method's order beside random ones."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,120 @@ class Store:
             raise DataError(not_written("The results", self.path, error)) from None
 
 
+@dataclass(frozen=True, eq=False)
+class _Orders:
+    """Heads in the order in which a method removes them, learnt once and kept in the store."""
+
+    classifier: Classifier
+    calibration: Dataset
+    method: str
+    seed: int
+    options: Mapping[str, Any] | None
+    longest: int
+    store: Store
+
+    def key(self, count: int) -> list[Any]:
+        """What names an order in the store: one search gives all shorter ones if it is nested."""
+        learnt = self.classifier.identity, self.calibration.fingerprint, self.method, self.seed
+        searched = self.longest if method_named(self.method).nested else count
+        return ["order", *learnt, dict(self.options or {}), searched]
+
+    def known_mask(self, count: int) -> HeadMask | None:
+        """The mask after so many removals, if the store knows the order."""
+        order = self.store.get(self.key(count))
+        if order is None:
+            return None
+        return self.classifier.full_mask().without(map(HeadId.parse, order[:count]))
+
+    def mask(self, count: int, progress: Progress) -> HeadMask:
+        """The mask after so many removals, searched for if the store does not know the order."""
+        known = self.known_mask(count)
+        if known is not None:
+            return known
+        key = self.key(count)
+        proposal = propose(
+            self.classifier,
+            self.calibration,
+            self.method,
+            heads=key[-1],
+            seed=self.seed,
+            options=self.options,
+            progress=progress,
+        )
+        self.store.put(key, [str(head) for head in proposal.heads])
+        return proposal.start.without(proposal.heads[:count])
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Points of curves: masks recovered on one split and measured on another, kept in the store."""
+
+    classifier: Classifier
+    calibration: Dataset
+    evaluation: Dataset
+    recovery: str | None
+    seed: int
+    store: Store
+
+    def key(self, mask: HeadMask) -> list[Any]:
+        """What names a point in the store; a mask that removes nothing is never recovered."""
+        key = ["point", self.classifier.identity, self.evaluation.fingerprint]
+        key += [format_heads(mask.removed)]
+        recovered = self.recovery is not None and mask.masked
+        return key + (
+            [self.recovery, self.calibration.fingerprint, self.seed] if recovered else [None]
+        )
+
+    def measured(self, mask: HeadMask, progress: Progress) -> dict[str, float]:
+        """Accuracy and loss under a mask, from the store if it knows them."""
+        key = self.key(mask)
+        known = self.store.get(key)
+        if known is None:
+            changed = self.classifier
+            if self.recovery is not None and mask.masked:
+                fitted = recover(
+                    changed,
+                    self.calibration,
+                    mask,
+                    self.recovery,
+                    seed=self.seed,
+                    progress=progress,
+                )
+                changed = changed.with_weights(fitted.weights)
+            result = evaluate(changed, self.evaluation, mask, progress=progress)
+            known = {"accuracy": result.accuracy, "loss": result.loss}
+            self.store.put(key, known)
+        return dict(known)
+
+    def measured_curve(
+        self,
+        method: str,
+        removed: Sequence[int],
+        mask_of: Callable[[int, Progress], HeadMask],
+        progress: Progress,
+    ) -> Curve:
+        """The curve of a method whose mask after each number of removals ``mask_of`` gives."""
+        found: dict[int, dict[str, float]] = {}
+        for done, count in enumerate(removed):
+            alive = _still(progress, done, len(removed))
+            alive(0, 0)
+            found[count] = self.measured(mask_of(count, alive), alive)
+        progress(len(removed), len(removed))
+        return self.curve(method, found)
+
+    def curve(self, method: str, found: Mapping[int, Mapping[str, float]]) -> Curve:
+        """The curve through the points found, by the number of removals."""
+        return Curve(
+            method=method,
+            recovery=self.recovery,
+            seed=self.seed,
+            total=self.classifier.full_mask().kept_count,
+            removed=tuple(found),
+            accuracy=tuple(one["accuracy"] for one in found.values()),
+            loss=tuple(one["loss"] for one in found.values()),
+        )
+
+
 def measure_curve(
     classifier: Classifier,
     calibration: Dataset,
@@ -126,28 +240,18 @@ def measure_curve(
 ) -> Curve:
     """Follow a method's proposals and measure each on the evaluation split.
 
-    The search and the recovery see the calibration split only. ``removed`` are the numbers of
-    removed heads to measure, rising. What the ``store`` knows is not computed again.
+    - ``calibration``: all that the search and the recovery see.
+    - ``evaluation``: what is measured, and nothing else is.
+    - ``method``: as :func:`~bhpvas.search.proposal.propose` takes it, with its ``options``.
+    - ``removed``: the numbers of removed heads to measure, rising.
+    - ``recovery``: the name of what follows each removal, or None.
+    - ``seed``: of the search and the recovery.
+    - ``store``: what it knows is not computed again.
     """
-    store = store or Store()
-    counts = _rising(removed)
-    learnt = _learnt(classifier, calibration, method, seed, options)
-    masks: dict[int, HeadMask] = {}
-    found = []
-    for done, count in enumerate(counts):
-        alive = _still(progress, done, len(counts))
-        alive(0, 0)
-        if count not in masks:
-            masks |= _masks(
-                classifier, calibration, method, counts[done:], seed, options, store, learnt, alive
-            )
-        found.append(
-            _measured(
-                classifier, calibration, evaluation, masks[count], recovery, seed, store, alive
-            )
-        )
-    progress(len(counts), len(counts))
-    return _curve(classifier, method, recovery, seed, counts, found)
+    store, counts = store or Store(), _rising(removed)
+    orders = _Orders(classifier, calibration, method, seed, options, max(counts, default=0), store)
+    points = _Points(classifier, calibration, evaluation, recovery, seed, store)
+    return points.measured_curve(method, counts, orders.mask, progress)
 
 
 def measure_order(
@@ -163,21 +267,15 @@ def measure_order(
     store: Store | None = None,
     progress: Progress = silent,
 ) -> Curve:
-    """As :func:`measure_curve`, for an order of heads that is known: the first to go comes first.
+    """As :func:`measure_curve`, for an ``order`` of heads that is known, the first to go first.
 
     ``name`` stands for the method; no number of ``removed`` is above the length of the order.
     """
-    store, counts = store or Store(), _rising(removed)
-    found = []
-    for done, count in enumerate(counts):
-        alive = _still(progress, done, len(counts))
-        alive(0, 0)
-        mask = classifier.full_mask().without(order[:count])
-        found.append(
-            _measured(classifier, calibration, evaluation, mask, recovery, seed, store, alive)
-        )
-    progress(len(counts), len(counts))
-    return _curve(classifier, name, recovery, seed, counts, found)
+    full = classifier.full_mask()
+    points = _Points(classifier, calibration, evaluation, recovery, seed, store or Store())
+    return points.measured_curve(
+        name, _rising(removed), lambda count, _: full.without(order[:count]), progress
+    )
 
 
 def known_curve(
@@ -197,19 +295,14 @@ def known_curve(
     Arguments as for :func:`measure_curve`; nothing is computed.
     """
     counts = _rising(removed)
-    learnt = _learnt(classifier, calibration, method, seed, options)
-    full, nested = classifier.full_mask(), method_named(method).nested
-    found: dict[int, dict[str, float]] = {}
+    orders = _Orders(classifier, calibration, method, seed, options, max(counts, default=0), store)
+    points = _Points(classifier, calibration, evaluation, recovery, seed, store)
+    found = {}
     for count in counts:
-        order = store.get(["order", *learnt, counts[-1] if nested else count])
-        if order is not None:
-            mask = full.without(map(HeadId.parse, order[:count]))
-            key = _point(classifier, calibration, evaluation, mask, recovery, seed)
-            if (point := store.get(key)) is not None:
-                found[count] = point
-    if not found:
-        return None
-    return _curve(classifier, method, recovery, seed, tuple(found), list(found.values()))
+        mask = orders.known_mask(count)
+        if mask is not None and (point := store.get(points.key(mask))) is not None:
+            found[count] = point
+    return points.curve(method, found) if found else None
 
 
 def _still(progress: Progress, done: int, total: int) -> Progress:
@@ -221,107 +314,6 @@ def _rising(removed: Sequence[int]) -> tuple[int, ...]:
     counts = tuple(int(count) for count in removed)
     assert list(counts) == sorted(set(counts)), counts
     return counts
-
-
-def _learnt(
-    classifier: Classifier,
-    calibration: Dataset,
-    method: str,
-    seed: int,
-    options: Mapping[str, Any] | None,
-) -> list[Any]:
-    return [classifier.identity, calibration.fingerprint, method, seed, dict(options or {})]
-
-
-def _curve(
-    classifier: Classifier,
-    method: str,
-    recovery: str | None,
-    seed: int,
-    counts: tuple[int, ...],
-    found: Sequence[Mapping[str, float]],
-) -> Curve:
-    return Curve(
-        method=method,
-        recovery=recovery,
-        seed=seed,
-        total=classifier.full_mask().kept_count,
-        removed=counts,
-        accuracy=tuple(one["accuracy"] for one in found),
-        loss=tuple(one["loss"] for one in found),
-    )
-
-
-def _masks(
-    classifier: Classifier,
-    calibration: Dataset,
-    method: str,
-    counts: Sequence[int],
-    seed: int,
-    options: Mapping[str, Any] | None,
-    store: Store,
-    learnt: list[Any],
-    progress: Progress,
-) -> dict[int, HeadMask]:
-    """The masks of all counts if one search gives them, else that of the first."""
-    nested = method_named(method).nested
-    longest = max(counts) if nested else counts[0]
-    known = store.get(["order", *learnt, longest])
-    if known is None:
-        proposal = propose(
-            classifier,
-            calibration,
-            method,
-            heads=longest,
-            seed=seed,
-            options=options,
-            progress=progress,
-        )
-        known = [str(head) for head in proposal.heads]
-        store.put(["order", *learnt, longest], known)
-    full = classifier.full_mask()
-    return {
-        count: full.without(map(HeadId.parse, known[:count]))
-        for count in (counts if nested else counts[:1])
-    }
-
-
-def _measured(
-    classifier: Classifier,
-    calibration: Dataset,
-    evaluation: Dataset,
-    mask: HeadMask,
-    recovery: str | None,
-    seed: int,
-    store: Store,
-    progress: Progress,
-) -> dict[str, float]:
-    key = _point(classifier, calibration, evaluation, mask, recovery, seed)
-    known = store.get(key)
-    if known is None:
-        changed = classifier
-        if recovery is not None and mask.masked:
-            fitted = recover(classifier, calibration, mask, recovery, seed=seed, progress=progress)
-            changed = classifier.with_weights(fitted.weights)
-        result = evaluate(changed, evaluation, mask, progress=progress)
-        known = {"accuracy": result.accuracy, "loss": result.loss}
-        store.put(key, known)
-    return dict(known)
-
-
-def _point(
-    classifier: Classifier,
-    calibration: Dataset,
-    evaluation: Dataset,
-    mask: HeadMask,
-    recovery: str | None,
-    seed: int,
-) -> list[Any]:
-    """What names a point in the store; a mask that removes nothing is never recovered."""
-    key: list[Any] = ["point", classifier.identity, evaluation.fingerprint]
-    key += [format_heads(mask.removed)]
-    recovered = recovery is not None and mask.masked
-    return key + ([recovery, calibration.fingerprint, seed] if recovered else [None])
 
 
 def band(curves: Sequence[Curve], level: float = stats.BAND) -> pd.DataFrame:

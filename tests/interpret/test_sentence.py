@@ -110,18 +110,18 @@ def test_contributions_in_log_odds(classifier):
 def test_a_line_of_words_or_pieces(classifier):
     found = read(classifier, "good films , not bad .")
     assert found.sentence.tokens[:4] == ("[CLS]", "good", "film", "##s")
-    pieces = found.line(words=False, marks=True)
+    pieces = found.units(words=False, special_tokens=True)
     assert pieces.names == found.sentence.tokens
     np.testing.assert_array_equal(pieces.attention(found.maps), found.maps)
-    line = found.line(words=True, marks=False)
+    line = found.units(words=True, special_tokens=False)
     assert line.names == ("good", "films", ",", "not", "bad", ".")
-    whole = found.line(words=True, marks=True).attention(found.maps)
+    whole = found.units(words=True, special_tokens=True).attention(found.maps)
     np.testing.assert_allclose(whole.sum(-1), 1, atol=1e-5)
     np.testing.assert_allclose(line.attention(found.maps), whole[..., 1:-1, 1:-1])
     values = np.arange(len(found.sentence), dtype=float)
     assert line.sums(values).tolist() == [1, 2 + 3, 4, 5, 6, 7]
     assert [line.place_of(word) for word in range(6)] == list(range(6))
-    assert found.line(words=False, marks=False).place_of(1) == 1  # the first of film ##s
+    assert found.units(words=False, special_tokens=False).place_of(1) == 1  # the first of film ##s
     assert line.place_of(99) is None
 
 
@@ -132,6 +132,6 @@ def test_a_reading_is_cut_where_a_screen_ends(classifier, monkeypatch):
     assert (len(cut.sentence), cut.length) == (4, len(whole.sentence))
     np.testing.assert_array_equal(cut.maps, whole.maps[..., :4, :4])
     np.testing.assert_allclose(cut.rollout, whole.rollout[:, :4, :4])
-    line = cut.line(words=True, marks=False)
+    line = cut.units(words=True, special_tokens=False)
     assert len(line.names) == 3
     assert len(line.sums(np.ones(whole.length))) == 3

@@ -271,7 +271,7 @@ def arcs(
 
     A long line moves together where the ``room`` in pixels is known.
     """
-    line = found.line(words=in_words, marks=marks)
+    line = found.units(words=in_words, special_tokens=marks)
     salient = None if label is None else tasks.promptly(sentence_tasks.salient(session, label))
     drawn = [
         HeadArcs(
@@ -491,7 +491,7 @@ def _layer(
 def _rollout(
     session: Session, found: Reading, first: HeadId, line: SentenceUnits, choice: DeltaGenerator
 ) -> None:
-    whole = found.line(words=line.words, marks=True)
+    whole = found.units(words=line.words, special_tokens=True)
     with choice:
         source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
     figures.chart(
