@@ -1,4 +1,4 @@
-"""What a report is made of: sections of text, tables and pictures, each with its data as CSV."""
+"""Blocks of a report: sections of text, tables and pictures, each with its data as CSV."""
 
 from __future__ import annotations
 

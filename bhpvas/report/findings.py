@@ -1,4 +1,4 @@
-"""Everything that a report says of a scheme, measured anew."""
+"""Findings: everything that a report says of a scheme, measured anew."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OWN = "this scheme"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReportSettings:
     """What a report is to hold beyond what is always there.
 
     ``random`` is the number of random orders, ``ablation`` whether every head is removed alone,
@@ -49,7 +49,7 @@ class Asked:
     tokens: int | None = None
     seed: int = 0
 
-    def check(self) -> Asked:
+    def check(self) -> ReportSettings:
         """This; raises :class:`BhpvasError` for what cannot be."""
         if self.random < 0:
             raise BhpvasError(f"{self.random} random orders cannot be drawn: give 0 or more.")
@@ -71,7 +71,7 @@ class Findings:
     scheme: Scheme
     calibration: Dataset
     evaluation: Dataset
-    asked: Asked
+    asked: ReportSettings
     evaluations: dict[int, Evaluation]
     scores: Scores
     ablation: Ablation | None
@@ -126,7 +126,7 @@ def measure(
     calibration: Dataset,
     evaluation: Dataset,
     weights: str | Path,
-    asked: Asked,
+    asked: ReportSettings,
     known: Mapping[int, Evaluation] | None = None,
     store: Store | None = None,
     progress: Progress = silent,

@@ -1,4 +1,4 @@
-"""What a reader of a report meets first: title, summary, numbers, cautions."""
+"""Front matter of a report: title, summary, numbers that are read first, cautions."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def cautions(found: Findings) -> list[str]:
     return said
 
 
-def told(found: Findings) -> str:
+def requested(found: Findings) -> str:
     """What was asked for, where no command line says it."""
     asked = found.asked
     said = f"{text.plural(asked.random, 'random order')}, from seed {asked.seed} on"

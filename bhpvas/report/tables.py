@@ -1,4 +1,4 @@
-"""Tables for reading and keys of pictures, as HTML: whatever a person wrote is escaped."""
+"""HTML tables for reading, and keys of pictures: whatever a person wrote is escaped."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from bhpvas.export import export_model
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover
-from bhpvas.report import Asked
+from bhpvas.report import ReportSettings
 from bhpvas.report.findings import measure
 from bhpvas.report.sections.subject import section
 from bhpvas.scheme.scheme import Scheme
@@ -175,7 +175,7 @@ def test_a_report_counts_only_the_heads_that_are_there(smaller, tmp_path):
         calibration=data,
         evaluation=data,
         weights=tmp_path,
-        asked=Asked(random=0),
+        asked=ReportSettings(random=0),
     )
     said = str(section(found))
     heads = 5 * smaller.geometry.head_parameters / smaller.geometry.parameters

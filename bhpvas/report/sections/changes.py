@@ -1,4 +1,4 @@
-"""Which sentences are answered differently, by slice and one by one."""
+"""Section on changes: which sentences are answered differently, by slice and one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scheme costs and saves, beside the unpruned model."""
+"""Section on costs: what the scheme costs and saves, beside the unpruned model."""
 
 from __future__ import annotations
 

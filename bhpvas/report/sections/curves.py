@@ -1,4 +1,4 @@
-"""Accuracy as heads leave, beside random orders."""
+"""Section on curves: accuracy as heads are removed, beside random orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheme: its steps, the reasons of its proposals, how its recoveries went."""
+"""Section on the scheme: its steps, the reasons of its proposals, how its recoveries went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was known of the heads before any was removed."""
+"""Section on scores: what was known of the heads before any was removed."""
 
 from __future__ import annotations
 

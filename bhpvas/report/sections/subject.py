@@ -1,4 +1,4 @@
-"""What was pruned, and on what that was decided and measured."""
+"""Section on the subject: what was pruned, and on what that was decided and measured."""
 
 from __future__ import annotations
 

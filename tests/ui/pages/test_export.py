@@ -18,7 +18,7 @@ from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.cost import parameters, speed_bound
 from bhpvas.model.engine import predict
-from bhpvas.report import Asked
+from bhpvas.report import ReportSettings
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
@@ -66,7 +66,7 @@ def test_nobody_gets_what_was_made_of_other_columns_or_another_file(dataset, cla
     def keys(**changes: Any) -> tuple[Any, ...]:
         data = replace(dataset, **changes)
         session = Session(str(classifier.source), Splits(data, data, "by hand"), scheme)
-        asked, choice = Asked(), ExportChoice("dense")
+        asked, choice = ReportSettings(), ExportChoice("dense")
         return export_tasks.reporting(session, asked).key, export_tasks.exporting(
             session, choice
         ).key
@@ -128,7 +128,7 @@ def test_the_report_is_made_from_what_is_on_screen(dataset, classifier, monkeypa
     app.number_input(key="report-random").set_value(1).run()
     app = fine(button(app, "report").click().run())
     assert button(app, "report").disabled
-    here, asked = session(app), Asked(random=1)
+    here, asked = session(app), ReportSettings(random=1)
     content = export_tasks.reported(here, asked).decode()
     after = evaluate(classifier, dataset, here.mask)
     assert "tiny-bert" in content and f"{100 * after.accuracy:.1f}%" in content
@@ -158,7 +158,7 @@ def test_a_report_is_asked_for_once_its_scheme_is_measured(dataset, classifier, 
 
 def test_a_cancelled_report_can_be_asked_for_again(dataset, classifier):
     here = session(opened(dataset, classifier))
-    job = export_tasks.reporting(here, Asked(random=2)).key
+    job = export_tasks.reporting(here, ReportSettings(random=2)).key
     asking = here.asking_report(job)
     assert asking.reporting == job and asking.cancelling(job).reporting is None
     assert asking.cancelling(job).asking_report(job).cancelled == frozenset()

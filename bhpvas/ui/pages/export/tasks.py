@@ -18,7 +18,7 @@ from bhpvas import text
 from bhpvas.export import FORMATS, Exported, Format, export_model
 from bhpvas.export.base import weight_bytes
 from bhpvas.progress import Progress, silent
-from bhpvas.report import Asked, make_report, save
+from bhpvas.report import ReportSettings, make_report, save
 from bhpvas.scheme.bundle import SchemeFile
 from bhpvas.storage.eviction import evict_files
 from bhpvas.ui.jobs import measuring, models, runner, tasks
@@ -119,7 +119,7 @@ def content(session: Session, choice: ExportChoice) -> bytes:
 # --- the report -----------------------------------------------------------------------------------
 
 
-def reporting(session: Session, asked: Asked) -> Task:
+def reporting(session: Session, asked: ReportSettings) -> Task:
     """The report on the current step, as a file; gives where it lies."""
 
     def do(job: Job) -> Path:
@@ -135,7 +135,7 @@ def reporting(session: Session, asked: Asked) -> Task:
     )
 
 
-def report(session: Session, asked: Asked, progress: Progress = silent) -> Path:
+def report(session: Session, asked: ReportSettings, progress: Progress = silent) -> Path:
     """Make the report; what pages have measured already is not measured again."""
     known = {
         step.id: tasks.known(measuring.evaluating(session, session.at(step.id)))
@@ -159,13 +159,13 @@ def report(session: Session, asked: Asked, progress: Progress = silent) -> Path:
     return path
 
 
-def reported(session: Session, asked: Asked) -> bytes:
+def reported(session: Session, asked: ReportSettings) -> bytes:
     """The report; made once more where it had to leave for others."""
     path = _place(_report_key(session, asked), ".html")
     return (path if path.exists() else report(session, asked)).read_bytes()
 
 
-def _command(session: Session, asked: Asked) -> str:
+def _command(session: Session, asked: ReportSettings) -> str:
     """The command line that makes the same report, where the data are files of their own."""
     data, said = session.data, ["bhpvas", "report"]
     if session.model is not None:
@@ -179,7 +179,7 @@ def _command(session: Session, asked: Asked) -> str:
     return shlex.join([*said, "--out", "report.html"])
 
 
-def _report_key(session: Session, asked: Asked) -> Hashable:
+def _report_key(session: Session, asked: ReportSettings) -> Hashable:
     """What names a report: everything that it says."""
     prints = session.data.calibration.identity, session.data.evaluation.identity
     return ("report", asked, _scheme(session), *models.named(session, session.now), *prints)

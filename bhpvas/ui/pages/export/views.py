@@ -14,7 +14,7 @@ from bhpvas.evaluation.comparison import accuracy_change_interval
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
-from bhpvas.report import Asked
+from bhpvas.report import ReportSettings
 from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
 from bhpvas.ui.pages.export import texts
@@ -292,7 +292,7 @@ def report(session: Session) -> None:
         ablation = st.checkbox(
             "Each head removed alone, too", key="report-ablation", persist_state="session"
         )
-        asked = Asked(random=int(random), ablation=ablation)
+        asked = ReportSettings(random=int(random), ablation=ablation)
         task = export_tasks.reporting(session, asked)
         found = tasks.want(task) if session.reporting == task.key else tasks.known(task)
         st.button(
