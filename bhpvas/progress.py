@@ -1,4 +1,4 @@
-"""How long work tells where it is, and how it is stopped."""
+"""Progress: how long work tells where it is, and how it is stopped."""
 
 from __future__ import annotations
 

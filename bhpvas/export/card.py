@@ -163,12 +163,12 @@ def _accuracy(evaluation: Evaluation) -> str:
 def _change(name: str, before: Evaluation, after: Evaluation) -> str:
     change, low, high = accuracy_change_interval(before, after)
     test = mcnemar(before, after)
-    said = (
+    text = (
         f"- {name}: {100 * change:+.1f} points (95% interval {100 * low:+.1f} to "
         f"{100 * high:+.1f}); {len(flips(before, after))} predictions changed, {test.lost} lost "
         f"and {test.gained} gained (p = {test.p:.2g})"
     )
-    return said.replace("-", "−").replace("− ", "- ", 1)
+    return text.replace("-", "−").replace("− ", "- ", 1)
 
 
 def _versions(found: Exported) -> str:

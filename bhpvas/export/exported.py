@@ -1,4 +1,4 @@
-"""Export that was made: its files, what they answer, and what it saves."""
+"""Exported model: its files, what they answer, and what they save."""
 
 from __future__ import annotations
 

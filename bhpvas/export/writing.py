@@ -117,7 +117,11 @@ def _measured(
     int8: bool,
     progress: Progress,
 ) -> Exported:
-    """Write the model's files and measure what they answer."""
+    """Write the files of ``chosen`` into a new ``folder``, and measure what they answer.
+
+    ``classifier`` is the model before, ``changed`` the one with the scheme's weights, whose heads
+    outside ``mask`` are removed; ``dataset`` measures both, ``int8`` asks for a quantised graph.
+    """
     dataset = dataset.aligned(classifier.label_names)
     passes = 4 if int8 else 3
     before = evaluate(classifier, dataset, progress=part(progress, 0, passes))
@@ -181,6 +185,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _write_errors(folder: Path) -> Iterator[None]:
+    """What the system refuses becomes an :class:`ExportError`."""
     try:
         yield
     except Exception as error:  # the libraries that write wrap the system's errors in their own

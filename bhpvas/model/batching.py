@@ -1,7 +1,4 @@
-"""Batches: sentences of about equal length, padded, and run again in halves where memory is short.
-
-Letters: B sentences, T tokens.
-"""
+"""Batches: sentences of about equal length, padded, and halved where memory is short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a mask saves once its heads are really removed: parameters, arithmetic, time.
+"""Cost of a model once its heads are really removed: parameters, arithmetic, bound of its speed.
 
 Per layer with k kept heads, a sentence of T tokens costs, counting a multiply-add as two
 floating-point operations (FLOPs):
@@ -33,7 +33,7 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
     """How many parameters the physically pruned model has.
 
     Each removed head takes its d_h rows and biases of queries, keys and values and its d_h columns
-    of W_O. Heads that the model's files lack are gone already.
+    of W_O. Heads that the model's files lack are not counted in the first place.
 
     >>> import bhpvas
     >>> geometry = bhpvas.load_classifier().geometry

@@ -1,4 +1,4 @@
-"""Processes that share one piece of work, as ``accelerate launch`` starts them.
+"""Processes sharing one piece of work, as ``accelerate launch`` starts them.
 
 Within :func:`together` the batches of a pass are dealt to the processes, and what each of them
 found is summed: every process ends with the whole result, and goes on as if it had been alone.

@@ -1,4 +1,4 @@
-"""How long pruned models take, with their heads really removed, beside the unpruned one.
+"""Latency of pruned models, with their heads really removed, beside the unpruned one.
 
 A processor's speed drifts while one measures. So the models take turns in every round, each round
 begins with another one, and a speed-up is the ratio of two times of the same round.

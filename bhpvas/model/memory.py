@@ -1,4 +1,4 @@
-"""How much memory is free, what an error that says there is none means, and giving it back.
+"""Memory: how much is free, which errors say that there is none, and giving it back.
 
 Only glibc, the C library of Linux, is asked to give back. Every length of sentence makes tensors of
 other sizes, and every job runs in a thread of its own, so there are gaps to give.

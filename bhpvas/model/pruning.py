@@ -1,4 +1,4 @@
-"""Heads really removed: smaller matrices in a copy of the model, equal to the mask.
+"""Pruning: heads really removed, as smaller matrices in a copy of the model, equal to the mask.
 
 Rows of the query, key and value matrices and columns of W_O are sliced by hand. The helpers of
 transformers for this fall back to the default number type and switch gradients on again.

@@ -23,7 +23,7 @@ from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import load_classifier
 from bhpvas.scheme.scheme import Scheme
 from tests.conftest import tiny_dataset
-from tests.export.test_export import recovered_by
+from tests.export.test_writing import recovered_by
 from tests.tiny import save_tiny
 
 pytestmark = pytest.mark.slow

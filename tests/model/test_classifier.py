@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import string
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from bhpvas.errors import ModelError
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.config import read_info
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import save_tiny
 
 
 def change_config(folder, **settings):
@@ -119,43 +114,6 @@ def test_unknown_device_and_dtype_are_named(tmp_path):
         load_classifier(folder, dtype="int3")
 
 
-@pytest.mark.parametrize("family", CONFIGS)
-def test_info_is_read_without_weights(tmp_path, family, monkeypatch):
-    folder = save_tiny(tmp_path, family, labels=3)
-    classifier = load_classifier(folder)
-    monkeypatch.setattr(torch, "load", None)
-    monkeypatch.setattr("bhpvas.model.classifier.load_weights", None)
-    info = read_info(folder)
-    assert info.geometry == classifier.geometry
-    assert info.label_names == classifier.label_names
-
-
-@pytest.mark.parametrize("family", CONFIGS)
-def test_what_a_config_leaves_out_is_filled_in_as_loading_does(tmp_path, family):
-    file = save_tiny(tmp_path, family) / "config.json"
-    config = json.loads(file.read_text())
-    del config["id2label"], config["label2id"]
-    file.write_text(json.dumps(config))
-    classifier = load_classifier(tmp_path)
-    assert read_info(tmp_path).geometry == classifier.geometry
-    assert read_info(tmp_path).label_names == classifier.label_names == ("LABEL_0", "LABEL_1")
-
-
-def test_a_config_that_cannot_be_used_is_one_sentence(tmp_path):
-    file = save_tiny(tmp_path) / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"hidden_size": "many"}))
-    with pytest.raises(ModelError, match=r"config\.json of .* cannot be used"):
-        read_info(tmp_path)
-
-
-@pytest.mark.parametrize("limit", [20, 1e30])
-def test_the_longest_input_is_that_of_tokenizer_and_positions(tmp_path, limit):
-    file = save_tiny(tmp_path) / "tokenizer_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": limit}))
-    found = read_info(tmp_path).geometry.max_length
-    assert found == load_classifier(tmp_path).geometry.max_length == min(limit, 40)
-
-
 def test_the_fingerprint_follows_the_weights(tmp_path):
     one, same = save_tiny(tmp_path / "a", seed=1), save_tiny(tmp_path / "b", seed=1)
     other = save_tiny(tmp_path / "c", seed=2)
@@ -173,29 +131,3 @@ def test_weights_in_several_files_are_those_in_one(tmp_path):
     assert read_info(parts).geometry == found.geometry == whole.geometry
     for name, value in whole.model.state_dict().items():
         assert torch.equal(found.model.state_dict()[name], value)
-
-
-def test_punctuation_is_told_from_words(classifier):
-    tokens = classifier.tokenizer.convert_ids_to_tokens(
-        list(np.flatnonzero(classifier.punctuation))
-    )
-    assert sorted(tokens) == sorted([",", ".", "!", "?", "'", "-"])
-
-
-def test_punctuation_of_byte_level_pieces_is_that_of_their_characters(classifier):
-    """RoBERTa's vocabulary has a dash as three letters that stand for its bytes."""
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    punctuation = ["’", "“", "”", "—", "–", "…", "!", " —", " .", "€", "...”"]
-    words = ["é", "ß", "日", " film", "n’t", "ª"]
-    piece = {
-        text: "".join(token for token, _ in level.pre_tokenize_str(text))
-        for text in punctuation + words
-    }
-    vocabulary = ["<pad>", *piece.values()]
-    vocabulary += sorted({*pre_tokenizers.ByteLevel.alphabet()} - {*vocabulary})
-    tokenizer = Tokenizer(models.BPE({token: index for index, token in enumerate(vocabulary)}, []))
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
-    found = dataclasses.replace(classifier, tokenizer=fast).punctuation
-    told = {token for token, one in zip(vocabulary, found, strict=True) if one}
-    assert told == {piece[text] for text in punctuation} | {*string.punctuation}

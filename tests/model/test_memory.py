@@ -240,7 +240,7 @@ def test_of_three_models_the_least_used_leaves_with_all_that_belongs_to_it(
     assert states.used_bytes
     leaving = [changed, changed.model, models.classifier_named(second).model]
     leaving += [next(changed.model.parameters())]
-    gone = [weakref.ref(one) for one in leaving]
+    left = [weakref.ref(one) for one in leaving]
     used = weakref.ref(models.classifier_named(first))
     del changed, leaving, fitted
     # As the runner does it: what is frozen is never looked at again, so nothing may need that.
@@ -250,6 +250,6 @@ def test_of_three_models_the_least_used_leaves_with_all_that_belongs_to_it(
         models.classifier_named(first)
         models.classifier_named(third)
         assert used() is not None
-        assert [one() for one in gone] == [None] * len(gone)
+        assert [one() for one in left] == [None] * len(left)
     finally:
         gc.unfreeze()

@@ -37,7 +37,7 @@ from tests.tiny import save_tiny
 
 PRUNED = frozenset(parse_heads("L0H1,L0H2,L1H0"))
 KEPT = HeadMask(2, 4, PRUNED)
-GONE = np.array([[False, True, True, False], [True, False, False, False]])
+IS_PRUNED = np.array([[False, True, True, False], [True, False, False, False]])
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def smaller(tmp_path_factory) -> Classifier:
     return load_classifier(folder / "out")
 
 
-def test_a_mask_never_keeps_what_is_absent():
+def test_a_mask_never_keeps_a_pruned_head():
     mask = HeadMask(2, 4, pruned=PRUNED)
     assert mask == KEPT and hash(mask) == hash(KEPT)
     assert mask.restored(PRUNED) == mask
@@ -62,9 +62,9 @@ def test_a_mask_never_keeps_what_is_absent():
 def test_no_criterion_scores_them_and_no_order_names_them(smaller):
     scores = score(smaller, tiny_dataset(), list(CRITERIA))
     for name, values in scores.values.items():
-        np.testing.assert_array_equal(np.isnan(values), GONE, err_msg=name)
+        np.testing.assert_array_equal(np.isnan(values), IS_PRUNED, err_msg=name)
         assert not PRUNED & set(removal_order(values, CRITERIA[name].higher_means))
-    np.testing.assert_array_equal(np.isnan(ablate(smaller, tiny_dataset()).loss_change), GONE)
+    np.testing.assert_array_equal(np.isnan(ablate(smaller, tiny_dataset()).loss_change), IS_PRUNED)
     # Even a gate of 1 gives nothing back.
     (change,) = Estimate.from_scores(scores).loss_change(np.ones((1, 2, 4)))
     assert change == pytest.approx(0, abs=1e-12)
@@ -78,7 +78,7 @@ def test_no_method_proposes_them(smaller, method):
         propose(smaller, tiny_dataset(), method, heads=6)
 
 
-def test_there_is_nothing_to_make_up_for_until_a_head_is_taken(smaller):
+def test_there_is_nothing_to_make_up_for_until_a_head_is_removed(smaller):
     full = smaller.full_mask()
     assert full.masked == frozenset()
     with pytest.raises(BhpvasError, match="nothing to recover"):
@@ -139,7 +139,7 @@ def test_a_head_map_leaves_their_places_empty(smaller):
     assert said["L1H3"] == "<b>L1H3</b> removed" and said["L1H2"] == "<b>L1H2</b> 6.00"
     figure = kept_map(mask, different=[HeadId(1, 3)])
     ground = np.array(figure.data[0].z, dtype=float)
-    np.testing.assert_array_equal(np.isnan(ground), GONE)
+    np.testing.assert_array_equal(np.isnan(ground), IS_PRUNED)
     assert figure.data[0].text[0][1] == "<b>L0H1</b> not in this model"
     assert sum(len(trace.x) for trace in figure.data[1:]) == 1
 
