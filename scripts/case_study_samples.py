@@ -124,7 +124,7 @@ def main() -> None:
     measured = score(classifier, data, ["importance"])
     chosen = np.array([tag == TAG for tag in data.tags or ()])
     comparison = compare_groups(
-        importance_shares(measured.per_example["importance"], full.array), chosen, full.array
+        importance_shares(measured.per_example["importance"], full.kept), chosen, full.kept
     )
     places = sorted(
         map(tuple, np.argwhere(comparison.found())),

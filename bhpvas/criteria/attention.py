@@ -1,7 +1,7 @@
 """Criteria read from the attention maps.
 
-Every real token of a sentence asks once, [CLS] and [SEP] included: a map row is one question, and a
-sentence's value is the mean over its rows. Padding neither asks nor answers.
+Every real token of a sentence is a query once, [CLS] and [SEP] included: a map row is one query,
+and a sentence's value is the mean over its rows. Padding is neither query nor key.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ class AttentionProfile(_MapStatistic):
 
 
 def profile_kinds(classifier: Classifier, batch: Batch) -> Tensor:
-    """Index into :data:`PROFILE_PARTS` for every asking and answering token: ``[B, T, T]``."""
+    """Index into :data:`PROFILE_PARTS` for every query and key token: ``[B, T, T]``."""
     ids = batch.input_ids
     width = ids.shape[1]
     places = torch.arange(width, device=ids.device)
-    offset = places[None, :] - places[:, None]  # [T, T], answering minus asking place
+    offset = places[None, :] - places[:, None]  # [T, T], place of the key minus that of the query
     punctuation = torch.from_numpy(classifier.punctuation).to(ids.device)[ids]  # [B, T]
     kind = torch.full((len(ids), width, width), 6, device=ids.device)
     kind = torch.where(punctuation[:, None, :], 5, kind)

@@ -66,7 +66,7 @@ def fisher(found: GateGradients) -> Measurement:
 
 
 def first_order(found: GateGradients) -> Measurement:
-    """First-order estimate of the loss change when the head goes: minus the mean gradient."""
+    """First-order estimate of the loss change when the head is removed: minus the mean gradient."""
     return Measurement(-found.moments.mean, -found.gradients)
 
 

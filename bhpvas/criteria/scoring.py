@@ -112,9 +112,11 @@ def score(
 ) -> Scores:
     """Measure criteria of every kept head in one pass over the sentences.
 
-    ``names`` are keys of :data:`CRITERIA`, where each has its formula, range, direction and source;
-    ``mask`` is what the model keeps meanwhile (default: every head).
-    All sentences count; of at most ``keep`` of them their own values are kept.
+    - ``classifier``, ``dataset``: the model, and the labelled sentences that it reads.
+    - ``names``: keys of :data:`CRITERIA`, where each has its formula, direction and source.
+    - ``mask``: the heads that are kept meanwhile, all if not given.
+    - ``keep``: all sentences count; of at most so many of them their own values are kept.
+    - ``progress``: counts sentences.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for a name that is no criterion or a dataset too
     small for one.

@@ -84,6 +84,11 @@ def rise_intervals(
     anew (percentile bootstrap, Efron 1979). Both scores are of the same sentences, and of a
     criterion that has values per sentence. Each interval is of a head that was chosen beforehand:
     of many heads, some of their intervals exclude 0 by chance, so :func:`rise_p` is the test.
+
+    - ``before``, ``after``: scores of the unpruned and of the pruned model.
+    - ``name``: of the criterion.
+    - ``draws``, ``seed``: of the sentences.
+    - ``level``: what an interval holds.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
     kept = after.mask.kept

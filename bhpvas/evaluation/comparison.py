@@ -124,10 +124,16 @@ def compare(
 ) -> pd.DataFrame:
     """One row for the unpruned model and one for each candidate.
 
-    ``candidates`` are, by name, a mask and the classifier under it. Columns as in :func:`measures`;
-    ``random_low``, ``random_median`` and ``random_high`` are the 5%, 50% and 95% quantiles of the
-    accuracy of ``random`` masks with as many heads removed, neither chosen nor recovered; empty
-    where no head is removed.
+    Columns as in :func:`measures`; ``random_low``, ``random_median`` and ``random_high`` are the
+    5%, 50% and 95% quantiles of the accuracy of random masks with as many heads removed, neither
+    chosen nor recovered; empty where no head is removed.
+
+    - ``classifier``: the model that was pruned.
+    - ``dataset``: what they are evaluated on.
+    - ``candidates``: by name, a mask and the classifier under it.
+    - ``random``: masks for each number of removed heads, 0 = none.
+    - ``seed``: of the first of them.
+    - ``progress``: counts evaluations.
 
     Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
 

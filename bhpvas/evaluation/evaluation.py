@@ -200,9 +200,13 @@ def evaluate_progressively(
 ) -> Iterator[Evaluation]:
     """First an evaluation of ``first`` sentences, then the exact one, which reuses the first.
 
-    The first part holds each label in the proportion of the whole. A dataset of at most ``first``
-    sentences gives the exact evaluation only. Progress counts sentences. Cache and errors as for
-    :func:`evaluate`.
+    The first part holds each label in the proportion of the whole. Errors as for :func:`evaluate`.
+
+    - ``mask``: the heads that are kept, all if not given.
+    - ``first``: sentences in the first part; of no more there is the exact evaluation only.
+    - ``seed``: of the first part.
+    - ``cache``: as for :func:`evaluate`.
+    - ``progress``: counts sentences.
     """
     mask = classifier.full_mask() if mask is None else mask
     dataset = dataset.aligned(classifier.label_names)

@@ -43,12 +43,13 @@ class GroupComparison:
 
 
 def importance_shares(per_example: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Each kept head's part of a sentence's importance: float64 ``[N, L, H]``, summing to 1 a row.
+    """The part of a sentence's importance of each ``kept`` head (bool ``[L, H]``).
 
-    Gradients of a sentence that the model gets wrong are larger in every head; a share says which
-    heads matter, whatever the sentence's loss. A sentence without any gradient has shares of 0.
+    Float64 ``[N, L, H]``, as ``per_example``; a sentence's parts sum to 1. Gradients of a sentence
+    that the model gets wrong are larger in every head; a share says which heads matter, whatever
+    the sentence's loss. A sentence without any gradient has shares of 0.
     """
-    amounts = per_example * (kept > 0)
+    amounts = per_example * kept
     whole = amounts.sum((1, 2), keepdims=True, dtype=np.float64)
     return amounts / np.where(whole > 0, whole, 1.0)
 
@@ -63,18 +64,18 @@ def compare_groups(
 ) -> GroupComparison:
     """Compare the ``chosen`` sentences (bool ``[N]``) with the rest in ``values`` ``[N, L, H]``.
 
-    P-values are those of :func:`bhpvas.stats.max_t` over the ``kept`` heads (``[L, H]``, above 0).
+    P-values are those of :func:`bhpvas.stats.max_t` over the ``kept`` heads (bool ``[L, H]``).
     """
     size = int(chosen.sum())
     assert 0 < size < len(chosen), "both groups need a sentence"
-    of_kept = values[:, kept > 0]  # [N, K]
+    of_kept = values[:, kept]  # [N, K]
     p = np.full(of_kept.shape[1], np.nan)
     if min(size, len(chosen) - size) >= FEWEST_TO_TEST:
         p = max_t(of_kept.astype(np.float64), chosen, permutations=permutations, seed=seed)
 
     def placed(column: np.ndarray) -> np.ndarray:
         whole = np.full(kept.shape, np.nan)
-        whole[kept > 0] = column
+        whole[kept] = column
         return whole
 
     return GroupComparison(

@@ -23,22 +23,22 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Cross-entropy in nats, float64 ``[…, B]``, of logits ``[…, B, C]`` for labels ``[B]``."""
-    own = np.broadcast_to(labels[:, None], (*logits.shape[:-1], 1))
+    """Cross-entropy in nats, float64 ``[…]``, of logits ``[…, C]`` for labels that broadcast."""
+    own = np.broadcast_to(labels, logits.shape[:-1])[..., None]
     return -np.take_along_axis(log_probabilities(logits), own, -1)[..., 0]
 
 
-def margins(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds of each label and what they must exceed for the answer to be right, ``[B]`` each.
+def margins(logits: np.ndarray, labels: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of the labels, and those above which their answer is right: float64 ``[…]`` each.
 
-    The loss is ``log(1 + exp(-margin))``.
+    Of logits ``[…, C]``, for labels that broadcast. The loss is ``log(1 + exp(-margin))``.
     """
-    rows = np.arange(len(labels))
+    own = np.broadcast_to(labels, logits.shape[:-1])[..., None]
     others = logits.astype(np.float64)
-    own = others[rows, labels]
-    others[rows, labels] = -np.inf
-    together = logsumexp(others, axis=1)
-    return own - together, others.max(1) - together
+    mine = np.take_along_axis(others, own, -1)[..., 0]
+    np.put_along_axis(others, own, -np.inf, -1)
+    together = logsumexp(others, axis=-1)
+    return mine - together, others.max(-1) - together
 
 
 def divergences(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from bhpvas.criteria.gradients import GateGradients
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import Sample
 from bhpvas.evaluation.ablation import logits_without_each
-from bhpvas.evaluation.task import losses_of
+from bhpvas.evaluation.task import answers, losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
 from bhpvas.interpret.saliency import check_label, log_odds
@@ -217,7 +217,7 @@ def contributions(
     pairs = None if pair is None else (pair,)
     encoded = classifier.encode_texts([text], pairs)
     if label is None:
-        label = int(predict(classifier, encoded, mask)[0].argmax())
+        label = int(answers(predict(classifier, encoded, mask))[0])
     check_label(classifier, label)
     labels, mask = np.array([label]), mask or classifier.full_mask()
     gates = GateGradients(classifier, Sample.of(1, 1))

@@ -10,6 +10,7 @@ import numpy as np
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
+from bhpvas.evaluation.task import answers
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import check_finite, predict
@@ -173,4 +174,4 @@ def _accuracy(
         classifier = classifier.with_weights(recovered.weights)
     logits = predict(classifier, encoded, mask)
     check_finite(logits, problem.calibration.name)
-    return float(np.mean(logits.argmax(1) == problem.calibration.labels))
+    return float(np.mean(answers(logits) == problem.calibration.labels))

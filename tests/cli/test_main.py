@@ -23,6 +23,7 @@ from bhpvas.model.classifier import load_classifier
 from bhpvas.recovery import RECOVERY_NAMES
 from bhpvas.scheme.scheme import Scheme, load_scheme
 from bhpvas.search import DEFAULT_METHOD, METHODS
+from bhpvas.stats import RANDOM_ORDERS
 from tests.cli.conftest import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -317,3 +318,9 @@ def test_new_commands_speak_to_people(capsys, files, tmp_path, proposed):
     ):
         assert main([*command, "--out", str(tmp_path / "out")]) == 0
         assert len(capsys.readouterr().out.splitlines()) > 2
+
+
+@pytest.mark.parametrize("command", ["compare", "report --scheme"])
+def test_as_many_random_masks_and_orders_are_drawn_as_by_the_library(command):
+    """`--help` says how many by hand, since statistics import scipy."""
+    assert cli.parser().parse_args([*command.split(), "s", "--out", "x"]).random == RANDOM_ORDERS

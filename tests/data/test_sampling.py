@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bhpvas.data.dataset import Dataset
-from bhpvas.data.sampling import calibration_sample, parts_of_others, stratified_split
+from bhpvas.data.sampling import (
+    Sample,
+    calibration_sample,
+    parts_of_others,
+    stratified_sample,
+    stratified_split,
+)
 from bhpvas.errors import DataError
 
 
@@ -142,3 +148,24 @@ def test_a_share_outside_zero_to_one(share: float) -> None:
 def test_one_sentence_cannot_be_split() -> None:
     with pytest.raises(DataError, match="too few sentences"):
         stratified_split(made_of([0]), 0.5, 0)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.data())
+def test_stratified_sample_keeps_the_proportions(labels: list[int], data: st.DataObject):
+    size = data.draw(st.integers(1, len(labels)))
+    sample = stratified_sample(np.array(labels), size, seed=data.draw(st.integers(0, 9)))
+    assert len(sample) == size == len(set(sample))
+    assert sorted(sample) == sample.tolist()
+    for label in set(labels):
+        share = labels.count(label) * size / len(labels)
+        assert abs((np.array(labels)[sample] == label).sum() - share) < 1
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.lists(st.integers(0, 39), unique=True))
+def test_a_sample_knows_which_rows_it_holds(sentences, most, rows):
+    rows = np.array([row for row in rows if row < sentences], dtype=np.int64)
+    sample = Sample.of(sentences, most)
+    assert len(sample) == min(sentences, most)
+    here, places = sample.among(rows)
+    np.testing.assert_array_equal(sample.rows[places], rows[here])
+    assert set(rows[here]) == set(rows) & set(sample.rows)

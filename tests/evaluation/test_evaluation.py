@@ -14,7 +14,6 @@ from scipy.stats import beta
 
 import bhpvas.evaluation.evaluation
 from bhpvas.data.dataset import Dataset
-from bhpvas.data.sampling import stratified_sample
 from bhpvas.errors import DataError, ModelError
 from bhpvas.evaluation.evaluation import (
     Evaluation,
@@ -263,14 +262,3 @@ def test_labels_are_numbered_as_the_model_does(classifier: Classifier, dataset: 
     unknown = replace(dataset, label_names=("negative", "neutral"))
     with pytest.raises(DataError, match="neutral"):
         evaluate(classifier, unknown)
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.data())
-def test_stratified_sample_keeps_the_proportions(labels: list[int], data: st.DataObject):
-    size = data.draw(st.integers(1, len(labels)))
-    sample = stratified_sample(np.array(labels), size, seed=data.draw(st.integers(0, 9)))
-    assert len(sample) == size == len(set(sample))
-    assert sorted(sample) == sample.tolist()
-    for label in set(labels):
-        share = labels.count(label) * size / len(labels)
-        assert abs((np.array(labels)[sample] == label).sum() - share) < 1

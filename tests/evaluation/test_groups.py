@@ -8,7 +8,7 @@ from scipy.stats import ttest_ind
 
 from bhpvas.evaluation.groups import FEWEST_TO_TEST, compare_groups, importance_shares
 
-EVERY = np.ones((2, 4))
+EVERY = np.ones((2, 4), dtype=bool)
 
 
 def sentences(count: int = 60, seed: int = 0) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_few_sentences_are_described_and_not_tested(size: int) -> None:
 
 def test_removed_heads_are_left_out() -> None:
     kept = EVERY.copy()
-    kept[0, 2] = 0
+    kept[0, 2] = False
     values = sentences(40)
     values[:20, 0, 2] = 1e6
     found = compare_groups(values, first(20, 40), kept)

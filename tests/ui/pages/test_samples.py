@@ -156,7 +156,7 @@ def test_the_comparison_is_of_the_selected_with_the_rest(
     fine(app.segmented_control(key="panel-of-samples").set_value(selection.HEADS).run())
     fine(app.segmented_control(key="difference-kind").set_value(kind).run())
     chosen = np.isin(np.arange(12), places)
-    full = np.ones((2, 4))
+    full = np.ones((2, 4), dtype=bool)
     values = score(classifier, data.evaluation, ["importance"]).per_example["importance"]
     found = compare_groups(
         importance_shares(values, full) if kind == "share" else values, chosen, full

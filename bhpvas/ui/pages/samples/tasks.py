@@ -238,7 +238,7 @@ def known_comparison(
     session: Session, variant: Variant, kind: Kind = "share"
 ) -> GroupComparison | None:
     """As :func:`comparison`, where importance is measured already."""
-    task, kept = _weighing(session, variant), variant.mask.array
+    task, kept = _weighing(session, variant), variant.mask.kept
     scores, chosen = tasks.known(task), selected(session)
     if scores is None:
         return None
