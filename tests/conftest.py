@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,9 +71,20 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def address(home: Path) -> Iterator[str]:
+def kept_results(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For the environment of a server: it keeps results where all of this run's servers do.
+
+    As the app does by default. So the first page of each finds what it shows, computed once.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return {"HF_HUB_OFFLINE": "1", "BHPVAS_CACHE": str(shared / "kept-results")}
+
+
+@pytest.fixture(scope="session")
+def address(kept_results: dict[str, str]) -> Iterator[str]:
     """A running app, one for all tests; nothing is fetched, so a hub id can only be unknown."""
-    with serving({"HF_HUB_OFFLINE": "1"}) as found:
+    with serving(kept_results) as found:
         yield found
 
 

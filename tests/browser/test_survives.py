@@ -63,9 +63,11 @@ def test_a_reload_finds_scheme_selection_settings_and_page(workbench: Workbench)
     workbench.expect_fact("heads", "71 of 72 kept")
 
 
-def test_a_killed_server_comes_back_with_everything(browser: Browser) -> None:
-    port, offline = free_port(), {"HF_HUB_OFFLINE": "1"}
-    with serving(offline, port=port, how=signal.SIGKILL) as address:
+def test_a_killed_server_comes_back_with_everything(
+    browser: Browser, kept_results: dict[str, str]
+) -> None:
+    port = free_port()
+    with serving(kept_results, port=port, how=signal.SIGKILL) as address:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         workbench = Workbench(page, address)
         workbench.open()
@@ -80,7 +82,7 @@ def test_a_killed_server_comes_back_with_everything(browser: Browser) -> None:
     with ExitStack() as second:
         # The page finds the server again by itself, and the session that it lost.
         with workbench.drawn_by_the_next_server():
-            second.enter_context(serving(offline, port=port, how=signal.SIGKILL))
+            second.enter_context(serving(kept_results, port=port, how=signal.SIGKILL))
         workbench.expect_fact("heads", "70 of 72 kept")
         workbench.expect_fact("accuracy", accuracy)
         workbench.expect_selected("L0H0")
@@ -92,18 +94,20 @@ def test_a_killed_server_comes_back_with_everything(browser: Browser) -> None:
     with ExitStack() as third:
         # A page at rest, too, is drawn again without a click: else Save would lead nowhere.
         with workbench.drawn_by_the_next_server():
-            third.enter_context(serving(offline, port=port))
+            third.enter_context(serving(kept_results, port=port))
         assert workbench.saved().mask.kept_count == 71
         assert workbench.complaints() == []
         page.close()
 
 
-def test_a_server_killed_while_the_page_was_being_drawn(browser: Browser) -> None:
+def test_a_server_killed_while_the_page_was_being_drawn(
+    browser: Browser, kept_results: dict[str, str]
+) -> None:
     port, held = free_port(), list[tuple[Route, APIResponse]]()
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     # The code of download buttons arrives only when the server that they would ask is gone.
     page.route("**/DownloadButton*.js", lambda route: held.append((route, route.fetch())))
-    with serving(port=port, how=signal.SIGKILL) as address:
+    with serving(kept_results, port=port, how=signal.SIGKILL) as address:
         workbench = Workbench(page, address)
         workbench.open()
         workbench.settle()
@@ -117,16 +121,18 @@ def test_a_server_killed_while_the_page_was_being_drawn(browser: Browser) -> Non
     failed.or_(page.get_by_role("button", name="Save", exact=True)).first.wait_for()
     with ExitStack() as second:
         with workbench.drawn_by_the_next_server():
-            second.enter_context(serving(port=port))
+            second.enter_context(serving(kept_results, port=port))
         assert workbench.complaints() == []
         assert workbench.saved().mask.kept_count == 72
         page.close()
 
 
-def test_a_server_killed_before_it_answers_to_a_link_to_another_page(browser: Browser) -> None:
+def test_a_server_killed_before_it_answers_to_a_link_to_another_page(
+    browser: Browser, kept_results: dict[str, str]
+) -> None:
     port = free_port()
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    with running(port=port, how=signal.SIGKILL) as (address, process):
+    with running(kept_results, port=port, how=signal.SIGKILL) as (address, process):
         workbench = Workbench(page, address)
         workbench.open()
         workbench.settle()
@@ -136,7 +142,7 @@ def test_a_server_killed_before_it_answers_to_a_link_to_another_page(browser: Br
         page.wait_for_timeout(500)
     with ExitStack() as second:
         with workbench.drawn_by_the_next_server():
-            second.enter_context(serving(port=port))
+            second.enter_context(serving(kept_results, port=port))
         assert workbench.complaints() == []
         assert workbench.saved().mask.kept_count == 71
         page.close()
