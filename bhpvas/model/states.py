@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import lru_cache
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
+from bhpvas.storage.eviction import Recent
 
 
 class StateCache:
@@ -22,15 +22,13 @@ class StateCache:
     """
 
     def __init__(self, limit_bytes: int = 128 * 2**20) -> None:
-        self.limit_bytes = limit_bytes
-        self._used = 0
-        self._entries: OrderedDict[tuple, Tensor] = OrderedDict()
+        self._entries = Recent[tuple, Tensor](limit_bytes, lambda states: states.nbytes)
         self._lock = threading.Lock()
 
     @property
     def used_bytes(self) -> int:
         """Bytes that the kept states take."""
-        return self._used
+        return self._entries.used
 
     def deepest(
         self, batch_key: tuple, below: Callable[[int], Hashable], layers: int
@@ -41,26 +39,18 @@ class StateCache:
         """
         with self._lock:
             for layer in range(layers - 1, 0, -1):
-                key = (batch_key, layer, below(layer))
-                if key in self._entries:
-                    self._entries.move_to_end(key)
-                    return layer, self._entries[key]
+                states = self._entries.get((batch_key, layer, below(layer)))
+                if states is not None:
+                    return layer, states
         return None
 
     def keep(
         self, batch_key: tuple, below: Callable[[int], Hashable], layer: int, states: Tensor
     ) -> None:
         """Remember the states that enter ``layer``."""
-        key = (batch_key, layer, below(layer))
-        size = states.numel() * states.element_size()
         with self._lock:
-            if key in self._entries or size > self.limit_bytes:
-                return
-            self._entries[key] = states
-            self._used += size
-            while self._used > self.limit_bytes:
-                _, dropped = self._entries.popitem(last=False)
-                self._used -= dropped.numel() * dropped.element_size()
+            if states.nbytes <= self._entries.most:
+                self._entries.put((batch_key, layer, below(layer)), states)
 
 
 def changes_below(classifier: Classifier, mask: HeadMask) -> Callable[[int], Hashable]:

@@ -53,7 +53,7 @@ class Recent(Generic[Key, Value]):
     (None, b'12', 4)
     """
 
-    def __init__(self, most: float, size_of: Callable[[Any], int] = lambda value: 1) -> None:
+    def __init__(self, most: int, size_of: Callable[[Any], int] = lambda value: 1) -> None:
         self.most, self.used = most, 0
         self._size_of = size_of
         self._values: dict[Key, Value] = {}
