@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from bhpvas.data.tables import listed
 from bhpvas.data.text_store import Texts
 from bhpvas.errors import DataError
 
+#: The parts of :class:`Splits`.
+Split = Literal["evaluation", "calibration"]
 # Sentences that are put into words at once for the fingerprint.
 _AT_ONCE = 1_024
 

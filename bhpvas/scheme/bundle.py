@@ -1,4 +1,4 @@
-"""A scheme as one file: JSON where that says all, else a zip of it and the weights it refers to.
+"""Scheme file with its weights: JSON where that says all, else a zip of it and what it refers to.
 
 The zip holds ``scheme.json`` and, for each recovery, its weights as ``<hash>.safetensors``, as they
 stand beside a scheme file in a folder. Nothing else may be in it, and nothing in it is a path, so
@@ -65,10 +65,8 @@ class SchemeFile:
         _refuse_missing(wanted - self.weights.keys(), f"Scheme {self.scheme.name!r}")
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, content in [
-                (_SCHEME, text),
-                *((f"{one}.safetensors", self.weights[one]) for one in sorted(wanted)),
-            ]:
+            entries = {f"{one}.safetensors": self.weights[one] for one in sorted(wanted)}
+            for name, content in ({_SCHEME: text} | entries).items():
                 archive.writestr(zipfile.ZipInfo(name, _LONG_AGO), content, zipfile.ZIP_DEFLATED)
         return packed.getvalue()
 
@@ -141,7 +139,7 @@ def read_scheme_file(
 
 def _unpacked(content: bytes, source: str, most_bytes: int) -> dict[str, bytes]:
     """The entries of a zip by what they are: ``scheme.json``, or the hash of weights."""
-    with _damage_said(source):
+    with _damage_named(source):
         archive = zipfile.ZipFile(io.BytesIO(content))
         infos = archive.infolist()
     entries: dict[str, zipfile.ZipInfo] = {}
@@ -161,7 +159,7 @@ def _unpacked(content: bytes, source: str, most_bytes: int) -> dict[str, bytes]:
             f"{source} unpacks to {size / 2**20:,.0f} MB, and at most {most_bytes / 2**20:,.0f} MB "
             "are opened: delete steps that you do not need and save again."
         )
-    with _damage_said(source):
+    with _damage_named(source):
         return {kind: _read(archive, info) for kind, info in entries.items()}
 
 
@@ -175,7 +173,7 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 @contextmanager
-def _damage_said(source: str) -> Iterator[None]:
+def _damage_named(source: str) -> Iterator[None]:
     """Say in a sentence what :mod:`zipfile` says of bytes that are no zip; only it works inside."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""A scheme in an address: short text that holds the tree of steps, the model and a sentence.
+"""Link to a scheme: short text for an address, with the tree of steps, the model and a sentence.
 
 A link holds what was done and no numbers: whoever opens it measures again. It is compressed JSON,
 so reading one is strict and bounded, and nothing in it is a path of weights.
@@ -7,17 +7,18 @@ so reading one is strict and bounded, and nothing in it is a path of weights.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from bhpvas.errors import BhpvasError, LinkError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+
+from bhpvas.data.dataset import Split
+from bhpvas.errors import LinkError
 from bhpvas.heads import HeadId, format_heads, parse_heads
+from bhpvas.scheme.schema import Count
 from bhpvas.scheme.scheme import Scheme
-
-Split = Literal["evaluation", "calibration"]
 
 VERSION = 1
 #: Characters of a link: what browsers, mail and proxies carry with an address around it.
@@ -54,26 +55,17 @@ class Link:
                 "A recovery changed weights, which no address can hold: save the scheme as a file."
             )
         # A branch that ends in changed weights is left out from there on.
-        places: dict[int, int] = {}
-        steps: list[list[Any]] = []
-        for step in scheme.steps:
-            if step.what == "start":
-                places[step.id] = 0
-            elif step.what != "recover" and step.parent in places:
+        start, *later = scheme.steps
+        places, steps = {start.id: 0}, []
+        for step in later:
+            if step.what != "recover" and step.parent in places:
                 places[step.id] = len(places)
-                steps.append(
-                    [
-                        places[step.parent],
-                        int(step.what == "restore"),
-                        format_heads(step.heads),
-                        step.method,
-                        step.note,
-                    ]
-                )
+                change = [places[step.parent], int(step.what == "restore")]
+                steps.append([*change, format_heads(step.heads), step.method, step.note])
         document = [
             VERSION,
             [self.model, scheme.model["fingerprint"], scheme.layers, scheme.heads],
-            [format_heads(scheme.pruned), scheme.steps[0].note],
+            [format_heads(scheme.pruned), start.note],
             scheme.name,
             steps,
             places[scheme.current],
@@ -102,25 +94,36 @@ class Link:
         'L0H3'
         """
         try:
-            return _read(_document(text))
-        except (
-            AssertionError,
-            BhpvasError,
-            IndexError,
-            KeyError,
-            RecursionError,
-            TypeError,
-            ValueError,
-            binascii.Error,
-            zlib.error,
-        ) as error:
+            return _read(_unpacked(text))
+        except (ValueError, zlib.error) as error:
             raise LinkError(
                 "The link is damaged or of another version of bhpvas, so this is a fresh start: "
                 "ask for it anew, and copy all of it."
             ) from error
 
 
-def _document(text: str) -> list[Any]:
+_Heads = Annotated[str, AfterValidator(lambda text: frozenset(parse_heads(text)))]
+_Size = Annotated[int, Field(ge=1, le=_MOST_SIZE)]
+_Step = tuple[Count, Annotated[int, Field(ge=0, le=1)], _Heads, str, str]
+# What `to_text` packs. A step names the one before it by its place, and so is the current one.
+_DOCUMENT: TypeAdapter[Any] = TypeAdapter(
+    tuple[
+        Annotated[int, Field(ge=VERSION, le=VERSION)],
+        tuple[str | None, str, _Size, _Size],
+        tuple[_Heads, str],
+        str,
+        list[_Step],
+        Count,
+        tuple[str, str] | None,
+        tuple[Split, Count] | None,
+        tuple[str, str | None] | None,
+        _Heads,
+    ],
+    config=ConfigDict(strict=True),
+)
+
+
+def _unpacked(text: str) -> bytes:
     if len(text) > MOST_CHARACTERS or not text.isascii():
         raise ValueError("longer than any link")
     packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -128,73 +131,25 @@ def _document(text: str) -> list[Any]:
     content = unpacking.decompress(packed, _MOST_BYTES)
     if not unpacking.eof or unpacking.unused_data:
         raise ValueError("larger than any link")
-    document = json.loads(content)
-    if type(document) is not list or not _is_count(document[0]) or document[0] != VERSION:
-        raise ValueError("another version")
-    return document
+    return content
 
 
-def _read(document: list[Any]) -> Link:
-    _, about, (pruned, remark), name, steps, current, data, row, text, selected = document
+def _read(content: bytes) -> Link:
+    _, about, start, name, steps, current, data, row, text, selected = _DOCUMENT.validate_json(
+        content
+    )
     model, fingerprint, layers, heads = about
-    _require(model is None or _is_text(model), _is_text(fingerprint), _is_text(name))
-    _require(_is_count(layers), _is_count(heads), 0 < layers <= _MOST_SIZE, 0 < heads <= _MOST_SIZE)
+    pruned, remark = start
     scheme = Scheme.started(
         {"id": model or "sample", "revision": None, "fingerprint": fingerprint},
         layers,
         heads,
         name=name,
-        pruned=_heads(pruned),
-    )
-    _require(_is_text(remark))
-    scheme = scheme.noted(0, remark)
+        pruned=pruned,
+    ).noted(0, remark)
     for parent, restores, changed, method, note in steps:
-        _require(_is_count(parent), restores in (0, 1), _is_text(method), _is_text(note))
-        at, gone = scheme.at(parent), sorted(_heads(changed))
-        scheme = (at.restoring if restores else at.removing)(gone, method, note=note)
-    _require(_is_count(current))
-    full = scheme.at(current)
-    if data is not None:
-        _require(type(data) is list, len(data) == 2, *map(_is_text, data))
-    if row is not None:
-        _require(
-            type(row) is list,
-            row[0] in ("evaluation", "calibration"),
-            _is_count(row[1]),
-            len(row) == 2,
-        )
-    if text is not None:
-        _require(
-            type(text) is list,
-            _is_text(text[0]),
-            text[1] is None or _is_text(text[1]),
-            len(text) == 2,
-        )
-    chosen = _heads(selected)
-    full.mask.without(chosen)  # no head is chosen that the model does not have
-    return Link(
-        scheme=full,
-        model=model,
-        data=None if data is None else (data[0], data[1]),
-        row=None if row is None else (row[0], row[1]),
-        text=None if text is None else (text[0], text[1]),
-        selected=chosen,
-    )
-
-
-def _require(*facts: bool) -> None:
-    if not all(facts):
-        raise ValueError("no link says this")
-
-
-def _is_text(value: object) -> bool:
-    return type(value) is str and not any(0xD800 <= ord(letter) < 0xE000 for letter in value)
-
-
-def _heads(value: Any) -> frozenset[HeadId]:
-    _require(_is_text(value))
-    return frozenset(parse_heads(value))
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
+        at = scheme.at(parent)
+        scheme = (at.restoring if restores else at.removing)(changed, method, note=note)
+    scheme = scheme.at(current)
+    scheme.mask.without(selected)  # no head is chosen that the model does not have
+    return Link(scheme, model, data, row, text, selected)

@@ -25,7 +25,7 @@ from bhpvas.scheme.step import Step, What, changeable
 
 # What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
 _MOST_HEADS = 100_000
-_LARGEST_ID = 2**53
+_BEYOND_IDS = 2**53
 # Counted over all steps, each of which holds every head that is gone after it.
 _MOST_REMOVED = 1_000_000
 
@@ -45,7 +45,7 @@ def _iso(time: str) -> str:
     return time
 
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=_BEYOND_IDS)]
 #: The hash that names a file of weights, so a name can never lead out of the scheme's folder.
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 _Head = Annotated[
@@ -130,7 +130,7 @@ class File(_Part):
     current: Count
     removed_heads: _Heads = Field(description="The heads removed at the current step.")
     redo: list[Count] = Field(description="The steps that redo goes through.", fail_fast=True)
-    next_id: int = Field(ge=1, description="Of the next new step; none is used twice.")
+    next_id: int = Field(ge=1, lt=_BEYOND_IDS, description="Of the next new step.")
     steps: list[Annotated[Change | Recovery, Field(discriminator="what")]] = Field(
         min_length=1, fail_fast=True, description="Every step after its parent, the start first."
     )
@@ -175,11 +175,11 @@ def _document(text: str | bytes) -> Any:
     return document
 
 
-# --- what steps say together: each SchemeError is the middle of read's sentence -------------------
-
-
 def _replayed(file: File) -> tuple[Step, ...]:
-    """The steps, each with the heads that are removed after it; refuses what cannot be."""
+    """The steps, each with the heads that are removed after it.
+
+    A :class:`SchemeError`, for what cannot be, is the middle of a sentence, as in :func:`_step`.
+    """
     layers, heads = file.geometry.layers, file.geometry.heads
     if layers * heads > _MOST_HEADS:
         raise SchemeError(f"its 'geometry' {reprlib.repr(vars(file.geometry))} is that of no model")
@@ -204,10 +204,8 @@ def _replayed(file: File) -> tuple[Step, ...]:
         if step_id not in steps or steps[step_id].parent != before:
             raise SchemeError(f"its 'redo' leads to {step_id}, which is no step after {before}")
         before = step_id
-    if not max(steps) < file.next_id <= _LARGEST_ID:
-        raise SchemeError(
-            f"its 'next_id' {reprlib.repr(file.next_id)} is not above the ids of its steps"
-        )
+    if max(steps) >= file.next_id:
+        raise SchemeError(f"its 'next_id' {file.next_id} is not above the ids of its steps")
     if frozenset(file.removed_heads) != steps[file.current].removed:
         raise SchemeError(f"its 'removed_heads' are not those of its current step {file.current}")
     return tuple(steps.values())
@@ -218,27 +216,19 @@ def _step(record: Change | Recovery, place: str, earlier: dict[int, Step]) -> St
         raise SchemeError(f"{place} has the id {record.id}, which is already taken")
     if (record.what == "start") != (not earlier):
         raise SchemeError(f"'what' of {place} is {record.what!r}, which cannot stand there")
-    changed, before = frozenset(record.heads), frozenset[HeadId]()
-    if record.what == "start":
-        if record.parent is not None:
-            raise SchemeError("its start has a parent")
-    elif record.parent not in earlier:
+    if record.parent not in (earlier or (None,)):
+        raise SchemeError(f"{place} has the parent {record.parent}, no step before it")
+    changed, before, pruned = frozenset(record.heads), frozenset[HeadId](), frozenset[HeadId]()
+    if record.parent is not None:
+        before, pruned = earlier[record.parent].removed, next(iter(earlier.values())).removed
+    possible = changeable(record.what, changed, before) - pruned
+    if record.what in ("remove", "restore") and (not changed or possible != changed):
+        named = reprlib.repr(format_heads(changed))
         raise SchemeError(
-            f"{place} has the parent {reprlib.repr(record.parent)}, no step before it"
+            f"{place} cannot {record.what} the heads {named} of its parent {record.parent}"
         )
-    else:
-        before = earlier[record.parent].removed
-        pruned = next(iter(earlier.values())).removed
-        possible = changeable(record.what, changed, before) - pruned
-        if record.what != "recover" and (not changed or possible != changed):
-            named = reprlib.repr(format_heads(changed))
-            raise SchemeError(
-                f"{place} cannot {record.what} the heads {named} of its parent {record.parent}"
-            )
     return Step(**vars(record), removed=before ^ changed, extra=record.model_extra or {})
 
-
-# --- what is wrong with an entry ------------------------------------------------------------------
 
 # What should stand there, by the type of pydantic's error; our own say it themselves.
 _WANTED = {
@@ -247,6 +237,7 @@ _WANTED = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "an object"),
     **dict.fromkeys(("list_type", "tuple_type"), "a list"),
     "greater_than_equal": "{ge} or more",
+    "less_than": "a number below {lt}",
     "less_than_equal": "{le}",
     "literal_error": "{expected}",
     "union_tag_invalid": "{expected_tags}",
@@ -272,16 +263,10 @@ def _fault(error: ErrorDetails) -> str:
 
 
 def _place(parts: list[int | str]) -> str:
-    names = [part if isinstance(part, int) else repr(part) for part in parts]
+    names = [f"number {part}" if isinstance(part, int) else repr(part) for part in parts]
     if parts[:1] == ["steps"] and len(parts) > 1:
-        names[:2] = [f"step number {parts[1]}"]
-    return (
-        " of ".join(f"number {name}" if isinstance(name, int) else name for name in reversed(names))
-        or "the scheme"
-    )
-
-
-# --- what is published ----------------------------------------------------------------------------
+        names[:2] = [f"step {names[1]}"]
+    return " of ".join(reversed(names)) or "the scheme"
 
 
 class _Untitled(GenerateJsonSchema):

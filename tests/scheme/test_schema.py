@@ -106,7 +106,7 @@ DAMAGED = {
     "step a number": (damage("steps", 2, to=4), "step number 2 is 4 and not an object"),
     "first is no start": (damage("steps", 0, "what", to="remove"), "'what' of step number 0"),
     "start with heads": (damage("steps", 0, "heads", to=["L0H0"]), "its 'removed_heads' are not"),
-    "start with parent": (damage("steps", 0, "parent", to=3), "its start has a parent"),
+    "start with parent": (damage("steps", 0, "parent", to=3), "step number 0 has the parent 3, no"),
     "two starts": (damage("steps", 2, "what", to="start"), "'start', which cannot stand there"),
     "what of a later version": (
         damage("steps", 4, "what", to="merge"),
@@ -159,7 +159,7 @@ DAMAGED = {
         r"number 0 of 'redo' is \[\] and",
     ),
     "next id taken": (damage("next_id", to=4), "'next_id' 4 is not above"),
-    "next id too large": (damage("next_id", to=10**400), "is not above"),
+    "next id too large": (damage("next_id", to=10**400), "and not a number below"),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from streamlit import runtime
@@ -18,7 +18,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from bhpvas import text
 from bhpvas.data.dataset import Splits
 from bhpvas.errors import BhpvasError, LinkError, WorkspaceError
-from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.ui.jobs import models
 from bhpvas.ui.persistence import links
@@ -31,6 +30,9 @@ from bhpvas.ui.state.lessons import LESSON, TOUR, LessonProgress, TourProgress
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.settings import bring_back, kept_choices
 from bhpvas.version import __version__
+
+if TYPE_CHECKING:
+    from bhpvas.scheme.link import Link
 
 #: How many works are offered to go on with.
 MOST_OFFERED = 3
@@ -83,7 +85,7 @@ def open_session(start: Start) -> None:
     hosted, address = limits.current().hosted, st.query_params
     try:
         if links.PARAMETER in address:
-            link = Link.from_text(address[links.PARAMETER])
+            link = links.read(address[links.PARAMETER])
             if link.model is None or hosted:
                 sessions.put(links.opened(link, start))
                 del address[links.PARAMETER]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -11,10 +12,12 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import DataError, LinkError
-from bhpvas.scheme.link import Link
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Opened, Session
+
+if TYPE_CHECKING:
+    from bhpvas.scheme.link import Link
 
 #: Makes a session of a model and sentences, as when it is opened afresh.
 Start = Callable[[str | None, Splits], Session]
@@ -41,8 +44,17 @@ def _same(data: Dataset, sample: Dataset) -> bool:
         return False
 
 
+def read(link: str) -> Link:
+    """What a link holds; raises :class:`LinkError` for anything else."""
+    from bhpvas.scheme.link import Link  # the app is drawn before pydantic is loaded
+
+    return Link.from_text(link)
+
+
 def link_of(session: Session) -> Link:
     """What a link to the session holds."""
+    from bhpvas.scheme.link import Link
+
     sentence, row, typed = session.opened, None, None
     if sentence is not None and sentence.row is not None and is_sample(session.data):
         row = (sentence.split, sentence.row)

@@ -19,7 +19,7 @@ from bhpvas.scheme.step import Step
 
 if TYPE_CHECKING:
     from bhpvas.criteria.base import Direction
-    from bhpvas.data.dataset import Dataset, Splits
+    from bhpvas.data.dataset import Dataset, Split, Splits
     from bhpvas.recovery.finetuning import TuningSettings
 
     #: How criteria count: the name of each, its weight, and what a high value of it means.
@@ -30,7 +30,6 @@ _KEY = "bhpvas"
 #: All others are kept, in a file by their names or by the ``key`` of their metadata.
 PASSING = {"kept": False}
 
-Split = Literal["evaluation", "calibration"]
 #: Fields of a session that ask for a job without its name.
 Request = Literal["pending", "ablating", "measuring", "recovering"]
 

@@ -7,10 +7,11 @@ from functools import partial
 
 import streamlit as st
 
+from bhpvas.data.dataset import Split
 from bhpvas.ui.pages.samples.selection import EVERY
 from bhpvas.ui.pages.samples.tasks import MeasuredStates
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state.session import Session, Split
+from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets.synced import hold
 
 

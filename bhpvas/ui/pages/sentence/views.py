@@ -17,13 +17,14 @@ from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
 from bhpvas.charts.bertviz import head_view, model_view
 from bhpvas.charts.head_columns import Column
 from bhpvas.charts.head_map import size
+from bhpvas.data.dataset import Split
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state.session import Opened, Session, Split
+from bhpvas.ui.state.session import Opened, Session
 from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import controls, figures, help
 from bhpvas.ui.widgets.head_map import head_grid, selecting, wide_chart
