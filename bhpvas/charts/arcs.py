@@ -5,7 +5,7 @@ All coordinates are pixels, since words are as wide as their letters. The words 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,9 +82,11 @@ def sentence_arcs(
 
     Where that is more than the ``room`` in pixels, the words move together as far as arcs allow.
 
-    An arc below runs from the unit that looks to a triangle at the one that is looked at, and is
-    the thicker the more weight it has. ``saliency`` ``[U]`` is drawn as bars over the words, up
-    where it speaks for the class ``towards``. Followed dependencies are strong.
+    ``units`` are the words and delimiters of the line, ``heads`` those whose attention hangs below.
+    An arc there runs from the unit that looks to a triangle at the one that is looked at, and is
+    the thicker the more weight it has, from the ``threshold`` on. ``saliency`` ``[U]``, of the
+    method ``saliency_title``, is drawn as bars over the words, up where it speaks for the class
+    ``towards``. Followed dependencies are strong.
     """
     middles, width = _layout(units, room)
     bars = 0 if saliency is None else 2 * _BARS + 10
@@ -144,13 +146,13 @@ def _levels(dependencies: Sequence[Dependency]) -> dict[Dependency, int]:
     return found
 
 
-def _curve(start: float, end: float, base: float, height: float) -> tuple[list, list]:
+def _curve(start: float, end: float, base: float, height: float) -> Iterable[tuple[float, float]]:
     """Points of an arc; a negative height hangs below."""
     turn = np.linspace(np.pi, 0, _POINTS)
     wide = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** _BEND
     x = (start + end) / 2 + (end - start) / 2 * wide
     y = base + height * np.abs(np.sin(turn)) ** _BEND
-    return x.round(1).tolist(), y.round(1).tolist()
+    return zip(x.round(1).tolist(), y.round(1).tolist(), strict=True)
 
 
 def _tree(
@@ -163,21 +165,15 @@ def _tree(
 ) -> None:
     for strong in (False, True):
         chosen = [one for one in dependencies if bool(one.followed) is strong]
-        x: list[float | None] = []
-        y: list[float | None] = []
+        curves = []
         for one in chosen:
             aside = 5 if one.dependent > one.head else -5
             start, end = middles[one.head] + aside, middles[one.dependent]
-            xs, ys = _curve(start, end, base, step * levels[one])
-            x, y = [*x, *xs, None], [*y, *ys, None]
+            curves.append(_curve(start, end, base, step * levels[one]))
         colour = style.SELECTED if strong else style.MUTED
         name = "followed relations" if strong else "relations"
         figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            line={"width": 2.5 if strong else 1.2, "color": colour},
-            hoverinfo="skip",
+            **style.strokes(curves, width=2.5 if strong else 1.2, color=colour),
             showlegend=strong and bool(chosen),
             name=name,
         )
@@ -270,29 +266,20 @@ def _attention(
     most = MOST_ARCS // max(len(heads), 1)
     for place, head in enumerate(heads):
         colour = style.HEADS[place % len(style.HEADS)]
+        dash = "dot" if head.removed else "solid"
         arcs = strongest(head.attention, threshold, most)
         steps: dict[int, list[Arc]] = {}
         for arc in arcs:
             steps.setdefault(min(int(arc.weight * _WIDTHS), _WIDTHS - 1), []).append(arc)
         for thick in sorted(steps):
-            x: list[float | None] = []
-            y: list[float | None] = []
-            for arc in steps[thick]:
-                start, end = _feet(arc, middles)
-                depth = _depth(arc, middles) + 4 * place
-                xs, ys = _curve(start, end, base - 5, -depth)
-                x, y = [*x, *xs, None], [*y, *ys, None]
+            curves = (
+                _curve(*_feet(arc, middles), base - 5, -_depth(arc, middles) - 4 * place)
+                for arc in steps[thick]
+            )
+            share = (thick + 0.5) / _WIDTHS
             figure.add_scatter(
-                x=x,
-                y=y,
-                mode="lines",
-                line={
-                    "width": 0.8 + 6.5 * (thick + 0.5) / _WIDTHS,
-                    "color": colour,
-                    "dash": "dot" if head.removed else "solid",
-                },
-                opacity=0.35 + 0.5 * (thick + 0.5) / _WIDTHS,
-                hoverinfo="skip",
+                **style.strokes(curves, width=0.8 + 6.5 * share, color=colour, dash=dash),
+                opacity=0.35 + 0.5 * share,
                 showlegend=False,
                 legendgroup=head.name,
                 name=f"{head.name} arcs",
@@ -316,7 +303,7 @@ def _attention(
             x=[None],
             y=[None],
             mode="lines",
-            line={"width": 4, "color": colour, "dash": "dot" if head.removed else "solid"},
+            line={"width": 4, "color": colour, "dash": dash},
             legendgroup=head.name,
             name=f"{head.name} (removed)" if head.removed else head.name,
         )

@@ -95,11 +95,7 @@ def layer_maps(
         y=[y for _, y in middles.values()],
         customdata=[[head.layer, head.head] for head in middles],
         text=[_hover_text(maps[head.head], units, head) for head in middles],
-        hovertemplate="%{text}<extra></extra>",
-        mode="markers",
-        marker={"symbol": "square", "size": 84, "color": style.NOWHERE},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
+        **style.targets(84),
         name="heads",
     )
     figure.update_layout(
@@ -164,17 +160,6 @@ def _frames(
     size: int,
     selected: Collection[HeadId],
 ) -> None:
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for head in sorted(set(selected) & set(middles)):
-        (mx, my), half = middles[head], size / 2
-        x += [mx - half, mx + half, mx + half, mx - half, mx - half, None]
-        y += [my - half, my - half, my + half, my + half, my - half, None]
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"width": 3, "color": style.SELECTED},
-        hoverinfo="skip",
-        name="selected",
-    )
+    chosen = sorted(set(selected) & set(middles))
+    frames = (style.box(*middles[head], size / 2) for head in chosen)
+    figure.add_scatter(**style.strokes(frames, width=3, color=style.SELECTED), name="selected")

@@ -22,9 +22,11 @@ def criteria_scatter(
     hover: np.ndarray | None = None,
     height: int = 300,
 ) -> go.Figure:
-    """Draw two numbers a head, each ``[L, H]``, for the kept heads; the selected ones stand out.
+    """Draw two numbers a head, ``x`` and ``y``, for the heads that ``mask`` keeps.
 
-    Every point carries ``[layer, head]`` as custom data, so a click or a box selects heads.
+    Both are ``[L, H]`` with titles of their axes; ``hover`` is text ``[L, H]``, ``height`` in
+    pixels. The ``selected`` heads stand out. Every point carries ``[layer, head]`` as custom data,
+    so a click or a box selects heads.
     """
     figure = style.blank(height=height, margin=(64, 12, 10, 46))
     kept = [

@@ -75,7 +75,8 @@ def accuracy_curves(
     ``points`` has one row a point: ``method``, ``title``, ``recovery`` (None: without one),
     ``said`` (what followed each removal), ``kept``, ``accuracy``. Colours follow the places of the
     methods in ``names``. ``chance`` are the quantiles ``low``, ``median`` and ``high`` of random
-    orders by ``kept``, ``steps`` those of a scheme.
+    orders by ``kept``, ``steps`` those of a scheme. ``all_heads`` and ``sentences`` are how many
+    there are, ``height`` is in pixels.
     """
     figure = style.blank(height=height, margin=(48, 14, 12, 42))
     if chance is not None:
@@ -112,22 +113,10 @@ def accuracy_curves(
         showgrid=False,
         nticks=10,
     )
-    low = min(
-        [
-            *(100 * points["accuracy"]),
-            *([] if chance is None else 100 * chance["low"]),
-            *(100 * step.accuracy for step in steps),
-        ],
-        default=50,
-    )
-    high = max(
-        [
-            *(100 * points["accuracy"]),
-            *([] if chance is None else 100 * chance["high"]),
-            *(100 * step.accuracy for step in steps),
-        ],
-        default=100,
-    )
+    shares = [*points["accuracy"], *(step.accuracy for step in steps)]
+    if chance is not None:
+        shares += [*chance["low"], *chance["high"]]
+    low, high = 100 * min(shares, default=0.5), 100 * max(shares, default=1)
     figure.update_yaxes(
         title={"text": "accuracy, %", "standoff": 4},
         range=[max(low - 2, 0), min(high + 2, 101)],

@@ -25,9 +25,9 @@ def difference_map(
 ) -> go.Figure:
     """Draw differences ``[L, H]`` red (matters more here) to blue (less), zero in the middle.
 
+    ``values``, ``selected``, ``title``, ``hover`` and ``labels`` are as in :func:`head_map`.
     Heads that a test bears out (``found``, bool ``[L, H]``) carry a dot. Heads that the scored
     model has and the ``current`` one has not keep their colour under the cross of a removed head.
-    ``labels`` are short texts ``[L, H]`` on the cells.
     """
     figure = head_map(
         values,

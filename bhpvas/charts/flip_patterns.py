@@ -32,9 +32,7 @@ def flip_patterns(
     target = {
         "customdata": data,
         "text": texts,
-        "hovertemplate": "%{text}<extra></extra>",
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 1}},
+        **style.steady(1),
     }
     for outcome, colour in _OUTCOMES.items():
         figure.add_bar(
@@ -58,20 +56,10 @@ def flip_patterns(
         name="counts",
     )
     member = patterns[list(names)].to_numpy(dtype=bool)  # [patterns, names]
-    x: list[int | None] = []
-    y: list[int | None] = []
-    for place in places:
-        inside = [row for row in range(rows) if member[place, row]]
-        x += [place, place, None]
-        y += [inside[0], inside[-1], None]
+    inside = [[row for row in range(rows) if member[place, row]] for place in places]
+    joins = ([(place, inside[place][0]), (place, inside[place][-1])] for place in places)
     figure.add_scatter(
-        x=x,
-        y=y,
-        yaxis="y2",
-        mode="lines",
-        line={"width": 2.5, "color": style.MARK},
-        hoverinfo="skip",
-        name="joined",
+        **style.strokes(joins, width=2.5, color=style.MARK), yaxis="y2", name="joined"
     )
     for row, name in enumerate(names):
         figure.add_scatter(

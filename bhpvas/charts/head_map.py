@@ -103,11 +103,7 @@ def head_map(
             else str(hover[head.layer, head.head])
             for head in every
         ],
-        hovertemplate="%{text}<extra></extra>",
-        mode="markers",
-        marker={"symbol": "square", "size": cell - 2, "color": style.NOWHERE},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
+        **style.targets(cell - 2),
         name="heads",
     )
     bare = {"showgrid": False, "showline": False, "ticks": ""}
@@ -228,19 +224,9 @@ def _mark_removed_since(figure: go.Figure, heads: Collection[HeadId], cell: int)
 
 def _frame(figure: go.Figure, selected: Collection[HeadId], cell: int) -> None:
     """Frame the selected cells with one closed line each, in a single trace."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for head in sorted(selected):
-        left, right = head.head - 0.48, head.head + 0.48
-        low, high = head.layer - 0.48, head.layer + 0.48
-        x += [left, right, right, left, left, None]
-        y += [low, low, high, high, low, None]
+    frames = (style.box(head.head, head.layer, 0.48) for head in sorted(selected))
     figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"width": style.cell_gap(cell) - 1, "color": style.SELECTED},
-        hoverinfo="skip",
+        **style.strokes(frames, width=style.cell_gap(cell) - 1, color=style.SELECTED),
         cliponaxis=False,
         name="selected",
     )

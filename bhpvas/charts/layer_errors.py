@@ -23,19 +23,11 @@ def layer_errors(layers: Sequence[Mapping[str, Any]]) -> go.Figure:
     row = max(min(_LAYERS // max(len(layers), 1), _HIGHEST), _LOWEST)
     figure = style.blank(height=row * len(layers) + 58, margin=(34, 14, 8, 42))
     names = [f"L{one['layer']}" for one in layers]
-    x: list[float | None] = []
-    y: list[str | None] = []
-    for one, name in zip(layers, names, strict=True):
-        x += [one["error_before"], one["error_after"], None]
-        y += [name, name, None]
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"width": 3, "color": style.FAINT},
-        hoverinfo="skip",
-        name="change",
+    changes = (
+        [(one["error_before"], name), (one["error_after"], name)]
+        for one, name in zip(layers, names, strict=True)
     )
+    figure.add_scatter(**style.strokes(changes, width=3, color=style.FAINT), name="change")
     for key, when, colour in (
         ("error_before", "before", style.LOST),
         ("error_after", "after", style.GAINED),

@@ -27,20 +27,9 @@ def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380)
     figure = style.blank(height=height, margin=(_SIDE, _SIDE, _TOP, _BOTTOM))
     every, strong = list(shift.mask), sorted(named)
     count = len(every)
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for head in every:
-        if head not in strong:
-            x += [0, 1, None]
-            y += [*_places(shift, head), None]
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"width": 1 if count < _MANY else 0.5, "color": style.FAINT},
-        hoverinfo="skip",
-        name="others",
-    )
+    others = (enumerate(_places(shift, head)) for head in every if head not in strong)
+    thin = 1 if count < _MANY else 0.5
+    figure.add_scatter(**style.strokes(others, width=thin, color=style.FAINT), name="others")
     for head in strong:
         figure.add_scatter(
             x=[0, 1],
@@ -57,7 +46,6 @@ def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380)
             y=[_places(shift, head)[side] for head in every],
             customdata=[[head.layer, head.head] for head in every],
             text=[_hover_text(shift, head) for head in every],
-            hovertemplate="%{text}<extra></extra>",
             mode="markers",
             marker={
                 "size": [9 if head in strong else 5 if count < _MANY else 3 for head in every],
@@ -66,8 +54,7 @@ def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380)
                 ],
                 "opacity": 1,
             },
-            selected={"marker": {"opacity": 1}},
-            unselected={"marker": {"opacity": 1}},
+            **style.steady(1),
             cliponaxis=False,
             name=name,
         )

@@ -126,11 +126,7 @@ def relation_map(
         y=[number for number, _, _ in cells],
         customdata=[[number, head.layer, head.head] for number, _, head in cells],
         text=[_hover_text(rows[number], head, mask, layered) for number, _, head in cells],
-        hovertemplate="%{text}<extra></extra>",
-        mode="markers",
-        marker={"symbol": "square", "size": cell - 1, "color": style.NOWHERE},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
+        **style.targets(cell - 1),
         name="cells",
     )
     every = 1 if layered else mask.heads
@@ -238,19 +234,9 @@ def _hover_text(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -
 
 def _borders(figure: go.Figure, mask: HeadMask, rows: int) -> None:
     """A line between layers."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for layer in range(1, mask.layers):
-        x += [layer * mask.heads - 0.5] * 2 + [None]
-        y += [-0.5, rows - 0.5, None]
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"width": 2, "color": style.MUTED},
-        hoverinfo="skip",
-        name="layers",
-    )
+    edges = (layer * mask.heads - 0.5 for layer in range(1, mask.layers))
+    lines = ([(x, -0.5), (x, rows - 0.5)] for x in edges)
+    figure.add_scatter(**style.strokes(lines, width=2, color=style.MUTED), name="layers")
 
 
 def _frame(
@@ -262,14 +248,8 @@ def _frame(
     name, head = chosen
     if name not in names or head not in shown[names.index(name)]:
         return
-    y = names.index(name)
-    x = shown[y].index(head)
+    row = names.index(name)
+    frame = style.box(shown[row].index(head), row)
     figure.add_scatter(
-        x=[x - 0.5, x + 0.5, x + 0.5, x - 0.5, x - 0.5],
-        y=[y - 0.5, y - 0.5, y + 0.5, y + 0.5, y - 0.5],
-        mode="lines",
-        line={"width": 3, "color": style.SELECTED},
-        hoverinfo="skip",
-        cliponaxis=False,
-        name="chosen",
+        **style.strokes([frame], width=3, color=style.SELECTED), cliponaxis=False, name="chosen"
     )

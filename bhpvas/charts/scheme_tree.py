@@ -187,23 +187,15 @@ def _highlight(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int
 def _connect(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
     """Lines down the lane of the step before, then over to a step's own lane."""
     for strong in (False, True):
-        x: list[float | None] = []
-        y: list[float | None] = []
+        lines = []
         for one in steps:
-            if one.parent is None or one.on_path is not strong:
-                continue
-            above, here = places[one.parent], places[one.step]
-            x += [above.lane, above.lane, here.lane, None]
-            y += [above.row, here.row - 0.5 * (here.lane != above.lane), here.row, None]
+            if one.parent is not None and one.on_path is strong:
+                above, here = places[one.parent], places[one.step]
+                turn = (above.lane, here.row - 0.5 * (here.lane != above.lane))
+                lines.append([(above.lane, above.row), turn, (here.lane, here.row)])
+        width, colour = (2.5, style.MARK) if strong else (1.5, style.MUTED)
         figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            line={
-                "width": 2.5 if strong else 1.5,
-                "color": style.MARK if strong else style.MUTED,
-            },
-            hoverinfo="skip",
+            **style.strokes(lines, width=width, color=colour),
             name="path" if strong else "branches",
         )
 
@@ -304,11 +296,7 @@ def _targets(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, 
             xaxis=axis,
             customdata=[[one.step] for _, one in where],
             text=[one.hover for _, one in where],
-            hovertemplate="%{text}<extra></extra>",
-            mode="markers",
-            marker={"symbol": "square", "size": ROW - 6, "color": style.NOWHERE},
-            selected={"marker": {"opacity": 0}},
-            unselected={"marker": {"opacity": 0}},
+            **style.targets(ROW - 6),
             cliponaxis=False,
             name=f"steps {axis}",
         )

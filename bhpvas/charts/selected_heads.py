@@ -54,20 +54,12 @@ def by_class(
     """
     figure = style.blank(height=ROW * max(len(heads), 1) + 70, margin=(50, 12, 30, 40))
     names = [str(head) for head in heads]
-    x: list[float | None] = []
-    y: list[str | None] = []
-    for head, name in zip(heads, names, strict=True):
-        column = values[:, head.layer, head.head]  # [C]
-        x += [float(column.min()), float(column.max()), None]
-        y += [name, name, None]
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"width": 2, "color": style.FAINT},
-        hoverinfo="skip",
-        showlegend=False,
+    columns = (values[:, head.layer, head.head] for head in heads)  # [C] each
+    ranges = (
+        [(float(column.min()), name), (float(column.max()), name)]
+        for column, name in zip(columns, names, strict=True)
     )
+    figure.add_scatter(**style.strokes(ranges, width=2, color=style.FAINT), showlegend=False)
     symbols = ("circle", "diamond", "square", "triangle-up", "cross", "star")
     for label, name in enumerate(labels):
         dots = [float(values[label, head.layer, head.head]) for head in heads]

@@ -83,7 +83,7 @@ def sentence_map(
     columns: int = 3,
     webgl: bool = False,
 ) -> go.Figure:
-    """Draw every sentence as a point, in one panel or two side by side.
+    """Draw every sentence as a point, in one of the ``panels`` or in two side by side.
 
     With ``moves`` the first panel is where sentences came from: only the last one is drawn, with a
     line to each sentence's place from that in the first. Every point carries its sentence's place

@@ -118,11 +118,9 @@ def _rows(
         },
         mode="markers",
         marker={"size": 9, "opacity": 1, **marker},
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
+        **style.steady(1),
         customdata=[[name] for name in names],
         text=hover,
-        hovertemplate="%{text}<extra></extra>",
         name="slices",
     )
     for name, text in zip(names, texts, strict=True):

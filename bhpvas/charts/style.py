@@ -7,7 +7,7 @@ whether it is shown on light or dark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -107,6 +107,38 @@ def flat_steps(palette: Sequence[str]) -> list[list[object]]:
     return [
         [(place + edge) / count, colour] for place, colour in enumerate(palette) for edge in (0, 1)
     ]
+
+
+def strokes(
+    pieces: Iterable[Iterable[tuple[Any, Any]]], *, width: float, color: str, **more: object
+) -> dict[str, Any]:
+    """A trace of many lines at once: each of ``pieces`` is the points (x, y) of one."""
+    points = [point for piece in pieces for point in (*piece, (None, None))]
+    return {
+        "x": [x for x, _ in points],
+        "y": [y for _, y in points],
+        "mode": "lines",
+        "line": {"width": width, "color": color, **more},
+        "hoverinfo": "skip",
+    }
+
+
+def box(x: float, y: float, reach: float = 0.5) -> list[tuple[float, float]]:
+    """The corners of a square around a point, the first one twice."""
+    left, right, low, high = x - reach, x + reach, y - reach, y + reach
+    return [(left, low), (right, low), (right, high), (left, high), (left, low)]
+
+
+def steady(opacity: float) -> dict[str, Any]:
+    """What keeps points as they are when a click selects some, with the text that they show."""
+    look = {"marker": {"opacity": opacity}}
+    return {"hovertemplate": "%{text}<extra></extra>", "selected": look, "unselected": look}
+
+
+def targets(size: float) -> dict[str, Any]:
+    """The look of transparent squares that catch clicks, since one on a heatmap reaches nobody."""
+    marker = {"symbol": "square", "size": size, "color": NOWHERE}
+    return {"mode": "markers", "marker": marker, **steady(0)}
 
 
 def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int, int]) -> go.Figure:

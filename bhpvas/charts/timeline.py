@@ -36,25 +36,16 @@ def timeline(
     carries its step number as custom data.
     """
     figure = style.blank(height=height, margin=(48, 14, 12, 42))
-    where = {point.step: point for point in points}
+    where: dict[int | None, TimelinePoint] = {point.step: point for point in points}
     for strong in (False, True):
-        x: list[float | None] = []
-        y: list[float | None] = []
-        for point in points:
-            parent = where.get(point.parent) if point.parent is not None else None
-            if parent is not None and point.on_path is strong:
-                x += [parent.kept, point.kept, None]
-                y += [100 * parent.accuracy, 100 * point.accuracy, None]
+        lines = (
+            [(end.kept, 100 * end.accuracy) for end in (where[point.parent], point)]
+            for point in points
+            if point.parent in where and point.on_path is strong
+        )
+        width, colour, dash = (2.5, style.MARK, "solid") if strong else (1.5, style.MUTED, "dot")
         figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            line={
-                "width": 2.5 if strong else 1.5,
-                "color": style.MARK if strong else style.MUTED,
-                "dash": "solid" if strong else "dot",
-            },
-            hoverinfo="skip",
+            **style.strokes(lines, width=width, color=colour, dash=dash),
             name="path" if strong else "branches",
         )
     figure.add_scatter(
@@ -76,7 +67,6 @@ def timeline(
             f"{plural(sentences, 'sentence')}"
             for point in points
         ],
-        hovertemplate="%{text}<extra></extra>",
         mode="markers",
         marker={
             "size": [15 if point.current else 11 for point in points],
@@ -87,8 +77,7 @@ def timeline(
             ],
             "opacity": 1,
         },
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
+        **style.steady(1),
         cliponaxis=False,
         name="steps",
     )

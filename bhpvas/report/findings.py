@@ -131,7 +131,12 @@ def measure(
     store: Store | None = None,
     progress: Progress = silent,
 ) -> Findings:
-    """Measure everything; ``known`` evaluations of steps and the ``store`` are not done again."""
+    """Measure the current step of a scheme, and all on the way to it.
+
+    ``calibration`` is learnt from, ``evaluation`` measured on; ``weights`` is the folder of the
+    scheme's recovered weights, ``asked`` what is wanted beyond the usual. ``known`` evaluations of
+    steps, by number, and points of curves in the ``store`` are not measured again.
+    """
     asked.check()
     calibration = calibration.aligned(classifier.label_names)
     evaluation = evaluation.aligned(classifier.label_names)

@@ -138,7 +138,7 @@ def make_report(
     store: Store | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """As :func:`write_report`, without a file.
+    """As :func:`write_report`, without a file; ``asked`` holds what is random, timed and ablated.
 
     ``known`` evaluations of steps, by number, and points of curves in the ``store`` are not
     measured again.
