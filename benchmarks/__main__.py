@@ -30,7 +30,7 @@ from bhpvas.model.engine import predict
 from bhpvas.model.latency import measure_latency
 from bhpvas.model.states import StateCache
 from bhpvas.recovery import compensation, recover
-from bhpvas.recovery.layerwise import LayerFit, Originals, parts_of, walk
+from bhpvas.recovery.layerwise import LayerFit, Originals, calibration_parts, layerwise_pass
 from bhpvas.recovery.ridge import CrossMoments
 
 # Sentences in a batch of the plain loop; the fastest of these stands for it.
@@ -140,8 +140,8 @@ def fitting_seconds(classifier: Classifier, calibration: Dataset) -> float:
         return fit
 
     with torch.inference_mode():
-        parts = parts_of(classifier, classifier.encode(calibration))
-        walk(Originals(classifier, parts), half_of(classifier), timed)
+        parts = calibration_parts(classifier, classifier.encode(calibration))
+        layerwise_pass(Originals(classifier, parts), half_of(classifier), timed)
     return taken
 
 

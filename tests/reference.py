@@ -98,3 +98,22 @@ def attention_maps(classifier: Classifier, text: str) -> np.ndarray:
     with torch.no_grad():
         maps = model(**inputs_of(classifier, text), output_attentions=True).attentions
     return torch.cat(maps).numpy()
+
+
+def moments(
+    classifier: Classifier, texts: tuple[str, ...], mask: HeadMask, layer: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs ``[n, k·d_h]`` and aims ``[n, D]`` of a layer, sentence by sentence with hooks.
+
+    The lowest changed layer only, whose inputs are those of the unpruned model.
+    """
+    outputs, aims = [], []
+    kept = mask.kept[layer].repeat(classifier.geometry.head_size)
+    for text in texts:
+        found = head_outputs(classifier, text)[layer]  # [H, T, d_h]
+        flat = found.transpose(1, 0, 2).reshape(found.shape[1], -1)
+        flat = flat[:1] if layer == 1 else flat
+        projection = classifier.layers[layer].output
+        aims.append(flat @ projection.weight.numpy().T + projection.bias.numpy())
+        outputs.append(flat[:, kept])
+    return np.concatenate(outputs), np.concatenate(aims)

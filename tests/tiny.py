@@ -1,9 +1,14 @@
-"""Tiny random classifiers of every supported family, built in the test: two layers, four heads."""
+"""Tiny random classifiers of every family, two layers, four heads, and sentences for them."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
@@ -15,6 +20,9 @@ from transformers import (
     PreTrainedTokenizerFast,
     RobertaConfig,
 )
+
+from bhpvas.data.dataset import Dataset
+from bhpvas.model.classifier import Classifier
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = (
@@ -90,3 +98,32 @@ def save_tiny(folder: Path, family: str = "bert", *, labels: int = 2, seed: int 
     model.save_pretrained(folder)
     tiny_tokenizer(family).save_pretrained(folder)
     return folder
+
+
+def many_sentences(count: int = 120, seed: int = 0) -> Dataset:
+    """Random sentences in the tiny vocabulary, enough for the last layer's one token each."""
+    rng = np.random.default_rng(seed)
+    texts = tuple(" ".join(rng.choice(WORDS[:20], rng.integers(2, 12))) for _ in range(count))
+    return Dataset("many", texts, None, rng.integers(0, 2, count), ("negative", "positive"))
+
+
+def with_heads(classifier: Classifier, change: Callable[[Any], None]) -> Classifier:
+    """A classifier whose model was changed by ``change(parts of every layer)``."""
+    model = copy.deepcopy(classifier.model)
+    layers = classifier.family.layers(model)
+    change(layers)
+    return replace(classifier, model=model, layers=layers)
+
+
+def with_copied_head(classifier: Classifier, layer: int, source: int, target: int) -> Classifier:
+    """A classifier in which a head attends and reads as another does, but writes its own."""
+
+    def change(layers: Any) -> None:
+        size = classifier.geometry.head_size
+        here, there = (slice(head * size, (head + 1) * size) for head in (target, source))
+        for name in ("query", "key", "value"):
+            part = getattr(layers[layer], name)
+            part.weight.data[here] = part.weight.data[there]
+            part.bias.data[here] = part.bias.data[there]
+
+    return with_heads(classifier, change)

@@ -1,4 +1,4 @@
-"""What a recovery is, and what it gives back."""
+"""Parts of a recovery: what a way to recover is, and what it gives back."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.base import LayerReport, Recovered
-from bhpvas.recovery.layerwise import LayerwisePass, Originals, parts_of, walk
+from bhpvas.recovery.layerwise import LayerwisePass, Originals, calibration_parts, layerwise_pass
 from bhpvas.recovery.registry import RECOVERIES
 
 
@@ -55,10 +55,10 @@ def recover(
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     classifier.check_removal()
     encoded = classifier.encode(calibration)
-    parts = parts_of(classifier, encoded, seed=seed)
+    parts = calibration_parts(classifier, encoded, seed=seed)
     chosen = RECOVERIES[method]
     with torch.inference_mode():
-        walked = walk(
+        pruned = layerwise_pass(
             Originals(classifier, parts),
             mask,
             chosen.fitter,
@@ -69,25 +69,25 @@ def recover(
     return Recovered(
         method=method,
         mask=mask,
-        weights=as_weights(classifier, mask, walked),
-        layers=tuple(LayerReport.of(number, fit) for number, fit in walked.fits.items()),
+        weights=as_weights(classifier, mask, pruned),
+        layers=tuple(LayerReport.of(number, fit) for number, fit in pruned.fits.items()),
         calibration=calibration.name,
         sentences=sum(len(part.batch.rows) for part in parts),
     )
 
 
-def as_weights(classifier: Classifier, mask: HeadMask, walked: LayerwisePass) -> Weights:
+def as_weights(classifier: Classifier, mask: HeadMask, pruned: LayerwisePass) -> Weights:
     """Fitted columns at their heads' places, zeros at those of the removed heads."""
     size = classifier.geometry.head_size
     made = {}
-    for number, fit in walked.fits.items():
+    for number, fit in pruned.fits.items():
         kept = torch.from_numpy(mask.kept[number].repeat(size))
         weight = torch.zeros(len(fit.bias), len(kept))
         weight[:, kept] = fit.weight.float()
         output = classifier.layers[number].output
         made[classifier.name_of(output.weight)] = weight
         made[classifier.name_of(output.bias)] = fit.bias.float()
-    for number, fit in walked.feed_forward_fits.items():
+    for number, fit in pruned.feed_forward_fits.items():
         down = classifier.layers[number].down
         made[classifier.name_of(down.weight)] = fit.weight.float()
         made[classifier.name_of(down.bias)] = fit.bias.float()

@@ -1,4 +1,4 @@
-"""Refit what the kept heads write, so that a layer's attention says what it used to say."""
+"""Compensation: W_O of the kept heads refitted so that the layer's output stays as it was."""
 
 from __future__ import annotations
 

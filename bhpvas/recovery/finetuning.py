@@ -185,12 +185,15 @@ def finetune(
 ) -> FineTuned:
     """Train the classifier without the removed heads; give back its best state.
 
-    It starts from the classifier's weights, compensated ones for instance; the teacher is the model
-    as it was loaded, with every head. ``watch`` is told of every point as it is measured. A
-    ``progress`` that raises :class:`~bhpvas.progress.Cancelled` ends the training, and the best
-    state so far is given back; before there is one, the exception passes. The same seed gives the
-    same result on the same machine with as many threads; the random numbers of this process are
-    seeded with it.
+    The same seed gives the same result on the same machine with as many threads; the random numbers
+    of this process are seeded with it.
+
+    - ``classifier``: its weights are the start, compensated ones for instance; the teacher is the
+      model as it was loaded, with every head.
+    - ``sentences``: what is learnt from, a share of them held out.
+    - ``watch``: told of every point as it is measured.
+    - ``progress``: if it raises :class:`~bhpvas.progress.Cancelled`, the training ends, and the
+      best state so far is given back; before there is one, the exception passes.
 
     Raises :class:`BhpvasError` for settings that make no sense or a mask that removes nothing, and
     :class:`DataError` for fewer than 16 sentences.

@@ -1,4 +1,4 @@
-"""Both networks side by side: what the unpruned one aims at, what the pruned one can give.
+"""Layer-by-layer refitting: the unpruned network, which is aimed at, beside the pruned one.
 
 Layers are visited from the lowest up. At each, the pruned network's heads are run on what its own
 lower layers produce, their outputs and the aim are summed into moments, the output projection is
@@ -34,7 +34,7 @@ HELD_OUT = 4
 
 
 @dataclass(frozen=True, eq=False)
-class LayerPart:
+class CalibrationPart:
     """A batch of calibration sentences and which of them are held out."""
 
     batch: Batch
@@ -52,7 +52,9 @@ class LayerPart:
         return spread.flatten() if length == 1 else spread[self.batch.real]
 
 
-def parts_of(classifier: Classifier, encoded: Encoded, *, seed: int = 0) -> list[LayerPart]:
+def calibration_parts(
+    classifier: Classifier, encoded: Encoded, *, seed: int = 0
+) -> list[CalibrationPart]:
     """Calibration sentences in batches, every fourth held out, no more than memory allows.
 
     Raises :class:`DataError` where there are fewer than two sentences.
@@ -69,7 +71,7 @@ def parts_of(classifier: Classifier, encoded: Encoded, *, seed: int = 0) -> list
     held_out = np.zeros(len(encoded), dtype=bool)
     held_out[order[1::HELD_OUT]] = True
     return [
-        LayerPart(
+        CalibrationPart(
             load_batch(classifier, encoded, rows),
             torch.from_numpy(held_out[rows]).to(classifier.device),
         )
@@ -84,7 +86,7 @@ class Originals:
     """
 
     def __init__(
-        self, classifier: Classifier, parts: Sequence[LayerPart], *, keep: bool = False
+        self, classifier: Classifier, parts: Sequence[CalibrationPart], *, keep: bool = False
     ) -> None:
         self.classifier = classifier.with_weights(None)
         self.parts = parts
@@ -118,7 +120,7 @@ class Originals:
     @property
     def logits(self) -> Tensor:
         """The unpruned network's logits ``[n, C]``, part after part."""
-        return read(self.classifier, self.entering(len(self.classifier.layers)))
+        return _logits(self.classifier, self.entering(len(self.classifier.layers)))
 
     def _run_to(self, number: int) -> None:
         for current in range(max(self._entering), number):
@@ -140,7 +142,7 @@ class Originals:
             self._attended[current] = attended
 
 
-def read(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
+def _logits(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
     """Logits ``[n, C]`` from the last states of each part."""
     return torch.cat([classifier.classify(one[:, 0]) for one in states]).float()
 
@@ -179,8 +181,8 @@ class Fitter(Protocol):
 class LayerwisePass:
     """A pruned network on the calibration sentences: its fits, by layer, states and logits.
 
-    ``states[l]`` are those that enter layer l, part by part; only from the layer at which the walk
-    began, and only if they were kept.
+    ``states[l]`` are those that enter layer l, part by part; only from the layer at which the
+    pass began, and only if they were kept.
     """
 
     fits: dict[int, LayerFit]
@@ -189,7 +191,7 @@ class LayerwisePass:
     logits: Tensor  # [n, C]
 
 
-def walk(
+def layerwise_pass(
     originals: Originals,
     mask: HeadMask,
     fitter: Fitter,
@@ -202,10 +204,12 @@ def walk(
 ) -> LayerwisePass:
     """Run the pruned network from layer ``begin`` up, refitting each layer that has lost a head.
 
-    With ``feed_forward``, the second matrix of every layer's feed-forward part is refitted too.
-
-    ``entering`` are the states that enter ``begin``, part by part; those of the unpruned network if
-    not given, so no head below may be gone then.
+    - ``fitter``: how a layer is refitted.
+    - ``begin``: the lowest layer that is run.
+    - ``entering``: the states that enter it, part by part ``[B, T, D]``; those of the unpruned
+      network if not given, so no head below may be removed then.
+    - ``feed_forward``: whether the second matrix of every layer's feed-forward part is refitted.
+    - ``keep``: whether the states that enter each layer are kept.
     """
     classifier, parts = originals.classifier, originals.parts
     layers = len(classifier.layers)
@@ -246,11 +250,11 @@ def walk(
             for one, out in zip(states, outputs, strict=True)
         ]
     progress(layers - begin, layers - begin)
-    return LayerwisePass(fits, feed_forward_fits, kept_states, read(classifier, states))
+    return LayerwisePass(fits, feed_forward_fits, kept_states, _logits(classifier, states))
 
 
 def heads_of(
-    classifier: Classifier, layer: Layer, states: Tensor, part: LayerPart, *, first_only: bool
+    classifier: Classifier, layer: Layer, states: Tensor, part: CalibrationPart, *, first_only: bool
 ) -> Tensor:
     """The outputs of a pruned layer's heads ``[B, T, k·d_h]``."""
     if not layer.query.out_features:
@@ -263,10 +267,11 @@ def _fit(
     classifier: Classifier,
     projection: nn.Linear,
     fitter: Fitter,
-    parts: Sequence[LayerPart],
+    parts: Sequence[CalibrationPart],
     outputs: Iterable[Tensor],
     aims: Iterable[Tensor],
 ) -> LayerFit:
+    """Fit ``projection`` to ``aims`` ``[B, T, D]`` from ``outputs`` ``[B, T, p]``, part by part."""
     sizes = projection.in_features, projection.out_features
     fitted, held_out = CrossMoments(*sizes), CrossMoments(*sizes)
     for part, out, aim in zip(parts, outputs, aims, strict=True):

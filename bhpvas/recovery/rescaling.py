@@ -1,4 +1,4 @@
-"""One factor a head, so that a layer's attention says what it used to say."""
+"""Rescaling: one factor a head, so that a layer's attention output stays as it was."""
 
 from __future__ import annotations
 

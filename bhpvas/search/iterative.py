@@ -1,4 +1,4 @@
-"""Importance taken anew as heads leave (Michel, Levy, Neubig 2019, section 4)."""
+"""Iterative importance: measured anew as heads leave (Michel, Levy, Neubig 2019, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each layer's heads vary together, and how much the answer feels the layer's attention."""
+"""Layer statistics: how heads vary together, and how much the answer feels their layer."""
 
 from __future__ import annotations
 

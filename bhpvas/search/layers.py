@@ -1,4 +1,4 @@
-"""Whole layers' attention: what is left of a layer without it is its feed-forward part."""
+"""Whole layers: all heads of one go together, and its feed-forward part stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders that one look at the unpruned model gives: by chance, by a criterion, by a priority."""
+"""One-shot orders, by one look at the unpruned model: by chance, by a criterion, by a priority."""
 
 from __future__ import annotations
 

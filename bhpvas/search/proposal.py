@@ -73,12 +73,13 @@ def propose(
 ) -> Proposal:
     """Choose ``heads`` more heads to remove from a mask (default: all kept), first to go first.
 
-    Everything is learnt from the calibration sentences. With ``max_drop``, a share between 0 and 1,
-    only as many heads go as keep the accuracy on these sentences within it, found by bisection; for
-    a method that is made for it, after compensation. ``options`` override the method's defaults.
-
-    ``method`` is a key of :data:`~bhpvas.search.registry.METHODS`, where each has its source, or a
-    criterion's name.
+    - ``calibration``: all sentences that anything is learnt from.
+    - ``method``: a key of :data:`~bhpvas.search.registry.METHODS`, where each has its source, or a
+      criterion's name; its defaults are overridden by ``options``.
+    - ``constraints``: heads that must stay.
+    - ``max_drop``: a share between 0 and 1; only as many heads go as keep the accuracy on the
+      calibration sentences within it, found by bisection; for a method that is made for it, after
+      compensation.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method or option, or where so many
     heads cannot go under the constraints, or cannot be compensated as the method has it.

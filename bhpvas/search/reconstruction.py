@@ -1,4 +1,4 @@
-"""Remove the head whose absence the others can best make up for in their layer's output."""
+"""Reconstruction: the head goes whose absence the others of its layer can best make up for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bhpvas.recovery.layerwise import parts_of
+from bhpvas.recovery.layerwise import calibration_parts
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 
@@ -70,7 +70,7 @@ class LayerError:
 def layer_errors(problem: SearchProblem) -> list[LayerError]:
     """The errors of every layer on the problem's sentences, with its start mask's heads removed."""
     classifier = problem.classifier
-    parts = parts_of(classifier, classifier.encode(problem.calibration), seed=problem.seed)
+    parts = calibration_parts(classifier, classifier.encode(problem.calibration), seed=problem.seed)
     batches = [part.batch for part in parts]
     measured = measure_layers(classifier, batches, seed=problem.seed, progress=problem.progress)
     errors = [

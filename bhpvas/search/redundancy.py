@@ -1,4 +1,4 @@
-"""Groups of heads that say the same; of each group the best one stays."""
+"""Redundancy: groups of heads that say the same, of which the best one stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many heads each layer gives, by what the answers of the compensated model really lose."""
+"""Shares by layer: how many heads each gives, by what the compensated model's answers lose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.pruning import prune_layer
 from bhpvas.progress import Progress
 from bhpvas.recovery.compensation import compensate
-from bhpvas.recovery.layerwise import LayerFit, LayerwisePass, Originals, heads_of, parts_of, walk
+from bhpvas.recovery.layerwise import (
+    LayerFit,
+    LayerwisePass,
+    Originals,
+    calibration_parts,
+    heads_of,
+    layerwise_pass,
+)
 from bhpvas.search.base import Constraints, Removal, SearchMethod, SearchProblem
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.reconstruction import LayerError
@@ -27,11 +34,11 @@ def divergence(original: Tensor, other: Tensor) -> float:
 
 
 class _Tried(NamedTuple):
-    """What happens if a layer gives some heads: divergence, and the walk from that layer up."""
+    """What happens if a layer gives some heads: divergence, and the pass from that layer up."""
 
     heads: list[HeadId]
     divergence: float
-    walked: LayerwisePass
+    pruned: LayerwisePass
 
     def rise(self, before: float) -> float:
         """By head, since a layer with few heads left can only give those."""
@@ -47,17 +54,17 @@ class _PrunedNetwork:
         self._fits: dict[int, LayerFit] = {}
         self._states: dict[int, list[Tensor]] = {}
         self._errors: dict[int, LayerError] = {}
-        self._take(walk(originals, mask, compensate, keep=True), begin=0)
+        self._take(layerwise_pass(originals, mask, compensate, keep=True), begin=0)
 
     def give(self, tried: _Tried) -> None:
         """Remove the heads of what was tried."""
         self.mask = self.mask.without(tried.heads)
-        self._take(tried.walked, begin=tried.heads[0].layer)
+        self._take(tried.pruned, begin=tried.heads[0].layer)
 
     def tried(self, heads: list[HeadId], progress: Progress) -> _Tried:
         """Remove some heads of one layer, and compensate from there up."""
         layer = heads[0].layer
-        walked = walk(
+        pruned = layerwise_pass(
             self.originals,
             self.mask.without(heads),
             compensate,
@@ -66,7 +73,7 @@ class _PrunedNetwork:
             keep=True,
             progress=progress,
         )
-        return _Tried(heads, divergence(self._answers, walked.logits), walked)
+        return _Tried(heads, divergence(self._answers, pruned.logits), pruned)
 
     def next_heads(self, layer: int, constraints: Constraints, most: int) -> list[HeadId]:
         """The layer's heads that the others can best make up for, ``most`` at most."""
@@ -86,10 +93,10 @@ class _PrunedNetwork:
             error.remove(heads[-1].head)
         return heads
 
-    def _take(self, walked: LayerwisePass, *, begin: int) -> None:
-        self.divergence = divergence(self._answers, walked.logits)
-        self._fits |= walked.fits
-        self._states |= walked.states
+    def _take(self, pruned: LayerwisePass, *, begin: int) -> None:
+        self.divergence = divergence(self._answers, pruned.logits)
+        self._fits |= pruned.fits
+        self._states |= pruned.states
         for number in range(begin, len(self.metrics)):
             self._errors[number] = self._error(number)
 
@@ -129,7 +136,7 @@ def search(problem: SearchProblem) -> list[Removal]:
     """
     classifier = problem.classifier
     sample = problem.sample(problem.options["sentences"])
-    parts = parts_of(classifier, classifier.encode(sample.calibration), seed=problem.seed)
+    parts = calibration_parts(classifier, classifier.encode(sample.calibration), seed=problem.seed)
     chosen: list[Removal] = []
 
     def here(done: int, total: int) -> None:

@@ -29,8 +29,7 @@ from bhpvas.search import METHODS, propose
 from bhpvas.ui.state.session import Session
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
-from tests.recovery.test_recovery import many_sentences
-from tests.tiny import CONFIGS, save_tiny
+from tests.tiny import CONFIGS, many_sentences, save_tiny
 from tests.ui.driver import open_app, said
 from tests.ui.pages.test_sentence import fine, press
 

@@ -22,8 +22,7 @@ from bhpvas.progress import Cancelled
 from bhpvas.recovery import recover
 from bhpvas.recovery.finetuning import Course, TuningSettings, _Training, finetune
 from tests.conftest import TEXTS
-from tests.recovery.test_recovery import many_sentences
-from tests.tiny import SEPARATE, save_tiny
+from tests.tiny import SEPARATE, many_sentences, save_tiny
 
 MASK = HeadMask.parse("L0H1,L0H2,L1H0", 2, 4)
 #: A learning rate for weights as large as the tiny model's.

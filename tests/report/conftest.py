@@ -18,7 +18,7 @@ from bhpvas.heads import HeadId
 from bhpvas.recovery import recover
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import propose
-from tests.recovery.test_recovery import many_sentences
+from tests.tiny import many_sentences
 
 EVIL = "</script><img src=x onerror=alert(1)>"
 

@@ -21,8 +21,8 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import propose
 from bhpvas.search.curves import measure_curve
 from bhpvas.version import versions
-from tests.recovery.test_recovery import many_sentences
 from tests.report.conftest import CALIBRATION, COMMAND, EVALUATION, EVIL, Reading
+from tests.tiny import many_sentences
 
 
 def test_the_saved_tree_shows_the_step_of_the_report_as_it_is_drawn(page_of):

@@ -13,7 +13,7 @@ from bhpvas.progress import Cancelled
 from bhpvas.recovery import recover
 from bhpvas.search import propose
 from bhpvas.search.curves import Curve, Store, areas, band, known_curve, measure_curve
-from tests.recovery.test_recovery import many_sentences
+from tests.tiny import many_sentences
 
 CALIBRATION, EVALUATION = many_sentences(40), many_sentences(30, seed=1)
 COUNTS = (0, 2, 5, 8)

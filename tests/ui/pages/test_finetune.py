@@ -21,8 +21,7 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import models, runner
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.state.session import Session
-from tests.recovery.test_recovery import many_sentences
-from tests.tiny import save_tiny
+from tests.tiny import many_sentences, save_tiny
 from tests.ui.driver import facts, fine, press, said, session
 from tests.ui.pages.test_propose import opened
 

@@ -33,7 +33,7 @@ from bhpvas.ui.pages.learn.tours import (
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.state.lessons import LessonProgress
 from bhpvas.ui.state.session import Session
-from tests.recovery.test_recovery import many_sentences
+from tests.tiny import many_sentences
 from tests.ui.driver import listed, open_app, said, session
 from tests.ui.pages.test_sentence import fine, press
 

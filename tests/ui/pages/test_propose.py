@@ -34,8 +34,7 @@ from bhpvas.ui.pages.schemes.evidence import titled
 from bhpvas.ui.pages.schemes.propose import method_names, taking
 from bhpvas.ui.state.session import Curves, Search, Session, Variant
 from bhpvas.ui.widgets.head_map import picking
-from tests.recovery.test_recovery import many_sentences
-from tests.tiny import save_tiny
+from tests.tiny import many_sentences, save_tiny
 from tests.ui.driver import facts, fine, listed, open_app, press, said, session
 
 CALIBRATION, EVALUATION = many_sentences(40), many_sentences(30, seed=1)
