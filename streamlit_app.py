@@ -22,7 +22,7 @@ page = st.navigation(pages, position="hidden")
 from bhpvas.ui import server
 
 server.load()
-from bhpvas.ui import frame, framed
+from bhpvas.ui import frame, framed, sidebar
 from bhpvas.ui.jobs import measuring, progress_bar
 from bhpvas.ui.pages.learn import tours
 from bhpvas.ui.persistence import kept_work
@@ -38,5 +38,5 @@ with frame.way_out(pages):
     tours.bar(page.title, session.current())
     framed.run(page)
     figures.shelf()
-    frame.sidebar(session.current(), pages)
+    sidebar.draw(session.current(), pages)
     progress_bar.carry_out()

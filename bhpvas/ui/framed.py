@@ -1,4 +1,4 @@
-"""Pages stand inside the frame, however they are asked for."""
+"""Page scripts: each runs inside the frame, however it is asked for."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui import frame
 from bhpvas.ui.jobs import measuring, models
 from bhpvas.ui.jobs.runner import Job
+from bhpvas.ui.model_and_data import fresh_session
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
 from tests.ui.driver import (
@@ -82,7 +82,7 @@ def test_sentences_that_lost_the_names_of_their_labels_are_to_be_chosen_anew(
         config.write_text(config.read_text().replace(f'"{name}"', f'"LABEL_{number}"'))
     rows = "".join(f"a good film {row},{row % 2}\n" for row in range(12))
     data = read_splits(io.BytesIO(f"text,label\n{rows}".encode()), name="mine.csv")
-    app = open_app(frame._session(str(unnamed), data))
+    app = open_app(fresh_session(str(unnamed), data))
     press(app, "Change model or data")
     fine(app.text_input(key="model-id").set_value(str(folder)).run())
     press(app, "Use these")

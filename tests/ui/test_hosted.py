@@ -17,7 +17,7 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import sample_data_folder, workspaces_folder
-from bhpvas.ui import frame
+from bhpvas.ui import model_and_data
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.state import limits
@@ -126,7 +126,9 @@ def test_a_small_file_of_much_text_is_refused_before_it_is_tokenised(
     monkeypatch.setattr(Classifier, "tokenised", lambda *_: pytest.fail("tokenised"))
     content.name = "mine.parquet"
     with pytest.raises(LimitError, match="more than the 5 MB of text"):
-        frame._session(None, frame._from_upload(content, dict.fromkeys(COLUMNS)))
+        model_and_data.fresh_session(
+            None, model_and_data._from_upload(content, dict.fromkeys(COLUMNS))
+        )
 
 
 def test_a_server_keeps_to_the_size_of_uploads_where_the_browser_does_not(hosted: None) -> None:
@@ -134,7 +136,7 @@ def test_a_server_keeps_to_the_size_of_uploads_where_the_browser_does_not(hosted
     content = io.BytesIO(b"text,label\n" + large)
     content.name = "mine.csv"
     with pytest.raises(LimitError, match=r"mine\.csv is larger than the 5 MB"):
-        frame._from_upload(content, dict.fromkeys(COLUMNS))
+        model_and_data._from_upload(content, dict.fromkeys(COLUMNS))
     app = opened()
     before = session(app).scheme
     scheme = before.renamed("larger").to_json().encode() + large

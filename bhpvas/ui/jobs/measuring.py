@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from bhpvas.model.states import StateCache
     from bhpvas.scheme.step import Step
 
-
 #: Sentences from which scoring takes so many turns that nobody else's should wait for its end.
 MANY = 2_000
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from bhpvas.model.weights import Weights
     from bhpvas.scheme.scheme import Scheme
 
-
 #: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
 MOST_WEIGHTS = 4 * 2**30
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -117,4 +116,4 @@ def _offer_again(task: Task) -> None:
 
 def _cancel(key: Hashable, request: Request | None) -> None:
     runner.shared().stop(key)
-    sessions.change(partial(Session.cancelling, job=key, request=request))
+    sessions.change(Session.cancelling, key, request)

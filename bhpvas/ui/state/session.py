@@ -447,6 +447,9 @@ def put(session: Session) -> None:
     st.session_state[_KEY] = session
 
 
-def change(transition: Callable[[Session], Session]) -> None:
-    """Replace this browser's session by what a transition makes of it; an old message goes."""
-    put(transition(replace(current(), error=None, notice=None)))
+def change(transition: Callable[..., Session], *given: Any) -> None:
+    """Replace this browser's session by what a transition makes of it; an old message goes.
+
+    The transition gets the session and whatever is ``given``, as by a callback of a widget.
+    """
+    put(transition(replace(current(), error=None, notice=None), *given))

@@ -32,7 +32,13 @@ def choice(
 
 def selected_list(session: Session) -> None:
     """The keyboard's way in: it always shows what is selected, and changes it."""
-    list_of_heads("Selected heads", session, session.selected, key="heads", turn=_turn)
+    list_of_heads(
+        "Selected heads",
+        session,
+        session.selected,
+        key="heads",
+        turn=partial(sessions.change, Session.turning_over),
+    )
 
 
 def list_of_heads(
@@ -65,10 +71,6 @@ def list_of_heads(
             key=name,
             on_change=take,
         )
-
-
-def _turn(heads: list[HeadId]) -> None:
-    sessions.change(partial(Session.turning_over, heads=heads))
 
 
 def slice_controls(titles: Mapping[str, str], key: str, *, width: int) -> tuple[str, Measure]:

@@ -81,7 +81,7 @@ def roles_switch(session: Session, key: str) -> None:
 
 
 def _label(key: str) -> None:
-    sessions.change(partial(Session.labelling, shown=st.session_state[key]))
+    sessions.change(Session.labelling, st.session_state[key])
 
 
 def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
@@ -131,13 +131,13 @@ def _selected(*, key: str, pointer: str) -> None:
     points = st.session_state[key].selection.points
     picked = [HeadId(*point["customdata"][:2]) for point in points if "customdata" in point]
     if picked:
-        sessions.change(partial(picking, picked=picked, pointer=pointer))
+        sessions.change(picking, picked, pointer)
 
 
 def _pick(picked: list[HeadId], *, pointer: str) -> None:
     """Each click of several by itself: one on a head that the one before chose takes it back."""
     for head in picked:
-        sessions.change(partial(picking, picked=[head], pointer=pointer))
+        sessions.change(picking, [head], pointer)
 
 
 def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:

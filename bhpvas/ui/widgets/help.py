@@ -40,12 +40,12 @@ ABLATION = HelpText(
 
 
 def heading(
-    title: str, reading: str, *aids: tuple[str, HelpText], key: str, page: bool = False
+    title: str, reading: str, *texts: tuple[str, HelpText], key: str, page: bool = False
 ) -> None:
-    """Draw a view's title, its reading aid, and the popover of one or more definitions.
+    """Draw a view's title, how to read it, and the popover of one or more definitions.
 
-    The heading of a ``page`` is larger and has its reading aid in the same line. The reading aid is
-    plain text: it may say what a file does.
+    The heading of a ``page`` is larger and has ``reading`` in the same line. That is plain text: it
+    may say what a file does.
     """
     reading = text.verbatim(reading)
     with st.container(key=f"view-{key}"):
@@ -55,33 +55,33 @@ def heading(
             level = 1 if page else 2
             st.html(f'<h{level} class="title">{escape(title)}</h{level}>', width="content")
             with st.popover("?", type="tertiary", key=f"about-{key}", help=f"About: {title}"):
-                for name, aid in aids:
-                    explain(name, aid)
+                for name, help_text in texts:
+                    explain(name, help_text)
             if page:
                 st.caption(reading, width="content")
         if not page:
             st.caption(reading)
 
 
-def footnote(reading: str, *aids: tuple[str, HelpText], key: str) -> None:
-    """A reading aid below a figure, plain text as in a heading, with the same "?"."""
+def footnote(reading: str, *texts: tuple[str, HelpText], key: str) -> None:
+    """How to read a figure, below it: plain text as in a heading, with the same "?"."""
     with st.container(
         key=f"footnote-{key}", horizontal=True, vertical_alignment="center", gap="xsmall"
     ):
         st.caption(text.verbatim(reading), width="content")
         with st.popover("?", type="tertiary", key=f"about-{key}", help="About this view"):
-            for name, aid in aids:
-                explain(name, aid)
+            for name, help_text in texts:
+                explain(name, help_text)
 
 
-def explain(name: str, aid: HelpText) -> None:
+def explain(name: str, help_text: HelpText) -> None:
     """Write out definition, formula, source and pitfall."""
     st.markdown(f"**{name}**")
-    st.markdown(aid.definition)
-    if aid.formula:
-        st.latex(aid.formula)
-    st.markdown(f"**When it misleads.** {aid.misleads}")
-    st.caption(f"Source: {aid.source}")
+    st.markdown(help_text.definition)
+    if help_text.formula:
+        st.latex(help_text.formula)
+    st.markdown(f"**When it misleads.** {help_text.misleads}")
+    st.caption(f"Source: {help_text.source}")
 
 
 def column_help(name: str) -> list[tuple[str, HelpText]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -41,8 +40,8 @@ def latencies(
         st.button(
             f"Measure {text.plural(1 + len(steps), 'model')}",
             key="time",
-            on_click=_ask,
-            args=(task.key,),
+            on_click=sessions.change,
+            args=(Session.asking_times, task.key),
             disabled=not possible or known is not None or session.timing == task.key,
             help="Some seconds; anything else that this machine does meanwhile makes it noisier.",
         )
@@ -79,7 +78,3 @@ def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
         work=do,
         turn=1,
     )
-
-
-def _ask(key: Any) -> None:
-    sessions.change(partial(Session.asking_times, job=key))

@@ -16,7 +16,7 @@ import streamlit as st
 
 from bhpvas.storage.eviction import Recent
 
-_STATE = "bhpvas mirrors"
+_STATE = "bhpvas synced"
 _KEPT = 64
 
 Content = frozenset[str]

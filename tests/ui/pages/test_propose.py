@@ -76,7 +76,7 @@ def tables(app: AppTest) -> str:
 # --- proposals ------------------------------------------------------------------------------------
 
 
-def test_a_proposal_shows_reasons_and_what_calibration_promises(
+def test_a_proposal_shows_reasons_and_what_calibration_expects(
     started: Session, tiny: Classifier
 ) -> None:
     app = asked(opened(started), "importance", 3)
@@ -85,12 +85,12 @@ def test_a_proposal_shows_reasons_and_what_calibration_promises(
     for head, reason in expected.removals:
         assert f'<td class="name">{head}</td><td>{reason}</td>' in shown
     fitted = recover(tiny, CALIBRATION, expected.mask)
-    for promised in (
+    for effect in (
         evaluate(tiny, CALIBRATION),
         evaluate(tiny, CALIBRATION, expected.mask),
         evaluate(tiny.with_weights(fitted.weights), CALIBRATION, expected.mask),
     ):
-        assert f"{text.percent(promised.accuracy)}%<small>" in shown
+        assert f"{text.percent(effect.accuracy)}%<small>" in shown
     assert "40 calibration sentences that it was learnt from" in said(app)
     # Nothing is removed yet.
     assert len(session(app).scheme.steps) == 1 and facts(app)["Heads"] == "8 of 8 kept"
@@ -266,8 +266,8 @@ def test_proposals_and_recoveries_never_read_the_evaluation_split(started: Sessi
     blind = replace(started, data=data)
     found = schemes_tasks.proposing(blind, Search("shares", 3, max_drop=0.2)).work(Job())
     mask = blind.mask.without(parse_heads("L0H1,L1H2"))
-    promise = schemes_tasks.promising(blind, mask, 0).work(Job())
-    assert promise.masked.n == len(CALIBRATION) and found.sentences == len(CALIBRATION)
+    effect = schemes_tasks.expected_effect(blind, mask, 0).work(Job())
+    assert effect.masked.n == len(CALIBRATION) and found.sentences == len(CALIBRATION)
     removed = blind.moved(blind.scheme.removing(parse_heads("L0H1,L1H2")))
     assert schemes_tasks.recovering(removed, "compensate").work(Job()).weights
 

@@ -76,7 +76,7 @@ def test_a_server_takes_no_click_that_the_one_before_has_answered(
     assert [one["data"]["taken"] for one in drawn] == [0, 15]
 
 
-# --- mirrors --------------------------------------------------------------------------------------
+# --- synced widgets -------------------------------------------------------------------------------
 
 
 def test_what_a_person_changes_keeps_the_widget(state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the Export page computes: sizes of files, the export packed for download, the report."""
+"""Tasks of the Export page: sizes of files, the export packed for download, the report."""
 
 from __future__ import annotations
 

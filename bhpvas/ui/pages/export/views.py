@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -197,8 +197,8 @@ def files(session: Session, choice: ExportChoice) -> None:
             "Make the files",
             key="export",
             type="secondary" if found else "primary",
-            on_click=_ask_export,
-            args=(task.key,),
+            on_click=sessions.change,
+            args=(Session.asking_export, task.key),
             disabled=not _ready(session) or found is not None or session.exporting == task.key,
         )
         if found is not None:
@@ -219,10 +219,6 @@ def _ready(session: Session) -> bool:
     """Whether what the files and the report say of the scheme is measured; it is in their names."""
     steps = (0, session.scheme.current)
     return all(measuring.is_measured(session, session.scheme.step(step)) for step in steps)
-
-
-def _ask_export(key: Any) -> None:
-    sessions.change(partial(Session.asking_export, job=key))
 
 
 def _made(found: Exported) -> None:
@@ -299,8 +295,8 @@ def report(session: Session) -> None:
             "Make the report",
             key="report",
             type="secondary",
-            on_click=_ask_report,
-            args=(task.key,),
+            on_click=sessions.change,
+            args=(Session.asking_report, task.key),
             disabled=not _ready(session) or found is not None or session.reporting == task.key,
         )
         if found is not None:
@@ -313,7 +309,3 @@ def report(session: Session) -> None:
                 icon=":material/download:",
                 key="report-html",
             )
-
-
-def _ask_report(key: Any) -> None:
-    sessions.change(partial(Session.asking_report, job=key))

@@ -66,8 +66,8 @@ def _tagged(session: Session) -> frozenset[int]:
 
 
 def _halved(session: Session, since: int) -> bool:
-    gone = len(session.mask.masked)
-    return bool(checks.made(session, "remove", since)) and gone >= _half(session)
+    removed = len(session.mask.masked)
+    return bool(checks.made(session, "remove", since)) and removed >= _half(session)
 
 
 def _tag_selected(session: Session, since: int) -> bool:

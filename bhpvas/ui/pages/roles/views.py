@@ -182,9 +182,9 @@ def _no_syntax(roles: Roles) -> str:
 
 
 def _proof(roles: Roles, head: HeadId, session: Session) -> str:
-    gone = "Removed by the scheme. " if head in session.mask.removed else ""
+    removed = "Removed by the scheme. " if head in session.mask.removed else ""
     found = roles.evidence.get(head, ())
-    return gone + ("; ".join(map(role_tasks.evidence, found)) or "No role beats its rival.")
+    return removed + ("; ".join(map(role_tasks.evidence, found)) or "No role beats its rival.")
 
 
 def _titled(label: str) -> str:

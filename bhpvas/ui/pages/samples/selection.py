@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import streamlit as st
 
@@ -19,7 +18,7 @@ EVERY, CHOSEN = "all", "selected"
 
 def choose(places: Sequence[int] | set[int] | frozenset[int]) -> None:
     """Select exactly these sentences, and show them."""
-    sessions.change(partial(Session.choosing_sentences, places=places))
+    sessions.change(Session.choosing_sentences, places)
     st.session_state["rows"] = CHOSEN if places else EVERY
     st.session_state["panel-of-samples"] = HEADS if places else SLICES
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import streamlit as st
 
@@ -91,5 +90,5 @@ def _colour_chosen() -> None:
 
 def _look() -> None:
     split: Split = st.session_state["split"]
-    sessions.change(partial(Session.looking_at, split=split))
+    sessions.change(Session.looking_at, split)
     st.session_state["rows"] = EVERY

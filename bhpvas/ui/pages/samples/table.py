@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -140,4 +139,4 @@ def _visible(rows: pd.DataFrame, found: MeasuredStates) -> pd.DataFrame:
 
 def _open(places: tuple[int, ...]) -> None:
     place = places[int(st.session_state["open-sentence"]["row"])]
-    sessions.change(partial(Session.opening_sentence, place=place))
+    sessions.change(Session.opening_sentence, place)

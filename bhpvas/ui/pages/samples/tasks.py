@@ -1,4 +1,4 @@
-"""What the Samples page computes: states, the map, where sentences move, importance of each."""
+"""Tasks of the Samples page: states, the map, where sentences move, importance of each."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class MeasuredStates:
                 escape(f"{shorten(_text(row), 48, placeholder=' …')} · {row['label']}", quote=False)
                 for row in rows
             ]
-        return [_said(row, self.pruned) for row in rows]
+        return [_hover_text(row, self.pruned) for row in rows]
 
 
 def selected(session: Session) -> np.ndarray:
@@ -89,7 +89,7 @@ def _text(row: dict[str, Any]) -> str:
     return row["sentence"] if "pair" not in row else f"{row['sentence']} | {row['pair']}"
 
 
-def _said(row: dict[str, Any], pruned: bool) -> str:
+def _hover_text(row: dict[str, Any], pruned: bool) -> str:
     lines = wrap(_text(row), 56, max_lines=4, placeholder=" …")
     models = f"{row['before']} {row['confidence before']:.2f}"
     if pruned:

@@ -208,7 +208,7 @@ def _metrics(found: Compared, session: Session) -> None:
         height=480,
     )
     tests = pairwise(found.evaluations)
-    st.markdown("  \n".join(_said(row, len(tests)) for _, row in tests.iterrows()))
+    st.markdown("  \n".join(_pair_test(row, len(tests)) for _, row in tests.iterrows()))
     download("Download as CSV", csv_text(table), "compared.csv")
 
 
@@ -223,7 +223,7 @@ def _cell(row: pd.Series, said: Said) -> str:
     return tables.text(value, aside, wrap=False)
 
 
-def _said(row: pd.Series, pairs: int) -> str:
+def _pair_test(row: pd.Series, pairs: int) -> str:
     """A pair's test in a sentence."""
     corrected = f", corrected for {text.plural(pairs, 'pair')}" if pairs > 1 else ""
     return (

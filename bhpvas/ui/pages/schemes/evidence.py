@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -119,8 +118,8 @@ def _settings(session: Session) -> None:
             "Measure",
             type="primary",
             key="measure-curves",
-            on_click=_ask,
-            args=(curves,),
+            on_click=sessions.change,
+            args=(Session.drawing, curves),
             disabled=not (curves.methods and curves.recoveries) or session.curves == curves,
         )
     data = session.data
@@ -141,10 +140,6 @@ def _number(label: str, key: str, least: int, most: int, default: int) -> int:
 
 def _every_criterion() -> None:
     st.session_state["curve-methods"] = list(CRITERIA)
-
-
-def _ask(curves: Curves) -> None:
-    sessions.change(partial(Session.drawing, curves=curves))
 
 
 # --- what is measured so far ----------------------------------------------------------------------

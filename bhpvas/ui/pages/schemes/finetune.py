@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -149,8 +148,8 @@ def _settings(session: Session) -> TuningSettings:
         key="finetune",
         type="primary",
         width="stretch",
-        on_click=_ask,
-        args=(settings,),
+        on_click=sessions.change,
+        args=(Session.tuning_by, settings),
         disabled=session.tuning is not None
         or not session.mask.masked
         or len(data) < FEWEST_SENTENCES
@@ -181,10 +180,6 @@ def _what_it_learns_from(session: Session) -> str:
         f"{text.plural(len(data), 'calibration sentence')} of {data.name}, an eighth of them held "
         "out to choose the best state. The evaluation split is not read."
     )
-
-
-def _ask(settings: TuningSettings) -> None:
-    sessions.change(partial(Session.tuning_by, settings=settings))
 
 
 def _running(session: Session, settings: TuningSettings) -> None:

@@ -24,7 +24,7 @@ from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, Search
 from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
-from bhpvas.ui.pages.schemes.tasks import Promise
+from bhpvas.ui.pages.schemes.tasks import ExpectedEffect
 from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import PendingStep, Search, Session
@@ -66,7 +66,7 @@ def default_method(session: Session) -> str:
     return "importance" if models.only_masks(session) else DEFAULT_METHOD
 
 
-# --- asking ---------------------------------------------------------------------------------------
+# --- settings -------------------------------------------------------------------------------------
 
 
 def _settings(session: Session) -> None:
@@ -93,7 +93,7 @@ def _settings(session: Session) -> None:
     if weighed is None:
         st.caption("Every weight on the Workbench is 0: raise one there, or choose another method.")
     elif weighed:
-        st.caption(f"Weights, as set on the Workbench: {weights_origin(weighed)}.")
+        st.caption(f"Weights, as set on the Workbench: {weights_in_words(weighed)}.")
     protected, least = _constraints(session)
     most = Constraints(protected, least).most(session.mask)
     heads, max_drop = _how_many(session, most)
@@ -131,10 +131,10 @@ def _weighed(method: SearchMethod) -> Weighed | None:
     return found or None
 
 
-def weights_origin(weighed: Weighed) -> str:
+def weights_in_words(weighed: Weighed) -> str:
     """How criteria count, in words.
 
-    >>> weights_origin((("importance", 0.6, "keep"), ("stability", 0.4, "remove")))
+    >>> weights_in_words((("importance", 0.6, "keep"), ("stability", 0.4, "remove")))
     'importance by 0.6, stability by 0.4 (stable heads go first)'
     """
     return ", ".join(
@@ -227,7 +227,7 @@ def _protect() -> None:
 
 def ask(search: Search | None) -> None:
     """Ask for a proposal, or drop the one that is there."""
-    sessions.change(partial(Session.searching, search=search))
+    sessions.change(Session.searching, search)
 
 
 # --- the proposal ---------------------------------------------------------------------------------
@@ -248,39 +248,39 @@ def proposal(session: Session) -> None:
     if found is None:
         st.skeleton(size(session.mask.layers, session.mask.heads)[1])
         return
-    going = schemes_tasks.going(found, session)
+    proposed = schemes_tasks.heads_to_remove(found, session)
     help.heading(
-        f"{method_title(search.method)}: {text.plural(len(going), 'head')} would go",
-        (f"Weights: {weights_origin(search.weighed)}. " if search.weighed else "")
+        f"{method_title(search.method)}: {text.plural(len(proposed), 'head')} would go",
+        (f"Weights: {weights_in_words(search.weighed)}. " if search.weighed else "")
         + "Numbers: the order in which they go. Click a head to turn it over.",
         ("Proposal", texts.PROPOSAL),
         key="proposal",
     )
     with st.container(horizontal=True, gap="medium", key="proposal-and-promise"):
         with st.container(width=size(session.mask.layers, session.mask.heads)[0] - _SCALE):
-            _map(session, found, going, search)
+            _map(session, found, proposed, search)
         with st.container(width="stretch"):
-            _promised(session, session.mask.without(going), search)
+            _expected_effect(session, session.mask.without(proposed), search)
             _turned(session)
             with st.container(horizontal=True, gap="small", key="take"):
                 st.button(
                     "Take as a step",
                     type="primary",
-                    on_click=_take,
-                    args=(search, found),
-                    disabled=not going,
+                    on_click=sessions.change,
+                    args=(taking, search, found),
+                    disabled=not proposed,
                     help="Removes these heads, measured exactly on the evaluation split; a step "
                     "that you can undo.",
                 )
                 st.button("Drop it", on_click=ask, args=(None,), type="tertiary")
     with st.container(key="reasons"):
-        _reasons(session, found, going)
+        _reasons(session, found, proposed)
 
 
-def _map(session: Session, found: Proposal, going: list[HeadId], search: Search) -> None:
+def _map(session: Session, found: Proposal, proposed: list[HeadId], search: Search) -> None:
     width, _ = size(session.mask.layers, session.mask.heads)
     figure = proposal_map(
-        session.mask, going, dict(found.removals), session.turned, search.protected
+        session.mask, proposed, dict(found.removals), session.turned, search.protected
     )
     figure.update_layout(margin={"r": 8}, width=width - _SCALE)
     clickable_map(
@@ -288,7 +288,8 @@ def _map(session: Session, found: Proposal, going: list[HeadId], search: Search)
         session.mask,
         pointer="propose",
         key="proposal-map",
-        alt=f"Head map of the proposal: {len(going)} of {session.mask.kept_count} heads would go",
+        alt=f"Head map of the proposal: {len(proposed)} of {session.mask.kept_count} heads "
+        "would go",
     )
     keys = {"goes first": style.PROPOSED[0], "goes last": style.PROPOSED[-1], "stays": style.STAYS}
     if search.protected:
@@ -303,30 +304,27 @@ def _turned(session: Session) -> None:
         session,
         session.turned,
         key="turned",
-        turn=_turn,
+        turn=partial(sessions.change, Session.turning),
         options=[str(head) for head in session.mask],
     )
 
 
-def _turn(heads: list[HeadId]) -> None:
-    sessions.change(partial(Session.turning, heads=heads))
-
-
-def _promised(session: Session, mask: HeadMask, search: Search) -> None:
+def _expected_effect(session: Session, mask: HeadMask, search: Search) -> None:
     """What the calibration sentences say of it, called what it is."""
     if mask == session.mask:
         st.caption("No head would go.")
         return
-    promise: Promise | None = tasks.want(schemes_tasks.promising(session, mask, search.seed))
-    if promise is None:
+    task = schemes_tasks.expected_effect(session, mask, search.seed)
+    effect: ExpectedEffect | None = tasks.want(task)
+    if effect is None:
         st.caption("Being tried on the calibration sentences.")
         return
     rows = {
-        f"Now, {text.plural(session.mask.kept_count, 'head')}": promise.now,
-        f"With {text.plural(mask.kept_count, 'head')}": promise.masked,
+        f"Now, {text.plural(session.mask.kept_count, 'head')}": effect.now,
+        f"With {text.plural(mask.kept_count, 'head')}": effect.masked,
     }
-    if promise.compensated is not None:
-        rows["And compensated"] = promise.compensated
+    if effect.compensated is not None:
+        rows["And compensated"] = effect.compensated
     tables.reading_table(
         ["Expected", "Accuracy"],
         [
@@ -343,17 +341,17 @@ def _promised(session: Session, mask: HeadMask, search: Search) -> None:
         height=190,
     )
     st.caption(
-        f"On the {text.plural(promise.now.n, 'calibration sentence')} that it was learnt from: "
+        f"On the {text.plural(effect.now.n, 'calibration sentence')} that it was learnt from: "
         "new ones will like it a little less. A step is measured on the evaluation split."
     )
 
 
-def _reasons(session: Session, found: Proposal, going: list[HeadId]) -> None:
+def _reasons(session: Session, found: Proposal, proposed: list[HeadId]) -> None:
     reasons = dict(found.removals)
     frame = pd.DataFrame(
         [
             {"place": place, "head": str(head), "goes": True, "reason": _why(head, reasons)}
-            for place, head in enumerate(going, 1)
+            for place, head in enumerate(proposed, 1)
         ]
         + [
             {"place": None, "head": str(head), "goes": False, "reason": f"kept by hand; {reason}"}
@@ -385,15 +383,11 @@ def _why(head: HeadId, reasons: dict[HeadId, str]) -> str:
     return reasons.get(head, "added by hand")
 
 
-def _take(search: Search, found: Proposal) -> None:
-    sessions.change(partial(taking, search=search, found=found))
-
-
 def taking(session: Session, search: Search, found: Proposal) -> Session:
     """The proposal, with what was changed in it, asked for as a step."""
     pending = PendingStep(
         "remove",
-        tuple(schemes_tasks.going(found, session)),
+        tuple(schemes_tasks.heads_to_remove(found, session)),
         search.method,
         schemes_tasks.record(found, session),
         search.seed,
@@ -450,17 +444,13 @@ def recovery(session: Session) -> None:
             key="recover",
             type="primary",
             width="stretch",
-            on_click=_recover,
-            args=(name,),
+            on_click=sessions.change,
+            args=(Session.recovering_by, name),
             disabled=session.recovering is not None,
             help="A step of its own, measured on the evaluation split; you can undo it.",
         )
     with right:
         _report(session)
-
-
-def _recover(name: str) -> None:
-    sessions.change(partial(Session.recovering_by, method=name))
 
 
 def _last(session: Session) -> Step | None:

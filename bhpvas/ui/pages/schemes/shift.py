@@ -116,9 +116,9 @@ def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hash
 
 def _sentence(found: Shifted, session: Session) -> str:
     """Who rose most, and whether that is more than chance."""
-    shift, gone = found.shift, text.plural(len(session.mask.masked), "head")
+    shift, removed = found.shift, text.plural(len(session.mask.masked), "head")
     if not shift.risers:
-        return f"After {gone} left, no head overtook another by {found.title.lower()}."
+        return f"After {removed} left, no head overtook another by {found.title.lower()}."
     risers = shift.risers
     known = found.p is not None
     if known:
@@ -126,7 +126,7 @@ def _sentence(found: Shifted, session: Session) -> str:
         if not risers:
             top = shift.risers[0]
             return (
-                f"After {gone} left, no rise is surely more than chance; the largest is that of "
+                f"After {removed} left, no rise is surely more than chance; the largest is that of "
                 f"**{top}**, {_moved(shift, top)}."
             )
     said = ", ".join(f"**{head}** ({_moved(shift, head)})" for head in risers[:4])
@@ -134,7 +134,7 @@ def _sentence(found: Shifted, session: Session) -> str:
     sure = "Beyond chance, " if known else ""
     became = "these heads became more important" if len(risers) > 1 else "one head became more "
     became = became if len(risers) > 1 else f"{became}important"
-    sentence = f"{sure}{became} after {gone} left: {said}{more}."
+    sentence = f"{sure}{became} after {removed} left: {said}{more}."
     return sentence[0].upper() + sentence[1:]
 
 

@@ -1,4 +1,4 @@
-"""What the Schemes page computes: proposals, what they promise, recoveries, and the evidence."""
+"""Tasks of the Schemes page: proposals, their expected effect, recoveries, and the evidence."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def proposing(session: Session, search: Search) -> Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Promise:
+class ExpectedEffect:
     """What a proposal does on the calibration split: now, once masked, and once compensated.
 
     ``compensated`` is None where the weights of the model cannot be.
@@ -78,25 +78,25 @@ class Promise:
     compensated: Evaluation | None
 
 
-def promising(session: Session, mask: HeadMask, seed: int) -> Task:
+def expected_effect(session: Session, mask: HeadMask, seed: int) -> Task:
     """What removing heads does on the calibration split, without and with compensation."""
     data, start, now = session.data.calibration, session.start, session.now
 
-    def do(job: Job) -> Promise:
+    def do(job: Job) -> ExpectedEffect:
         classifier, own = models.classifier_of(session, now), models.classifier_of(session, start)
         compensated = None
         if not own.geometry.shared:
             fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
             recovered = own.with_weights(fitted.weights)
             compensated = evaluate(recovered, data, mask, progress=part(job, 1, 4))
-        return Promise(
+        return ExpectedEffect(
             now=evaluate(classifier, data, now.mask, progress=part(job, 2, 4)),
             masked=evaluate(classifier, data, mask, progress=part(job, 3, 4)),
             compensated=compensated,
         )
 
     return Task(
-        key=("promise", mask, seed, *models.named(session, now), data.fingerprint),
+        key=("expected effect", mask, seed, *models.named(session, now), data.fingerprint),
         description=f"Trying {mask.kept_count} of {mask.layers * mask.heads} heads "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
@@ -104,7 +104,7 @@ def promising(session: Session, mask: HeadMask, seed: int) -> Task:
     )
 
 
-def going(proposal: Proposal, session: Session) -> list[HeadId]:
+def heads_to_remove(proposal: Proposal, session: Session) -> list[HeadId]:
     """The heads that go: those proposed, in order, then the ones that the person added."""
     proposed = [head for head in proposal.heads if head not in session.turned]
     return proposed + sorted(session.turned - set(proposal.heads))
@@ -150,8 +150,8 @@ def recovering(session: Session, method: str) -> Task:
     def do(job: Job) -> Fitted:
         classifier, started = models.classifier_of(session, session.start), time.perf_counter()
         found = recover(classifier, data, mask, method, progress=job)
-        taken = {"seconds": round(time.perf_counter() - started, 3)}
-        return Fitted(models.keep_weights(found.weights), found.record() | taken)
+        took = {"seconds": round(time.perf_counter() - started, 3)}
+        return Fitted(models.keep_weights(found.weights), found.record() | took)
 
     return Task(
         key=_unless_lost(
@@ -178,8 +178,8 @@ def tuning(session: Session, settings: TuningSettings) -> Task:
         job.patience = LONG_PATIENCE
         classifier, started = models.classifier_of(session, now), time.perf_counter()
         found = finetune(classifier, data, now.mask, settings, watch=watch, progress=job)
-        taken = {"seconds": round(time.perf_counter() - started, 3)}
-        return Fitted(models.keep_weights(found.weights), found.record() | taken)
+        took = {"seconds": round(time.perf_counter() - started, 3)}
+        return Fitted(models.keep_weights(found.weights), found.record() | took)
 
     return Task(
         key=_unless_lost(("tuning", settings, *models.named(session, now), data.fingerprint)),

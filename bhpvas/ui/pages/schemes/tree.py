@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pandas as pd
 import streamlit as st
 
@@ -64,7 +62,8 @@ def scheme_bar(session: Session) -> None:
             st.button(
                 f"Measure {text.plural(len(unmeasured), 'step')}",
                 key="measure-steps",
-                on_click=_measure,
+                on_click=sessions.change,
+                args=(Session.asking_measures,),
                 disabled=session.measuring,
                 help="Steps of a file may not be measured on these sentences yet.",
             )
@@ -74,21 +73,14 @@ def scheme_bar(session: Session) -> None:
                 f"Put back {text.plural(count, 'deleted step')}",
                 key="put-back",
                 icon=":material/undo:",
-                on_click=_put_back,
+                on_click=sessions.change,
+                args=(Session.putting_back,),
             )
 
 
 def _name() -> None:
     name = st.session_state["scheme-name"]
-    sessions.change(partial(Session.naming, name=name))
-
-
-def _measure() -> None:
-    sessions.change(Session.asking_measures)
-
-
-def _put_back() -> None:
-    sessions.change(Session.putting_back)
+    sessions.change(Session.naming, name)
 
 
 # --- the picture ----------------------------------------------------------------------------------
@@ -179,7 +171,7 @@ def _step(session: Session) -> None:
     step = scheme.step(scheme.current)
     help.heading(
         f"Step {step.id}" if step.parent is not None else "Start",
-        _said(scheme, step),
+        _in_a_sentence(scheme, step),
         ("Step", texts.STEP),
         key="current-step",
     )
@@ -210,15 +202,15 @@ def _step(session: Session) -> None:
         f"Delete this step{count}",
         key="delete-step",
         icon=":material/delete:",
-        on_click=_delete,
-        args=(step.id,),
+        on_click=sessions.change,
+        args=(Session.deleting, step.id),
         disabled=step.parent is None,
         type="tertiary",
         help="Every scheme has a start." if step.parent is None else "It can be put back.",
     )
 
 
-def _said(scheme: Scheme, step: Step) -> str:
+def _in_a_sentence(scheme: Scheme, step: Step) -> str:
     """What the step did and how it was chosen."""
     said = "Every head kept" if step.parent is None else briefly(step)
     if step.heads:
@@ -231,10 +223,6 @@ def _said(scheme: Scheme, step: Step) -> str:
 def _note(step: int) -> None:
     note = st.session_state["note"]
     sessions.change(lambda session: session.noting(step, note))
-
-
-def _delete(step: int) -> None:
-    sessions.change(partial(Session.deleting, step_id=step))
 
 
 # --- the table ------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def _open_typed() -> None:
     if typed:
         pair = (st.session_state.get("sentence-pair") or "").strip()
         paired = sessions.current().data.evaluation.pairs is not None
-        sessions.change(partial(Session.reading, sentence=Opened(typed, pair if paired else None)))
+        sessions.change(Session.reading, Opened(typed, pair if paired else None))
 
 
 # --- predictions ----------------------------------------------------------------------------------
@@ -398,14 +398,10 @@ def _switched(session: Session) -> None:
         session,
         session.switched,
         key="switched",
-        turn=_switch,
+        turn=partial(sessions.change, Session.switching),
         placeholder="Type L3H7 to switch it",
         label_visibility="collapsed",
     )
-
-
-def _switch(heads: list[HeadId]) -> None:
-    sessions.change(partial(Session.switching, heads=heads))
 
 
 def _hover(

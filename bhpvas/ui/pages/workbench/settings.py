@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import streamlit as st
 
 from bhpvas.charts.head_columns import ABLATIONS, COMBINED, Column, Weighing, title_of
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
-from bhpvas.heads import HeadId
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.settings import kept_as, kept_key
@@ -20,8 +18,6 @@ POINTERS = {"head": "head", "layer": "layer", "box": "box"}
 
 
 NO_WEIGHT = "Every weight is 0, so nothing is combined: raise one, or colour by a criterion."
-
-
 _STABLE = {"keep": "worth keeping", "remove": "first to go"}
 
 
@@ -111,8 +107,8 @@ def selection_controls(column: Column, session: Session) -> None:
         st.button(
             f"Select lowest {lowest}",
             type="secondary" if session.selected else "primary",
-            on_click=_choose,
-            args=(tuple(kept[:lowest]),),
+            on_click=sessions.change,
+            args=(Session.choosing, tuple(kept[:lowest])),
             disabled=not kept,
             help=f"The {lowest} heads ranked first to go by {column.title.lower()}.",
         )
@@ -121,7 +117,11 @@ def selection_controls(column: Column, session: Session) -> None:
             _layers(session)
             selected_list(session)
         st.button(
-            "Clear", on_click=_choose, args=((),), disabled=not session.selected, type="tertiary"
+            "Clear",
+            on_click=sessions.change,
+            args=(Session.choosing, ()),
+            disabled=not session.selected,
+            type="tertiary",
         )
 
 
@@ -141,8 +141,8 @@ def _threshold(column: Column) -> None:
         st.button(
             "Select" if threshold is None else f"Select {len(heads)}",
             key="select-threshold",
-            on_click=_choose,
-            args=(heads,),
+            on_click=sessions.change,
+            args=(Session.choosing, heads),
             disabled=not heads,
         )
 
@@ -154,14 +154,6 @@ def _layers(session: Session) -> None:
             st.button(
                 f"L{layer}",
                 key=f"layer-{layer}",
-                on_click=_toggle,
-                args=(layer_heads(session, layer),),
+                on_click=sessions.change,
+                args=(Session.toggling, layer_heads(session, layer)),
             )
-
-
-def _choose(heads: tuple[HeadId, ...]) -> None:
-    sessions.change(partial(Session.choosing, heads=heads))
-
-
-def _toggle(heads: tuple[HeadId, ...]) -> None:
-    sessions.change(partial(Session.toggling, heads=heads))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -152,7 +152,8 @@ def actions(scores: Scores | None, session: Session) -> None:
         with st.container(horizontal=True, gap="small", width="content", key="act"):
             st.button(
                 "What would it cost?",
-                on_click=_ask_cost,
+                on_click=sessions.change,
+                args=(Session.asking_cost,),
                 disabled=not session.selected,
                 help="An estimate from gradients, at once and without running the model.",
             )
@@ -160,15 +161,15 @@ def actions(scores: Scores | None, session: Session) -> None:
                 st.button(
                     f"Restore {text.plural(len(back), 'head')}",
                     key="restore",
-                    on_click=_wish,
-                    args=("restore",),
+                    on_click=sessions.change,
+                    args=(Session.requesting, "restore"),
                 )
             st.button(
                 f"Remove {text.plural(len(going), 'head')}" if going else "Remove heads",
                 key="remove",
                 type="primary",
-                on_click=_wish,
-                args=("remove",),
+                on_click=sessions.change,
+                args=(Session.requesting, "remove"),
                 disabled=not going,
                 help="Measured exactly on the evaluation split; a step that you can undo.",
             )
@@ -223,14 +224,6 @@ def standing(session: Session) -> str:
 
 def _sentences(evaluation: Evaluation) -> str:
     return text.plural(evaluation.n, "sentence")
-
-
-def _ask_cost() -> None:
-    sessions.change(Session.asking_cost)
-
-
-def _wish(what: Any) -> None:
-    sessions.change(partial(Session.requesting, what=what))
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -452,7 +445,7 @@ def _pair_selected(*, key: str, pairs: tuple[tuple[str, str], ...]) -> None:
     rows = st.session_state[key].selection.rows
     heads = tuple(HeadId.parse(name) for row in rows for name in pairs[row])
     if synced.changed(key, map(str, heads)):
-        sessions.change(partial(Session.ticking, heads=heads))
+        sessions.change(Session.ticking, heads)
 
 
 def _axis(
@@ -505,7 +498,7 @@ def _rows_selected(*, key: str, names: tuple[str, ...]) -> None:
     ticked = [names[row] for row in st.session_state[key].selection.rows]
     heads = [HeadId.parse(name) for name in synced.changed(key, ticked)]
     if heads:
-        sessions.change(partial(Session.turning_over, heads=heads))
+        sessions.change(Session.turning_over, heads)
 
 
 # --- ablation beside the criteria -----------------------------------------------------------------
@@ -524,7 +517,8 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
         st.button(
             f"Remove each of {text.plural(session.mask.kept_count, 'head')} alone and measure",
             key="ablate",
-            on_click=_ablate,
+            on_click=sessions.change,
+            args=(Session.asking_ablation,),
             disabled=session.ablating,
         )
         return
@@ -544,7 +538,3 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
         "single heads can now also colour the map and stand in the scatter. They are no oracle for "
         "removing many heads together."
     )
-
-
-def _ablate() -> None:
-    sessions.change(Session.asking_ablation)

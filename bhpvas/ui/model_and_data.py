@@ -1,0 +1,237 @@
+"""Model and data: a fresh session on them, and the dialog to choose others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from bhpvas import text
+from bhpvas.data.tables import listed
+from bhpvas.errors import BhpvasError, DataError, ModelError
+from bhpvas.model.families import FAMILIES
+from bhpvas.ui.jobs import models
+from bhpvas.ui.state import limits
+from bhpvas.ui.state import session as sessions
+from bhpvas.ui.state.session import Session
+
+if TYPE_CHECKING:
+    from bhpvas.data.dataset import Splits
+
+FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
+_SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
+_SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
+
+
+def fresh_session(model: str | None, data: Splits) -> Session:
+    """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model, and where
+    the server does not allow so much.
+    """
+    from bhpvas.scheme.scheme import Scheme
+
+    limits.current().check_model(model)
+    limits.current().check_sentences(data)
+    limits.current().check_text(data)
+    classifier = models.classifier_named(model)
+    data = _aligned(data, classifier.label_names)
+    if limits.current().tokens is not None:
+        tokens = sum(models.tokens(model, part) for part in (data.calibration, data.evaluation))
+        limits.current().check_tokens(data.evaluation.name, tokens)
+    return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
+
+
+def _aligned(data: Splits, label_names: tuple[str, ...]) -> Splits:
+    return replace(
+        data,
+        calibration=data.calibration.aligned(label_names),
+        evaluation=data.evaluation.aligned(label_names),
+    )
+
+
+def _about(data: Splits) -> dict[str, object]:
+    return {"name": data.evaluation.name, "fingerprint": data.evaluation.fingerprint}
+
+
+def short_name(data: Splits) -> str:
+    return data.evaluation.name.split(" · ")[0]
+
+
+@st.dialog(
+    "Model and data",
+    width="medium",
+    on_dismiss=partial(sessions.change, Session.asking_dialog, False),
+)
+def choose_model_and_data() -> None:
+    """Choose both; nothing changes unless both load and fit each other."""
+    session = sessions.current()
+    if said := limits.current().said():
+        st.caption(said)
+    st.markdown("**Model**")
+    model = _model_choice(session)
+    st.markdown("**Data**")
+    read = _data_choice(session)
+    if len(session.scheme.steps) > 1:
+        st.caption(
+            f"The scheme {text.verbatim(repr(session.scheme.name))} belongs to this model: save "
+            "it first if you want to keep it. Other data alone leaves it as it is."
+        )
+    # Pressed while its file is still on the way, it would find none: it waits for the file instead.
+    pressed = st.button(
+        "Use these",
+        type="primary",
+        key="use",
+        disabled=read is None,
+        help="Upload a file first." if read is None else None,
+    )
+    if pressed and read is not None:
+        try:
+            with st.spinner("Loading"):
+                opened = _reopened(session, model, read())
+        except BhpvasError as error:
+            st.error(text.verbatim(str(error)))
+            return
+        sessions.put(opened)
+        st.rerun()
+
+
+def _reopened(session: Session, model: str | None, data: Splits) -> Session:
+    """The session on another model or other data; the scheme stays where the model does."""
+    if model == "":
+        raise ModelError("No model is named: type a hub id such as owner/model, or a folder.")
+    try:
+        fresh = fresh_session(model, data)
+    except DataError as error:
+        names = data.evaluation.label_names
+        if data is not session.data or not all(re.fullmatch(r"LABEL_\d+", one) for one in names):
+            raise
+        raise DataError(
+            f"The sentences have the labels {listed(names)} since they were opened with a model "
+            "that has no names for them, and another model cannot tell which is which: choose them "
+            "anew, by Sample, Upload or Hub id."
+        ) from error
+    known = session.scheme.model["fingerprint"]
+    if model != session.model or fresh.scheme.model["fingerprint"] != known:
+        return fresh  # in the same folder another model may lie by now
+    scheme = replace(session.scheme, data=_about(fresh.data))
+    return replace(fresh, scheme=scheme, selected=session.selected, deleted=session.deleted)
+
+
+def _model_choice(session: Session) -> str | None:
+    offered = limits.current().models
+    if offered is not None:
+        names = [_SAMPLE_MODEL, *offered]
+        chosen = st.selectbox(
+            "Model",
+            names,
+            index=names.index(session.model or _SAMPLE_MODEL),
+            key="model-offered",
+            label_visibility="collapsed",
+        )
+        return None if chosen == _SAMPLE_MODEL else chosen
+    kind = st.segmented_control(
+        "Model",
+        [_SAMPLE, "Hub id or folder"],
+        default=_SAMPLE if session.model is None else "Hub id or folder",
+        required=True,
+        key="model-kind",
+        label_visibility="collapsed",
+    )
+    if kind == _SAMPLE:
+        st.caption(f"{_SAMPLE_MODEL}; ships with bhpvas.")
+        return None
+    *titles, last = (family.title for family in FAMILIES.values())
+    typed = st.text_input(
+        f"Hub id or folder of a {', '.join(titles)} or {last} sequence classifier",
+        value=session.model or "",
+        placeholder="owner/model or owner/model@revision",
+        key="model-id",
+    )
+    return typed.strip()
+
+
+def _data_choice(session: Session) -> Callable[[], Splits] | None:
+    """What reads the chosen data, called once the person says so; None as long as a file is to be
+    uploaded.
+    """
+    offered = limits.current().data_sets
+    kind = st.segmented_control(
+        "Data",
+        ["As now", _SAMPLE, _UPLOAD, *([_HUB] if offered is None or offered else [])],
+        default="As now",
+        required=True,
+        key="data-kind",
+        label_visibility="collapsed",
+    )
+    if kind == _SAMPLE:
+        st.caption("720 labelled sentences, written for bhpvas.")
+        return models.sample_data
+    if kind == _HUB and offered is not None:
+        chosen = st.selectbox("Data set of the hub", offered, key="data-offered")
+        return lambda: _from_hub(chosen)
+    if kind == _HUB:
+        typed = st.text_input(
+            "Hub id of a labelled data set",
+            placeholder="owner/name, name:config or name@revision",
+            key="data-id",
+        )
+        return lambda: _from_hub(typed.strip())
+    if kind == _UPLOAD:
+        upload = st.file_uploader(
+            "Labelled sentences: a text and a label column, one row a sentence",
+            type=FILE_ENDINGS,
+            key="data-file",
+            max_upload_size=limits.current().megabytes,
+        )
+        columns = _column_choice()
+        return None if upload is None else lambda: _from_upload(upload, columns)
+    data = session.data
+    st.caption(
+        f"{text.verbatim(short_name(data))}: {text.plural(len(data.calibration), 'sentence')} to "
+        f"score heads on, {len(data.evaluation):,} to measure on ({text.verbatim(data.made)})."
+    )
+    return lambda: session.data
+
+
+def _column_choice() -> dict[str, str | None]:
+    with st.expander("Column names, where they are not found by themselves"):
+        return {
+            role: st.text_input(label, key=f"column-{role}").strip() or None
+            for role, label in (
+                ("text", "Text"),
+                ("pair", "Second text"),
+                ("label", "Label"),
+                ("split", "Split"),
+            )
+        }
+
+
+def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
+    from bhpvas.data.reading import read_splits
+
+    allowed = limits.current()
+    allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.megabytes)
+    return read_splits(
+        upload,
+        name=upload.name,
+        text=columns["text"],
+        pair=columns["pair"],
+        label=columns["label"],
+        split=columns["split"],
+    )
+
+
+def _from_hub(typed: str) -> Splits:
+    """Read a hub id; a path of the server is none, since whoever has the link could read it."""
+    from bhpvas.data.hub import HubId
+    from bhpvas.data.reading import read_splits
+    from bhpvas.data.tables import is_table_name
+
+    limits.current().check_data_set(typed)
+    if is_table_name(typed) or Path(typed).exists():
+        raise DataError(f"{typed!r} names a file: choose Upload to use it.")
+    return read_splits(str(HubId.parse(typed)))
