@@ -154,13 +154,8 @@ def stability(found: AttentionProfile) -> Measurement:
     return Measurement(found.moments.mean, found.moments.kept, profile=found.mean)
 
 
-def confidence(found: Confidence) -> Measurement:
-    """Mean over sentences and rows of the largest attention without [SEP] (Voita et al. 2019)."""
-    return Measurement(found.moments.mean, found.moments.kept)
-
-
-def entropy(found: Entropy) -> Measurement:
-    """Mean over sentences and rows of the entropy of the attention."""
+def mean_of_sentences(found: Confidence | Entropy) -> Measurement:
+    """The mean over sentences of what each gives."""
     return Measurement(found.moments.mean, found.moments.kept)
 
 
@@ -205,7 +200,7 @@ CRITERIA = (
         source="Voita et al. 2019, Analyzing Multi-Head Self-Attention",
         misleads="Short sentences raise it, since attention has fewer places to go.",
         collector=Confidence,
-        measure=confidence,
+        measure=mean_of_sentences,
     ),
     Criterion(
         name="entropy",
@@ -216,6 +211,6 @@ CRITERIA = (
         source="Clark et al. 2019, What Does BERT Look At?",
         misleads="A broad head can be the one that gathers the sentence for [CLS].",
         collector=Entropy,
-        measure=entropy,
+        measure=mean_of_sentences,
     ),
 )

@@ -12,7 +12,6 @@ from bhpvas.criteria import similarity as similarities
 from bhpvas.criteria.base import (
     MOST_KEPT,
     Criterion,
-    Gatherer,
     Measurement,
     weighted_statistic,
 )
@@ -133,11 +132,8 @@ def score(
     dataset = dataset.aligned(classifier.label_names)
     mask = mask or classifier.full_mask()
     sample = Sample.of(len(dataset), keep)
-    collectors: dict[object, Gatherer] = {}
-    for name in names:
-        builder = CRITERIA[name].collector
-        if builder not in collectors:
-            collectors[builder] = builder(classifier, sample)
+    builders = dict.fromkeys(CRITERIA[name].collector for name in names)
+    collectors = {builder: builder(classifier, sample) for builder in builders}
     encoded = classifier.encode(dataset)
     outputs = collectors.get(similarities.OutputProducts)
     if isinstance(outputs, similarities.OutputProducts):
@@ -187,9 +183,7 @@ def _within_layers(measured: Measurement, mask: HeadMask) -> Measurement:
 
 
 def _under_mask(measured: Measurement, mask: HeadMask) -> np.ndarray:
-    values = (
-        measured.values
-        if measured.matrix is None
-        else similarity_to_kept(measured.matrix, mask.array)
-    )
+    values = measured.values
+    if measured.matrix is not None:
+        values = similarity_to_kept(measured.matrix, mask.array)
     return np.where(mask.kept, values, np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.errors import DataError
 from bhpvas.evaluation import task
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
-from bhpvas.heads import HeadMask
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.model.states import StateCache
@@ -99,18 +99,15 @@ def _paired(before: Evaluation, after: Evaluation) -> tuple[np.ndarray, np.ndarr
 # --- many -----------------------------------------------------------------------------------------
 
 
-class Candidate(NamedTuple):
-    """A mask, and the classifier under it: a recovered one has other weights."""
-
-    classifier: Classifier
-    mask: HeadMask
+def random_order(mask: HeadMask, seed: int) -> list[HeadId]:
+    """The kept heads in an order of which any is as likely as any other."""
+    heads = list(mask)
+    return [heads[place] for place in np.random.default_rng(seed).permutation(len(heads))]
 
 
 def random_mask(every_head: HeadMask, count: int, seed: int) -> HeadMask:
     """The mask without the first ``count`` heads of the random order of a seed."""
-    heads = list(every_head)
-    order = np.random.default_rng(seed).permutation(len(heads))
-    return every_head.without([heads[place] for place in order[:count]])
+    return every_head.without(random_order(every_head, seed)[:count])
 
 
 def compare(
@@ -147,27 +144,26 @@ def compare(
     0  unpruned          72    22713986
     1  two less          70    22615490
     """
-    named = {UNPRUNED: Candidate(classifier.with_weights(None), classifier.full_mask())}
-    named |= {name: Candidate(*candidate) for name, candidate in candidates.items()}
+    plain, every_head = classifier.with_weights(None), classifier.full_mask()
+    named = {UNPRUNED: (plain, every_head), **candidates}
     pruned = len(classifier.geometry.pruned)
-    sizes = sorted({len(one.mask.removed) for one in named.values()} - {pruned})
+    sizes = sorted({len(mask.removed) for _, mask in named.values()} - {pruned})
     total, done = len(named) + random * len(sizes), 0
     cache = StateCache()
 
-    def measured(candidate: Candidate) -> Evaluation:
+    def measured(one: Classifier, mask: HeadMask) -> Evaluation:
         nonlocal done
-        found = evaluate(candidate.classifier, dataset, candidate.mask, cache=cache)
+        found = evaluate(one, dataset, mask, cache=cache)
         done += 1
         progress(done, total)
         return found
 
     progress(0, total)
-    evaluations = {name: measured(candidate) for name, candidate in named.items()}
-    plain, every_head = named[UNPRUNED]
+    evaluations = {name: measured(*candidate) for name, candidate in named.items()}
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
         masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]
-        accuracies = np.array([measured(Candidate(plain, mask)).accuracy for mask in masks])
+        accuracies = np.array([measured(plain, mask).accuracy for mask in masks])
         bands[size] = tuple(stats.band(accuracies))
     lengths = classifier.encode(dataset).lengths
     table = measures(classifier, evaluations, lengths)

@@ -180,12 +180,10 @@ def evaluate(
     >>> found.n, found.logits.shape, 0 <= found.accuracy <= 1
     (16, (16, 2), True)
     """
-    whole = len(dataset)
-    return next(
-        evaluate_progressively(
-            classifier, dataset, mask, first=whole, cache=cache, progress=progress
-        )
+    whole = evaluate_progressively(
+        classifier, dataset, mask, first=len(dataset), cache=cache, progress=progress
     )
+    return next(whole)
 
 
 def evaluate_progressively(

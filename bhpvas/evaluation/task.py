@@ -8,7 +8,9 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
+import torch
 from scipy.special import log_softmax, logsumexp
+from torch import Tensor
 
 
 def answers(logits: np.ndarray) -> np.ndarray:
@@ -26,6 +28,12 @@ def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Cross-entropy in nats, float64 ``[…]``, of logits ``[…, C]`` for labels that broadcast."""
     own = np.broadcast_to(labels, logits.shape[:-1])[..., None]
     return -np.take_along_axis(log_probabilities(logits), own, -1)[..., 0]
+
+
+def log_odds(logits: Tensor, label: int) -> Tensor:
+    """Log-odds of a label ``[…]``, a function with a gradient of logits ``[…, C]``."""
+    others = torch.cat([logits[..., :label], logits[..., label + 1 :]], dim=-1)  # […, C − 1]
+    return logits[..., label] - others.logsumexp(-1)
 
 
 def margins(logits: np.ndarray, labels: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bhpvas.errors import BhpvasError
+from bhpvas.evaluation.task import log_odds
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.layers import gates_of, logits_from
@@ -78,12 +79,6 @@ class Saliency:
     log_odds: float
     baseline: float
     gap: float
-
-
-def log_odds(logits: Tensor, label: int) -> Tensor:
-    """Log-odds of a class ``[…]`` from logits ``[…, C]``."""
-    others = torch.cat([logits[..., :label], logits[..., label + 1 :]], dim=-1)  # […, C − 1]
-    return logits[..., label] - others.logsumexp(-1)
 
 
 def check_label(classifier: Classifier, label: int) -> None:

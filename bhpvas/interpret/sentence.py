@@ -12,10 +12,10 @@ from bhpvas.criteria.gradients import GateGradients
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import Sample
 from bhpvas.evaluation.ablation import logits_without_each
-from bhpvas.evaluation.task import answers, losses_of
+from bhpvas.evaluation.task import answers, log_odds, losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
-from bhpvas.interpret.saliency import check_label, log_odds
+from bhpvas.interpret.saliency import check_label
 from bhpvas.model.batching import Batch, load_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Seen, predict, stream

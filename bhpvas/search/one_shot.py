@@ -15,14 +15,14 @@ from bhpvas.criteria import (
     score,
     similarity_to_kept,
 )
+from bhpvas.evaluation.comparison import random_order
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
 
 def at_random(problem: SearchProblem) -> list[Removal]:
     """Every order of the heads is as likely as any other."""
-    heads = list(problem.mask)
-    order = np.random.default_rng(problem.seed).permutation(len(heads))
-    return problem.in_order([Removal(heads[place], "drawn by chance") for place in order])
+    order = random_order(problem.mask, problem.seed)
+    return problem.in_order([Removal(head, "drawn by chance") for head in order])
 
 
 def by_criterion(name: str) -> Callable[[SearchProblem], list[Removal]]:

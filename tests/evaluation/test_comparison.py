@@ -27,7 +27,7 @@ from bhpvas.evaluation.comparison import (
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.stats import McNemar, holm, tango_interval, wilson_interval
-from tests.evaluation.test_evaluation import MASK, evaluation
+from tests.evaluation.made import MASK, evaluation
 from tests.model.test_weights import random_projections
 
 

@@ -1,15 +1,12 @@
 """Evaluations against answers worked out by hand and against the slow obvious way."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import beta
 
 import bhpvas.evaluation.evaluation
@@ -23,27 +20,7 @@ from bhpvas.evaluation.evaluation import (
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.states import StateCache
-
-MASK = HeadMask(2, 4)
-
-
-def evaluation(labels, predictions, names=("no", "yes"), tags=None, part=None, **changes):
-    logits = np.eye(len(names), dtype=np.float32)[np.asarray(predictions, dtype=int)]
-    whole = Evaluation(MASK, "toy", logits, np.asarray(labels), tuple(names), tags, part)
-    return replace(whole, **changes)
-
-
-def random_evaluations(classes: st.SearchStrategy[int]) -> st.SearchStrategy[Evaluation]:
-    @st.composite
-    def draw_one(draw: Callable) -> Evaluation:
-        c, n = draw(classes), draw(st.integers(1, 40))
-        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        logits = (draw(st.sampled_from([0.1, 1, 30])) * rng.normal(size=(n, c))).astype(np.float32)
-        names = tuple(f"label {number}" for number in range(c))
-        return Evaluation(MASK, "random", logits, rng.integers(c, size=n), names)
-
-    return draw_one()
-
+from tests.evaluation.made import MASK, evaluation
 
 # --- one evaluation -------------------------------------------------------------------------------
 
@@ -103,64 +80,6 @@ def test_right_answers_alone_do_not_prove_a_perfect_f1():
     low, high = three.f1_interval()
     assert high == 1 and 0.4 < low < 0.95
     assert evaluation([0], [0], ("only",)).f1_interval() == (1, 1)
-
-
-def test_f1_of_more_than_two_classes_is_the_mean_over_classes():
-    result = evaluation([0, 0, 1, 2], [0, 1, 1, 0], names="abc")
-    assert result.f1 == pytest.approx((2 / 4 + 2 / 3 + 0) / 3)
-
-
-@given(random_evaluations(st.integers(2, 5)))
-def test_metrics_equal_the_slow_way(result: Evaluation):
-    losses, hits = [], 0
-    for row, label in zip(result.logits.astype(float), result.labels, strict=True):
-        top = max(row)
-        losses.append(math.log(math.fsum(math.exp(x - top) for x in row)) + top - row[label])
-        hits += max(range(len(row)), key=lambda k, row=row: row[k]) == label
-    assert result.losses == pytest.approx(losses, abs=1e-12)
-    assert result.loss == pytest.approx(math.fsum(losses) / result.n, abs=1e-12)
-    assert result.accuracy == hits / result.n
-    assert result.probabilities.sum(1) == pytest.approx(np.ones(result.n))
-    assert np.exp(-result.losses) == pytest.approx(
-        result.probabilities[np.arange(result.n), result.labels]
-    )
-
-    pairs = list(zip(result.labels.tolist(), result.predictions.tolist(), strict=True))
-    f1 = {}
-    for k in range(len(result.label_names)):
-        both = sum(label == k == said for label, said in pairs)
-        either = sum((label == k) + (said == k) for label, said in pairs)
-        if either:
-            f1[k] = 2 * both / either
-    expected = f1.get(1, 0.0) if len(result.label_names) == 2 else sum(f1.values()) / len(f1)
-    assert result.f1 == pytest.approx(expected)
-
-
-@given(random_evaluations(st.integers(2, 5)))
-def test_matthews_is_the_correlation_of_the_one_hot_codes(result: Evaluation):
-    classes = len(result.label_names)
-    labels, said = np.eye(classes)[result.labels], np.eye(classes)[result.predictions]
-
-    def covariance(x: np.ndarray, y: np.ndarray) -> float:
-        return float(((x - x.mean(0)) * (y - y.mean(0))).sum())
-
-    scale = covariance(labels, labels) * covariance(said, said)
-    expected = covariance(labels, said) / math.sqrt(scale) if scale > 1e-9 else 0.0
-    assert result.matthews == pytest.approx(expected, abs=1e-9)
-
-
-def test_loss_neither_overflows_nor_vanishes():
-    logits = np.array([[0, 800], [0, 800], [0, 20]], dtype=np.float32)
-    result = replace(evaluation([0, 1, 1], [1, 1, 1]), logits=logits)
-    assert result.losses == pytest.approx([800, 0, math.log1p(math.exp(-20))], rel=1e-6)
-    assert result.losses[2] > 0
-
-
-def test_a_class_that_never_occurs_does_not_count_and_one_never_predicted_does():
-    result = evaluation([0, 0, 1, 1], [0, 2, 0, 0], names="abcd")
-    assert result.f1 == pytest.approx((2 / 5 + 0 + 0) / 3)
-    assert evaluation([0, 0], [0, 0]).f1 == 0.0
-    assert evaluation([0, 0], [0, 0]).matthews == 0.0
 
 
 def test_logits_that_are_not_finite_are_refused():

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from bhpvas.errors import BhpvasError
+from bhpvas.evaluation.task import log_odds
 from bhpvas.heads import HeadMask
-from bhpvas.interpret.saliency import SALIENCIES, log_odds, saliency
+from bhpvas.interpret.saliency import SALIENCIES, saliency
 from bhpvas.model.classifier import load_classifier
 from tests import reference
 from tests.conftest import TEXTS
