@@ -75,7 +75,7 @@ def test_a_class_that_never_occurs_does_not_count_and_one_never_predicted_does()
 
 
 @given(random_evaluations(st.integers(2, 5)))
-def test_log_odds_give_the_loss_and_exceed_a_threshold_where_the_answer_is_right(result: Evaluation):
+def test_log_odds_give_the_loss_and_pass_a_threshold_where_the_answer_is_right(result: Evaluation):
     margins, thresholds = task.margins(result.logits, result.labels)
     np.testing.assert_array_equal(margins > thresholds, result.right)
     np.testing.assert_allclose(np.logaddexp(0, -margins), result.losses, atol=1e-9)
