@@ -1,4 +1,4 @@
-"""Numbers as they stand on the screen: unit, sign, interval and sample size, one way everywhere.
+"""Texts of numbers, names and lists, one way everywhere: unit, sign, interval; escaping.
 
 Minus is the minus sign (U+2212), a range is an en dash, an interval of a change has an ellipsis.
 """
@@ -150,6 +150,16 @@ def p_value(value: float) -> str:
     ('p = 0.042', 'p < 0.001', 'p = 1.000')
     """
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Names as a message lists them: on one line, and not more than a person reads.
+
+    >>> listed(["text", "two\\nlines", "label"], most=2)
+    'text, two lines, …'
+    """
+    short = [" ".join(name.split())[:50] for name in names]
+    return ", ".join(short[:most] + ["…"] * (len(short) > most))
 
 
 def literal(text: str) -> str:

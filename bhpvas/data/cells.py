@@ -11,9 +11,10 @@ import numpy as np
 
 from bhpvas.data.columns import Columns
 from bhpvas.data.dataset import Dataset
-from bhpvas.data.tables import MAX_CELLS, Piece, Table, listed
+from bhpvas.data.tables import MAX_CELLS, Piece, Table
 from bhpvas.data.text_store import Gathering
 from bhpvas.errors import DataError
+from bhpvas.text import listed
 
 # BERT reads 512 word pieces, about 2,500 characters; the longest review of IMDB has 13,704. More
 # is a file read with the wrong quotes or separators.

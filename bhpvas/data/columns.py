@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bhpvas.data.tables import listed
 from bhpvas.errors import DataError
+from bhpvas.text import listed
 
 # Column names that are recognised, the likeliest first; capitals do not matter.
 PAIR_COLUMNS = (

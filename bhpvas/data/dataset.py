@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bhpvas.data.tables import listed
 from bhpvas.data.text_store import Texts
 from bhpvas.errors import DataError
+from bhpvas.text import listed
 
 #: The parts of :class:`Splits`.
 Split = Literal["evaluation", "calibration"]

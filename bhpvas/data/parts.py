@@ -9,8 +9,8 @@ import numpy as np
 
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.data.sampling import calibration_sample, comparable, copy_numbers, stratified_split
-from bhpvas.data.tables import listed
 from bhpvas.errors import DataError
+from bhpvas.text import listed
 
 # Names of parts, the best choice first.
 CALIBRATION_PARTS = ("calibration", "train", "training")

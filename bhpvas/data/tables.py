@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from bhpvas.errors import DataError
+from bhpvas.text import listed
 
 # What Streamlit takes as an upload by default. A stream is held in memory, and whoever sent it may
 # mean harm: it, and what it unpacks to, may be as large; a file on disk may be of any size.
@@ -236,16 +237,6 @@ def _no_formula(cell: object) -> object:
 def is_table_name(name: str) -> bool:
     """Whether a file name has an ending that :func:`read_table` knows."""
     return Path(name).suffix.lower() in _FORMATS
-
-
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """Names as a message lists them: on one line, and not more than a person reads.
-
-    >>> listed(["text", "two\\nlines", "label"], most=2)
-    'text, two lines, …'
-    """
-    short = [" ".join(name.split())[:50] for name in names]
-    return ", ".join(short[:most] + ["…"] * (len(short) > most))
 
 
 def _parser_of(name: str) -> Callable[[_File], Table]:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bhpvas.data.tables import listed
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.config import Geometry, info_of, read_config
@@ -23,6 +22,7 @@ from bhpvas.model.families.base import Family, Layer
 from bhpvas.model.files import fingerprint, locate, tokenizer_fingerprint
 from bhpvas.model.loading import load_tokenizer, load_weights
 from bhpvas.model.weights import Weights
+from bhpvas.text import listed
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.data.tables import listed
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.model.families import FAMILIES
+from bhpvas.text import listed
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
