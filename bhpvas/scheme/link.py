@@ -135,18 +135,11 @@ def _unpacked(text: str) -> bytes:
 
 
 def _read(content: bytes) -> Link:
-    _, about, start, name, steps, current, data, row, text, selected = _DOCUMENT.validate_json(
-        content
-    )
+    _, about, (pruned, remark), name, steps, *rest = _DOCUMENT.validate_json(content)
     model, fingerprint, layers, heads = about
-    pruned, remark = start
-    scheme = Scheme.started(
-        {"id": model or "sample", "revision": None, "fingerprint": fingerprint},
-        layers,
-        heads,
-        name=name,
-        pruned=pruned,
-    ).noted(0, remark)
+    current, data, row, text, selected = rest
+    of = {"id": model or "sample", "revision": None, "fingerprint": fingerprint}
+    scheme = Scheme.started(of, layers, heads, name=name, pruned=pruned).noted(0, remark)
     for parent, restores, changed, method, note in steps:
         at = scheme.at(parent)
         scheme = (at.restoring if restores else at.removing)(changed, method, note=note)

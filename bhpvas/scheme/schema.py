@@ -26,7 +26,7 @@ from bhpvas.scheme.step import Step, What, changeable
 # What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
 _MOST_HEADS = 100_000
 _BEYOND_IDS = 2**53
-# Counted over all steps, each of which holds every head that is gone after it.
+# Counted over all steps, each of which holds every head that is removed after it.
 _MOST_REMOVED = 1_000_000
 
 
@@ -187,10 +187,10 @@ def _replayed(file: File) -> tuple[Step, ...]:
     held = 0
     for number, record in enumerate(file.steps):
         place = f"step number {number}"
-        absent = [one for one in record.heads if not (one.layer < layers and one.head < heads)]
-        if absent:
+        unknown = [one for one in record.heads if not (one.layer < layers and one.head < heads)]
+        if unknown:
             raise SchemeError(
-                f"'heads' of {place} names '{absent[0]}', no head of {layers} layers × {heads} "
+                f"'heads' of {place} names '{unknown[0]}', no head of {layers} layers × {heads} "
                 "heads"
             )
         steps[record.id] = step = _step(record, place, steps)

@@ -71,7 +71,9 @@ class Scheme:
     ) -> Scheme:
         """A scheme with every head kept that is not ``pruned`` from the model.
 
-        ``model`` has the keys id, revision and fingerprint.
+        ``model`` has the keys id, revision and fingerprint; ``layers`` and ``heads`` (a layer) are
+        its geometry. ``data`` is what the ``metrics`` of the start were measured on, ``time`` when
+        it was made (ISO 8601; default: now).
         """
         start = Step(
             0, None, "start", tuple(sorted(pruned)), pruned, "", {}, None, _plain(metrics),
@@ -225,8 +227,10 @@ class Scheme:
     ) -> Scheme:
         """A step that removes those of ``heads`` which are still kept; it becomes the current one.
 
-        Raises :class:`HeadError` for a head that the model lacks and :class:`SchemeError` where
-        none of the heads is kept.
+        ``method``, its ``settings`` and ``seed`` say how they were chosen; ``metrics`` are those
+        after it; ``note`` is a person's; ``time`` is ISO 8601, by default now. Raises
+        :class:`HeadError` for a head that the model lacks and :class:`SchemeError` where none of
+        the heads is kept.
         """
         return self._stepping("remove", heads, method, settings, metrics, seed, note, time)
 
@@ -243,8 +247,8 @@ class Scheme:
     ) -> Scheme:
         """A step that restores those of ``heads`` which are removed; it becomes the current one.
 
-        Raises :class:`HeadError` for a head that the model lacks and :class:`SchemeError` where
-        none of the heads is removed.
+        What else is told of it is as in :meth:`removing`. Raises :class:`HeadError` for a head that
+        the model lacks and :class:`SchemeError` where none of the heads is removed.
         """
         return self._stepping("restore", heads, method, settings, metrics, seed, note, time)
 
@@ -262,6 +266,7 @@ class Scheme:
         """A step that changes weights and no head; it becomes the current one.
 
         ``weights`` is the hash that names their file; the file itself is not the scheme's to write.
+        What else is told of it is as in :meth:`removing`.
         """
         return self._stepping("recover", (), method, settings, metrics, seed, note, time, weights)
 
@@ -309,18 +314,18 @@ class Scheme:
                 f"The start of scheme {self.name!r} cannot be deleted: delete a later step, or "
                 "start a new scheme."
             )
-        gone = self.subtree(step_id)
-        moved = self.at(parent) if self.current in gone else self
+        deleted = self.subtree(step_id)
+        moved = self.at(parent) if self.current in deleted else self
         return replace(
             moved,
-            steps=tuple(step for step in self.steps if step.id not in gone),
-            redo=tuple(takewhile(lambda step: step not in gone, moved.redo)),
+            steps=tuple(step for step in self.steps if step.id not in deleted),
+            redo=tuple(takewhile(lambda step: step not in deleted, moved.redo)),
         )
 
     def rejoined(self, steps: Iterable[Step]) -> Scheme:
         """Deleted steps put back; their ids are free, since an id is never used twice.
 
-        Raises :class:`SchemeError` where the step before one of them is gone, too.
+        Raises :class:`SchemeError` where the step before one of them is deleted, too.
         """
         back = tuple(steps)
         known = {step.id for step in self.steps}
@@ -414,8 +419,7 @@ class Scheme:
             name=file.name,
             model=file.model.model_dump(),
             data=file.data,
-            layers=file.geometry.layers,
-            heads=file.geometry.heads,
+            **vars(file.geometry),
             steps=steps,
             current=file.current,
             redo=tuple(file.redo),

@@ -17,7 +17,7 @@ _HAIR = 1e-6
 
 @dataclass(frozen=True)
 class Step:
-    """One change of the mask: ``heads`` went or came back, after which ``removed`` are gone.
+    """One change of the mask: ``heads`` went or came back; ``removed`` all that are removed since.
 
     A step "recover" changes no head; ``weights`` is the hash of what it changed, else None.
     ``settings``, ``metrics`` and ``extra`` are ready for JSON and never written to; ``extra`` holds

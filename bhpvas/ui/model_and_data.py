@@ -69,7 +69,7 @@ def short_name(data: Splits) -> str:
 def choose_model_and_data() -> None:
     """Choose both; nothing changes unless both load and fit each other."""
     session = sessions.current()
-    if said := limits.current().said():
+    if said := limits.current().sentence():
         st.caption(said)
     st.markdown("**Model**")
     model = _model_choice(session)

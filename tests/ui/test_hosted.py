@@ -85,7 +85,7 @@ def test_weights_that_no_address_holds_are_said(hosted: None) -> None:
 def test_limits_are_said_in_the_dialog_before_they_are_hit(hosted: None) -> None:
     app = opened()
     open_dialog(app)
-    assert limits.current().said() in said(app)
+    assert limits.current().sentence() in said(app)
     assert [box.key for box in app.text_input if box.key in ("model-id", "data-id")] == []
     assert "Hub id" not in app.segmented_control(key="data-kind").options
 

@@ -1,4 +1,4 @@
-"""Work that survives: what the person did is there again when the page is.
+"""Kept work: what the person did is there again when the page is.
 
 On a person's own computer it is kept on disk as it changes, and the page's address names it. On a
 server for strangers nothing is kept: there the address itself holds the scheme, while it can.
@@ -23,7 +23,7 @@ from bhpvas.ui.jobs import models
 from bhpvas.ui.persistence import links
 from bhpvas.ui.persistence.links import Start
 from bhpvas.ui.persistence.records import recorded, restored, untouched
-from bhpvas.ui.persistence.workspaces import Kept, WorkChanged, Workspaces, new_id
+from bhpvas.ui.persistence.workspaces import KeptWork, WorkChanged, Workspaces, new_id
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.lessons import LESSON, TOUR, LessonProgress, TourProgress
@@ -56,7 +56,7 @@ class _Work:
     stamp: str | None = None
     content: dict[str, Any] | None = None
     data: tuple[Splits, str | None] | None = None
-    offers: Sequence[Kept] = ()
+    offers: Sequence[KeptWork] = ()
     link: Link | None = None
     trouble: str | None = None
 
@@ -282,7 +282,7 @@ def offers(pages: Sequence[Any], start: Start) -> None:
         _go_on(pressed[0], pages, start)
 
 
-def _go_on(kept: Kept, pages: Sequence[Any], start: Start) -> None:
+def _go_on(kept: KeptWork, pages: Sequence[Any], start: Start) -> None:
     try:
         with st.spinner("Opening"):
             sessions.put(_opened(kept.id, start))
@@ -324,7 +324,7 @@ def way_back(session: Session) -> str:
     return "Kept in this page's address, not on this server."
 
 
-def _label(kept: Kept) -> str:
+def _label(kept: KeptWork) -> str:
     scheme = kept.content["scheme"]
     removed, steps = len(scheme["removed_heads"]), len(scheme["steps"]) - 1
     said = [

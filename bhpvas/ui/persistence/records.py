@@ -22,7 +22,7 @@ def recorded(session: Session) -> dict[str, Any]:
     """The session as JSON, without its sentences."""
     record = {key: _written(one.type, getattr(session, one.name)) for key, one in _KEPT.items()}
     if session.deleted:
-        record["uncut"] = _written("Scheme", _uncut(session))
+        record["uncut"] = _written("Scheme", _whole(session))
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
 
@@ -35,8 +35,8 @@ def restored(record: dict[str, Any], data: Splits) -> Session:
     try:
         kept = {one.name: _read(one.type, record[key]) for key, one in _KEPT.items()}
         if kept["deleted"]:
-            uncut = _read("Scheme", record["uncut"])
-            kept["deleted"] = tuple(_deleted(cut, uncut) for cut in kept["deleted"])
+            whole = _read("Scheme", record["uncut"])
+            kept["deleted"] = tuple(_deleted(one, whole) for one in kept["deleted"])
         return Session(data=data, **kept)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WorkspaceError(
@@ -45,18 +45,18 @@ def restored(record: dict[str, Any], data: Splits) -> Session:
         ) from error
 
 
-def _uncut(session: Session) -> Scheme:
+def _whole(session: Session) -> Scheme:
     """The scheme with all its deleted steps back, those deleted last first."""
     scheme = session.scheme
-    for cut in reversed(session.deleted):
-        scheme = scheme.rejoined(cut.steps)
+    for deleted in reversed(session.deleted):
+        scheme = scheme.rejoined(deleted.steps)
     return scheme
 
 
-def _deleted(cut: dict[str, Any], uncut: Scheme) -> DeletedSteps:
-    steps = tuple(uncut.step(one) for one in cut["steps"])
-    (before, back), (after, on) = cut["before"], cut["after"]
-    return DeletedSteps(steps, (before, tuple(back)), (after, tuple(on)))
+def _deleted(record: dict[str, Any], whole: Scheme) -> DeletedSteps:
+    steps = tuple(whole.step(step_id) for step_id in record["steps"])
+    (before, redo_before), (after, redo_after) = record["before"], record["after"]
+    return DeletedSteps(steps, (before, tuple(redo_before)), (after, tuple(redo_after)))
 
 
 # --- by type --------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ _FORMS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     **dict.fromkeys(("tuple[str, ...]", "tuple[str | None, ...]"), (list, tuple)),
     "Weighed": (list, lambda rows: tuple(map(tuple, rows))),
     "tuple[DeletedSteps, ...]": (
-        lambda cuts: [vars(cut) | {"steps": [step.id for step in cut.steps]} for cut in cuts],
+        lambda deleted: [vars(one) | {"steps": [step.id for step in one.steps]} for one in deleted],
         tuple,
     ),
     **{

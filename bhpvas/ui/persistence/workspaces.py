@@ -1,4 +1,4 @@
-"""Work that is kept on disk as it changes, so that no closed lid and no crash takes it away.
+"""Workspaces: work on disk, kept as it changes, so that no closed lid and no crash takes it away.
 
 A folder holds one JSON file for each piece of work, and beside them what several may share, each
 file named by its content and never changed: sentences (``<hash>.data.gz``) and the weights that
@@ -46,7 +46,7 @@ class WorkChanged(Exception):
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptWork:
     """A piece of work as it lies on disk: ``content`` is JSON, ``stamp`` names this state of it.
 
     ``saved`` is when it was written, in seconds since 1970.
@@ -99,7 +99,7 @@ class Workspaces:
                 raise _unwritable(self.folder, error) from None
         return stamp
 
-    def read(self, work_id: str) -> Kept:
+    def read(self, work_id: str) -> KeptWork:
         """A piece of work.
 
         Raises :class:`WorkspaceError` where there is none of that name, and where it is damaged;
@@ -125,7 +125,7 @@ class Workspaces:
                 "fresh start."
             ) from None
 
-    def latest(self, most: int) -> list[Kept]:
+    def latest(self, most: int) -> list[KeptWork]:
         """The works that were written last, the newest first; damaged ones are left out."""
         found = (self._there(path) for path in self._newest("*.json"))
         return [work for _, work in zip(range(most), filter(None, found), strict=False)]
@@ -201,7 +201,7 @@ class Workspaces:
         assert _ID.fullmatch(work_id), work_id
         return self.folder / f"{work_id}.json"
 
-    def _there(self, path: Path) -> Kept | None:
+    def _there(self, path: Path) -> KeptWork | None:
         """The work in a file; None where the file is missing or damaged."""
         try:
             return _parsed(path.stem, path.read_bytes())
@@ -221,7 +221,7 @@ def _stamp(document: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _parsed(work_id: str, text: bytes) -> Kept:
+def _parsed(work_id: str, text: bytes) -> KeptWork:
     """The work in the content of a file; ValueError where it is not what was once written."""
     try:
         document = json.loads(text)
@@ -229,7 +229,7 @@ def _parsed(work_id: str, text: bytes) -> Kept:
         if document["format"] != FORMAT or stamp != _stamp(document):
             raise ValueError(work_id)
         saved = datetime.fromisoformat(document["saved"]).timestamp()
-        return Kept(work_id, document["work"], stamp, saved)
+        return KeptWork(work_id, document["work"], stamp, saved)
     except (AttributeError, KeyError, RecursionError, TypeError) as error:
         raise ValueError(work_id) from error
 

@@ -21,7 +21,7 @@ class LessonProgress:
         """These steps done as well."""
         return replace(self, done=self.done | frozenset(steps))
 
-    def going(self, step: int) -> LessonProgress:
+    def opening(self, step: int) -> LessonProgress:
         """Another step open."""
         return replace(self, at=step)
 

@@ -1,4 +1,4 @@
-"""What a server that strangers use allows: one setting, ``BHPVAS_HOSTED=1``, switches it on.
+"""Limits: what a server that strangers use allows; one setting, ``BHPVAS_HOSTED=1``, sets them.
 
 Streamlit hands secrets of its top level on as environment variables, so the setting may stand there
 as well. ``BHPVAS_MODELS`` and ``BHPVAS_DATA_SETS`` list, with commas between, the hub ids that such
@@ -102,7 +102,7 @@ class Limits:
                 f"This server does not fine-tune: compensate instead (view Propose); {_ELSEWHERE}."
             )
 
-    def said(self) -> str:
+    def sentence(self) -> str:
         """The limits in a sentence; empty where there are none."""
         if not self.hosted:
             return ""

@@ -1,4 +1,4 @@
-"""What one browser session holds: a single immutable value, replaced by pure transitions.
+"""Session: what one browser holds, as a single immutable value, replaced by pure transitions.
 
 Every callback in the app is one :func:`change` around a transition, so each can be tested without a
 browser. Results are not part of it: they live in :mod:`bhpvas.ui.jobs.runner`, keyed by what they
@@ -148,7 +148,7 @@ class Session:
     off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
     head maps show the heads' roles. ``measuring`` says that every step is to be measured,
     ``timing`` which latencies are, ``exporting`` and ``reporting`` which export and which report
-    are to be made; ``cuts`` are deleted steps that can be put back, the last first to come back.
+    are to be made; ``deleted`` are steps that can be put back, the last first to come back.
     ``search`` is the proposal that was asked for, ``turned`` the heads that the person turned over
     in it, ``recovering`` the recovery that is to be the next step, ``tuning`` the training that is,
     ``curves`` the evidence.
@@ -343,21 +343,21 @@ class Session:
         return replace(self, scheme=self.scheme.noted(step_id, note.strip()))
 
     def deleting(self, step_id: int) -> Session:
-        """A step gone with all that came after it, until it is put back."""
-        gone, scheme = self.scheme.subtree(step_id), self.scheme.without_step(step_id)
-        cut = DeletedSteps(
-            steps=tuple(step for step in self.scheme.steps if step.id in gone),
+        """A step deleted with all that came after it, until it is put back."""
+        ids, scheme = self.scheme.subtree(step_id), self.scheme.without_step(step_id)
+        deleted = DeletedSteps(
+            steps=tuple(step for step in self.scheme.steps if step.id in ids),
             before=(self.scheme.current, self.scheme.redo),
             after=(scheme.current, scheme.redo),
         )
-        return replace(self.moved(scheme), deleted=(*self.deleted, cut))
+        return replace(self.moved(scheme), deleted=(*self.deleted, deleted))
 
     def putting_back(self) -> Session:
         """The steps deleted last put back; where nobody moved since, all is as it was."""
-        cut = self.deleted[-1]
-        scheme = self.scheme.rejoined(cut.steps)
-        if (scheme.current, scheme.redo) == cut.after:
-            current, redo = cut.before
+        last = self.deleted[-1]
+        scheme = self.scheme.rejoined(last.steps)
+        if (scheme.current, scheme.redo) == last.after:
+            current, redo = last.before
             scheme = replace(scheme, current=current, redo=redo)
         return replace(self.moved(scheme), deleted=self.deleted[:-1])
 

@@ -142,7 +142,7 @@ def test_a_person_can_jump_and_what_was_done_elsewhere_is_noticed(app: AppTest) 
 
 def test_progress_is_a_value() -> None:
     begun = LessonProgress()
-    assert begun.noticing([2]).going(3) == LessonProgress(3, frozenset({2}))
+    assert begun.noticing([2]).opening(3) == LessonProgress(3, frozenset({2}))
     assert begun.noticing([2]).noticing([]).done == {2}
     assert begun == LessonProgress()
 

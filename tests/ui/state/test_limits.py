@@ -31,7 +31,7 @@ def test_a_persons_own_computer_has_no_limits(value: str, monkeypatch: pytest.Mo
     found = limits.current()
     assert found == Limits()
     assert not found.hosted
-    assert found.said() == ""
+    assert found.sentence() == ""
     found.check_model("/any/folder")
     found.check_data_set("any/data")
     found.check_sentences(sentences(100_000))
@@ -98,7 +98,7 @@ def test_text_is_bounded_as_an_upload_is(hosted: Limits) -> None:
 
 
 def test_every_limit_is_said_in_advance(hosted: Limits) -> None:
-    said = hosted.said()
+    said = hosted.sentence()
     for part in ("5 MB", "5,000 sentences", "200,000 tokens", "5 min", "does not fine-tune"):
         assert part in said
     with pytest.raises(LimitError):

@@ -445,4 +445,4 @@ def _jump() -> None:
 
 
 def _go(step: int) -> None:
-    st.session_state[LESSON] = st.session_state[LESSON].going(step)
+    st.session_state[LESSON] = st.session_state[LESSON].opening(step)

@@ -326,7 +326,7 @@ def bar(page: str, session: Session) -> None:
         st.session_state["tour-finished"] = walk.tour
         _to_tours()
     if on:
-        _walk_on(replace(walk, progress=walk.progress.going(at + 1)))
+        _walk_on(replace(walk, progress=walk.progress.opening(at + 1)))
     if go:
         _walk_on(walk)
 
