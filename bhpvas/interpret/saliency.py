@@ -7,7 +7,6 @@ it speaks for the class.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +110,11 @@ def saliency(
 
     check_label(classifier, label)
     embedded, padding = _embedded(classifier, text, pair)  # [1, T, D] each
-    decide = _decision(classifier, mask, label)
+    gates = gates_of(classifier, mask)
+
+    def decide(embedded: Tensor) -> Tensor:  # [B, T, D] → [B]
+        return log_odds(logits_from(classifier, embedded, None, gates).float(), label)
+
     integrated, gap = IntegratedGradients(decide).attribute(
         embedded,
         padding,
@@ -132,17 +135,6 @@ def saliency(
         baseline=float(ends[1]),
         gap=float(gap[0]),
     )
-
-
-def _decision(
-    classifier: Classifier, mask: HeadMask | None, label: int
-) -> Callable[[Tensor], Tensor]:
-    gates = gates_of(classifier, mask)
-
-    def decide(embedded: Tensor) -> Tensor:  # [B, T, D] → [B]
-        return log_odds(logits_from(classifier, embedded, None, gates).float(), label)
-
-    return decide
 
 
 def _embedded(classifier: Classifier, text: str, pair: str | None) -> tuple[Tensor, Tensor]:

@@ -64,31 +64,26 @@ class TuningSettings:
 
     def check(self) -> TuningSettings:
         """These settings; raises :class:`BhpvasError` naming the first that makes no sense."""
-        wrong = next((one for one in _LIMITS if not one.holds(getattr(self, one.name))), None)
-        if wrong is not None:
-            raise BhpvasError(
-                f"The {wrong.name.replace('_', ' ')} of {getattr(self, wrong.name):g} cannot be: "
-                f"choose {wrong.allowed}."
-            )
+        for name, (allowed, holds) in _LIMITS.items():
+            value = getattr(self, name)
+            if not holds(value):
+                raise BhpvasError(
+                    f"The {name.replace('_', ' ')} of {value:g} cannot be: choose {allowed}."
+                )
         return self
 
 
-class _Limit(NamedTuple):
-    name: str
-    allowed: str
-    holds: Callable[[float], bool]
-
-
-_LIMITS = (
-    _Limit("epochs", "a number above 0, up to 100", lambda value: 0 < value <= 100),
-    _Limit("learning_rate", "a number above 0, up to 0.1", lambda value: 0 < value <= 0.1),
-    _Limit("batch_size", "1 to 1024", lambda value: 1 <= value <= 1024),
-    _Limit("distillation", "0 to 1", lambda value: 0 <= value <= 1),
-    _Limit("temperature", "a number above 0, up to 100", lambda value: 0 < value <= 100),
-    _Limit("warmup", "0 to 1", lambda value: 0 <= value <= 1),
-    _Limit("weight_decay", "0 to 1", lambda value: 0 <= value <= 1),
-    _Limit("evaluations", "1 to 1000", lambda value: 1 <= value <= 1000),
-)
+# What each setting may be, in words and as a test.
+_LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "epochs": ("a number above 0, up to 100", lambda value: 0 < value <= 100),
+    "learning_rate": ("a number above 0, up to 0.1", lambda value: 0 < value <= 0.1),
+    "batch_size": ("1 to 1024", lambda value: 1 <= value <= 1024),
+    "distillation": ("0 to 1", lambda value: 0 <= value <= 1),
+    "temperature": ("a number above 0, up to 100", lambda value: 0 < value <= 100),
+    "warmup": ("0 to 1", lambda value: 0 <= value <= 1),
+    "weight_decay": ("0 to 1", lambda value: 0 <= value <= 1),
+    "evaluations": ("1 to 1000", lambda value: 1 <= value <= 1000),
+}
 
 
 class Point(NamedTuple):

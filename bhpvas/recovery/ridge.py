@@ -32,8 +32,9 @@ class CrossMoments:
         self.inputs_targets = torch.zeros(inputs, targets, dtype=torch.float64)
         self.targets_targets = 0.0
 
-    def add(self, inputs: Tensor, targets: Tensor) -> None:
-        """Add samples, a batch at a time."""
+    def add(self, inputs: Tensor, targets: Tensor | None = None) -> None:
+        """Add samples, a batch at a time; without targets where there are none to sum."""
+        targets = inputs[:, :0] if targets is None else targets
         inputs, targets = inputs.float(), targets.float()
         self.count += len(inputs)
         self.inputs += inputs.sum(0).cpu()
@@ -51,6 +52,12 @@ class CrossMoments:
     def means(self) -> tuple[Tensor, Tensor]:
         """The mean input ``[p]`` and the mean target ``[q]``."""
         return self.inputs / self.count, self.targets / self.count
+
+    def covariance(self) -> Tensor:
+        """The inputs' covariance ``[p, p]``, a mean over samples."""
+        return (
+            self.inputs_inputs / self.count - torch.outer(self.inputs, self.inputs) / self.count**2
+        )
 
     def about(self, inputs: Tensor, targets: Tensor) -> Products:
         """Products of the samples' distances from a point ``[p]`` and a point ``[q]``."""

@@ -9,12 +9,6 @@ from bhpvas.search.proposal import Proposal, propose
 from bhpvas.search.registry import DEFAULT_METHOD, METHODS, method_named
 
 __all__ = [
-    "DEFAULT_METHOD",
-    "METHODS",
-    "Constraints",
-    "Proposal",
-    "Removal",
-    "SearchMethod",
-    "method_named",
-    "propose",
-]
+    "DEFAULT_METHOD", "METHODS", "Constraints", "Proposal", "Removal", "SearchMethod",
+    "method_named", "propose",
+]  # fmt: skip

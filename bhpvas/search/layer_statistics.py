@@ -8,11 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import check_finite
 from bhpvas.model.layers import attend, finish_layer, project
 from bhpvas.progress import Progress, silent
+from bhpvas.recovery.layerwise import CalibrationPart
+from bhpvas.recovery.ridge import CrossMoments
 
 
 class LayerStatistics(NamedTuple):
@@ -28,9 +29,13 @@ class LayerStatistics(NamedTuple):
 
 
 def measure_layers(
-    classifier: Classifier, batches: Sequence[Batch], *, seed: int = 0, progress: Progress = silent
+    classifier: Classifier,
+    parts: Sequence[CalibrationPart],
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> list[LayerStatistics]:
-    """One pass forward and backward over the batches, without labels.
+    """One pass forward and backward over the sentences, without labels.
 
     The answer is a random direction of the logits, drawn anew for each sentence and orthogonal to
     their mean, so that over sentences it stands for all of them; unlike the gradient of a loss, it
@@ -41,13 +46,12 @@ def measure_layers(
     width = classifier.geometry.heads * classifier.geometry.head_size
     hidden = classifier.geometry.hidden_size
     draws = torch.Generator().manual_seed(seed)
-    products = [torch.zeros(width, width, dtype=torch.float64) for _ in range(layers)]
-    sums = [torch.zeros(width, dtype=torch.float64) for _ in range(layers)]
+    moments = [CrossMoments(width, 0) for _ in range(layers)]
     metrics = [torch.zeros(hidden, hidden, dtype=torch.float64) for _ in range(layers)]
-    counts = [0] * layers
     answers: list[Tensor] = []
-    for done, batch in enumerate(batches):
-        progress(done, len(batches))
+    for done, part in enumerate(parts):
+        progress(done, len(parts))
+        batch = part.batch
         states = classifier.embed(batch.input_ids, batch.token_type_ids)
         leaves: list[Tensor] = []
         for number, layer in enumerate(classifier.layers):
@@ -59,10 +63,7 @@ def measure_layers(
                 leaf = torch.zeros_like(attention).requires_grad_()
                 states = finish_layer(layer, states[:, : outputs.shape[1]], attention + leaf)
             leaves.append(leaf)
-            samples = _real(outputs.detach().flatten(2), batch)
-            products[number] += (samples.T @ samples).cpu()
-            sums[number] += samples.sum(0).cpu()
-            counts[number] += len(samples)
+            moments[number].add(part.samples(outputs.detach().flatten(2)))
         with torch.enable_grad():
             logits = classifier.classify(states[:, 0]).float()  # [B, C]
             answers.append(logits.detach().cpu())
@@ -70,21 +71,11 @@ def measure_layers(
             direction -= direction.mean(1, keepdim=True)
             gradients = torch.autograd.grad((logits * direction).sum(), leaves)
         for number, gradient in enumerate(gradients):
-            samples = _real(gradient, batch)
+            samples = part.samples(gradient).float()
             metrics[number] += (samples.T @ samples).cpu()
-    progress(len(batches), len(batches))
+    progress(len(parts), len(parts))
     check_finite(torch.cat(answers).numpy())
     return [
-        LayerStatistics(
-            products[number] / count - torch.outer(sums[number], sums[number]) / count**2,
-            metrics[number] / count,
-        )
-        for number, count in enumerate(counts)
+        LayerStatistics(one.covariance(), metric / one.count)
+        for one, metric in zip(moments, metrics, strict=True)
     ]
-
-
-def _real(values: Tensor, batch: Batch) -> Tensor:
-    """The real tokens of ``[B, T, p]`` as ``[n, p]``."""
-    if values.shape[1] == 1 or not batch.padded:
-        return values.flatten(0, 1).float()
-    return values[batch.real].float()

@@ -119,7 +119,8 @@ def propose(
     if constraints.min_per_layer:
         settings["min_per_layer"] = constraints.min_per_layer
     if max_drop is not None:
-        settings |= {"max_drop": max_drop, "measured": _measured(chosen)}
+        settings["max_drop"] = max_drop
+        settings["measured"] = "after compensation" if chosen.for_compensation else "as masked"
     return Proposal(
         method=method,
         start=start,
@@ -129,10 +130,6 @@ def propose(
         calibration=calibration.name,
         sentences=len(calibration),
     )
-
-
-def _measured(method: SearchMethod) -> str:
-    return "after compensation" if method.for_compensation else "as masked"
 
 
 def _within(max_drop: float, problem: SearchProblem, method: SearchMethod) -> list[Removal]:

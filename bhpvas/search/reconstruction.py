@@ -71,8 +71,7 @@ def layer_errors(problem: SearchProblem) -> list[LayerError]:
     """The errors of every layer on the problem's sentences, with its start mask's heads removed."""
     classifier = problem.classifier
     parts = calibration_parts(classifier, classifier.encode(problem.calibration), seed=problem.seed)
-    batches = [part.batch for part in parts]
-    measured = measure_layers(classifier, batches, seed=problem.seed, progress=problem.progress)
+    measured = measure_layers(classifier, parts, seed=problem.seed, progress=problem.progress)
     errors = [
         LayerError(one, layer.output.weight.cpu(), classifier.geometry.head_size)
         for one, layer in zip(measured, classifier.layers, strict=True)

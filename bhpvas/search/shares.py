@@ -22,6 +22,7 @@ from bhpvas.recovery.layerwise import (
     heads_of,
     layerwise_pass,
 )
+from bhpvas.recovery.ridge import CrossMoments
 from bhpvas.search.base import Constraints, Removal, SearchMethod, SearchProblem
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.reconstruction import LayerError
@@ -105,20 +106,15 @@ class _PrunedNetwork:
         classifier = self.originals.classifier
         kept = self.mask.kept[number]
         layer = prune_layer(classifier, number, kept)
-        size = layer.query.out_features
-        products = torch.zeros(size, size, dtype=torch.float64)
-        sums, count = torch.zeros(size, dtype=torch.float64), 0
+        moments = CrossMoments(layer.query.out_features, 0)
         last = number == len(self.metrics) - 1
         for states, part in zip(self._states[number], self.originals.parts, strict=True):
-            outputs = part.samples(heads_of(classifier, layer, states, part, first_only=last))
-            products += (outputs.T.float() @ outputs.float()).cpu()
-            sums += outputs.float().sum(0).cpu()
-            count += len(outputs)
-        covariance = products / count - torch.outer(sums, sums) / count**2
+            outputs = heads_of(classifier, layer, states, part, first_only=last)
+            moments.add(part.samples(outputs))
         fit = self._fits.get(number)
         weight = layer.output.weight.cpu() if fit is None else fit.weight
         return LayerError(
-            LayerStatistics(covariance, self.metrics[number]),
+            LayerStatistics(moments.covariance(), self.metrics[number]),
             weight,
             classifier.geometry.head_size,
             kept=[int(head) for head in np.flatnonzero(kept)],
@@ -143,8 +139,7 @@ def search(problem: SearchProblem) -> list[Removal]:
         """So that a cancelled search ends within a try, not within a step of many."""
         problem.progress(len(chosen), problem.count)
 
-    batches = [part.batch for part in parts]
-    measured = measure_layers(classifier, batches, seed=problem.seed, progress=here)
+    measured = measure_layers(classifier, parts, seed=problem.seed, progress=here)
     with torch.inference_mode():
         originals = Originals(classifier, parts, keep=True)
         network = _PrunedNetwork(originals, [one.metric for one in measured], problem.mask)

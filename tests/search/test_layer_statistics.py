@@ -17,8 +17,8 @@ def test_the_metric_says_how_far_the_logits_move(classifier):
     """With two labels: the mean squared slope of the logits along a direction, first token only."""
     sentences = many_sentences(300)
     encoded = classifier.encode(sentences)
-    batches = [part.batch for part in calibration_parts(classifier, encoded)]
-    metric = measure_layers(classifier, batches)[1].metric.numpy()
+    parts = calibration_parts(classifier, encoded)
+    metric = measure_layers(classifier, parts)[1].metric.numpy()
     direction, step = np.random.default_rng(0).standard_normal(32), 1e-3
     bias = classifier.layers[1].output.bias
     moved = Weights({classifier.name_of(bias): bias + torch.from_numpy(step * direction).float()})

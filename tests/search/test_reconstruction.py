@@ -19,8 +19,8 @@ def test_reconstruction_error_is_that_of_the_best_refit(classifier, monkeypatch,
     """In the plain metric: what least squares on stacked activations leaves, removal by removal."""
     monkeypatch.setattr("bhpvas.search.reconstruction._DAMPING", 1e-9)
     sentences = many_sentences(150)
-    batches = [part.batch for part in calibration_parts(classifier, classifier.encode(sentences))]
-    covariance = measure_layers(classifier, batches)[layer].covariance
+    parts = calibration_parts(classifier, classifier.encode(sentences))
+    covariance = measure_layers(classifier, parts)[layer].covariance
     plain = LayerStatistics(covariance, torch.eye(32, dtype=torch.float64))
     error = LayerError(plain, classifier.layers[layer].output.weight, 8)
     mask, total = HeadMask(2, 4), 0.0

@@ -24,19 +24,7 @@ from bhpvas.interpret.roles.relations import DIRECTIONS, Direction, Relation
 from bhpvas.interpret.roles.result import Roles, role_changes
 
 __all__ = [
-    "DIRECTIONS",
-    "NO_ROLE",
-    "ROLES",
-    "Direction",
-    "Evidence",
-    "Example",
-    "Relation",
-    "RoleCollector",
-    "RoleSettings",
-    "Roles",
-    "count_roles",
-    "examples",
-    "find_roles",
-    "followed",
+    "DIRECTIONS", "NO_ROLE", "ROLES", "Direction", "Evidence", "Example", "Relation",
+    "RoleCollector", "RoleSettings", "Roles", "count_roles", "examples", "find_roles", "followed",
     "role_changes",
-]
+]  # fmt: skip

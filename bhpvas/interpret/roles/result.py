@@ -77,14 +77,10 @@ def role_changes(
     if after is not None and after.mask != mask:
         raise BhpvasError("The roles after the change were found under another mask.")
     before = roles.carriers()
-    now = (
-        {
-            label: tuple(head for head in heads if head not in mask.removed)
-            for label, heads in before.items()
-        }
-        if after is None
-        else after.carriers()
-    )
+    now = after.carriers() if after else {
+        label: tuple(head for head in heads if head not in mask.removed)
+        for label, heads in before.items()
+    }  # fmt: skip
     return tuple(
         RoleChange(label, before.get(label, ()), now.get(label, ()))
         for label in dict.fromkeys([*before, *now])
