@@ -50,7 +50,7 @@ def draw() -> None:
             sentence_views.contribution_map(session, decided, label)
         with st.container(width="stretch"):
             if found is not None:
-                line = found.line(words=in_words, marks=marks)
+                line = found.units(words=in_words, special_tokens=marks)
                 sentence_views.maps(session, found, heads, line)
     if found is not None:
         sentence_views.bertviz(found, heads)
