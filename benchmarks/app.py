@@ -19,7 +19,9 @@ from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from bhpvas.storage.paths import sample_data_folder
-from tests.browser.driver import Workbench, launch, running
+from tests.browser.chromium import launch
+from tests.browser.server import running
+from tests.browser.workbench import Workbench
 
 #: What is on each page once it can be used.
 SIGNS = {

@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.driver import Workbench, launch, serving
+from tests.browser.chromium import launch
+from tests.browser.server import serving
+from tests.browser.workbench import Workbench
 
 CALIBRATION = 500
 #: Milliseconds without any change after which the page is taken to be done.

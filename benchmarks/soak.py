@@ -41,7 +41,9 @@ from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.cost import parameters
 from bhpvas.scheme.scheme import Scheme
-from tests.browser.driver import Workbench, free_port, launch, running
+from tests.browser.chromium import launch
+from tests.browser.server import free_port, running
+from tests.browser.workbench import Workbench
 
 #: Memory of the server with eight browsers, in GB: see docs/benchmarks.md.
 MOST_MEMORY = 1.3

@@ -32,7 +32,9 @@ from bhpvas.heads import HeadId  # noqa: E402
 from bhpvas.interpret.roles import find_roles  # noqa: E402
 from bhpvas.interpret.sentence import contributions  # noqa: E402
 from bhpvas.model.classifier import load_classifier  # noqa: E402
-from tests.browser.driver import Workbench, launch, serving  # noqa: E402
+from tests.browser.chromium import launch  # noqa: E402
+from tests.browser.server import serving  # noqa: E402
+from tests.browser.workbench import Workbench  # noqa: E402
 
 TAG = "double negation"
 REMOVED = 36

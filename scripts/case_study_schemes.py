@@ -39,7 +39,9 @@ from bhpvas.recovery import Recovered, recover  # noqa: E402
 from bhpvas.search import DEFAULT_METHOD, METHODS, propose  # noqa: E402
 from bhpvas.search.curves import Curve, Store, areas, measure_curve  # noqa: E402
 from bhpvas.storage.results import kept_results  # noqa: E402
-from tests.browser.driver import Workbench, launch, serving  # noqa: E402
+from tests.browser.chromium import launch  # noqa: E402
+from tests.browser.server import serving  # noqa: E402
+from tests.browser.workbench import Workbench  # noqa: E402
 
 STORE = ROOT / "build" / "case-study-schemes.jsonl"
 #: Where the app finds the curves that are measured here, so that it does not measure them again.

@@ -21,7 +21,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.browser.driver import Workbench, launch, serving
+from tests.browser.chromium import launch
+from tests.browser.server import serving
+from tests.browser.workbench import Workbench
 
 SIZES = {"narrow": (390, 844), "wide": (1440, 900), "widest": (2560, 1440)}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

@@ -13,7 +13,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.model.classifier import Classifier, load_classifier
-from tests.browser.driver import Workbench, launch, serving
+from tests.browser.chromium import launch
+from tests.browser.server import serving
+from tests.browser.workbench import Workbench
 from tests.tiny import save_tiny
 
 # A test says what is true, not how fast the machine is.

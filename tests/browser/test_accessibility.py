@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from bhpvas.charts import style
 from tests.accessibility import grave
-from tests.browser.driver import Workbench
+from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from bhpvas.data.reading import sample_splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.classifier import load_classifier
-from tests.browser.driver import Workbench
+from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 

@@ -18,7 +18,8 @@ from bhpvas.data.reading import sample_splits
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import load_classifier
 from bhpvas.search import METHODS, Proposal, propose
-from tests.browser.driver import ROOT, Workbench
+from tests.browser.server import ROOT
+from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.driver import Workbench, serving
+from tests.browser.server import serving
+from tests.browser.workbench import Workbench
 from tests.tiny import WORDS, save_tiny
 
 pytestmark = pytest.mark.browser

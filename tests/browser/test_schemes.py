@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driver import Workbench
+from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Frame, Page, expect
 from bhpvas.data.reading import sample_splits
 from bhpvas.interpret.sentence import contributions
 from bhpvas.model.classifier import load_classifier
-from tests.browser.driver import Workbench
+from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 

@@ -14,7 +14,8 @@ import pytest
 from playwright.sync_api import APIResponse, Browser, Page, Route, WebSocketRoute, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from tests.browser.driver import Workbench, free_port, running, serving
+from tests.browser.server import free_port, running, serving
+from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 
@@ -78,11 +79,15 @@ def test_a_killed_server_comes_back_with_everything(
         workbench.click_head(0, 0)
         # In mid-evaluation: what was asked and is not yet measured must not be lost either.
         page.get_by_role("button", name="Remove each of 70 heads alone and measure").click()
-        page.get_by_role("button", name="Cancel").wait_for()
+        cancel = page.get_by_role("button", name="Cancel")
+        cancel.wait_for()
     with ExitStack() as second:
         # The page finds the server again by itself, and the session that it lost.
-        with workbench.drawn_by_the_next_server():
+        with workbench.drawn_by_the_next_server("Cancel"):
             second.enter_context(serving(kept_results, port=port, how=signal.SIGKILL))
+        cancel.click()
+        expect(cancel).to_have_count(0)
+        workbench.settle()
         workbench.expect_fact("heads", "70 of 72 kept")
         workbench.expect_fact("accuracy", accuracy)
         workbench.expect_selected("L0H0")

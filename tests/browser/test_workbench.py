@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.driver import QUIET, ROOT, Workbench, running
+from tests.browser.server import ROOT, running
+from tests.browser.waiting import QUIET
+from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
 

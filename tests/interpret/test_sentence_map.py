@@ -32,8 +32,14 @@ def coordinates(states: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def umap(coordinates: np.ndarray) -> SentenceMap:
-    return umap_map(coordinates)
+def heard() -> list[tuple[int, int]]:
+    """What the layout of :func:`umap` told of its progress, once that is there."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def umap(coordinates: np.ndarray, heard: list[tuple[int, int]]) -> SentenceMap:
+    return umap_map(coordinates, progress=lambda done, total: heard.append((done, total)))
 
 
 def test_components_are_the_singular_vectors(states: np.ndarray) -> None:
@@ -101,9 +107,10 @@ def test_who_does_not_change_does_not_move(coordinates: np.ndarray, umap: Senten
 
 
 @pytest.mark.slow
-def test_umap_tells_how_far_it_is_and_stops(coordinates: np.ndarray) -> None:
-    heard: list[tuple[int, int]] = []
-    umap_map(coordinates, progress=lambda done, total: heard.append((done, total)))
+def test_umap_tells_how_far_it_is_and_stops(
+    coordinates: np.ndarray, umap: SentenceMap, heard: list[tuple[int, int]]
+) -> None:
+    assert umap.method == "UMAP"
     assert all(done <= total for done, total in heard)
     assert heard[-1][1] > 1
 

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,11 @@ from bhpvas.cli.main import main
 from bhpvas.model import distributed
 from bhpvas.model.classifier import load_classifier
 from bhpvas.scheme.scheme import Scheme
-from tests.browser.driver import free_port
+from tests.browser.server import free_port
 from tests.conftest import TEXTS
 from tests.tiny import save_tiny
 
+ROOT = Path(__file__).resolve().parents[2]
 REMOVED = "L0H1,L1H2"
 
 
@@ -55,15 +57,12 @@ def command(folder: Path, name: str, out: str, data: str = "data.parquet") -> li
     return [name, *options, *given, "--json"]
 
 
-def started(count: int, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run ``accelerate launch -m bhpvas`` with so many processes, or one without a launcher."""
-    start = ["-m", "bhpvas"]
-    if count > 1:
-        # Without a graphics card this starts processes that talk over the CPU.
-        start = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count)]
-        start += ["--num_machines", "1", "--main_process_port", str(free_port()), "-m", "bhpvas"]
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+def launched(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``accelerate launch`` with two processes."""
+    # Without a graphics card this starts processes that talk over the CPU.
+    start = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    start += ["--num_machines", "1", "--main_process_port", str(free_port())]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, *start, *arguments],
         env=environment,
@@ -71,6 +70,12 @@ def started(count: int, arguments: list[str]) -> subprocess.CompletedProcess[str
         text=True,
         check=False,
     )
+
+
+def alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    """What a command prints where no others take part."""
+    assert main(arguments) == 0
+    return json.loads(capsys.readouterr().out)
 
 
 def assert_equal(one, two, place: str = "") -> None:
@@ -90,28 +95,53 @@ def assert_equal(one, two, place: str = "") -> None:
         assert one == two, place
 
 
+COMMANDS = ["score", "ablate", "evaluate", "compare"]
+# One launch for all of them: a process spends ten times as long on its imports as on a command.
+EACH_IN_TURN = """
+import contextlib, io, json, os, sys
+from pathlib import Path
+from bhpvas.cli.main import main
+
+for name, words in json.loads(sys.argv[1]).items():
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = main(words)
+    assert code == 0, name
+    Path(sys.argv[2], f"{name}-{os.environ['RANK']}").write_text(said.getvalue())
+"""
+
+
+@pytest.fixture(scope="module")
+def both(folder, tmp_path_factory):
+    """The folder of what each of two processes printed, command by command."""
+    said = tmp_path_factory.mktemp("said")
+    script = said / "each_in_turn.py"
+    script.write_text(EACH_IN_TURN)
+    given = json.dumps({name: command(folder, name, "table.csv") for name in COMMANDS})
+    done = launched(str(script), given, str(said))
+    assert done.returncode == 0, done.stderr
+    (folder / "table.csv").rename(said / "table.csv")
+    return said
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["score", "ablate", "evaluate", "compare"])
-def test_two_processes_print_what_one_prints(folder, name):
-    alone = started(1, command(folder, name, "table.csv"))
-    assert alone.returncode == 0, alone.stderr
-    table = folder / "table.csv"
-    before = pd.read_csv(table) if table.is_file() else None
-    both = started(2, command(folder, name, "table.csv"))
-    assert both.returncode == 0, both.stderr
+@pytest.mark.parametrize("name", COMMANDS)
+def test_two_processes_print_what_one_prints(folder, both, name, capsys):
     # One document: the second process prints nothing.
-    assert_equal(json.loads(alone.stdout), json.loads(both.stdout))
-    if before is not None:
-        pd.testing.assert_frame_equal(before, pd.read_csv(table), rtol=1e-6)
+    assert (both / f"{name}-1").read_text() == ""
+    found = alone(command(folder, name, "table.csv"), capsys)
+    assert_equal(found, json.loads((both / f"{name}-0").read_text()))
+    if name == "compare":
+        tables = [pd.read_csv(place / "table.csv") for place in (folder, both)]
+        pd.testing.assert_frame_equal(*tables, rtol=1e-6)
 
 
 @pytest.mark.slow
-def test_a_process_without_a_batch_takes_part(folder):
-    """Six sentences are one batch."""
-    alone = started(1, command(folder, "score", "", "few.jsonl"))
-    both = started(2, command(folder, "score", "", "few.jsonl"))
+def test_a_process_without_a_batch_takes_part(folder, capsys):
+    """Six sentences are one batch; started as whoever has several cards starts it."""
+    arguments = command(folder, "score", "", "few.jsonl")
+    both = launched("-m", "bhpvas", *arguments)
     assert both.returncode == 0, both.stderr
-    assert_equal(json.loads(alone.stdout), json.loads(both.stdout))
+    assert_equal(alone(arguments, capsys), json.loads(both.stdout))
 
 
 def test_nothing_of_the_group_outlives_it():
@@ -129,8 +159,7 @@ with together(cpu=True):
     group = weakref.ref(torch.distributed.group.WORLD)
 assert group() is None
 """
-    root = Path(__file__).resolve().parents[2]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(root)}
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
     shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
     both = [
         subprocess.Popen(

@@ -1,161 +1,18 @@
-"""The app in a real browser: a server on a free port, a Chromium, and the Workbench's gestures."""
+"""Gestures of a person in the app: on its head maps, its timeline and tree, and its sidebar."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO
 
-from playwright.sync_api import Browser, Page, Playwright, WebSocket, expect
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from playwright.sync_api import expect
 
 from bhpvas.scheme.scheme import Scheme
-
-ROOT = Path(__file__).resolve().parents[2]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    # Debian turns it on, and without a graphics card it takes the processor's time.
-    "--disable-gpu-rasterization",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-#: Longest wait for anything, in milliseconds: a slow machine with a cold cache still gets there.
-PATIENCE = 300_000
-#: A page counts as at rest once it has been so for this many milliseconds.
-QUIET = 450
-# A click is answered some time after it was sent, and until then the page seems to be at rest. So
-# the page's sockets note when they last sent something, and when they last got something.
-_TRAFFIC = """
-window.traffic = {sent: 0, got: 0};
-window.WebSocket = class extends window.WebSocket {
-    constructor(...given) {
-        super(...given);
-        this.addEventListener('message', () => { window.traffic.got = performance.now(); });
-    }
-    send(message) {
-        window.traffic.sent = performance.now();
-        super.send(message);
-    }
-};
-"""
-_AT_REST = """
-() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'
-    && window.traffic.got >= window.traffic.sent
-"""
+from tests.browser.waiting import WaitingPage
 
 
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextmanager
-def serving(
-    environment: dict[str, str] | None = None,
-    *,
-    port: int | None = None,
-    how: signal.Signals = signal.SIGTERM,
-) -> Iterator[str]:
-    """As :func:`running`; gives the address alone."""
-    with running(environment, port=port, how=how) as (address, _):
-        yield address
-
-
-@contextmanager
-def running(
-    environment: dict[str, str] | None = None,
-    *,
-    port: int | None = None,
-    how: signal.Signals = signal.SIGTERM,
-    log: IO[bytes] | None = None,
-    script: str = "streamlit_app.py",
-) -> Iterator[tuple[str, int]]:
-    """The app on a port, any free one where none is given; gives its address and process.
-
-    ``how`` is the signal that ends it, ``log`` the file for what it says, ``script`` another app.
-    """
-    port = port or free_port()
-    command = [sys.executable, "-m", "bhpvas.ui.server", "run", script]
-    options = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
-    with tempfile.TemporaryFile() if log is None else nullcontext(log) as said:
-        server = subprocess.Popen(
-            command + options,
-            cwd=ROOT,
-            env=os.environ | (environment or {}),
-            stdout=said,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_for(f"{address}/_stcore/health", server)
-            yield address, server.pid
-        except BaseException:
-            said.seek(0)
-            print(said.read().decode(errors="replace"), file=sys.stderr)
-            raise
-        finally:
-            server.send_signal(how)
-            server.wait(30)
-
-
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RuntimeError(f"the server ended with exit code {server.returncode}")
-        with suppress(OSError), urllib.request.urlopen(address, timeout=5):
-            return
-        time.sleep(0.2)
-    raise RuntimeError("the server did not answer")
-
-
-def chromium() -> str | None:
-    """A Chromium or Chrome of this system; None where playwright has to bring its own."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return next((found for name in names if (found := shutil.which(name))), None)
-
-
-@contextmanager
-def launch(playwright: Playwright) -> Iterator[Browser]:
-    """A headless browser: the system's, else playwright's, installed where it is missing."""
-    executable = chromium()
-    if executable is None and not Path(playwright.chromium.executable_path).exists():
-        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
-    browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-    try:
-        yield browser
-    finally:
-        browser.close()
-
-
-class Workbench:
-    """What a person does on the Workbench page, in words of the page."""
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.page = page
-        self.address = address
-        self._goes_on = False
-        page.on("websocket", self._listen)
-        page.add_init_script(_TRAFFIC)
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
+class Workbench(WaitingPage):
+    """What a person does in the app, in words of its pages."""
 
     def open(self) -> None:
         """Open the page; returns once the head map is there with its colours."""
@@ -172,43 +29,6 @@ class Workbench:
         listening.first.wait_for(state="attached")
         self.point_at(*self.cell(0, 0))
         self.page.get_by_label(re.compile("^Head map of .* 1 selected$")).first.wait_for()
-
-    def settle(self) -> None:
-        """Wait until every click is answered, nothing runs, and what the page wants is there."""
-        deadline = time.monotonic() + PATIENCE / 1000
-        since = time.monotonic()
-        while time.monotonic() < since + QUIET / 1000:
-            self.page.wait_for_timeout(QUIET / 6)
-            if self._goes_on or not self.page.evaluate(_AT_REST):
-                since = time.monotonic()
-            assert since < deadline, "the page does not come to rest"
-
-    def _listen(self, socket: WebSocket) -> None:
-        self._goes_on = False
-        socket.on("framereceived", self._hear)
-
-    def _hear(self, frame: bytes | str) -> None:
-        # Between a run of the script and the next one that it asked for itself, the page seems to
-        # be at rest for as long as the server's garbage collection takes.
-        assert isinstance(frame, bytes)
-        message = ForwardMsg.FromString(frame)
-        if message.WhichOneof("type") == "script_finished":
-            self._goes_on = message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
-
-    @contextmanager
-    def drawn_by_the_next_server(self) -> Iterator[None]:
-        """Around the start of a server after another's end: waits until it has drawn the page."""
-        answers = list[str]()
-        self.page.on(
-            "websocket",
-            lambda found: found.on("framereceived", lambda _: answers.append(found.url)),
-        )
-        yield
-        deadline = time.monotonic() + PATIENCE / 1000
-        while not answers and time.monotonic() < deadline:
-            self.page.wait_for_timeout(100)
-        assert answers, "the page was not drawn again"
-        self.settle()
 
     def remove(self) -> None:
         """Remove whatever is selected, and wait until it is measured."""
