@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load, opened_scheme
-from bhpvas.cli.options import DataOptions, add_data, add_model, add_out
-from bhpvas.cli.output import Bar, answer, check_out, model_record
-from bhpvas.cli.processes import is_first
+from bhpvas.cli.options import DataOptions, add_data, add_out
+from bhpvas.cli.output import Bar, answer, check_out, model_record, write
 from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ class Options(DataOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser, shares_passes=True)
-    add_data(parser, "evaluation")
+    add_data(parser, "evaluation", shares_passes=True)
     parser.add_argument("schemes", metavar="S", nargs="+", help="scheme files")
     parser.add_argument(
         "--random",
@@ -47,7 +45,6 @@ def run(options: Options) -> None:
     """Measure schemes side by side, with random masks of the same size, and write a table."""
     from bhpvas.data.tables import csv_text
     from bhpvas.evaluation.comparison import compare
-    from bhpvas.storage.files import not_written, write_beside
 
     if options.random < 0:
         raise BhpvasError(f"--random {options.random} is no number of masks: give 0 or more.")
@@ -70,11 +67,7 @@ def run(options: Options) -> None:
                 seed=options.seed,
                 progress=progress,
             )
-    try:
-        if is_first():
-            write_beside(options.out, csv_text(table).encode("utf-8"))
-    except OSError as error:
-        raise BhpvasError(not_written("The table", options.out, error)) from None
+    write("The table", options.out, csv_text(table).encode("utf-8"))
     lines = [table.to_string(index=False, float_format=lambda x: f"{x:.4f}")]
     answer(options.json, document(options, classifier, dataset, table), lines)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load, mask_without, opened_scheme
-from bhpvas.cli.options import DataOptions, add_cache, add_data, add_model, add_remove
+from bhpvas.cli.options import DataOptions, add_data, add_remove
 from bhpvas.cli.output import Bar, answer, model_record
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ class Options(DataOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser, shares_passes=True)
-    add_cache(parser)
-    add_data(parser, "evaluation")
+    add_data(parser, "evaluation", cached=True, shares_passes=True)
     which = parser.add_mutually_exclusive_group()
     add_remove(which)
     which.add_argument("--scheme", metavar="S", help="evaluate the current step of a scheme file")

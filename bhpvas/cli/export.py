@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bhpvas.cli.inputs import load, opened_scheme
-from bhpvas.cli.options import DataOptions, add_data, add_model, add_scheme
+from bhpvas.cli.options import DataOptions, add_data, add_scheme
 from bhpvas.cli.output import Bar, answer, model_record
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ class Options(DataOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
     add_data(parser, "evaluation")
     add_scheme(parser)
     parser.add_argument(

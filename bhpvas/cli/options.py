@@ -1,7 +1,7 @@
 """Options that commands share: the model, the sentences, what to learn from, the file to write.
 
-A class holds the values, named as the options are; the function of the same name adds them to a
-parser.
+A class holds the values, named as the options are; the function of the same name adds them, and
+those of the classes above it, to a parser.
 """
 
 from __future__ import annotations
@@ -68,7 +68,17 @@ def add_model(
         )
 
 
-def add_data(parser: argparse.ArgumentParser, split: str) -> None:
+def add_data(
+    parser: argparse.ArgumentParser,
+    split: str,
+    *,
+    cached: bool = False,
+    shares_passes: bool = False,
+) -> None:
+    """The model and the sentences; ``cached``: also whether results are kept on disk."""
+    add_model(parser, shares_passes=shares_passes)
+    if cached:
+        add_cache(parser)
     parser.add_argument(
         "--data",
         metavar="D",
@@ -80,7 +90,9 @@ def add_data(parser: argparse.ArgumentParser, split: str) -> None:
 
 
 def add_calibration(parser: argparse.ArgumentParser, *, alone: bool = True) -> None:
-    """The sentences to learn from: as the only ones that a command reads, or beside others."""
+    """The sentences to learn from: with the model as the only ones, or beside other sentences."""
+    if alone:
+        add_model(parser)
     parser.add_argument(
         "--calibration",
         metavar="D",

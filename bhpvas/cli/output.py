@@ -51,13 +51,22 @@ def answer(as_json: bool, document: dict[str, Any], lines: Iterable[str]) -> Non
 
 def check_out(what: str, path: str) -> None:
     """Refuse a file that could not be written, before the long work."""
-    from bhpvas.storage.files import check_writable, not_written
+    write(what, path, None)
 
+
+def write(what: str, path: str | Path, content: bytes | None) -> None:
+    """Write a file whole or not at all, in the first process; without content, try whether."""
+    from bhpvas.storage.files import check_writable, not_written, write_beside
+
+    if not is_first():
+        return
     try:
-        if is_first():
+        if content is None:
             check_writable(path)
+        else:
+            write_beside(path, content)
     except OSError as error:
-        raise BhpvasError(not_written(what, Path(path), error)) from None
+        raise BhpvasError(not_written(what, path, error)) from None
 
 
 def model_record(classifier: Classifier) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load_calibration, mask_without
-from bhpvas.cli.options import CalibrationOptions, add_calibration, add_model, add_out
+from bhpvas.cli.options import CalibrationOptions, add_calibration, add_out
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads
 from bhpvas.errors import BhpvasError
 
@@ -28,7 +28,6 @@ class Options(CalibrationOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
     add_calibration(parser)
     parser.add_argument(
         "--method",

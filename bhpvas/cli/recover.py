@@ -11,15 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load_calibration, opened_scheme
-from bhpvas.cli.options import (
-    CalibrationOptions,
-    add_calibration,
-    add_model,
-    add_out,
-    add_scheme,
-)
-from bhpvas.cli.output import Bar, answer, check_out, removed_heads
-from bhpvas.errors import BhpvasError, SchemeError
+from bhpvas.cli.options import CalibrationOptions, add_calibration, add_out, add_scheme
+from bhpvas.cli.output import Bar, answer, check_out, removed_heads, write
+from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
     from bhpvas.recovery import Recovered
@@ -67,7 +61,6 @@ class Options(CalibrationOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
     add_calibration(parser)
     add_scheme(parser, "scheme file to start from")
     parser.add_argument(
@@ -169,7 +162,6 @@ def _finetune(options: Options, scheme: Scheme, folder: Path) -> FineTuned:
 def _save(options: Options, scheme: Scheme, folder: Path, found: Recovered | FineTuned) -> Path:
     """Write the recovered scheme, and its weights beside it or, if it is a zip, in it."""
     from bhpvas.scheme.bundle import SchemeFile, read_weights
-    from bhpvas.storage.files import not_written, write_beside
 
     out = Path(options.out)
     recovered = scheme.recovered(
@@ -184,10 +176,7 @@ def _save(options: Options, scheme: Scheme, folder: Path, found: Recovered | Fin
         scheme.copy_weights(folder, beside)
         found.weights.save(beside)
         content = SchemeFile(recovered, read_weights(recovered, beside)).to_bytes()
-    try:
-        write_beside(out, content)
-    except OSError as error:
-        raise SchemeError(not_written("The scheme", out, error)) from None
+    write("The scheme", out, content)
     return out
 
 

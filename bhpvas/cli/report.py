@@ -6,14 +6,7 @@ import argparse
 from dataclasses import dataclass
 
 from bhpvas.cli.inputs import calibration_of, check_sentences, load, opened_scheme
-from bhpvas.cli.options import (
-    CalibrationOptions,
-    add_calibration,
-    add_data,
-    add_model,
-    add_out,
-    add_scheme,
-)
+from bhpvas.cli.options import CalibrationOptions, add_calibration, add_data, add_out, add_scheme
 from bhpvas.cli.output import Bar, answer, model_record
 from bhpvas.errors import BhpvasError
 
@@ -32,7 +25,6 @@ class Options(CalibrationOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
     add_data(parser, "evaluation")
     add_calibration(parser, alone=False)
     add_scheme(parser)

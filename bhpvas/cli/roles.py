@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load
-from bhpvas.cli.options import DataOptions, add_cache, add_data, add_model
+from bhpvas.cli.options import DataOptions, add_data
 from bhpvas.cli.output import Bar, answer, model_record, numbers
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ class Options(DataOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
-    add_cache(parser)
-    add_data(parser, "calibration")
+    add_data(parser, "calibration", cached=True)
     parser.add_argument(
         "--min-count",
         metavar="N",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load, mask_without
-from bhpvas.cli.options import DataOptions, add_cache, add_data, add_model, add_remove
+from bhpvas.cli.options import DataOptions, add_data, add_remove
 from bhpvas.cli.output import Bar, answer, grid, model_record, numbers, removed_heads
 from bhpvas.errors import BhpvasError
 
@@ -24,9 +24,7 @@ class Options(DataOptions):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser, shares_passes=True)
-    add_cache(parser)
-    add_data(parser, "calibration")
+    add_data(parser, "calibration", cached=True, shares_passes=True)
     add_remove(parser)
     parser.add_argument(
         "--criteria",
