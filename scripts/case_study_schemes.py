@@ -38,6 +38,7 @@ from bhpvas.model.result_key import result_key  # noqa: E402
 from bhpvas.recovery import Recovered, recover  # noqa: E402
 from bhpvas.search import DEFAULT_METHOD, METHODS, propose  # noqa: E402
 from bhpvas.search.curves import Curve, Store, areas, measure_curve  # noqa: E402
+from bhpvas.stats import band  # noqa: E402
 from bhpvas.storage.results import kept_results  # noqa: E402
 from tests.browser.chromium import launch  # noqa: E402
 from tests.browser.server import serving  # noqa: E402
@@ -161,7 +162,7 @@ def size_rows(found: list[Curve]) -> str:
 
     rows = []
     for count in SIZES:
-        low, high = np.quantile(at("random", None, count), [0.05, 0.95])
+        low, _, high = band(np.array(at("random", None, count)))
         (masked,), (best,) = (at(DEFAULT_METHOD, then, count) for then in (None, "compensate"))
         (importance,) = at("importance", None, count)
         rows.append(

@@ -1,6 +1,8 @@
 """Task: what a model's output answers, when that is right, its loss, and metrics of many answers.
 
-A sentence gets one of C labels, so outputs are logits ``[…, C]``. Labels are int64.
+A sentence gets one of C labels, so outputs are logits ``[…, C]``. Labels are int64. F1 and
+Matthews are scikit-learn's, but from counts, of thousands of matrices at once, and without the
+memory that its import takes in a server.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from bhpvas.charts.difference_map import difference_map
 from bhpvas.charts.head_map import size
 from bhpvas.evaluation.groups import FEWEST_TO_TEST, GroupComparison
 from bhpvas.heads import HeadMask
+from bhpvas.stats import SIGNIFICANT
 from bhpvas.ui.jobs.roles import role_labels
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples import texts
@@ -79,7 +80,7 @@ def _tested(result: GroupComparison) -> str:
     if not result.tested:
         return f"Not tested: fewer than {FEWEST_TO_TEST}."
     count, heads = int(result.found().sum()), int(np.isfinite(result.p).sum())
-    return f"Dot: beyond chance, {count} of {heads} (p ≤ 0.05, corrected for all {heads})."
+    return f"Dot: beyond chance, {count} of {heads} (p ≤ {SIGNIFICANT}, corrected for all {heads})."
 
 
 def _hover_text(result: GroupComparison, mask: HeadMask, scale: float, unit: str) -> np.ndarray:
