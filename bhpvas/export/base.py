@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
-from bhpvas.model.batching import Batch, batches, load_batch
+from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
 from bhpvas.model.pruning import remove_heads
@@ -138,9 +138,6 @@ def logits_of(
 ) -> np.ndarray:
     """Logits ``[N, C]`` of every sentence, in batches of about equal length, padded."""
     logits = np.empty((len(encoded), classifier.geometry.labels), dtype=np.float32)
-    parts = batches(classifier, encoded)
-    for done, rows in enumerate(parts):
-        progress(done, len(parts))
-        logits[rows] = forward(load_batch(classifier, encoded, rows))
-    progress(len(parts), len(parts))
+    for batch, found in each_batch(classifier, encoded, forward, progress=progress):
+        logits[batch.rows] = found
     return logits

@@ -48,20 +48,20 @@ def put(layer: Any, name: str, part: nn.Module) -> None:
 class Pruned:
     """Gives a model's attentions the sizes that its config states, before weights are loaded.
 
-    A class for one family says what its list of layers is called, and the parts of each.
+    A class for each family says where its layers are listed, and what their parts are called.
     """
 
     LAYERS: str
     PROJECTIONS: tuple[str, ...]
     OUTPUT: str
-    get_submodule: Any
+    base_model: Any
     _keys_to_ignore_on_load_unexpected: Any
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
         if hasattr(transformers.PreTrainedModel, "prune_heads"):
             return
-        layers = self.get_submodule(self.LAYERS)
+        layers = self.base_model.get_submodule(self.LAYERS)
         size, heads = config.hidden_size, config.num_attention_heads
         holder, attention = (name.rpartition(".") for name in (self.OUTPUT, self.PROJECTIONS[0]))
         parts = "|".join([*self.PROJECTIONS, f"{self.OUTPUT}.weight"])

@@ -11,6 +11,8 @@ from bhpvas.export import modeling_pruned
 from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
+from bhpvas.model.families import FAMILIES
+from bhpvas.model.families.base import Family
 from bhpvas.model.pruning import linear, remove_heads
 
 CODE = Path(modeling_pruned.__file__)
@@ -33,31 +35,34 @@ def _with_stand_ins(classifier: Classifier, mask: HeadMask) -> Any:
     return model
 
 
-def _class_name(classifier: Classifier) -> str:
-    return f"Pruned{type(classifier.model).__name__}"
+def _class(classifier: Classifier) -> str:
+    """What the modelling file calls the class of a classifier's family."""
+    return f"Pruned{classifier.family.model_class}"
 
 
-def _class_names(classifier: Classifier) -> dict[str, Any]:
-    """Where the family's class finds layers and their parts: the attributes of ``Pruned``."""
-    parts = classifier.family.parts
-    names = {id(module): name for name, module in classifier.model.named_modules()}
-    first = next(iter(classifier.family.modules(classifier.model)))
+def _class_names(family: Family) -> dict[str, Any]:
+    """Where a family's class finds layers and their parts: the attributes of ``Pruned``."""
+    parts = family.parts
     return {
-        "LAYERS": names[id(first)].rpartition(".")[0],
-        "PROJECTIONS": tuple(parts[name] for name in ("query", "key", "value")),
+        "LAYERS": family.modules,
+        "PROJECTIONS": (parts["query"], parts["key"], parts["value"]),
         "OUTPUT": parts["output"],
     }
 
 
-def _code(classifier: Classifier) -> str:
-    """The modelling file of an export: what all families share, and the class of this one."""
-    base = f"transformers.{type(classifier.model).__name__}"
-    lines = [
-        f"class {_class_name(classifier)}(Pruned, {base}):",
-        f'    """{classifier.family.title} without its pruned heads."""\n',
-        *(f"    {name} = {value!r}" for name, value in _class_names(classifier).items()),
-    ]
-    return CODE.read_text(encoding="utf-8") + "\n\n" + "\n".join(lines) + "\n"
+def _code() -> str:
+    """The modelling file of every export: what all families share, and a class for each.
+
+    It is the same for all: transformers takes two of the same name and size, read in one second,
+    for one.
+    """
+    code = CODE.read_text(encoding="utf-8")
+    for family in FAMILIES.values():
+        name = family.model_class
+        code += f"\n\nclass Pruned{name}(Pruned, transformers.{name}):\n"
+        code += f'    """{family.title} without its pruned heads."""\n\n'
+        code += "".join(f"    {key} = {value!r}\n" for key, value in _class_names(family).items())
+    return code
 
 
 def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
@@ -71,18 +76,15 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
     settings = {
         "pruned_heads": removed,
         "constant_attention": constant,
-        "auto_map": {
-            "AutoModelForSequenceClassification": f"{CODE.stem}.{_class_name(classifier)}"
-        },
+        "auto_map": {"AutoModelForSequenceClassification": f"{CODE.stem}.{_class(classifier)}"},
     }
     save_model(classifier, model, folder, settings)
-    (folder / CODE.name).write_text(_code(classifier), encoding="utf-8")
+    (folder / CODE.name).write_text(_code(), encoding="utf-8")
 
 
 def _read(classifier: Classifier, folder: Path) -> Forward:
-    bases = (modeling_pruned.Pruned, type(classifier.model))
-    names = _class_names(classifier) | {"__module__": modeling_pruned.__name__}
-    made: Any = type(_class_name(classifier), bases, names)
+    names = _class_names(classifier.family) | {"__module__": modeling_pruned.__name__}
+    made: Any = type(_class(classifier), (modeling_pruned.Pruned, type(classifier.model)), names)
     model = made.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     return module_forward(classifier, model)
 

@@ -114,7 +114,7 @@ class Classifier:
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         return {
             names[id(parameter)]: number
-            for number, layer in enumerate(self.family.modules(self.model))
+            for number, layer in enumerate(self.family.encoder_layers(self.model))
             for parameter in layer.parameters()
         }
 

@@ -114,6 +114,11 @@ REFUSED = {
 }
 
 
+def test_with_all_its_heads_it_is_exported(albert, tmp_path):
+    found = export_model(albert, Scheme.of(albert), tmp_path / "out", dataset=tiny_dataset())
+    assert load_classifier(found.folder).geometry == albert.geometry
+
+
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_changes_weights_is_refused_in_one_sentence(albert, tmp_path, what):
     data = tiny_dataset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.model.families.base import Family
@@ -11,21 +11,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def _modules(model: Any) -> Iterable[nn.Module]:
+def _in_order(config: Any, groups: Sequence[Any]) -> Iterable[nn.Module]:
     """The group that runs at each depth; usually one for all of them."""
-    groups, config = model.albert.encoder.albert_layer_groups, model.config
     for number in range(config.num_hidden_layers):
-        group = groups[number * config.num_hidden_groups // config.num_hidden_layers]
-        yield from group.albert_layers
-
-
-def _unsupported(config: Mapping[str, Any]) -> str:
-    return "has groups of several layers" if config.get("inner_group_num", 1) != 1 else ""
+        yield from groups[number * len(groups) // config.num_hidden_layers].albert_layers
 
 
 ALBERT = Family(
     name="albert",
     title="ALBERT",
+    model_class="AlbertForSequenceClassification",
     parts={
         "query": "attention.query",
         "key": "attention.key",
@@ -37,9 +32,12 @@ ALBERT = Family(
         "down": "ffn_output",
         "output_norm": "full_layer_layer_norm",
     },
-    modules=_modules,
+    modules="encoder.albert_layer_groups",
+    in_order=_in_order,
     project=lambda model, embedded: model.albert.encoder.embedding_hidden_mapping_in(embedded),
     classify=lambda model, first: model.classifier(model.albert.pooler(first).tanh()),
     shared=True,
-    unsupported=_unsupported,
+    unsupported=lambda config: (
+        "has groups of several layers" if config.get("inner_group_num", 1) != 1 else ""
+    ),
 )

@@ -5,7 +5,7 @@ Nothing here or in a family's own file imports torch: a config is read without i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -33,10 +33,12 @@ class Layer:
 class Family:
     """All that is known of one family of post-norm encoders.
 
-    ``name`` is the ``model_type`` of its configs, ``title`` what people call it. ``parts`` says
-    where an encoder layer keeps each part of a :class:`Layer`, as dotted names. ``size_keys`` are
-    what a config calls layers, heads, hidden and intermediate size. ``unsupported(config)`` says
-    what of a config cannot be run, or nothing.
+    ``name`` is the ``model_type`` of its configs, ``title`` what people call it, ``model_class``
+    what transformers calls its classifiers. ``modules`` says where a base model lists its encoder
+    layers, ``parts`` where each of them keeps the parts of a :class:`Layer`, as dotted names;
+    ``in_order(config, modules)`` gives the layers that run, lowest first. ``size_keys`` are what a
+    config calls layers, heads, hidden and intermediate size. ``unsupported(config)`` says what of a
+    config cannot be run, or nothing.
 
     ``classify(model, first)`` gives logits ``[B, C]`` from the last hidden state of the first token
     ``[B, D]``; ``project(model, embedded)`` makes embeddings as wide as the hidden states.
@@ -48,6 +50,7 @@ class Family:
 
     name: str
     title: str
+    model_class: str
     parts: Mapping[str, str]
     classify: Callable[[Any, Tensor], Tensor]
     size_keys: tuple[str, str, str, str] = (
@@ -57,18 +60,23 @@ class Family:
         "intermediate_size",
     )
     unsupported: Callable[[Mapping[str, Any]], str] = lambda config: ""
-    modules: Callable[[Any], Iterable[nn.Module]] = lambda model: model.base_model.encoder.layer
+    modules: str = "encoder.layer"
+    in_order: Callable[[Any, Sequence[Any]], Iterable[nn.Module]] = lambda config, modules: modules
     project: Callable[[Any, Tensor], Tensor] = lambda model, embedded: embedded
     places: Callable[[Any, Tensor], Tensor] | None = None
     typed: bool = True
     after_padding: bool = False
     shared: bool = False
 
+    def encoder_layers(self, model: Any) -> Iterable[nn.Module]:
+        """The encoder layers of a model, lowest first."""
+        return self.in_order(model.config, model.base_model.get_submodule(self.modules))
+
     def layers(self, model: Any) -> tuple[Layer, ...]:
         """The parts of a model's encoder layers, lowest first."""
         return tuple(
             Layer(**{part: attrgetter(name)(module) for part, name in self.parts.items()})
-            for module in self.modules(model)
+            for module in self.encoder_layers(model)
         )
 
     def embed(
@@ -80,7 +88,6 @@ class Family:
             inputs["position_ids"] = self.places(model, at)
         return self.project(model, model.base_model.embeddings(input_ids, **inputs))
 
-    def sizes(self, config: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    def sizes(self, config: Mapping[str, Any]) -> tuple[int, ...]:
         """Layers, heads in each, hidden and intermediate size by a config."""
-        layers, heads, hidden, intermediate = (config[key] for key in self.size_keys)
-        return layers, heads, hidden, intermediate
+        return tuple(config[key] for key in self.size_keys)

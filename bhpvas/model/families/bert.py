@@ -19,6 +19,7 @@ PARTS = {
 BERT = Family(
     name="bert",
     title="BERT",
+    model_class="BertForSequenceClassification",
     parts=PARTS,
     classify=lambda model, first: model.classifier(model.bert.pooler(first[:, None])),
 )

@@ -7,6 +7,7 @@ from bhpvas.model.families.base import Family
 DISTILBERT = Family(
     name="distilbert",
     title="DistilBERT",
+    model_class="DistilBertForSequenceClassification",
     size_keys=("n_layers", "n_heads", "dim", "hidden_dim"),
     parts={
         "query": "attention.q_lin",
@@ -19,7 +20,7 @@ DISTILBERT = Family(
         "down": "ffn.lin2",
         "output_norm": "output_layer_norm",
     },
-    modules=lambda model: model.distilbert.transformer.layer,
+    modules="transformer.layer",
     typed=False,
     classify=lambda model, first: model.classifier(model.pre_classifier(first).relu()),
 )

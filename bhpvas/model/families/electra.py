@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from bhpvas.model.families.base import Family
 from bhpvas.model.families.bert import PARTS
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-def _project(model: Any, embedded: Tensor) -> Tensor:
-    smaller = hasattr(model.electra, "embeddings_project")
-    return model.electra.embeddings_project(embedded) if smaller else embedded
-
 
 ELECTRA = Family(
     name="electra",
     title="ELECTRA",
+    model_class="ElectraForSequenceClassification",
     parts=PARTS,
     classify=lambda model, first: model.classifier(first[:, None]),
-    project=_project,
+    project=lambda model, embedded: (
+        model.electra.embeddings_project(embedded)
+        if hasattr(model.electra, "embeddings_project")
+        else embedded
+    ),
 )

@@ -22,9 +22,15 @@ def _places(model: Any, tokens: Tensor) -> Tensor:
 ROBERTA = Family(
     name="roberta",
     title="RoBERTa",
+    model_class="RobertaForSequenceClassification",
     parts=PARTS,
     classify=lambda model, first: model.classifier(first[:, None]),
     places=_places,
     after_padding=True,
 )
-XLM_ROBERTA = replace(ROBERTA, name="xlm-roberta", title="XLM-RoBERTa")
+XLM_ROBERTA = replace(
+    ROBERTA,
+    name="xlm-roberta",
+    title="XLM-RoBERTa",
+    model_class="XLMRobertaForSequenceClassification",
+)
