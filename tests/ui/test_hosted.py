@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from bhpvas.data.reading import sample_splits
 from bhpvas.errors import LimitError
 from bhpvas.heads import parse_heads
-from bhpvas.model.classifier import Classifier
+from bhpvas.model import encoding
 from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.link import Link
 from bhpvas.storage.paths import sample_data_folder, workspaces_folder
@@ -123,7 +123,7 @@ def test_a_small_file_of_much_text_is_refused_before_it_is_tokenised(
         compression="zstd",
     )
     assert content.tell() < 2_000
-    monkeypatch.setattr(Classifier, "tokenised", lambda *_: pytest.fail("tokenised"))
+    monkeypatch.setattr(encoding, "tokenised", lambda *_: pytest.fail("tokenised"))
     content.name = "mine.parquet"
     with pytest.raises(LimitError, match="more than the 5 MB of text"):
         model_and_data.fresh_session(

@@ -69,7 +69,7 @@ def _sentence(session: Session) -> None:
         sentence_views.shown_heads(session, decided),
         label,
         in_words=True,
-        marks=True,
+        special_tokens=True,
         threshold=0.1,
         method=next(iter(SALIENCIES)),
         room=ROOM,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from bhpvas.charts.head_map import size
@@ -11,6 +13,9 @@ from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import help
+
+if TYPE_CHECKING:
+    from bhpvas.interpret.sentence import Reading
 
 
 def draw() -> None:
@@ -27,10 +32,10 @@ def draw() -> None:
     )
     sentence_views.choose(session)
     label = sentence_views.decision(session)
-    found = tasks.promptly(sentence_tasks.reading(session))
+    found: Reading | None = tasks.promptly(sentence_tasks.reading(session))
     decided = None if label is None else tasks.promptly(sentence_tasks.contributing(session, label))
     heads = sentence_views.shown_heads(session, decided)
-    in_words, marks, threshold, method = sentence_views.line_controls()
+    in_words, special_tokens, threshold, method = sentence_views.unit_controls()
 
     if found is None:
         st.skeleton(380)
@@ -41,7 +46,7 @@ def draw() -> None:
             heads,
             label,
             in_words=in_words,
-            marks=marks,
+            special_tokens=special_tokens,
             threshold=threshold,
             method=method,
         )
@@ -50,7 +55,7 @@ def draw() -> None:
             sentence_views.contribution_map(session, decided, label)
         with st.container(width="stretch"):
             if found is not None:
-                line = found.units(words=in_words, special_tokens=marks)
-                sentence_views.maps(session, found, heads, line)
+                units = found.units(words=in_words, special_tokens=special_tokens)
+                sentence_views.maps(session, found, heads, units)
     if found is not None:
         sentence_views.bertviz(found, heads)

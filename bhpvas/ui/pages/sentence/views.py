@@ -228,11 +228,11 @@ def shown_heads(session: Session, found: Contributions | None) -> list[HeadId]:
     return [HeadId(int(layer), int(head))]
 
 
-def line_controls() -> tuple[bool, bool, float, str]:
-    """Words or pieces, marks or none, the threshold, and the saliency."""
+def unit_controls() -> tuple[bool, bool, float, str]:
+    """Words or pieces, special tokens or none, the threshold, and the saliency."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="line"):
-        units = controls.choice("Units", [_WORDS, _PIECES], **kept_as("units"))
-        marks = st.toggle("[CLS] and [SEP]", value=True, **kept_as("marks"))
+        unit = controls.choice("Units", [_WORDS, _PIECES], **kept_as("units"))
+        special_tokens = st.toggle("[CLS] and [SEP]", value=True, **kept_as("marks"))
         threshold = st.slider(
             "Arcs from",
             0.0,
@@ -253,7 +253,7 @@ def line_controls() -> tuple[bool, bool, float, str]:
             width=230,
             label_visibility="collapsed",
         )
-    return units == _WORDS, marks, threshold, method
+    return unit == _WORDS, special_tokens, threshold, method
 
 
 def arcs(
@@ -263,7 +263,7 @@ def arcs(
     label: int | None,
     *,
     in_words: bool,
-    marks: bool,
+    special_tokens: bool,
     threshold: float,
     method: str,
     room: int | None = None,
@@ -272,21 +272,23 @@ def arcs(
 
     A long line moves together where the ``room`` in pixels is known.
     """
-    line = found.units(words=in_words, special_tokens=marks)
+    units = found.units(words=in_words, special_tokens=special_tokens)
     salient = None if label is None else tasks.promptly(sentence_tasks.salient(session, label))
     drawn = [
         HeadArcs(
-            str(head), line.attention(found.maps[head.layer, head.head]), head in found.mask.removed
+            str(head),
+            units.attention(found.maps[head.layer, head.head]),
+            head in found.mask.removed,
         )
         for head in heads
     ]
     name = session.data.evaluation.label_names[label] if label is not None else ""
     figure = sentence_arcs(
-        line.names,
-        _dependencies(found, line, heads),
+        units.names,
+        _dependencies(found, units, heads),
         drawn,
         threshold=threshold,
-        saliency=None if salient is None else line.sums(salient.values[method]),
+        saliency=None if salient is None else units.sums(salient.values[method]),
         saliency_title=SALIENCIES[method].title,
         towards=name,
         room=room,
@@ -295,7 +297,7 @@ def arcs(
         figure,
         key="arcs",
         alt=f"Dependencies and attention of {text.head_list(heads)} over the words: "
-        f"{' '.join(line.names)}",
+        f"{' '.join(units.names)}",
     )
     for note in _notes(session, found, heads, drawn, threshold):
         st.caption(note)
@@ -308,7 +310,7 @@ def arcs(
     )
 
 
-def _dependencies(found: Reading, line: SentenceUnits, heads: list[HeadId]) -> list[Dependency]:
+def _dependencies(found: Reading, units: SentenceUnits, heads: list[HeadId]) -> list[Dependency]:
     from bhpvas.interpret.roles import followed
 
     parse = found.sentence.parse
@@ -319,7 +321,7 @@ def _dependencies(found: Reading, line: SentenceUnits, heads: list[HeadId]) -> l
             ways.setdefault(word, []).append(f"{head}, {' and '.join(directions)}")
     drawn = []
     for word, governor in enumerate(parse.heads):
-        here, there = line.place_of(word), line.place_of(governor)
+        here, there = units.place_of(word), units.place_of(governor)
         if word == governor or parse.relations[word] == "punct" or here is None or there is None:
             continue
         by = "; ".join(ways.get(word, ()))
@@ -435,7 +437,7 @@ def _hover(
 # --- maps -----------------------------------------------------------------------------------------
 
 
-def maps(session: Session, found: Reading, heads: list[HeadId], line: SentenceUnits) -> None:
+def maps(session: Session, found: Reading, heads: list[HeadId], units: SentenceUnits) -> None:
     """The matrix of one head, all heads of a layer, or the rollout; one of them is drawn."""
     views = {"one head": _matrix, "a layer": _layer, "rollout": _rollout}
     help.heading(
@@ -449,17 +451,17 @@ def maps(session: Session, found: Reading, heads: list[HeadId], line: SentenceUn
         view = controls.choice("Matrix of", views, key="matrix-of")
         choice = st.container(width=170)
     first = heads[0] if heads else HeadId(0, 0)
-    views[view](session, found, first, line, choice)
+    views[view](session, found, first, units, choice)
 
 
 def _matrix(
-    session: Session, found: Reading, first: HeadId, line: SentenceUnits, choice: DeltaGenerator
+    session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
     with choice:
         head = _pick("matrix-head", list(found.mask.every_head()), first)
     figures.chart(
         attention_matrix(
-            line.attention(found.maps[head.layer, head.head]), line.names, title=str(head)
+            units.attention(found.maps[head.layer, head.head]), units.names, title=str(head)
         ),
         key="matrix",
         alt=f"Attention matrix of {head}",
@@ -467,12 +469,12 @@ def _matrix(
 
 
 def _layer(
-    session: Session, found: Reading, first: HeadId, line: SentenceUnits, choice: DeltaGenerator
+    session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
     with choice:
         number = _pick("layer", list(range(found.mask.layers)), first.layer, "L")
     figure = layer_maps(
-        line.attention(found.maps[number]), line.names, number, found.mask, session.selected
+        units.attention(found.maps[number]), units.names, number, found.mask, session.selected
     )
     selecting(
         figure,
@@ -486,9 +488,9 @@ def _layer(
 
 
 def _rollout(
-    session: Session, found: Reading, first: HeadId, line: SentenceUnits, choice: DeltaGenerator
+    session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
-    whole = found.units(words=line.words, special_tokens=True)
+    whole = found.units(words=units.words, special_tokens=True)
     with choice:
         source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
     figures.chart(
