@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load, mask_without
-from bhpvas.cli.options import DataOptions, add_data, add_remove
+from bhpvas.cli.options import CacheOptions, DataOptions, PassOptions, RemoveOptions
 from bhpvas.cli.output import Bar, answer, grid, model_record, numbers, removed_heads
 
 if TYPE_CHECKING:
@@ -16,14 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(DataOptions):
-    cache: bool
-    remove: str
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser, "calibration", cached=True, shares_passes=True)
-    add_remove(parser)
+class Options(PassOptions, RemoveOptions, CacheOptions, DataOptions):
+    split = "calibration"
 
 
 def run(options: Options) -> None:

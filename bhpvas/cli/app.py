@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 
 from bhpvas.cli.inputs import kept_results
-from bhpvas.cli.options import add_cache
+from bhpvas.cli.options import CacheOptions, option
 from bhpvas.errors import BhpvasError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    port: int
-    address: str | None
-    no_browser: bool
-    cache: bool
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--port", type=int, default=8501, help="port of the web page (default: 8501)"
+class Options(CacheOptions):
+    port: int = option("port of the web page (default: 8501)", default=8501)
+    address: str | None = option(
+        "where to listen, such as 0.0.0.0 = every network of this computer (default: this computer "
+        "alone; every network where BHPVAS_HOSTED is set)"
     )
-    parser.add_argument(
-        "--address",
-        help="where to listen, such as 0.0.0.0 = every network of this computer (default: this "
-        "computer alone; every network where BHPVAS_HOSTED is set)",
-    )
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
-    add_cache(parser)
+    no_browser: bool = option("do not open a browser window")
 
 
 def run(options: Options) -> None:

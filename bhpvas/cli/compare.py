@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load, opened_scheme
-from bhpvas.cli.options import DataOptions, add_data, add_out
+from bhpvas.cli.options import DataOptions, PassOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, write
 from bhpvas.errors import BhpvasError
 
@@ -20,25 +20,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(DataOptions):
-    schemes: list[str]
-    random: int
-    seed: int
-    out: str
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser, "evaluation", shares_passes=True)
-    parser.add_argument("schemes", metavar="S", nargs="+", help="scheme files")
-    parser.add_argument(
-        "--random",
-        metavar="N",
-        type=int,
+class Options(PassOptions, DataOptions):
+    schemes: Sequence[str] = option("scheme files", "S", flag="schemes", nargs="+")
+    random: int = option(
+        "random masks to set beside each number of removed heads (default: 20; 0 = none)",
+        "N",
         default=20,
-        help="random masks to set beside each number of removed heads (default: 20; 0 = none)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random masks (default: 0)")
-    add_out(parser, "table to write, as CSV")
+    seed: int = option("of the random masks (default: 0)", default=0)
+    out: str = option("table to write, as CSV", "FILE", required=True)
 
 
 def run(options: Options) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load, mask_without, opened_scheme
-from bhpvas.cli.options import DataOptions, add_data, add_remove
+from bhpvas.cli.options import CacheOptions, DataOptions, PassOptions, RemoveOptions, option
 from bhpvas.cli.output import Bar, answer, model_record
 
 if TYPE_CHECKING:
@@ -19,17 +18,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(DataOptions):
-    cache: bool
-    remove: str
-    scheme: str | None
+class Options(PassOptions, RemoveOptions, CacheOptions, DataOptions):
+    exclusive = ("remove", "scheme")
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser, "evaluation", cached=True, shares_passes=True)
-    which = parser.add_mutually_exclusive_group()
-    add_remove(which)
-    which.add_argument("--scheme", metavar="S", help="evaluate the current step of a scheme file")
+    scheme: str | None = option("evaluate the current step of a scheme file", "S")
 
 
 def run(options: Options) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bhpvas.cli.inputs import load, opened_scheme
-from bhpvas.cli.options import DataOptions, add_data, add_scheme
+from bhpvas.cli.options import DataOptions, option
 from bhpvas.cli.output import Bar, answer, model_record
 
 if TYPE_CHECKING:
@@ -16,27 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DataOptions):
-    scheme: str
-    format: str
-    int8: bool
-    out: str
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser, "evaluation")
-    add_scheme(parser)
-    parser.add_argument(
-        "--format",
-        metavar="F",
+    scheme: str = option("scheme file", "S", required=True)
+    format: str = option(
+        "transformers (a smaller folder), onnx (for ONNX Runtime) or dense (zeros, as large)",
+        "F",
         required=True,
-        help="transformers (a smaller folder), onnx (for ONNX Runtime) or dense (zeros, as large)",
     )
-    parser.add_argument(
-        "--int8", action="store_true", help="with onnx: add a quantised graph, measured by itself"
-    )
-    parser.add_argument(
-        "--out", metavar="FOLDER", required=True, help="folder to write; must not exist yet"
-    )
+    int8: bool = option("with onnx: add a quantised graph, measured by itself")
+    out: str = option("folder to write; must not exist yet", "FOLDER", required=True)
 
 
 def run(options: Options) -> None:

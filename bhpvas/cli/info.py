@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.cli.options import add_model
+from bhpvas.cli.options import ModelOptions
 from bhpvas.cli.output import answer
 
 if TYPE_CHECKING:
     from bhpvas.model.config import Info
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    model: str | None
-    json: bool
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser, runs=False)
+Options = ModelOptions
 
 
 def run(options: Options) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bhpvas.cli import processes
-from bhpvas.cli.options import CalibrationOptions, DataOptions
+from bhpvas.cli.options import DataOptions, DrawOptions
 from bhpvas.errors import BhpvasError, SchemeError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def load(options: DataOptions) -> tuple[Classifier, Dataset]:
 
 
 def load_calibration(
-    options: CalibrationOptions, most: int | None = DEFAULT_SENTENCES
+    options: DrawOptions, most: int | None = DEFAULT_SENTENCES
 ) -> tuple[Classifier, Dataset]:
     """As :func:`load`; of more sentences than asked for (else ``most``), some are drawn."""
     return _with_classifier(options, calibration_of(options, options.data, most))
@@ -55,18 +55,18 @@ def _dataset(options: DataOptions, source: str | None, split: str) -> Dataset:
         return read_dataset(source, **columns)
     # A command that draws sentences itself is given all that there are to learn from. The split of
     # a source in one part has no seed here: other commands measure on what it leaves.
-    most = None if isinstance(options, CalibrationOptions) else SENTENCES
+    most = None if isinstance(options, DrawOptions) else SENTENCES
     return read_splits(source, **columns, sentences=most).calibration
 
 
-def check_sentences(options: CalibrationOptions) -> None:
+def check_sentences(options: DrawOptions) -> None:
     """Refuse a number of sentences that nothing can be learnt from."""
     if options.sentences is not None and options.sentences < 2:
         raise BhpvasError(f"--sentences {options.sentences} is too few: 2 are the least.")
 
 
 def calibration_of(
-    options: CalibrationOptions, source: str | None, most: int | None = DEFAULT_SENTENCES
+    options: DrawOptions, source: str | None, most: int | None = DEFAULT_SENTENCES
 ) -> Dataset:
     """The sentences to learn from; of more than asked for (else ``most``), some."""
     from bhpvas.data.sampling import calibration_sample

@@ -26,11 +26,12 @@ from bhpvas.cli import (
     roles,
     score,
 )
+from bhpvas.cli.options import add_options
 from bhpvas.errors import BhpvasError
 from bhpvas.model.memory import limit_error
 from bhpvas.storage.files import no_room
 
-# In the order of the help. A command has `Options`, `add_options` and `run`.
+# In the order of the help. A command has `Options` and `run`.
 _COMMANDS = (app, info, score, ablate, evaluate, roles, propose, recover, compare, export, report)
 
 # The help of a command shows its own.
@@ -112,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
             epilog="\n".join([title, *own]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_options(added)
+        add_options(added, command.Options)
         added.set_defaults(command=command)
     return found
 

@@ -1,144 +1,161 @@
-"""Options that commands share: the model, the sentences, what to learn from, the file to write.
+"""Options of the commands: typed fields that say their help, of which the parser is made.
 
-A class holds the values, named as the options are; the function of the same name adds them, and
-those of the classes above it, to a parser.
+A command's ``Options`` takes what it shares with others from the classes below.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+_KINDS = {"int": int, "float": float}
+
+
+def option(help: str, metavar: str | None = None, **how: Any) -> Any:
+    """A field that the command line fills; ``how`` as in ``add_argument``.
+
+    Its name says the option's, its type how it is read; a ``flag`` is another name, a ``group`` the
+    title under which the help shows it. Of a bool that is left out, the default is false.
+    """
+    return field(metadata={"help": help, "metavar": metavar, **how})
+
+
+def add_options(parser: argparse.ArgumentParser, options: type[CommandOptions]) -> None:
+    """Add every field of a class of options that is an :func:`option`."""
+    groups: dict[str, Any] = {}
+    exclusive = parser.add_mutually_exclusive_group() if options.exclusive else parser
+    for one in fields(options):
+        how = dict(one.metadata)
+        if not how:
+            continue
+        flag = how.pop("flag", f"--{one.name.replace('_', '-')}")
+        title = how.pop("group", None)
+        how["help"] = how["help"].replace("{split}", options.split)
+        if flag.startswith("-"):
+            how["dest"] = one.name
+        if one.type in ("bool", "bool | None"):
+            del how["metavar"]
+            how.setdefault("action", "store_true")
+        elif kind := _KINDS.get(str(one.type).removesuffix(" | None")):
+            how["type"] = kind
+        if title is not None and title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        where = exclusive if one.name in options.exclusive else groups.get(title, parser)
+        where.add_argument(flag, **how)
+    parser.set_defaults(shares_passes=options.shares_passes)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """The model and where it runs, and whether the answer is one JSON document."""
+class CommandOptions:
+    """What a command says of itself.
 
-    model: str | None
-    json: bool
-    device: str
-    dtype: str
+    ``split`` is the part of the sentences that a command looks at where these are not a file.
+    ``shares_passes``: it does nothing but pass over sentences, which several processes can share.
+    Of the ``exclusive`` fields only one may be given.
+    """
 
-
-@dataclass(frozen=True, kw_only=True)
-class DataOptions(ModelOptions):
-    """The sentences too: a file or hub id, its split, and columns not found by their names."""
-
-    data: str | None
-    split: Literal["calibration", "evaluation"]
-    text: str | None
-    pair: str | None
-    label: str | None
-    tag: str | None
+    split: ClassVar[Literal["calibration", "evaluation"]] = "evaluation"
+    shares_passes: ClassVar[bool] = False
+    exclusive: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrationOptions(DataOptions):
+class ModelOptions(CommandOptions):
+    """The model, and whether the answer is one JSON document."""
+
+    model: str | None = option(
+        "folder or hub id, also as id@revision (default: the sample model)", "M"
+    )
+    json: bool = option("print one JSON document")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ModelOptions):
+    """Where the model runs, too."""
+
+    device: str = option(
+        "cpu, cuda or mps (default: cuda where there is one, else cpu)", default="auto"
+    )
+    dtype: str = option(
+        "float32, bfloat16, or mixed: float32 weights multiplied in bfloat16 (default: float32)",
+        default="float32",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassOptions(RunOptions):
+    """For a command that only passes over sentences, which bfloat16 is exact enough for."""
+
+    shares_passes = True
+
+    dtype: str = option(
+        "float32, bfloat16, or mixed: float32 weights multiplied in bfloat16 (default: mixed on "
+        "cuda, else float32)",
+        default="auto",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions(CommandOptions):
+    """Whether results are kept on disk, and found there."""
+
+    cache: bool = option(
+        "compute everything anew and keep nothing on disk", flag="--no-cache", action="store_false"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(RunOptions):
+    """The sentences too: a file or hub id, and columns that are not found by their names."""
+
+    data: str | None = option(
+        "file, used whole, or hub id such as glue/sst2, of which the {split} split is used "
+        "(default: the sample sentences' {split} split)",
+        "D",
+    )
+    text: str | None = option("column of the text, if not found by its name", "COLUMN")
+    pair: str | None = option("column of the pair, if not found by its name", "COLUMN")
+    label: str | None = option("column of the label, if not found by its name", "COLUMN")
+    tag: str | None = option("column of the tag, if not found by its name", "COLUMN")
+
+
+_LEARNT_FROM = (
+    "file, used whole, or hub id, of which the calibration split is used, to learn from (default: "
+    "the sample sentences' calibration split)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions(DataOptions):
     """How many sentences to learn from at most, and the seed of every draw, too."""
 
-    sentences: int | None
-    seed: int
-
-
-def add_model(
-    parser: argparse.ArgumentParser, *, runs: bool = True, shares_passes: bool = False
-) -> None:
-    """The model and, where it ``runs``, on what; ``shares_passes``: the command does nothing but
-    pass over sentences, which several processes can share and bfloat16 is exact enough for."""
-    parser.add_argument(
-        "--model",
-        metavar="M",
-        help="folder or hub id, also as id@revision (default: the sample model)",
+    sentences: int | None = option(
+        "draw at most N sentences, each label in its proportion and, where there are enough, none "
+        "that is part of another (default: 2048; fine-tuning uses all)",
+        "N",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.set_defaults(shares_passes=shares_passes)
-    if runs:
-        parser.add_argument(
-            "--device",
-            default="auto",
-            help="cpu, cuda or mps (default: cuda where there is one, else cpu)",
-        )
-        usual = "mixed on cuda, else float32" if shares_passes else "float32"
-        parser.add_argument(
-            "--dtype",
-            default="auto" if shares_passes else "float32",
-            help=f"float32, bfloat16, or mixed: float32 weights multiplied in bfloat16 (default: "
-            f"{usual})",
-        )
+    seed: int = option("of every draw (default: 0)", default=0)
 
 
-def add_data(
-    parser: argparse.ArgumentParser,
-    split: str,
-    *,
-    cached: bool = False,
-    shares_passes: bool = False,
-) -> None:
-    """The model and the sentences; ``cached``: also whether results are kept on disk."""
-    add_model(parser, shares_passes=shares_passes)
-    if cached:
-        add_cache(parser)
-    parser.add_argument(
-        "--data",
-        metavar="D",
-        help=f"file, used whole, or hub id such as glue/sst2, of which the {split} split is used "
-        f"(default: the sample sentences' {split} split)",
-    )
-    parser.set_defaults(split=split)
-    _add_columns(parser)
+@dataclass(frozen=True, kw_only=True)
+class CalibrationOptions(DrawOptions):
+    """For a command that learns, and measures nothing: its only sentences are those."""
+
+    split = "calibration"
+
+    data: str | None = option(_LEARNT_FROM, "D", flag="--calibration")
 
 
-def add_calibration(parser: argparse.ArgumentParser, *, alone: bool = True) -> None:
-    """The sentences to learn from: with the model as the only ones, or beside other sentences."""
-    if alone:
-        add_model(parser)
-    parser.add_argument(
-        "--calibration",
-        metavar="D",
-        dest="data" if alone else "calibration",
-        help="file, used whole, or hub id, of which the calibration split is used, to learn from "
-        "(default: the sample sentences' calibration split)",
-    )
-    parser.add_argument(
-        "--sentences",
-        metavar="N",
-        type=int,
-        help="draw at most N sentences, each label in its proportion and, where there are enough, "
-        "none that is part of another (default: 2048; fine-tuning uses all)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of every draw (default: 0)")
-    if alone:
-        parser.set_defaults(split="calibration")
-        _add_columns(parser)
+@dataclass(frozen=True, kw_only=True)
+class BothOptions(DrawOptions):
+    """For a command that learns from some sentences and measures on others."""
+
+    calibration: str | None = option(_LEARNT_FROM, "D")
 
 
-def _add_columns(parser: argparse.ArgumentParser) -> None:
-    for part in ("text", "pair", "label", "tag"):
-        parser.add_argument(
-            f"--{part}", metavar="COLUMN", help=f"column of the {part}, if not found by its name"
-        )
+@dataclass(frozen=True, kw_only=True)
+class RemoveOptions(CommandOptions):
+    """The heads to remove."""
 
-
-def add_cache(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--no-cache",
-        dest="cache",
-        action="store_false",
-        help="compute everything anew and keep nothing on disk",
-    )
-
-
-def add_remove(parser: Any) -> None:
-    """The heads to remove; ``parser`` may be a group of options that exclude each other."""
-    parser.add_argument(
-        "--remove", metavar="HEADS", default="", help="heads to remove, such as L0H3,L5H11"
-    )
-
-
-def add_scheme(parser: argparse.ArgumentParser, what: str = "scheme file") -> None:
-    parser.add_argument("--scheme", metavar="S", required=True, help=what)
-
-
-def add_out(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--out", metavar="FILE", required=True, help=what)
+    remove: str = option("heads to remove, such as L0H3,L5H11", "HEADS", default="")

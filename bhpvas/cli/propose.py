@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load_calibration, mask_without
-from bhpvas.cli.options import CalibrationOptions, add_calibration, add_out
+from bhpvas.cli.options import CalibrationOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads
 from bhpvas.errors import BhpvasError
 
@@ -19,40 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CalibrationOptions):
-    method: str | None
-    heads: int
-    max_drop: float | None
-    protect: str
-    min_per_layer: int
-    out: str
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_calibration(parser)
-    parser.add_argument(
-        "--method",
-        metavar="NAME",
+    method: str | None = option(
         # Named here, since the registry would import torch.
-        help="random, importance, fisher, combined, iterative, redundancy, mask-search, "
+        "random, importance, fisher, combined, iterative, redundancy, mask-search, "
         "reconstruction, shares (default), greedy, layers, or any criterion",
+        "NAME",
     )
-    parser.add_argument(
-        "--heads", metavar="K", type=int, required=True, help="how many heads to remove"
-    )
-    parser.add_argument(
-        "--max-drop",
-        metavar="X",
-        type=float,
-        help="remove fewer, as many as keep the accuracy on the calibration sentences within X "
+    heads: int = option("how many heads to remove", "K", required=True)
+    max_drop: float | None = option(
+        "remove fewer, as many as keep the accuracy on the calibration sentences within X "
         "(0.01 = one point)",
+        "X",
     )
-    parser.add_argument(
-        "--protect", metavar="HEADS", default="", help="heads that must stay, such as L0H3,L5H11"
-    )
-    parser.add_argument(
-        "--min-per-layer", metavar="N", type=int, default=0, help="heads that every layer keeps"
-    )
-    add_out(parser, "scheme file to write")
+    protect: str = option("heads that must stay, such as L0H3,L5H11", "HEADS", default="")
+    min_per_layer: int = option("heads that every layer keeps", "N", default=0)
+    out: str = option("scheme file to write", "FILE", required=True)
 
 
 def run(options: Options) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load_calibration, opened_scheme
-from bhpvas.cli.options import CalibrationOptions, add_calibration, add_out, add_scheme
+from bhpvas.cli.options import CalibrationOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, removed_heads, write
 from bhpvas.errors import BhpvasError
 
@@ -20,62 +20,46 @@ if TYPE_CHECKING:
     from bhpvas.recovery.finetuning import Course, FineTuned
     from bhpvas.scheme.scheme import Scheme
 
-# Settings of fine-tuning by their names in TuningSettings.
-TUNING: dict[str, tuple[type, str]] = {
-    "epochs": (float, "how often the sentences are gone through (default: 1)"),
-    "learning_rate": (float, "its highest value (default: 0.00005)"),
-    "batch_size": (int, "sentences in a step (default: 32)"),
-    "distillation": (
-        float,
-        "weight of the unpruned model's answers in the loss; 0 = labels alone (default: 0.5)",
-    ),
-    "temperature": (float, "by which those answers are softened (default: 2)"),
-    "warmup": (float, "share of the steps in which the learning rate rises (default: 0.06)"),
-    "weight_decay": (float, "of AdamW (default: 0.01)"),
-    "embeddings": (bool, "train the embeddings, too (default: they stay as they are)"),
-    "evaluations": (int, "how often the held-out sentences are measured (default: 20)"),
-}
+_tuned = partial(option, metavar="X", default=None, group="with --method finetune")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(CalibrationOptions):
     """The settings of fine-tuning are None where they are left out."""
 
-    scheme: str
-    method: str
-    out: str
-    epochs: float | None
-    learning_rate: float | None
-    batch_size: int | None
-    distillation: float | None
-    temperature: float | None
-    warmup: float | None
-    weight_decay: float | None
-    embeddings: bool | None
-    evaluations: int | None
+    scheme: str = option("scheme file to start from", "S", required=True)
+    method: str = option(
+        "compensate (default), thorough, rescale or finetune", "NAME", default="compensate"
+    )
+    epochs: float | None = _tuned("how often the sentences are gone through (default: 1)")
+    learning_rate: float | None = _tuned("its highest value (default: 0.00005)")
+    batch_size: int | None = _tuned("sentences in a step (default: 32)")
+    distillation: float | None = _tuned(
+        "weight of the unpruned model's answers in the loss; 0 = labels alone (default: 0.5)"
+    )
+    temperature: float | None = _tuned("by which those answers are softened (default: 2)")
+    warmup: float | None = _tuned(
+        "share of the steps in which the learning rate rises (default: 0.06)"
+    )
+    weight_decay: float | None = _tuned("of AdamW (default: 0.01)")
+    embeddings: bool | None = _tuned("train the embeddings, too (default: they stay as they are)")
+    evaluations: int | None = _tuned("how often the held-out sentences are measured (default: 20)")
+    out: str = option(
+        "scheme file to write; changed weights are written beside it, or into a .zip",
+        "FILE",
+        required=True,
+    )
 
     @property
     def tuning(self) -> dict[str, Any]:
         """The settings of fine-tuning that were given."""
-        return {name: value for name in TUNING if (value := getattr(self, name)) is not None}
+        found = {name: getattr(self, name) for name in tuning_names()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_calibration(parser)
-    add_scheme(parser, "scheme file to start from")
-    parser.add_argument(
-        "--method",
-        metavar="NAME",
-        default="compensate",
-        help="compensate (default), thorough, rescale or finetune",
-    )
-    tuning = parser.add_argument_group("with --method finetune")
-    for name, (kind, text) in TUNING.items():
-        how: dict[str, Any] = {"metavar": "X", "type": kind}
-        if kind is bool:
-            how = {"action": "store_true", "default": None}
-        tuning.add_argument(f"--{name.replace('_', '-')}", help=text, **how)
-    add_out(parser, "scheme file to write; changed weights are written beside it, or into a .zip")
+def tuning_names() -> list[str]:
+    """The options that are settings of fine-tuning, named as in TuningSettings."""
+    return [one.name for one in fields(Options) if "group" in one.metadata]
 
 
 def run(options: Options) -> None:

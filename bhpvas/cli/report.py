@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 from bhpvas.cli.inputs import calibration_of, check_sentences, load, opened_scheme
-from bhpvas.cli.options import CalibrationOptions, add_calibration, add_data, add_out, add_scheme
+from bhpvas.cli.options import BothOptions, option
 from bhpvas.cli.output import Bar, answer, model_record
 from bhpvas.errors import BhpvasError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(CalibrationOptions):
+class Options(BothOptions):
     """``command_line`` is what was typed, for the page."""
 
-    calibration: str | None
-    scheme: str
-    random: int
-    ablate: bool
-    latency: int | None
-    out: str
     command_line: str
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser, "evaluation")
-    add_calibration(parser, alone=False)
-    add_scheme(parser)
-    parser.add_argument(
-        "--random",
-        metavar="N",
-        type=int,
-        default=20,
-        help="random orders to set beside the scheme (default: 20; 0 = none)",
+    scheme: str = option("scheme file", "S", required=True)
+    random: int = option(
+        "random orders to set beside the scheme (default: 20; 0 = none)", "N", default=20
     )
-    parser.add_argument(
-        "--ablate", action="store_true", help="remove each head alone, too, and measure"
-    )
-    parser.add_argument(
-        "--latency",
-        metavar="TOKENS",
-        type=int,
-        help="also time a pass, on sentences of so many tokens",
-    )
-    add_out(parser, "page to write, as HTML")
+    ablate: bool = option("remove each head alone, too, and measure")
+    latency: int | None = option("also time a pass, on sentences of so many tokens", "TOKENS")
+    out: str = option("page to write, as HTML", "FILE", required=True)
 
 
 def run(options: Options) -> None:

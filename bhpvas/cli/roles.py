@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load
-from bhpvas.cli.options import DataOptions, add_data
+from bhpvas.cli.options import CacheOptions, DataOptions, option
 from bhpvas.cli.output import Bar, answer, model_record, numbers
 
 if TYPE_CHECKING:
@@ -16,19 +15,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(DataOptions):
-    cache: bool
-    min_count: int
+class Options(CacheOptions, DataOptions):
+    split = "calibration"
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser, "calibration", cached=True)
-    parser.add_argument(
-        "--min-count",
-        metavar="N",
-        type=int,
-        default=100,
-        help="dependents that a relation needs to be judged (default: 100)",
+    min_count: int = option(
+        "dependents that a relation needs to be judged (default: 100)", "N", default=100
     )
 
 

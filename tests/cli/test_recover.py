@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bhpvas.cli.main import main
-from bhpvas.cli.recover import TUNING
+from bhpvas.cli.recover import Options, tuning_names
 from bhpvas.data.reading import read_dataset
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.classifier import load_classifier
@@ -130,8 +130,10 @@ def test_the_command_line_offers_every_setting_with_its_default():
     defaults = {
         field.name: field.default for field in fields(TuningSettings) if field.name != "seed"
     }
-    assert set(TUNING) == set(defaults)
-    for name, (kind, said) in TUNING.items():
-        assert isinstance(defaults[name], kind)
-        if kind is not bool:
+    options = {field.name: field for field in fields(Options)}
+    assert set(tuning_names()) == set(defaults)
+    for name in tuning_names():
+        kind, said = options[name].type, options[name].metadata["help"]
+        assert f"{type(defaults[name]).__name__} | None" == kind
+        if kind != "bool | None":
             assert f"(default: {np.format_float_positional(defaults[name], trim='-')})" in said
