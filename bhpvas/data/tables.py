@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -40,19 +40,16 @@ MAX_KEYS = 10_000
 MAX_LINE = 2**20
 # What is read at once: so many rows, and no more than so many characters, cells or bytes.
 _ROWS, _AT_ONCE = 4_096, 2**22
-# Bytes that the rows of a Parquet file which are read at once may unpack to at most; usually it is
-# far less. What says that it unpacks to more than so many times its size means harm.
+# Bytes that the rows of a Parquet file which are unpacked at once take, if they are as long as its
+# rows are on average. A file on disk that unpacks to more than so many times its size means harm.
 _AT_MOST, _UNLIKELY = 2**25, 100
-
-# How a page of a Parquet file begins: with its kind and the bytes that it unpacks to, as numbers of
-# seven bits a byte (Thrift's compact protocol, zigzag). A dictionary has what rows repeat.
-_PAGE = re.compile(rb"\x15([\x80-\xff]*[\x00-\x7f])\x15([\x80-\xff]*[\x00-\x7f])")
-_DICTIONARY = 2
 
 # What a cell begins with that spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-Row = TypeVar("Row")
+#: A row's number, its cells, and their size together.
+_Row: TypeAlias = tuple[int, Sequence[object], int]
+_TextRow: TypeAlias = tuple[int, Sequence[str], int]
 
 
 class Piece(NamedTuple):
@@ -274,20 +271,25 @@ def _encoding(start: bytes) -> tuple[str, int]:
     return "utf-8", 0
 
 
-def _in_pieces(rows: Iterable[tuple[int, Row, int]]) -> Iterator[tuple[list[int], list[Row]]]:
-    """Rows and their numbers, as many at once as their sizes allow."""
+def _in_pieces(header: Sequence[str], rows: Iterable[_Row]) -> Iterator[Piece]:
+    """The rows, as many at once as their sizes allow; cells of columns without a name are left."""
     numbers: list[int] = []
-    some: list[Row] = []
+    some: list[Sequence[object]] = []
     size = 0
-    for number, row, more in rows:
+
+    def piece() -> Piece:
+        columns = zip(header, zip(*some, strict=True), strict=True)
+        return Piece(numbers, {name: cells for name, cells in columns if name})
+
+    for number, cells, more in rows:
         numbers.append(number)
-        some.append(row)
+        some.append(cells)
         size += more
         if len(some) == _ROWS or size > _AT_ONCE:
-            yield numbers, some
+            yield piece()
             numbers, some, size = [], [], 0
     if some:
-        yield numbers, some
+        yield piece()
 
 
 def _parse_tsv(file: _File) -> Table:
@@ -296,7 +298,7 @@ def _parse_tsv(file: _File) -> Table:
     return _from_rows(file, partial(_plain_rows, file))
 
 
-def _plain_rows(file: _File) -> Iterator[tuple[int, Sequence[str], int]]:
+def _plain_rows(file: _File) -> Iterator[_TextRow]:
     for number, line in enumerate(file.lines(), start=1):
         cells = line.removesuffix("\n").split("\t")
         yield number, [_unquoted(cell) for cell in cells] if '""' in line else cells, len(line)
@@ -321,7 +323,7 @@ def _parse_csv(file: _File) -> Table:
     return _from_rows(file, partial(_csv_rows, file, max(",;\t", key=file.header().count)))
 
 
-def _csv_rows(file: _File, delimiter: str) -> Iterator[tuple[int, Sequence[str], int]]:
+def _csv_rows(file: _File, delimiter: str) -> Iterator[_TextRow]:
     """Each record with the line that it starts on; a quoted cell may run over several lines."""
     reader = csv.reader(file.lines(""), delimiter=delimiter, skipinitialspace=True, strict=True)
     line = 1
@@ -336,15 +338,15 @@ def _csv_rows(file: _File, delimiter: str) -> Iterator[tuple[int, Sequence[str],
         ) from error
 
 
-def _from_rows(file: _File, rows: Callable[[], Iterator[tuple[int, Sequence[str], int]]]) -> Table:
+def _from_rows(file: _File, rows: Callable[[], Iterator[_TextRow]]) -> Table:
     """The table of numbered rows of cells; the first that is not blank is the header."""
 
-    def filled() -> Iterator[tuple[int, Sequence[str], int]]:
+    def filled() -> Iterator[_TextRow]:
         return (row for row in rows() if any(map(str.strip, row[1])))
 
     header = [cell.strip() for cell in next(filled(), (1, (), 0))[1]]
 
-    def counted() -> Iterator[tuple[int, Sequence[str], int]]:
+    def counted() -> Iterator[_TextRow]:
         lines = filled()
         next(lines, None)
         for line, cells, size in lines:
@@ -356,12 +358,7 @@ def _from_rows(file: _File, rows: Callable[[], Iterator[tuple[int, Sequence[str]
                 )
             yield line, cells, size
 
-    def read() -> Iterator[Piece]:
-        for numbers, records in _in_pieces(counted()):
-            columns = zip(header, zip(*records, strict=True), strict=True)
-            yield Piece(numbers, {name: cells for name, cells in columns if name})
-
-    return _table(file, header, read)
+    return _table(file, header, counted)
 
 
 def _parse_jsonl(file: _File) -> Table:
@@ -378,12 +375,11 @@ def _parse_jsonl(file: _File) -> Table:
             )
         file.check_cells(count, len(keys))
 
-    def read() -> Iterator[Piece]:
-        sized = ((line, record, size + len(keys)) for line, record, size in _objects(file))
-        for numbers, records in _in_pieces(sized):
-            yield Piece(numbers, {key: [one.get(key) for one in records] for key in keys if key})
+    def rows() -> Iterator[_Row]:
+        for line, record, size in _objects(file):
+            yield line, [record.get(key) for key in keys], size + len(keys)
 
-    return _table(file, keys, read)
+    return _table(file, [*keys], rows)
 
 
 def _objects(file: _File) -> Iterator[tuple[int, dict[str, Any], int]]:
@@ -410,26 +406,36 @@ def _objects(file: _File) -> Iterator[tuple[int, dict[str, Any], int]]:
 def _parse_parquet(file: _File) -> Table:
     with _parquet(file) as stream:
         about = pyarrow.parquet.ParquetFile(stream)
-        file.check_cells(about.metadata.num_rows, about.metadata.num_columns)
+        count = about.metadata.num_rows
+        file.check_cells(count, about.metadata.num_columns)
         fields = [field for field in about.schema_arrow if not pa.types.is_nested(field.type)]
+        columns = [field.name for field in fields if field.name]
+        groups = map(about.metadata.row_group, range(about.metadata.num_row_groups))
+        chunks = (group.column(place) for group in groups for place in range(group.num_columns))
+        size = sum(one.total_uncompressed_size for one in chunks if one.path_in_schema in columns)
         packed = stream.seek(0, io.SEEK_END)
-    columns = [field.name for field in fields if field.name]
     most = max(MAX_FILE_BYTES, 0 if file.bounded else _UNLIKELY * packed)
+    width = size // max(count, 1) + 1
+    at_once = max(min(_AT_MOST // width, _AT_ONCE // max(len(columns), 1), _ROWS), 1)
 
-    def read() -> Iterator[Piece]:
-        first, size = 1, 0
+    def check(unpacked: int) -> None:
+        if unpacked > most:
+            raise DataError(
+                f"{file.name} unpacks to more than {most // 1024**2:,} MB, which is all that is "
+                "read: take a part of it."
+            )
+
+    def rows() -> Iterator[_Row]:
+        unpacked = 0
         with _parquet(file) as stream:
-            for rows in _unpacked(stream, columns):
-                size += rows.nbytes
-                if size > most:
-                    raise DataError(
-                        f"{file.name} unpacks to more than {most // 1024**2:,} MB, which is all "
-                        "that is read: take a part of it."
-                    )
-                yield Piece(range(first, first + rows.num_rows), rows.to_pydict())
-                first += rows.num_rows
+            for number, cells in enumerate(_parquet_rows(stream, columns, at_once), start=1):
+                size = len(cells) + sum(len(one) for one in cells if isinstance(one, str | bytes))
+                unpacked += size
+                check(unpacked)
+                yield number, cells, size
 
-    return _table(file, columns, read, unit="row")
+    check(size)
+    return _table(file, columns, rows, unit="row")
 
 
 @contextmanager
@@ -444,38 +450,26 @@ def _parquet(file: _File) -> Iterator[BinaryIO]:
             raise DataError(f"{file.name} is no readable Parquet file: save it again.") from error
 
 
-def _unpacked(stream: BinaryIO, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Columns of some rows after the other, so few that they do not fill the memory."""
-    file = pyarrow.parquet.ParquetFile(stream, buffer_size=_AT_ONCE)
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
-        chunks = [group.column(place) for place in range(group.num_columns)]
-        width = sum(_longest(stream, chunk) for chunk in chunks if chunk.path_in_schema in columns)
-        rows = max(min(_AT_MOST // max(width, 1), _AT_ONCE // len(chunks), _ROWS), 1)
-        yield from file.iter_batches(rows, row_groups=[number], columns=columns)
+def _parquet_rows(
+    stream: BinaryIO, columns: list[str], at_once: int
+) -> Iterator[tuple[object, ...]]:
+    """The cells of some columns, row by row; a text that many rows repeat is in memory once."""
+    file = pyarrow.parquet.ParquetFile(stream, buffer_size=_AT_ONCE, read_dictionary=columns)
+    for batch in file.iter_batches(at_once, columns=columns):
+        yield from zip(*map(_cells, batch.columns), strict=True)
 
 
-def _longest(stream: BinaryIO, chunk: pyarrow.parquet.ColumnChunkMetaData) -> int:
-    """Bytes that a row of a part of a column takes at most, but for a few rows among many."""
-    if not chunk.physical_type.endswith("BYTE_ARRAY"):
-        return 0
-    size = chunk.total_uncompressed_size
-    if size > _UNLIKELY * chunk.total_compressed_size:
-        return size
-    # Each row may repeat what the dictionary holds once; its page comes before those of the rows.
-    stream.seek(min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset))
-    page = _PAGE.match(stream.read(12))
-    if page is None:
-        return size
-    kind, unpacked = (
-        sum((byte & 127) << 7 * place for place, byte in enumerate(digits)) // 2
-        for digits in page.groups()
-    )
-    return size // max(chunk.num_values, 1) + (unpacked if kind == _DICTIONARY else 0)
+def _cells(column: pa.Array) -> list[object]:
+    """The cells of a column as Python objects."""
+    if not isinstance(column, pa.DictionaryArray):
+        return list(column.to_pylist())
+    used = column.indices.unique().drop_null()
+    texts = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+    return [texts.get(place) for place in column.indices.to_pylist()]
 
 
 def _table(
-    file: _File, header: Iterable[str], read: Callable[[], Iterator[Piece]], unit: str = "line"
+    file: _File, header: Sequence[str], rows: Callable[[], Iterator[_Row]], unit: str = "line"
 ) -> Table:
     """The table, after the checks that hold for every format; columns without a name are left."""
     columns = [name for name in header if name]
@@ -484,7 +478,7 @@ def _table(
         raise DataError(f"{file.name} has two columns named {listed(twice[:1])}: rename one.")
     if not columns:
         raise _without_rows(file.name)
-    return Table(file.name, tuple(columns), read, unit)
+    return Table(file.name, tuple(columns), lambda: _in_pieces(header, rows()), unit)
 
 
 def _without_rows(name: str) -> DataError:

@@ -10,6 +10,7 @@ import os
 import pickle
 import random
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pandas as pd
@@ -212,20 +213,47 @@ def test_a_parquet_file_that_is_none() -> None:
     )
 
 
+@pytest.mark.parametrize("coded", [True, False])
 @pytest.mark.parametrize("zipped", ["none", "zstd"])
 @pytest.mark.parametrize("letters", ["x", "xyz "])
 def test_rows_of_parquet_that_repeat_a_long_text_are_read_few_at_once(
-    zipped: str, letters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    coded: bool, zipped: str, letters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_AT_MOST", 2**20)
+    monkeypatch.setattr(tables, "_AT_ONCE", 2**20)
     draw = random.Random(0)
     long = "".join(draw.choices(letters, k=100_000))
     table = pa.table({"text": [long, "short"] * 400, "label": [0, 1] * 400})
-    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", compression=zipped)
-    assert (tmp_path / "a.parquet").stat().st_size < 120_000
-    pieces = list(read_table(tmp_path / "a.parquet").pieces())
-    assert max(len(piece.numbers) for piece in pieces) == 10
-    assert [text for piece in pieces for text in piece.cells["text"]] == [long, "short"] * 400
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(table, path, compression=zipped, use_dictionary=coded)
+    assert not coded or path.stat().st_size < 120_000
+    tracemalloc.start()
+    sizes = [sum(map(len, piece.cells["text"])) for piece in read_table(path).pieces()]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(sizes) < 2**20 + 100_010 and sum(sizes) == 400 * 100_005
+    # Each text is there once, however many rows repeat it; a page of the file may hold all of it.
+    assert peak < 2_000_000 + path.stat().st_size
+    texts = [text for piece in read_table(path).pieces() for text in piece.cells["text"]]
+    assert texts == [long, "short"] * 400
+
+
+def test_parquet_that_says_to_unpack_to_too_much_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table({"text": ["x" * 1_000] * 900, "label": [0, 1, 2] * 300})
+    for coded in (True, False):
+        content = io.BytesIO()
+        pyarrow.parquet.write_table(table, content, compression="zstd", use_dictionary=coded)
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "MAX_FILE_BYTES", 2**19)
+            assert error_of(content.getvalue(), "a.parquet") == (
+                "a.parquet unpacks to more than 0 MB, which is all that is read: take a part of it."
+            )
+            if not coded:  # a dictionary is read before rows are found to repeat it
+                patch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", None)
+                with pytest.raises(DataError, match="unpacks to more"):
+                    table_of(content.getvalue(), "a.parquet")
+        assert len(cells(table_of(content.getvalue(), "a.parquet"))) == 900
 
 
 def test_lists_in_parquet_are_no_columns(tmp_path: Path) -> None:
@@ -310,7 +338,7 @@ def test_pieces_of_a_few_rows_are_the_whole(
             table = read_table(path)
             assert cells(table) == rows == cells(whole)
             assert numbers(table) == numbers(whole)
-            if limit != "_AT_MOST" or name == "a.parquet":
+            if limit != "_AT_MOST":  # so much of a Parquet file is unpacked for several pieces
                 assert max(len(piece.numbers) for piece in table.pieces()) < 50
 
 
