@@ -21,34 +21,14 @@ PAIR_COLUMNS = (
     ("#1 string", "#2 string"),
 )
 TEXT_COLUMNS = (
-    "sentence",
-    "text",
-    "review",
-    "content",
-    "comment",
-    "tweet",
-    "utterance",
-    "document",
-    "title",
-    "headline",
-    "question",
-)
+    "sentence text review content comment tweet utterance document title headline question"
+).split()
 LABEL_COLUMNS = (
-    "label",
-    "labels",
-    "gold_label",
-    "class",
-    "category",
-    "target",
-    "sentiment",
-    "polarity",
-    "emotion",
-    "intent",
-    "is_duplicate",
-    "quality",
-)
-TAG_COLUMNS = ("tag", "phenomenon", "slice", "group")
-SPLIT_COLUMNS = ("split",)
+    "label labels gold_label class category target sentiment polarity emotion intent "
+    "is_duplicate quality"
+).split()
+TAG_COLUMNS = ["tag", "phenomenon", "slice", "group"]
+SPLIT_COLUMNS = ["split"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +82,7 @@ def guess_columns(
         if "pair" not in roles and first and second:
             roles |= {"text": first, "pair": second}
     for role, candidates in (
-        ("text", (*TEXT_COLUMNS, *(first for first, _ in PAIR_COLUMNS))),
+        ("text", [*TEXT_COLUMNS, *(first for first, _ in PAIR_COLUMNS)]),
         ("label", LABEL_COLUMNS),
         ("tag", TAG_COLUMNS),
         ("split", SPLIT_COLUMNS),

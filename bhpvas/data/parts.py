@@ -13,19 +13,10 @@ from bhpvas.errors import DataError
 from bhpvas.text import listed
 
 # Names of parts, the best choice first.
-CALIBRATION_PARTS = ("calibration", "train", "training")
+CALIBRATION_PARTS = ["calibration", "train", "training"]
 EVALUATION_PARTS = (
-    "evaluation",
-    "test",
-    "testing",
-    "validation",
-    "validation_matched",
-    "valid",
-    "val",
-    "dev",
-    "development",
-    "eval",
-)
+    "evaluation test testing validation validation_matched valid val dev development eval"
+).split()
 
 
 def splits_of_parts(
