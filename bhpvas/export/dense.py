@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bhpvas.export.base import (
-    Format,
-    Forward,
-    every_head,
-    module_forward,
-    save_model,
-    weight_bytes,
-)
+from bhpvas.export.base import Format, Forward, every_head, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.pruning import remove_heads

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from bhpvas.criteria import Scores, score
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import stratified_sample
-from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.progress import Progress, silent
@@ -84,6 +84,12 @@ class SearchProblem:
         rows = stratified_sample(labels, size, self.seed)
         return replace(self, calibration=self.calibration.take(rows))
 
+    def scores(self, names: Sequence[str]) -> Scores:
+        """Criteria on its sentences under its mask."""
+        return score(
+            self.classifier, self.calibration, names, mask=self.mask, progress=self.progress
+        )
+
     def in_order(self, order: Sequence[Removal]) -> list[Removal]:
         """The first ``count`` removals of a full order that the constraints allow."""
         mask, chosen = self.mask, list[Removal]()
@@ -112,15 +118,3 @@ class SearchMethod:
     nested: bool = True
     for_compensation: bool = False
     defaults: dict[str, Any] = field(default_factory=dict, hash=False)
-
-
-def checked_count(mask: HeadMask, count: int, constraints: Constraints) -> int:
-    """``count``, if so many heads may go; otherwise raises :class:`BhpvasError`."""
-    most = constraints.most(mask)
-    if not 0 <= count <= most:
-        raise BhpvasError(
-            f"{count} heads cannot be removed: {most} of the {mask.kept_count} kept heads may go "
-            f"({len(constraints.protected)} protected, at least {constraints.min_per_layer} a "
-            "layer)."
-        )
-    return count

@@ -325,15 +325,8 @@ def band(curves: Sequence[Curve], level: float = stats.BAND) -> pd.DataFrame:
     accuracies = np.array([curve.accuracy for curve in curves])
     low, median, high = stats.band(accuracies, level)
     removed = np.array(curves[0].removed)
-    return pd.DataFrame(
-        {
-            "removed": removed,
-            "kept": curves[0].total - removed,
-            "low": low,
-            "median": median,
-            "high": high,
-        }
-    )
+    columns = {"removed": removed, "kept": curves[0].total - removed}
+    return pd.DataFrame(columns | {"low": low, "median": median, "high": high})
 
 
 def areas(curves: Sequence[Curve]) -> pd.DataFrame:

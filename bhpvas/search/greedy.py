@@ -32,8 +32,7 @@ def search(problem: SearchProblem) -> list[Removal]:
         head = heads[shortlist[best]]
         chosen.append(
             Removal(
-                head,
-                f"leaves the loss at {losses[best]:.4f}, the least of {len(losses)} measured",
+                head, f"leaves the loss at {losses[best]:.4f}, the least of {len(losses)} measured"
             )
         )
         mask = mask.without([head])

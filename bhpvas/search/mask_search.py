@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bhpvas.criteria import score
 from bhpvas.heads import HeadId
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
@@ -16,13 +15,7 @@ def search(problem: SearchProblem) -> list[Removal]:
     layer's block of the Fisher matrix. Each removed head in turn is exchanged for the kept one that
     lowers it most, until none does.
     """
-    scores = score(
-        problem.classifier,
-        problem.calibration,
-        ["fisher"],
-        mask=problem.mask,
-        progress=problem.progress,
-    )
+    scores = problem.scores(["fisher"])
     assert scores.gate_gradients is not None
     diagonal = scores.values["fisher"]
     heads = sorted(problem.mask, key=lambda one: float(diagonal[one.layer, one.head]))

@@ -12,7 +12,6 @@ from bhpvas.criteria import (
     combined,
     ranks,
     removal_order,
-    score,
     similarity_to_kept,
 )
 from bhpvas.evaluation.comparison import random_order
@@ -29,17 +28,22 @@ def by_criterion(name: str) -> Callable[[SearchProblem], list[Removal]]:
     """A search that removes the heads that a criterion values least."""
 
     def search(problem: SearchProblem) -> list[Removal]:
-        scores = score(
-            problem.classifier,
-            problem.calibration,
-            [name],
-            mask=problem.mask,
-            progress=problem.progress,
-        )
+        scores = problem.scores([name])
         matrix = scores.similarity_matrix.get(name)
         if matrix is not None:
             return _by_similarity(problem, name, matrix)
-        return problem.in_order(_ranked(scores.values[name], name))
+        values = scores.values[name]
+        order = removal_order(values, CRITERIA[name].higher_means)
+        return problem.in_order(
+            [
+                Removal(
+                    head,
+                    f"{name} {values[head.layer, head.head]:.4g}, "
+                    f"place {len(order) - index} of {len(order)}",
+                )
+                for index, head in enumerate(order)
+            ]
+        )
 
     return search
 
@@ -48,9 +52,7 @@ def by_priority(problem: SearchProblem) -> list[Removal]:
     """The combined priority of the criteria, with the weights and directions of the options."""
     weights, directions = problem.options["weights"], problem.options["directions"]
     used = [name for name, weight in weights.items() if weight]
-    scores = score(
-        problem.classifier, problem.calibration, used, mask=problem.mask, progress=problem.progress
-    )
+    scores = problem.scores(used)
     values = combined(scores, weights, directions)
     places = {
         name: ranks(scores.values[name], directions.get(name, CRITERIA[name].higher_means))
@@ -68,15 +70,6 @@ def by_priority(problem: SearchProblem) -> list[Removal]:
             for head in removal_order(values)
         ]
     )
-
-
-def _ranked(values: np.ndarray, name: str) -> list[Removal]:
-    order = removal_order(values, CRITERIA[name].higher_means)
-    return [
-        Removal(head, f"{name} {values[head.layer, head.head]:.4g}, place {len(order) - index} of "
-                f"{len(order)}")
-        for index, head in enumerate(order)
-    ]  # fmt: skip
 
 
 def _by_similarity(problem: SearchProblem, name: str, matrix: np.ndarray) -> list[Removal]:

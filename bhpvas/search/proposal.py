@@ -16,14 +16,7 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import check_finite, predict
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import recover
-from bhpvas.search.base import (
-    FREE,
-    Constraints,
-    Removal,
-    SearchMethod,
-    SearchProblem,
-    checked_count,
-)
+from bhpvas.search.base import FREE, Constraints, Removal, SearchMethod, SearchProblem
 from bhpvas.search.registry import DEFAULT_METHOD, method_named
 
 
@@ -102,11 +95,18 @@ def propose(
     if chosen.for_compensation:
         classifier.check_removal()
     start = mask or classifier.full_mask()
+    most = constraints.most(start)
+    if not 0 <= heads <= most:
+        raise BhpvasError(
+            f"{heads} heads cannot be removed: {most} of the {start.kept_count} kept heads may go "
+            f"({len(constraints.protected)} protected, at least {constraints.min_per_layer} a "
+            "layer)."
+        )
     problem = SearchProblem(
         classifier=classifier,
         calibration=calibration.aligned(classifier.label_names),
         mask=start,
-        count=checked_count(start, heads, constraints),
+        count=heads,
         constraints=constraints,
         seed=seed,
         progress=progress,
@@ -138,8 +138,16 @@ def _within(max_drop: float, problem: SearchProblem, method: SearchMethod) -> li
     Accuracy need not fall steadily with every head, so a longer one may exist.
     """
     encoded = problem.classifier.encode(problem.calibration)
-    before = _accuracy(problem, encoded, problem.mask, method.for_compensation)
     longest: list[Removal] = []
+
+    def accuracy(mask: HeadMask) -> float:
+        classifier = problem.classifier
+        if method.for_compensation and mask.masked:
+            recovered = recover(classifier, problem.calibration, mask, seed=problem.seed)
+            classifier = classifier.with_weights(recovered.weights)
+        logits = predict(classifier, encoded, mask)
+        check_finite(logits, problem.calibration.name)
+        return float(np.mean(answers(logits) == problem.calibration.labels))
 
     def proposal(count: int) -> list[Removal]:
         nonlocal longest
@@ -150,26 +158,14 @@ def _within(max_drop: float, problem: SearchProblem, method: SearchMethod) -> li
             longest = method.search(replace(problem, count=problem.count if longest else count))
         return longest[:count]
 
-    fits: list[Removal] = []
+    before, fits = accuracy(problem.mask), list[Removal]()
     low, high = 0, problem.count + 1
     while high - low > 1:
         middle = (low + high) // 2
         removals = proposal(middle)
         mask = problem.mask.without([removal.head for removal in removals])
-        if before - _accuracy(problem, encoded, mask, method.for_compensation) <= max_drop:
+        if before - accuracy(mask) <= max_drop:
             low, fits = middle, removals
         else:
             high = middle
     return fits
-
-
-def _accuracy(
-    problem: SearchProblem, encoded: Any, mask: HeadMask, compensated: bool = False
-) -> float:
-    classifier = problem.classifier
-    if compensated and mask.masked:
-        recovered = recover(classifier, problem.calibration, mask, seed=problem.seed)
-        classifier = classifier.with_weights(recovered.weights)
-    logits = predict(classifier, encoded, mask)
-    check_finite(logits, problem.calibration.name)
-    return float(np.mean(answers(logits) == problem.calibration.labels))

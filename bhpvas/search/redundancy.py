@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from bhpvas.criteria import score
 from bhpvas.heads import HeadId
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
@@ -15,13 +14,7 @@ def search(problem: SearchProblem) -> list[Removal]:
     A group is spoken for by its most important head. When two groups are joined, the less important
     of their two speakers goes, or the other one where that may not.
     """
-    scores = score(
-        problem.classifier,
-        problem.calibration,
-        ["importance", "similarity"],
-        mask=problem.mask,
-        progress=problem.progress,
-    )
+    scores = problem.scores(["importance", "similarity"])
     importance = scores.values["importance"]
     heads = list(problem.mask)
     places = [head.layer * problem.mask.heads + head.head for head in heads]

@@ -41,10 +41,6 @@ class _Tried(NamedTuple):
     divergence: float
     pruned: LayerwisePass
 
-    def rise(self, before: float) -> float:
-        """By head, since a layer with few heads left can only give those."""
-        return (self.divergence - before) / len(self.heads)
-
 
 class _PrunedNetwork:
     """The pruned network as it stands, compensated, on the sentences of the search."""
@@ -152,7 +148,8 @@ def search(problem: SearchProblem) -> list[Removal]:
             ]
             before = network.divergence
             tries = (network.tried(heads, here) for heads in offers if heads)
-            best = min(tries, key=lambda one: one.rise(before))
+            # By head, since a layer with few heads left can only give those.
+            best = min(tries, key=lambda one: (one.divergence - before) / len(one.heads))
             chosen += [
                 Removal(
                     head,
