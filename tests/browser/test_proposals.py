@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,8 @@ from bhpvas.data.reading import sample_splits
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import load_classifier
 from bhpvas.search import METHODS, Proposal, propose
-from tests.browser.server import ROOT
 from tests.browser.workbench import Workbench
+from tests.commands import command_line
 
 pytestmark = pytest.mark.browser
 
@@ -39,21 +37,6 @@ def schemes(page: Page, address: str) -> Workbench:
     found.go("Schemes", ".st-key-view")
     found.view("Propose")
     return found
-
-
-def evaluated(scheme: Path) -> Any:
-    """What the command line measures for a scheme file."""
-    command = [
-        sys.executable,
-        "-m",
-        "bhpvas.cli.main",
-        "evaluate",
-        "--scheme",
-        str(scheme),
-        "--json",
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
 
 
 def saved(app: Workbench, folder: Path) -> dict[str, Any]:
@@ -127,7 +110,7 @@ def test_propose_change_compensate_compare_go_back_and_branch(
     assert sorted(took["heads"], key=HeadId.parse) == [
         str(head) for head in sorted({*expected.heads, added} - {spared})
     ]
-    exact = evaluated(first["file"])
+    exact = command_line("evaluate", "--scheme", str(first["file"]))
     assert exact["accuracy"] == first["steps"][3]["metrics"]["accuracy"]
 
     page.reload()

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.server import ROOT, running
+from tests.browser.server import running
 from tests.browser.waiting import QUIET
 from tests.browser.workbench import Workbench
+from tests.commands import command_line
 
 pytestmark = pytest.mark.browser
-
-
-def command_line(*arguments: str) -> Any:
-    """What a bhpvas command prints with --json."""
-    command = [sys.executable, "-m", "bhpvas", *arguments, "--json"]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
 
 
 def test_removing_a_clicked_head_gives_the_accuracy_of_the_command_line(

@@ -28,6 +28,7 @@ from tests.tiny import save_tiny
 
 pytestmark = pytest.mark.slow
 
+OLDER = "transformers==4.57.*"
 LOADER = Path(__file__).resolve().parents[2] / "scripts" / "load_export.py"
 
 EMPTY = "L0H0,L0H1,L0H2,L0H3,L1H2"
@@ -86,13 +87,14 @@ def made(tmp_path_factory) -> dict[str, dict[str, Made]]:
 def pythons(tmp_path_factory) -> dict[str, str]:
     """A Python by the version of its transformers: this one's, and one with 4.57.
 
-    The older one is installed into an environment of its own, which takes all else from here.
+    The older one is installed into an environment of its own, which takes all else from here, and
+    compiled where it is imported: most of it never is.
     """
     folder = tmp_path_factory.mktemp("transformers-4.57")
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "-q", "transformers==4.57.*"],
+        [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile", OLDER],
         check=True,
     )
     own = sysconfig.get_path("purelib", vars={"base": str(folder)})
