@@ -22,7 +22,8 @@ from bhpvas.report import Report, ReportError, save
 from bhpvas.scheme.bundle import SchemeFile, read_weights
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage import files
-from bhpvas.ui.jobs import models, tasks
+from bhpvas.storage.paths import workspaces_folder
+from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.runner import JobRunner
 from bhpvas.ui.persistence.workspaces import UNUSED, Workspaces, new_id
 from bhpvas.ui.state.session import Session
@@ -173,7 +174,7 @@ def test_the_app_goes_on_says_it_and_keeps_all_once_there_is_room(
     with full_disk():
         fine(app.run())
         assert "cannot be kept" in app.warning[0].value
-    kept = Workspaces(tasks.workspaces_folder())
+    kept = Workspaces(workspaces_folder())
     assert kept.latest(1) == []
     fine(app.run())
     assert not app.warning
