@@ -94,8 +94,9 @@ def sentence_arcs(
     levels = _levels(dependencies)
     step = min(_LEVEL, _TREE / max(levels.values(), default=1))
     top = base + step * max(levels.values(), default=0) + 20
-    reach = _reach(heads, threshold, middles)
-    bottom = -_WORDS - reach - 8
+    hanging = [arc for head in heads for arc in strongest(head.attention, threshold)]
+    deepest = max((_depth(arc, middles) for arc in hanging), default=20)
+    bottom = -_WORDS - deepest - 4 * max(len(heads) - 1, 0) - 8
     figure = style.blank(height=round(top - bottom) + 30, width=width, margin=(0, 0, 0, 30))
     _tree(figure, dependencies, levels, middles, base, step)
     if saliency is not None:
@@ -104,20 +105,13 @@ def sentence_arcs(
     figure.add_scatter(
         x=middles,
         y=[0] * len(units),
-        mode="text",
-        text=[literal(unit) for unit in units],
-        textfont={"size": 14},
-        hoverinfo="skip",
+        **style.words(map(literal, units), 14),
         showlegend=False,
         name="words",
     )
     figure.update_xaxes(range=[0, width], visible=False)
     figure.update_yaxes(range=[bottom, top], visible=False)
-    figure.update_layout(
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "font": {"size": 12}},
-        hoverdistance=6,
-    )
+    figure.update_layout(showlegend=True, legend=style.LEGEND, hoverdistance=6)
     return figure
 
 
@@ -180,9 +174,7 @@ def _tree(
         figure.add_scatter(
             x=[float(middles[one.dependent]) for one in chosen],
             y=[base + 1] * len(chosen),
-            mode="markers",
-            marker={"symbol": "triangle-down", "size": 7, "color": colour},
-            hoverinfo="skip",
+            **style.marks(symbol="triangle-down", size=7, color=colour),
             showlegend=False,
             name=f"{name}: dependents",
         )
@@ -211,20 +203,17 @@ def _bars(
     towards: str,
 ) -> None:
     zero = _WORDS + _BARS + 2
-    most = float(np.abs(saliency).max()) or 1.0
-    lengths = _BARS * saliency / most
     figure.add_bar(
         x=middles,
-        y=lengths,
+        y=_BARS * saliency / (float(np.abs(saliency).max()) or 1.0),
         base=zero,
         width=22,
         marker={"color": [style.FOR if one >= 0 else style.AGAINST for one in saliency]},
-        text=[
+        **style.says(
             f"{literal(unit)}: {signed(float(one), 2)} for {literal(towards)}<br>{title}"
             for unit, one in zip(units, saliency, strict=True)
-        ],
+        ),
         textposition="none",
-        hovertemplate="%{text}<extra></extra>",
         showlegend=False,
         name="saliency",
     )
@@ -246,13 +235,6 @@ def _depth(arc: Arc, middles: np.ndarray) -> float:
     apart = abs(middles[arc.source] - middles[arc.target])
     longest = max(float(middles[-1] - middles[0]), 600)
     return 18 + (_DEEPEST - 18) * float(apart / longest) ** 0.7
-
-
-def _reach(heads: Sequence[HeadArcs], threshold: float, middles: np.ndarray) -> float:
-    """How deep the deepest arc hangs."""
-    arcs = [arc for head in heads for arc in strongest(head.attention, threshold)]
-    deepest = max((_depth(arc, middles) for arc in arcs), default=20)
-    return deepest + 4 * max(len(heads) - 1, 0)
 
 
 def _attention(
@@ -293,8 +275,11 @@ def _attention(
                 "size": [6 + 7 * arc.weight for arc in arcs],
                 "color": colour,
             },
-            text=[_hover_text(head, units, arc) for arc in arcs],
-            hovertemplate="%{text}<extra></extra>",
+            **style.says(
+                f"{head.name}: {literal(units[arc.source])} {ARROW} {literal(units[arc.target])} "
+                f"{number(arc.weight, 2)}"
+                for arc in arcs
+            ),
             showlegend=False,
             legendgroup=head.name,
             name=f"{head.name} targets",
@@ -315,8 +300,3 @@ def _feet(arc: Arc, middles: np.ndarray) -> tuple[float, float]:
         return float(middles[arc.source]) - 7, float(middles[arc.target]) + 7
     aside = 4 if arc.target > arc.source else -4
     return float(middles[arc.source]) + aside, float(middles[arc.target]) - aside
-
-
-def _hover_text(head: HeadArcs, units: Sequence[str], arc: Arc) -> str:
-    source, target = literal(units[arc.source]), literal(units[arc.target])
-    return f"{head.name}: {source} {ARROW} {target} {number(arc.weight, 2)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -68,6 +69,7 @@ def layer_maps(
         left = (head % columns) * (size + gap)
         top = (head // columns) * (size + gap + title) + title
         one = HeadId(layer, head)
+        name = f"{one} ×" if one in mask.removed else str(one)
         middles[one] = (left + size / 2, top + size / 2)
         figure.add_heatmap(
             z=maps[head],
@@ -83,13 +85,14 @@ def layer_maps(
         figure.add_annotation(
             x=left,
             y=top,
-            text=_titled(one, mask, selected),
+            text=f"<b>{name}</b>" if one in selected else name,
             showarrow=False,
             xanchor="left",
             yanchor="bottom",
             font={"size": 11},
         )
-    _frames(figure, middles, size, selected)
+    frames = (style.box(*middles[one], size / 2) for one in sorted(set(selected) & set(middles)))
+    figure.add_scatter(**style.strokes(frames, width=3, color=style.SELECTED), name="selected")
     figure.add_scatter(
         x=[x for x, _ in middles.values()],
         y=[y for _, y in middles.values()],
@@ -109,18 +112,16 @@ def layer_maps(
 def _heat(
     figure: go.Figure, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str
 ) -> None:
-    said = [
-        [
-            f"{literal(title)}: {literal(row)} {ARROW} {literal(column)} "
-            f"{number(float(values[y, x]), 2)}"
-            for x, column in enumerate(columns)
-        ]
-        for y, row in enumerate(rows)
-    ]
     figure.add_heatmap(
         z=np.asarray(values, dtype=float).round(4),
-        text=said,
-        hovertemplate="%{text}<extra></extra>",
+        **style.says(
+            [
+                f"{literal(title)}: {literal(row)} {ARROW} {literal(column)} "
+                f"{number(float(values[y, x]), 2)}"
+                for x, column in enumerate(columns)
+            ]
+            for y, row in enumerate(rows)
+        ),
         colorscale=style.AMOUNTS,
         zmin=0,
         showscale=False,
@@ -129,21 +130,10 @@ def _heat(
     )
 
 
-def _ticks(units: Sequence[str]) -> dict[str, object]:
+def _ticks(units: Sequence[str]) -> dict[str, Any]:
     every = -(-len(units) // _MOST_LABELS)
-    shown = list(range(0, len(units), every))
-    return {
-        "tickvals": shown,
-        "ticktext": [literal(shortened(units[place], _LONGEST_LABEL)) for place in shown],
-        "tickfont": {"size": 11 if len(units) <= 24 else 9},
-        "showgrid": False,
-        "ticks": "",
-    }
-
-
-def _titled(head: HeadId, mask: HeadMask, selected: Collection[HeadId]) -> str:
-    name = f"{head} ×" if head in mask.removed else str(head)
-    return f"<b>{name}</b>" if head in selected else name
+    names = [literal(shortened(unit, _LONGEST_LABEL)) for unit in units]
+    return style.ticks(names, 11 if len(units) <= 24 else 9, every=every)
 
 
 def _hover_text(attention: np.ndarray, units: Sequence[str], head: HeadId) -> str:
@@ -152,14 +142,3 @@ def _hover_text(attention: np.ndarray, units: Sequence[str], head: HeadId) -> st
         f"<b>{head}</b><br>strongest: {literal(units[source])} {ARROW} {literal(units[target])} "
         f"{number(float(attention[source, target]), 2)}"
     )
-
-
-def _frames(
-    figure: go.Figure,
-    middles: dict[HeadId, tuple[float, float]],
-    size: int,
-    selected: Collection[HeadId],
-) -> None:
-    chosen = sorted(set(selected) & set(middles))
-    frames = (style.box(*middles[head], size / 2) for head in chosen)
-    figure.add_scatter(**style.strokes(frames, width=3, color=style.SELECTED), name="selected")

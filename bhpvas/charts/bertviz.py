@@ -79,9 +79,7 @@ def head_view(
     """
     layers, count, length, _ = maps.shape
     shown = _shown_tokens(length, count)
-    most = max(MOST_WEIGHTS // (count * shown * shown), 1)
-    first = min(max(layer - most // 2, 0), max(layers - most, 0))
-    chosen = list(range(first, min(first + most, layers)))
+    chosen = _layers_around(layer, layers, MOST_WEIGHTS // (count * shown * shown))
     params = _params(maps, tokens, chosen, shown) | {"layer": layer, "heads": heads}
     return View(
         html=_page("head_view.js", params, dark=dark),
@@ -99,9 +97,7 @@ def model_view(
     """
     layers, heads, length, _ = maps.shape
     shown = _shown_tokens(length, layers * heads)
-    most = max(MOST_LINES // (heads * shown * shown), 1)
-    first = min(max(layer - most // 2, 0), max(layers - most, 0))
-    chosen = list(range(first, min(first + most, layers)))
+    chosen = _layers_around(layer, layers, MOST_LINES // (heads * shown * shown))
     params = _params(maps, tokens, chosen, shown) | {
         "display_mode": "dark" if dark else "light",
         "include_heads": list(range(heads)),
@@ -119,6 +115,12 @@ def model_view(
 
 def _shown_tokens(length: int, maps: int) -> int:
     return min(length, max(math.isqrt(MOST_LINES // maps), FEWEST_TOKENS))
+
+
+def _layers_around(layer: int, layers: int, most: int) -> list[int]:
+    most = max(most, 1)
+    first = min(max(layer - most // 2, 0), max(layers - most, 0))
+    return list(range(first, min(first + most, layers)))
 
 
 def _params(

@@ -33,25 +33,25 @@ def criteria_scatter(
         head for head in mask if np.isfinite(x[head.layer, head.head] + y[head.layer, head.head])
     ]
     chosen = set(selected)
-    for among, name in ((False, "heads"), (True, "selected")):
-        points = [head for head in kept if (head in chosen) is among]
+    looks = {
+        "heads": {"size": 9, "color": style.MARK, "opacity": 0.75, "symbol": "circle"},
+        "selected": {"size": 11, "color": style.SELECTED, "opacity": 1, "symbol": "diamond"},
+    }
+    for name, look in looks.items():
+        points = [head for head in kept if (head in chosen) is (name == "selected")]
         figure.add_scatter(
             x=[float(x[head.layer, head.head]) for head in points],
             y=[float(y[head.layer, head.head]) for head in points],
             customdata=[[head.layer, head.head] for head in points],
-            text=[str(head if hover is None else hover[head.layer, head.head]) for head in points],
-            hovertemplate="%{text}<extra></extra>",
+            **style.says(
+                str(head if hover is None else hover[head.layer, head.head]) for head in points
+            ),
             mode="markers",
-            marker={
-                "size": 11 if among else 9,
-                "color": style.SELECTED if among else style.MARK,
-                "opacity": 1 if among else 0.75,
-                "symbol": "diamond" if among else "circle",
-            },
+            marker=look,
             selected={"marker": {"opacity": 1}},
             unselected={"marker": {"opacity": 0.75}},
             name=name,
         )
     figure.update_xaxes(title={"text": x_title, "standoff": 8}, showgrid=False, nticks=6)
-    figure.update_yaxes(title={"text": y_title, "standoff": 8}, gridcolor=style.FAINT, nticks=5)
+    figure.update_yaxes(**style.axis(y_title, 5, standoff=8))
     return figure

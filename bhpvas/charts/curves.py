@@ -34,30 +34,19 @@ def recovery_title(recovery: str | None) -> str:
 
 def curve_points(curves: Sequence[Curve]) -> pd.DataFrame:
     """Every point of the curves, as :func:`accuracy_curves` takes them."""
+    rows = []
+    for curve in curves:
+        then = f"then {recovery_title(curve.recovery)}" if curve.recovery else "no compensation"
+        line = (curve.method, method_title(curve.method), curve.recovery, then)
+        for removed, accuracy in zip(curve.removed, curve.accuracy, strict=True):
+            rows.append((*line, curve.total - removed, accuracy))
     columns = ["method", "title", "recovery", "said", "kept", "accuracy"]
-    rows = [
-        (
-            curve.method,
-            method_title(curve.method),
-            curve.recovery,
-            "no compensation"
-            if curve.recovery is None
-            else f"then {recovery_title(curve.recovery)}",
-            curve.total - removed,
-            accuracy,
-        )
-        for curve in curves
-        for removed, accuracy in zip(curve.removed, curve.accuracy, strict=True)
-    ]
     return pd.DataFrame(rows, columns=columns)
 
 
 def line_style(place: int, recovery: str | None) -> dict[str, str]:
     """Colour and dash of a method, by its place among those shown, with a recovery."""
-    return {
-        "color": style.LINES[place % len(style.LINES)],
-        "dash": DASHES.get(recovery, "dash"),
-    }
+    return {"color": style.LINES[place % len(style.LINES)], "dash": DASHES.get(recovery, "dash")}
 
 
 def accuracy_curves(
@@ -87,42 +76,42 @@ def accuracy_curves(
         recovery = None if pd.isna(recovery) else recovery
         place = list(names).index(method)
         look = line_style(place, recovery)
+        symbol = SYMBOLS[place // len(style.LINES) % len(SYMBOLS)]
         figure.add_scatter(
             x=line["kept"],
             y=100 * line["accuracy"],
             mode="lines+markers",
             line={**look, "width": 2.2},
-            marker={
-                "size": 6,
-                "symbol": SYMBOLS[place // len(style.LINES) % len(SYMBOLS)],
-                "color": look["color"],
-            },
-            text=[
+            marker={"size": 6, "symbol": symbol, "color": look["color"]},
+            **style.says(
                 f"<b>{row.title}</b>, {row.said}<br>{row.kept} of {plural(all_heads, 'head')} kept"
                 f"<br>accuracy {percent(row.accuracy)}%, {plural(sentences, 'sentence')}"
                 for row in line.itertuples()
-            ],
-            hovertemplate="%{text}<extra></extra>",
+            ),
             name=f"{method} {recovery or 'none'}",
         )
-    _steps(figure, steps, all_heads, sentences)
+    figure.add_scatter(
+        x=[step.kept for step in steps],
+        y=[100 * step.accuracy for step in steps],
+        mode="markers",
+        marker={
+            "symbol": "diamond",
+            "size": [14 if step.current else 10 for step in steps],
+            "color": [style.SELECTED if step.on_path else style.MUTED for step in steps],
+            "line": {"width": 1.5, "color": style.EDGE},
+        },
+        **style.says(f"<b>{step.what}</b><br>{step.hover(all_heads, sentences)}" for step in steps),
+        cliponaxis=False,
+        name="steps",
+    )
     figure.update_xaxes(
-        title={"text": "heads kept", "standoff": 4},
-        range=[all_heads * 1.02, -all_heads * 0.02],
-        tickformat="d",
-        showgrid=False,
-        nticks=10,
+        **style.axis("heads kept", 10, grid=False), range=[all_heads * 1.02, -all_heads * 0.02]
     )
     shares = [*points["accuracy"], *(step.accuracy for step in steps)]
     if chance is not None:
         shares += [*chance["low"], *chance["high"]]
     low, high = 100 * min(shares, default=0.5), 100 * max(shares, default=1)
-    figure.update_yaxes(
-        title={"text": "accuracy, %", "standoff": 4},
-        range=[max(low - 2, 0), min(high + 2, 101)],
-        gridcolor=style.FAINT,
-        nticks=8,
-    )
+    figure.update_yaxes(**style.axis("accuracy, %", 8), range=[max(low - 2, 0), min(high + 2, 101)])
     return figure
 
 
@@ -143,36 +132,10 @@ def _band(figure: go.Figure, chance: pd.DataFrame) -> None:
         y=100 * chance["median"],
         mode="lines",
         line={"width": 1.5, "color": style.MUTED},
-        text=[
+        **style.says(
             f"<b>Random orders</b><br>{row.kept} heads kept<br>accuracy {percent(row.median)}%, "
             f"5 to 95%: {interval(row.low, row.high)}"
             for row in chance.itertuples()
-        ],
-        hovertemplate="%{text}<extra></extra>",
+        ),
         name="chance median",
-    )
-
-
-def _steps(
-    figure: go.Figure, steps: Sequence[TimelinePoint], all_heads: int, sentences: int
-) -> None:
-    figure.add_scatter(
-        x=[step.kept for step in steps],
-        y=[100 * step.accuracy for step in steps],
-        mode="markers",
-        marker={
-            "symbol": "diamond",
-            "size": [14 if step.current else 10 for step in steps],
-            "color": [style.SELECTED if step.on_path else style.MUTED for step in steps],
-            "line": {"width": 1.5, "color": style.EDGE},
-        },
-        text=[
-            f"<b>{step.what}</b><br>{step.kept} of {plural(all_heads, 'head')} kept<br>accuracy "
-            f"{percent(step.accuracy)}% {interval(step.low, step.high)}, "
-            f"{plural(sentences, 'sentence')}"
-            for step in steps
-        ],
-        hovertemplate="%{text}<extra></extra>",
-        cliponaxis=False,
-        name="steps",
     )

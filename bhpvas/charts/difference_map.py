@@ -45,14 +45,12 @@ def difference_map(
     figure.add_scatter(
         x=places[:, 1],
         y=places[:, 0] - 0.3,
-        mode="markers",
-        marker={
-            "symbol": "circle",
-            "size": max(0.2 * cell, 5),
-            "color": "#1d2731",
-            "line": {"width": 1.5, "color": "#ffffff"},
-        },
-        hoverinfo="skip",
+        **style.marks(
+            symbol="circle",
+            size=max(0.2 * cell, 5),
+            color="#1d2731",
+            line={"width": 1.5, "color": "#ffffff"},
+        ),
         name="borne out",
     )
     return figure

@@ -50,7 +50,7 @@ def _points(trace: Any) -> pd.DataFrame:
     x, y = (np.asarray([] if one is None else one, dtype=object) for one in (trace.x, trace.y))
     frame = pd.DataFrame({"trace": trace.name, "x": x, "y": y}, dtype=object)
     shade = getattr(trace.marker, "color", None)
-    if shade is not None and not isinstance(shade, str) and not _is_text(shade):
+    if shade is not None and not any(isinstance(one, str) for one in (shade, *shade)):
         frame["value"] = np.asarray(shade, dtype=float)
     for axis, bars in (("x", trace.error_x), ("y", trace.error_y)):
         if bars is not None and bars.array is not None:
@@ -61,10 +61,6 @@ def _points(trace: Any) -> pd.DataFrame:
     text = trace.text if trace.text is not None else trace.hovertext
     frame["says"] = _plain(text, len(frame))
     return frame.dropna(subset=["x", "y"]).reindex(columns=_COLUMNS).astype(object)
-
-
-def _is_text(values: Any) -> bool:
-    return any(isinstance(value, str) for value in values)
 
 
 def _plain(texts: Any, count: int) -> list[str | None]:

@@ -27,13 +27,8 @@ def flip_patterns(
     figure = style.blank(height=_BARS + _ROW * rows + _TOP + 8, margin=(_LEFT, 8, _TOP, 8))
     split = _ROW * rows / (_BARS + _ROW * rows)
     places = list(range(columns))
-    data = [[place] for place in places]
     texts = [_hover_text(row, names) for _, row in patterns.iterrows()]
-    target = {
-        "customdata": data,
-        "text": texts,
-        **style.steady(1),
-    }
+    target = {"customdata": [[place] for place in places], "text": texts, **style.steady(1)}
     for outcome, colour in _OUTCOMES.items():
         figure.add_bar(
             x=places,
@@ -47,12 +42,9 @@ def flip_patterns(
     figure.add_scatter(
         x=places,
         y=patterns["count"],
-        mode="text",
-        text=[str(count) for count in patterns["count"]],
+        **style.words(map(str, patterns["count"]), 11),
         textposition="top center",
-        textfont={"size": 11},
         cliponaxis=False,
-        hoverinfo="skip",
         name="counts",
     )
     member = patterns[list(names)].to_numpy(dtype=bool)  # [patterns, names]
@@ -106,15 +98,11 @@ def flip_patterns(
             "tickformat": "d",
         },
         yaxis2={
+            **style.ticks(names, 12),
             "domain": [0, split],
             "range": [rows - 0.5, -0.5],
-            "tickvals": list(range(rows)),
-            "ticktext": list(names),
-            "tickfont": {"size": 12},
-            "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
-            "ticks": "",
         },
     )
     return figure

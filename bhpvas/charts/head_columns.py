@@ -71,10 +71,9 @@ class Column:
 
     def beyond(self, threshold: float) -> list[HeadId]:
         """Kept heads on the far side of a threshold: the side that goes first."""
+        sign = 1 if self.higher_means == "keep" else -1
         with np.errstate(invalid="ignore"):
-            worse = (
-                self.values < threshold if self.higher_means == "keep" else self.values > threshold
-            )
+            worse = sign * self.values < sign * threshold
         return [HeadId(int(la), int(he)) for la, he in zip(*np.nonzero(worse), strict=True)]
 
     def value(self, head: HeadId) -> str:

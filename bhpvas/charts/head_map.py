@@ -61,17 +61,18 @@ def head_map(
     cell = style.cell_size(layers, heads)
     width, height = size(layers, heads)
     right = _RIGHT if palette is None else _NO_SCALE
-    width -= _RIGHT - right
-    figure = style.blank(height=height, width=width, margin=(_LEFT, right, _TOP, _BOTTOM))
+    margin = (_LEFT, right, _TOP, _BOTTOM)
+    figure = style.blank(height=height, width=width - _RIGHT + right, margin=margin)
 
     shown = np.where(mask.kept, np.asarray(values, dtype=float), np.nan)  # [L, H]
     reach = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 1.0
     low, high = (-(reach or 1.0), reach or 1.0) if change else (None, None)
+    colours: object = style.CHANGES if change else style.AMOUNTS
     if palette is not None:
-        low, high = -0.5, len(palette) - 0.5
+        low, high, colours = -0.5, len(palette) - 0.5, style.flat_steps(palette)
     figure.add_heatmap(
         z=shown,
-        colorscale=_colour_scale(change, palette),
+        colorscale=colours,
         reversescale=change and rise_is_bad,
         zmid=0 if change else None,
         zmin=low,
@@ -85,17 +86,30 @@ def head_map(
     if labels is not None:
         _label(figure, labels, _inks(shown, change, palette), mask, cell)
     _cross_out(figure, mask, cell, mask.kept & np.isnan(shown))
-    _mark_removed_since(figure, removed_since, cell)
-    _frame(figure, selected, cell)
+    # A cross that stands out on every colour of the scales.
+    figure.add_scatter(
+        **style.cells(sorted(removed_since)),
+        **style.marks(
+            symbol="x",
+            size=max(0.32 * cell, 6),
+            color="#ffffff",
+            line={"width": 1.2, "color": "#1d2731"},
+        ),
+        name="removed since",
+    )
+    frames = (style.box(head.head, head.layer, 0.48) for head in sorted(selected))
+    figure.add_scatter(
+        **style.strokes(frames, width=style.cell_gap(cell) - 1, color=style.SELECTED),
+        cliponaxis=False,
+        name="selected",
+    )
     every = list(mask.every_head())
     if hover is None:
-        known = [shown[head.layer, head.head] for head in every]
-        texts = [number(value) if np.isfinite(value) else "removed" for value in known]
+        texts = [number(value) if np.isfinite(value) else "removed" for value in shown.ravel()]
         hover = np.array([f"<b>{head}</b> {text}" for head, text in zip(every, texts, strict=True)])
         hover = hover.reshape(layers, heads)
     figure.add_scatter(
-        x=[head.head for head in every],
-        y=[head.layer for head in every],
+        **style.cells(every),
         customdata=[[head.layer, head.head] for head in every],
         text=[
             f"<b>{head}</b> not in this model"
@@ -106,32 +120,20 @@ def head_map(
         **style.targets(cell - 2),
         name="heads",
     )
-    bare = {"showgrid": False, "showline": False, "ticks": ""}
-    every_other = 1 if cell >= style.SMALL_CELL else 2
+    letters, every_other = (10, 1) if cell >= style.SMALL_CELL else (8, 2)
     figure.update_xaxes(
-        **bare,
+        **style.ticks([f"H{head}" for head in range(heads)], letters, every=every_other),
+        showline=False,
         range=[-0.5, heads - 0.5],
-        tickvals=list(range(0, heads, every_other)),
-        ticktext=[f"H{head}" for head in range(0, heads, every_other)],
-        tickfont={"size": 10 if cell >= style.SMALL_CELL else 8},
         tickangle=0,
     )
     figure.update_yaxes(
-        **bare,
+        **style.ticks([f"L{layer}" for layer in range(layers)], 11),
+        showline=False,
         range=[-0.5, layers - 0.5],
-        tickvals=list(range(layers)),
-        ticktext=[f"L{layer}" for layer in range(layers)],
-        tickfont={"size": 11},
         ticklabelstandoff=6,
     )
     return figure
-
-
-def _colour_scale(change: bool, palette: Sequence[str] | None) -> object:
-    """The colour scale of the cells, as plotly takes it; scales stand in :mod:`.style`."""
-    if palette is not None:
-        return style.flat_steps(palette)
-    return style.CHANGES if change else style.AMOUNTS
 
 
 #: What is written with on a cell, by its ground: what lets the page through takes the page's text.
@@ -166,12 +168,10 @@ def _label(
             if labels[head.layer, head.head] and inks[head.layer, head.head] == ground
         ]
         figure.add_scatter(
-            x=[head.head for head in written],
-            y=[head.layer for head in written],
-            mode="text",
-            text=[str(labels[head.layer, head.head])[:fits] for head in written],
-            textfont={"size": size, "color": colour},
-            hoverinfo="skip",
+            **style.cells(written),
+            **style.words(
+                (str(labels[head.layer, head.head])[:fits] for head in written), size, color=colour
+            ),
             name=f"labels on {ground} cells",
         )
 
@@ -192,41 +192,7 @@ def _cross_out(figure: go.Figure, mask: HeadMask, cell: int, unknown: np.ndarray
         name="grey ground",
     )
     figure.add_scatter(
-        x=[head.head for head in removed],
-        y=[head.layer for head in removed],
-        mode="markers",
-        marker={
-            "symbol": "x-thin",
-            "size": 0.36 * cell,
-            "line": {"width": 2, "color": style.MUTED},
-        },
-        hoverinfo="skip",
+        **style.cells(removed),
+        **style.marks(symbol="x-thin", size=0.36 * cell, line={"width": 2, "color": style.MUTED}),
         name="removed",
-    )
-
-
-def _mark_removed_since(figure: go.Figure, heads: Collection[HeadId], cell: int) -> None:
-    """A cross that stands out on every colour of the scales."""
-    figure.add_scatter(
-        x=[head.head for head in sorted(heads)],
-        y=[head.layer for head in sorted(heads)],
-        mode="markers",
-        marker={
-            "symbol": "x",
-            "size": max(0.32 * cell, 6),
-            "color": "#ffffff",
-            "line": {"width": 1.2, "color": "#1d2731"},
-        },
-        hoverinfo="skip",
-        name="removed since",
-    )
-
-
-def _frame(figure: go.Figure, selected: Collection[HeadId], cell: int) -> None:
-    """Frame the selected cells with one closed line each, in a single trace."""
-    frames = (style.box(head.head, head.layer, 0.48) for head in sorted(selected))
-    figure.add_scatter(
-        **style.strokes(frames, width=style.cell_gap(cell) - 1, color=style.SELECTED),
-        cliponaxis=False,
-        name="selected",
     )

@@ -54,42 +54,29 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
         showscale=False,
         xgap=2,
         ygap=2,
-        text=[
+        **style.says(
             [_hover_text(HeadId(la, he), mask, different) for he in range(heads)]
             for la in range(layers)
-        ],
-        hovertemplate="%{text}<extra></extra>",
+        ),
         name="heads",
     )
-    for stands_out in (False, True):
+    crosses = ((False, style.MUTED, "removed"), (True, style.LOST, "removed here"))
+    for stands_out, colour, name in crosses:
         crossed = [head for head in sorted(mask.masked) if (head in different) is stands_out]
         figure.add_scatter(
-            x=[head.head for head in crossed],
-            y=[head.layer for head in crossed],
-            mode="markers",
-            marker={
-                "symbol": "x-thin",
-                "size": 0.4 * cell,
-                "line": {"width": 2, "color": style.LOST if stands_out else style.MUTED},
-            },
-            hoverinfo="skip",
-            name="removed here" if stands_out else "removed",
+            **style.cells(crossed),
+            **style.marks(symbol="x-thin", size=0.4 * cell, line={"width": 2, "color": colour}),
+            name=name,
         )
-    bare = {"showgrid": False, "ticks": "", "tickangle": 0}
     figure.update_xaxes(
-        **bare,
+        **style.ticks([f"H{head}" for head in range(heads)], 8, every=2),
         range=[-0.5, heads - 0.5],
-        tickvals=list(range(0, heads, 2)),
-        ticktext=[f"H{head}" for head in range(0, heads, 2)],
-        tickfont={"size": 8},
+        tickangle=0,
     )
-    every_other = 1 if cell >= 12 else 2
     figure.update_yaxes(
-        **bare,
+        **style.ticks([f"L{layer}" for layer in range(layers)], 9, every=1 if cell >= 12 else 2),
         range=[-0.5, layers - 0.5],
-        tickvals=list(range(0, layers, every_other)),
-        ticktext=[f"L{layer}" for layer in range(0, layers, every_other)],
-        tickfont={"size": 9},
+        tickangle=0,
         ticklabelstandoff=4,
     )
     return figure

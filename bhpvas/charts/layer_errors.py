@@ -28,29 +28,21 @@ def layer_errors(layers: Sequence[Mapping[str, Any]]) -> go.Figure:
         for one, name in zip(layers, names, strict=True)
     )
     figure.add_scatter(**style.strokes(changes, width=3, color=style.FAINT), name="change")
-    for key, when, colour in (
-        ("error_before", "before", style.LOST),
-        ("error_after", "after", style.GAINED),
-    ):
+    for when, colour in (("before", style.LOST), ("after", style.GAINED)):
+        key = f"error_{when}"
         figure.add_scatter(
             x=[one[key] for one in layers],
             y=names,
             mode="markers",
             marker={"size": 11, "color": colour},
-            text=[
+            **style.says(
                 f"{name} {when}: error {number(one[key])}"
                 + ("<br>left as it was" if one["ridge"] is None else "")
                 for one, name in zip(layers, names, strict=True)
-            ],
-            hovertemplate="%{text}<extra></extra>",
+            ),
             cliponaxis=False,
             name=when,
         )
-    figure.update_xaxes(
-        title={"text": "error, share of variance", "standoff": 4},
-        rangemode="tozero",
-        gridcolor=style.FAINT,
-        nticks=6,
-    )
+    figure.update_xaxes(**style.axis("error, share of variance", 6), rangemode="tozero")
     figure.update_yaxes(showgrid=False, ticklabelstandoff=6, dtick=1)
     return figure

@@ -20,11 +20,6 @@ def _against(said: Said) -> Said:
     return lambda row: (text.NOTHING, "") if row.name == UNPRUNED else said(row)
 
 
-def _range(row: pd.Series, name: str, digits: int) -> str:
-    low, high = (text.signed(row[f"{name}_{end}"], digits) for end in ("low", "high"))
-    return f"({low} {text.ELLIPSIS} {high})"
-
-
 #: What each measure says of a row, by its title.
 MEASURES: dict[str, Said] = {
     "Heads kept": lambda row: (f"{row['heads_kept']:.0f}", ""),
@@ -46,7 +41,11 @@ MEASURES: dict[str, Said] = {
         f"({row['loss_low']:.3f}{text.DASH}{row['loss_high']:.3f})",
     ),
     "Change of loss": _against(
-        lambda row: (text.signed(row["loss_change"], 3), _range(row, "loss_change", 3))
+        lambda row: (
+            text.signed(row["loss_change"], 3),
+            f"({text.signed(row['loss_change_low'], 3)} {text.ELLIPSIS} "
+            f"{text.signed(row['loss_change_high'], 3)})",
+        )
     ),
     "F1": lambda row: (
         f"{text.percent(row['f1'])}%",

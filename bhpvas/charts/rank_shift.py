@@ -58,15 +58,7 @@ def rank_slopes(shift: RankShift, named: Sequence[HeadId], *, height: int = 380)
             cliponaxis=False,
             name=name,
         )
-    figure.update_xaxes(
-        range=[-0.02, 1.02],
-        tickvals=[0, 1],
-        ticktext=["unpruned", "now"],
-        side="top",
-        showgrid=False,
-        ticks="",
-        tickfont={"size": 12},
-    )
+    figure.update_xaxes(**style.ticks(("unpruned", "now"), 12), range=[-0.02, 1.02], side="top")
     figure.update_yaxes(range=[count + 0.5, 0.5], showgrid=False, showticklabels=False, ticks="")
     return figure
 
@@ -102,10 +94,8 @@ def _colour(shift: RankShift, head: HeadId) -> str:
 
 def _hover_text(shift: RankShift, head: HeadId) -> str:
     before, after = _places(shift, head)
-    moved = before - after
-    said = (
-        f"{'up' if moved > 0 else 'down'} {plural(abs(moved), 'place')}" if moved else "no change"
-    )
+    moved = f"{'up' if before > after else 'down'} {plural(abs(before - after), 'place')}"
+    said = "no change" if before == after else moved
     return f"<b>{head}</b><br>place {before} → {after}, {said}"
 
 

@@ -90,37 +90,45 @@ def relation_map(
         hoverinfo="skip",
     )
     cells = [
-        (number, place, head)
-        for number, heads in enumerate(shown)
-        for place, head in enumerate(heads)
+        (row, place, head) for row, heads in enumerate(shown) for place, head in enumerate(heads)
     ]
     if layered:
-        _names(figure, [one for one in cells if np.isfinite(gain[one[0], one[1]])])
+        named = [one for one in cells if np.isfinite(gain[one[0], one[1]])]
+        figure.add_scatter(
+            x=[place for _, place, _ in named],
+            y=[number for number, _, _ in named],
+            **style.words((f"H{head.head}" for _, _, head in named), 10),
+            name="best heads",
+        )
     dots = [
         (place, number)
         for number, place, head in cells
-        if head.head in _followers(rows[number], head.layer)
-        or (layered and _followers(rows[number], head.layer))
+        if rows[number].follows[head.layer, slice(None) if layered else head.head].any()
     ]
     # Beside a name where there is one.
     right, up = (0.36, 0.28) if layered else (0, 0)
     figure.add_scatter(
         x=[place + right for place, _ in dots],
         y=[number - up for _, number in dots],
-        mode="markers",
-        marker={
-            "symbol": "circle",
-            "size": min(6, cell),
-            "color": style.ON_DARK,
-            "line": {"width": 1.5, "color": style.ON_BRIGHT},
-        },
-        hoverinfo="skip",
+        **style.marks(
+            symbol="circle",
+            size=min(6, cell),
+            color=style.ON_DARK,
+            line={"width": 1.5, "color": style.ON_BRIGHT},
+        ),
         name="roles",
     )
     if not layered:
-        _borders(figure, mask, len(rows))
-    if chosen is not None:
-        _frame(figure, [row.name for row in rows], shown, chosen)
+        edges = (layer * mask.heads - 0.5 for layer in range(1, mask.layers))
+        lines = ([(x, -0.5), (x, len(rows) - 0.5)] for x in edges)
+        figure.add_scatter(**style.strokes(lines, width=2, color=style.MUTED), name="layers")
+    frames = [
+        style.box(place, row) for row, place, head in cells if chosen == (rows[row].name, head)
+    ]
+    if frames:
+        figure.add_scatter(
+            **style.strokes(frames, width=3, color=style.SELECTED), cliponaxis=False, name="chosen"
+        )
     figure.add_scatter(
         x=[place for _, place, _ in cells],
         y=[number for number, _, _ in cells],
@@ -130,27 +138,19 @@ def relation_map(
         name="cells",
     )
     every = 1 if layered else mask.heads
+    middles = [layer * every + (every - 1) / 2 for layer in range(mask.layers)]
     figure.update_xaxes(
+        **style.ticks([f"L{layer}" for layer in range(mask.layers)], 12, at=middles),
         range=[-0.5, columns - 0.5],
         side="top",
-        tickvals=[layer * every + (every - 1) / 2 for layer in range(mask.layers)],
-        ticktext=[f"L{layer}" for layer in range(mask.layers)],
-        tickfont={"size": 12},
         tickangle=0,
-        showgrid=False,
-        ticks="",
     )
+    names = [
+        f"<b>{row.name}</b>  {row.count:,} · {offset(row.offset)} {percent(row.baseline, 0)}%"
+        for row in rows
+    ]
     figure.update_yaxes(
-        range=[len(rows) - 0.5, -0.5],
-        tickvals=list(range(len(rows))),
-        ticktext=[
-            f"<b>{row.name}</b>  {row.count:,} · {offset(row.offset)} {percent(row.baseline, 0)}%"
-            for row in rows
-        ],
-        tickfont={"size": 12},
-        showgrid=False,
-        ticks="",
-        ticklabelstandoff=6,
+        **style.ticks(names, 12), range=[len(rows) - 0.5, -0.5], ticklabelstandoff=6
     )
     if not layered:
         _number(figure, mask, len(rows), cell)
@@ -168,23 +168,6 @@ def _shown(
     if chosen is not None and chosen[0] == row.name:
         heads[chosen[1].layer] = chosen[1]
     return heads
-
-
-def _followers(row: RelationRow, layer: int) -> list[int]:
-    """The heads of a layer that have the relation as a role."""
-    return [int(head) for head in np.flatnonzero(row.follows[layer])]
-
-
-def _names(figure: go.Figure, cells: Sequence[tuple[int, int, HeadId]]) -> None:
-    figure.add_scatter(
-        x=[place for _, place, _ in cells],
-        y=[number for number, _, _ in cells],
-        mode="text",
-        text=[f"H{head.head}" for _, _, head in cells],
-        textfont={"size": 10},
-        hoverinfo="skip",
-        name="best heads",
-    )
 
 
 def _number(figure: go.Figure, mask: HeadMask, rows: int, cell: int) -> None:
@@ -220,7 +203,7 @@ def _hover_text(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -
     if head in mask.removed:
         return f"<b>{head}</b> {'not in this model' if head in mask.pruned else 'removed'}"
     accuracy = float(row.accuracy[head.layer, head.head])
-    followers = _followers(row, head.layer)
+    followers = np.flatnonzero(row.follows[head.layer]).tolist()
     role = "<br>a role of this head" if head.head in followers else ""
     others = [HeadId(head.layer, other) for other in followers if other != head.head]
     if layered and others:
@@ -229,27 +212,4 @@ def _hover_text(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -
         f"<b>{head} · {row.name}</b><br>{percent(accuracy)}% of {row.count:,} dependents, "
         f"{row.ways[head.layer][head.head]}<br>{signed(100 * (accuracy - row.baseline))} points "
         f"against {offset(row.offset)} ({percent(row.baseline)}%){role}"
-    )
-
-
-def _borders(figure: go.Figure, mask: HeadMask, rows: int) -> None:
-    """A line between layers."""
-    edges = (layer * mask.heads - 0.5 for layer in range(1, mask.layers))
-    lines = ([(x, -0.5), (x, rows - 0.5)] for x in edges)
-    figure.add_scatter(**style.strokes(lines, width=2, color=style.MUTED), name="layers")
-
-
-def _frame(
-    figure: go.Figure,
-    names: Sequence[str],
-    shown: Sequence[Sequence[HeadId]],
-    chosen: tuple[str, HeadId],
-) -> None:
-    name, head = chosen
-    if name not in names or head not in shown[names.index(name)]:
-        return
-    row = names.index(name)
-    frame = style.box(shown[row].index(head), row)
-    figure.add_scatter(
-        **style.strokes([frame], width=3, color=style.SELECTED), cliponaxis=False, name="chosen"
     )

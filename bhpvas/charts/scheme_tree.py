@@ -120,9 +120,8 @@ def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
     places = layout({one.step: one.parent for one in steps})
     rows = len(places)
     lanes = 1 + max(place.lane for place in places.values())
-    figure = style.blank(
-        height=ROW * rows + _TOP + _BOTTOM, margin=(_SIDE, _SIDE + 6, _TOP, _BOTTOM)
-    )
+    margin = (_SIDE, _SIDE + 6, _TOP, _BOTTOM)
+    figure = style.blank(height=ROW * rows + _TOP + _BOTTOM, margin=margin)
     shown = min(max(lanes, _FEWEST_LANES), _MOST_LANES)
     text_at = _LANE * shown
     _highlight(figure, steps, places)
@@ -131,21 +130,18 @@ def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
     _texts(figure, steps, places)
     _nodes(figure, steps, places)
     _targets(figure, steps, places)
+    known = [one.accuracy for one in steps if one.accuracy is not None]
+    low = min((100 * one.low for one in known), default=50)
+    high = max((100 * one.high for one in known), default=100)
     bare = {"showgrid": False, "showticklabels": False, "ticks": ""}
+    fixed = {"fixedrange": True, "anchor": "y"}
     figure.update_layout(
         xaxis={**bare, "domain": [0, text_at], "range": [-0.5, max(lanes, shown) - 0.25]},
-        xaxis2={
-            **bare,
-            "domain": [text_at, _ACCURACY],
-            "range": [0, 1],
-            "fixedrange": True,
-            "anchor": "y",
-        },
+        xaxis2={**bare, **fixed, "domain": [text_at, _ACCURACY], "range": [0, 1]},
         xaxis3={
+            **fixed,
             "domain": [_ACCURACY, 1],
-            "range": _reach(steps),
-            "fixedrange": True,
-            "anchor": "y",
+            "range": [max(low - 1, 0), min(high + 1, 100.6)],
             "side": "top",
             "gridcolor": style.FAINT,
             "nticks": 4,
@@ -157,13 +153,6 @@ def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
         yaxis={**bare, "range": [rows - 0.5, -0.5]},
     )
     return figure
-
-
-def _reach(steps: Sequence[TreeStep]) -> list[float]:
-    known = [one.accuracy for one in steps if one.accuracy is not None]
-    low = min((100 * one.low for one in known), default=50)
-    high = max((100 * one.high for one in known), default=100)
-    return [max(low - 1, 0), min(high + 1, 100.6)]
 
 
 def _highlight(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
@@ -200,23 +189,18 @@ def _connect(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, 
         )
 
 
-def _colour(one: TreeStep) -> str:
-    return style.SELECTED if one.current else style.MARK if one.on_path else style.MUTED
-
-
 def _nodes(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+    colours = [style.step_colour(one.current, one.on_path) for one in steps]
     figure.add_scatter(
         x=[places[one.step].lane for one in steps],
         y=[places[one.step].row for one in steps],
-        mode="markers",
-        marker={
-            "size": [14 if one.current else 11 for one in steps],
-            "symbol": [_SYMBOLS[one.kind] for one in steps],
-            "color": [_colour(one) for one in steps],
-            "opacity": 1,
-            "line": {"width": 2, "color": [_colour(one) for one in steps]},
-        },
-        hoverinfo="skip",
+        **style.marks(
+            size=[14 if one.current else 11 for one in steps],
+            symbol=[_SYMBOLS[one.kind] for one in steps],
+            color=colours,
+            opacity=1,
+            line={"width": 2, "color": colours},
+        ),
         name="nodes",
     )
 
@@ -236,22 +220,17 @@ def _accuracies(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[in
                 layer="below",
             )
     measured = [(one, one.accuracy) for one in steps if one.accuracy is not None]
+    colours = [style.step_colour(one.current, one.on_path) for one, _ in measured]
     figure.add_scatter(
         x=[100 * found.value for _, found in measured],
         y=[places[one.step].row for one, _ in measured],
         xaxis="x3",
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [100 * (found.high - found.value) for _, found in measured],
-            "arrayminus": [100 * (found.value - found.low) for _, found in measured],
-            "thickness": 1.2,
-            "width": 3,
-            "color": style.MUTED,
-        },
-        mode="markers",
-        marker={"size": 8, "color": [_colour(one) for one, _ in measured], "opacity": 1},
-        hoverinfo="skip",
+        error_x=style.interval_bars(
+            [100 * (found.high - found.value) for _, found in measured],
+            [100 * (found.value - found.low) for _, found in measured],
+            width=3,
+        ),
+        **style.marks(size=8, color=colours, opacity=1),
         name="accuracies",
     )
 
@@ -260,11 +239,10 @@ def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
     """Two lines a row: what it keeps and scores; what it did, and the note."""
     lines = []
     for one in steps:
-        scored = (
-            "not measured"
-            if one.accuracy is None
-            else f"{percent(one.accuracy.value)}% {interval(one.accuracy.low, one.accuracy.high)}"
-        )
+        scored = "not measured"
+        if one.accuracy is not None:
+            value, low, high = one.accuracy
+            scored = f"{percent(value)}% {interval(low, high)}"
         did = f"{one.what}, {one.note}" if one.note else one.what
         short = literal(shortened(" ".join(did.split()), _LONGEST_LINE))
         lines.append(f"<b>{one.kept}</b> · {scored}<br><span style='opacity:.85'>{short}</span>")
@@ -272,12 +250,9 @@ def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
         x=[0] * len(steps),
         y=[places[one.step].row for one in steps],
         xaxis="x2",
-        mode="text",
-        text=lines,
+        **style.words(lines, 12),
         textposition="middle right",
-        textfont={"size": 12},
         cliponaxis=False,
-        hoverinfo="skip",
         name="texts",
     )
 

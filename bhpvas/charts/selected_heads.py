@@ -60,26 +60,20 @@ def by_class(
         for column, name in zip(columns, names, strict=True)
     )
     figure.add_scatter(**style.strokes(ranges, width=2, color=style.FAINT), showlegend=False)
-    symbols = ("circle", "diamond", "square", "triangle-up", "cross", "star")
     for label, name in enumerate(labels):
+        symbol = style.SYMBOLS[label % len(style.SYMBOLS)]
         dots = [float(values[label, head.layer, head.head]) for head in heads]
         figure.add_scatter(
             x=dots,
             y=names,
             mode="markers",
-            marker={
-                "size": 10,
-                "color": style.class_colour(label),
-                "symbol": symbols[label % len(symbols)],
-            },
+            marker={"size": 10, "color": style.class_colour(label), "symbol": symbol},
             text=[number(value) for value in dots],
             hovertemplate="%{y}, sentences labelled " + name + ": %{text}<extra></extra>",
             name=name,
         )
-    figure.update_layout(
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12}},
-    )
+    legend = {**style.LEGEND, "y": 1, "yanchor": "bottom"}
+    figure.update_layout(showlegend=True, legend=legend)
     figure.update_xaxes(
         title={"text": title, "standoff": 6, "font": {"size": 12}},
         showgrid=False,

@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
+from bhpvas.charts.style import SYMBOLS
 
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _SIZE, _SMALL = 8, 5
 _SHOWN, _DIMMED = 0.9, 0.3
 #: From this many sentences on, points are smaller, and drawn by WebGL where the browser can.
@@ -108,41 +108,26 @@ def sentence_map(
         begin, end = panels[0].places[one.rows], drawn[0].places[one.rows]
         traces.append({**kind, **_lines(begin, end, one)})
     for number, panel in enumerate(drawn):
-        places = panel.places
         axes = {"xaxis": f"x{number + 1}", "yaxis": f"y{number + 1}"} if number else {}
         for points in _points(panel, selected, hover, first=number == 0, counted=not titled):
             traces.append({**kind, **points, **axes})
         if 0 < len(selected) <= MOST_RINGS:
-            traces.append({**kind, **_rings(places, sorted(selected)), **axes})
+            traces.append({**kind, **_rings(panel.places, sorted(selected)), **axes})
         axes_of |= _axes(number, len(drawn), every)
         if titled:
-            titles.append(
-                {
-                    "text": panel.title,
-                    "xref": f"x{number + 1 if number else ''} domain",
-                    "yref": "y domain",
-                    "x": 0,
-                    "y": 1,
-                    "xanchor": "left",
-                    "yanchor": "bottom",
-                    "yshift": 4,
-                    "showarrow": False,
-                    "font": {"size": 12},
-                }
-            )
+            domain = f"x{number + 1 if number else ''} domain"
+            corner = {"xref": domain, "yref": "y domain", "x": 0, "y": 1, "yshift": 4}
+            look = {"xanchor": "left", "yanchor": "bottom", "font": {"size": 12}}
+            titles.append({"text": panel.title, **corner, **look, "showarrow": False})
     figure.add_traces(traces)
     figure.update_layout(
         **axes_of,
         annotations=titles,
         showlegend=entries > 0,
         legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 0,
-            "yanchor": "top",
+            **style.LEGEND,
             "entrywidth": 1 / columns - 0.01,
             "entrywidthmode": "fraction",
-            "font": {"size": 12},
             "itemclick": False,
             "itemdoubleclick": False,
         },
@@ -228,14 +213,12 @@ def _rings(places: np.ndarray, rows: Sequence[int]) -> dict[str, object]:
     return {
         "x": places[rows, 0],
         "y": places[rows, 1],
-        "mode": "markers",
-        "marker": {
-            "symbol": "circle-open",
-            "size": (_SIZE if len(places) < MANY else _SMALL) + 3,
-            "color": style.SELECTED,
-            "line": {"width": 1.2},
-        },
-        "hoverinfo": "skip",
+        **style.marks(
+            symbol="circle-open",
+            size=(_SIZE if len(places) < MANY else _SMALL) + 3,
+            color=style.SELECTED,
+            line={"width": 1.2},
+        ),
         "name": "selected",
         "showlegend": False,
     }
@@ -259,6 +242,7 @@ def _axes(number: int, panels: int, places: np.ndarray) -> dict[str, object]:
     """A frame without ticks, the same range in every panel: distances mean something, axes not."""
     low, high = places.min(0), places.max(0)
     room = 0.04 * np.maximum(high - low, 1e-6)
+    x_range, y_range = np.transpose([low - room, high + room]).tolist()
     gap = 0.03
     width = (1 - gap * (panels - 1)) / panels
     start = number * (width + gap)
@@ -278,13 +262,9 @@ def _axes(number: int, panels: int, places: np.ndarray) -> dict[str, object]:
     return {
         f"xaxis{name}": {
             **bare,
-            "range": [float(low[0] - room[0]), float(high[0] + room[0])],
+            "range": x_range,
             "domain": [start, start + width],
             "anchor": f"y{name}",
         },
-        f"yaxis{name}": {
-            **bare,
-            "range": [float(low[1] - room[1]), float(high[1] + room[1])],
-            "anchor": f"x{name}",
-        },
+        f"yaxis{name}": {**bare, "range": y_range, "anchor": f"x{name}"},
     }

@@ -69,17 +69,15 @@ def similarity_matrix(
         ]
     )
     every = max(-(-_LABEL * layers // (width - _LEFT - _RIGHT)), 1)
-    middles = [layer * heads + (heads - 1) / 2 for layer in range(0, layers, every)]
-    axis = {
-        "range": [-0.5, layers * heads - 0.5],
-        "tickvals": middles,
-        "ticktext": [f"L{layer}" for layer in range(0, layers, every)],
-        "tickfont": {"size": 10},
-        "tickangle": 0,
-        "showgrid": False,
-        "ticks": "",
-        "ticklabelstandoff": _MARK + 2,
-    }
+    axis = style.ticks(
+        [f"L{layer}" for layer in range(layers)],
+        10,
+        every=every,
+        at=[layer * heads + (heads - 1) / 2 for layer in range(layers)],
+        range=[-0.5, layers * heads - 0.5],
+        tickangle=0,
+        ticklabelstandoff=_MARK + 2,
+    )
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     return figure

@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.slices import Measure
+from bhpvas.charts.slices import Measure, change_text, slice_label
 from bhpvas.stats import SIGNIFICANT
-from bhpvas.text import change_interval, literal, p_value, plural, shortened, signed
+from bhpvas.text import literal, p_value, plural, signed
 
 _ROW, _TOP, _LEFT = 28, 26, 128
 _LONGEST_NAME = 17
@@ -49,53 +49,36 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
         showscale=False,
         xgap=3,
         ygap=3,
-        text=[
+        **style.says(
             [_hover_text(table.iloc[row], name, measure) for name, table in tables.items()]
             for row in order
-        ],
-        hovertemplate="%{text}<extra></extra>",
+        ),
         name="changes",
     )
-    cells = [(row, column) for row in rows for column in columns]
+    tested = measure == "accuracy"
     figure.add_scatter(
-        x=[column for _, column in cells],
-        y=[row for row, _ in cells],
-        mode="text",
-        text=[
-            signed(shown[row, column], digits)
-            + (
-                " •"
-                if measure == "accuracy"
-                and tables[list(tables)[column]]["p"].iloc[order[row]] <= SIGNIFICANT
-                else ""
-            )
-            for row, column in cells
-        ],
-        textfont={"size": 12},
-        hoverinfo="skip",
+        x=columns * len(rows),
+        y=[row for row in rows for _ in columns],
+        **style.words(
+            (
+                signed(change, digits)
+                + (" •" if tested and table["p"].iloc[place] <= SIGNIFICANT else "")
+                for place, cells in zip(order, shown, strict=True)
+                for change, table in zip(cells, tables.values(), strict=True)
+            ),
+            12,
+        ),
         name="numbers",
     )
     figure.update_xaxes(
-        side="top",
-        tickvals=columns,
-        ticktext=list(tables),
-        tickfont={"size": 12},
-        range=[-0.5, len(columns) - 0.5],
-        showgrid=False,
-        ticks="",
+        **style.ticks(list(tables), 12), range=[-0.5, len(columns) - 0.5], side="top"
     )
+    labels = [
+        slice_label(name, int(first["n"].iloc[row]), _LONGEST_NAME)
+        for name, row in zip(names, order, strict=True)
+    ]
     figure.update_yaxes(
-        range=[len(names) - 0.5, -0.5],
-        tickvals=rows,
-        ticktext=[
-            f"{literal(shortened(name, _LONGEST_NAME))}  "
-            f"<span style='opacity:.66'>{int(first['n'].iloc[row])}</span>"
-            for name, row in zip(names, order, strict=True)
-        ],
-        tickfont={"size": 12},
-        showgrid=False,
-        ticks="",
-        ticklabelstandoff=6,
+        **style.ticks(labels, 12), range=[len(names) - 0.5, -0.5], ticklabelstandoff=6
     )
     return figure
 
@@ -104,12 +87,5 @@ def _hover_text(row: pd.Series, model: str, measure: Measure) -> str:
     n = plural(int(row["n"]), "sentence")
     head = f"<b>{literal(str(row['slice']))}</b> under {literal(model)}, {n}<br>"
     if measure == "loss":
-        return (
-            f"{head}loss {signed(row['loss change'], 3)} "
-            f"({signed(row['loss change low'], 3)} … {signed(row['loss change high'], 3)})"
-        )
-    return (
-        f"{head}{signed(100 * row['accuracy change'])} points "
-        f"{change_interval(row['accuracy change low'], row['accuracy change high'])}<br>"
-        f"{int(row['lost'])} lost, {int(row['gained'])} gained, {p_value(float(row['p']))}"
-    )
+        return f"{head}loss {change_text(row, measure)}"
+    return f"{head}{change_text(row, measure)}, {p_value(float(row['p']))}"

@@ -40,17 +40,14 @@ def slice_changes(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figu
     order = table.assign(worse=worse).sort_values(
         [f"{measure} change", "loss change"], ascending=[measure == "accuracy", False]
     )
-    texts = [_before_and_after(row, measure) for _, row in order.iterrows()]
     figure = _rows(
         order,
-        scale * order[f"{measure} change"],
-        scale * order[f"{measure} change low"],
-        scale * order[f"{measure} change high"],
+        *(scale * order[f"{measure} change{end}"] for end in ("", " low", " high")),
         marker={
             "color": [_COLOUR[int(sign)] for sign in order["worse"]],
             "symbol": [_SYMBOL[int(sign)] for sign in order["worse"]],
         },
-        texts=texts,
+        texts=[_before_and_after(row, measure) for _, row in order.iterrows()],
         hover=[_hover_text(row, measure) for _, row in order.iterrows()],
         title=f"change of {measure}, {'points' if measure == 'accuracy' else 'nats'}",
     )
@@ -100,22 +97,13 @@ def _rows(
     title: str,
 ) -> go.Figure:
     """One row a slice, first on top: name and size, a dot with its interval, and a text."""
-    figure = style.blank(
-        height=_ROW * len(order) + _TOP + _BOTTOM, margin=(_LABELS, _NUMBERS, _TOP, _BOTTOM)
-    )
+    margin = (_LABELS, _NUMBERS, _TOP, _BOTTOM)
+    figure = style.blank(height=_ROW * len(order) + _TOP + _BOTTOM, margin=margin)
     names = [str(name) for name in order["slice"]]
     figure.add_scatter(
         x=value,
         y=names,
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": (high - value).fillna(0),
-            "arrayminus": (value - low).fillna(0),
-            "thickness": 1.2,
-            "width": 3,
-            "color": style.MUTED,
-        },
+        error_x=style.interval_bars((high - value).fillna(0), (value - low).fillna(0), width=3),
         mode="markers",
         marker={"size": 9, "opacity": 1, **marker},
         **style.steady(1),
@@ -141,7 +129,7 @@ def _rows(
         range=[-0.6, len(names) - 0.4],
         tickvals=names,
         ticktext=[
-            f"{literal(shortened(name, _LONGEST_NAME))}  <span style='opacity:.66'>{int(n)}</span>"
+            slice_label(name, int(n), _LONGEST_NAME)
             for name, n in zip(names, order["n"], strict=True)
         ],
         tickfont={"size": 12},
@@ -173,20 +161,27 @@ def _before_and_after(row: pd.Series, measure: Measure) -> str:
 def _hover_text(row: pd.Series, measure: Measure) -> str:
     head = f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>"
     if measure == "loss":
-        return (
-            f"{head}loss {row['loss before']:.3f} {ARROW} {row['loss after']:.3f}<br>"
-            f"{signed(row['loss change'], 3)} "
-            f"({signed(row['loss change low'], 3)} … {signed(row['loss change high'], 3)})"
-        )
-    intervals = (
-        interval(row[f"accuracy {when} low"], row[f"accuracy {when} high"])
+        return f"{head}loss {_before_and_after(row, measure)}<br>{change_text(row, measure)}"
+    before, after = (
+        f"{percent(row[f'accuracy {when}'])}% "
+        f"{interval(row[f'accuracy {when} low'], row[f'accuracy {when} high'])}"
         for when in ("before", "after")
     )
-    before, after = intervals
+    return f"{head}accuracy {before} {ARROW} {after}<br>{change_text(row, measure)}"
+
+
+def change_text(row: pd.Series, measure: Measure) -> str:
+    """A slice's change with its interval; of accuracy also the sentences lost and gained."""
+    change, low, high = (row[f"{measure} change{end}"] for end in ("", " low", " high"))
+    if measure == "loss":
+        return f"{signed(change, 3)} ({signed(low, 3)} … {signed(high, 3)})"
     return (
-        f"{head}accuracy {percent(row['accuracy before'])}% {before} {ARROW} "
-        f"{percent(row['accuracy after'])}% {after}<br>"
-        f"{signed(100 * row['accuracy change'])} points "
-        f"{change_interval(row['accuracy change low'], row['accuracy change high'])}<br>"
+        f"{signed(100 * change)} points {change_interval(low, high)}<br>"
         f"{int(row['lost'])} lost, {int(row['gained'])} gained"
     )
+
+
+def slice_label(name: str, sentences: int, longest: int) -> str:
+    """A slice's name, cut to so many letters, and how many sentences it has."""
+    name = literal(shortened(name, longest))
+    return f"{name}  <span style='opacity:.66'>{sentences}</span>"

@@ -93,19 +93,17 @@ def weights_origin(scheme: Scheme, step_id: int | None = None) -> str | None:
 
 def in_full(scheme: Scheme, step: Step, accuracy: Accuracy | None) -> str:
     """A step with its heads, accuracy and note, for a figure."""
-    lines = [f"<b>{text.literal(what_happened(step))}</b>"]
-    lines.append(f"{scheme.mask_at(step.id).kept_count} heads kept")
+    said = f"<b>{text.literal(what_happened(step))}</b><br>"
+    said += f"{scheme.mask_at(step.id).kept_count} heads kept"
     if accuracy is not None:
-        lines[-1] += f", accuracy {text.percent(accuracy.value)}% "
-        lines[-1] += text.interval(accuracy.low, accuracy.high)
-    if step.note:
-        lines.append(text.literal(step.note))
-    return "<br>".join(lines)
+        value, low, high = accuracy
+        said += f", accuracy {text.percent(value)}% {text.interval(low, high)}"
+    return said + (f"<br>{text.literal(step.note)}" if step.note else "")
 
 
 def steps_table(scheme: Scheme, metrics: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     """One row a step, the start first, with its metrics by its number; what is missing is empty."""
-    rows = []
+    rows, measured = [], ("loss", "f1", "parameters", "flops_per_sentence")
     for step in scheme.steps:
         known = metrics.get(step.id, {})
         low, high = known.get("accuracy_interval", (None, None))
@@ -121,10 +119,7 @@ def steps_table(scheme: Scheme, metrics: Mapping[int, Mapping[str, Any]]) -> pd.
                 "accuracy": known.get("accuracy"),
                 "accuracy_low": low,
                 "accuracy_high": high,
-                "loss": known.get("loss"),
-                "f1": known.get("f1"),
-                "parameters": known.get("parameters"),
-                "flops_per_sentence": known.get("flops_per_sentence"),
+                **{name: known.get(name) for name in measured},
                 "weights": scheme.weights_at(step.id),
                 "seed": step.seed,
                 "note": step.note,

@@ -12,6 +12,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from bhpvas.heads import HeadId
+
 # Colour scales of the head map and its kin: of amounts, and of changes around zero. There zero lets
 # the ground through, quiet on light and on dark; at the ends, text in the theme's colour still
 # stands 4.5:1.
@@ -37,6 +39,8 @@ LOST = "#cf4b4b"
 GAINED = "#4180bd"
 # Class hues in label order: two fixed ones first (orange for the first label, teal for the second).
 CLASSES = ("#c8691c", "#1b8a7a", "#7d68c9", "#b0567c", "#6f8a2e", "#4a86b8")
+# Shapes of classes and of other groups, by their places.
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 # Hues of heads that are drawn over each other; where these are used, none means a class.
 HEADS = ("#2f8fb3", "#b9721c", "#7d8f1e", "#8b6fd0")
 # What speaks for and what speaks against, where a mark is too thin for a scale.
@@ -67,6 +71,9 @@ INK = "#262b31"
 # Text on the cells of a scale.
 ON_BRIGHT, ON_DARK = "#14181d", "#f4f6f8"
 
+# A legend in lines below a figure.
+LEGEND = {"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "font": {"size": 12}}
+
 # Sizes in pixels.
 LARGEST_CELL = 36
 SMALL_CELL = 24
@@ -75,6 +82,11 @@ SMALL_CELL = 24
 def class_colour(label: int) -> str:
     """The hue of a label, by its index; the palette repeats after six labels."""
     return CLASSES[label % len(CLASSES)]
+
+
+def step_colour(current: bool, on_path: bool) -> str:
+    """The hue of a step of a scheme."""
+    return SELECTED if current else MARK if on_path else MUTED
 
 
 def cell_size(layers: int, heads: int) -> int:
@@ -129,16 +141,70 @@ def box(x: float, y: float, reach: float = 0.5) -> list[tuple[float, float]]:
     return [(left, low), (right, low), (right, high), (left, high), (left, low)]
 
 
+def says(texts: Iterable[object]) -> dict[str, Any]:
+    """What each point shows under the pointer."""
+    return {"text": list(texts), "hovertemplate": "%{text}<extra></extra>"}
+
+
 def steady(opacity: float) -> dict[str, Any]:
     """What keeps points as they are when a click selects some, with the text that they show."""
     look = {"marker": {"opacity": opacity}}
     return {"hovertemplate": "%{text}<extra></extra>", "selected": look, "unselected": look}
 
 
+def words(texts: Iterable[str], size: float, **font: object) -> dict[str, Any]:
+    """Texts in the place of points, which the pointer passes over."""
+    look = {"size": size, **font}
+    return {"mode": "text", "text": list(texts), "textfont": look, "hoverinfo": "skip"}
+
+
+def marks(**marker: object) -> dict[str, Any]:
+    """The look of points that the pointer passes over."""
+    return {"mode": "markers", "marker": marker, "hoverinfo": "skip"}
+
+
+def cells(heads: Iterable[HeadId]) -> dict[str, Any]:
+    """Where heads stand in a head map."""
+    heads = list(heads)
+    return {"x": [head.head for head in heads], "y": [head.layer for head in heads]}
+
+
+def interval_bars(
+    above: Iterable[float], below: Iterable[float], *, width: float, thickness: float = 1.2
+) -> dict[str, Any]:
+    """Intervals that reach so far ``above`` and ``below`` each point."""
+    reach = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+    return {**reach, "thickness": thickness, "width": width, "color": MUTED}
+
+
 def targets(size: float) -> dict[str, Any]:
     """The look of transparent squares that catch clicks, since one on a heatmap reaches nobody."""
     marker = {"symbol": "square", "size": size, "color": NOWHERE}
     return {"mode": "markers", "marker": marker, **steady(0)}
+
+
+def axis(
+    title: str, nticks: int, *, grid: bool = True, standoff: int = 4, **more: object
+) -> dict[str, Any]:
+    """An axis of amounts with its title ``standoff`` pixels away, or without ``grid`` of counts."""
+    lines: dict[str, object] = {"gridcolor": FAINT}
+    if not grid:
+        lines = {"showgrid": False, "tickformat": "d"}
+    return {"title": {"text": title, "standoff": standoff}, "nticks": nticks, **lines, **more}
+
+
+def ticks(
+    names: Sequence[str],
+    size: float,
+    *,
+    every: int = 1,
+    at: Sequence[float] | None = None,
+    **more: object,
+) -> dict[str, Any]:
+    """An axis without lines that names its places, or one of ``every``: 0, 1, … or those ``at``."""
+    places = list(range(len(names)) if at is None else at)
+    shown = {"tickvals": places[::every], "ticktext": list(names[::every])}
+    return {**shown, "tickfont": {"size": size}, "showgrid": False, "ticks": "", **more}
 
 
 def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int, int]) -> go.Figure:
@@ -156,9 +222,9 @@ def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int,
         modebar={"bgcolor": NOWHERE, "color": MUTED, "activecolor": SELECTED},
     )
     # A fixed range keeps a drag or a scroll on the page from moving the picture.
-    axis: dict[str, Any] = {"fixedrange": True, "automargin": False, "zeroline": False}
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
+    fixed: dict[str, Any] = {"fixedrange": True, "automargin": False, "zeroline": False}
+    figure.update_xaxes(**fixed)
+    figure.update_yaxes(**fixed)
     return figure
 
 

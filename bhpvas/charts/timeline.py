@@ -25,6 +25,12 @@ class TimelinePoint:
     on_path: bool = True
     current: bool = False
 
+    def hover(self, all_heads: int, sentences: int) -> str:
+        """What it kept of so many heads, and scored on so many sentences."""
+        accuracy = f"accuracy {percent(self.accuracy)}% {interval(self.low, self.high)}"
+        kept = f"{self.kept} of {plural(all_heads, 'head')} kept"
+        return f"{kept}<br>{accuracy}, {plural(sentences, 'sentence')}"
+
 
 def timeline(
     points: Sequence[TimelinePoint], *, all_heads: int, sentences: int, height: int = 240
@@ -51,30 +57,19 @@ def timeline(
     figure.add_scatter(
         x=[point.kept for point in points],
         y=[100 * point.accuracy for point in points],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [100 * (point.high - point.accuracy) for point in points],
-            "arrayminus": [100 * (point.accuracy - point.low) for point in points],
-            "thickness": 1,
-            "width": 4,
-            "color": style.MUTED,
-        },
+        error_y=style.interval_bars(
+            [100 * (point.high - point.accuracy) for point in points],
+            [100 * (point.accuracy - point.low) for point in points],
+            width=4,
+            thickness=1,
+        ),
         customdata=[[point.step] for point in points],
-        text=[
-            f"{point.what}<br>{point.kept} of {plural(all_heads, 'head')} kept<br>accuracy "
-            f"{percent(point.accuracy)}% {interval(point.low, point.high)}, "
-            f"{plural(sentences, 'sentence')}"
-            for point in points
-        ],
+        text=[f"{point.what}<br>{point.hover(all_heads, sentences)}" for point in points],
         mode="markers",
         marker={
             "size": [15 if point.current else 11 for point in points],
             "symbol": ["diamond" if point.current else "circle" for point in points],
-            "color": [
-                style.SELECTED if point.current else style.MARK if point.on_path else style.MUTED
-                for point in points
-            ],
+            "color": [style.step_colour(point.current, point.on_path) for point in points],
             "opacity": 1,
         },
         **style.steady(1),
@@ -85,18 +80,11 @@ def timeline(
     fewest = min([*(point.kept for point in points), round(all_heads * 0.75)])
     room = (all_heads - fewest) * 0.05 + 0.5
     figure.update_xaxes(
-        title={"text": "heads kept", "standoff": 4},
-        range=[all_heads + room, fewest - room],
-        tickformat="d",
-        showgrid=False,
-        nticks=8,
+        **style.axis("heads kept", 8, grid=False), range=[all_heads + room, fewest - room]
     )
     lowest = min((100 * point.low for point in points), default=50)
     highest = max((100 * point.high for point in points), default=100)
     figure.update_yaxes(
-        title={"text": "accuracy, %", "standoff": 4},
-        range=[max(lowest - 1.5, 0), min(highest + 1.5, 101)],
-        gridcolor=style.FAINT,
-        nticks=5,
+        **style.axis("accuracy, %", 5), range=[max(lowest - 1.5, 0), min(highest + 1.5, 101)]
     )
     return figure

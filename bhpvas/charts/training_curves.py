@@ -28,68 +28,40 @@ def training_curves(
     accuracy = [100 * point["accuracy"] for point in points]
 
     def line(x: list[int], y: list[float], said: list[str], *, name: str, axis: str) -> None:
-        colour = TRAINING if name == "training loss" else HELD_OUT
+        colour, dash = (TRAINING, "dot") if name == "training loss" else (HELD_OUT, "solid")
+        marked = [colour == HELD_OUT and step == best for step in x]
         figure.add_scatter(
             x=x,
             y=y,
             yaxis=axis,
             mode="lines+markers",
-            line={"width": 2.2, "color": colour, "dash": "dot" if colour == TRAINING else "solid"},
+            line={"width": 2.2, "color": colour, "dash": dash},
             marker={
-                "size": [13 if colour == HELD_OUT and step == best else 6 for step in x],
-                "symbol": [
-                    "diamond" if colour == HELD_OUT and step == best else "circle" for step in x
-                ],
-                "color": [
-                    style.SELECTED if colour == HELD_OUT and step == best else colour for step in x
-                ],
+                "size": [13 if one else 6 for one in marked],
+                "symbol": ["diamond" if one else "circle" for one in marked],
+                "color": [style.SELECTED if one else colour for one in marked],
             },
-            text=[f"step {step}<br>{one}" for step, one in zip(x, said, strict=True)],
-            hovertemplate="%{text}<extra></extra>",
+            **style.says(f"step {step}<br>{one}" for step, one in zip(x, said, strict=True)),
             cliponaxis=False,
             name=name,
         )
 
-    losses = [point["training_loss"] for point in trained]
-    line(
-        [point["step"] for point in trained],
-        losses,
-        [f"training loss {number(one)}" for one in losses],
-        name="training loss",
-        axis="y",
-    )
+    begun, losses = ([point[key] for point in trained] for key in ("step", "training_loss"))
+    said = [f"training loss {number(one)}" for one in losses]
+    line(begun, losses, said, name="training loss", axis="y")
     line(at, loss, [f"held-out loss {number(one)}" for one in loss], name="loss", axis="y")
-    line(
-        at,
-        accuracy,
-        [f"held-out accuracy {percent(one / 100)}%" for one in accuracy],
-        name="accuracy",
-        axis="y2",
-    )
+    said = [f"held-out accuracy {percent(one / 100)}%" for one in accuracy]
+    line(at, accuracy, said, name="accuracy", axis="y2")
     figure.update_xaxes(
-        title={"text": "step", "standoff": 4},
-        range=[-0.02 * steps, 1.02 * steps],
-        tickformat="d",
-        showgrid=False,
-        nticks=8,
-        anchor="y2",
+        **style.axis("step", 8, grid=False), range=[-0.02 * steps, 1.02 * steps], anchor="y2"
     )
+    reach = [min([*accuracy, 98]) - 2, min(max([*accuracy, 0]) + 2, 100.5)]
     figure.update_layout(
-        yaxis={
-            "title": {"text": "loss", "standoff": 4},
-            "domain": [0.55, 1],
-            "gridcolor": style.FAINT,
-            "nticks": 5,
-            "rangemode": "tozero",
-        },
+        yaxis=style.axis("loss", 5, domain=[0.55, 1], rangemode="tozero"),
         yaxis2={
-            "title": {"text": "accuracy, %", "standoff": 4},
-            "domain": [0, 0.43],
-            "gridcolor": style.FAINT,
-            "nticks": 5,
+            **style.axis("accuracy, %", 5, domain=[0, 0.43], range=reach),
             "fixedrange": True,
             "zeroline": False,
-            "range": [min([*accuracy, 98]) - 2, min(max([*accuracy, 0]) + 2, 100.5)],
         },
     )
     return figure

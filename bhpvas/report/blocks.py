@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import pandas as pd
@@ -15,12 +15,8 @@ from bhpvas.data.tables import csv_text
 from bhpvas.report import tables
 
 #: The look of every figure; the page lends its own colour of text.
-_AXIS = {
-    "gridcolor": style.FAINT,
-    "zeroline": False,
-    "zerolinecolor": style.FAINT,
-    "automargin": False,
-}
+_LINES = {"gridcolor": style.FAINT, "zerolinecolor": style.FAINT}
+_AXIS = {**_LINES, "zeroline": False, "automargin": False}
 _TEMPLATE = go.layout.Template(
     layout={
         "autotypenumbers": "strict",
@@ -79,22 +75,7 @@ class Picture:
     @property
     def legend(self) -> Markup:
         """The keys as they stand below the figure."""
-        return Markup(
-            "".join(
-                tables.key(look, words) if isinstance(look, str) else tables.line_key(look, words)
-                for _, look, words in self.keys
-            )
-        )
-
-    @property
-    def width(self) -> int | None:
-        """The figure's own width in pixels; None where it fills the page."""
-        return self.figure.layout.width
-
-    @property
-    def height(self) -> int:
-        """Its height in pixels."""
-        return int(self.figure.layout.height)
+        return Markup("".join(tables.key(look, words) for _, look, words in self.keys))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +97,9 @@ class TableBlock:
         return Markup(tables.table(self.heads, self.rows))
 
 
+Block = TableBlock | Picture
+
+
 @dataclass(frozen=True, eq=False)
 class Section:
     """A part of the report: what it shows, how to read it, and its blocks.
@@ -126,6 +110,4 @@ class Section:
     key: str
     title: str
     reading: str
-    blocks: Sequence[TableBlock | Picture | tuple[TableBlock | Picture, ...]] = field(
-        default_factory=tuple
-    )
+    blocks: Sequence[Block | tuple[Block, ...]] = ()

@@ -143,8 +143,14 @@ def measure(
     path, store, known = scheme.path(), store or Store(), dict(known or {})
     changed = scheme.on(classifier, weights)
     plain = classifier.with_weights(None)
-    counts = _counts(scheme)
-    lines = _lines(scheme)
+    removed, total = len(scheme.mask.masked), scheme.mask.kept_count + len(scheme.mask.masked)
+    # After how many removals a curve has a point.
+    counts = sorted({*range(0, total, max(total // POINTS, 1)), removed, total})
+    # Whose order is followed, and what recovers the model after each removal.
+    last = next((step.method for step in reversed(path) if step.what == "recover"), None)
+    names = [OWN, REFERENCE] if removed else [REFERENCE]
+    recoveries = [None, last] if last in RECOVERIES else [None]
+    lines = [(name, recovery) for recovery in recoveries for name in names]
     parts = _parts(
         progress,
         [
@@ -170,22 +176,14 @@ def measure(
         )
     scores = score(plain, calibration, DEFAULT_CRITERIA, progress=next(parts))
     ablation = ablate(plain, calibration, progress=next(parts)) if asked.ablation else None
+    data = (plain, calibration, evaluation)
     curves = [
-        _curve(plain, scheme, calibration, evaluation, name, recovery, counts, store, next(parts))
+        _curve(data, scheme, name, recovery, counts, store=store, progress=next(parts))
         for name, recovery in lines
     ]
     random = [
-        measure_curve(
-            plain,
-            calibration,
-            evaluation,
-            "random",
-            counts,
-            seed=asked.seed + draw,
-            store=store,
-            progress=next(parts),
-        )
-        for draw in range(asked.random)
+        measure_curve(*data, "random", counts, seed=seed, store=store, progress=next(parts))
+        for seed in range(asked.seed, asked.seed + asked.random)
     ]
     latencies = None
     if asked.tokens:
@@ -237,57 +235,21 @@ def reasons(step: Step) -> list[tuple[str, str]]:
 
 
 def _curve(
-    classifier: Classifier,
+    data: tuple[Classifier, Dataset, Dataset],
     scheme: Scheme,
-    calibration: Dataset,
-    evaluation: Dataset,
     name: str,
     recovery: str | None,
     counts: Sequence[int],
-    store: Store,
-    progress: Progress,
+    **more: Any,
 ) -> Curve:
+    """The curve of an order by its ``name``, with the seed of the scheme's own recovery."""
     seed = next((step.seed for step in scheme.path() if step.method == recovery), None) or 0
-    if name == OWN:
-        order = own_order(scheme)
-        return measure_order(
-            classifier,
-            calibration,
-            evaluation,
-            order,
-            [count for count in counts if count <= len(order)],
-            name=name,
-            recovery=recovery,
-            seed=seed,
-            store=store,
-            progress=progress,
-        )
-    return measure_curve(
-        classifier,
-        calibration,
-        evaluation,
-        name,
-        counts,
-        recovery=recovery,
-        seed=seed,
-        store=store,
-        progress=progress,
-    )
-
-
-def _counts(scheme: Scheme) -> list[int]:
-    """After how many removals a curve has a point."""
-    removed = len(scheme.mask.masked)
-    total = removed + scheme.mask.kept_count
-    return sorted({*range(0, total, max(total // POINTS, 1)), removed, total})
-
-
-def _lines(scheme: Scheme) -> list[tuple[str, str | None]]:
-    """Whose order is followed, and what recovers the model after each removal."""
-    last = next((step.method for step in reversed(scheme.path()) if step.what == "recover"), None)
-    recoveries = [None, last] if last in RECOVERIES else [None]
-    names = [OWN, REFERENCE] if scheme.mask.masked else [REFERENCE]
-    return [(name, recovery) for recovery in recoveries for name in names]
+    more |= {"recovery": recovery, "seed": seed}
+    if name != OWN:
+        return measure_curve(*data, name, counts, **more)
+    order = own_order(scheme)
+    reached = [count for count in counts if count <= len(order)]
+    return measure_order(*data, order, reached, name=name, **more)
 
 
 def _parts(progress: Progress, sizes: Sequence[int]) -> Iterator[Progress]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bhpvas import text
-from bhpvas.charts.model_measures import UNPRUNED
+from bhpvas.charts.model_measures import MEASURES, UNPRUNED
 from bhpvas.charts.step_texts import done
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.evaluation.evaluation import Evaluation
@@ -29,10 +29,9 @@ def summary(found: Findings) -> list[str]:
     if recovered:
         said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
     change, low, high = accuracy_change_interval(before, after)
-    test = mcnemar(before, after)
-    changed = len(flips(before, after))
-    row = both_measures(found).loc[PRUNED]
-    first = both_measures(found).loc[UNPRUNED]
+    test, changed = mcnemar(before, after), len(flips(before, after))
+    rows = both_measures(found)
+    first, row = rows.loc[UNPRUNED], rows.loc[PRUNED]
     lines = [
         f"{said}.",
         f"On {text.plural(after.n, 'sentence')} of {after.dataset} the accuracy goes from "
@@ -61,6 +60,7 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
     rows = both_measures(found)
     before, after = rows.loc[UNPRUNED], rows.loc[PRUNED]
     total = found.mask.kept_count + len(found.mask.masked)
+    costs = (("Parameters", "parameters"), ("FLOPs a sentence", "flops_per_sentence"))
     said = [
         ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
         (
@@ -69,25 +69,15 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
             f"{text.interval(after['accuracy_low'], after['accuracy_high'])}, was "
             f"{text.percent(before['accuracy'])}%",
         ),
-        (
-            "Change, points",
-            text.signed(100 * after["change"]),
-            text.change_interval(after["change_low"], after["change_high"]),
-        ),
+        ("Change, points", *MEASURES["Change, points"](after)),
         (
             "Answers changed",
             f"{after['flipped']:.0f}",
             f"{after['lost']:.0f} lost, {after['gained']:.0f} gained",
         ),
-        (
-            "Parameters",
-            text.big(after["parameters"]),
-            text.relative_change(before["parameters"], after["parameters"]),
-        ),
-        (
-            "FLOPs a sentence",
-            text.big(after["flops_per_sentence"]),
-            text.relative_change(before["flops_per_sentence"], after["flops_per_sentence"]),
+        *(
+            (what, text.big(after[name]), text.relative_change(before[name], after[name]))
+            for what, name in costs
         ),
         ("Speed", f"≤ {after['speed_bound']:.2f}{text.CROSS}", "by arithmetic"),
     ]
@@ -109,8 +99,7 @@ def cautions(found: Findings) -> list[str]:
             f"{found.shared} of {text.plural(len(found.evaluation), 'evaluation sentence')} are "
             "calibration sentences as well: what was learnt from them looks better than it is."
         )
-    truncated = found.classifier.encode(found.evaluation).truncated
-    if truncated:
+    if truncated := found.classifier.encode(found.evaluation).truncated:
         said.append(
             "Cut, because longer than the model reads: "
             f"{text.plural(truncated, 'evaluation sentence')}."

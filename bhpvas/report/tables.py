@@ -39,18 +39,15 @@ def label(index: int, said: str, aside: str = "") -> str:
     return f'<td><span class="class">{dot}{escape(said)}</span>{quiet}</td>'
 
 
-def key(colour: str | None, said: str) -> str:
-    """What a colour of a picture means; without a colour, a remark."""
-    dot = "" if colour is None else f'<i style="background: {colour}"></i>'
-    return f"<span>{dot}{escape(said)}</span>"
+def key(look: str | Mapping[str, str] | None, said: str) -> str:
+    """What a colour or a :func:`line` of a picture means; without a look, a remark."""
+    mark = f'<i style="background: {look}"></i>' if isinstance(look, str) else ""
+    if isinstance(look, Mapping):
+        mark = line(look)
+    return f"<span>{mark}{escape(said)}</span>"
 
 
 def line(look: Mapping[str, str]) -> str:
     """A piece of a line with the ``color`` and ``dash`` that it has in a figure."""
     dash = {"solid": "solid", "dot": "dotted"}.get(look["dash"], "dashed")
     return f'<s class="line" style="border-top: 3px {dash} {look["color"]}"></s>'
-
-
-def line_key(look: Mapping[str, str], said: str) -> str:
-    """What a line of a picture means."""
-    return f"<span>{line(look)}{escape(said)}</span>"

@@ -7,7 +7,7 @@ import pandas as pd
 from bhpvas import text
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation.comparison import mcnemar
-from bhpvas.evaluation.slices import groupings, sentence_table, slice_table
+from bhpvas.evaluation.slices import Grouping, groupings, sentence_table, slice_table
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Picture, Section, TableBlock
 from bhpvas.report.findings import Findings
@@ -22,23 +22,21 @@ def section(found: Findings) -> Section:
     """The section as it stands in the report."""
     whole = sentence_table(found.evaluation, found.before, found.after, found.lengths)
     changed = whole[whole["outcome"] != "same"]
-    blocks: list[TableBlock | Picture | tuple[TableBlock | Picture, ...]] = [
-        _flipped(found, changed)
-    ]
     ways = groupings(found.evaluation, found.after.label_names, found.lengths)
-    blocks.insert(0, tuple(_slices(found, name) for name in ("tag", "class") if name in ways))
+    slices = tuple(_slices(found, ways[name], name) for name in ("tag", "class") if name in ways)
     test = mcnemar(found.before, found.after)
     said = (
         f"{text.plural(len(changed), 'sentence')} of {found.after.n:,} are answered differently "
         f"from the unpruned model: {test.lost} lost, {test.gained} gained "
         f"({text.p_value(test.p)}, McNemar)."
     )
-    return Section("changes", "What the model answers differently", said, blocks)
+    return Section(
+        "changes", "What the model answers differently", said, [slices, _flipped(found, changed)]
+    )
 
 
-def _slices(found: Findings, name: str) -> Picture:
-    ways = groupings(found.evaluation, found.after.label_names, found.lengths)
-    table = slice_table(ways[name], found.before, found.after)
+def _slices(found: Findings, way: Grouping, name: str) -> Picture:
+    table = slice_table(way, found.before, found.after)
     shown = table
     if len(table) > MOST_SLICES:
         shown = table.sort_values(["accuracy change", "n"], ascending=[True, False])
@@ -52,7 +50,7 @@ def _slices(found: Findings, name: str) -> Picture:
     )
     if len(shown) < len(table):
         reading += f" The {len(shown)} worst of {len(table)}."
-    title = f"By {ways[name].title.lower()}"
+    title = f"By {way.title.lower()}"
     return Picture(
         title,
         reading,

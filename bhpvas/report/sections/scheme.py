@@ -18,7 +18,7 @@ from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
 from bhpvas.recovery import LayerReport
 from bhpvas.recovery.finetuning import Point
 from bhpvas.report import tables
-from bhpvas.report.blocks import Data, Picture, Section, TableBlock
+from bhpvas.report.blocks import Block, Data, Picture, Section, TableBlock
 from bhpvas.report.findings import Findings, own_order, reasons
 from bhpvas.scheme.step import Step
 
@@ -62,7 +62,7 @@ def section(found: Findings) -> Section:
     )
     frame = steps_table(scheme, known)
     total = text.plural(mask.kept_count + len(mask.masked), "head")
-    blocks: list[TableBlock | Picture | tuple[TableBlock | Picture, ...]] = [
+    blocks: list[Block | tuple[Block, ...]] = [
         (
             Picture(
                 "Steps",
@@ -83,12 +83,8 @@ def section(found: Findings) -> Section:
         ),
         _steps(found, known, frame),
     ]
-    for step in scheme.path():
-        if why := reasons(step):
-            blocks.append(_reasons(step, why))
-    for step in scheme.path():
-        if (picture := _recovery(step)) is not None:
-            blocks.append(picture)
+    blocks += [_reasons(step, why) for step in scheme.path() if (why := reasons(step))]
+    blocks += filter(None, map(_recovery, scheme.path()))
     return Section(
         "scheme",
         "The scheme",
@@ -118,16 +114,11 @@ def _steps(
 ) -> TableBlock:
     rows = []
     for step in found.scheme.steps:
-        one = known.get(step.id)
-        scored = (
-            tables.text("not measured", wrap=False)
-            if one is None
-            else tables.text(
-                f"{text.percent(one['accuracy'])}%",
-                text.interval(*one["accuracy_interval"]),
-                wrap=False,
-            )
-        )
+        one = known.get(step.id, {})
+        loss, scored = one.get("loss"), ("not measured", "")
+        if one:
+            accuracy = f"{text.percent(one['accuracy'])}%"
+            scored = (accuracy, text.interval(*one["accuracy_interval"]))
         rows.append(
             [
                 tables.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
@@ -136,8 +127,8 @@ def _steps(
                 tables.text(text.head_list(step.heads, MOST_HEADS)),
                 tables.text(_settings(step)),
                 tables.text(str(found.scheme.mask_at(step.id).kept_count), wrap=False),
-                scored,
-                tables.text(_loss(one), wrap=False),
+                tables.text(*scored, wrap=False),
+                tables.text(text.NOTHING if loss is None else f"{loss:.3f}", wrap=False),
                 tables.text(step.time.replace("T", " ")[:16], wrap=False),
             ]
         )
@@ -148,11 +139,6 @@ def _steps(
         rows,
         Data("steps", frame.assign(settings=[_settings(step) for step in found.scheme.steps])),
     )
-
-
-def _loss(metrics: Mapping[str, Any] | None) -> str:
-    loss = (metrics or {}).get("loss")
-    return text.NOTHING if loss is None else f"{loss:.3f}"
 
 
 def _settings(step: Step) -> str:
@@ -179,12 +165,8 @@ def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> TableBlock:
         "first.",
         ["", "Head", "Reason"],
         [
-            [
-                tables.text(str(row.place), wrap=False),
-                tables.name(row.head),
-                tables.text(row.reason),
-            ]
-            for row in frame.itertuples()
+            [tables.text(str(place), wrap=False), tables.name(head), tables.text(reason)]
+            for place, (head, reason) in enumerate(why, 1)
         ],
         Data(f"reasons-step-{step.id}", frame),
         folded=True,
@@ -195,12 +177,11 @@ def _recovery(step: Step) -> Picture | None:
     """How a recovery went, as far as the step keeps it."""
     layers, course = step.settings.get("layers"), step.settings.get("course")
     if step.what == "recover" and _all_have(layers, *LayerReport._fields):
-        figure = layer_errors(layers)
         return Picture(
-            f"{what_happened(step)}",
+            what_happened(step),
             "Error of each layer's attention output on held-out calibration sentences: 0 is as in "
             "the unpruned model, 1 no better than its mean.",
-            figure,
+            layer_errors(layers),
             Data(f"layers-step-{step.id}", pd.DataFrame(layers)),
             "Error of each layer before and after",
             [("before", style.LOST, "before"), ("after", style.GAINED, "after")],
@@ -213,7 +194,7 @@ def _recovery(step: Step) -> Picture | None:
             best=best.get("step") if isinstance(best, dict) else None,
         )
         return Picture(
-            f"{what_happened(step)}",
+            what_happened(step),
             "Loss and accuracy as the training went on; the diamond is the state that was kept.",
             figure,
             Data(f"training-step-{step.id}", pd.DataFrame(course)),

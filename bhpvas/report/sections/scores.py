@@ -45,7 +45,8 @@ def _map(found: Findings, column: Column, frame: pd.DataFrame) -> Picture:
     hover = column.hover(whole).astype(object)
     for head in removed:
         hover[head.layer, head.head] += "<br>removed by the scheme"
-    wanted = [name for name in frame if name in ("head", "layer", "kept") or _of(name, column.name)]
+    own = (column.name, *(f"{column.name} rank{end}" for end in ("", " low", " high")))
+    wanted = [name for name in frame if name in ("head", "layer", "kept", *own)]
     return Picture(
         column.title,
         column.reading,
@@ -61,10 +62,6 @@ def _map(found: Findings, column: Column, frame: pd.DataFrame) -> Picture:
         Data(column.name, frame[wanted]),
         f"Head map of {column.title}, {whole.layers} layers by {whole.heads} heads",
     )
-
-
-def _of(name: str, column: str) -> bool:
-    return name == column or name.startswith(f"{column} rank")
 
 
 def _criteria(found: Findings, shown: Mapping[str, Column]) -> TableBlock:
