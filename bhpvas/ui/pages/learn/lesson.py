@@ -66,10 +66,9 @@ def _sentence(session: Session) -> None:
     sentence_views.arcs(
         session,
         found,
+        found.units(words=True, special_tokens=True),
         sentence_views.shown_heads(session, decided),
         label,
-        in_words=True,
-        special_tokens=True,
         threshold=0.1,
         method=next(iter(SALIENCIES)),
         room=ROOM,

@@ -49,11 +49,7 @@ def settings(counted: Counted) -> tuple[str, str]:
         st.session_state["role-relation"] = ROLE
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="roles"):
         relation = st.selectbox(
-            "Colour by",
-            colours,
-            key="role-relation",
-            width=190,
-            persist_state="session",
+            "Colour by", colours, key="role-relation", width=190, persist_state="session"
         )
         way = controls.choice(
             "Direction", _WAYS, key="role-way", titled=True, format_func=_WAYS.get
@@ -112,15 +108,14 @@ def _kinds(roles: Roles) -> Column:
 
 def hover(roles: Roles, shown: Column) -> np.ndarray:
     """What a cell says besides its role."""
-    if shown.name == ROLE:
-        every = [f"<b>{head}</b>" for head in roles.mask.every_head()]
-        return np.array(every).reshape(roles.mask.layers, roles.mask.heads)
-    said = [
-        f"<b>{head}</b><br>{text.signed(float(shown.values[head.layer, head.head]))} points over "
-        "the best fixed offset"
-        for head in roles.mask.every_head()
-    ]
-    return np.array(said).reshape(roles.mask.layers, roles.mask.heads)
+    said = [f"<b>{head}</b>" for head in roles.mask.every_head()]
+    if shown.name != ROLE:
+        gains = map(text.signed, shown.values.ravel().tolist())
+        said = [
+            f"{head}<br>{gain} points over the best fixed offset"
+            for head, gain in zip(said, gains, strict=True)
+        ]
+    return np.array(said).reshape(shown.values.shape)
 
 
 # --- who does what --------------------------------------------------------------------------------
@@ -135,28 +130,22 @@ def summary(roles: Roles, session: Session) -> None:
         *((role.title, help.role_help(name)) for name, role in ROLES.items()),
         key="summary",
     )
+    carriers = [(_titled(label), heads) for label, heads in roles.carriers().items()]
+    idle = tuple(head for head in roles.mask if not roles.evidence.get(head))
     rows = [
         [
-            tables.name(_titled(label)),
+            tables.name(title),
             tables.text(str(len(heads)), wrap=False),
             tables.text(text.head_list(heads, 12)),
         ]
-        for label, heads in roles.carriers().items()
+        for title, heads in [*carriers, ("No role", idle)]
     ]
-    idle = [head for head in roles.mask if not roles.evidence.get(head)]
-    rows.append(
-        [
-            tables.name("No role"),
-            tables.text(str(len(idle)), wrap=False),
-            tables.text(text.head_list(idle, 12)),
-        ]
-    )
     if said := _no_syntax(roles):
         st.caption(said)
     chosen = sorted(session.selected)
     if chosen:
         proofs = [
-            [tables.name(str(head)), tables.text(_proof(roles, head, session))] for head in chosen
+            [tables.name(str(one)), tables.text(_proof(roles, one, session))] for one in chosen
         ]
         tables.reading_table(["Selected", "Evidence"], proofs, height=112)
     tables.reading_table(["Role", "Heads", "Which"], rows, height=124 if chosen else 236)
@@ -220,9 +209,8 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
         return None
     rows = [_row(one, roles, way) for one in judged]
     chosen = _chosen(rows, roles)
-    figure = relation_map(rows, roles.mask, chosen)
     wide_chart(
-        figure,
+        relation_map(rows, roles.mask, chosen),
         key="relation-map",
         alt=f"Accuracy of {text.plural(roles.mask.kept_count, 'head')} on "
         f"{text.plural(len(rows), 'relation')} against the best fixed offset",
@@ -245,20 +233,12 @@ def _choose_cell(names: list[str], roles: Roles, chosen: tuple[str, HeadId]) -> 
     hold("examples-relation", chosen[0])
     hold("examples-head", str(chosen[1]))
     with st.container(horizontal=True, gap="small", key="examples-of"):
-        st.selectbox(
-            "Examples of the relation",
-            names,
-            key="examples-relation",
-            on_change=_cell_named,
-            width=200,
-        )
-        st.selectbox(
-            "by the head",
-            [str(head) for head in roles.mask.every_head()],
-            key="examples-head",
-            on_change=_cell_named,
-            width=120,
-        )
+        heads = [str(head) for head in roles.mask.every_head()]
+        for label, key, options, width in (
+            ("Examples of the relation", "examples-relation", names, 200),
+            ("by the head", "examples-head", heads, 120),
+        ):
+            st.selectbox(label, options, key=key, on_change=_cell_named, width=width)
 
 
 def _cell_named() -> None:
@@ -284,15 +264,8 @@ def _row(one: Relation, roles: Roles, way: str) -> RelationRow:
     ways = [
         [DIRECTIONS[index] if way == _BEST else way for index in layer] for layer in one.direction
     ]
-    return RelationRow(
-        one.name,
-        one.count,
-        one.offset,
-        one.baseline,
-        accuracy(one, way),
-        follows(one, roles, way),
-        ways,
-    )
+    shown, found = accuracy(one, way), follows(one, roles, way)
+    return RelationRow(one.name, one.count, one.offset, one.baseline, shown, found, ways)
 
 
 def _chosen(rows: list[RelationRow], roles: Roles) -> tuple[str, HeadId]:
@@ -336,14 +309,11 @@ def show_examples(
         ("Relations", texts.RELATIONS),
         key="examples",
     )
-    left, right = st.columns(2, gap="large")
-    for place, title, chosen_ones in (
-        (left, "Follows the relation", follows),
-        (right, "Does not", strays),
-    ):
+    kinds = {"Follows the relation": follows, "Does not": strays}
+    for place, (title, these) in zip(st.columns(2, gap="large"), kinds.items(), strict=True):
         with place:
-            st.markdown(f"**{title}:** {len(chosen_ones):,}")
-            for number, one in enumerate(_spread(chosen_ones)):
+            st.markdown(f"**{title}:** {len(these):,}")
+            for number, one in enumerate(_spread(these)):
                 _example(one, counted, session, f"{title}-{number}")
     st.caption(
         "Underlined: the dependent. Framed: its head by the parser. Struck through: the word that "
@@ -417,9 +387,8 @@ def changes(roles: Roles, session: Session) -> None:
     asked = st.session_state.get("roles-anew") == session.now
     after = role_tasks.counted(session, session.now, ask=asked)
     now = None if after is None else role_tasks.judged(session, after, role_tasks.fewest())
-    found = [
-        one for one in role_changes(roles, session.mask, now) if set(one.before) != set(one.after)
-    ]
+    every = role_changes(roles, session.mask, now)
+    found = [one for one in every if set(one.before) != set(one.after)]
     lost = [_titled(one.label) for one in found if one.lost]
     st.markdown(
         f"**{text.plural(len(session.mask.masked), 'head')} removed.** "

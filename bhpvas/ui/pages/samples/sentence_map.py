@@ -58,10 +58,7 @@ def map_of_sentences(
         return
     after = places.before if places.after is None else places.after
     shown = show if places.after is not None else ALONE
-    panels = {
-        ALONE: [("unpruned", places.before, False)],
-        AFTER: [("current scheme", after, True)],
-    }
+    panels = {ALONE: [("unpruned", places.before, False)], AFTER: [("current scheme", after, True)]}
     panels[BESIDE] = panels[MOVES] = panels[ALONE] + panels[AFTER]
     webgl = len(found.data) >= MANY and _has_webgl()
 
@@ -146,12 +143,8 @@ def _colouring(found: MeasuredStates, colour: str, *, after: bool) -> Groups | A
 
 def _moves(found: MeasuredStates) -> list[Moves]:
     outcome = found.table["outcome"].to_numpy()
-    colours = {
-        "same": style.FAINT,
-        "other": style.MUTED,
-        "lost": style.LOST,
-        "gained": style.GAINED,
-    }
+    colours = {"same": style.FAINT, "other": style.MUTED}
+    colours |= {"lost": style.LOST, "gained": style.GAINED}
     return [Moves(name, np.flatnonzero(outcome == name), hue) for name, hue in colours.items()]
 
 

@@ -31,10 +31,8 @@ def settings(session: Session, found: MeasuredStates | None) -> MapSettings:
         state["sentence-colour"] = next(iter(colours))
     if (state.get("map-layer") or 0) >= layers:
         state["map-layer"] = layers - 1
-    sizes = {
-        "evaluation": f"evaluation · {len(session.data.evaluation):,}",
-        "calibration": f"calibration · {len(session.data.calibration):,}",
-    }
+    splits: tuple[Split, ...] = "evaluation", "calibration"
+    sizes = {split: f"{split} · {len(session.sentences_of(split)):,}" for split in splits}
     hold("split", session.split)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="looking"):
         st.segmented_control(
@@ -69,19 +67,11 @@ def settings(session: Session, found: MeasuredStates | None) -> MapSettings:
 
 def _colours(found: MeasuredStates | None, *, pruned: bool) -> dict[str, str]:
     names = {"change": "change under the scheme"} if pruned else {}
-    names |= {
-        "right": "right or wrong",
-        "label": "label",
-        "prediction": "prediction",
-        "confidence": "probability of the answer",
-    }
-    if found is not None:
-        names |= {
-            name: one.title.lower()
-            for name, one in found.groupings.items()
-            if name not in ("class", "length")
-        }
-    return names
+    names |= {"right": "right or wrong", "label": "label", "prediction": "prediction"}
+    names["confidence"] = "probability of the answer"
+    groupings = {} if found is None else found.groupings
+    named = {name: one.title.lower() for name, one in groupings.items()}
+    return names | {name: one for name, one in named.items() if name not in ("class", "length")}
 
 
 def _colour_chosen() -> None:

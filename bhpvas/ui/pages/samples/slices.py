@@ -76,8 +76,7 @@ def _slice_named(*, found: MeasuredStates, by: str) -> None:
 
 
 def _choose_slice(grouping: Grouping, name: str) -> None:
-    code = grouping.names.index(name)
-    choose([int(place) for place in np.flatnonzero(grouping.codes == code)])
+    choose(np.flatnonzero(grouping.codes == grouping.names.index(name)).tolist())
 
 
 def answer(found: MeasuredStates) -> str:

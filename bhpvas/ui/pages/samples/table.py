@@ -33,8 +33,8 @@ def table(found: MeasuredStates, session: Session) -> None:
     rows = {EVERY: np.ones(len(whole), dtype=bool), CHOSEN: chosen}
     if found.pruned:
         outcome = whole["outcome"].to_numpy()
-        rows |= {"changed": outcome != "same", "lost": outcome == "lost"}
-        rows |= {"gained": outcome == "gained"}
+        rows["changed"] = outcome != "same"
+        rows |= {name: outcome == name for name in ("lost", "gained")}
     rows["wrong"] = ~found.after.right
     if st.session_state.get("rows") not in rows:
         st.session_state["rows"] = EVERY
@@ -60,7 +60,7 @@ def table(found: MeasuredStates, session: Session) -> None:
             f"Select {count}",
             key="select-shown",
             on_click=choose,
-            args=([int(place) for place in shown],),
+            args=(shown.tolist(),),
             disabled=not len(shown),
             help="Select exactly the sentences in the table.",
         )
@@ -72,6 +72,9 @@ def table(found: MeasuredStates, session: Session) -> None:
             icon=":material/download:",
             help=f"Download {count} as CSV",
         )
+    confidence = st.column_config.NumberColumn(
+        "p", format="%.2f", width=52, help="Probability of the answer"
+    )
     st.dataframe(
         _visible(whole.iloc[shown], found),
         key=f"sentences-{session.split}",
@@ -86,26 +89,19 @@ def table(found: MeasuredStates, session: Session) -> None:
                 type="tertiary",
                 key="open-sentence",
                 on_click=_open,
-                args=(tuple(int(place) for place in shown),),
+                args=(tuple(shown.tolist()),),
             ),
             "sentence": st.column_config.TextColumn("Sentence", width=420),
             "pair": st.column_config.TextColumn("Second sentence", width=300),
             "label": st.column_config.TextColumn("Label"),
             "before": st.column_config.TextColumn("Unpruned"),
             "after": st.column_config.TextColumn("Pruned" if found.pruned else "Prediction"),
-            **{
-                f"confidence {when}": st.column_config.NumberColumn(
-                    "p", format="%.2f", width=52, help="Probability of the answer"
-                )
-                for when in ("before", "after")
-            },
-            **{
-                f"loss {when}": st.column_config.NumberColumn(title, format="%.3f")
-                for when, title in (
-                    ("before", "Loss unpruned"),
-                    ("after", "Loss pruned" if found.pruned else "Loss"),
-                )
-            },
+            "confidence before": confidence,
+            "confidence after": confidence,
+            "loss before": st.column_config.NumberColumn("Loss unpruned", format="%.3f"),
+            "loss after": st.column_config.NumberColumn(
+                "Loss pruned" if found.pruned else "Loss", format="%.3f"
+            ),
             "change": st.column_config.NumberColumn(
                 "Δ p(label)", format="%+.3f", help="Change of the probability of the label"
             ),

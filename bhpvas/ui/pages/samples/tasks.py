@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -17,15 +18,9 @@ from bhpvas.charts.sentence_map import MANY
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.groups import GroupComparison, compare_groups, importance_shares
 from bhpvas.evaluation.slices import Grouping, groupings, sentence_table, slice_table
-from bhpvas.interpret.sentence_map import (
-    FEWEST_FOR_UMAP,
-    Components,
-    SentenceMap,
-    pca_map,
-    umap_map,
-)
+from bhpvas.interpret.sentence_map import FEWEST_FOR_UMAP, Components, pca_map, umap_map
 from bhpvas.ui.jobs import measuring, models, runner, tasks
-from bhpvas.ui.jobs.runner import Job, Work
+from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
 
@@ -71,10 +66,8 @@ class MeasuredStates:
         """What each sentence's point says under the pointer."""
         rows = self.table.to_dict("records")
         if len(self.data) >= MANY:  # all of it travels with the map, so each says little
-            return [
-                escape(f"{shorten(_text(row), 48, placeholder=' …')} · {row['label']}", quote=False)
-                for row in rows
-            ]
+            short = [f"{shorten(_text(r), 48, placeholder=' …')} · {r['label']}" for r in rows]
+            return [escape(said, quote=False) for said in short]
         return [_hover_text(row, self.pruned) for row in rows]
 
 
@@ -144,7 +137,7 @@ class Places:
 
 def places(session: Session, layer: int) -> Places | None:
     """The map at a layer: by PCA as soon as the states are there, by UMAP once it is done."""
-    states = _states(session, layer)
+    states = _of_states(session, layer, session.start, "components", _components)
     found = tasks.want(states)
     if found is None:
         return None
@@ -154,8 +147,8 @@ def places(session: Session, layer: int) -> Places | None:
     chart = better or pca_map(coordinates)
     after: np.ndarray | None = chart.places
     if session.now != session.start:
-        pruned = _pruned_states(session, layer, components)
-        moved = tasks.want(pruned)
+        make = components.coordinates
+        moved = tasks.want(_of_states(session, layer, session.now, "coordinates", make))
         after = None
         if moved is not None:
             key = ("moved", chart.method, states.key, session.now)
@@ -164,45 +157,32 @@ def places(session: Session, layer: int) -> Places | None:
     return Places(chart.method, chart.places, after, follows)
 
 
-def _states(session: Session, layer: int) -> Task:
-    """The unpruned model's [CLS] states at a layer, as components and coordinates along them."""
-
-    def do(job: Job) -> tuple[Components, np.ndarray]:
-        states = _first_states(session, layer, session.start, job)
-        components = Components.of(states)
-        return components, components.coordinates(states)
-
-    return _of_states(session, layer, session.start, do, "components", turn=3)
-
-
-def _pruned_states(session: Session, layer: int, components: Components) -> Task:
-    """Coordinates of the current model's [CLS] states along the unpruned one's components."""
-
-    def do(job: Job) -> np.ndarray:
-        return components.coordinates(_first_states(session, layer, session.now, job))
-
-    return _of_states(session, layer, session.now, do, "coordinates", turn=3)
-
-
-def _first_states(session: Session, layer: int, variant: Variant, job: Job) -> np.ndarray:
-    from bhpvas.model.engine import first_states
-
-    classifier = models.classifier_of(session, variant)
-    encoded = classifier.encode(session.looked_at)
-    return first_states(classifier, encoded, variant.mask, layers=[layer], progress=job)[0]
+def _components(states: np.ndarray) -> tuple[Components, np.ndarray]:
+    components = Components.of(states)
+    return components, components.coordinates(states)
 
 
 def _of_states(
-    session: Session, layer: int, variant: Variant, do: Work, what: str, *, turn: int
+    session: Session, layer: int, variant: Variant, what: str, make: Callable[[np.ndarray], Any]
 ) -> Task:
+    """What is made, under the name ``what``, of the [CLS] states ``[N, D]`` at a layer."""
     data = session.looked_at
     model = "the unpruned model" if variant == session.start else "the pruned model"
+
+    def do(job: Job) -> Any:
+        from bhpvas.model.engine import first_states
+
+        classifier = models.classifier_of(session, variant)
+        encoded = classifier.encode(data)
+        states = first_states(classifier, encoded, variant.mask, layers=[layer], progress=job)
+        return make(states[0])
+
     return Task(
         key=models.lasting(what, session, variant, data, layer=layer),
         description=f"Reading {text.plural(len(data), 'sentence')} with {model} "
         f"up to layer {layer}",
         work=do,
-        turn=turn,
+        turn=3,
     )
 
 
@@ -210,13 +190,10 @@ def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
     if len(coordinates) < FEWEST_FOR_UMAP:
         return None
 
-    def do(job: Job) -> SentenceMap:
-        return umap_map(coordinates, progress=job)
-
     return Task(
         key=models.lasting("umap", session, session.start, session.looked_at, layer=layer),
         description=f"Placing {text.plural(len(coordinates), 'sentence')} by UMAP",
-        work=do,
+        work=lambda job: umap_map(coordinates, progress=job),
         turn=6,
     )
 
@@ -224,22 +201,16 @@ def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
 # --- heads that matter for some -------------------------------------------------------------------
 
 
-def comparison(session: Session, variant: Variant, kind: Kind) -> GroupComparison | None:
+def comparison(
+    session: Session, variant: Variant, kind: Kind = "share", *, ask: bool = True
+) -> GroupComparison | None:
     """How the selected sentences differ from the rest in what each head is worth to them.
 
-    None while importance is being measured; there must be selected sentences and others.
+    None while importance is (if asked for) still to be measured; there must be selected sentences
+    and others.
     """
-    if tasks.want(_weighing(session, variant)) is None:
-        return None
-    return known_comparison(session, variant, kind)
-
-
-def known_comparison(
-    session: Session, variant: Variant, kind: Kind = "share"
-) -> GroupComparison | None:
-    """As :func:`comparison`, where importance is measured already."""
     task, kept = _weighing(session, variant), variant.mask.kept
-    scores, chosen = tasks.known(task), selected(session)
+    scores, chosen = tasks.want(task) if ask else tasks.known(task), selected(session)
     if scores is None:
         return None
 

@@ -40,22 +40,13 @@ def draw() -> None:
     if found is None:
         st.skeleton(380)
     else:
-        sentence_views.arcs(
-            session,
-            found,
-            heads,
-            label,
-            in_words=in_words,
-            special_tokens=special_tokens,
-            threshold=threshold,
-            method=method,
-        )
+        units = found.units(words=in_words, special_tokens=special_tokens)
+        sentence_views.arcs(session, found, units, heads, label, threshold=threshold, method=method)
     with st.container(horizontal=True, gap="large"):
         with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
             sentence_views.contribution_map(session, decided, label)
         with st.container(width="stretch"):
             if found is not None:
-                units = found.units(words=in_words, special_tokens=special_tokens)
                 sentence_views.maps(session, found, heads, units)
     if found is not None:
         sentence_views.bertviz(found, heads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,6 @@ from bhpvas.ui.widgets.head_map import head_grid, selecting, wide_chart
 from bhpvas.ui.widgets.synced import hold
 
 if TYPE_CHECKING:
-    from bhpvas.data.dataset import Dataset
     from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
 
 #: Sentences that the list offers at once, since all of it travels with the page; a search reaches
@@ -50,16 +50,13 @@ _SWITCH, _SELECT = "switches off", "selects"
 
 def choose(session: Session) -> None:
     """A sentence of a split, or one that is typed."""
-    said = session.sentence
+    said, state = session.sentence, st.session_state
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="choosing"):
-        if st.session_state.get("sentence-seen") != said:  # opened here or on another page
-            st.session_state["sentence-seen"] = said
-            st.session_state["sentence-from"] = (
-                _TYPED if said.row is None else said.split.capitalize()
-            )
+        if state.get("sentence-seen") != said:  # opened here or on another page
+            state["sentence-seen"], state["sentence-from"] = said, said.split.capitalize()
             if said.row is None:
-                st.session_state["sentence-typed"] = said.text
-                st.session_state["sentence-pair"] = said.pair or ""
+                state["sentence-from"], state["sentence-typed"] = _TYPED, said.text
+                state["sentence-pair"] = said.pair or ""
         source = controls.choice("Sentence", [*_SPLITS, _TYPED], key="sentence-from", default=None)
         if source == _TYPED:
             _type(session)
@@ -69,7 +66,9 @@ def choose(session: Session) -> None:
 
 def _choose_row(session: Session, split: Split) -> None:
     data, said = session.sentences_of(split), session.sentence
-    whole = [_joined(data, row) for row in range(len(data))]
+    whole: Sequence[str] = data.texts
+    if data.pairs is not None:
+        whole = [" | ".join(pair) for pair in zip(data.texts, data.pairs, strict=True)]
     listed, left = list(range(len(data))), 0
     if len(data) > MOST_LISTED:
         search = st.text_input(
@@ -103,11 +102,7 @@ def _choose_row(session: Session, split: Split) -> None:
         st.caption(f"{left:,} more: search", width="content")
 
 
-def _joined(data: Dataset, row: int) -> str:
-    return data.texts[row] if data.pairs is None else f"{data.texts[row]} | {data.pairs[row]}"
-
-
-def _found(sentences: list[str], search: str) -> list[int]:
+def _found(sentences: Sequence[str], search: str) -> list[int]:
     """The rows with every word that is searched for, in whatever capitals, or with this number."""
     asked = search.casefold().split()
     return [
@@ -157,20 +152,19 @@ def decision(session: Session) -> int | None:
         models[f"Scheme, {_kept(session.mask)}"] = session.now
     if session.switched:
         models[f"Here, {_kept(session.mask_here)}"] = session.here
-    found = {
-        name: tasks.promptly(sentence_tasks.prediction(session, variant))
-        for name, variant in models.items()
-    }
-    known = {name: one for name, one in found.items() if one is not None}
+    predictions = [
+        tasks.promptly(sentence_tasks.prediction(session, variant)) for variant in models.values()
+    ]
     decided = tasks.promptly(sentence_tasks.prediction(session, session.now))
     names = session.data.evaluation.label_names
     truth = session.sentence.label
     before: float | None = None
     cells = []
-    for name, chances in known.items():
-        label = int(np.argmax(decided)) if decided is not None else int(np.argmax(chances))
-        cells.append(_answer(name, chances, label, before, names))
-        before = float(chances[label])
+    for name, chances in zip(models, predictions, strict=True):
+        if chances is not None:
+            label = int(np.argmax(chances if decided is None else decided))
+            cells.append(_answer(name, chances, label, before, names))
+            before = float(chances[label])
     if truth is not None:
         cells.append(
             f'<div class="answer"><span>Label in the data</span><b>{_dot(truth)}'
@@ -179,7 +173,13 @@ def decision(session: Session) -> int | None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="decision"):
         st.html(f'<div class="answers" id="answers">{"".join(cells)}</div>', width="content")
         if session.switched:
-            st.button("Switch all back", on_click=_switch_back, type="tertiary", key="switch-back")
+            st.button(
+                "Switch all back",
+                on_click=sessions.change,
+                args=(lambda current: current.switching(current.switched),),
+                type="tertiary",
+                key="switch-back",
+            )
     return None if decided is None else int(np.argmax(decided))
 
 
@@ -195,23 +195,17 @@ def _answer(
     name: str, chances: np.ndarray, label: int, before: float | None, names: tuple[str, ...]
 ) -> str:
     answer = int(np.argmax(chances))
-    share = f"{100 * chances[answer]:.1f}%"
+    share, colour = f"{100 * chances[answer]:.1f}%", style.class_colour(answer)
     moved = ""
     if before is not None:
         moved = (
             f"<small>{escape(names[label])} "
             f"{text.signed(100 * (float(chances[label]) - before))} points</small>"
         )
-    colour = style.class_colour(answer)
-    bar = f'<u style="width: {100 * chances[answer]:.1f}%; background: {colour}"></u>'
     return (
         f'<div class="answer"><span>{escape(name)}</span><b>{_dot(answer)}{escape(names[answer])} '
-        f"{share}{moved}</b><s>{bar}</s></div>"
+        f'{share}{moved}</b><s><u style="width: {share}; background: {colour}"></u></s></div>'
     )
-
-
-def _switch_back() -> None:
-    sessions.change(lambda session: session.switching(session.switched))
 
 
 # --- the sentence itself --------------------------------------------------------------------------
@@ -259,11 +253,10 @@ def unit_controls() -> tuple[bool, bool, float, str]:
 def arcs(
     session: Session,
     found: Reading,
+    units: SentenceUnits,
     heads: list[HeadId],
     label: int | None,
     *,
-    in_words: bool,
-    special_tokens: bool,
     threshold: float,
     method: str,
     room: int | None = None,
@@ -272,16 +265,11 @@ def arcs(
 
     A long line moves together where the ``room`` in pixels is known.
     """
-    units = found.units(words=in_words, special_tokens=special_tokens)
     salient = None if label is None else tasks.promptly(sentence_tasks.salient(session, label))
-    drawn = [
-        HeadArcs(
-            str(head),
-            units.attention(found.maps[head.layer, head.head]),
-            head in found.mask.removed,
-        )
-        for head in heads
-    ]
+    drawn = []
+    for head in heads:
+        attention = units.attention(found.maps[head.layer, head.head])
+        drawn.append(HeadArcs(str(head), attention, head in found.mask.removed))
     name = session.data.evaluation.label_names[label] if label is not None else ""
     figure = sentence_arcs(
         units.names,
@@ -390,20 +378,16 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             mask=mask,
             hover=_hover(session, mask, found, values, label),
         )
-        _switched(session)
-
-
-def _switched(session: Session) -> None:
-    """The keyboard's way to switch heads over for this sentence."""
-    controls.list_of_heads(
-        "Switched for this sentence",
-        session,
-        session.switched,
-        key="switched",
-        turn=partial(sessions.change, Session.switching),
-        placeholder="Type L3H7 to switch it",
-        label_visibility="collapsed",
-    )
+        # The keyboard's way to switch heads over for this sentence.
+        controls.list_of_heads(
+            "Switched for this sentence",
+            session,
+            session.switched,
+            key="switched",
+            turn=partial(sessions.change, Session.switching),
+            placeholder="Type L3H7 to switch it",
+            label_visibility="collapsed",
+        )
 
 
 def _hover(
@@ -457,22 +441,16 @@ def maps(session: Session, found: Reading, heads: list[HeadId], units: SentenceU
 def _matrix(
     session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
-    with choice:
-        head = _pick("matrix-head", list(found.mask.every_head()), first)
-    figures.chart(
-        attention_matrix(
-            units.attention(found.maps[head.layer, head.head]), units.names, title=str(head)
-        ),
-        key="matrix",
-        alt=f"Attention matrix of {head}",
-    )
+    head = _pick(choice, "matrix-head", list(found.mask.every_head()), first)
+    attention = units.attention(found.maps[head.layer, head.head])
+    figure = attention_matrix(attention, units.names, title=str(head))
+    figures.chart(figure, key="matrix", alt=f"Attention matrix of {head}")
 
 
 def _layer(
     session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
-    with choice:
-        number = _pick("layer", list(range(found.mask.layers)), first.layer, "L")
+    number = _pick(choice, "layer", list(range(found.mask.layers)), first.layer, "L")
     figure = layer_maps(
         units.attention(found.maps[number]), units.names, number, found.mask, session.selected
     )
@@ -491,25 +469,27 @@ def _rollout(
     session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
     whole = found.units(words=units.words, special_tokens=True)
-    with choice:
-        source = _pick("rollout-of", list(range(len(whole.names))), 0, names=whole.names)
-    figures.chart(
-        rollout_map(whole.attention(found.rollout), whole.names, source),
-        key="rollout",
-        alt=f"Attention rollout of {whole.names[source]}",
-    )
+    source = _pick(choice, "rollout-of", list(range(len(whole.names))), 0, names=whole.names)
+    figure = rollout_map(whole.attention(found.rollout), whole.names, source)
+    figures.chart(figure, key="rollout", alt=f"Attention rollout of {whole.names[source]}")
     st.caption(
         "How much of this unit comes from each input unit after each layer, through the kept heads."
     )
 
 
-def _pick(key: str, options: list[Any], default: Any, letter: str = "", names: Any = None) -> Any:
+def _pick(
+    place: DeltaGenerator,
+    key: str,
+    options: list[Any],
+    default: Any,
+    letter: str = "",
+    names: Any = None,
+) -> Any:
     """A small select box that follows the selection until a person picks something else."""
     follow = f"{key}-default"
     if st.session_state.get(follow) != default or st.session_state.get(key) not in options:
-        st.session_state[follow] = default
-        st.session_state[key] = default
-    return st.selectbox(
+        st.session_state[follow] = st.session_state[key] = default
+    return place.selectbox(
         "Of",
         options,
         key=key,
@@ -542,16 +522,12 @@ def bertviz(found: Reading, heads: list[HeadId]) -> None:
     kept = found.maps * found.mask.array[:, :, None, None]
     tokens, dark = found.sentence.tokens, st.context.theme.type == "dark"
     layer = heads[0].layer if heads else 0
-    view = (
-        head_view(kept, tokens, layer=layer, heads=_of_layer(heads, layer), dark=dark)
-        if which == "Head view"
-        else model_view(kept, tokens, layer=layer, dark=dark)
-    )
+    if which == "Head view":
+        shown = [head.head for head in heads if head.layer == layer] or None
+        view = head_view(kept, tokens, layer=layer, heads=shown, dark=dark)
+    else:
+        view = model_view(kept, tokens, layer=layer, dark=dark)
     if view.note:
         st.caption(view.note)
     with st.container(key="bertviz-frame"):
         st.iframe(view.html, height=view.height, alt=f"bertviz {which.lower()}")
-
-
-def _of_layer(heads: list[HeadId], layer: int) -> list[int] | None:
-    return [head.head for head in heads if head.layer == layer] or None

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 import streamlit as st
 
 from bhpvas.charts.head_columns import ABLATIONS, COMBINED, Column, Weighing, title_of
-from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, DEFAULT_WEIGHTS
+from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.settings import kept_as, kept_key
 from bhpvas.ui.widgets.controls import choice, selected_list
 from bhpvas.ui.widgets.head_map import layer_heads
-
-POINTERS = {"head": "head", "layer": "layer", "box": "box"}
-
 
 NO_WEIGHT = "Every weight is 0, so nothing is combined: raise one, or colour by a criterion."
 _STABLE = {"keep": "worth keeping", "remove": "first to go"}
@@ -37,7 +34,7 @@ def settings() -> ColourSettings:
         colour=state.get("colour", COMBINED),
         weighing=Weighing(
             weights={
-                name: state.get(f"weight-{name}", DEFAULT_WEIGHTS[name]) for name in _weighed()
+                name: state.get(f"weight-{name}", usual) for name, usual in DEFAULT_WEIGHTS.items()
             },
             directions={
                 "stability": "remove" if state.get("stable") == _STABLE["remove"] else "keep"
@@ -45,10 +42,6 @@ def settings() -> ColourSettings:
         ),
         pointer=state.get("pointer") or "head",
     )
-
-
-def _weighed() -> tuple[str, ...]:
-    return tuple(name for name in DEFAULT_CRITERIA if name in DEFAULT_WEIGHTS)
 
 
 def colour_controls(*, ablated: bool) -> None:
@@ -66,16 +59,9 @@ def colour_controls(*, ablated: bool) -> None:
             bind="query-params",
         )
         with st.container(horizontal=True, gap="medium", width="content", key="weights"):
-            for name in _weighed():
-                st.slider(
-                    f"{title_of(name)} weight",
-                    0.0,
-                    1.0,
-                    DEFAULT_WEIGHTS[name],
-                    0.05,
-                    **kept_as(f"weight-{name}"),
-                    width=130,
-                )
+            for name, usual in DEFAULT_WEIGHTS.items():
+                label, kept = f"{title_of(name)} weight", kept_as(f"weight-{name}")
+                st.slider(label, 0.0, 1.0, usual, 0.05, **kept, width=130)
         choice(
             "A stable head is",
             _STABLE.values(),
@@ -91,7 +77,7 @@ def selection_controls(column: Column, session: Session) -> None:
     mask = session.mask
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="selecting"):
         st.caption("Pointer selects", width="content")
-        choice("Pointer selects", POINTERS, **kept_as("pointer"), format_func=POINTERS.__getitem__)
+        choice("Pointer selects", ("head", "layer", "box"), **kept_as("pointer"))
         lowest = st.number_input(
             "How many",
             1,
@@ -114,7 +100,15 @@ def selection_controls(column: Column, session: Session) -> None:
         )
         with st.popover("More ways"):
             _threshold(column)
-            _layers(session)
+            st.markdown("**A whole layer**")
+            with st.container(horizontal=True, gap="xsmall"):
+                for layer in range(mask.layers):
+                    st.button(
+                        f"L{layer}",
+                        key=f"layer-{layer}",
+                        on_click=sessions.change,
+                        args=(Session.toggling, layer_heads(session, layer)),
+                    )
             selected_list(session)
         st.button(
             "Clear",
@@ -145,15 +139,3 @@ def _threshold(column: Column) -> None:
             args=(Session.choosing, heads),
             disabled=not heads,
         )
-
-
-def _layers(session: Session) -> None:
-    st.markdown("**A whole layer**")
-    with st.container(horizontal=True, gap="xsmall"):
-        for layer in range(session.mask.layers):
-            st.button(
-                f"L{layer}",
-                key=f"layer-{layer}",
-                on_click=sessions.change,
-                args=(Session.toggling, layer_heads(session, layer)),
-            )

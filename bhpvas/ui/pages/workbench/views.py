@@ -26,7 +26,6 @@ from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, figures, help, synced, tables
-from bhpvas.ui.widgets import help as view_help
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import selecting
 
@@ -75,13 +74,9 @@ def selected_heads(
         where_they_look(scores, shown, by_rank)
     with classes:
         if "importance" in scores.per_example and shown:
+            values, title = scores.by_class("importance"), "importance, mean |∂loss/∂gate|"
             figures.chart(
-                by_class(
-                    scores.by_class("importance"),
-                    shown,
-                    scores.label_names,
-                    title="importance, mean |∂loss/∂gate|",
-                ),
+                by_class(values, shown, scores.label_names, title=title),
                 key="by-class-chart",
                 alt=f"Importance of {text.plural(len(shown), 'head')} by class",
             )
@@ -214,16 +209,13 @@ def standing(session: Session) -> str:
     if start is None or now is None:
         return kept
     if session.now == session.start:
-        return f"{kept}: accuracy **{text.percent(now.accuracy)}%** on {_sentences(now)}"
+        sentences = text.plural(now.n, "sentence")
+        return f"{kept}: accuracy **{text.percent(now.accuracy)}%** on {sentences}"
     from bhpvas.evaluation.comparison import accuracy_change_interval
 
     _, low, high = accuracy_change_interval(start, now)
     change = text.accuracy_change(start.accuracy, now.accuracy, now.n)
     return f"{kept}: **{change}**, 95% interval {text.change_interval(low, high)}"
-
-
-def _sentences(evaluation: Evaluation) -> str:
-    return text.plural(evaluation.n, "sentence")
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -239,13 +231,9 @@ def steps(session: Session) -> None:
     )
     scheme = session.scheme
     points = timeline_points(scheme, measuring.accuracies(session))
+    every, sentences = scheme.layers * scheme.heads, len(session.data.evaluation)
     figures.chart(
-        timeline(
-            points,
-            all_heads=scheme.layers * scheme.heads,
-            sentences=len(session.data.evaluation),
-            height=196,
-        ),
+        timeline(points, all_heads=every, sentences=sentences, height=196),
         key="timeline-chart",
         on_select=_step_selected,
         selection_mode="points",
@@ -299,12 +287,11 @@ def what_changed(session: Session) -> None:
 
 
 def _changed_row(before: Evaluation, after: Evaluation, index: int, data: Dataset) -> list[str]:
-    said = data.texts[index]
-    if data.pairs is not None:
-        said += f" | {data.pairs[index]}"
+    said = data.texts[index] if data.pairs is None else f"{data.texts[index]} | {data.pairs[index]}"
     truth = int(after.labels[index])
+    kind = "lost" if before.right[index] else "gained" if after.right[index] else "other"
     return [
-        tables.name(_kind(before, after, index)),
+        tables.name(kind),
         tables.text(said),
         tables.label(truth, after.label_names[truth]),
         _answer(before, index),
@@ -315,12 +302,6 @@ def _changed_row(before: Evaluation, after: Evaluation, index: int, data: Datase
 def _answer(of: Evaluation, index: int) -> str:
     answer = int(of.predictions[index])
     return tables.label(answer, of.label_names[answer], f"{of.probabilities[index, answer]:.2f}")
-
-
-def _kind(before: Evaluation, after: Evaluation, index: int) -> str:
-    if before.right[index]:
-        return "lost"
-    return "gained" if after.right[index] else "other"
 
 
 # --- criteria against each other ------------------------------------------------------------------
@@ -334,10 +315,12 @@ def explorer(
     shown = controls.choice("Compare", views, key="explorer")
     left, right = st.columns([1, 1], gap="large")
     if shown == _PAIRS and _PAIRS in views:
+        # While a new mask is being scored, what is known is of the one before.
+        mask = session.mask.without(scores.mask.removed)
         with left:
-            name = _every_two_heads(scores, session)
+            name = _every_two_heads(scores, mask, session)
         with right:
-            _pairs_table(scores, name, session)
+            _pairs_table(scores, name, mask, session)
         return
     with left:
         _two_criteria(found, session, pointer=pointer)
@@ -378,7 +361,7 @@ def _two_criteria(found: Mapping[str, Column], session: Session, *, pointer: str
     )
 
 
-def _every_two_heads(scores: Scores, session: Session) -> str:
+def _every_two_heads(scores: Scores, mask: HeadMask, session: Session) -> str:
     """How alike every two heads are; returns by which criterion."""
     names = list(scores.similarity_matrix)
     if st.session_state.get("alike-by") not in names:
@@ -392,12 +375,10 @@ def _every_two_heads(scores: Scores, session: Session) -> str:
     )
     if len(names) > 1:
         st.selectbox("Alike by", names, key="alike-by", format_func=title_of, width=190)
-    mask = _kept_in_both(scores, session)
     width, height = matrix_size(mask)
+    matrix, title = scores.similarity_matrix[name], title_of(name).lower()
     figures.chart(
-        similarity_matrix(
-            scores.similarity_matrix[name], mask, session.selected, title=title_of(name).lower()
-        ),
+        similarity_matrix(matrix, mask, session.selected, title=title),
         key="alike-chart",
         width=width,
         height=height,
@@ -406,14 +387,8 @@ def _every_two_heads(scores: Scores, session: Session) -> str:
     return name
 
 
-def _kept_in_both(scores: Scores, session: Session) -> HeadMask:
-    """While a new mask is being scored, what is known is of the one before."""
-    return session.mask.without(scores.mask.removed)
-
-
-def _pairs_table(scores: Scores, name: str, session: Session) -> None:
+def _pairs_table(scores: Scores, name: str, mask: HeadMask, session: Session) -> None:
     """The pairs most alike; ticking one selects both heads."""
-    mask = _kept_in_both(scores, session)
     help.heading(
         "Most alike",
         "Tick a pair to select both: then ask what it would cost to remove them.",
@@ -468,8 +443,8 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
     )
     whole = table(found, session.mask)
     rank = f"{by.name} rank"
-    order = whole.sort_values(rank, ascending=False, kind="stable")
-    shown = order[["head", rank, *found]].reset_index(drop=True)
+    shown = whole.sort_values(rank, ascending=False, kind="stable", ignore_index=True)
+    shown = shown[["head", rank, *found]]
     names = tuple(shown["head"])
     ticked = [row for row, name in enumerate(names) if HeadId.parse(name) in session.selected]
     key = synced.key_of("ranked", (names[row] for row in ticked), about=names)
@@ -485,10 +460,10 @@ def ranked_table(found: Mapping[str, Column], by: Column, session: Session) -> N
         column_config={
             "head": st.column_config.TextColumn("Head", width=60, pinned=True),
             rank: st.column_config.NumberColumn("Rank", width=56),
-            **{
-                name: st.column_config.NumberColumn(column.title, format="%.4g")
-                for name, column in found.items()
-            },
+        }
+        | {
+            name: st.column_config.NumberColumn(column.title, format="%.4g")
+            for name, column in found.items()
         },
     )
     download("Download as CSV", csv_text(whole), "heads.csv")
@@ -509,7 +484,7 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
     help.heading(
         "Does the criterion agree with what really happens?",
         "Rank correlation of each criterion with the exact effect of removing one head alone.",
-        ("Ablation", view_help.ABLATION),
+        ("Ablation", help.ABLATION),
         key="ablation",
     )
     loss = next((found[name] for name in ABLATIONS if name in found), None)
