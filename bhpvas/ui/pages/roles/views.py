@@ -73,36 +73,30 @@ def accuracy(relation: Relation, way: str) -> np.ndarray:
 
 
 def column(roles: Roles, relation: str, way: str) -> Column:
-    """What colours the map: the kind of each head, or how far it beats the best fixed offset."""
+    """What colours the map: each head's first role, or how far it beats the best fixed offset."""
+    values = np.full((roles.mask.layers, roles.mask.heads), np.nan)
     if relation == ROLE:
-        return _kinds(roles)
+        for head, found in roles.evidence.items():
+            if found:
+                values[head.layer, head.head] = list(ROLES).index(found[0].role)
+        return Column(
+            name=ROLE,
+            title="role",
+            values=values,
+            higher_means="keep",
+            help="Text and colour: what the head attends to. Empty: no role beats its rival.",
+        )
     chosen = [one for name, one in roles.relations.items() if one.judged and name == relation]
     every = chosen or [one for one in roles.relations.values() if one.judged]
-    shape = (roles.mask.layers, roles.mask.heads)
     gains = [100 * (accuracy(one, way) - one.baseline) for one in every]
     return Column(
         name="role-gain",
         title="points over the best offset",
-        values=np.max(gains, axis=0) if gains else np.full(shape, np.nan),
+        values=np.max(gains, axis=0) if gains else values,
         higher_means="keep",
         help=f"Blue: follows {relation} better than the best fixed offset does. Text: its role.",
         change=True,
         rise_is_bad=False,
-    )
-
-
-def _kinds(roles: Roles) -> Column:
-    """The place of each head's first role among all roles, NaN where it has none."""
-    places = np.full((roles.mask.layers, roles.mask.heads), np.nan)
-    for head, found in roles.evidence.items():
-        if found:
-            places[head.layer, head.head] = list(ROLES).index(found[0].role)
-    return Column(
-        name=ROLE,
-        title="role",
-        values=places,
-        higher_means="keep",
-        help="Text and colour: what the head attends to. Empty: no role beats its rival.",
     )
 
 
@@ -144,9 +138,12 @@ def summary(roles: Roles, session: Session) -> None:
         st.caption(said)
     chosen = sorted(session.selected)
     if chosen:
-        proofs = [
-            [tables.name(str(one)), tables.text(_proof(roles, one, session))] for one in chosen
-        ]
+        proofs = []
+        for head in chosen:
+            removed = "Removed by the scheme. " if head in session.mask.removed else ""
+            found = "; ".join(map(role_tasks.evidence, roles.evidence.get(head, ())))
+            proof = removed + (found or "No role beats its rival.")
+            proofs.append([tables.name(str(head)), tables.text(proof)])
         tables.reading_table(["Selected", "Evidence"], proofs, height=112)
     tables.reading_table(["Role", "Heads", "Which"], rows, height=124 if chosen else 236)
 
@@ -168,12 +165,6 @@ def _no_syntax(roles: Roles) -> str:
         f"and both directions, so it takes more than {text.plural(roles.sentences, 'sentence')}: "
         "use larger data. Lowering “Fewest dependents” only adds relations to correct for."
     )
-
-
-def _proof(roles: Roles, head: HeadId, session: Session) -> str:
-    removed = "Removed by the scheme. " if head in session.mask.removed else ""
-    found = roles.evidence.get(head, ())
-    return removed + ("; ".join(map(role_tasks.evidence, found)) or "No role beats its rival.")
 
 
 def _titled(label: str) -> str:
@@ -313,19 +304,14 @@ def show_examples(
     for place, (title, these) in zip(st.columns(2, gap="large"), kinds.items(), strict=True):
         with place:
             st.markdown(f"**{title}:** {len(these):,}")
-            for number, one in enumerate(_spread(these)):
+            one_each = list({one.sentence: one for one in these}.values())
+            spread = one_each[:: max(len(one_each) // SHOWN, 1)]  # from the whole data
+            for number, one in enumerate(spread[:SHOWN]):
                 _example(one, counted, session, f"{title}-{number}")
     st.caption(
         "Underlined: the dependent. Framed: its head by the parser. Struck through: the word that "
         "the attention head takes for it instead."
     )
-
-
-def _spread(found: list[Example]) -> list[Example]:
-    """Some of them, one a sentence, from the whole data."""
-    one_each = list({one.sentence: one for one in found}.values())
-    step = max(len(one_each) // SHOWN, 1)
-    return one_each[::step][:SHOWN]
 
 
 def _example(one: Example, counted: Counted, session: Session, key: str) -> None:

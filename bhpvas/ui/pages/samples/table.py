@@ -19,6 +19,8 @@ from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import help
 from bhpvas.ui.widgets.downloads import download
 
+_OF_TWO_MODELS = ["before", "confidence before", "loss before", "change", "outcome"]
+
 
 def table(found: MeasuredStates, session: Session) -> None:
     """Sentences with both answers: sort, filter, search, download, open."""
@@ -72,11 +74,13 @@ def table(found: MeasuredStates, session: Session) -> None:
             icon=":material/download:",
             help=f"Download {count} as CSV",
         )
+    visible = whole.iloc[shown].drop(columns=[] if found.pruned else _OF_TWO_MODELS)
+    visible.insert(0, "open", "Open")
     confidence = st.column_config.NumberColumn(
         "p", format="%.2f", width=52, help="Probability of the answer"
     )
     st.dataframe(
-        _visible(whole.iloc[shown], found),
+        visible,
         key=f"sentences-{session.split}",
         hide_index=True,
         height=360,
@@ -124,13 +128,6 @@ def _matching(whole: pd.DataFrame, search: str) -> np.ndarray:
     for word in search.casefold().split():
         found &= searched.str.contains(word, regex=False).to_numpy()
     return found
-
-
-def _visible(rows: pd.DataFrame, found: MeasuredStates) -> pd.DataFrame:
-    if not found.pruned:
-        same = ["before", "confidence before", "loss before", "change", "outcome"]
-        rows = rows.drop(columns=same)
-    return rows.assign(open="Open")[["open", *rows.columns]]
 
 
 def _open(places: tuple[int, ...]) -> None:

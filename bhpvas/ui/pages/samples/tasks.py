@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from textwrap import shorten, wrap
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,17 +15,16 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.sentence_map import MANY
+from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.groups import GroupComparison, compare_groups, importance_shares
 from bhpvas.evaluation.slices import Grouping, groupings, sentence_table, slice_table
 from bhpvas.interpret.sentence_map import FEWEST_FOR_UMAP, Components, pca_map, umap_map
+from bhpvas.model.engine import first_states
 from bhpvas.ui.jobs import measuring, models, runner, tasks
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
-
-if TYPE_CHECKING:
-    from bhpvas.data.dataset import Dataset
 
 Kind = Literal["share", "amount"]
 
@@ -170,8 +169,6 @@ def _of_states(
     model = "the unpruned model" if variant == session.start else "the pruned model"
 
     def do(job: Job) -> Any:
-        from bhpvas.model.engine import first_states
-
         classifier = models.classifier_of(session, variant)
         encoded = classifier.encode(data)
         states = first_states(classifier, encoded, variant.mask, layers=[layer], progress=job)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from bhpvas.charts.head_map import size
@@ -13,9 +11,6 @@ from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import help
-
-if TYPE_CHECKING:
-    from bhpvas.interpret.sentence import Reading
 
 
 def draw() -> None:
@@ -32,7 +27,7 @@ def draw() -> None:
     )
     sentence_views.choose(session)
     label = sentence_views.decision(session)
-    found: Reading | None = tasks.promptly(sentence_tasks.reading(session))
+    found = tasks.promptly(sentence_tasks.reading(session))
     decided = None if label is None else tasks.promptly(sentence_tasks.contributing(session, label))
     heads = sentence_views.shown_heads(session, decided)
     in_words, special_tokens, threshold, method = sentence_views.unit_controls()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from scipy.special import softmax
 
 from bhpvas import text
+from bhpvas.interpret.saliency import Saliency, saliency
+from bhpvas.interpret.sentence import Contributions, Reading, contributions, read
+from bhpvas.model.engine import predict
 from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
-
-if TYPE_CHECKING:
-    from bhpvas.interpret.saliency import Saliency
-    from bhpvas.interpret.sentence import Contributions, Reading
 
 
 def _name(what: str, session: Session, variant: Variant, *more: object) -> tuple[object, ...]:
@@ -27,8 +25,6 @@ def reading(session: Session) -> Task:
     said, variant = session.sentence, session.here
 
     def do(job: Job) -> Reading:
-        from bhpvas.interpret.sentence import read
-
         return read(models.classifier_of(session, variant), said.text, said.pair, variant.mask)
 
     return Task(_name("reading", session, variant), "Reading the sentence", do, turn=0)
@@ -39,10 +35,6 @@ def prediction(session: Session, variant: Variant) -> Task:
     said = session.sentence
 
     def do(job: Job) -> np.ndarray:
-        from scipy.special import softmax
-
-        from bhpvas.model.engine import predict
-
         pairs = None if said.pair is None else [said.pair]
         classifier = models.classifier_of(session, variant)
         logits = predict(classifier, classifier.encode_texts([said.text], pairs), variant.mask)
@@ -56,8 +48,6 @@ def contributing(session: Session, label: int) -> Task:
     said, variant = session.sentence, session.here
 
     def do(job: Job) -> Contributions:
-        from bhpvas.interpret.sentence import contributions
-
         classifier = models.classifier_of(session, variant)
         return contributions(classifier, said.text, pair=said.pair, label=label, mask=variant.mask)
 
@@ -74,8 +64,6 @@ def salient(session: Session, label: int) -> Task:
     said, variant = session.sentence, session.here
 
     def do(job: Job) -> Saliency:
-        from bhpvas.interpret.saliency import saliency
-
         classifier = models.classifier_of(session, variant)
         return saliency(classifier, said.text, label=label, pair=said.pair, mask=variant.mask)
 

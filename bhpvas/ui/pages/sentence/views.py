@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import streamlit as st
+from scipy.special import softmax
 from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas import text
@@ -20,7 +21,9 @@ from bhpvas.charts.head_columns import Column
 from bhpvas.charts.head_map import size
 from bhpvas.data.dataset import Split
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.interpret.roles import followed
 from bhpvas.interpret.saliency import SALIENCIES
+from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import texts
@@ -30,9 +33,6 @@ from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import controls, figures, help
 from bhpvas.ui.widgets.head_map import head_grid, selecting, wide_chart
 from bhpvas.ui.widgets.synced import hold
-
-if TYPE_CHECKING:
-    from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
 
 #: Sentences that the list offers at once, since all of it travels with the page; a search reaches
 #: the others.
@@ -299,8 +299,6 @@ def arcs(
 
 
 def _dependencies(found: Reading, units: SentenceUnits, heads: list[HeadId]) -> list[Dependency]:
-    from bhpvas.interpret.roles import followed
-
     parse = found.sentence.parse
     ways: dict[int, list[str]] = {}
     for head in heads:
@@ -397,8 +395,6 @@ def _hover(
     values: np.ndarray,
     label: int | None,
 ) -> np.ndarray:
-    from scipy.special import softmax
-
     said = []
     for head in mask.every_head():
         at = (head.layer, head.head)
@@ -450,7 +446,7 @@ def _matrix(
 def _layer(
     session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
-    number = _pick(choice, "layer", list(range(found.mask.layers)), first.layer, "L")
+    number = _pick(choice, "layer", list(range(found.mask.layers)), first.layer, "L{}".format)
     figure = layer_maps(
         units.attention(found.maps[number]), units.names, number, found.mask, session.selected
     )
@@ -469,7 +465,8 @@ def _rollout(
     session: Session, found: Reading, first: HeadId, units: SentenceUnits, choice: DeltaGenerator
 ) -> None:
     whole = found.units(words=units.words, special_tokens=True)
-    source = _pick(choice, "rollout-of", list(range(len(whole.names))), 0, names=whole.names)
+    places = list(range(len(whole.names)))
+    source = _pick(choice, "rollout-of", places, 0, whole.names.__getitem__)
     figure = rollout_map(whole.attention(found.rollout), whole.names, source)
     figures.chart(figure, key="rollout", alt=f"Attention rollout of {whole.names[source]}")
     st.caption(
@@ -478,12 +475,7 @@ def _rollout(
 
 
 def _pick(
-    place: DeltaGenerator,
-    key: str,
-    options: list[Any],
-    default: Any,
-    letter: str = "",
-    names: Any = None,
+    place: DeltaGenerator, key: str, options: list[Any], default: Any, named: Callable = str
 ) -> Any:
     """A small select box that follows the selection until a person picks something else."""
     follow = f"{key}-default"
@@ -495,7 +487,7 @@ def _pick(
         key=key,
         width=160,
         label_visibility="collapsed",
-        format_func=(lambda one: f"{letter}{one}") if names is None else names.__getitem__,
+        format_func=named,
     )
 
 

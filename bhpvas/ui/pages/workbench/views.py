@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -18,7 +17,11 @@ from bhpvas.charts.similarity_matrix import size as matrix_size
 from bhpvas.charts.step_texts import timeline_points, weights_origin
 from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
+from bhpvas.data.dataset import Dataset
 from bhpvas.data.tables import csv_text
+from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.estimate import Estimate
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui.jobs import measuring, tasks
 from bhpvas.ui.pages.workbench import texts
@@ -28,10 +31,6 @@ from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, figures, help, synced, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import selecting
-
-if TYPE_CHECKING:
-    from bhpvas.data.dataset import Dataset
-    from bhpvas.evaluation.evaluation import Evaluation
 
 _CRITERIA, _PAIRS = "Criteria", "Pairs of heads"
 
@@ -179,8 +178,6 @@ def _cost(scores: Scores | None, session: Session) -> str:
     if scores is None or sessions.current().scored != session.now:
         return "The estimate follows as soon as this model is scored."
     changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
-    from bhpvas.evaluation.estimate import Estimate
-
     model = Estimate.from_scores(scores)
     loss = float(model.loss_change([changed])[0])
     accuracy = float(model.accuracy_change([changed])[0])
@@ -211,8 +208,6 @@ def standing(session: Session) -> str:
     if session.now == session.start:
         sentences = text.plural(now.n, "sentence")
         return f"{kept}: accuracy **{text.percent(now.accuracy)}%** on {sentences}"
-    from bhpvas.evaluation.comparison import accuracy_change_interval
-
     _, low, high = accuracy_change_interval(start, now)
     change = text.accuracy_change(start.accuracy, now.accuracy, now.n)
     return f"{kept}: **{change}**, 95% interval {text.change_interval(low, high)}"
@@ -265,8 +260,6 @@ def what_changed(session: Session) -> None:
     if start is None or now is None:
         st.caption("Not measured yet.")
         return
-    from bhpvas.evaluation.comparison import flips, mcnemar
-
     changed = flips(start, now)
     if not len(changed):
         st.markdown(
