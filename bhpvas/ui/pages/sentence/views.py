@@ -316,11 +316,7 @@ def _dependencies(found: Reading, units: SentenceUnits, heads: list[HeadId]) -> 
 
 
 def _notes(
-    session: Session,
-    found: Reading,
-    heads: list[HeadId],
-    drawn: list[HeadArcs],
-    threshold: float,
+    session: Session, found: Reading, heads: list[HeadId], drawn: list[HeadArcs], threshold: float
 ) -> list[str]:
     """What is not as it was asked for."""
     said = []
@@ -374,7 +370,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             pointer="switch" if click == _SWITCH else "head",
             key="contribution-map",
             mask=mask,
-            hover=_hover(session, mask, found, values, label),
+            hover=_hover(session, found, values, label),
         )
         # The keyboard's way to switch heads over for this sentence.
         controls.list_of_heads(
@@ -389,13 +385,9 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
 
 
 def _hover(
-    session: Session,
-    mask: HeadMask,
-    found: Contributions | None,
-    values: np.ndarray,
-    label: int | None,
+    session: Session, found: Contributions | None, values: np.ndarray, label: int | None
 ) -> np.ndarray:
-    said = []
+    mask, said = session.mask_here, []
     for head in mask.every_head():
         at = (head.layer, head.head)
         if head in mask.removed:
@@ -482,12 +474,7 @@ def _pick(
     if st.session_state.get(follow) != default or st.session_state.get(key) not in options:
         st.session_state[follow] = st.session_state[key] = default
     return place.selectbox(
-        "Of",
-        options,
-        key=key,
-        width=160,
-        label_visibility="collapsed",
-        format_func=named,
+        "Of", options, key=key, width=160, label_visibility="collapsed", format_func=named
     )
 
 
