@@ -157,6 +157,7 @@ def places(session: Session, layer: int) -> Places | None:
 
 
 def _components(states: np.ndarray) -> tuple[Components, np.ndarray]:
+    """The components of states ``[N, D]``, and the coordinates of these along them."""
     components = Components.of(states)
     return components, components.coordinates(states)
 
@@ -186,7 +187,6 @@ def _of_states(
 def _umap(session: Session, layer: int, coordinates: np.ndarray) -> Task | None:
     if len(coordinates) < FEWEST_FOR_UMAP:
         return None
-
     return Task(
         key=models.lasting("umap", session, session.start, session.looked_at, layer=layer),
         description=f"Placing {text.plural(len(coordinates), 'sentence')} by UMAP",
