@@ -95,8 +95,7 @@ def save_model(
     from safetensors.torch import save_file
 
     config = copy.deepcopy(model.config)
-    for name, value in {"architectures": [type(model).__name__], **settings}.items():
-        setattr(config, name, value)
+    config.update({"architectures": [type(model).__name__], **settings})
     # The number type to load as: what is stored smaller, exactly, becomes this again.
     config.dtype = classifier.dtype
     config.save_pretrained(folder)
@@ -119,8 +118,9 @@ def save_tokenizer(classifier: Classifier, folder: Path) -> None:
         path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def module_forward(classifier: Classifier, model: Any) -> Forward:
-    """What a model of transformers answers, on the classifier's device."""
+def module_forward(kind: Any, classifier: Classifier, folder: Path) -> Forward:
+    """What a class of transformers answers with a folder's files, on the classifier's device."""
+    model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     model.to(classifier.device).eval()
     typed = "token_type_ids" in classifier.tokenizer.model_input_names
 

@@ -25,15 +25,20 @@ def model_card(
     found: Exported, classifier: Classifier, scheme: Scheme, dataset: Dataset, data: str | None
 ) -> str:
     """The text of the card, as Markdown with the metadata of the hub on top."""
+    numbered = enumerate(scheme.path()[1:], start=1)
+    steps = "\n".join(f"{number}. {_step(step)}" for number, step in numbered)
+    steps = steps or "Nothing was changed: every head is kept."
+    made_with = [f"{name} {version}" for name, version in versions(*found.format.packages).items()]
     sections = [
         _metadata(classifier),
         f"# {classifier.name} without {plural(len(found.mask.removed), 'head')}",
         _opening(found, classifier),
         "## Use\n\n```python\n" + found.format.usage.replace("FOLDER", "this-folder") + "```",
         f"## What was removed\n\n{_removed(found)}",
-        f"## How\n\n{_steps(scheme)}",
+        f"## How\n\n{steps}\n\nThe whole record, with settings and measurements, is in "
+        "scheme/scheme.json.",
         f"## What it costs and saves\n\n{_figures(found, dataset)}",
-        f"## Made with\n\n{_versions(found)}",
+        f"## Made with\n\n{', '.join(made_with)}; {platform.system()} {platform.machine()}.",
         "## Make it again\n\nWith the original model, in this folder:\n\n```\n"
         f"{command(found, classifier, data)}\n```",
     ]
@@ -95,14 +100,6 @@ def _removed(found: Exported) -> str:
 
 def _list(heads: list[HeadId]) -> str:
     return ", ".join(f"H{head.head}" for head in heads) or "–"
-
-
-def _steps(scheme: Scheme) -> str:
-    lines = [
-        f"{number}. {_step(step)}" for number, step in enumerate(scheme.path()[1:], start=1)
-    ] or ["Nothing was changed: every head is kept."]
-    lines.append("\nThe whole record, with settings and measurements, is in scheme/scheme.json.")
-    return "\n".join(lines)
 
 
 def _step(step: Step) -> str:
@@ -169,11 +166,3 @@ def _change(name: str, before: Evaluation, after: Evaluation) -> str:
         f"and {test.gained} gained (p = {test.p:.2g})"
     )
     return text.replace("-", "−").replace("− ", "- ", 1)
-
-
-def _versions(found: Exported) -> str:
-    named = versions(*found.format.packages).items()
-    return (
-        ", ".join(f"{name} {version}" for name, version in named)
-        + f"; {platform.system()} {platform.machine()}."
-    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from bhpvas.export.base import Format, Forward, every_head, module_forward, save_model, weight_bytes
+from bhpvas.export.base import Format, every_head, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.pruning import remove_heads
@@ -33,17 +32,6 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     return model
 
 
-def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
-    save_model(classifier, _zeroed(classifier, mask), folder, {})
-
-
-def _read(classifier: Classifier, folder: Path) -> Forward:
-    model = type(classifier.model).from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True
-    )
-    return module_forward(classifier, model)
-
-
 FORMAT = Format(
     name="dense",
     title="Dense",
@@ -57,7 +45,9 @@ tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 """,
     smaller=False,
     packages=("transformers", "torch"),
-    write=_write,
-    read=_read,
+    write=lambda classifier, mask, folder: save_model(
+        classifier, _zeroed(classifier, mask), folder, {}
+    ),
+    read=lambda classifier, folder: module_forward(type(classifier.model), classifier, folder),
     weight_bytes=lambda classifier, mask: weight_bytes(_zeroed(classifier, mask)),
 )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bhpvas.export import modeling_pruned
 from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
@@ -85,8 +83,7 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
 def _read(classifier: Classifier, folder: Path) -> Forward:
     names = _class_names(classifier.family) | {"__module__": modeling_pruned.__name__}
     made: Any = type(_class(classifier), (modeling_pruned.Pruned, type(classifier.model)), names)
-    model = made.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    return module_forward(classifier, model)
+    return module_forward(made, classifier, folder)
 
 
 FORMAT = Format(

@@ -165,17 +165,13 @@ class FineTuned:
         }
 
 
-def ignore(course: Course) -> None:
-    """The watcher that does nothing."""
-
-
 def finetune(
     classifier: Classifier,
     sentences: Dataset,
     mask: HeadMask,
     settings: TuningSettings | None = None,
     *,
-    watch: Callable[[Course], None] = ignore,
+    watch: Callable[[Course], None] = lambda course: None,
     progress: Progress = silent,
 ) -> FineTuned:
     """Train the classifier without the removed heads; give back its best state.
@@ -202,7 +198,10 @@ def finetune(
             f"best state, and there are {len(sentences)}: take more sentences."
         )
     training = _Training(classifier, sentences, settings)
-    student = _student(classifier, mask, settings)
+    student = remove_heads(classifier, mask).float()
+    for parameter in student.parameters():
+        parameter.requires_grad_(parameter.numel() > 0)  # a layer may have no head left
+    student.base_model.embeddings.requires_grad_(settings.embeddings)
     watcher = _watcher(training, student, watch, progress)
     stopped_at = None
     try:
@@ -226,15 +225,6 @@ def finetune(
         calibration=sentences.name,
         sentences=len(sentences),
     )
-
-
-def _student(classifier: Classifier, mask: HeadMask, settings: TuningSettings) -> Any:
-    """The model without the removed heads, in float32, ready to learn."""
-    student = remove_heads(classifier, mask).float()
-    for parameter in student.parameters():
-        parameter.requires_grad_(parameter.numel() > 0)  # a layer may have no head left
-    student.base_model.embeddings.requires_grad_(settings.embeddings)
-    return student
 
 
 class _Training:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -98,9 +97,7 @@ def solve(products: Products, prior: Tensor, ridge: float) -> Tensor:
     return prior + step
 
 
-def choose(
-    fitted: Products, held_out: Products, prior: Tensor, ridges: Sequence[float] = RIDGES
-) -> RidgeChoice:
+def choose(fitted: Products, held_out: Products, prior: Tensor) -> RidgeChoice:
     """The ridge whose solution on one part has the least error on the other; see :func:`solve`.
 
     Keeping the prior, an infinite ridge, is one of the choices.
@@ -111,7 +108,7 @@ def choose(
         return best
     values, vectors = torch.linalg.eigh(fitted.inputs)
     pull = vectors.T @ (fitted.cross - fitted.inputs @ prior)
-    for ridge in ridges:
+    for ridge in RIDGES:
         step = vectors @ (pull / (values.clamp(min=0) + ridge * scale)[:, None])
         error = squared_error(held_out, prior + step)
         if error < best.error:

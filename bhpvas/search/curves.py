@@ -182,14 +182,8 @@ class _Points:
         if known is None:
             changed = self.classifier
             if self.recovery is not None and mask.masked:
-                fitted = recover(
-                    changed,
-                    self.calibration,
-                    mask,
-                    self.recovery,
-                    seed=self.seed,
-                    progress=progress,
-                )
+                learnt, seed = self.calibration, self.seed
+                fitted = recover(changed, learnt, mask, self.recovery, seed=seed, progress=progress)
                 changed = changed.with_weights(fitted.weights)
             result = evaluate(changed, self.evaluation, mask, progress=progress)
             known = {"accuracy": result.accuracy, "loss": result.loss}

@@ -94,13 +94,11 @@ class _PrunedNetwork:
         self.divergence = divergence(self._answers, pruned.logits)
         self._fits |= pruned.fits
         self._states |= pruned.states
-        for number in range(begin, len(self.metrics)):
-            self._errors[number] = self._error(number)
+        self._errors |= {layer: self._error(layer) for layer in range(begin, len(self.metrics))}
 
     def _error(self, number: int) -> LayerError:
         """A layer's error on what the pruned network feeds it, from the columns fitted there."""
-        classifier = self.originals.classifier
-        kept = self.mask.kept[number]
+        classifier, kept = self.originals.classifier, self.mask.kept[number]
         layer = prune_layer(classifier, number, kept)
         moments = CrossMoments(layer.query.out_features, 0)
         last = number == len(self.metrics) - 1

@@ -147,20 +147,11 @@ def count_roles(
 ) -> RoleCollector:
     """As :func:`find_roles`, but what was counted itself: it can be judged more than once."""
     assert len(sentences) == len(dataset)
+    layers, heads = classifier.geometry.layers, classifier.geometry.heads
     collector = RoleCollector(
-        sentences,
-        classifier.geometry.layers,
-        classifier.geometry.heads,
-        settings=settings,
-        keep_predictions=keep_predictions,
+        sentences, layers, heads, settings=settings, keep_predictions=keep_predictions
     )
     dataset = dataset.aligned(classifier.label_names)
-    stream(
-        classifier,
-        classifier.encode(dataset),
-        dataset.labels,
-        [collector],
-        mask=mask,
-        progress=progress,
-    )
+    encoded = classifier.encode(dataset)
+    stream(classifier, encoded, dataset.labels, [collector], mask=mask, progress=progress)
     return collector

@@ -54,10 +54,6 @@ class PatternBatch:
     rare: Tensor  # bool [B, T]
     lengths: Tensor  # [B]
 
-    def queries_for(self, pattern: str) -> Tensor:
-        """The tokens whose attention is counted for a pattern: bool ``[B, T]``."""
-        return self.queries_of_rare if pattern == "rare-token" else self.queries
-
 
 class PatternCounter:
     """Sums over sentences of how often every head shows each pattern.
@@ -85,20 +81,16 @@ class PatternCounter:
             length = len(sentence)
             parts[place, :length] = sentence.parts
             queries[place, :length] = ~np.isin(sentence.parts, (1, 2))
-            rare[place, :length] = self._rare(sentence)
+            # The least frequent kinds of word pieces, if the sentence has enough kinds.
+            kinds = {int(token) for token in sentence.token_ids[sentence.parts == 0]}
+            if len(kinds) >= self._settings.rare_among:
+                least = sorted(kinds, key=lambda kind: (self._frequency[kind], -kind))
+                rare[place, :length] = np.isin(sentence.token_ids, least[:RARE])
             if rare[place].any():
                 queries_of_rare[place] = queries[place] & ~rare[place]
         lengths = np.array([len(self._sentences[row]) for row in rows])
         columns = (queries, queries_of_rare, parts, rare, lengths)
         return PatternBatch(*(torch.from_numpy(one).to(device) for one in columns))
-
-    def _rare(self, sentence: Sentence) -> np.ndarray:
-        """Tokens of the least frequent kinds, if the sentence has enough kinds: bool ``[T]``."""
-        kinds = {int(token) for token in sentence.token_ids[sentence.parts == 0]}
-        if len(kinds) < self._settings.rare_among:
-            return np.zeros(len(sentence), dtype=bool)
-        least = sorted(kinds, key=lambda kind: (self._frequency.get(kind, 0), -kind))[:RARE]
-        return np.isin(sentence.token_ids, least)
 
     def count(
         self, layer: int, batch: PatternBatch, maps: Tensor
@@ -124,7 +116,7 @@ class PatternCounter:
             **{name: found & (part == TOKEN_PARTS.index(name)) for name in DELIMITERS},
         }
         for name, hit in hits.items():
-            queries = batch.queries_for(name)
+            queries = batch.queries_of_rare if name == "rare-token" else batch.queries
             number = (hit & queries[:, None]).sum(-1)  # [B, H]
             ahead = number - self._settings.majority * queries.sum(1)[:, None]
             sums = torch.stack([number.sum(0), (ahead > 0).sum(0), (ahead < 0).sum(0)])

@@ -106,10 +106,10 @@ class RelationCounter:
         shape = (2, layers, heads, len(self.counts))
         self._hits, self._wins, self._losses = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         starts = np.concatenate([[0], np.cumsum([len(truth) for truth in self._truth])])
-        words = (
-            np.full((2, layers, heads, int(starts[-1])), -1, np.int16) if keep_predictions else None
-        )
-        self.predictions = None if words is None else Predictions(words, starts)
+        self.predictions: Predictions | None = None
+        if keep_predictions:
+            words = np.full((2, layers, heads, int(starts[-1])), -1, np.int16)
+            self.predictions = Predictions(words, starts)
 
     def batch(self, rows: np.ndarray, width: int, device: torch.device) -> RelationBatch:
         """The sentences at ``rows``, padded to ``width`` tokens."""
@@ -143,11 +143,8 @@ class RelationCounter:
         right = (predicted == batch.truth[:, None]).float()
         hits = right @ batch.relation  # [2, B, H, R]
         ahead = hits - batch.baseline[:, None]
-        for total, found in (
-            (self._hits, hits),
-            (self._wins, ahead > 0),
-            (self._losses, ahead < 0),
-        ):
+        sums = (self._hits, hits), (self._wins, ahead > 0), (self._losses, ahead < 0)
+        for total, found in sums:
             yield total[:, layer], found.sum(1).long().cpu().numpy()
         if self.predictions is not None:
             heads = predicted.to(torch.int16).cpu().numpy()
