@@ -62,15 +62,11 @@ def check_packages() -> None:
         )
 
 
-def _inputs(classifier: Classifier) -> tuple[str, ...]:
-    names = ("input_ids", "attention_mask")
-    typed = "token_type_ids" in classifier.tokenizer.model_input_names
-    return (*names, "token_type_ids") if typed else names
-
-
 def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
     check_packages()
-    names = _inputs(classifier)
+    names = ["input_ids", "attention_mask"]
+    if "token_type_ids" in classifier.tokenizer.model_input_names:
+        names.append("token_type_ids")
     # Sizes of 1 would be taken for constants.
     example = tuple(torch.ones(2, 8, dtype=torch.long) for _ in names)
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
@@ -79,7 +75,7 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
         example,
         folder / GRAPH,
         dynamo=True,
-        input_names=list(names),
+        input_names=names,
         output_names=["logits"],
         dynamic_shapes=tuple(sizes for _ in names),
         external_data=False,
@@ -96,12 +92,12 @@ def quantise(folder: Path) -> None:
     quantize_dynamic(folder / GRAPH, folder / INT8, weight_type=QuantType.QInt8)
 
 
-def read_graph(classifier: Classifier, path: Path) -> Forward:
+def read_graph(path: Path) -> Forward:
     """What ONNX Runtime answers, on the processor."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = _inputs(classifier)
+    names = [one.name for one in session.get_inputs()]
 
     def forward(batch: Batch) -> np.ndarray:
         values = {
@@ -131,7 +127,7 @@ inputs = dict(tokenizer(["A sentence."], padding=True, return_tensors="np"))
     smaller=True,
     packages=("torch", "onnx", "onnxscript", "onnxruntime"),
     write=_write,
-    read=lambda classifier, folder: read_graph(classifier, folder / GRAPH),
+    read=lambda classifier, folder: read_graph(folder / GRAPH),
     weight_bytes=lambda classifier, mask: (
         4
         * sum(

@@ -147,7 +147,7 @@ def _measured(
         quantised = None
         if int8:
             onnx_graph.quantise(folder)
-            quantised = answers(onnx_graph.read_graph(exact, folder / onnx_graph.INT8), 3)
+            quantised = answers(onnx_graph.read_graph(folder / onnx_graph.INT8), 3)
     geometry, whole = classifier.geometry, classifier.full_mask()
     left, lengths = mask if chosen.smaller else whole, encoded.lengths
     return Exported(
@@ -200,8 +200,7 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with quiet_transformers(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_transformers(), warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(before)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from bhpvas.criteria import (
@@ -24,28 +22,21 @@ def at_random(problem: SearchProblem) -> list[Removal]:
     return problem.in_order([Removal(head, "drawn by chance") for head in order])
 
 
-def by_criterion(name: str) -> Callable[[SearchProblem], list[Removal]]:
-    """A search that removes the heads that a criterion values least."""
-
-    def search(problem: SearchProblem) -> list[Removal]:
-        scores = problem.scores([name])
-        matrix = scores.similarity_matrix.get(name)
-        if matrix is not None:
-            return _by_similarity(problem, name, matrix)
-        values = scores.values[name]
-        order = removal_order(values, CRITERIA[name].higher_means)
-        return problem.in_order(
-            [
-                Removal(
-                    head,
-                    f"{name} {values[head.layer, head.head]:.4g}, "
-                    f"place {len(order) - index} of {len(order)}",
-                )
-                for index, head in enumerate(order)
-            ]
-        )
-
-    return search
+def by_criterion(problem: SearchProblem, name: str) -> list[Removal]:
+    """The heads that a criterion values least."""
+    scores = problem.scores([name])
+    matrix = scores.similarity_matrix.get(name)
+    if matrix is not None:
+        return _by_similarity(problem, name, matrix)
+    values = scores.values[name]
+    order = removal_order(values, CRITERIA[name].higher_means)
+    places = (f"place {len(order) - index} of {len(order)}" for index in range(len(order)))
+    return problem.in_order(
+        [
+            Removal(head, f"{name} {values[head.layer, head.head]:.4g}, {place}")
+            for head, place in zip(order, places, strict=True)
+        ]
+    )
 
 
 def by_priority(problem: SearchProblem) -> list[Removal]:
@@ -113,5 +104,5 @@ def one_shot(name: str) -> SearchMethod:
         title=criterion.title,
         summary=f"The heads that come last by {criterion.title.lower()}, measured once.",
         source=criterion.source,
-        search=by_criterion(name),
+        search=lambda problem: by_criterion(problem, name),
     )

@@ -40,12 +40,18 @@ class LayerError:
             covariance + damping * torch.eye(len(covariance), dtype=torch.float64)
         )
         self.columns = weight.double().T.contiguous()  # [k·d_h, D]
-        whole = torch.einsum("id,de,je,ij->", self.columns, self.metric, self.columns, covariance)
-        self.whole = float(whole)
+        terms = self.columns, self.metric, self.columns, covariance
+        self.whole = float(torch.einsum("id,de,je,ij->", *terms))
 
     def added(self) -> dict[int, float]:
         """What the removal of each kept head adds to the error of the layer's output."""
-        return {head: self._added(place) for place, head in enumerate(self.kept)}
+        found = {}
+        for place, head in enumerate(self.kept):
+            here = self._place(place)
+            columns = self.columns[here]  # [d_h, D]
+            inner = torch.linalg.solve(self.inverse[here, here], columns)
+            found[head] = float(((inner @ self.metric) * columns).sum())
+        return found
 
     def remove(self, head: int) -> None:
         """Remove a head and refit the columns of the others."""
@@ -59,12 +65,6 @@ class LayerError:
 
     def _place(self, index: int) -> slice:
         return slice(index * self.head_size, (index + 1) * self.head_size)
-
-    def _added(self, index: int) -> float:
-        here = self._place(index)
-        columns = self.columns[here]  # [d_h, D]
-        inner = torch.linalg.solve(self.inverse[here, here], columns)
-        return float(((inner @ self.metric) * columns).sum())
 
 
 def layer_errors(problem: SearchProblem) -> list[LayerError]:

@@ -150,7 +150,7 @@ def test_a_graph_answers_any_batch_and_length(tmp_path, family, heads):
 def test_an_int8_graph_is_measured_by_itself(tmp_path):
     classifier = load_classifier(save_tiny(tmp_path / "model"))
     found = exported(classifier, UNEVEN, tmp_path / "out", "onnx", int8=True)
-    forward = onnx_graph.read_graph(classifier, tmp_path / "out" / "model-int8.onnx")
+    forward = onnx_graph.read_graph(tmp_path / "out" / "model-int8.onnx")
     encoded = classifier.encode(tiny_dataset())
     logits = logits_of(forward, classifier, encoded, silent)
     np.testing.assert_array_equal(found.int8.logits, logits)
