@@ -26,7 +26,6 @@ class Options(CacheOptions, DataOptions):
 def run(options: Options) -> None:
     """Say what every head attends to: position, delimiters, rare tokens, syntax, everything."""
     from bhpvas.interpret.align import sentences_of
-    from bhpvas.interpret.parse import parse_dataset
     from bhpvas.interpret.roles import RoleSettings, find_roles
     from bhpvas.model.result_key import result_key
 
@@ -35,7 +34,7 @@ def run(options: Options) -> None:
 
     def make() -> Roles:
         with Bar("parsing") as progress:
-            sentences = sentences_of(classifier, dataset, parse_dataset(dataset, progress=progress))
+            sentences = sentences_of(classifier, dataset, progress=progress)
         with Bar("reading attention") as progress:
             return find_roles(
                 classifier,

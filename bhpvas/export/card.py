@@ -25,14 +25,17 @@ def model_card(
     found: Exported, classifier: Classifier, scheme: Scheme, dataset: Dataset, data: str | None
 ) -> str:
     """The text of the card, as Markdown with the metadata of the hub on top."""
+    heads = plural(len(found.mask.removed), "head")
+    revision = f", revision {classifier.revision}" if classifier.revision else ""
     numbered = enumerate(scheme.path()[1:], start=1)
     steps = "\n".join(f"{number}. {_step(step)}" for number, step in numbered)
     steps = steps or "Nothing was changed: every head is kept."
     made_with = [f"{name} {version}" for name, version in versions(*found.format.packages).items()]
     sections = [
         _metadata(classifier),
-        f"# {classifier.name} without {plural(len(found.mask.removed), 'head')}",
-        _opening(found, classifier),
+        f"# {classifier.name} without {heads}",
+        f"{classifier.source}{revision} (fingerprint {classifier.fingerprint}) with {heads} of "
+        f"{found.mask.layers * found.mask.heads} removed by bhpvas. {found.format.summary}",
         "## Use\n\n```python\n" + found.format.usage.replace("FOLDER", "this-folder") + "```",
         f"## What was removed\n\n{_removed(found)}",
         f"## How\n\n{steps}\n\nThe whole record, with settings and measurements, is in "
@@ -67,15 +70,6 @@ def _metadata(classifier: Classifier) -> str:
         name = classifier.source.partition("@")[0]
         lines.append(f"base_model: {json.dumps(name)}")
     return "\n".join(["---", *lines, "---"])
-
-
-def _opening(found: Exported, classifier: Classifier) -> str:
-    revision = f", revision {classifier.revision}" if classifier.revision else ""
-    return (
-        f"{classifier.source}{revision} (fingerprint {classifier.fingerprint}) with "
-        f"{plural(len(found.mask.removed), 'head')} of {found.mask.layers * found.mask.heads} "
-        f"removed by bhpvas. {found.format.summary}"
-    )
 
 
 def _removed(found: Exported) -> str:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bhpvas.interpret.parse import Parse, parse_dataset
+from bhpvas.interpret.parse import Parse, parse_texts
 from bhpvas.model.encoding import kept_places, tokenised
+from bhpvas.progress import Progress, silent
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
@@ -139,14 +140,19 @@ class Sentence:
 
 
 def sentences_of(
-    classifier: Classifier, dataset: Dataset, parses: Sequence[Parse] | None = None
+    classifier: Classifier,
+    dataset: Dataset,
+    parses: Sequence[Parse] | None = None,
+    *,
+    progress: Progress = silent,
 ) -> tuple[Sentence, ...]:
     """Every sentence as the classifier reads it beside its parse, made here if none is given.
 
     The tokens are those of ``classifier.encode(dataset)``, cut at the same place. Raises as
     :func:`~bhpvas.interpret.parse.parse_texts` does.
     """
-    parses = parse_dataset(dataset) if parses is None else parses
+    if parses is None:
+        parses = parse_texts(dataset.texts, dataset.pairs, progress=progress)
     tokenizer = classifier.tokenizer
     parts = tokenised(tokenizer, dataset.texts, dataset.pairs)
     encodings = chain.from_iterable(part.encodings for part in parts)

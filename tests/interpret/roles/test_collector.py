@@ -13,7 +13,7 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.align import sentences_of
-from bhpvas.interpret.parse import parse_dataset
+from bhpvas.interpret.parse import parse_texts
 from bhpvas.interpret.roles import (
     DIRECTIONS,
     NO_ROLE,
@@ -114,7 +114,7 @@ def test_a_pass_equals_loops_over_single_sentences(tmp_path, family, paired):
     texts = (*TEXTS, "they loved the short film " * 9, "i can't like it ... ?", "👍 good")
     pairs = tuple(reversed(texts)) if paired else None
     dataset = Dataset("some", texts, pairs, np.arange(len(texts)) % 2, ("negative", "positive"))
-    parses = parse_dataset(dataset)
+    parses = parse_texts(texts, pairs)
     counts, best, offset_hits, hits, net, shares = slow_counts(classifier, dataset, parses)
     found = find_roles(classifier, dataset, settings=FEW)
 
