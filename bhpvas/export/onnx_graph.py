@@ -128,11 +128,8 @@ inputs = dict(tokenizer(["A sentence."], padding=True, return_tensors="np"))
     packages=("torch", "onnx", "onnxscript", "onnxruntime"),
     write=_write,
     read=lambda classifier, folder: read_graph(folder / GRAPH),
-    weight_bytes=lambda classifier, mask: (
-        4
-        * sum(
-            tensor.numel()
-            for tensor in remove_heads(classifier, mask, shared=True).state_dict().values()
-        )
+    weight_bytes=lambda classifier, mask: sum(
+        4 * tensor.numel()
+        for tensor in remove_heads(classifier, mask, shared=True).state_dict().values()
     ),
 )

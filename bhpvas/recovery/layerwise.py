@@ -70,13 +70,11 @@ def calibration_parts(
     order = order[: max(fitting, 2)]
     held_out = np.zeros(len(encoded), dtype=bool)
     held_out[order[1::HELD_OUT]] = True
-    return [
-        CalibrationPart(
-            load_batch(classifier, encoded, rows),
-            torch.from_numpy(held_out[rows]).to(classifier.device),
-        )
-        for rows in batches(classifier, encoded, np.sort(order))
-    ]
+    parts = []
+    for rows in batches(classifier, encoded, np.sort(order)):
+        checks = torch.from_numpy(held_out[rows]).to(classifier.device)
+        parts.append(CalibrationPart(load_batch(classifier, encoded, rows), checks))
+    return parts
 
 
 class Originals:
@@ -123,14 +121,13 @@ class Originals:
         return _logits(self.classifier, self.entering(len(self.classifier.layers)))
 
     def _run_to(self, number: int) -> None:
+        classifier = self.classifier
         for current in range(max(self._entering), number):
-            layer, last = self.classifier.layers[current], len(self.classifier.layers) - 1
+            layer, last = classifier.layers[current], current == len(classifier.layers) - 1
             attended, leaving = [], []
             for part, states in zip(self.parts, self._entering[current], strict=True):
                 mask = part.batch.attention_mask
-                outputs, _ = attend(
-                    self.classifier, layer, states, mask, first_only=current == last
-                )
+                outputs, _ = attend(classifier, layer, states, mask, first_only=last)
                 states = states[:, : outputs.shape[1]]
                 attention = project(layer, outputs, None)
                 attended.append(attention + states)

@@ -112,18 +112,24 @@ class Store:
 
 
 @dataclass(frozen=True, eq=False)
-class _Orders:
-    """Heads in the order in which a method removes them, learnt once and kept in the store."""
+class _Study:
+    """A method's masks, recovered on one split and measured on another.
+
+    The orders in which it removes heads and the points are kept in the store. ``longest`` is the
+    largest number of removals.
+    """
 
     classifier: Classifier
     calibration: Dataset
-    method: str
+    evaluation: Dataset
+    recovery: str | None
     seed: int
-    options: Mapping[str, Any] | None
-    longest: int
     store: Store
+    method: str
+    options: Mapping[str, Any] | None = None
+    longest: int = 0
 
-    def key(self, count: int) -> list[Any]:
+    def order_key(self, count: int) -> list[Any]:
         """What names an order in the store: one search gives all shorter ones if it is nested."""
         learnt = self.classifier.identity, self.calibration.fingerprint, self.method, self.seed
         searched = self.longest if method_named(self.method).nested else count
@@ -131,7 +137,7 @@ class _Orders:
 
     def known_mask(self, count: int) -> HeadMask | None:
         """The mask after so many removals, if the store knows the order."""
-        order = self.store.get(self.key(count))
+        order = self.store.get(self.order_key(count))
         if order is None:
             return None
         return self.classifier.full_mask().without(map(HeadId.parse, order[:count]))
@@ -141,7 +147,7 @@ class _Orders:
         known = self.known_mask(count)
         if known is not None:
             return known
-        key = self.key(count)
+        key = self.order_key(count)
         proposal = propose(
             self.classifier,
             self.calibration,
@@ -154,19 +160,7 @@ class _Orders:
         self.store.put(key, [str(head) for head in proposal.heads])
         return proposal.start.without(proposal.heads[:count])
 
-
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """Points of curves: masks recovered on one split and measured on another, kept in the store."""
-
-    classifier: Classifier
-    calibration: Dataset
-    evaluation: Dataset
-    recovery: str | None
-    seed: int
-    store: Store
-
-    def key(self, mask: HeadMask) -> list[Any]:
+    def point_key(self, mask: HeadMask) -> list[Any]:
         """What names a point in the store; a mask that removes nothing is never recovered."""
         key = ["point", self.classifier.identity, self.evaluation.fingerprint]
         key += [format_heads(mask.removed)]
@@ -177,7 +171,7 @@ class _Points:
 
     def measured(self, mask: HeadMask, progress: Progress) -> dict[str, float]:
         """Accuracy and loss under a mask, from the store if it knows them."""
-        key = self.key(mask)
+        key = self.point_key(mask)
         known = self.store.get(key)
         if known is None:
             changed = self.classifier
@@ -192,24 +186,23 @@ class _Points:
 
     def measured_curve(
         self,
-        method: str,
         removed: Sequence[int],
         mask_of: Callable[[int, Progress], HeadMask],
         progress: Progress,
     ) -> Curve:
-        """The curve of a method whose mask after each number of removals ``mask_of`` gives."""
+        """The curve through the masks that ``mask_of`` gives after each number of removals."""
         found: dict[int, dict[str, float]] = {}
         for done, count in enumerate(removed):
             alive = _still(progress, done, len(removed))
             alive(0, 0)
             found[count] = self.measured(mask_of(count, alive), alive)
         progress(len(removed), len(removed))
-        return self.curve(method, found)
+        return self.curve(found)
 
-    def curve(self, method: str, found: Mapping[int, Mapping[str, float]]) -> Curve:
+    def curve(self, found: Mapping[int, Mapping[str, float]]) -> Curve:
         """The curve through the points found, by the number of removals."""
         return Curve(
-            method=method,
+            method=self.method,
             recovery=self.recovery,
             seed=self.seed,
             total=self.classifier.full_mask().kept_count,
@@ -243,9 +236,9 @@ def measure_curve(
     - ``store``: what it knows is not computed again.
     """
     store, counts = store or Store(), _rising(removed)
-    orders = _Orders(classifier, calibration, method, seed, options, max(counts, default=0), store)
-    points = _Points(classifier, calibration, evaluation, recovery, seed, store)
-    return points.measured_curve(method, counts, orders.mask, progress)
+    given = classifier, calibration, evaluation, recovery, seed, store
+    study = _Study(*given, method, options, max(counts, default=0))
+    return study.measured_curve(counts, study.mask, progress)
 
 
 def measure_order(
@@ -265,11 +258,9 @@ def measure_order(
 
     ``name`` stands for the method; no number of ``removed`` is above the length of the order.
     """
-    full = classifier.full_mask()
-    points = _Points(classifier, calibration, evaluation, recovery, seed, store or Store())
-    return points.measured_curve(
-        name, _rising(removed), lambda count, _: full.without(order[:count]), progress
-    )
+    full, counts = classifier.full_mask(), _rising(removed)
+    study = _Study(classifier, calibration, evaluation, recovery, seed, store or Store(), name)
+    return study.measured_curve(counts, lambda count, _: full.without(order[:count]), progress)
 
 
 def known_curve(
@@ -289,14 +280,14 @@ def known_curve(
     Arguments as for :func:`measure_curve`; nothing is computed.
     """
     counts = _rising(removed)
-    orders = _Orders(classifier, calibration, method, seed, options, max(counts, default=0), store)
-    points = _Points(classifier, calibration, evaluation, recovery, seed, store)
+    given = classifier, calibration, evaluation, recovery, seed, store
+    study = _Study(*given, method, options, max(counts, default=0))
     found = {}
     for count in counts:
-        mask = orders.known_mask(count)
-        if mask is not None and (point := store.get(points.key(mask))) is not None:
+        mask = study.known_mask(count)
+        if mask is not None and (point := store.get(study.point_key(mask))) is not None:
             found[count] = point
-    return points.curve(method, found) if found else None
+    return study.curve(found) if found else None
 
 
 def _still(progress: Progress, done: int, total: int) -> Progress:

@@ -14,28 +14,20 @@ from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 def search(problem: SearchProblem) -> list[Removal]:
     """Measure the loss of every shortlisted removal and take the best; then look again."""
     problem = problem.sample(problem.options["sentences"])
-    cache = StateCache()
+    classifier, data, cache = problem.classifier, problem.calibration, StateCache()
     mask, chosen = problem.mask, list[Removal]()
     while len(chosen) < problem.count:
         problem.progress(len(chosen), problem.count)
-        scores = score(problem.classifier, problem.calibration, ["importance"], mask=mask)
+        scores = score(classifier, data, ["importance"], mask=mask)
         heads = problem.constraints.removable(mask)
         estimated = Estimate.from_scores(scores).loss_change([mask.without([one]) for one in heads])
         shortlist = np.argsort(estimated, kind="stable")[: problem.options["shortlist"]]
-        losses = [
-            evaluate(
-                problem.classifier, problem.calibration, mask.without([heads[place]]), cache=cache
-            ).loss
-            for place in shortlist
-        ]
+        masks = [mask.without([heads[place]]) for place in shortlist]
+        losses = [evaluate(classifier, data, one, cache=cache).loss for one in masks]
         best = int(np.argmin(losses))
-        head = heads[shortlist[best]]
-        chosen.append(
-            Removal(
-                head, f"leaves the loss at {losses[best]:.4f}, the least of {len(losses)} measured"
-            )
-        )
-        mask = mask.without([head])
+        reason = f"leaves the loss at {losses[best]:.4f}, the least of {len(losses)} measured"
+        chosen.append(Removal(heads[shortlist[best]], reason))
+        mask = masks[best]
     problem.progress(problem.count, problem.count)
     return chosen
 

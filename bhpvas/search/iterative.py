@@ -21,13 +21,11 @@ def search(problem: SearchProblem) -> list[Removal]:
             if left and problem.constraints.allows(mask, head):
                 left -= 1
                 mask = mask.without([head])
-                chosen.append(
-                    Removal(
-                        head,
-                        f"{name} {values[head.layer, head.head]:.4g} with {removed} heads gone, "
-                        f"place {len(order) - place} of {len(order)}",
-                    )
+                reason = (
+                    f"{name} {values[head.layer, head.head]:.4g} with {removed} heads gone, "
+                    f"place {len(order) - place} of {len(order)}"
                 )
+                chosen.append(Removal(head, reason))
     problem.progress(problem.count, problem.count)
     return chosen
 

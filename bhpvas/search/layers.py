@@ -18,26 +18,20 @@ def search(problem: SearchProblem) -> list[Removal]:
     far as heads must go.
     """
     problem = problem.sample(problem.options["sentences"])
-    importance = score(
-        problem.classifier, problem.calibration, ["importance"], mask=problem.mask
-    ).values["importance"]
-    cache = StateCache()
+    classifier, data, cache = problem.classifier, problem.calibration, StateCache()
+    scores = score(classifier, data, ["importance"], mask=problem.mask)
     mask, chosen = problem.mask, list[Removal]()
     while len(chosen) < problem.count:
         problem.progress(len(chosen), problem.count)
         costs = {}
         for layer in range(mask.layers):
-            heads = _emptied(problem, mask, layer, importance)
+            heads = _emptied(problem, mask, layer, scores.values["importance"])
             if heads:
-                found = evaluate(
-                    problem.classifier, problem.calibration, mask.without(heads), cache=cache
-                )
+                found = evaluate(classifier, data, mask.without(heads), cache=cache)
                 costs[found.loss, layer] = heads
         (loss, layer), heads = min(costs.items())
-        for head in heads[: problem.count - len(chosen)]:
-            chosen.append(
-                Removal(head, f"layer {layer} without attention leaves the loss at {loss:.4f}")
-            )
+        reason = f"layer {layer} without attention leaves the loss at {loss:.4f}"
+        chosen += [Removal(head, reason) for head in heads[: problem.count - len(chosen)]]
         mask = mask.without(heads)
     problem.progress(problem.count, problem.count)
     return chosen

@@ -30,13 +30,11 @@ def by_criterion(problem: SearchProblem, name: str) -> list[Removal]:
         return _by_similarity(problem, name, matrix)
     values = scores.values[name]
     order = removal_order(values, CRITERIA[name].higher_means)
-    places = (f"place {len(order) - index} of {len(order)}" for index in range(len(order)))
-    return problem.in_order(
-        [
-            Removal(head, f"{name} {values[head.layer, head.head]:.4g}, {place}")
-            for head, place in zip(order, places, strict=True)
-        ]
-    )
+    removals = []
+    for index, head in enumerate(order):
+        place = f"place {len(order) - index} of {len(order)}"
+        removals.append(Removal(head, f"{name} {values[head.layer, head.head]:.4g}, {place}"))
+    return problem.in_order(removals)
 
 
 def by_priority(problem: SearchProblem) -> list[Removal]:
@@ -49,18 +47,12 @@ def by_priority(problem: SearchProblem) -> list[Removal]:
         name: ranks(scores.values[name], directions.get(name, CRITERIA[name].higher_means))
         for name in used
     }
-    count = problem.mask.kept_count
-    return problem.in_order(
-        [
-            Removal(
-                head,
-                f"priority {values[head.layer, head.head]:.2f}: place "
-                + ", ".join(f"{places[name][head.layer, head.head]} by {name}" for name in used)
-                + f" of {count}",
-            )
-            for head in removal_order(values)
-        ]
-    )
+    count, order = problem.mask.kept_count, list[Removal]()
+    for head in removal_order(values):
+        at = head.layer, head.head
+        by_each = ", ".join(f"{places[name][at]} by {name}" for name in used)
+        order.append(Removal(head, f"priority {values[at]:.2f}: place {by_each} of {count}"))
+    return problem.in_order(order)
 
 
 def _by_similarity(problem: SearchProblem, name: str, matrix: np.ndarray) -> list[Removal]:

@@ -22,16 +22,14 @@ def search(problem: SearchProblem) -> list[Removal]:
     speakers: dict[int, HeadId] = dict(enumerate(heads))
     sizes = np.ones(len(heads))
     above = np.triu(np.ones(alike.shape, dtype=bool), 1)  # each pair once
-    mask, chosen = problem.mask, list[Removal]()
+    mask, chosen, allows = problem.mask, list[Removal](), problem.constraints.allows
 
     def worth(head: HeadId) -> float:
         return float(importance[head.layer, head.head])
 
     while len(chosen) < problem.count:
         free = np.zeros(len(heads), dtype=bool)
-        free[
-            [group for group, head in speakers.items() if problem.constraints.allows(mask, head)]
-        ] = 1
+        free[[group for group, head in speakers.items() if allows(mask, head)]] = True
         pairs = np.where(above & (free[:, None] | free), alike, -np.inf)
         if not np.isfinite(pairs).any():  # the last head is like no other
             head = min(problem.constraints.removable(mask), key=worth)

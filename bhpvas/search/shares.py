@@ -148,14 +148,11 @@ def search(problem: SearchProblem) -> list[Removal]:
             tries = (network.tried(heads, here) for heads in offers if heads)
             # By head, since a layer with few heads left can only give those.
             best = min(tries, key=lambda one: (one.divergence - before) / len(one.heads))
-            chosen += [
-                Removal(
-                    head,
-                    f"layer {head.layer} can best spare it: compensated, the answers are then "
-                    f"{best.divergence:.4f} nats (KL) from the unpruned ones",
-                )
-                for head in best.heads[: problem.count - len(chosen)]
-            ]
+            reason = (
+                f"layer {best.heads[0].layer} can best spare it: compensated, the answers are then "
+                f"{best.divergence:.4f} nats (KL) from the unpruned ones"
+            )
+            chosen += [Removal(head, reason) for head in best.heads[: problem.count - len(chosen)]]
             network.give(best)
     problem.progress(problem.count, problem.count)
     return chosen
