@@ -112,15 +112,13 @@ def _figures(found: Exported, dataset: Dataset) -> str:
     columns = {"before": before, "after": after}
     if found.int8 is not None:
         columns["after, int8"] = found.int8
+    flops = [found.flops_before, *[found.flops_per_sentence] * len(columns)]
     rows = {
         "accuracy (95% interval)": [_accuracy(one) for one in columns.values()],
         "loss": [f"{one.loss:.4f}" for one in columns.values()],
         "F1": [f"{one.f1:.4f}" for one in columns.values()],
         "parameters": [f"{found.parameters_before:,}", *[f"{found.parameters:,}"] * len(columns)],
-        "FLOPs a sentence": [
-            f"{found.flops_before / 1e6:,.1f} million",
-            *[f"{found.flops_per_sentence / 1e6:,.1f} million"] * len(columns),
-        ],
+        "FLOPs a sentence": [f"{one / 1e6:,.1f} million" for one in flops],
     }
     lines = [
         f"Measured on {before.n} sentences of {before.dataset} "

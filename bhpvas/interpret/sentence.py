@@ -141,13 +141,8 @@ def read(
     Raises :class:`~bhpvas.errors.BhpvasError` where the parser is not installed.
     """
     mask = mask or classifier.full_mask()
-    one = Dataset(
-        "one sentence",
-        (text,),
-        None if pair is None else (pair,),
-        np.zeros(1, dtype=np.int64),
-        classifier.label_names,
-    )
+    pairs, labels = None if pair is None else (pair,), np.zeros(1, dtype=np.int64)
+    one = Dataset("one sentence", (text,), pairs, labels, classifier.label_names)
     (sentence,) = sentences_of(classifier, one)
     maps = attention_maps(classifier, text, pair, mask)
     kept = slice(MOST_TOKENS)

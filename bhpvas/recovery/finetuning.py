@@ -273,12 +273,9 @@ class _Training:
         loss = F.cross_entropy(logits, inputs["labels"])
         if not share:
             return loss
-        divergence = F.kl_div(
-            F.log_softmax(logits / temperature, dim=-1),
-            F.log_softmax(inputs["answers"] / temperature, dim=-1),
-            log_target=True,
-            reduction="batchmean",
-        )
+        softened = F.log_softmax(logits / temperature, dim=-1)
+        aim = F.log_softmax(inputs["answers"] / temperature, dim=-1)
+        divergence = F.kl_div(softened, aim, log_target=True, reduction="batchmean")
         return (1 - share) * loss + share * temperature**2 * divergence
 
 

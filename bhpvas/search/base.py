@@ -80,8 +80,7 @@ class SearchProblem:
         """The same problem on at most so many of its sentences, each label in its proportion."""
         if len(self.calibration) <= size:
             return self
-        labels = self.calibration.labels
-        rows = stratified_sample(labels, size, self.seed)
+        rows = stratified_sample(self.calibration.labels, size, self.seed)
         return replace(self, calibration=self.calibration.take(rows))
 
     def scores(self, names: Sequence[str]) -> Scores:

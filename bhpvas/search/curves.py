@@ -185,18 +185,15 @@ class _Study:
         return dict(known)
 
     def measured_curve(
-        self,
-        removed: Sequence[int],
-        mask_of: Callable[[int, Progress], HeadMask],
-        progress: Progress,
+        self, counts: Sequence[int], masks: Callable[[int, Progress], HeadMask], progress: Progress
     ) -> Curve:
-        """The curve through the masks that ``mask_of`` gives after each number of removals."""
+        """The curve through the masks that ``masks`` gives after each number of removals."""
         found: dict[int, dict[str, float]] = {}
-        for done, count in enumerate(removed):
-            alive = _still(progress, done, len(removed))
+        for done, count in enumerate(counts):
+            alive = _still(progress, done, len(counts))
             alive(0, 0)
-            found[count] = self.measured(mask_of(count, alive), alive)
-        progress(len(removed), len(removed))
+            found[count] = self.measured(masks(count, alive), alive)
+        progress(len(counts), len(counts))
         return self.curve(found)
 
     def curve(self, found: Mapping[int, Mapping[str, float]]) -> Curve:
@@ -319,12 +316,8 @@ def areas(curves: Sequence[Curve]) -> pd.DataFrame:
 
     Curves of one method and recovery are one row; ``low`` and ``high`` are their extremes.
     """
-    rows = pd.DataFrame(
-        [
-            {"method": one.method, "recovery": one.recovery or "none", "area": one.area}
-            for one in curves
-        ]
-    )
+    found = [(one.method, one.recovery or "none", one.area) for one in curves]
+    rows = pd.DataFrame(found, columns=["method", "recovery", "area"])
     groups = rows.groupby(["method", "recovery"], sort=False)["area"]
     table = groups.agg(seeds="size", area="mean", low="min", high="max").reset_index()
     return table.sort_values("area", ascending=False, kind="stable", ignore_index=True)

@@ -20,16 +20,12 @@ def search(problem: SearchProblem) -> list[Removal]:
     diagonal = scores.values["fisher"]
     heads = sorted(problem.mask, key=lambda one: float(diagonal[one.layer, one.head]))
     warm = problem.in_order([Removal(head, "") for head in heads])
-    chosen: list[Removal] = []
+    protected, chosen = problem.constraints.protected, list[Removal]()
     for layer in range(problem.mask.layers):
         begun = [removal.head.head for removal in warm if removal.head.layer == layer]
         gradients = scores.gate_gradients[:, layer].astype(np.float64)  # [N, H]
         block = gradients.T @ gradients / len(gradients)  # [H, H]
-        free = [
-            head.head
-            for head in problem.mask
-            if head.layer == layer and head not in problem.constraints.protected
-        ]
+        free = [one.head for one in problem.mask if one.layer == layer and one not in protected]
         for head in sorted(rearranged(block, begun, free), key=lambda one: block[one, one]):
             how = "least Fisher information" if head in begun else "exchanged in its layer"
             chosen.append(Removal(HeadId(layer, head), f"{how} ({block[head, head]:.3g})"))

@@ -16,7 +16,7 @@ all heads tried (for relations: heads × relations × directions). With one depe
 McNemar's exact test of head against offset.
 """
 
-from bhpvas.interpret.roles.collector import RoleCollector, count_roles, find_roles
+from bhpvas.interpret.roles.collector import RoleCollector, find_roles
 from bhpvas.interpret.roles.evidence import Evidence
 from bhpvas.interpret.roles.example import Example, examples, followed
 from bhpvas.interpret.roles.registry import NO_ROLE, ROLES, RoleSettings
@@ -25,6 +25,5 @@ from bhpvas.interpret.roles.result import Roles, role_changes
 
 __all__ = [
     "DIRECTIONS", "NO_ROLE", "ROLES", "Direction", "Evidence", "Example", "Relation",
-    "RoleCollector", "RoleSettings", "Roles", "count_roles", "examples", "find_roles", "followed",
-    "role_changes",
+    "RoleCollector", "RoleSettings", "Roles", "examples", "find_roles", "followed", "role_changes",
 ]  # fmt: skip

@@ -49,6 +49,20 @@ class RoleCollector:
         # Counts of the batch at hand, with the sums that they belong to.
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
+    def count(
+        self,
+        classifier: Classifier,
+        dataset: Dataset,
+        *,
+        mask: HeadMask | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        """Count in one pass over the sentences, which are those of ``dataset``."""
+        assert len(self.sentences) == len(dataset)
+        dataset = dataset.aligned(classifier.label_names)
+        encoded = classifier.encode(dataset)
+        stream(classifier, encoded, dataset.labels, [self], mask=mask, progress=progress)
+
     def see_layer(self, seen: Seen) -> None:
         """Count one layer of a batch; other rows before :meth:`see_batch` begin it again."""
         assert seen.maps is not None
@@ -123,35 +137,9 @@ def find_roles(
     """
     mask = mask or classifier.full_mask()
     sentences = sentences_of(classifier, dataset) if sentences is None else sentences
-    collector = count_roles(
-        classifier,
-        dataset,
-        sentences,
-        mask=mask,
-        settings=settings,
-        keep_predictions=keep_predictions,
-        progress=progress,
-    )
-    return collector.roles(mask, dataset.name)
-
-
-def count_roles(
-    classifier: Classifier,
-    dataset: Dataset,
-    sentences: Sequence[Sentence],
-    *,
-    mask: HeadMask | None = None,
-    settings: RoleSettings | None = None,
-    keep_predictions: bool = True,
-    progress: Progress = silent,
-) -> RoleCollector:
-    """As :func:`find_roles`, but what was counted itself: it can be judged more than once."""
-    assert len(sentences) == len(dataset)
     layers, heads = classifier.geometry.layers, classifier.geometry.heads
     collector = RoleCollector(
         sentences, layers, heads, settings=settings, keep_predictions=keep_predictions
     )
-    dataset = dataset.aligned(classifier.label_names)
-    encoded = classifier.encode(dataset)
-    stream(classifier, encoded, dataset.labels, [collector], mask=mask, progress=progress)
-    return collector
+    collector.count(classifier, dataset, mask=mask, progress=progress)
+    return collector.roles(mask, dataset.name)

@@ -61,10 +61,12 @@ def _counting(session: Session, variant: Variant, sentences: tuple[Sentence, ...
     data, mask = session.data.calibration, variant.mask
 
     def do(job: Job) -> Counted:
-        from bhpvas.interpret.roles import count_roles
+        from bhpvas.interpret.roles import RoleCollector
 
         classifier = models.classifier_of(session, variant)
-        collector = count_roles(classifier, data, sentences, mask=mask, progress=job)
+        geometry = classifier.geometry
+        collector = RoleCollector(sentences, geometry.layers, geometry.heads)
+        collector.count(classifier, data, mask=mask, progress=job)
         kept = collector.roles(mask).predictions
         return Counted(sentences, collector, variant, None if kept is None else kept.words)
 

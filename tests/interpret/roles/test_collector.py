@@ -18,8 +18,8 @@ from bhpvas.interpret.roles import (
     DIRECTIONS,
     NO_ROLE,
     ROLES,
+    RoleCollector,
     RoleSettings,
-    count_roles,
     examples,
     find_roles,
 )
@@ -164,7 +164,8 @@ def test_removed_heads_are_not_judged(classifier, dataset):
 
 def test_what_was_counted_can_be_judged_more_than_once(classifier, dataset):
     sentences = sentences_of(classifier, dataset)
-    counted = count_roles(classifier, dataset, sentences)
+    counted = RoleCollector(sentences, classifier.geometry.layers, classifier.geometry.heads)
+    counted.count(classifier, dataset)
     for fewest in (3, 100):
         settings = RoleSettings(min_count=fewest)
         expected = find_roles(classifier, dataset, sentences=sentences, settings=settings)
