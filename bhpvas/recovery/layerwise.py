@@ -7,9 +7,9 @@ fitted, and the layer is finished with it. Only the states of one layer are kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -158,20 +158,10 @@ class LayerFit(NamedTuple):
     variance: float
 
 
-class Fitter(Protocol):
-    """Fits a layer whose kept heads' columns of W_O are ``weight``.
-
-    Inputs of the moments are the kept heads' outputs, targets the attention output aimed at.
-    """
-
-    def __call__(
-        self,
-        weight: Tensor,
-        bias: Tensor,
-        head_size: int,
-        fitted: CrossMoments,
-        held_out: CrossMoments,
-    ) -> LayerFit: ...
+#: Fits a layer, given the kept heads' columns of W_O, its bias, the head size, and the moments of
+#: the samples that are fitted and that are held out. Inputs of the moments are the kept heads'
+#: outputs, targets the attention output aimed at.
+Fitter = Callable[[Tensor, Tensor, int, CrossMoments, CrossMoments], LayerFit]
 
 
 @dataclass(frozen=True, eq=False)
