@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bhpvas.criteria import score
 from bhpvas.evaluation.evaluation import evaluate
-from bhpvas.heads import HeadId, HeadMask
+from bhpvas.heads import HeadId
 from bhpvas.model.states import StateCache
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem
 
@@ -19,13 +17,17 @@ def search(problem: SearchProblem) -> list[Removal]:
     """
     problem = problem.sample(problem.options["sentences"])
     classifier, data, cache = problem.classifier, problem.calibration, StateCache()
-    scores = score(classifier, data, ["importance"], mask=problem.mask)
+    importance = score(classifier, data, ["importance"], mask=problem.mask).values["importance"]
+    order = sorted(problem.mask, key=lambda one: float(importance[one.layer, one.head]))
     mask, chosen = problem.mask, list[Removal]()
     while len(chosen) < problem.count:
         problem.progress(len(chosen), problem.count)
         costs = {}
         for layer in range(mask.layers):
-            heads = _emptied(problem, mask, layer, scores.values["importance"])
+            heads = list[HeadId]()
+            for head in order:
+                if head.layer == layer and problem.constraints.allows(mask.without(heads), head):
+                    heads.append(head)
             if heads:
                 found = evaluate(classifier, data, mask.without(heads), cache=cache)
                 costs[found.loss, layer] = heads
@@ -35,18 +37,6 @@ def search(problem: SearchProblem) -> list[Removal]:
         mask = mask.without(heads)
     problem.progress(problem.count, problem.count)
     return chosen
-
-
-def _emptied(
-    problem: SearchProblem, mask: HeadMask, layer: int, importance: np.ndarray
-) -> list[HeadId]:
-    """The heads that may leave a layer, least important first."""
-    removed: list[HeadId] = []
-    by_importance = sorted(mask, key=lambda one: float(importance[one.layer, one.head]))
-    for head in by_importance:
-        if head.layer == layer and problem.constraints.allows(mask.without(removed), head):
-            removed.append(head)
-    return removed
 
 
 METHOD = SearchMethod(

@@ -60,9 +60,8 @@ def _by_similarity(problem: SearchProblem, name: str, matrix: np.ndarray) -> lis
     mask, chosen = problem.mask, list[Removal]()
     for _ in range(problem.count):
         values = similarity_to_kept(matrix, mask.array)
-        head = max(
-            problem.constraints.removable(mask), key=lambda one: float(values[one.layer, one.head])
-        )
+        removable = problem.constraints.removable(mask)
+        head = max(removable, key=lambda one: float(values[one.layer, one.head]))
         mask = mask.without([head])
         chosen.append(Removal(head, f"{name} {values[head.layer, head.head]:.3f} to a kept head"))
     return chosen
