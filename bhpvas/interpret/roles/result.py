@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
@@ -30,12 +29,6 @@ class Roles:
         """The head's first role with its detail, or ``NO_ROLE``."""
         found = self.evidence.get(head)
         return found[0].label if found else NO_ROLE
-
-    @cached_property
-    def labels(self) -> list[list[str]]:
-        """The label of every head: ``[L][H]``."""
-        layers, heads = range(self.mask.layers), range(self.mask.heads)
-        return [[self.label(HeadId(layer, head)) for head in heads] for layer in layers]
 
     def carriers(self) -> dict[str, tuple[HeadId, ...]]:
         """Kept heads by each label that they have evidence for, not only by their first.
