@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from bhpvas.errors import BhpvasError
 from bhpvas.progress import Progress, silent
 
@@ -67,23 +65,6 @@ class Parse:
             relations=self.relations + second.relations,
             sides=self.sides + tuple(side + len(self.texts) for side in second.sides),
         )
-
-    @classmethod
-    def of_words(
-        cls, words: Sequence[str], heads: Sequence[int], relations: Sequence[str]
-    ) -> Parse:
-        """A parse of words that stand one blank apart, for parses made elsewhere.
-
-        >>> parse = Parse.of_words(["Good", "films"], [1, 1], ["amod", "ROOT"])
-        >>> parse.texts, parse.spans
-        (('Good films',), ((0, 4), (5, 10)))
-        """
-        ends = np.cumsum([len(word) + 1 for word in words]) - 1
-        spans = tuple(
-            (int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)
-        )
-        sides = (0,) * len(words)
-        return cls((" ".join(words),), tuple(words), spans, tuple(heads), tuple(relations), sides)
 
 
 def parse_texts(

@@ -15,6 +15,7 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.interpret.align import Sentence, align, sentences_of
 from bhpvas.interpret.parse import Parse, parse_texts
 from tests.conftest import TEXTS
+from tests.interpret.roles.hand_made import parse_of_words
 
 # Letters with and without accents (one and two code points), contractions, signs, scripts, emoji.
 LETTERS = "abnétÉ中'’-.,!?$…\u0301\u200b👍🏽😀ß "
@@ -199,7 +200,7 @@ def test_alignment_by_hand(case):
 
 
 def test_units_carry_names_in_the_order_of_the_text():
-    parse = Parse.of_words(["no", "way"], [1, 1], ["det", "ROOT"])
+    parse = parse_of_words(["no", "way"], [1, 1], ["det", "ROOT"])
     sentence = Sentence(
         parse,
         tokens=("[CLS]", "no", "wa", "##y", "[SEP]"),

@@ -24,7 +24,6 @@ from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate, evaluate_progressively
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.align import sentences_of
-from bhpvas.interpret.parse import Parse
 from bhpvas.interpret.roles import find_roles
 from bhpvas.interpret.sentence_map import Components, pca_map
 from bhpvas.model.classifier import load_classifier
@@ -44,6 +43,7 @@ from bhpvas.storage.results import (
 )
 from bhpvas.ui.jobs import runner
 from bhpvas.ui.jobs.runner import Job, JobRunner
+from tests.interpret.roles.hand_made import parse_of_words
 from bhpvas.ui.state.session import Session
 from tests.folders import read_only
 from tests.project.test_architecture import imported
@@ -84,7 +84,7 @@ def found(classifier, dataset) -> dict[str, Any]:
     states = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
     components = Components.of(states)
     parses = [
-        Parse.of_words(words, [0, *range(len(words) - 1)], ["ROOT"] + ["det"] * (len(words) - 1))
+        parse_of_words(words, [0, *range(len(words) - 1)], ["ROOT"] + ["det"] * (len(words) - 1))
         for words in (text.split() for text in dataset.texts)
     ]
     return {

@@ -17,6 +17,14 @@ from bhpvas.interpret.roles import RoleCollector, Roles, RoleSettings
 FEW = RoleSettings(min_count=1)
 
 
+def parse_of_words(words: Sequence[str], heads: Sequence[int], relations: Sequence[str]) -> Parse:
+    """A parse of words that stand one blank apart."""
+    ends = np.cumsum([len(word) + 1 for word in words]) - 1
+    spans = tuple((int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True))
+    sides = (0,) * len(words)
+    return Parse((" ".join(words),), tuple(words), spans, tuple(heads), tuple(relations), sides)
+
+
 def sentence_with(
     heads: list[int], relations: list[str], pieces: list[int], ids: list[int]
 ) -> Sentence:
@@ -24,7 +32,7 @@ def sentence_with(
     words = [f"word{number}" for number in range(len(heads))]
     owners = [word for word, count in enumerate(pieces) for _ in range(count)]
     return Sentence(
-        parse=Parse.of_words(words, heads, relations),
+        parse=parse_of_words(words, heads, relations),
         tokens=("[CLS]", *(f"piece{owner}" for owner in owners), "[SEP]"),
         token_ids=np.array([0, *ids[: len(owners)], 1]),
         word_of=np.array([-1, *owners, -1], dtype=np.int16),
