@@ -67,8 +67,8 @@ class LayerError:
         return slice(index * self.head_size, (index + 1) * self.head_size)
 
 
-def layer_errors(problem: SearchProblem) -> list[LayerError]:
-    """The errors of every layer on the problem's sentences, with its start mask's heads removed."""
+def search(problem: SearchProblem) -> list[Removal]:
+    """Greedily, over all layers at once."""
     classifier = problem.classifier
     parts = calibration_parts(classifier, classifier.encode(problem.calibration), seed=problem.seed)
     measured = measure_layers(classifier, parts, seed=problem.seed, progress=problem.progress)
@@ -78,12 +78,6 @@ def layer_errors(problem: SearchProblem) -> list[LayerError]:
     ]
     for head in sorted(problem.mask.removed):
         errors[head.layer].remove(head.head)
-    return errors
-
-
-def search(problem: SearchProblem) -> list[Removal]:
-    """Greedily, over all layers at once."""
-    errors = layer_errors(problem)
     mask, chosen = problem.mask, list[Removal]()
     added = [layer.added() for layer in errors]
     for _ in range(problem.count):

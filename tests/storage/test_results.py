@@ -43,9 +43,9 @@ from bhpvas.storage.results import (
 )
 from bhpvas.ui.jobs import runner
 from bhpvas.ui.jobs.runner import Job, JobRunner
-from tests.interpret.roles.hand_made import parse_of_words
 from bhpvas.ui.state.session import Session
 from tests.folders import read_only
+from tests.interpret.roles.hand_made import parse_of_words
 from tests.project.test_architecture import imported
 from tests.tiny import save_tiny
 
