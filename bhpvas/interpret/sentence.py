@@ -93,13 +93,7 @@ class Reading:
         first = np.unique(units, return_index=True)[1]  # the first token of each unit
         shown = np.flatnonzero(special_tokens | ~np.isin(sentence.parts[first], _SPECIAL))
         names = sentence.unit_names if words else sentence.tokens
-        return SentenceUnits(
-            sentence=sentence,
-            words=words,
-            units=units,
-            shown=shown,
-            names=tuple(names[unit] for unit in shown),
-        )
+        return SentenceUnits(sentence, words, units, shown, tuple(names[unit] for unit in shown))
 
 
 @dataclass(frozen=True, eq=False)

@@ -216,10 +216,8 @@ def layerwise_pass(
         ]  # [B, T, k·d_h] each
         states = [one[:, : out.shape[1]] for one, out in zip(states, outputs, strict=True)]
         if not kept.all():
-            aims = [
-                attended - one
-                for attended, one in zip(originals.attended(number), states, strict=True)
-            ]
+            both = zip(originals.attended(number), states, strict=True)
+            aims = [attended - one for attended, one in both]
             fits[number] = _fit(classifier, layer.output, fitter, parts, outputs, aims)
             layer = replace(layer, output=_as_linear(classifier, fits[number]))
         if feed_forward:

@@ -90,6 +90,7 @@ class RoleCollector:
         settings = settings or self.settings
         relations = self.relations.judged(mask.kept, settings.min_count)
         patterns = self.patterns.judged(mask.kept)
+        evidence = {one: tuple(evidence_of(one, relations, patterns, settings)) for one in mask}
         return Roles(
             mask=mask,
             dataset=dataset,
@@ -97,9 +98,7 @@ class RoleCollector:
             sentences=len(self.sentences),
             relations=relations,
             patterns=patterns,
-            evidence={
-                head: tuple(evidence_of(head, relations, patterns, settings)) for head in mask
-            },
+            evidence=evidence,
             predictions=self.relations.predictions,
         )
 
