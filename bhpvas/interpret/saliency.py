@@ -123,14 +123,12 @@ def saliency(
         return_convergence_delta=True,
     )
     slope = InputXGradient(decide).attribute(embedded.clone().requires_grad_(True))
+    found = {"integrated-gradients": integrated, "gradient-input": slope}  # [1, T, D] each
     with torch.no_grad():
         ends = decide(torch.cat([embedded, padding]))
     return Saliency(
         label=label,
-        values={
-            "integrated-gradients": _of_tokens(integrated),
-            "gradient-input": _of_tokens(slope),
-        },
+        values={name: one.detach()[0].sum(-1).float().cpu().numpy() for name, one in found.items()},
         log_odds=float(ends[0]),
         baseline=float(ends[1]),
         gap=float(gap[0]),
@@ -152,7 +150,3 @@ def _embedded(classifier: Classifier, text: str, pair: str | None) -> tuple[Tens
             return classifier.embed(*put).detach()
 
     return embed(ids), embed(padded)
-
-
-def _of_tokens(attributions: Tensor) -> np.ndarray:
-    return attributions.detach()[0].sum(-1).float().cpu().numpy()  # [T]

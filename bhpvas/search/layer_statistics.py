@@ -51,13 +51,13 @@ def measure_layers(
     answers: list[Tensor] = []
     for done, part in enumerate(parts):
         progress(done, len(parts))
-        batch = part.batch
+        batch, mask = part.batch, part.batch.attention_mask
         states = classifier.embed(batch.input_ids, batch.token_type_ids)
         leaves: list[Tensor] = []
         for number, layer in enumerate(classifier.layers):
             with torch.enable_grad():
                 outputs, _ = attend(
-                    classifier, layer, states, batch.attention_mask, first_only=number == layers - 1
+                    classifier, layer, states, mask, first_only=number == layers - 1
                 )
                 attention = project(layer, outputs, None)
                 leaf = torch.zeros_like(attention).requires_grad_()

@@ -12,13 +12,9 @@ from bhpvas.interpret.roles.registry import ROLES, RoleSettings
 from bhpvas.interpret.roles.relations import DIRECTIONS, Direction, Relation
 
 _TAGS = {
-    "previous": "prev",
-    "rare-token": "rare",
-    "delimiter": "delim",
-    "punctuation": "punct",
-    "[CLS]": "CLS",
-    "[SEP]": "SEP",
-}
+    "previous": "prev", "rare-token": "rare", "delimiter": "delim", "punctuation": "punct",
+    "[CLS]": "CLS", "[SEP]": "SEP",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
