@@ -139,15 +139,9 @@ def read(
     one = Dataset("one sentence", (text,), pairs, labels, classifier.label_names)
     (sentence,) = sentences_of(classifier, one)
     maps = attention_maps(classifier, text, pair, mask)
-    kept = slice(MOST_TOKENS)
+    kept, of_tokens = slice(MOST_TOKENS), ("tokens", "token_ids", "word_of", "parts")
     return Reading(
-        sentence=replace(
-            sentence,
-            tokens=sentence.tokens[kept],
-            token_ids=sentence.token_ids[kept],
-            word_of=sentence.word_of[kept],
-            parts=sentence.parts[kept],
-        ),
+        sentence=replace(sentence, **{name: getattr(sentence, name)[kept] for name in of_tokens}),
         length=len(sentence),
         mask=mask,
         maps=maps[..., kept, kept].copy(),

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,9 +28,6 @@ from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads, weights_of
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, Progress, silent
-
-if TYPE_CHECKING:
-    from transformers import Trainer
 
 NAME = "finetune"
 #: This share of the sentences is held out to choose the best state, up to so many of them: at 1,024
@@ -333,7 +330,7 @@ def _model_inputs(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: one for name, one in inputs.items() if name not in ("labels", "answers")}
 
 
-def _trainer(training: _Training, student: Any, watcher: Any, folder: str) -> Trainer:
+def _trainer(training: _Training, student: Any, watcher: Any, folder: str) -> Any:
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     class Distiller(Trainer):
