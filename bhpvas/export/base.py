@@ -54,16 +54,13 @@ class Format:
     weight_bytes: Callable[[Classifier, HeadMask], int]
 
 
-def every_head(classifier: Classifier) -> HeadMask:
-    """The mask that keeps even heads that the model lacks: they are zero."""
-    return HeadMask(*classifier.full_mask().array.shape)
-
-
 def in_float32(classifier: Classifier) -> Classifier:
     """The classifier computing in float32, with its weights as they are."""
     if classifier.dtype == torch.float32:
         return replace(classifier, mixed=False) if classifier.mixed else classifier
-    model = remove_heads(classifier, every_head(classifier)).float()
+    geometry = classifier.geometry
+    whole = HeadMask(geometry.layers, geometry.heads)  # with heads that the model lacks, as zeros
+    model = remove_heads(classifier, whole).float()
     layers = classifier.family.layers(model)
     return replace(classifier, model=model, layers=layers, dtype=torch.float32)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bhpvas.export.base import Format, every_head, module_forward, save_model, weight_bytes
+from bhpvas.export.base import Format, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.pruning import remove_heads
@@ -22,7 +22,8 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     """
     if mask.removed:
         classifier.check_removal()
-    model = remove_heads(classifier, every_head(classifier), shared=True)
+    whole = HeadMask(mask.layers, mask.heads)  # with heads that the model lacks, as zeros
+    model = remove_heads(classifier, whole, shared=True)
     for number, layer in enumerate(classifier.family.layers(model)):
         removed = torch.from_numpy(np.repeat(~mask.kept[number], classifier.geometry.head_size))
         for linear in (layer.query, layer.key, layer.value):
