@@ -54,8 +54,7 @@ def recover(
     if not mask.masked:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     classifier.check_removal()
-    encoded = classifier.encode(calibration)
-    parts = calibration_parts(classifier, encoded, seed=seed)
+    parts = calibration_parts(classifier, classifier.encode(calibration), seed=seed)
     chosen = RECOVERIES[method]
     with torch.inference_mode():
         pruned = layerwise_pass(

@@ -25,8 +25,7 @@ def at_random(problem: SearchProblem) -> list[Removal]:
 def by_criterion(problem: SearchProblem, name: str) -> list[Removal]:
     """The heads that a criterion values least."""
     scores = problem.scores([name])
-    matrix = scores.similarity_matrix.get(name)
-    if matrix is not None:
+    if (matrix := scores.similarity_matrix.get(name)) is not None:
         return _by_similarity(problem, name, matrix)
     values = scores.values[name]
     order = removal_order(values, CRITERIA[name].higher_means)
