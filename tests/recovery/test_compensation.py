@@ -36,7 +36,7 @@ def test_compensation_makes_the_removal_of_a_copied_head_exact(tmp_path, family,
 @pytest.mark.parametrize("removed", ["L0H1,L0H2", "L1H0,L1H3"])
 def test_compensation_equals_least_squares_on_stacked_activations(classifier, removed, monkeypatch):
     # One ridge to choose from, next to none, so that plain least squares is the answer.
-    monkeypatch.setattr("bhpvas.recovery.ridge.choose.__defaults__", ((1e-12,),))
+    monkeypatch.setattr("bhpvas.recovery.ridge.RIDGES", (1e-12,))
     mask = HeadMask.parse(removed, 2, 4)
     layer = int(removed[1])
     sentences = many_sentences(200)
