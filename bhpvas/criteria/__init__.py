@@ -19,22 +19,7 @@ from bhpvas.criteria.shift import RankShift, rank_shift, rise_intervals, rise_p
 from bhpvas.criteria.similarity import similarity_to_kept
 
 __all__ = [
-    "CRITERIA",
-    "DEFAULT_CRITERIA",
-    "DEFAULT_WEIGHTS",
-    "PROFILE_PARTS",
-    "Criterion",
-    "Measurement",
-    "RankShift",
-    "Scores",
-    "combined",
-    "keep_share",
-    "rank_intervals",
-    "rank_shift",
-    "ranks",
-    "removal_order",
-    "rise_intervals",
-    "rise_p",
-    "score",
-    "similarity_to_kept",
-]
+    "CRITERIA", "DEFAULT_CRITERIA", "DEFAULT_WEIGHTS", "PROFILE_PARTS", "Criterion", "Measurement",
+    "RankShift", "Scores", "combined", "keep_share", "rank_intervals", "rank_shift", "ranks",
+    "removal_order", "rise_intervals", "rise_p", "score", "similarity_to_kept",
+]  # fmt: skip

@@ -9,12 +9,7 @@ import numpy as np
 
 from bhpvas.criteria import attention, gradients
 from bhpvas.criteria import similarity as similarities
-from bhpvas.criteria.base import (
-    MOST_KEPT,
-    Criterion,
-    Measurement,
-    weighted_statistic,
-)
+from bhpvas.criteria.base import MOST_KEPT, Criterion, Measurement, weighted_statistic
 from bhpvas.criteria.similarity import similarity_to_kept
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import Sample
@@ -140,12 +135,7 @@ def score(
         needs = frozenset[str]().union(*(one.needs for one in collectors.values()))
         outputs.centre(classifier, encoded, dataset.labels, mask, needs)
     logits = stream(
-        classifier,
-        encoded,
-        dataset.labels,
-        list(collectors.values()),
-        mask=mask,
-        progress=progress,
+        classifier, encoded, dataset.labels, list(collectors.values()), mask=mask, progress=progress
     )
     for collector in collectors.values():
         collector.add_up()

@@ -50,10 +50,7 @@ class RankShift:
     def _by_rise(self) -> list[HeadId]:
         return sorted(
             self.mask,
-            key=lambda head: (
-                -self.rise[head.layer, head.head],
-                self.after[head.layer, head.head],
-            ),
+            key=lambda head: (-self.rise[head.layer, head.head], self.after[head.layer, head.head]),
         )
 
 

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from bhpvas.errors import DataError
-from bhpvas.text import listed
+from bhpvas.text import listed, plural
 
 # What Streamlit takes as an upload by default. A stream is held in memory, and whoever sent it may
 # mean harm: it, and what it unpacks to, may be as large; a file on disk may be of any size.
@@ -352,7 +352,7 @@ def _from_rows(file: _File, rows: Callable[[], Iterator[_TextRow]]) -> Table:
         for line, cells, size in lines:
             if len(cells) != len(header):
                 raise DataError(
-                    f"Line {line} of {file.name} has {_count(len(cells), 'cell')} where the header "
+                    f"Line {line} of {file.name} has {plural(len(cells), 'cell')} where the header "
                     f"has {len(header)}: one is missing, or a separator stands unquoted in the "
                     "text."
                 )
@@ -485,16 +485,9 @@ def _without_rows(name: str) -> DataError:
     return DataError(f"{name} has no sentences: it needs a line for each under the header.")
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 _FORMATS: dict[str, Callable[[_File], Table]] = {
-    ".tsv": _parse_tsv,
-    ".tab": _parse_tsv,
-    ".txt": _parse_tsv,
+    **dict.fromkeys((".tsv", ".tab", ".txt"), _parse_tsv),
     ".csv": _parse_csv,
-    ".jsonl": _parse_jsonl,
-    ".ndjson": _parse_jsonl,
+    **dict.fromkeys((".jsonl", ".ndjson"), _parse_jsonl),
     ".parquet": _parse_parquet,
 }

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import Evaluation
@@ -105,11 +104,10 @@ def logits_without_each(
     gates = gates_of(classifier, mask)
     last = len(classifier.layers) - 1
     size = classifier.geometry.head_size
+    attention_mask = batch.attention_mask
     states = classifier.embed(batch.input_ids, batch.token_type_ids)
     for number, layer in enumerate(classifier.layers):
-        outputs, _ = attend(
-            classifier, layer, states, batch.attention_mask, first_only=number == last
-        )
+        outputs, _ = attend(classifier, layer, states, attention_mask, first_only=number == last)
         layer_gates = None if gates is None else gates[:, number]
         whole = project(layer, outputs, layer_gates)  # [B, T, D]
         residual = states[:, : outputs.shape[1]]
@@ -120,19 +118,12 @@ def logits_without_each(
             weights = layer.output.weight.view(layer.output.out_features, -1, size)[:, chosen]
             parts = torch.einsum("btkd,okd->kbto", outputs[:, :, chosen], weights)
             variants = finish_layer(layer, residual, whole - parts).flatten(0, 1)  # [k·B, T, D]
-            found = logits_from(
-                classifier,
-                variants,
-                _repeated(batch.attention_mask, len(chosen)),
-                gates,
-                start=number + 1,
+            attended = (
+                None if attention_mask is None else attention_mask.repeat(len(chosen), 1, 1, 1)
             )
+            found = logits_from(classifier, variants, attended, gates, start=number + 1)
             logits[number, kept[start : start + at_once]] = (
                 found.float().view(len(chosen), len(batch.rows), -1).cpu().numpy()
             )
         states = finish_layer(layer, residual, whole)
     return classifier.classify(states[:, 0]).float().cpu().numpy(), logits
-
-
-def _repeated(attention_mask: Tensor | None, times: int) -> Tensor | None:
-    return None if attention_mask is None else attention_mask.repeat(times, 1, 1, 1)

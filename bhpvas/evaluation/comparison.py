@@ -189,11 +189,7 @@ def measures(
 
 
 def _row(
-    name: str,
-    classifier: Classifier,
-    unpruned: Evaluation,
-    found: Evaluation,
-    lengths: np.ndarray,
+    name: str, classifier: Classifier, unpruned: Evaluation, found: Evaluation, lengths: np.ndarray
 ) -> dict[str, Any]:
     mask = found.mask
     change, test = accuracy_change_interval(unpruned, found), mcnemar(unpruned, found)
@@ -242,15 +238,8 @@ def pairwise(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     rows = []
     for (first, one), (second, other) in combinations(evaluations.items(), 2):
         change, test = accuracy_change_interval(one, other), mcnemar(one, other)
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                **change._asdict(),
-                **test._asdict(),
-                "apart": len(flips(one, other)),
-            }
-        )
+        row = {"first": first, "second": second, **change._asdict(), **test._asdict()}
+        rows.append(row | {"apart": len(flips(one, other))})
     table = pd.DataFrame(rows)
     table["corrected"] = stats.holm(table["p"].to_numpy())
     return table

@@ -66,9 +66,7 @@ def length_sorted_batches(
 
 
 def batches(
-    classifier: Classifier,
-    encoded: Encoded,
-    indices: Sequence[int] | np.ndarray | None = None,
+    classifier: Classifier, encoded: Encoded, indices: Sequence[int] | np.ndarray | None = None
 ) -> list[np.ndarray]:
     """Positions of the sentences, cut into batches of about equal length."""
     chosen = np.arange(len(encoded)) if indices is None else np.asarray(indices, dtype=np.int64)

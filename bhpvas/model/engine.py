@@ -55,19 +55,14 @@ def predict(
 
     @torch.inference_mode()
     def run(batch: Batch) -> Tensor:
-        batch_key = (
-            (classifier.identity, encoded.fingerprint, batch.rows.tobytes()) if cache else ()
-        )
-        known = cache.deepest(batch_key, below, len(classifier.layers)) if cache else None
-        if known is None:
-            start, states = 0, classifier.embed(batch.input_ids, batch.token_type_ids)
-        else:
-            start, states = known
+        key = (classifier.identity, encoded.fingerprint, batch.rows.tobytes()) if cache else ()
+        known = cache.deepest(key, below, len(classifier.layers)) if cache else None
+        start, states = known or (0, classifier.embed(batch.input_ids, batch.token_type_ids))
         for number, entering in run_layers(
             classifier, states, batch.attention_mask, gates, start=start
         ):
             if cache and start < number < len(classifier.layers):
-                cache.keep(batch_key, below, number, entering)
+                cache.keep(key, below, number, entering)
             states = entering
         return classifier.classify(states[:, 0]).float()
 

@@ -93,20 +93,16 @@ class Scheme:
         time: str | None = None,
     ) -> Scheme:
         """A scheme with every head that a classifier has kept."""
+        geometry = classifier.geometry
+        about = {
+            "id": classifier.source,
+            "revision": classifier.revision,
+            "fingerprint": classifier.fingerprint,
+        }
         return cls.started(
-            {
-                "id": classifier.source,
-                "revision": classifier.revision,
-                "fingerprint": classifier.fingerprint,
-            },
-            classifier.geometry.layers,
-            classifier.geometry.heads,
-            name=name,
-            data=data,
-            metrics=metrics,
-            time=time,
-            pruned=classifier.geometry.pruned,
-        )
+            about, geometry.layers, geometry.heads, name=name, data=data, metrics=metrics,
+            time=time, pruned=geometry.pruned,
+        )  # fmt: skip
 
     # --- reading -----------------------------------------------------------------------------
 

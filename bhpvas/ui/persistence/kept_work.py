@@ -106,8 +106,12 @@ def _opened(work_id: str, start: Start) -> Session:
     """A kept session, which is this browser's from here on."""
     kept = store().read(work_id)
     content = kept.content
+    model, name = content.get("model"), content.get("data")
     try:
-        session = _session(content, start)
+        limits.current().check_model(model)
+        data = start(model, models.sample_data()).data if name is None else store().read_data(name)
+        session = restored(content, data)
+        session.scheme.matches(models.classifier_named(model))
     except BhpvasError as error:
         raise WorkspaceError(f"The work {work_id} is kept, but cannot be opened. {error}") from None
     _apply(content)
@@ -115,18 +119,9 @@ def _opened(work_id: str, start: Start) -> Session:
         id=kept.id,
         stamp=kept.stamp,
         content=content,
-        data=(session.data, content.get("data")),
+        data=(session.data, name),
         link=_mine().link,
     )
-    return session
-
-
-def _session(content: dict[str, Any], start: Start) -> Session:
-    model, name = content.get("model"), content.get("data")
-    limits.current().check_model(model)
-    data = start(model, models.sample_data()).data if name is None else store().read_data(name)
-    session = restored(content, data)
-    session.scheme.matches(models.classifier_named(model))
     return session
 
 

@@ -22,7 +22,10 @@ def recorded(session: Session) -> dict[str, Any]:
     """The session as JSON, without its sentences."""
     record = {key: _written(one.type, getattr(session, one.name)) for key, one in _KEPT.items()}
     if session.deleted:
-        record["uncut"] = _written("Scheme", _whole(session))
+        whole = session.scheme  # with all its deleted steps back, those deleted last first
+        for deleted in reversed(session.deleted):
+            whole = whole.rejoined(deleted.steps)
+        record["uncut"] = _written("Scheme", whole)
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
 
@@ -45,21 +48,10 @@ def restored(record: dict[str, Any], data: Splits) -> Session:
         ) from error
 
 
-def _whole(session: Session) -> Scheme:
-    """The scheme with all its deleted steps back, those deleted last first."""
-    scheme = session.scheme
-    for deleted in reversed(session.deleted):
-        scheme = scheme.rejoined(deleted.steps)
-    return scheme
-
-
 def _deleted(record: dict[str, Any], whole: Scheme) -> DeletedSteps:
     steps = tuple(whole.step(step_id) for step_id in record["steps"])
     (before, redo_before), (after, redo_after) = record["before"], record["after"]
     return DeletedSteps(steps, (before, tuple(redo_before)), (after, tuple(redo_after)))
-
-
-# --- by type --------------------------------------------------------------------------------------
 
 
 def _written(kind: Any, value: Any) -> Any:
@@ -116,9 +108,6 @@ _KEPT = {
     for one in fields(Session)
     if one.metadata.get("kept", True)
 }
-
-
-# --- what is worth keeping ------------------------------------------------------------------------
 
 
 def untouched(session: Session, fresh: Session) -> bool:
