@@ -185,8 +185,6 @@ def confusion_interval(
     statistic: Callable[[np.ndarray], np.ndarray],
     *,
     draws: int = MATRIX_DRAWS,
-    seed: int = SEED,
-    level: float = LEVEL,
 ) -> tuple[float, float]:
     """The interval of a statistic of counts ``[C, C]``: of what they may well have come from.
 
@@ -202,10 +200,10 @@ def confusion_interval(
     classes = len(confusion)
     unseen = np.full((classes, classes), 0.5 / max(classes * (classes - 1), 1))
     np.fill_diagonal(unseen, 1 / classes)
-    drawn = np.random.default_rng(seed).standard_gamma(
+    drawn = np.random.default_rng(SEED).standard_gamma(
         confusion + unseen, size=(draws, classes, classes)
     )
-    low, high = percentile_interval(statistic(drawn), level)
+    low, high = percentile_interval(statistic(drawn))
     observed = float(statistic(confusion))
     return min(float(low), observed), max(float(high), observed)
 

@@ -10,7 +10,7 @@ from bhpvas.criteria.base import Direction, weighted_statistic
 from bhpvas.criteria.scoring import CRITERIA, Scores
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId
-from bhpvas.stats import DRAWS, LEVEL, SEED, bootstrap_weights, percentile_interval
+from bhpvas.stats import DRAWS, bootstrap_weights, percentile_interval
 
 #: Weights of the combined priority, unless a person sets others. On the sample model and sentences
 #: of SST-2's train part, a third of the heads can go by this order at little loss. With 0.3 or more
@@ -50,9 +50,9 @@ def removal_order(values: np.ndarray, higher_means: Direction = "keep") -> list[
 
 
 def rank_intervals(
-    scores: Scores, name: str, *, draws: int = DRAWS, seed: int = SEED, level: float = LEVEL
+    scores: Scores, name: str, *, draws: int = DRAWS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How sure the rank of each head is: lower and upper place ``[L, H]`` at ``level``.
+    """How sure the rank of each head is: lower and upper place ``[L, H]`` at 95%.
 
     Sentences are drawn again with replacement, the criterion is recomputed from their per-example
     values, and the heads are ranked anew (percentile bootstrap, Efron 1979). Raises
@@ -61,11 +61,11 @@ def rank_intervals(
     one = scores.measured[name]
     if one.per_example is None:
         raise BhpvasError(f"{name} has no values per sentence, so its ranks have no interval.")
-    weights = bootstrap_weights(len(one.per_example), draws, seed)  # [R, N]
+    weights = bootstrap_weights(len(one.per_example), draws)  # [R, N]
     drawn = weighted_statistic(one.per_example, weights, one.statistic)  # [R, L, H]
     drawn = np.where(np.isnan(scores.values[name]), np.nan, drawn)
     places = np.stack([ranks(values, CRITERIA[name].higher_means) for values in drawn])
-    low, high = percentile_interval(places, level, "nearest")
+    low, high = percentile_interval(places, method="nearest")
     return low.astype(np.int64), high.astype(np.int64)
 
 

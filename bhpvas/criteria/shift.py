@@ -67,25 +67,15 @@ def rank_shift(
 
 
 def rise_intervals(
-    before: Scores,
-    after: Scores,
-    name: str,
-    *,
-    draws: int = stats.DRAWS,
-    seed: int = stats.SEED,
-    level: float = stats.LEVEL,
+    before: Scores, after: Scores, name: str, *, draws: int = stats.DRAWS, seed: int = stats.SEED
 ) -> tuple[np.ndarray, np.ndarray]:
     """How sure one head's rise is: lower and upper number of places ``[L, H]``, NaN where removed.
 
-    The same sentences are drawn again with replacement for both models, and both orders are ranked
-    anew (percentile bootstrap, Efron 1979). Both scores are of the same sentences, and of a
-    criterion that has values per sentence. Each interval is of a head that was chosen beforehand:
+    They hold 95%. The same sentences are drawn again with replacement for the unpruned model
+    (``before``) and the pruned one (``after``), and both orders are ranked anew (percentile
+    bootstrap, Efron 1979). Both scores are of the same sentences, and ``name`` of a criterion that
+    has values per sentence. Each interval is of a head that was chosen beforehand:
     of many heads, some of their intervals exclude 0 by chance, so :func:`rise_p` is the test.
-
-    - ``before``, ``after``: scores of the unpruned and of the pruned model.
-    - ``name``: of the criterion.
-    - ``draws``, ``seed``: of the sentences.
-    - ``level``: what an interval holds.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
     kept = after.mask.kept
@@ -101,7 +91,7 @@ def rise_intervals(
         for one in (before, after)
     ]
     rises = np.array(places[0]) - np.array(places[1])  # [R, L, H]
-    low, high = stats.percentile_interval(rises, level, "nearest")
+    low, high = stats.percentile_interval(rises, method="nearest")
     return np.where(kept, low, np.nan), np.where(kept, high, np.nan)
 
 

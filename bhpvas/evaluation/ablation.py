@@ -104,10 +104,10 @@ def logits_without_each(
     gates = gates_of(classifier, mask)
     last = len(classifier.layers) - 1
     size = classifier.geometry.head_size
-    attention_mask = batch.attention_mask
+    keys = batch.attention_mask
     states = classifier.embed(batch.input_ids, batch.token_type_ids)
     for number, layer in enumerate(classifier.layers):
-        outputs, _ = attend(classifier, layer, states, attention_mask, first_only=number == last)
+        outputs, _ = attend(classifier, layer, states, keys, first_only=number == last)
         layer_gates = None if gates is None else gates[:, number]
         whole = project(layer, outputs, layer_gates)  # [B, T, D]
         residual = states[:, : outputs.shape[1]]
@@ -118,9 +118,7 @@ def logits_without_each(
             weights = layer.output.weight.view(layer.output.out_features, -1, size)[:, chosen]
             parts = torch.einsum("btkd,okd->kbto", outputs[:, :, chosen], weights)
             variants = finish_layer(layer, residual, whole - parts).flatten(0, 1)  # [k·B, T, D]
-            attended = (
-                None if attention_mask is None else attention_mask.repeat(len(chosen), 1, 1, 1)
-            )
+            attended = None if keys is None else keys.repeat(len(chosen), 1, 1, 1)
             found = logits_from(classifier, variants, attended, gates, start=number + 1)
             logits[number, kept[start : start + at_once]] = (
                 found.float().view(len(chosen), len(batch.rows), -1).cpu().numpy()

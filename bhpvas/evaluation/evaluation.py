@@ -192,7 +192,6 @@ def evaluate_progressively(
     mask: HeadMask | None = None,
     *,
     first: int = FIRST_PART,
-    seed: int = 0,
     cache: StateCache | None = None,
     progress: Progress = silent,
 ) -> Iterator[Evaluation]:
@@ -202,7 +201,6 @@ def evaluate_progressively(
 
     - ``mask``: the heads that are kept, all if not given.
     - ``first``: sentences in the first part; of no more there is the exact evaluation only.
-    - ``seed``: of the first part.
     - ``cache``: as for :func:`evaluate`.
     - ``progress``: counts sentences.
     """
@@ -226,7 +224,7 @@ def evaluate_progressively(
     if whole <= first:
         yield evaluation(logits_of(np.arange(whole), 0))
         return
-    sample = stratified_sample(dataset.labels, first, seed)
+    sample = stratified_sample(dataset.labels, first, seed=0)
     begun = logits_of(sample, 0)
     yield evaluation(begun, Sample(sample, whole))
     rest = np.setdiff1d(np.arange(whole), sample)

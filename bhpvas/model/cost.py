@@ -83,7 +83,5 @@ def speed_bound(geometry: Geometry, mask: HeadMask, lengths: Sequence[int] | np.
     >>> round(bhpvas.speed_bound(geometry, none_left, [32]), 2)
     1.52
     """
-    whole = HeadMask(mask.layers, mask.heads)
-    return flops_per_sentence(geometry, whole, lengths) / flops_per_sentence(
-        geometry, mask, lengths
-    )
+    whole = flops_per_sentence(geometry, HeadMask(mask.layers, mask.heads), lengths)
+    return whole / flops_per_sentence(geometry, mask, lengths)

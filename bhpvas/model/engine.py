@@ -58,9 +58,8 @@ def predict(
         key = (classifier.identity, encoded.fingerprint, batch.rows.tobytes()) if cache else ()
         known = cache.deepest(key, below, len(classifier.layers)) if cache else None
         start, states = known or (0, classifier.embed(batch.input_ids, batch.token_type_ids))
-        for number, entering in run_layers(
-            classifier, states, batch.attention_mask, gates, start=start
-        ):
+        passed = run_layers(classifier, states, batch.attention_mask, gates, start=start)
+        for number, entering in passed:
             if cache and start < number < len(classifier.layers):
                 cache.keep(key, below, number, entering)
             states = entering

@@ -25,11 +25,6 @@ class StateCache:
         self._entries = Recent[tuple, Tensor](limit_bytes, lambda states: states.nbytes)
         self._lock = threading.Lock()
 
-    @property
-    def used_bytes(self) -> int:
-        """Bytes that the kept states take."""
-        return self._entries.used
-
     def deepest(
         self, batch_key: tuple, below: Callable[[int], Hashable], layers: int
     ) -> tuple[int, Tensor] | None:

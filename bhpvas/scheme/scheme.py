@@ -369,9 +369,8 @@ class Scheme:
             note=note,
             weights=weights,
         )
-        return replace(
-            self, steps=(*self.steps, step), current=step.id, redo=(), next_id=step.id + 1
-        )
+        steps = (*self.steps, step)
+        return replace(self, steps=steps, current=step.id, redo=(), next_id=step.id + 1)
 
     def _with_step(self, new: Step) -> Scheme:
         return replace(self, steps=tuple(new if old.id == new.id else old for old in self.steps))

@@ -237,7 +237,7 @@ def test_of_three_models_the_least_used_leaves_with_all_that_belongs_to_it(
     changed = models.classifier_of(mine, Variant(scheme.mask, fitted.fingerprint))
     states = measuring._states()
     engine.predict(changed, changed.encode(dataset), scheme.mask, cache=states)
-    assert states.used_bytes
+    assert states._entries.used
     leaving = [changed, changed.model, models.classifier_named(second).model]
     leaving += [next(changed.model.parameters())]
     left = [weakref.ref(one) for one in leaving]

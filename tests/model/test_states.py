@@ -53,4 +53,4 @@ def test_state_cache_stays_within_its_limit(classifier):
             predict(classifier, encoded, mask),
             atol=1e-6,
         )
-        assert cache.used_bytes <= 4000
+        assert cache._entries.used <= 4000

@@ -32,6 +32,10 @@ PASSING = {"kept": False}
 
 #: Fields of a session that ask for a job without its name.
 Request = Literal["pending", "ablating", "measuring", "recovering"]
+#: Fields by which :meth:`Session.asking` asks for a job.
+Asked = Literal[
+    "ablating", "measuring", "timing", "exporting", "reporting", "recovering", "tuning", "curves"
+]
 
 
 @dataclass(frozen=True)
@@ -371,21 +375,9 @@ class Session:
         """Kept heads turned over in the proposal, or back: one that would go stays, or goes."""
         return replace(self, turned=self.turned ^ (frozenset(heads) - self.mask.removed))
 
-    def recovering_by(self, method: str) -> Session:
-        """A recovery of the current step asked for; it is a step once it is measured."""
-        return replace(self, recovering=method, cancelled=frozenset())
-
-    def tuning_by(self, settings: TuningSettings) -> Session:
-        """A training of the current step asked for; its best state is a step once measured."""
-        return replace(self, tuning=settings, cancelled=frozenset())
-
     def asking_for(self, pending: PendingStep) -> Session:
         """A step asked for; measured in the next run."""
         return replace(self, pending=pending, recovering=None, tuning=None, cancelled=frozenset())
-
-    def drawing(self, curves: Curves) -> Session:
-        """Curves of accuracy asked for."""
-        return replace(self, curves=curves, cancelled=frozenset())
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -393,25 +385,10 @@ class Session:
         """The estimate shown for whatever is selected, until the mask changes."""
         return replace(self, cost_asked=True)
 
-    def asking_ablation(self) -> Session:
-        """The exact effect of each head alone asked for, at the current mask."""
-        return replace(self, ablating=True, cancelled=frozenset())
-
-    def asking_measures(self) -> Session:
-        """Every step measured that is not measured yet."""
-        return replace(self, measuring=True, cancelled=frozenset())
-
-    def asking_times(self, job: Hashable) -> Session:
-        """Latencies to be measured, by the name of that job."""
-        return replace(self, timing=job, cancelled=frozenset())
-
-    def asking_export(self, job: Hashable) -> Session:
-        """An export to be made, by the name of that job."""
-        return replace(self, exporting=job, cancelled=frozenset())
-
-    def asking_report(self, job: Hashable) -> Session:
-        """A report to be made, by the name of that job."""
-        return replace(self, reporting=job, cancelled=frozenset())
+    def asking(self, what: Asked, value: Any = True) -> Session:
+        """A job asked for by a field, which gets a value; what was cancelled may run again."""
+        asked: dict[str, Any] = {what: value}
+        return replace(self, **asked, cancelled=frozenset())
 
     def asking_dialog(self, shown: bool) -> Session:
         """The choice of model and data opened or closed."""

@@ -41,7 +41,7 @@ def latencies(
             f"Measure {text.plural(1 + len(steps), 'model')}",
             key="time",
             on_click=sessions.change,
-            args=(Session.asking_times, task.key),
+            args=(Session.asking, "timing", task.key),
             disabled=not possible or known is not None or session.timing == task.key,
             help="Some seconds; anything else that this machine does meanwhile makes it noisier.",
         )

@@ -159,9 +159,9 @@ def test_a_report_is_asked_for_once_its_scheme_is_measured(dataset, classifier, 
 def test_a_cancelled_report_can_be_asked_for_again(dataset, classifier):
     here = session(opened(dataset, classifier))
     job = export_tasks.reporting(here, ReportSettings(random=2)).key
-    asking = here.asking_report(job)
+    asking = here.asking("reporting", job)
     assert asking.reporting == job and asking.cancelling(job).reporting is None
-    assert asking.cancelling(job).asking_report(job).cancelled == frozenset()
+    assert asking.cancelling(job).asking("reporting", job).cancelled == frozenset()
 
 
 def test_every_format_can_be_chosen_and_sized(dataset, classifier):

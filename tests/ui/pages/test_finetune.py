@@ -92,7 +92,7 @@ def test_a_training_becomes_a_step_measured_on_the_evaluation_split(
 
 def test_stopped_it_becomes_a_step_with_the_best_so_far(compensated: Session) -> None:
     long = replace(SETTINGS, epochs=50.0, evaluations=450)
-    asked = compensated.tuning_by(long)
+    asked = compensated.asking("tuning", long)
     task = schemes_tasks.tuning(asked, long)
     with runner.shared().watching(task.key, task.work) as job:
         while job.partial is None or job.partial.best is None:
@@ -107,7 +107,7 @@ def test_stopped_it_becomes_a_step_with_the_best_so_far(compensated: Session) ->
 
 def test_stopped_before_anything_is_measured_it_is_off(compensated: Session) -> None:
     other = replace(SETTINGS, seed=1)
-    asked = compensated.tuning_by(other)
+    asked = compensated.asking("tuning", other)
     app = opened(asked.cancelling(schemes_tasks.tuning(asked, other).key), "Fine-tune")
     assert session(app).tuning is None
     assert "nothing of it is kept" in app.info[0].value

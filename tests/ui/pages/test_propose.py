@@ -222,7 +222,7 @@ def test_a_page_opened_anew_asks_as_its_proposal_was_asked_for(started: Session)
 
 def test_evidence_opened_anew_asks_as_its_curves_were_asked_for(started: Session) -> None:
     curves = Curves(("fisher",), (None,), 3, 21, 2)
-    app = opened(started.drawing(curves), "Evidence")
+    app = opened(started.asking("curves", curves), "Evidence")
     assert app.multiselect(key="curve-methods").value == ["fisher"]
     assert app.number_input(key="curve-every").value == 3
     assert app.number_input(key="curve-random").value == 21
@@ -384,7 +384,7 @@ def test_curves_are_those_of_the_library(started: Session, tiny: Classifier) -> 
 
 def test_what_was_measured_before_it_was_stopped_is_shown(started: Session) -> None:
     curves = replace(CURVES, seed=1000)  # random orders that no other test measures
-    half = started.drawing(curves)
+    half = started.asking("curves", curves)
     task = schemes_tasks.measuring(half, curves)
     assert task.live
     chosen, random = schemes_tasks.known_curves(half, curves)
@@ -410,7 +410,7 @@ def test_what_was_measured_before_it_was_stopped_is_shown(started: Session) -> N
 
 def test_random_orders_can_be_recovered_as_methods_are(started: Session, tiny: Classifier) -> None:
     curves = replace(CURVES, methods=("random", "importance"), recoveries=(None, "compensate"))
-    asked = started.drawing(curves)
+    asked = started.asking("curves", curves)
     assert schemes_tasks.measuring(asked, curves).work(Job())
     chosen, random = schemes_tasks.known_curves(asked, curves)
     assert [(one.method, one.recovery) for one in chosen] == [
@@ -453,7 +453,9 @@ def test_every_criterion_can_be_asked_for_at_once(started: Session) -> None:
 
 
 def test_another_step_keeps_the_evidence_and_drops_the_proposal(started: Session) -> None:
-    busy = started.searching(Search("random", 2)).turning(parse_heads("L0H1")).drawing(CURVES)
+    busy = (
+        started.searching(Search("random", 2)).turning(parse_heads("L0H1")).asking("curves", CURVES)
+    )
     moved = busy.moved(busy.scheme.removing(parse_heads("L1H1")))
     assert moved.curves == CURVES
     assert (moved.search, moved.turned, moved.recovering) == (None, frozenset(), None)

@@ -84,14 +84,14 @@ def test_cancelling_leaves_scheme_and_selection(session: Session) -> None:
 
 
 def test_moving_takes_back_what_was_asked_for(session: Session) -> None:
-    asked = session.choosing(heads("L1H2")).requesting("remove").asking_cost().asking_ablation()
+    asked = session.choosing(heads("L1H2")).requesting("remove").asking_cost().asking("ablating")
     moved = asked.moved(asked.scheme.undone())
     assert (moved.pending, moved.cost_asked, moved.ablating) == (None, False, False)
     assert moved.mask == HeadMask(2, 4)
 
 
 def test_another_scheme_starts_afresh(session: Session, classifier: Classifier) -> None:
-    busy = session.choosing(heads("L1H2")).asking_measures().deleting(1)
+    busy = session.choosing(heads("L1H2")).asking("measuring").deleting(1)
     opened = busy.cancelling("job").opening(Scheme.of(classifier, name="other"))
     assert opened.scheme.name == "other"
     assert (opened.selected, opened.deleted, opened.measuring) == (frozenset(), (), False)
@@ -149,7 +149,7 @@ def test_cuts_come_back_the_last_first(branched: Session) -> None:
 
 
 def test_stopping_ends_what_was_asked_of_the_tree(session: Session) -> None:
-    asked = session.asking_measures().asking_times(("latency", 8))
+    asked = session.asking("measuring").asking("timing", ("latency", 8))
     assert (asked.measuring, asked.timing) == (True, ("latency", 8))
     assert asked.cancelling(("latency", 8)) == replace(
         asked, timing=None, cancelled=frozenset({("latency", 8)})
@@ -159,8 +159,15 @@ def test_stopping_ends_what_was_asked_of_the_tree(session: Session) -> None:
 
 
 def test_stopping_one_job_leaves_what_asks_for_others(session: Session) -> None:
-    asked = session.choosing(heads("L1H2")).requesting("remove").asking_measures().asking_ablation()
-    asked = asked.asking_times("t").asking_export("e").asking_report("r").recovering_by("rescale")
+    asked = (
+        session.choosing(heads("L1H2")).requesting("remove").asking("measuring").asking("ablating")
+    )
+    asked = (
+        asked.asking("timing", "t")
+        .asking("exporting", "e")
+        .asking("reporting", "r")
+        .asking("recovering", "rescale")
+    )
     assert asked.cancelling("other") == replace(asked, cancelled=frozenset({"other"}))
     for field, job in (("timing", "t"), ("exporting", "e"), ("reporting", "r")):
         assert asked.cancelling(job) == replace(asked, **{field: None}, cancelled=frozenset({job}))

@@ -198,7 +198,7 @@ def files(session: Session, choice: ExportChoice) -> None:
             key="export",
             type="secondary" if found else "primary",
             on_click=sessions.change,
-            args=(Session.asking_export, task.key),
+            args=(Session.asking, "exporting", task.key),
             disabled=not _ready(session) or found is not None or session.exporting == task.key,
         )
         if found is not None:
@@ -296,7 +296,7 @@ def report(session: Session) -> None:
             key="report",
             type="secondary",
             on_click=sessions.change,
-            args=(Session.asking_report, task.key),
+            args=(Session.asking, "reporting", task.key),
             disabled=not _ready(session) or found is not None or session.reporting == task.key,
         )
         if found is not None:

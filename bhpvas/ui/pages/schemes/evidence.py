@@ -119,7 +119,7 @@ def _settings(session: Session) -> None:
             type="primary",
             key="measure-curves",
             on_click=sessions.change,
-            args=(Session.drawing, curves),
+            args=(Session.asking, "curves", curves),
             disabled=not (curves.methods and curves.recoveries) or session.curves == curves,
         )
     data = session.data

@@ -149,7 +149,7 @@ def _settings(session: Session) -> TuningSettings:
         type="primary",
         width="stretch",
         on_click=sessions.change,
-        args=(Session.tuning_by, settings),
+        args=(Session.asking, "tuning", settings),
         disabled=session.tuning is not None
         or not session.mask.masked
         or len(data) < FEWEST_SENTENCES

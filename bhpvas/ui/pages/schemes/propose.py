@@ -445,7 +445,7 @@ def recovery(session: Session) -> None:
             type="primary",
             width="stretch",
             on_click=sessions.change,
-            args=(Session.recovering_by, name),
+            args=(Session.asking, "recovering", name),
             disabled=session.recovering is not None,
             help="A step of its own, measured on the evaluation split; you can undo it.",
         )

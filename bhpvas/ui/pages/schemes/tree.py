@@ -63,7 +63,7 @@ def scheme_bar(session: Session) -> None:
                 f"Measure {text.plural(len(unmeasured), 'step')}",
                 key="measure-steps",
                 on_click=sessions.change,
-                args=(Session.asking_measures,),
+                args=(Session.asking, "measuring"),
                 disabled=session.measuring,
                 help="Steps of a file may not be measured on these sentences yet.",
             )

@@ -486,7 +486,7 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
             f"Remove each of {text.plural(session.mask.kept_count, 'head')} alone and measure",
             key="ablate",
             on_click=sessions.change,
-            args=(Session.asking_ablation,),
+            args=(Session.asking, "ablating"),
             disabled=session.ablating,
         )
         return
