@@ -76,9 +76,8 @@ class Scores:
     @property
     def profile(self) -> np.ndarray | None:
         """Mean attention profile ``[L, H, 7]`` over ``PROFILE_PARTS``, where it was measured."""
-        return next(
-            (one.profile for one in self.measured.values() if one.profile is not None), None
-        )
+        profiles = (one.profile for one in self.measured.values())
+        return next((one for one in profiles if one is not None), None)
 
     def by_class(self, name: str) -> np.ndarray:
         """A criterion over the kept sentences of each label: ``[C, L, H]``, NaN for none."""

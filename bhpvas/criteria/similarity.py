@@ -154,14 +154,8 @@ class OutputProducts:
             distributed.add_up(self.pooled)
             self._add(self.pooled)
             return
-        distributed.add_up(
-            self.samples,
-            *self.products,
-            self.sums,
-            self.norm_sums,
-            self.norm_products,
-            self.norm_weighted,
-        )
+        norms = (self.norm_sums, self.norm_products, self.norm_weighted)
+        distributed.add_up(self.samples, *self.products, self.sums, *norms)
 
     def cka(self) -> np.ndarray:
         """Unbiased CKA of every two heads: float64 ``[L·H, L·H]``, 1 on the diagonal.

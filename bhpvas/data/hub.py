@@ -27,24 +27,15 @@ _ROWS_AT_ONCE = 4_096
 
 # Names that data sets had before every one had an owner.
 _OWNED = {
-    "ag_news": "fancyzhx/ag_news",
-    "amazon_polarity": "fancyzhx/amazon_polarity",
-    "anli": "facebook/anli",
-    "banking77": "PolyAI/banking77",
-    "dbpedia_14": "fancyzhx/dbpedia_14",
-    "emotion": "dair-ai/emotion",
-    "glue": "nyu-mll/glue",
-    "imdb": "stanfordnlp/imdb",
-    "paws": "google-research-datasets/paws",
-    "rotten_tomatoes": "cornell-movie-review-data/rotten_tomatoes",
-    "snli": "stanfordnlp/snli",
-    "sst2": "stanfordnlp/sst2",
-    "super_glue": "aps/super_glue",
-    "tweet_eval": "cardiffnlp/tweet_eval",
-    "xnli": "facebook/xnli",
-    "yelp_polarity": "fancyzhx/yelp_polarity",
-    "yelp_review_full": "Yelp/yelp_review_full",
-}
+    path.partition("/")[2]: path
+    for path in (
+        "fancyzhx/ag_news", "fancyzhx/amazon_polarity", "facebook/anli", "PolyAI/banking77",
+        "fancyzhx/dbpedia_14", "dair-ai/emotion", "nyu-mll/glue", "stanfordnlp/imdb",
+        "google-research-datasets/paws", "cornell-movie-review-data/rotten_tomatoes",
+        "stanfordnlp/snli", "stanfordnlp/sst2", "aps/super_glue", "cardiffnlp/tweet_eval",
+        "facebook/xnli", "fancyzhx/yelp_polarity", "Yelp/yelp_review_full",
+    )
+}  # fmt: skip
 # Tasks that everyone calls by their own name, and in which collection they are.
 _TASKS = dict.fromkeys(("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "wnli"), "nyu-mll/glue")
 

@@ -29,8 +29,7 @@ class Sample:
     @classmethod
     def of(cls, total: int, most: int) -> Sample:
         """At most so many of the sentences, always the same ones, each as likely as any other."""
-        drawn = np.random.default_rng(0).permutation(total)[:most]
-        return cls(np.sort(drawn), total)
+        return cls(np.sort(np.random.default_rng(0).permutation(total)[:most]), total)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -165,8 +165,7 @@ def compare(
         masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]
         accuracies = np.array([measured(plain, mask).accuracy for mask in masks])
         bands[size] = tuple(stats.band(accuracies))
-    lengths = classifier.encode(dataset).lengths
-    table = measures(classifier, evaluations, lengths)
+    table = measures(classifier, evaluations, classifier.encode(dataset).lengths)
     quantiles = [bands.get(removed, (np.nan,) * 3) for removed in table["heads_removed"]]
     table[["random_low", "random_median", "random_high"]] = quantiles
     return table
@@ -255,10 +254,7 @@ def flip_table(before: Evaluation, evaluations: Mapping[str, Evaluation]) -> pd.
     flipped = {
         name: np.isin(before.indices, flips(before, one)) for name, one in evaluations.items()
     }
-    right = [
-        one.right | ~moved
-        for one, moved in zip(evaluations.values(), flipped.values(), strict=True)
-    ]
+    right = [one.right | ~flipped[name] for name, one in evaluations.items()]
     gained = np.all(right, axis=0)
     table = pd.DataFrame(flipped, index=pd.Index(before.indices, name="place"))
     table["outcome"] = np.select([before.right, gained], ["lost", "gained"], "other")

@@ -233,13 +233,10 @@ def load_classifier(
 
 
 def _device(device: str) -> torch.device:
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    available = {"cpu": True, "cuda": cuda, "mps": mps}
     if device == "auto":
-        device = "cuda" if available["cuda"] else "cpu"
+        device = "cuda" if cuda else "cpu"
     kind = device.partition(":")[0]
     if not available.get(kind, False):
         usable = ", ".join(name for name, here in available.items() if here)

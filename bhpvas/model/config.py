@@ -76,8 +76,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
     """
     name, folder, _ = locate(source, revision)
     config = read_config(folder, name)
-    family = FAMILIES[config["model_type"]]
-    if not _says_all(config, family):
+    if not _says_all(config, FAMILIES[config["model_type"]]):
         config = _filled_config(folder, name)
     check_sizes(config, folder, name)
     return info_of(

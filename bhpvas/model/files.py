@@ -45,17 +45,15 @@ def locate(source: str | Path | None, revision: str | None) -> tuple[str, Path, 
     from huggingface_hub import snapshot_download
 
     try:
-        fetched = Path(
-            snapshot_download(
-                name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]
-            )
+        fetched = snapshot_download(
+            name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]
         )
     except Exception as error:  # the hub client raises many unrelated types
         raise ModelError(
             f"The model {name!r} could not be fetched from the hub "
             f"({reason(error)}): check the id and the network, or give a folder."
         ) from error
-    return name, fetched, revision or fetched.name
+    return name, Path(fetched), revision or Path(fetched).name
 
 
 def reason(error: Exception) -> str:

@@ -22,8 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.storage.eviction import evict_files, remove_older
@@ -163,11 +161,8 @@ class Workspaces:
                 f"The sentences {name} of this work are missing or damaged: upload them again."
             ) from None
         document = json.loads(content)
-        return Splits(
-            calibration=_dataset(document["calibration"]),
-            evaluation=_dataset(document["evaluation"]),
-            made=document["made"],
-        )
+        parts = (_dataset(document[part]) for part in ("calibration", "evaluation"))
+        return Splits(*parts, made=document["made"])
 
     def tidy(self) -> None:
         """Let the oldest works go where there are too many, and what no work refers to."""
@@ -257,11 +252,5 @@ def _dataset(values: dict[str, Any]) -> Dataset:
         return None if column is None else tuple(column)
 
     columns = {name: row(values[name]) for name in ("texts", "pairs", "label_names", "tags")}
-    return Dataset(
-        **values
-        | columns
-        | {
-            "labels": np.array(values["labels"], dtype=np.int64),
-            "groups": {name: tuple(column) for name, column in values["groups"].items()},
-        }
-    )
+    groups = {name: tuple(column) for name, column in values["groups"].items()}
+    return Dataset(**values | columns | {"groups": groups})
