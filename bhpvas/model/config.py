@@ -11,17 +11,9 @@ from typing import Any
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model import files
 from bhpvas.model.families import FAMILIES
 from bhpvas.model.families.base import Family
-from bhpvas.model.files import (
-    SAVE_AGAIN,
-    check_shards,
-    check_weight_files,
-    locate,
-    number_of_weights,
-    reason,
-    weight_files,
-)
 
 # Far beyond any model; layers that share their weights are as many as a config says.
 _MOST_LAYERS = 1000
@@ -74,7 +66,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
     Raises :class:`ModelError` as :func:`~bhpvas.model.classifier.load_classifier` does, as far as
     that shows without weights.
     """
-    name, folder, _ = locate(source, revision)
+    name, folder, _ = files.locate(source, revision)
     config = read_config(folder, name)
     if not _says_all(config, FAMILIES[config["model_type"]]):
         config = _filled_config(folder, name)
@@ -84,7 +76,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
         name,
         allowed=_tokenizer_limit(folder),
         pruned=pruned_heads(config, name),
-        numbers=number_of_weights(folder, name),
+        numbers=files.number_of_weights(folder, name),
         # A layer without heads has one of zeros in its file, which is no part of the model.
         zeros=len(config.get("constant_attention") or ()),
     )
@@ -144,7 +136,9 @@ def _filled_config(folder: Path, name: str) -> dict[str, Any]:
     try:
         found = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # a setting of a wrong kind surfaces as many unrelated types
-        raise ModelError(f"The config.json of {name!r} cannot be used: {reason(error)}.") from error
+        raise ModelError(
+            f"The config.json of {name!r} cannot be used: {files.reason(error)}."
+        ) from error
     return found.to_dict()
 
 
@@ -180,9 +174,9 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
         raise ModelError(
             f"The model {name!r} needs code of its own, which bhpvas does not run: {_ORDINARY}."
         )
-    check_weight_files(folder, name)
+    files.check_weight_files(folder, name)
     _check_supported(config, name)
-    check_shards(config, folder, name)
+    files.check_shards(config, folder, name)
     return config
 
 
@@ -232,9 +226,9 @@ def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
     if type(embedding) is not int:
         raise ModelError(
             f"The config.json of {name!r} states the embedding_size {reprlib.repr(embedding)}, "
-            f"which is no whole number: {SAVE_AGAIN}."
+            f"which is no whole number: {files.SAVE_AGAIN}."
         )
-    held = sum(path.stat().st_size for path in weight_files(folder))
+    held = sum(path.stat().st_size for path in files.weight_files(folder))
     tokens = config["vocab_size"] + config["max_position_embeddings"]
     # The feed-forward part, which no pruning of heads makes smaller.
     inner = (1 if family.shared else layers) * hidden * intermediate * 2
@@ -274,7 +268,7 @@ def longest_input(config: Mapping[str, Any], allowed: Any, name: str) -> int:
     if after_padding and type(padding) is not int:
         raise ModelError(
             f"The config.json of {name!r} has the pad_token_id {reprlib.repr(padding)}, and its "
-            f"positions are counted from that: {SAVE_AGAIN}."
+            f"positions are counted from that: {files.SAVE_AGAIN}."
         )
     longest = config["max_position_embeddings"] - (padding + 1 if after_padding else 0)
     limit = longest if allowed is None else allowed
@@ -282,7 +276,7 @@ def longest_input(config: Mapping[str, Any], allowed: Any, name: str) -> int:
         raise ModelError(
             f"The model {name!r} reads {longest} tokens by its config.json and "
             f"{reprlib.repr(allowed)} by the model_max_length of its tokenizer, and both must be "
-            f"whole numbers from 1 on: {SAVE_AGAIN}."
+            f"whole numbers from 1 on: {files.SAVE_AGAIN}."
         )
     return int(min(limit, longest))
 
