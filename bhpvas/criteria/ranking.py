@@ -86,13 +86,7 @@ def combined(
     total = np.zeros_like(scores.mask.array, dtype=np.float64)
     for name, weight in used.items():
         direction = (directions or {}).get(name, CRITERIA[name].higher_means)
-        total += weight * keep_share(scores.values[name], direction)
+        places = ranks(scores.values[name], direction)  # 0 of a removed head
+        share = 1.0 - (places - 1) / max(np.count_nonzero(places) - 1, 1)
+        total += weight * np.where(places > 0, share, np.nan)
     return total / sum(used.values())
-
-
-def keep_share(values: np.ndarray, higher_means: Direction) -> np.ndarray:
-    """Ranks scaled to 1 (most worth keeping) … 0 (first to go), NaN at removed heads."""
-    places = ranks(values, higher_means).astype(np.float64)
-    count = int(np.count_nonzero(places))
-    share = 1.0 - (places - 1) / max(count - 1, 1)
-    return np.where(places > 0, share, np.nan)
