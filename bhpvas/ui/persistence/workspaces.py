@@ -161,8 +161,8 @@ class Workspaces:
                 f"The sentences {name} of this work are missing or damaged: upload them again."
             ) from None
         document = json.loads(content)
-        parts = (_dataset(document[part]) for part in ("calibration", "evaluation"))
-        return Splits(*parts, made=document["made"])
+        learn, measure = (_dataset(document[part]) for part in ("calibration", "evaluation"))
+        return Splits(learn, measure, document["made"])
 
     def tidy(self) -> None:
         """Let the oldest works go where there are too many, and what no work refers to."""
