@@ -7,21 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from bhpvas import text
+from bhpvas.data.dataset import Splits
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.model.families import FAMILIES
+from bhpvas.scheme.scheme import Scheme
 from bhpvas.text import listed
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
-
-if TYPE_CHECKING:
-    from bhpvas.data.dataset import Splits
 
 FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
@@ -32,25 +31,17 @@ def fresh_session(model: str | None, data: Splits) -> Session:
     """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model, and where
     the server does not allow so much.
     """
-    from bhpvas.scheme.scheme import Scheme
-
-    limits.current().check_model(model)
-    limits.current().check_sentences(data)
-    limits.current().check_text(data)
+    allowed = limits.current()
+    allowed.check_model(model)
+    allowed.check_sentences(data)
+    allowed.check_text(data)
     classifier = models.classifier_named(model)
-    data = _aligned(data, classifier.label_names)
-    if limits.current().tokens is not None:
-        tokens = sum(models.tokens(model, part) for part in (data.calibration, data.evaluation))
-        limits.current().check_tokens(data.evaluation.name, tokens)
+    parts = [part.aligned(classifier.label_names) for part in (data.calibration, data.evaluation)]
+    data = replace(data, calibration=parts[0], evaluation=parts[1])
+    if allowed.tokens is not None:
+        tokens = sum(models.tokens(model, part) for part in parts)
+        allowed.check_tokens(data.evaluation.name, tokens)
     return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
-
-
-def _aligned(data: Splits, label_names: tuple[str, ...]) -> Splits:
-    return replace(
-        data,
-        calibration=data.calibration.aligned(label_names),
-        evaluation=data.evaluation.aligned(label_names),
-    )
 
 
 def _about(data: Splits) -> dict[str, object]:
@@ -198,31 +189,20 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
 
 
 def _column_choice() -> dict[str, str | None]:
+    labels = {"text": "Text", "pair": "Second text", "label": "Label", "split": "Split"}
     with st.expander("Column names, where they are not found by themselves"):
         return {
             role: st.text_input(label, key=f"column-{role}").strip() or None
-            for role, label in (
-                ("text", "Text"),
-                ("pair", "Second text"),
-                ("label", "Label"),
-                ("split", "Split"),
-            )
+            for role, label in labels.items()
         }
 
 
-def _from_upload(upload: Any, columns: dict[str, str | None]) -> Splits:
+def _from_upload(upload: Any, columns: dict[str, Any]) -> Splits:
     from bhpvas.data.reading import read_splits
 
     allowed = limits.current()
     allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.megabytes)
-    return read_splits(
-        upload,
-        name=upload.name,
-        text=columns["text"],
-        pair=columns["pair"],
-        label=columns["label"],
-        split=columns["split"],
-    )
+    return read_splits(upload, name=upload.name, **columns)
 
 
 def _from_hub(typed: str) -> Splits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -51,11 +52,8 @@ def draw_way_out(session: Session, pages: Sequence[Any]) -> None:
     """What is left where a page cannot go on: to change model or data, to save, to go elsewhere."""
     with st.sidebar:
         st.html(_WORDMARK)
-        names = {
-            "Model": session.model or "sample",
-            "Data": model_and_data.short_name(session.data),
-        }
-        st.html(_rows(names))
+        name = model_and_data.short_name(session.data)
+        st.html(_rows({"Model": session.model or "sample", "Data": name}))
         _change(session)
         _save_button(session.scheme)
         _links(pages)
@@ -115,6 +113,7 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     mask, full = session.mask, session.scheme.mask_at(0)
     lengths = models.lengths(session)
     flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
+    before, left = (text.big(parameters(geometry, one)) for one in (full, mask))
     every, weights = mask.layers * mask.heads, weights_origin(session.scheme)
     rows = {
         "Scheme": session.scheme.name,
@@ -122,9 +121,7 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         + (f", {len(mask.pruned)} not in this model" if mask.pruned else ""),
         **({} if weights is None else {"Weights": weights}),
         **_accuracy(session, start, now),
-        "Parameters": _before_and_now(
-            text.big(parameters(geometry, full)), text.big(parameters(geometry, mask))
-        ),
+        "Parameters": before if before == left else f"{before} {text.ARROW} {left}",
         "FLOPs": f"{text.big(flops[1])} a sentence"
         + (f" ({text.relative_change(*flops)})" if mask.masked else ""),
     }
@@ -149,13 +146,7 @@ def _with_interval(evaluation: Evaluation) -> str:
     return f"{text.percent(evaluation.accuracy)}% {text.interval(*evaluation.accuracy_interval)}"
 
 
-def _before_and_now(before: str, now: str) -> str:
-    return now if before == now else f"{before} {text.ARROW} {now}"
-
-
 def _rows(rows: dict[str, str]) -> str:
-    from html import escape
-
     cells = "".join(
         f'<div class="fact"><span>{escape(name)}</span>'
         f'<b id="{escape(name.lower().replace(" ", "-"))}">'

@@ -43,14 +43,13 @@ def scoring(
 
     Of ``data`` the values of every sentence are kept, for whoever parts them into groups.
     """
+    from bhpvas.criteria import score
     from bhpvas.criteria.base import MOST_KEPT
 
     keep = MOST_KEPT if data is None else len(data)
     data = data or session.data.calibration
 
     def work(job: Job) -> Scores:
-        from bhpvas.criteria import score
-
         classifier = models.classifier_of(session, variant)
         return score(classifier, data, names, mask=variant.mask, keep=keep, progress=job)
 
@@ -68,13 +67,11 @@ def evaluating(
     session: Session, variant: Variant, *, turn: int = 2, data: Dataset | None = None
 ) -> Task:
     """The exact evaluation on the evaluation split (or ``data``); that of a part comes first."""
-    from bhpvas.evaluation.evaluation import FIRST_PART
+    from bhpvas.evaluation.evaluation import FIRST_PART, evaluate_progressively
 
     data, mask = data or session.data.evaluation, variant.mask
 
     def work(job: Job) -> Evaluation:
-        from bhpvas.evaluation.evaluation import evaluate_progressively
-
         classifier = models.classifier_of(session, variant)
         for found in evaluate_progressively(classifier, data, mask, cache=_states(), progress=job):
             job.partial = found

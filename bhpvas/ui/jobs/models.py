@@ -10,14 +10,17 @@ import tempfile
 from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import BhpvasError, ModelError
+from bhpvas.model.classifier import Classifier
 from bhpvas.model.files import stamp
 from bhpvas.model.result_key import result_key
-from bhpvas.model.weights import weights_file
+from bhpvas.model.weights import Weights, weights_file
+from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage.eviction import evict_files
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.storage.results import ResultKey
@@ -25,19 +28,8 @@ from bhpvas.ui.jobs.runner import cores, jobs_at_once
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Session, Variant
 
-if TYPE_CHECKING:
-    from bhpvas.data.dataset import Dataset, Splits
-    from bhpvas.model.classifier import Classifier
-    from bhpvas.model.weights import Weights
-    from bhpvas.scheme.scheme import Scheme
-
 #: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
 MOST_WEIGHTS = 4 * 2**30
-
-
-def _forget(classifier: Classifier) -> None:
-    """What holds on to a model leaves with it."""
-    _changed.clear()  # those of other models are read again
 
 
 def classifier_named(source: str | None) -> Classifier:
@@ -45,7 +37,8 @@ def classifier_named(source: str | None) -> Classifier:
     return _loaded(source, () if source is None else stamp(Path(source).expanduser()))
 
 
-@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
+# What holds on to a model leaves with it; weights of other models are read again.
+@st.cache_resource(show_spinner=False, max_entries=2, on_release=lambda _: _changed.clear())
 def _loaded(source: str | None, files: tuple[Hashable, ...]) -> Classifier:
     import torch
 
@@ -150,8 +143,7 @@ def lasting(
 
 def lengths(session: Session, data: Dataset | None = None) -> Any:
     """Tokens in each sentence of the evaluation split, or of ``data``."""
-    data = data or session.data.evaluation
-    return _lengths_in(session.model, data)
+    return _lengths_in(session.model, data or session.data.evaluation)
 
 
 def tokens(model: str | None, data: Dataset) -> int:
@@ -163,8 +155,7 @@ def tokens(model: str | None, data: Dataset) -> int:
 
 
 def _lengths_in(model: str | None, data: Dataset) -> Any:
-    classifier = classifier_named(model)
-    most = limits.current().tokens
+    classifier, most = classifier_named(model), limits.current().tokens
     return _lengths(classifier.identity, data.fingerprint, most, classifier, data)
 
 

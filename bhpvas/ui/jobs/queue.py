@@ -28,13 +28,9 @@ class JobQueue:
     """Who works and who waits; ``at_once`` may work at the same time. Shared by threads."""
 
     def __init__(
-        self,
-        at_once: int = 1,
-        turn: float = TURN,
-        clock: Callable[[], float] = time.monotonic,
+        self, at_once: int = 1, turn: float = TURN, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.at_once, self.turn = at_once, turn
-        self._clock = clock
+        self.at_once, self.turn, self._clock = at_once, turn, clock
         self._changed = threading.Condition()
         self._since: dict[Hashable, float] = {}
         self._waiting: list[Hashable] = []
@@ -59,7 +55,11 @@ class JobQueue:
         ``check`` is called while waiting; what it raises ends the wait. ``bulky`` says that the
         work holds on to much memory until it is done.
         """
-        self._enter(who, check, bulky)
+        with self._changed:
+            self._waiting.append(who)
+            if bulky:
+                self._bulky.add(who)
+        self._wait(who, check)
         try:
             yield
         finally:
@@ -81,17 +81,10 @@ class JobQueue:
         self._wait(who, check)
         return True
 
-    def _enter(self, who: Hashable, check: Callable[[], None], bulky: bool) -> None:
-        with self._changed:
-            self._waiting.append(who)
-            if bulky:
-                self._bulky.add(who)
-        self._wait(who, check)
-
     def _wait(self, who: Hashable, check: Callable[[], None]) -> None:
         try:
             with self._changed:
-                while not self._is_next(who):
+                while len(self._since) >= self.at_once or self._first() is not who:
                     self._changed.wait(LOOK)
                     check()
                 self._waiting.remove(who)
@@ -101,9 +94,6 @@ class JobQueue:
         except BaseException:
             self._leave(who)
             raise
-
-    def _is_next(self, who: Hashable) -> bool:
-        return len(self._since) < self.at_once and self._first() is who
 
     def _first(self) -> Hashable | None:
         """The first that may work: of bulky ones, no more are begun than work at once."""

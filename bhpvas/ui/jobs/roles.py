@@ -12,7 +12,6 @@ import numpy as np
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.text import percent
 from bhpvas.ui.jobs import models, runner, tasks
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
@@ -132,9 +131,9 @@ def evidence(one: Evidence) -> str:
 
     title = ROLES[one.role].title + (f" ({one.detail})" if one.detail else "")
     rival = (
-        f"best offset {text.signed(one.offset, 0)}: {percent(one.baseline, 0)}%"
+        f"best offset {text.signed(one.offset, 0)}: {text.percent(one.baseline, 0)}%"
         if one.offset is not None
         else f"of {one.count:,} tokens"
     )
     way = f", {one.direction}" if one.direction else ""
-    return f"{title}: {percent(one.measured, 0)}%{way}, {rival}, {text.p_value(one.p)}"
+    return f"{title}: {text.percent(one.measured, 0)}%{way}, {rival}, {text.p_value(one.p)}"

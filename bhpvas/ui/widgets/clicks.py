@@ -15,12 +15,7 @@ _SCRIPT = Path(__file__).with_name("clicks.js").read_text(encoding="utf-8")
 
 
 def clicks(
-    figure: go.Figure,
-    *,
-    key: str,
-    layers: int,
-    heads: int,
-    take: Callable[[list[HeadId]], None],
+    figure: go.Figure, *, key: str, layers: int, heads: int, take: Callable[[list[HeadId]], None]
 ) -> None:
     """Listen to clicks on a map of ``layers`` by ``heads`` cells that was drawn under a key.
 
@@ -31,8 +26,7 @@ def clicks(
     is_first = _taken(name) not in st.session_state
 
     def take_new() -> None:
-        heads = _new(name)
-        if heads:
+        if heads := _new(name):
             take(heads)
 
     with st.container(key=f"listener-{key}"):

@@ -59,8 +59,7 @@ def list_of_heads(
     given = {"options": [str(head) for head in session.mask.every_head()]}
 
     def take() -> None:
-        heads = sorted(map(HeadId.parse, synced.changed(name, st.session_state[name])))
-        if heads:
+        if heads := sorted(map(HeadId.parse, synced.changed(name, st.session_state[name]))):
             turn(heads)
 
     with st.container(key=f"list-{key}"):

@@ -69,19 +69,15 @@ def head_grid(
 
 def roles_switch(session: Session, key: str) -> None:
     """Whether head maps show the heads' roles; it is one switch wherever it stands."""
-    hold(f"labels-{key}", session.labelled)
+    name = f"labels-{key}"
+    hold(name, session.labelled)
     st.toggle(
         "Roles on the map",
-        key=f"labels-{key}",
-        on_change=_label,
-        args=(f"labels-{key}",),
+        key=name,
+        on_change=lambda: sessions.change(Session.labelling, st.session_state[name]),
         help="What each head attends to, by the Roles page: a dependency relation, a position, "
         "a delimiter, rare tokens, or broadly everything. Cells without a label have no role.",
     )
-
-
-def _label(key: str) -> None:
-    sessions.change(Session.labelling, st.session_state[key])
 
 
 def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:

@@ -51,6 +51,7 @@ def latencies(
 def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
     """The latency of the unpruned model and of some steps, heads really removed."""
     variants = {0: session.start, **{step: session.at(step) for step in steps}}
+    named = models.named(session, session.start)
 
     def do(job: Job) -> Latencies:
         from bhpvas.model.latency import measure_latency
@@ -66,13 +67,7 @@ def timing(session: Session, steps: list[int], batch: int, length: int) -> Task:
         )
 
     return Task(
-        key=(
-            "latency",
-            batch,
-            length,
-            *models.named(session, session.start),
-            tuple(variants.items()),
-        ),
+        key=("latency", batch, length, *named, tuple(variants.items())),
         description=f"Timing {text.plural(len(variants), 'model')} "
         f"on {text.plural(batch, 'sentence')} of {text.plural(length, 'token')}",
         work=do,

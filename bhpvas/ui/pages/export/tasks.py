@@ -7,10 +7,9 @@ import shlex
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -22,14 +21,11 @@ from bhpvas.report import ReportSettings, make_report, save
 from bhpvas.scheme.bundle import SchemeFile
 from bhpvas.storage.eviction import evict_files
 from bhpvas.ui.jobs import measuring, models, runner, tasks
-from bhpvas.ui.jobs.runner import LONG_PATIENCE
+from bhpvas.ui.jobs.runner import LONG_PATIENCE, Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state.session import Session
-
-if TYPE_CHECKING:
-    from bhpvas.ui.jobs.runner import Job
 
 #: Packed exports, and reports, that stay on disk for a second download.
 MOST_PACKED = 4
@@ -49,32 +45,24 @@ class ExportChoice:
 
 def sizes(session: Session, choice: ExportChoice) -> tuple[int, int]:
     """Bytes of the weight file: as the model is now stored, and in the chosen format."""
-    classifier = models.classifier_named(session.model)
-    now = session.now
+    model, now = models.classifier_named(session.model).model, session.now
 
-    def size_of(format: Format | None) -> int:
-        if format is None:
-            return weight_bytes(classifier.model)
-        return format.weight_bytes(models.classifier_of(session, now), now.mask)
+    def known(format: str | None, size: Callable[[], int]) -> int:
+        return runner.shared().quick(("weight bytes", format, *models.named(session, now)), size)
 
-    def known(format: Format | None) -> int:
-        key = ("weight bytes", format and format.name, *models.named(session, now))
-        return runner.shared().quick(key, lambda: size_of(format))
+    def in_format() -> int:
+        return choice.about.weight_bytes(models.classifier_of(session, now), now.mask)
 
-    return known(None), known(choice.about)
+    return known(None, lambda: weight_bytes(model)), known(choice.format, in_format)
 
 
 def exporting(session: Session, choice: ExportChoice) -> Task:
     """The export of the current step, read back and packed into one file."""
-
-    def do(job: Job) -> Exported:
-        return pack(session, choice, job)
-
     return Task(
         key=_key(session, choice),
         description=f"Writing {choice.about.title}, reading it back and running it on "
         f"{text.plural(len(session.data.evaluation), 'sentence')}",
-        work=do,
+        work=lambda job: pack(session, choice, job),
         turn=0,
     )
 
@@ -114,9 +102,6 @@ def content(session: Session, choice: ExportChoice) -> bytes:
     if not path.exists():
         pack(session, choice)
     return path.read_bytes()
-
-
-# --- the report -----------------------------------------------------------------------------------
 
 
 def reporting(session: Session, asked: ReportSettings) -> Task:
@@ -183,9 +168,6 @@ def _report_key(session: Session, asked: ReportSettings) -> Hashable:
     """What names a report: everything that it says."""
     prints = session.data.calibration.identity, session.data.evaluation.identity
     return ("report", asked, _scheme(session), *models.named(session, session.now), *prints)
-
-
-# --- names and files ------------------------------------------------------------------------------
 
 
 def name(session: Session) -> str:

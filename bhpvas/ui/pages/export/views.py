@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from bhpvas import text
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.comparison import accuracy_change_interval
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.model.latency import Latencies
 from bhpvas.report import ReportSettings
 from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
@@ -24,10 +25,6 @@ from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.latency import latencies
-
-if TYPE_CHECKING:
-    from bhpvas.evaluation.evaluation import Evaluation
-    from bhpvas.model.latency import Latencies
 
 
 def format_choice() -> ExportChoice:
@@ -55,25 +52,23 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
     whole, lengths = session.start.mask, models.lengths(session)
     left = session.mask if choice.about.smaller else whole
     counted = parameters(geometry, whole), parameters(geometry, left)
-    flops = (
-        flops_per_sentence(geometry, whole, lengths),
-        flops_per_sentence(geometry, left, lengths),
-    )
+    before, after = (flops_per_sentence(geometry, mask, lengths) for mask in (whole, left))
     try:
         weights = _counts("Weight file", export_tasks.sizes(session, choice), megabytes)
     except BhpvasError as error:  # those of the current step have left the folder
         st.info(text.verbatim(str(error)))
-        weights = _row("Weight file", "not known", "", "")
+        weights = tables.row("Weight file", "not known", "")
     bound = speed_bound(geometry, left, [length])
+    by_flops = f"by FLOPs, {text.plural(length, 'token')}"
     tables.reading_table(
         ["", "Unpruned", "Exported"],
         [
-            _row("Heads", str(whole.kept_count), str(session.mask.kept_count), ""),
+            tables.row("Heads", str(whole.kept_count), str(session.mask.kept_count)),
             _counts("Parameters", counted, text.big),
             weights,
-            _counts("FLOPs a sentence", flops, text.big),
+            _counts("FLOPs a sentence", (before, after), text.big),
             _accuracy(session),
-            _row("Speed", "1", f"at most {bound:.2f}", f"by FLOPs, {text.plural(length, 'token')}"),
+            tables.row("Speed", "1", (f"at most {bound:.2f}", by_flops)),
         ],
         height=300,
     )
@@ -83,23 +78,15 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
 
 def _counts(name: str, counts: tuple[float, float], said: Callable[[float], str]) -> list[str]:
     before, after = counts
-    return _row(name, said(before), said(after), text.relative_change(before, after))
-
-
-def _row(name: str, before: str, after: str, change: str) -> list[str]:
-    return [
-        tables.name(name),
-        tables.text(before, wrap=False),
-        tables.text(after, change, wrap=False),
-    ]
+    return tables.row(name, said(before), (said(after), text.relative_change(before, after)))
 
 
 def _accuracy(session: Session) -> list[str]:
     start = tasks.want(measuring.evaluating(session, session.start))
     now = tasks.want(measuring.evaluating(session, session.now))
     if start is None or now is None:
-        return _row("Accuracy", "being measured", "", "")
-    return _row("Accuracy", with_interval(start), with_interval(now), _change(start, now))
+        return tables.row("Accuracy", "being measured", "")
+    return tables.row("Accuracy", with_interval(start), (with_interval(now), _change(start, now)))
 
 
 def _change(before: Evaluation, after: Evaluation) -> str:
@@ -109,16 +96,12 @@ def _change(before: Evaluation, after: Evaluation) -> str:
 
 def with_interval(evaluation: Evaluation) -> str:
     """An accuracy as it stands in a table."""
-    low, high = evaluation.accuracy_interval
-    return f"{text.percent(evaluation.accuracy)}% {text.interval(low, high)}"
+    return f"{text.percent(evaluation.accuracy)}% {text.interval(*evaluation.accuracy_interval)}"
 
 
 def megabytes(size: float) -> str:
     """A file size with three digits."""
     return f"{text.number(size / 1e6)} MB"
-
-
-# --- how fast -------------------------------------------------------------------------------------
 
 
 def latency(session: Session, choice: ExportChoice) -> int:
@@ -131,7 +114,7 @@ def latency(session: Session, choice: ExportChoice) -> int:
     )
     possible = bool(session.mask.masked)
     known, length = latencies(session, [session.scheme.current], possible=possible)
-    if not session.mask.masked:
+    if not possible:
         st.caption("No head is removed yet, so there is nothing to gain.")
     elif known is not None:
         _times(known, session, choice)
@@ -145,20 +128,12 @@ def _times(known: Latencies, session: Session, choice: ExportChoice) -> None:
     tables.reading_table(
         ["", "Milliseconds a batch", "Times as fast"],
         [
-            [
-                tables.name("Unpruned"),
-                tables.text(text.median(*known.milliseconds("0"), 1), wrap=False),
-                "<td></td>",
-            ],
-            [
-                tables.name("Pruned"),
-                tables.text(text.median(*known.milliseconds(name), 1), wrap=False),
-                tables.text(
-                    text.median(*known.speed_up(name), 2),
-                    f"at most {bound:.2f} by FLOPs",
-                    wrap=False,
-                ),
-            ],
+            [*tables.row("Unpruned", text.median(*known.milliseconds("0"), 1)), "<td></td>"],
+            tables.row(
+                "Pruned",
+                text.median(*known.milliseconds(name), 1),
+                (text.median(*known.speed_up(name), 2), f"at most {bound:.2f} by FLOPs"),
+            ),
         ],
         height=160,
     )
@@ -171,9 +146,6 @@ def _times(known: Latencies, session: Session, choice: ExportChoice) -> None:
     elif not choice.about.smaller:
         said += " With zeros instead it stays as slow as the unpruned model."
     st.caption(said)
-
-
-# --- the files ------------------------------------------------------------------------------------
 
 
 def files(session: Session, choice: ExportChoice) -> None:
@@ -227,9 +199,17 @@ def _made(found: Exported) -> None:
         f"from the masked model's by more than {text.number(found.difference, 1)} "
         f"({TOLERANCE:g} is allowed)."
     )
+    answers = {"The files": found.after} | ({"int8": found.int8} if found.int8 else {})
     left, right = st.columns(2, gap="large")
     with left:
-        _answers(found)
+        tables.reading_table(
+            ["", "Accuracy", "Against the unpruned model"],
+            [
+                tables.row(name, with_interval(one), _change(found.before, one))
+                for name, one in answers.items()
+            ],
+            height=140,
+        )
     with right:
         tables.reading_table(
             ["File", "Size"],
@@ -241,29 +221,8 @@ def _made(found: Exported) -> None:
         )
 
 
-def _answers(found: Exported) -> None:
-    answers = {"The files": found.after}
-    if found.int8 is not None:
-        answers["int8"] = found.int8
-    tables.reading_table(
-        ["", "Accuracy", "Against the unpruned model"],
-        [
-            [
-                tables.name(name),
-                tables.text(with_interval(one), wrap=False),
-                tables.text(_change(found.before, one), wrap=False),
-            ]
-            for name, one in answers.items()
-        ],
-        height=140,
-    )
-
-
 def _size(size: int) -> str:
     return megabytes(size) if size >= 1e5 else f"{text.number(size / 1e3)} kB"
-
-
-# --- the report -----------------------------------------------------------------------------------
 
 
 def report(session: Session) -> None:

@@ -6,19 +6,15 @@ Nothing here asks for a computation: what is not known yet is not done yet.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, removal_order
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, Scores, removal_order
 from bhpvas.heads import HeadId
 from bhpvas.scheme.step import Step
 from bhpvas.ui.jobs import measuring, tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
-from bhpvas.ui.state.session import Session
-
-if TYPE_CHECKING:
-    from bhpvas.criteria import Scores
+from bhpvas.ui.state.session import Session, Variant
 
 #: Share of a head's attention on [CLS] and [SEP] from which it is said to rest there.
 RESTING = 0.5
@@ -35,13 +31,11 @@ def half(session: Session) -> int:
     return max(session.mask.kept_count - every // 2, 0)
 
 
-def scores(session: Session) -> Scores | None:
-    """The three criteria of BHPVAS, or all, at the current mask, where they are measured."""
-    for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
-        found = tasks.known(measuring.scoring(session, session.now, names))
-        if found is not None:
-            return found
-    return None
+def scores(session: Session, variant: Variant | None = None) -> Scores | None:
+    """The three criteria of BHPVAS, or all, of a variant (default: now), where measured."""
+    at = variant or session.now
+    every = tasks.known(measuring.scoring(session, at, tuple(CRITERIA)))
+    return every or tasks.known(measuring.scoring(session, at, DEFAULT_CRITERIA))
 
 
 def lowest_by_importance(session: Session, count: int) -> frozenset[HeadId] | None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.head_columns import title_of
-from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, removal_order
+from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores, removal_order
+from bhpvas.data.dataset import Dataset
 from bhpvas.heads import HeadId
 from bhpvas.ui.jobs import measuring, tasks
+from bhpvas.ui.pages.learn import checks
 from bhpvas.ui.pages.learn.examples import worked
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import help, tables
-
-if TYPE_CHECKING:
-    from bhpvas.criteria import Scores
-    from bhpvas.data.dataset import Dataset
 
 #: Sentences of a worked example.
 FEW = 4
@@ -102,14 +98,13 @@ def _sentence(data: Dataset, row: int) -> str:
 
 def _on_all(session: Session, name: str, head: HeadId) -> str:
     """The same head on the whole calibration split, where that is measured."""
-    for names in (tuple(CRITERIA), DEFAULT_CRITERIA):
-        found: Scores | None = tasks.known(measuring.scoring(session, session.start, names))
-        if found is not None and name in found.values:
-            values = found.values[name]
-            order = removal_order(values, CRITERIA[name].higher_means)[::-1]
-            return (
-                f"On all {text.plural(found.sentences, 'calibration sentence')}: "
-                f"{text.number(float(values[head.layer, head.head]))}, rank "
-                f"{order.index(head) + 1} of {int(np.isfinite(values).sum())}."
-            )
-    return "On the whole calibration split: colour the Workbench by it."
+    found = checks.scores(session, session.start)
+    if found is None or name not in found.values:
+        return "On the whole calibration split: colour the Workbench by it."
+    values = found.values[name]
+    order = removal_order(values, CRITERIA[name].higher_means)[::-1]
+    return (
+        f"On all {text.plural(found.sentences, 'calibration sentence')}: "
+        f"{text.number(float(values[head.layer, head.head]))}, rank "
+        f"{order.index(head) + 1} of {int(np.isfinite(values).sum())}."
+    )

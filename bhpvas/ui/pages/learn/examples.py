@@ -63,7 +63,8 @@ def worked(scores: Scores, name: str, head: HeadId) -> Worked:
         )
     else:
         value = float(values.mean())
-        equation = rf"\frac{{{_sum(values)}}}{{{len(values)}}}={_tex(value)}"
+        total = "+".join(map(_tex, values)).replace("+-", "-")
+        equation = rf"\frac{{{total}}}{{{len(values)}}}={_tex(value)}"
     return Worked(quantity, rows, equation, value)
 
 
@@ -88,10 +89,3 @@ def _tex(value: float) -> str:
     said = number(float(value)).replace(MINUS, "-")
     mantissa, _, power = said.partition("e")
     return rf"{mantissa}\cdot 10^{{{power}}}" if power else said
-
-
-def _sum(values: np.ndarray) -> str:
-    said = [_tex(float(value)) for value in values]
-    return "".join(
-        one if not place or one[0] == "-" else f"+{one}" for place, one in enumerate(said)
-    )

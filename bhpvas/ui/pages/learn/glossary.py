@@ -17,11 +17,10 @@ from bhpvas.ui.pages.sentence import texts as sentence_texts
 from bhpvas.ui.pages.workbench import texts as workbench_texts
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import help
-from bhpvas.ui.widgets import help as view_help
 from bhpvas.ui.widgets.help import HelpText
 
 _WORDS: Mapping[str, str | HelpText] = {
-    "Ablation": view_help.ABLATION,
+    "Ablation": help.ABLATION,
     "Accuracy": "The share of sentences that a model answers as they are labelled.",
     "Attention": "For each token, weights over all tokens of the sentence that sum to 1: how much "
     "of each it reads. Written A, a matrix of as many rows and columns as there are tokens.",
@@ -34,7 +33,7 @@ _WORDS: Mapping[str, str | HelpText] = {
     "rotation and scale. Here between the outputs of two heads, by the unbiased estimator.",
     "[CLS], [SEP]": "Marks that the tokenizer puts before the sentence and after it. [CLS] gathers "
     "what the classifier reads; heads with nothing to do often rest on [SEP].",
-    "Combined priority": view_help.COMBINED,
+    "Combined priority": help.COMBINED,
     "Compensation": schemes_texts.RECOVERY,
     "Confidence interval": "A range that holds the true value in 95 of 100 repetitions. For an "
     "accuracy Wilson's, for a change on the same sentences Tango's.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -13,9 +12,11 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts.head_columns import Column, Weighing, columns
 from bhpvas.charts.head_map import size
+from bhpvas.criteria import Scores
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.ui.jobs import measuring, runner, tasks
 from bhpvas.ui.pages.learn import checks
+from bhpvas.ui.pages.learn.texts import Text, in_words
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples.page import panel
 from bhpvas.ui.pages.samples.selection import selection
@@ -33,9 +34,6 @@ from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.head_map import head_grid
 from bhpvas.ui.widgets.synced import hold
 
-if TYPE_CHECKING:
-    from bhpvas.criteria import Scores
-
 UNNAMED = "main"
 #: Pixels beside the text on a screen of 1440.
 ROOM = 760
@@ -46,13 +44,10 @@ class Lesson:
     """One step: what there is to know, the one thing to do, how it is noticed, the view of it."""
 
     title: str
-    says: Callable[[Session], str]
-    task: Callable[[Session], str]
+    says: Text
+    task: Text
     done: Callable[[Session], bool]
     view: Callable[[Session], None]
-
-
-# --- one sentence ---------------------------------------------------------------------------------
 
 
 def _sentence(session: Session) -> None:
@@ -92,17 +87,14 @@ def _decision_done(session: Session) -> bool:
     return checks.strongest(session) in session.switched
 
 
-# --- every head -----------------------------------------------------------------------------------
-
-
-def _scored(session: Session, colour: str) -> tuple[Scores, dict[str, Column], Column] | None:
-    """The scores with their columns, and the one to look at; None while they are measured."""
+def _scored(session: Session, colour: str) -> tuple[Scores, Column] | None:
+    """The scores, and the column to look at; None while they are measured."""
     scores, key = measuring.scores_for(session, colour)
     if scores is None:
         st.skeleton(size(session.mask.layers, session.mask.heads)[1])
         return None
     found = columns(scores, None, Weighing(), remember=runner.shared().quick, key=key)
-    return scores, found, found[colour]
+    return scores, found[colour]
 
 
 def _heads(session: Session, colour: str) -> Scores | None:
@@ -110,7 +102,7 @@ def _heads(session: Session, colour: str) -> Scores | None:
     scored = _scored(session, colour)
     if scored is None:
         return None
-    scores, _, column = scored
+    scores, column = scored
     workbench_settings.selection_controls(column, session)
     with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
         head_grid(column, session, pointer=workbench_settings.settings().pointer)
@@ -122,14 +114,9 @@ def _habits(session: Session) -> None:
     scored = _scored(session, "stability")
     if scored is None:
         return
-    scores, _, _ = scored
-    resting = Column(
-        name="resting",
-        title="on [CLS] and [SEP], %",
-        values=100 * checks.at_rest(scores),
-        higher_means="keep",
-        help="",
-    )
+    scores, _ = scored
+    shares = 100 * checks.at_rest(scores)
+    resting = Column("resting", "on [CLS] and [SEP], %", shares, "keep", "")
     with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
         head_grid(resting, session, pointer="head", key="habit-map", hover=_shares(resting, scores))
         controls.selected_list(session)
@@ -169,8 +156,7 @@ def _habits_said(session: Session) -> str:
 
 
 def _importance(session: Session) -> None:
-    scores = _heads(session, "importance")
-    if scores is not None:
+    if _heads(session, "importance") is not None:
         with st.expander("How importance is measured"):
             help.explain(*help.column_help("importance")[0])
 
@@ -180,21 +166,16 @@ def _lowest_done(session: Session) -> bool:
     return lowest is not None and lowest <= session.selected
 
 
-# --- removing -------------------------------------------------------------------------------------
-
-
-def _removing(session: Session) -> None:
-    scores = _heads(session, "importance")
-    if scores is not None:
-        workbench_views.actions(scores, session)
-    workbench_views.what_changed(session)
-    workbench_views.steps(session)
-
-
 def _estimate(session: Session) -> None:
     scores = _heads(session, "importance")
     if scores is not None:
         workbench_views.actions(scores, session)
+
+
+def _removing(session: Session) -> None:
+    _estimate(session)
+    workbench_views.what_changed(session)
+    workbench_views.steps(session)
 
 
 def _slices(session: Session) -> None:
@@ -253,33 +234,27 @@ def _yours_said(session: Session) -> str:
 LESSONS = (
     Lesson(
         "What is a head?",
-        lambda session: (
-            "A BERT reads a sentence in layers. In each layer several **attention heads** work "
-            "side by side. For every word, a head decides which other words to read from; the "
-            "arcs below the words show how much. Above the words stands the grammar of the "
-            "sentence, for comparison."
-        ),
-        lambda session: "Choose another sentence, or pick *Typed* and write one of your own.",
+        "A BERT reads a sentence in layers. In each layer several **attention heads** work "
+        "side by side. For every word, a head decides which other words to read from; the "
+        "arcs below the words show how much. Above the words stands the grammar of the "
+        "sentence, for comparison.",
+        "Choose another sentence, or pick *Typed* and write one of your own.",
         lambda session: session.opened is not None and session.opened != session.sentence_at(0),
         _sentence,
     ),
     Lesson(
         "Each has its habit",
         _habits_said,
-        lambda session: (
-            "Select two heads: click a bright cell, which rests on [CLS] and [SEP], and a dark "
-            "one, which looks elsewhere. Below the map you see where."
-        ),
+        "Select two heads: click a bright cell, which rests on [CLS] and [SEP], and a dark "
+        "one, which looks elsewhere. Below the map you see where.",
         checks.selected_both_habits,
         _habits,
     ),
     Lesson(
         "Who decides?",
-        lambda session: (
-            "What a head looks at is not yet what it does. So take it away and see. Each cell "
-            "says how far the answer to this one sentence moves without that head: blue speaks "
-            "for the answer, red against it."
-        ),
+        "What a head looks at is not yet what it does. So take it away and see. Each cell "
+        "says how far the answer to this one sentence moves without that head: blue speaks "
+        "for the answer, red against it.",
         _decision_task,
         _decision_done,
         _decision,
@@ -301,12 +276,10 @@ LESSONS = (
     ),
     Lesson(
         "What would it cost?",
-        lambda session: (
-            "Before anything is removed, the slopes of the loss (gradients) say roughly what it "
-            "would cost, in milliseconds. This is an estimate: it is good for a few heads and says "
-            "little about many."
-        ),
-        lambda session: "With some heads selected, press *What would it cost?*",
+        "Before anything is removed, the slopes of the loss (gradients) say roughly what it "
+        "would cost, in milliseconds. This is an estimate: it is good for a few heads and says "
+        "little about many.",
+        "With some heads selected, press *What would it cost?*",
         lambda session: session.cost_asked and bool(session.selected),
         _estimate,
     ),
@@ -318,54 +291,45 @@ LESSONS = (
             "criterion has seen. The accuracy comes with its 95% interval, and every answer that "
             "changed is listed."
         ),
-        lambda session: "Press *Remove*, then read what changed. You can always go back.",
+        "Press *Remove*, then read what changed. You can always go back.",
         lambda session: bool(checks.made(session, "remove")),
         _removing,
     ),
     Lesson(
         "Who pays?",
-        lambda session: (
-            "The same accuracy can hide that some kinds of sentences lose and others gain. Slices "
-            "show it, each with its interval: with few sentences most differences are chance."
-        ),
-        lambda session: "Select a slice, by a click or by its name, and see which heads it needs.",
+        "The same accuracy can hide that some kinds of sentences lose and others gain. Slices "
+        "show it, each with its interval: with few sentences most differences are chance.",
+        "Select a slice, by a click or by its name, and see which heads it needs.",
         lambda session: bool(session.sentences),
         _slices,
     ),
     Lesson(
         "Half of them",
-        lambda session: (
-            "Why can so many go? Many heads rest on [CLS] or [SEP] and often change little, others "
-            "say what a kept head says already, and those that stay can make up for more. Nobody "
-            "picks half of the heads by hand: a **method** proposes them in the order in which "
-            "they should go and says why; you may turn single heads over before you take the "
-            "proposal."
-        ),
+        "Why can so many go? Many heads rest on [CLS] or [SEP] and often change little, others "
+        "say what a kept head says already, and those that stay can make up for more. Nobody "
+        "picks half of the heads by hand: a **method** proposes them in the order in which "
+        "they should go and says why; you may turn single heads over before you take the "
+        "proposal.",
         _half_task,
         lambda session: checks.half(session) == 0 and bool(checks.made(session, "remove")),
         _half,
     ),
     Lesson(
         "Win some back",
-        lambda session: (
-            "The heads that stay can stand in for those that left. **Compensation** refits how "
-            "their outputs are mixed, layer by layer, in seconds and without labels."
-        ),
-        lambda session: "Press *Compensation*, and compare the accuracy before and after.",
+        "The heads that stay can stand in for those that left. **Compensation** refits how "
+        "their outputs are mixed, layer by layer, in seconds and without labels.",
+        "Press *Compensation*, and compare the accuracy before and after.",
         lambda session: bool(checks.made(session, "recover")),
         propose.recovery,
     ),
     Lesson(
         "It is yours",
         _yours_said,
-        lambda session: "Give your scheme a name.",
+        "Give your scheme a name.",
         lambda session: session.scheme.name != UNNAMED,
         _yours,
     ),
 )
-
-
-# --- the view -------------------------------------------------------------------------------------
 
 
 def progress(session: Session) -> LessonProgress:
@@ -385,9 +349,13 @@ def view(session: Session) -> None:
     left, right = st.columns([1, 2.7], gap="medium")
     with left, st.container(key="lesson"):
         st.html(f'<h2 class="title">{now.at + 1}. {lesson.title}</h2>')
-        st.markdown(lesson.says(session))
+        st.markdown(in_words(lesson.says, session))
         with st.container(border=True, key="task"):
-            _task(lesson, session, done=now.at in now.done)
+            done = now.at in now.done
+            mark = (
+                ":material/check_circle: **Done.**" if done else ":material/touch_app: **Do this.**"
+            )
+            st.markdown(f"{mark} {in_words(lesson.task, session)}")
         _ways(now)
     with right:
         lesson.view(session)
@@ -405,16 +373,9 @@ def _steps(now: LessonProgress) -> None:
         key="lesson-step",
         label_visibility="collapsed",
         width="stretch",
-        on_change=_jump,
+        on_change=lambda: _go(st.session_state["lesson-step"]),
     )
     st.caption(f"{len(now.done)} of {len(LESSONS)} done, about ten minutes in all.")
-
-
-def _task(lesson: Lesson, session: Session, *, done: bool) -> None:
-    if done:
-        st.markdown(f":material/check_circle: **Done.** {lesson.task(session)}")
-    else:
-        st.markdown(f":material/touch_app: **Do this.** {lesson.task(session)}")
 
 
 def _ways(now: LessonProgress) -> None:
@@ -437,10 +398,6 @@ def _ways(now: LessonProgress) -> None:
             )
         if now.at:
             st.button("Back", key="lesson-back", type="tertiary", on_click=partial(_go, now.at - 1))
-
-
-def _jump() -> None:
-    _go(st.session_state["lesson-step"])
 
 
 def _go(step: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets.help import HelpText
 
 LEARN = HelpText(
@@ -12,3 +15,11 @@ LEARN = HelpText(
     misleads="Ten minutes on one small model show how such work goes, not what holds for models in "
     "general.",
 )
+
+#: What a lesson or a tour says: always the same, or with figures of the session.
+Text = str | Callable[[Session], str]
+
+
+def in_words(text: Text, session: Session) -> str:
+    """A text, with what the session fills in."""
+    return text if isinstance(text, str) else text(session)

@@ -14,6 +14,7 @@ from bhpvas.scheme.step import Step
 from bhpvas.search import METHODS
 from bhpvas.ui.jobs import models
 from bhpvas.ui.pages.learn import checks
+from bhpvas.ui.pages.learn.texts import Text, in_words
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
@@ -36,7 +37,7 @@ class Stop:
     """
 
     page: str
-    says: Callable[[Session], str]
+    says: Text
     done: Callable[[Session, int], bool]
     view: str | None = None
 
@@ -51,9 +52,6 @@ class Tour:
     moral: str
     fits: Callable[[Session], bool]
     lacking: str = ""
-
-
-# --- what happens to a double negation ------------------------------------------------------------
 
 
 def _half(session: Session) -> int:
@@ -120,18 +118,14 @@ SAMPLES_TOUR = Tour(
         ),
         Stop(
             SAMPLES,
-            lambda session: (
-                f"The total hides who pays. Slice by tag, and select **{TAG}**: a click on its "
-                "row, or its name in *Select a slice*."
-            ),
+            f"The total hides who pays. Slice by tag, and select **{TAG}**: a click on its "
+            "row, or its name in *Select a slice*.",
             _tag_selected,
         ),
         Stop(
             SAMPLES,
-            lambda session: (
-                "*Heads that matter here* compares these sentences with the rest. Read which head "
-                "is reddest, with a dot: it stands out beyond chance."
-            ),
+            "*Heads that matter here* compares these sentences with the rest. Read which head "
+            "is reddest, with a dot: it stands out beyond chance.",
             lambda session, since: outstanding(session) is not None,
         ),
         Stop(
@@ -164,9 +158,6 @@ SAMPLES_TOUR = Tour(
 )
 
 
-# --- from all heads to a scheme to ship -----------------------------------------------------------
-
-
 def _proposed(session: Session, since: int) -> list[Step]:
     return [step for step in checks.made(session, "remove", since) if step.method in METHODS]
 
@@ -183,20 +174,14 @@ def _as_many(session: Session) -> str:
     return str(len(steps[0].heads)) if steps else "as many"
 
 
-def _on(view: str) -> bool:
-    return bool(st.session_state.get("view") == view)
-
-
 SCHEMES_TOUR = Tour(
     title="From all heads to a scheme to ship",
     question="How many heads can go, which, and what is left of the accuracy?",
     stops=(
         Stop(
             SCHEMES,
-            lambda session: (
-                "How many heads can go? Under *How many go* choose *Accuracy drop*, put "
-                f"{MAY_LOSE:g} point, and press *Propose*. The search takes half a minute or more."
-            ),
+            "How many heads can go? Under *How many go* choose *Accuracy drop*, put "
+            f"{MAY_LOSE:g} point, and press *Propose*. The search takes half a minute or more.",
             lambda session, since: (
                 bool(_proposed(session, since))
                 or (session.search is not None and session.search.max_drop is not None)
@@ -205,34 +190,28 @@ SCHEMES_TOUR = Tour(
         ),
         Stop(
             SCHEMES,
-            lambda session: (
-                "The list below the map says why each head would go. The last ones cost most: "
-                "keep two of these by a click on the map, or by name under *Turned over by hand*."
-            ),
+            "The list below the map says why each head would go. The last ones cost most: "
+            "keep two of these by a click on the map, or by name under *Turned over by hand*.",
             lambda session, since: len(session.turned) >= 2,
             PROPOSE,
         ),
         Stop(
             SCHEMES,
-            lambda session: "Press *Take as a step*: now it is measured on the evaluation split.",
+            "Press *Take as a step*: now it is measured on the evaluation split.",
             lambda session, since: bool(_proposed(session, since)),
             PROPOSE,
         ),
         Stop(
             SCHEMES,
-            lambda session: (
-                "Under *Recover*, press *Compensation*: the kept heads learn to stand in. Read in "
-                "the sidebar what it wins back."
-            ),
+            "Under *Recover*, press *Compensation*: the kept heads learn to stand in. Read in "
+            "the sidebar what it wins back.",
             lambda session, since: bool(checks.made(session, "recover", since)),
             PROPOSE,
         ),
         Stop(
             SCHEMES,
-            lambda session: (
-                "Is that good? Compare it with a rival. Back to all heads first: press *Undo* in "
-                "the sidebar until every head is kept."
-            ),
+            "Is that good? Compare it with a rival. Back to all heads first: press *Undo* in "
+            "the sidebar until every head is kept.",
             lambda session, since: session.scheme.current == 0,
             PROPOSE,
         ),
@@ -248,18 +227,16 @@ SCHEMES_TOUR = Tour(
         ),
         Stop(
             SCHEMES,
-            lambda session: (
-                "Open the view *Compare*: both branches on the same sentences. Below *Measures* "
-                "a line says how far they are apart, and whether that could be chance."
+            "Open the view *Compare*: both branches on the same sentences. Below *Measures* "
+            "a line says how far they are apart, and whether that could be chance.",
+            lambda session, since: (
+                st.session_state.get("view") == "Compare" and _rivals(session, since)
             ),
-            lambda session, since: _on("Compare") and _rivals(session, since),
         ),
         Stop(
             SCHEMES,
-            lambda session: (
-                "One proposal could be luck. Press *Measure*: whole curves beside random orders. "
-                "It takes some minutes, and goes on while you stay here; what is measured is kept."
-            ),
+            "One proposal could be luck. Press *Measure*: whole curves beside random orders. "
+            "It takes some minutes, and goes on while you stay here; what is measured is kept.",
             lambda session, since: session.curves is not None,
             "Evidence",
         ),
@@ -273,23 +250,8 @@ SCHEMES_TOUR = Tour(
 TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}
 
 
-# --- the bar --------------------------------------------------------------------------------------
-
-
-def _tour(walk: TourProgress) -> Tour:
-    return TOURS[walk.tour]
-
-
 def _stop(walk: TourProgress) -> Stop:
-    return _tour(walk).stops[walk.progress.at]
-
-
-def _noticing(walk: TourProgress, session: Session) -> TourProgress:
-    """The stop that is open done as well, where the session shows it."""
-    here = walk.progress.at
-    if here in walk.progress.done or not _stop(walk).done(session, walk.since):
-        return walk
-    return replace(walk, progress=walk.progress.noticing([here]))
+    return TOURS[walk.tour].stops[walk.progress.at]
 
 
 def bar(page: str, session: Session) -> None:
@@ -297,30 +259,38 @@ def bar(page: str, session: Session) -> None:
     walk: TourProgress | None = st.session_state.get(TOUR)
     if walk is None or walk.left:
         return
-    if not _tour(walk).fits(session):
-        _lacking(walk)
-        return
-    walk = _noticing(walk, session)
-    st.session_state[TOUR] = walk
-    at, stops = walk.progress.at, _tour(walk).stops
-    done, last = at in walk.progress.done, at + 1 == len(stops)
+    tour, stop, at = TOURS[walk.tour], _stop(walk), walk.progress.at
+    fits, last, go, on = tour.fits(session), at + 1 == len(tour.stops), False, False
+    if fits and at not in walk.progress.done and stop.done(session, walk.since):
+        walk = replace(walk, progress=walk.progress.noticing([at]))
+        st.session_state[TOUR] = walk
+    done = at in walk.progress.done
     with (
         st.container(key="tour", border=True),
         st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-row"),
     ):
-        mark = ":material/check_circle: **Done.**" if done else ":material/tour:"
-        st.markdown(
-            f"{mark} **{at + 1} of {len(stops)}** {_stop(walk).says(session)}", width="stretch"
+        if fits:
+            mark = ":material/check_circle: **Done.**" if done else ":material/tour:"
+            place = f"**{at + 1} of {len(tour.stops)}**"
+            st.markdown(f"{mark} {place} {in_words(stop.says, session)}", width="stretch")
+            go = page != stop.page and st.button(f"Go to {stop.page}", key="tour-go")
+            on = st.button(
+                "Finish" if last else "Next" if done else "Skip",
+                key="tour-next",
+                type="primary" if done else "secondary",
+            )
+        else:  # the model or the data changed to some that the tour does not speak of
+            st.markdown(f":material/tour: {tour.lacking}", width="stretch")
+        leave = st.button(
+            "Leave",
+            key="tour-leave",
+            type="tertiary",
+            help=f"{tour.title}. You can go on with it later, on Learn.",
         )
-        go = page != _stop(walk).page and st.button(f"Go to {_stop(walk).page}", key="tour-go")
-        on = st.button(
-            "Finish" if last else "Next" if done else "Skip",
-            key="tour-next",
-            type="primary" if done else "secondary",
-        )
-        leave = _leave_button(walk)
     if leave:
-        _leave(walk)
+        st.session_state[TOUR] = replace(walk, left=True)
+        st.session_state["tour-finished"] = None
+        _to_tours()
     if on and last:
         st.session_state[TOUR] = None
         st.session_state["tour-finished"] = walk.tour
@@ -329,33 +299,6 @@ def bar(page: str, session: Session) -> None:
         _walk_on(replace(walk, progress=walk.progress.opening(at + 1)))
     if go:
         _walk_on(walk)
-
-
-def _lacking(walk: TourProgress) -> None:
-    """The bar where the model or the data changed to some that the tour does not speak of."""
-    with (
-        st.container(key="tour", border=True),
-        st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-row"),
-    ):
-        st.markdown(f":material/tour: {_tour(walk).lacking}", width="stretch")
-        leave = _leave_button(walk)
-    if leave:
-        _leave(walk)
-
-
-def _leave_button(walk: TourProgress) -> bool:
-    return st.button(
-        "Leave",
-        key="tour-leave",
-        type="tertiary",
-        help=f"{_tour(walk).title}. You can go on with it later, on Learn.",
-    )
-
-
-def _leave(walk: TourProgress) -> None:
-    st.session_state[TOUR] = replace(walk, left=True)
-    st.session_state["tour-finished"] = None
-    _to_tours()
 
 
 def _to_tours() -> None:
@@ -371,9 +314,6 @@ def _walk_on(walk: TourProgress) -> None:
     _go(_stop(walk).page)
 
 
-# --- the view -------------------------------------------------------------------------------------
-
-
 def view(session: Session) -> None:
     """The tours to choose from, with what was learnt on the one that just ended."""
     finished = st.session_state.get("tour-finished")
@@ -383,7 +323,7 @@ def view(session: Session) -> None:
             st.markdown(tour.question)
             st.markdown(
                 "\n".join(
-                    f"{place}. *{stop.page}*: {stop.says(session)}"
+                    f"{place}. *{stop.page}*: {in_words(stop.says, session)}"
                     for place, stop in enumerate(tour.stops, 1)
                     if tour.fits(session)
                 )
@@ -426,8 +366,4 @@ def started(name: str) -> TourProgress:
 
 
 def _go(page: str) -> None:
-    st.switch_page(_file(page), query_params=links.of_this_work())
-
-
-def _file(page: str) -> str:
-    return f"pages/{page.lower()}.py"
+    st.switch_page(f"pages/{page.lower()}.py", query_params=links.of_this_work())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 from html import escape
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -13,13 +12,16 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts.flip_patterns import flip_patterns as flips_figure
 from bhpvas.charts.kept_map import kept_map, small_size
-from bhpvas.charts.model_measures import MEASURES, UNPRUNED, Said
+from bhpvas.charts.model_measures import MEASURES, UNPRUNED
 from bhpvas.charts.slice_grid import slice_grid
 from bhpvas.charts.step_texts import briefly, weights_origin
 from bhpvas.data.tables import csv_text
 from bhpvas.evaluation.comparison import flip_patterns, flip_table, measures, pairwise
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.slices import Grouping, groupings, slice_table
 from bhpvas.heads import HeadId
+from bhpvas.model.cost import speed_bound
+from bhpvas.model.latency import Latencies
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import measuring, models, runner, tasks
 from bhpvas.ui.pages.export import texts as export_texts
@@ -29,10 +31,6 @@ from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, figures, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.latency import latencies
-
-if TYPE_CHECKING:
-    from bhpvas.evaluation.evaluation import Evaluation
-    from bhpvas.model.latency import Latencies
 
 FEWEST, MOST = 2, 4
 #: Sentences that are listed at once.
@@ -68,10 +66,9 @@ def view(session: Session) -> None:
     """Choose steps, then everything in which they differ."""
     chosen = _choice(session)
     if len(chosen) < FEWEST:
-        if len(session.scheme.steps) < FEWEST:
-            st.caption("There is only the start so far: remove heads in the Workbench first.")
-        else:
-            st.caption("Choose at least two steps.")
+        only_start = "There is only the start so far: remove heads in the Workbench first."
+        few = len(session.scheme.steps) < FEWEST
+        st.caption(only_start if few else "Choose at least two steps.")
         return
     found = _measured(session, chosen)
     if found is None:
@@ -88,9 +85,6 @@ def view(session: Session) -> None:
     _latency(found, session)
 
 
-# --- which ----------------------------------------------------------------------------------------
-
-
 def _choice(session: Session) -> list[int]:
     """The steps to compare: by default the ends of the newest branches."""
     scheme = session.scheme
@@ -104,7 +98,7 @@ def _choice(session: Session) -> list[int]:
         known,
         key="compared",
         max_selections=MOST,
-        format_func=lambda step: _named(scheme, step),
+        format_func=partial(_named, scheme),
         persist_state="session",
     )
 
@@ -134,14 +128,7 @@ def _measured(session: Session, chosen: list[int]) -> Compared | None:
     if any(one is None for one in wanted.values()):
         return None
     letters = dict(zip("ABCD", chosen, strict=False))
-    return Compared(
-        steps=letters,
-        unpruned=wanted[0],
-        evaluations={letter: wanted[step] for letter, step in letters.items()},
-    )
-
-
-# --- heads ----------------------------------------------------------------------------------------
+    return Compared(letters, wanted[0], {letter: wanted[step] for letter, step in letters.items()})
 
 
 def _maps(found: Compared, session: Session) -> None:
@@ -183,9 +170,6 @@ def _about(scheme: Scheme, number: int) -> str:
     return escape(f"{said}, {step.note}" if step.note else said)
 
 
-# --- metrics --------------------------------------------------------------------------------------
-
-
 def _metrics(found: Compared, session: Session) -> None:
     help.heading(
         "Measures",
@@ -202,7 +186,7 @@ def _metrics(found: Compared, session: Session) -> None:
     tables.reading_table(
         ["", *rows.index],
         [
-            [tables.name(title), *(_cell(row, said) for _, row in rows.iterrows())]
+            tables.row(title, *(said(row) for _, row in rows.iterrows()))
             for title, said in MEASURES.items()
         ],
         height=480,
@@ -213,18 +197,11 @@ def _metrics(found: Compared, session: Session) -> None:
 
 
 def _key(found: Compared, session: Session) -> tuple[object, ...]:
-    """What the compared evaluations are of."""
     variants = tuple((letter, session.at(step)) for letter, step in found.steps.items())
     return (*models.named(session, session.start), variants, session.data.evaluation.fingerprint)
 
 
-def _cell(row: pd.Series, said: Said) -> str:
-    value, aside = said(row)
-    return tables.text(value, aside, wrap=False)
-
-
 def _pair_test(row: pd.Series, pairs: int) -> str:
-    """A pair's test in a sentence."""
     corrected = f", corrected for {text.plural(pairs, 'pair')}" if pairs > 1 else ""
     return (
         f"**{row['first']} {text.ARROW} {row['second']}:** "
@@ -233,9 +210,6 @@ def _pair_test(row: pd.Series, pairs: int) -> str:
         f"gained, {row['apart']} answered differently "
         f":small[{text.p_value(row['corrected'])}, McNemar{corrected}]"
     )
-
-
-# --- flips ----------------------------------------------------------------------------------------
 
 
 def _flips(found: Compared) -> None:
@@ -250,17 +224,18 @@ def _flips(found: Compared) -> None:
     if patterns.empty:
         st.caption("No step changes any answer.")
         return
-    figure = flips_figure(patterns, list(found.steps), chosen=_pattern(found, len(patterns)))
+    letters, steps = list(found.steps), tuple(found.steps.values())
+    chosen = _pattern(found, len(patterns))
+    figure = flips_figure(patterns, letters, chosen=chosen)
     figures.chart(
         figure,
         key="flips-chart",
-        on_select=partial(_pattern_clicked, steps=tuple(found.steps.values())),
+        on_select=partial(_pattern_clicked, steps=steps),
         selection_mode="points",
         height=int(figure.layout.height),
         alt=f"Sentences flipped by each of {text.plural(len(patterns), 'set')} of steps",
     )
-    letters = list(found.steps)
-    st.session_state["flips-of"] = _pattern(found, len(patterns))
+    st.session_state["flips-of"] = chosen
     st.selectbox(
         "List the sentences flipped by",
         range(len(patterns)),
@@ -269,12 +244,11 @@ def _flips(found: Compared) -> None:
         format_func=lambda place: f"{_members(patterns, place, letters)} alone",
         placeholder="at least one",
         on_change=_pattern_named,
-        kwargs={"steps": tuple(found.steps.values())},
+        kwargs={"steps": steps},
     )
 
 
 def _members(patterns: pd.DataFrame, place: int, letters: list[str]) -> str:
-    """The steps that flip the sentences of a bar."""
     flipping = patterns.loc[place, letters].astype(bool)
     return " and ".join(flipping.index[flipping])
 
@@ -341,9 +315,6 @@ def _answer(of: Evaluation, at: int, *, truth: bool = False) -> str:
     return tables.label(answer, of.label_names[answer], aside)
 
 
-# --- slices ---------------------------------------------------------------------------------------
-
-
 def _slices(found: Compared, session: Session) -> None:
     help.heading(
         "Cost by slice",
@@ -381,9 +352,6 @@ def _slice_tables(
     )
 
 
-# --- time -----------------------------------------------------------------------------------------
-
-
 def _latency(found: Compared, session: Session) -> None:
     help.heading(
         "Measured latency",
@@ -397,27 +365,18 @@ def _latency(found: Compared, session: Session) -> None:
 
 
 def _times(found: Compared, known: Latencies, session: Session) -> None:
-    from bhpvas.model.cost import speed_bound
-
     geometry = models.classifier_named(session.model).geometry
     rows = []
     for name, step in {UNPRUNED: 0, **found.steps}.items():
         bound = speed_bound(geometry, session.scheme.mask_at(step), [known.length])
         times = "1" if step == 0 else text.median(*known.speed_up(str(step)), 2)
-        rows.append(
-            [
-                tables.name(name),
-                tables.text(text.median(*known.milliseconds(str(step)), 1), wrap=False),
-                tables.text(times, wrap=False),
-                tables.text(f"{bound:.2f}", wrap=False),
-            ]
-        )
+        milliseconds = text.median(*known.milliseconds(str(step)), 1)
+        rows.append(tables.row(name, milliseconds, times, f"{bound:.2f}"))
     tables.reading_table(
         ["", "Milliseconds", "Times as fast", "At most by FLOPs"], rows, height=220
     )
-    cores = text.plural(known.threads, "thread")
     st.caption(
         f"Medians of {text.plural(len(known.seconds), 'round')} with 95% intervals: "
         f"{text.plural(known.batch, 'sentence')} of {text.plural(known.length, 'token')}, "
-        f"{known.device}, {cores}."
+        f"{known.device}, {text.plural(known.threads, 'thread')}."
     )

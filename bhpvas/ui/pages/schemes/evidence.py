@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import escape
 from typing import Any
 
@@ -61,19 +61,13 @@ def view(session: Session) -> None:
         _areas(session, session.curves, chosen, random)
 
 
-# --- asking ---------------------------------------------------------------------------------------
-
-
 def _settings(session: Session) -> None:
     able = models.only_masks(session) is None
     names = method_names(compensating=able)
     state = st.session_state
     if session.curves is not None:  # a page that was opened anew is set as the curves were
-        state.setdefault("curve-methods", list(session.curves.methods))
-        state.setdefault("curve-recoveries", list(session.curves.recoveries))
-        state.setdefault("curve-every", session.curves.every)
-        state.setdefault("curve-random", session.curves.random)
-        state.setdefault("curve-seed", session.curves.seed)
+        for setting, value in asdict(session.curves).items():
+            state.setdefault(f"curve-{setting}", list(value) if isinstance(value, tuple) else value)
     chosen = state.get("curve-methods", ["importance", "fisher", DEFAULT_METHOD])
     hold("curve-methods", [name for name in chosen if name in names])
     bottom: Any = {"horizontal": True, "vertical_alignment": "bottom", "gap": "small"}
@@ -90,7 +84,7 @@ def _settings(session: Session) -> None:
         )
         st.button(
             "Every criterion",
-            on_click=_every_criterion,
+            on_click=lambda: st.session_state.update({"curve-methods": list(CRITERIA)}),
             help="Each criterion as a method: heads leave in the order that it gives once.",
         )
     with st.container(**bottom, key="evidence-settings"):
@@ -104,15 +98,12 @@ def _settings(session: Session) -> None:
             persist_state="session",
         )
         total = session.start.mask.kept_count
-        every = _number("A point every … heads", "curve-every", 1, total, max(total // 12, 1))
-        random = _number("Random orders", "curve-random", RANDOM_ORDERS, 200, RANDOM_ORDERS)
-        seed = _number("Seed", "curve-seed", 0, 10_000, 0)
         curves = Curves(
             tuple(name for name in names if name in methods),
             tuple(name for name in (None, *RECOVERIES) if name in recoveries),
-            every,
-            random,
-            seed,
+            _number("A point every … heads", "curve-every", 1, total, max(total // 12, 1)),
+            _number("Random orders", "curve-random", RANDOM_ORDERS, 200, RANDOM_ORDERS),
+            _number("Seed", "curve-seed", 0, 10_000, 0),
         )
         st.button(
             "Measure",
@@ -138,13 +129,6 @@ def _number(label: str, key: str, least: int, most: int, default: int) -> int:
     )
 
 
-def _every_criterion() -> None:
-    st.session_state["curve-methods"] = list(CRITERIA)
-
-
-# --- what is measured so far ----------------------------------------------------------------------
-
-
 def _chart(
     session: Session, curves: Curves, chosen: Sequence[Curve], random: Sequence[Curve]
 ) -> None:
@@ -153,15 +137,13 @@ def _chart(
         return
     points = lines(chosen, random)
     random = [one for one in random if one.recovery is None]
-    all_heads = session.mask.layers * session.mask.heads
-    steps = timeline_points(session.scheme, measuring.accuracies(session))
     figures.chart(
         accuracy_curves(
             points,
             band(random) if random else None,
-            steps,
+            timeline_points(session.scheme, measuring.accuracies(session)),
             names=curves.methods,
-            all_heads=all_heads,
+            all_heads=session.mask.layers * session.mask.heads,
             sentences=len(session.data.evaluation),
             height=_HEIGHT,
         ),
@@ -196,8 +178,7 @@ def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:
 def _areas(
     session: Session, curves: Curves, chosen: Sequence[Curve], random: Sequence[Curve]
 ) -> None:
-    counts = schemes_tasks.removals(session, curves)
-    whole = [curve for curve in chosen if curve.removed == counts]
+    whole = [one for one in chosen if one.removed == schemes_tasks.removals(session, curves)]
     help.heading(
         "Area under the curve",
         "Mean accuracy over all numbers of heads, best first; in brackets the lowest and highest.",
@@ -207,7 +188,6 @@ def _areas(
     if not whole and not random:
         st.caption("No curve is complete yet.")
         return
-    table = areas([*whole, *random])
     tables.reading_table(
         ["", "Then", "Area, %"],
         [
@@ -222,7 +202,7 @@ def _areas(
                     wrap=False,
                 ),
             ]
-            for row in table.itertuples()
+            for row in areas([*whole, *random]).itertuples()
         ],
         height=330,
     )

@@ -20,9 +20,9 @@ from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.state.session import PendingStep, Session
+from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.settings import kept_as
-from bhpvas.ui.widgets import figures, help
+from bhpvas.ui.widgets import figures, help, tables
 
 #: Few sentences are gone through more often than the tens of thousands of a training part.
 _EPOCHS = 3.0
@@ -68,15 +68,7 @@ def _settings(session: Session) -> TuningSettings:
         ("Fine-tuning", texts.FINE_TUNING),
         key="finetune",
     )
-    epochs = st.number_input(
-        "Epochs",
-        0.5,
-        50.0,
-        _EPOCHS,
-        0.5,
-        format="%.1f",
-        **kept_as("tune-epochs"),
-    )
+    epochs = _number("Epochs", "tune-epochs", 0.5, 50.0, _EPOCHS, 0.5, format="%.1f")
     rate = st.select_slider(
         "Learning rate",
         _RATES,
@@ -94,55 +86,31 @@ def _settings(session: Session) -> TuningSettings:
         help="0 = the labels alone, 1 = the labels are not used.",
     )
     with st.expander("More settings"):
-        batch = st.number_input(
-            "Sentences in a step",
-            1,
-            256,
-            TuningSettings.batch_size,
-            **kept_as("tune-batch"),
+        usual = TuningSettings
+        settings = TuningSettings(
+            epochs=epochs,
+            learning_rate=rate,
+            distillation=distillation,
+            batch_size=_number("Sentences in a step", "tune-batch", 1, 256, usual.batch_size),
+            temperature=_number(
+                "Temperature of the answers",
+                "tune-temperature",
+                0.5,
+                20.0,
+                usual.temperature,
+                0.5,
+            ),
+            warmup=_number(
+                "Warm-up, share of the steps", "tune-warmup", 0.0, 1.0, usual.warmup, 0.02
+            ),
+            weight_decay=_number("Weight decay", "tune-decay", 0.0, 1.0, usual.weight_decay, 0.01),
+            seed=_number("Seed", "tune-seed", 0, 10_000, 0),
+            embeddings=st.checkbox(
+                "Train the embeddings, too",
+                **kept_as("tune-embeddings"),
+                help="Half of a small model's weights; the file that goes with the scheme doubles.",
+            ),
         )
-        temperature = st.number_input(
-            "Temperature of the answers",
-            0.5,
-            20.0,
-            TuningSettings.temperature,
-            0.5,
-            **kept_as("tune-temperature"),
-        )
-        warmup = st.number_input(
-            "Warm-up, share of the steps",
-            0.0,
-            1.0,
-            TuningSettings.warmup,
-            0.02,
-            **kept_as("tune-warmup"),
-        )
-        decay = st.number_input(
-            "Weight decay",
-            0.0,
-            1.0,
-            TuningSettings.weight_decay,
-            0.01,
-            **kept_as("tune-decay"),
-        )
-        seed = st.number_input("Seed", 0, 10_000, 0, **kept_as("tune-seed"))
-        embeddings = st.checkbox(
-            "Train the embeddings, too",
-            **kept_as("tune-embeddings"),
-            help="Half of a small model's weights; the file that goes with the scheme doubles.",
-        )
-    settings = TuningSettings(
-        epochs=epochs,
-        learning_rate=rate,
-        batch_size=int(batch),
-        distillation=distillation,
-        temperature=temperature,
-        warmup=warmup,
-        weight_decay=decay,
-        embeddings=embeddings,
-        seed=int(seed),
-    )
-    data = session.data.calibration
     st.button(
         "Fine-tune",
         key="finetune",
@@ -152,12 +120,17 @@ def _settings(session: Session) -> TuningSettings:
         args=(Session.asking, "tuning", settings),
         disabled=session.tuning is not None
         or not session.mask.masked
-        or len(data) < FEWEST_SENTENCES
+        or len(session.data.calibration) < FEWEST_SENTENCES
         or not limits.current().finetuning,
         help="A step of its own, measured on the evaluation split; you can undo it.",
     )
     st.caption(text.verbatim(_what_it_learns_from(session)))
     return settings
+
+
+def _number(label: str, key: str, *numbers: Any, **look: Any) -> Any:
+    """A number that a reload brings back: the least, the most, the default, and the step."""
+    return st.number_input(label, *numbers, **kept_as(key), **look)
 
 
 def _what_it_learns_from(session: Session) -> str:
@@ -167,13 +140,12 @@ def _what_it_learns_from(session: Session) -> str:
         return str(error)
     if not session.mask.masked:
         return "Every head is kept, so there is nothing to make up for: remove some first."
-    data = session.data.calibration
+    data, weights = session.data.calibration, weights_origin(session.scheme)
     if len(data) < FEWEST_SENTENCES:
         return (
             f"{text.plural(len(data), 'calibration sentence')} are too few: "
             f"{FEWEST_SENTENCES} are the least."
         )
-    weights = weights_origin(session.scheme)
     begins = f", {weights}" if weights else ""
     return (
         f"Starts from {text.plural(session.mask.kept_count, 'head')}{begins}; learns from "
@@ -193,14 +165,7 @@ def _running(session: Session, settings: TuningSettings) -> None:
             st.rerun()
     found = tasks.want(task)
     if found is not None:
-        pending = PendingStep(
-            "recover",
-            method=NAME,
-            settings=found.settings,
-            seed=settings.seed,
-            weights=found.weights,
-        )
-        sessions.put(session.asking_for(pending))
+        sessions.put(session.asking_for(found.step(NAME, settings.seed)))
         st.markdown("**Trained.** :small[Now measured on the evaluation split.]")
         _course(found.settings)
         return
@@ -238,11 +203,10 @@ def _course(record: Mapping[str, Any]) -> None:
         height=_HEIGHT,
         alt=f"Loss and accuracy after {points[-1]['step']} of {record['steps']} steps",
     )
-    st.html(
-        '<div class="keys">'
-        f'<span><i style="background: {TRAINING}"></i>training</span>'
-        f'<span><i style="background: {HELD_OUT}"></i>held-out sentences</span>'
-        f'<span><i style="background: {style.SELECTED}"></i>best, which is kept</span></div>'
+    tables.keys(
+        tables.key(TRAINING, "training"),
+        tables.key(HELD_OUT, "held-out sentences"),
+        tables.key(style.SELECTED, "best, which is kept"),
     )
     if best is None:
         return

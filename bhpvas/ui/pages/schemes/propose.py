@@ -66,26 +66,15 @@ def default_method(session: Session) -> str:
     return "importance" if models.only_masks(session) else DEFAULT_METHOD
 
 
-# --- settings -------------------------------------------------------------------------------------
-
-
 def _settings(session: Session) -> None:
     help.heading(
-        "Propose",
-        "Which heads should go next?",
-        ("Proposal", texts.PROPOSAL),
-        key="propose",
+        "Propose", "Which heads should go next?", ("Proposal", texts.PROPOSAL), key="propose"
     )
     _as_asked(session)
     names = method_names(compensating=models.only_masks(session) is None)
     if st.session_state.get("method") not in names:
         st.session_state["method"] = default_method(session)
-    name = st.selectbox(
-        "Method",
-        names,
-        format_func=method_title,
-        **kept_as("method"),
-    )
+    name = st.selectbox("Method", names, format_func=method_title, **kept_as("method"))
     method = method_named(name)
     fit = " Choose it to compensate afterwards: it is poor without." * method.for_compensation
     st.caption(f"{method.summary}{fit}  \nSource: {method.source}")
@@ -146,8 +135,7 @@ def weights_in_words(weighed: Weighed) -> str:
 
 def _as_asked(session: Session) -> None:
     """On a page that was opened anew, set what is asked for as the shown proposal was."""
-    search = session.search
-    if search is None:
+    if (search := session.search) is None:
         return
     asked: dict[str, Any] = {
         "method": search.method,
@@ -190,8 +178,7 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
 
 def _constraints(session: Session) -> tuple[frozenset[HeadId], int]:
     kept = [str(head) for head in session.mask]
-    protected = st.session_state.get("protected", [])
-    hold("protected", [name for name in protected if name in kept])
+    hold("protected", [name for name in st.session_state.get("protected", []) if name in kept])
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         named = st.multiselect(
             "Protected heads",
@@ -209,12 +196,7 @@ def _constraints(session: Session) -> tuple[frozenset[HeadId], int]:
             help="Heads are selected on the Workbench.",
         )
     least = st.number_input(
-        "Least heads a layer",
-        0,
-        session.mask.heads,
-        0,
-        key="least",
-        persist_state="session",
+        "Least heads a layer", 0, session.mask.heads, 0, key="least", persist_state="session"
     )
     return frozenset(HeadId.parse(name) for name in named), int(least)
 
@@ -228,9 +210,6 @@ def _protect() -> None:
 def ask(search: Search | None) -> None:
     """Ask for a proposal, or drop the one that is there."""
     sessions.change(Session.searching, search)
-
-
-# --- the proposal ---------------------------------------------------------------------------------
 
 
 def proposal(session: Session) -> None:
@@ -257,11 +236,19 @@ def proposal(session: Session) -> None:
         key="proposal",
     )
     with st.container(horizontal=True, gap="medium", key="proposal-and-promise"):
-        with st.container(width=size(session.mask.layers, session.mask.heads)[0] - _SCALE):
-            _map(session, found, proposed, search)
+        width = size(session.mask.layers, session.mask.heads)[0] - _SCALE
+        with st.container(width=width):
+            _map(session, found, proposed, search, width)
         with st.container(width="stretch"):
             _expected_effect(session, session.mask.without(proposed), search)
-            _turned(session)
+            controls.list_of_heads(  # the keyboard's way to turn heads over
+                "Turned over by hand",
+                session,
+                session.turned,
+                key="turned",
+                turn=partial(sessions.change, Session.turning),
+                options=[str(head) for head in session.mask],
+            )
             with st.container(horizontal=True, gap="small", key="take"):
                 st.button(
                     "Take as a step",
@@ -277,12 +264,13 @@ def proposal(session: Session) -> None:
         _reasons(session, found, proposed)
 
 
-def _map(session: Session, found: Proposal, proposed: list[HeadId], search: Search) -> None:
-    width, _ = size(session.mask.layers, session.mask.heads)
+def _map(
+    session: Session, found: Proposal, proposed: list[HeadId], search: Search, width: int
+) -> None:
     figure = proposal_map(
         session.mask, proposed, dict(found.removals), session.turned, search.protected
     )
-    figure.update_layout(margin={"r": 8}, width=width - _SCALE)
+    figure.update_layout(margin={"r": 8}, width=width)
     clickable_map(
         figure,
         session.mask,
@@ -295,18 +283,6 @@ def _map(session: Session, found: Proposal, proposed: list[HeadId], search: Sear
     if search.protected:
         keys["protected"] = style.PROTECTED
     tables.keys(*(tables.key(colour, said) for said, colour in keys.items()))
-
-
-def _turned(session: Session) -> None:
-    """The keyboard's way to turn heads over."""
-    controls.list_of_heads(
-        "Turned over by hand",
-        session,
-        session.turned,
-        key="turned",
-        turn=partial(sessions.change, Session.turning),
-        options=[str(head) for head in session.mask],
-    )
 
 
 def _expected_effect(session: Session, mask: HeadMask, search: Search) -> None:
@@ -328,14 +304,9 @@ def _expected_effect(session: Session, mask: HeadMask, search: Search) -> None:
     tables.reading_table(
         ["Expected", "Accuracy"],
         [
-            [
-                tables.name(name),
-                tables.text(
-                    f"{text.percent(one.accuracy)}%",
-                    text.interval(*one.accuracy_interval),
-                    wrap=False,
-                ),
-            ]
+            tables.row(
+                name, (f"{text.percent(one.accuracy)}%", text.interval(*one.accuracy_interval))
+            )
             for name, one in rows.items()
         ],
         height=190,
@@ -347,10 +318,10 @@ def _expected_effect(session: Session, mask: HeadMask, search: Search) -> None:
 
 
 def _reasons(session: Session, found: Proposal, proposed: list[HeadId]) -> None:
-    reasons = dict(found.removals)
+    reasons, by_hand = dict(found.removals), "added by hand"
     frame = pd.DataFrame(
         [
-            {"place": place, "head": str(head), "goes": True, "reason": _why(head, reasons)}
+            {"place": place, "head": str(head), "goes": True, "reason": reasons.get(head, by_hand)}
             for place, head in enumerate(proposed, 1)
         ]
         + [
@@ -371,16 +342,7 @@ def _reasons(session: Session, found: Proposal, proposed: list[HeadId]) -> None:
         ],
         height=240,
     )
-    download(
-        "Download as CSV",
-        csv_text(frame),
-        "proposal.csv",
-        type="tertiary",
-    )
-
-
-def _why(head: HeadId, reasons: dict[HeadId, str]) -> str:
-    return reasons.get(head, "added by hand")
+    download("Download as CSV", csv_text(frame), "proposal.csv", type="tertiary")
 
 
 def taking(session: Session, search: Search, found: Proposal) -> Session:
@@ -393,9 +355,6 @@ def taking(session: Session, search: Search, found: Proposal) -> Session:
         search.seed,
     )
     return session.asking_for(pending)
-
-
-# --- recovery -------------------------------------------------------------------------------------
 
 
 def recovery(session: Session) -> None:
@@ -415,14 +374,7 @@ def recovery(session: Session) -> None:
     if session.recovering is not None:
         fitted = tasks.want(schemes_tasks.recovering(session, session.recovering))
         if fitted is not None:
-            pending = PendingStep(
-                "recover",
-                method=session.recovering,
-                settings=fitted.settings,
-                seed=0,
-                weights=fitted.weights,
-            )
-            sessions.put(session.asking_for(pending))
+            sessions.put(session.asking_for(fitted.step(session.recovering, seed=0)))
     left, right = st.columns([1, 1.6], gap="medium")
     with left:
         name = st.selectbox(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,22 +118,19 @@ def _sentence(found: Shifted, session: Session) -> str:
     shift, removed = found.shift, text.plural(len(session.mask.masked), "head")
     if not shift.risers:
         return f"After {removed} left, no head overtook another by {found.title.lower()}."
-    risers = shift.risers
     known = found.p is not None
-    if known:
-        risers = [head for head in risers if found.sure(head)]
-        if not risers:
-            top = shift.risers[0]
-            return (
-                f"After {removed} left, no rise is surely more than chance; the largest is that of "
-                f"**{top}**, {_moved(shift, top)}."
-            )
+    risers = [head for head in shift.risers if found.sure(head)] if known else shift.risers
+    if not risers:
+        top = shift.risers[0]
+        return (
+            f"After {removed} left, no rise is surely more than chance; the largest is that of "
+            f"**{top}**, {_moved(shift, top)}."
+        )
     said = ", ".join(f"**{head}** ({_moved(shift, head)})" for head in risers[:4])
     more = f" and {len(risers) - 4} more" if len(risers) > 4 else ""
     sure = "Beyond chance, " if known else ""
-    became = "these heads became more important" if len(risers) > 1 else "one head became more "
-    became = became if len(risers) > 1 else f"{became}important"
-    sentence = f"{sure}{became} after {removed} left: {said}{more}."
+    who = "these heads" if len(risers) > 1 else "one head"
+    sentence = f"{sure}{who} became more important after {removed} left: {said}{more}."
     return sentence[0].upper() + sentence[1:]
 
 
@@ -145,17 +141,8 @@ def _moved(shift: RankShift, head: HeadId) -> str:
 
 def _figures(found: Shifted, session: Session) -> None:
     shift = found.shift
-    width, _ = size(session.mask.layers, session.mask.heads)
     named = [*shift.risers[:NAMED], *shift.fallers[:NAMED]]
-    rises = Column(
-        name="rise",
-        title="places risen",
-        values=shift.rise,
-        higher_means="keep",
-        help="",
-        change=True,
-        rise_is_bad=False,
-    )
+    rises = Column("rise", "places risen", shift.rise, "keep", "", change=True, rise_is_bad=False)
     with st.container(horizontal=True, gap="large", key="shift-figures"):
         with st.container(width=460, key="slopes"):
             selecting(
@@ -170,7 +157,7 @@ def _figures(found: Shifted, session: Session) -> None:
                 ("Shift of ranks", texts.SHIFT),
                 key="slopes",
             )
-        with st.container(width=width):
+        with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
             head_grid(rises, session, pointer="head", key="rise-map", hover=_hover(found))
             st.caption("Blue: more important now, by places risen. Red: less.")
             controls.selected_list(session)
@@ -178,13 +165,12 @@ def _figures(found: Shifted, session: Session) -> None:
 
 def _hover(found: Shifted) -> np.ndarray:
     shift = found.shift
-    lines = []
-    for head in shift.mask.every_head():
-        if head in shift.mask.removed:
-            lines.append(f"<b>{head}</b> removed")
-            continue
-        said = f"<b>{head}</b><br>{_moved(shift, head)}<br>{_rise(found, head)}"
-        lines.append(said)
+    lines = [
+        f"<b>{head}</b> removed"
+        if head in shift.mask.removed
+        else f"<b>{head}</b><br>{_moved(shift, head)}<br>{_rise(found, head)}"
+        for head in shift.mask.every_head()
+    ]
     return np.array(lines).reshape(shift.mask.layers, shift.mask.heads)
 
 
@@ -212,17 +198,18 @@ def _table(found: Shifted) -> None:
     )
     shift = found.shift
     order = sorted(shift.mask, key=lambda head: -shift.rise[head.layer, head.head])
-    rows: dict[str, list[Any]] = {
-        "head": [str(head) for head in order],
-        "rise": [int(shift.rise[head.layer, head.head]) for head in order],
-        "unpruned": [int(shift.before[head.layer, head.head]) for head in order],
-        "now": [int(shift.after[head.layer, head.head]) for head in order],
-    }
+    at = tuple(np.array([(head.layer, head.head) for head in order]).T)
+    whole = pd.DataFrame(
+        {
+            "head": list(map(str, order)),
+            "rise": shift.rise[at].astype(int),
+            "unpruned": shift.before[at].astype(int),
+            "now": shift.after[at].astype(int),
+        }
+    )
     if found.low is not None and found.high is not None and found.p is not None:
-        rows["low"] = [int(found.low[head.layer, head.head]) for head in order]
-        rows["high"] = [int(found.high[head.layer, head.head]) for head in order]
-        rows["p"] = [float(found.p[head.layer, head.head]) for head in order]
-    whole = pd.DataFrame(rows)
+        low, high = (bound[at].astype(int) for bound in (found.low, found.high))
+        whole = whole.assign(low=low, high=high, p=found.p[at])
     number = st.column_config.NumberColumn
     st.dataframe(
         whole,

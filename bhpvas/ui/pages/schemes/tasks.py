@@ -6,13 +6,14 @@ import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from bhpvas import text
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.classifier import Classifier
 from bhpvas.model.weights import weights_file
 from bhpvas.progress import part
 from bhpvas.recovery import RECOVERIES, recover
@@ -24,12 +25,7 @@ from bhpvas.ui.jobs import models, runner
 from bhpvas.ui.jobs.runner import LONG_PATIENCE, Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state import limits
-from bhpvas.ui.state.session import Curves, Search, Session
-
-if TYPE_CHECKING:
-    from bhpvas.model.classifier import Classifier
-
-# --- proposals ------------------------------------------------------------------------------------
+from bhpvas.ui.state.session import Curves, PendingStep, Search, Session
 
 
 def proposing(session: Session, search: Search) -> Task:
@@ -39,13 +35,9 @@ def proposing(session: Session, search: Search) -> Task:
 
     def do(job: Job) -> Proposal:
         # What is to be compensated is refitted from the model's own weights.
-        classifier = (
-            models.classifier_of(session, session.start)
-            if method.for_compensation
-            else models.classifier_of(session, start)
-        )
+        variant = session.start if method.for_compensation else start
         return propose(
-            classifier,
+            models.classifier_of(session, variant),
             data,
             search.method,
             heads=search.heads,
@@ -124,15 +116,16 @@ def record(proposal: Proposal, session: Session) -> dict[str, Any]:
     return found
 
 
-# --- recovery -------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Fitted:
     """A recovery: the hash of its weights, which lie in the folder, and what a step keeps of it."""
 
     weights: str
     settings: dict[str, Any]
+
+    def step(self, method: str, seed: int) -> PendingStep:
+        """The step that it becomes once it is measured."""
+        return PendingStep("recover", (), method, self.settings, seed, self.weights)
 
 
 def _unless_lost(key: Hashable) -> Hashable:
@@ -191,9 +184,6 @@ def tuning(session: Session, settings: TuningSettings) -> Task:
     )
 
 
-# --- evidence -------------------------------------------------------------------------------------
-
-
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _store(model: str, calibration: str, evaluation: str, _name: ResultKey) -> Store:
     """What curves of one model on some data are made of, measured once for everybody."""
@@ -245,32 +235,21 @@ def measuring(session: Session, curves: Curves) -> Task:
     """Every curve that is asked for, measured on the evaluation split, one after another."""
     classifier, store = _place(session)
     data, counts, lines = session.data, removals(session, curves), _lines(curves)
+    on = classifier, data.calibration, data.evaluation
     kept, name = runner.shared().kept, _name(session)
+    prints = data.calibration.fingerprint, data.evaluation.fingerprint
 
     def do(job: Job) -> bool:
         for index, (method, recovery, seed) in enumerate(lines):
+            at = part(job, index, len(lines))
             measure_curve(
-                classifier,
-                data.calibration,
-                data.evaluation,
-                method,
-                counts,
-                recovery=recovery,
-                seed=seed,
-                store=store,
-                progress=part(job, index, len(lines)),
+                *on, method, counts, recovery=recovery, seed=seed, store=store, progress=at
             )
             kept.put(name, store.known)
         return True
 
     return Task(
-        key=(
-            "curves",
-            curves,
-            *models.named(session, session.start),
-            data.calibration.fingerprint,
-            data.evaluation.fingerprint,
-        ),
+        key=("curves", curves, *models.named(session, session.start), *prints),
         description=f"Measuring {text.plural(len(lines), 'curve')} of {len(counts)} points "
         f"on {text.plural(len(data.evaluation), 'sentence')}",
         work=do,
@@ -282,18 +261,9 @@ def measuring(session: Session, curves: Curves) -> Task:
 def known_curves(session: Session, curves: Curves) -> tuple[list[Curve], list[Curve]]:
     """What is measured so far of the chosen curves, and the random orders that are complete."""
     (classifier, store), data = _place(session), session.data
-    counts = removals(session, curves)
+    on, counts = (classifier, data.calibration, data.evaluation), removals(session, curves)
     found = [
-        known_curve(
-            classifier,
-            data.calibration,
-            data.evaluation,
-            method,
-            counts,
-            recovery=recovery,
-            seed=seed,
-            store=store,
-        )
+        known_curve(*on, method, counts, recovery=recovery, seed=seed, store=store)
         for method, recovery, seed in _lines(curves)
     ]
     known = [curve for curve in found if curve is not None]

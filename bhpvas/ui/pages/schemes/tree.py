@@ -38,9 +38,6 @@ def view(session: Session) -> None:
     _table(session)
 
 
-# --- above the tree -------------------------------------------------------------------------------
-
-
 def scheme_bar(session: Session) -> None:
     """Draw the name of the scheme and what can be done with all of it."""
     scheme = session.scheme
@@ -68,9 +65,8 @@ def scheme_bar(session: Session) -> None:
                 help="Steps of a file may not be measured on these sentences yet.",
             )
         if session.deleted:
-            count = len(session.deleted[-1].steps)
             st.button(
-                f"Put back {text.plural(count, 'deleted step')}",
+                f"Put back {text.plural(len(session.deleted[-1].steps), 'deleted step')}",
                 key="put-back",
                 icon=":material/undo:",
                 on_click=sessions.change,
@@ -79,11 +75,7 @@ def scheme_bar(session: Session) -> None:
 
 
 def _name() -> None:
-    name = st.session_state["scheme-name"]
-    sessions.change(Session.naming, name)
-
-
-# --- the picture ----------------------------------------------------------------------------------
+    sessions.change(Session.naming, st.session_state["scheme-name"])
 
 
 def picture(session: Session) -> None:
@@ -163,9 +155,6 @@ def go(step: int) -> None:
     sessions.change(lambda session: session.moved(session.scheme.at(step)))
 
 
-# --- the step that is looked at -------------------------------------------------------------------
-
-
 def _step(session: Session) -> None:
     scheme = session.scheme
     step = scheme.step(scheme.current)
@@ -190,8 +179,7 @@ def _step(session: Session) -> None:
     st.text_area(
         "Note",
         key="note",
-        on_change=_note,
-        args=(step.id,),
+        on_change=lambda: sessions.change(Session.noting, step.id, st.session_state["note"]),
         height=68,
         max_chars=2000,
         placeholder="Why this step, what to try next",
@@ -211,28 +199,12 @@ def _step(session: Session) -> None:
 
 
 def _in_a_sentence(scheme: Scheme, step: Step) -> str:
-    """What the step did and how it was chosen."""
     said = "Every head kept" if step.parent is None else briefly(step)
     if step.heads:
         said += f": {text.head_list(step.heads, 6)}"
     if (weights := weights_origin(scheme)) is not None and step.what != "recover":
         said += f"; weights {weights}"
     return f"{said}."
-
-
-def _note(step: int) -> None:
-    note = st.session_state["note"]
-    sessions.change(lambda session: session.noting(step, note))
-
-
-# --- the table ------------------------------------------------------------------------------------
-
-
-def table(session: Session) -> pd.DataFrame:
-    """One row a step, the start first; what is not measured is empty."""
-    scheme = session.scheme
-    measured = [step for step in scheme.steps if measuring.is_measured(session, step)]
-    return steps_table(scheme, {step.id: step.metrics for step in measured})
 
 
 def _table(session: Session) -> None:
@@ -242,14 +214,16 @@ def _table(session: Session) -> None:
         ("Tree of schemes", texts.TREE),
         key="steps-table",
     )
-    whole = table(session)
+    scheme = session.scheme
+    measured = [step for step in scheme.steps if measuring.is_measured(session, step)]
+    whole = steps_table(scheme, {step.id: step.metrics for step in measured})
     steps = tuple(int(step) for step in whole["step"])
     shown = pd.DataFrame(
         {
-            "go": ["" if step == session.scheme.current else "Go" for step in steps],
+            "go": ["" if step == scheme.current else "Go" for step in steps],
             "step": whole["step"],
             "after": whole["after"],
-            "did": [briefly(step) for step in session.scheme.steps],
+            "did": [briefly(step) for step in scheme.steps],
             "kept": whole["kept"],
             "accuracy": 100 * whole["accuracy"].astype(float),
             "low": 100 * whole["accuracy_low"].astype(float),
@@ -276,8 +250,7 @@ def _table(session: Session) -> None:
                 pinned=True,
                 type="tertiary",
                 key="go-to-step",
-                on_click=_row_clicked,
-                args=(steps,),
+                on_click=lambda: go(steps[int(st.session_state["go-to-step"]["row"])]),
             ),
             "step": number("Step", width=56),
             "after": number("After", width=56, help="The step that it was made from"),
@@ -299,7 +272,3 @@ def _table(session: Session) -> None:
         "steps.csv",
         help="With the heads of every step, its method, weights and time.",
     )
-
-
-def _row_clicked(steps: tuple[int, ...]) -> None:
-    go(steps[int(st.session_state["go-to-step"]["row"])])
