@@ -199,7 +199,9 @@ def _made(found: Exported) -> None:
         f"from the masked model's by more than {text.number(found.difference, 1)} "
         f"({TOLERANCE:g} is allowed)."
     )
-    answers = {"The files": found.after} | ({"int8": found.int8} if found.int8 else {})
+    answers = {"The files": found.after}
+    if found.int8 is not None:
+        answers["int8"] = found.int8
     left, right = st.columns(2, gap="large")
     with left:
         tables.reading_table(

@@ -93,12 +93,7 @@ def _settings(session: Session) -> TuningSettings:
             distillation=distillation,
             batch_size=_number("Sentences in a step", "tune-batch", 1, 256, usual.batch_size),
             temperature=_number(
-                "Temperature of the answers",
-                "tune-temperature",
-                0.5,
-                20.0,
-                usual.temperature,
-                0.5,
+                "Temperature of the answers", "tune-temperature", 0.5, 20.0, usual.temperature, 0.5
             ),
             warmup=_number(
                 "Warm-up, share of the steps", "tune-warmup", 0.0, 1.0, usual.warmup, 0.02
