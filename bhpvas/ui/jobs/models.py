@@ -32,13 +32,17 @@ from bhpvas.ui.state.session import Session, Variant
 MOST_WEIGHTS = 4 * 2**30
 
 
+def _forget(classifier: Classifier) -> None:
+    """What holds on to a model leaves with it."""
+    _changed.clear()  # those of other models are read again
+
+
 def classifier_named(source: str | None) -> Classifier:
     """A loaded classifier by folder or hub id, as its files are now; None is the sample model."""
     return _loaded(source, () if source is None else stamp(Path(source).expanduser()))
 
 
-# What holds on to a model leaves with it; weights of other models are read again.
-@st.cache_resource(show_spinner=False, max_entries=2, on_release=lambda _: _changed.clear())
+@st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
 def _loaded(source: str | None, files: tuple[Hashable, ...]) -> Classifier:
     import torch
 

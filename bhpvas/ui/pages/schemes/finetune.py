@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 
@@ -125,7 +125,7 @@ def _settings(session: Session) -> TuningSettings:
 
 def _number(label: str, key: str, *numbers: Any, **look: Any) -> Any:
     """A number that a reload brings back: the least, the most, the default, and the step."""
-    return st.number_input(label, *numbers, **kept_as(key), **look)
+    return cast("Any", st.number_input)(label, *numbers, **kept_as(key), **look)
 
 
 def _what_it_learns_from(session: Session) -> str:
