@@ -11,6 +11,7 @@ import numpy as np
 
 from bhpvas.data.columns import Columns
 from bhpvas.data.dataset import Dataset
+from bhpvas.data.provenance import Provenance
 from bhpvas.data.tables import MAX_CELLS, Piece, Table
 from bhpvas.data.text_store import Gathering
 from bhpvas.errors import DataError
@@ -75,6 +76,7 @@ def dataset_of(
         unit=table.unit,
         lines=np.concatenate(lines),
         groups={as_text(name): cells.cells() for name, cells in groups.items() if len(cells) > 1},
+        provenance=Provenance(columns.text, columns.pair, columns.label, table.form),
     )
     known = sorted(parts)
     part = parts.codes(known)

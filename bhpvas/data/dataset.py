@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bhpvas.data.provenance import Match, Provenance
 from bhpvas.data.text_store import Texts
 from bhpvas.errors import DataError
 from bhpvas.text import listed
@@ -31,7 +32,8 @@ class Dataset:
     for each sentence. ``numbered`` says that the source itself numbers its labels in the order of
     ``label_names``; ``file``, ``unit`` and ``lines`` ``[N]`` say where a sentence came from.
     ``groups`` holds, by name, further columns of the source that part the sentences into a few
-    groups; none, where they would have more than ten million cells.
+    groups; none, where they would have more than ten million cells. ``provenance`` says how all
+    this was read.
 
     >>> import bhpvas
     >>> data = bhpvas.Dataset("two", ("Good.", "Bad."), None, [1, 0], ("negative", "positive"))
@@ -50,6 +52,7 @@ class Dataset:
     unit: str = "sentence"
     lines: np.ndarray | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         for name in ("labels", "lines"):
@@ -141,13 +144,22 @@ class Dataset:
         if self.numbered and all(re.fullmatch(r"LABEL_\d+", name) for name in label_names):
             by_order = dict(zip(mine, range(len(label_names)), strict=False))
         used = {mine[label] for label in np.unique(self.labels)}
-        for numbers in (by_name, by_start, by_number, by_order):
+        ways: dict[Match, dict[str, int]] = {
+            "name": by_name,
+            "start of name": by_start,
+            "number": by_number,
+            "order": by_order,
+        }
+        for way, numbers in ways.items():
             if used <= numbers.keys():
+                # Labels that are the model's already keep what was said of the first time.
+                matched = way if mine != tuple(label_names) else self.provenance.matched or way
                 return replace(
                     self,
                     labels=np.array([numbers.get(name, -1) for name in mine])[self.labels],
                     label_names=tuple(label_names),
                     numbered=True,
+                    provenance=replace(self.provenance, matched=matched),
                 )
         unknown = used - by_name.keys() - by_number.keys() or used - by_name.keys()
         first = next(i for i, label in enumerate(self.labels) if mine[label] in unknown)

@@ -65,13 +65,15 @@ class Table:
 
     ``read`` begins anew with each call. A row's number is that of the line (of a Parquet file: of
     the row) that it starts on, counted from 1 and with the header. Cells of text files are strings;
-    cells of JSONL and Parquet are what the file holds, with ``None`` or NaN for nothing.
+    cells of JSONL and Parquet are what the file holds, with ``None`` or NaN for nothing. ``form``
+    says how the file was taken where its ending does not say it (``"separated by tabs"``).
     """
 
     name: str
     columns: tuple[str, ...]
     read: Callable[[], Iterator[Piece]]
     unit: str = "line"
+    form: str = ""
 
     def place(self, number: int) -> str:
         """A row's place as a message starts with it.

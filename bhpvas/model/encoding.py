@@ -24,13 +24,17 @@ _TOKENS_AT_ONCE = 2**18
 class Encoded:
     """Tokenised sentences without padding, one after the other: what the network reads.
 
-    ``tokens`` int32 and ``types`` uint8, both ``[ΣT]``, lie on disk where they are many.
+    ``tokens`` int32 and ``types`` uint8, both ``[ΣT]``, lie on disk where they are many. Counted
+    are sentences that were cut (``truncated``), tokens that stand for what the tokenizer does not
+    know (``unknown``), and sentences without any token of their own (``empty``).
     """
 
     tokens: Numbers
     types: Numbers
     lengths: np.ndarray  # int64 [N], tokens in each sentence, [CLS] and [SEP] included
     truncated: int
+    unknown: int = 0
+    empty: int = 0
 
     def __len__(self) -> int:
         return len(self.lengths)

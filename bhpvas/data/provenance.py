@@ -1,0 +1,30 @@
+"""Provenance of a dataset: the columns, rows and labels of its source that were read, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: How labels became numbers of the model: by the same name, by the start of a name (``neg`` is
+#: ``negative``), as the model's own numbers, or in the order in which the source counts them.
+Match = Literal["name", "start of name", "number", "order"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How sentences were read from their source; empty where they were made in memory.
+
+    ``text``, ``pair`` and ``label`` are the names of the columns that were used, ``form`` how the
+    file was taken where its ending does not say it (``"separated by tabs"``). ``matched`` is how
+    its labels became the model's, None before they did. ``left_out`` counts rows that are not
+    among the sentences, by reason. ``notes`` are one sentence each: what was guessed, or looks odd.
+    """
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    form: str = ""
+    matched: Match | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
