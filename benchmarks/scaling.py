@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ GEOMETRIES = ((6, 12, 384, 512, 32), (12, 12, 768, 192, 8), (24, 16, 1024, 64, 2
 
 
 def random_classifier(
-    tokenizer: object, layers: int, heads: int, hidden: int, **where: str
+    tokenizer: object, layers: int, heads: int, hidden: int, **where: Any
 ) -> Classifier:
     """A classifier of a geometry with random weights."""
     config = BertConfig(

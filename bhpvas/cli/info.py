@@ -20,7 +20,9 @@ def run(options: Options) -> None:
     from bhpvas.model.config import read_info
 
     found = document(read_info(options.model))
-    answer(options.json, found, (f"{name:16} {_plain(found[name])}" for name in found))
+    notes = found["notes"]
+    lines = [f"{name:16} {_plain(found[name])}" for name in found if name != "notes"]
+    answer(options.json, found, [*lines, *(f"{'note':16} {note}" for note in notes)])
 
 
 def document(info: Info) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def document(info: Info) -> dict[str, Any]:
         "head_parameters": info.geometry.head_parameters,
         "max_length": info.geometry.max_length,
         "labels": list(info.label_names),
+        "notes": list(info.notes),
     }
 
 

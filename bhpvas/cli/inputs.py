@@ -39,7 +39,12 @@ def load_calibration(
 def _with_classifier(options: DataOptions, dataset: Dataset) -> tuple[Classifier, Dataset]:
     from bhpvas.model.classifier import load_classifier
 
-    classifier = load_classifier(options.model, device=options.device, dtype=options.dtype)
+    classifier = load_classifier(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,
+        max_unknown=options.max_unknown,
+    )
     return classifier, dataset.aligned(classifier.label_names)
 
 

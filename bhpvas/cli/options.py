@@ -82,6 +82,13 @@ class RunOptions(ModelOptions):
         default="float32",
     )
 
+    max_unknown: float = option(
+        "refuse sentences of which a larger share of the tokens is unknown to the tokenizer "
+        "(default: 0.5)",
+        "SHARE",
+        default=0.5,
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class PassOptions(RunOptions):

@@ -15,12 +15,20 @@ from torch import Tensor, nn
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
-from bhpvas.model.config import Geometry, info_of, read_config
-from bhpvas.model.encoding import Encoded, encode_texts, punctuation_tokens, token_counts
-from bhpvas.model.families import FAMILIES
+from bhpvas.model.config import Geometry, info_of, read_files
+from bhpvas.model.encoding import (
+    MAX_UNKNOWN,
+    Encoded,
+    Tables,
+    check_known,
+    encode_texts,
+    punctuation_tokens,
+    token_counts,
+)
 from bhpvas.model.families.base import Family, Layer
 from bhpvas.model.files import fingerprint, locate, tokenizer_fingerprint
-from bhpvas.model.loading import load_tokenizer, load_weights
+from bhpvas.model.loading import load_weights
+from bhpvas.model.tokenizer import load_tokenizer
 from bhpvas.model.weights import Weights
 from bhpvas.text import listed
 
@@ -39,7 +47,8 @@ class Classifier:
     its config and weights, ``tokenizer_fingerprint`` one of its other files; ``geometry`` has its
     sizes. ``weights`` are those that a recovery put in place of the model's own, and ``loaded`` is
     the classifier without them. ``model`` is a module of transformers, and ``layers`` are its
-    parts by ``family``.
+    parts by ``family``. ``notes`` say in a sentence each what was guessed or left out of its files,
+    ``max_unknown`` how large a share of a dataset's tokens may be unknown.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -65,6 +74,8 @@ class Classifier:
     mixed: bool = False
     weights: Weights | None = None
     loaded: Classifier | None = None
+    notes: tuple[str, ...] = ()
+    max_unknown: float = MAX_UNKNOWN
 
     @property
     def identity(self) -> str:
@@ -144,12 +155,31 @@ class Classifier:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
 
     def encode(self, dataset: Dataset) -> Encoded:
-        """Tokens of every sentence, cut at the model's longest input."""
-        return self.encode_texts(dataset.texts, dataset.pairs)
+        """Tokens of every sentence, cut at the model's longest input.
+
+        Raises :class:`ModelError` where more than ``max_unknown`` of them are unknown, or of the
+        sentences empty, to the tokenizer: it is not the model's, or does not know the language.
+        """
+        encoded = self.encode_texts(dataset.texts, dataset.pairs)
+        check_known(encoded, self.max_unknown, self.name, dataset.name)
+        return encoded
 
     def encode_texts(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Encoded:
-        """As :meth:`encode`, from texts and optional second sentences."""
-        return encode_texts(self.tokenizer, texts, pairs, self.geometry.max_length)
+        """As :meth:`encode`, from texts and optional second sentences, however many are unknown.
+
+        Raises :class:`ModelError` for a token or type that the model has no embedding for.
+        """
+        return encode_texts(self.tokenizer, texts, pairs, self._tables)
+
+    @cached_property
+    def _tables(self) -> Tables:
+        config = self.model.config
+        return Tables(
+            self.name,
+            self.geometry.max_length,
+            config.vocab_size,
+            config.type_vocab_size if self.family.typed else None,
+        )
 
     def lengths(self, dataset: Dataset, most: int | None = None) -> np.ndarray:
         """Tokens in each sentence as :meth:`encode` cuts it: int64 ``[N]``.
@@ -171,6 +201,7 @@ def load_classifier(
     revision: str | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    max_unknown: float = MAX_UNKNOWN,
 ) -> Classifier:
     """Load a sequence classifier from a folder or a hub id (``name`` or ``name@revision``).
 
@@ -180,7 +211,8 @@ def load_classifier(
     without them. ``device`` is ``cpu``, ``cuda``, ``mps``, or ``auto``: ``cuda`` where there is
     one, else ``cpu``. ``dtype`` is ``float32``, ``bfloat16``, ``mixed`` (float32 weights, while
     passes over sentences multiply matrices in bfloat16), or ``auto``: ``mixed`` on ``cuda``, else
-    ``float32``.
+    ``float32``. Sentences of which more than ``max_unknown`` of the tokens are unknown to its
+    tokenizer are refused later, when they are encoded.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken,
     or larger than the memory that is free.
@@ -196,39 +228,33 @@ def load_classifier(
     if dtype not in DTYPES:
         raise ModelError(f"{dtype!r} is no supported number type: choose {listed(DTYPES)} or auto.")
     name, folder, revision = locate(source, revision)
-    family = FAMILIES[read_config(folder, name)["model_type"]]
-    model, pruned = load_weights(folder, name, family, DTYPES[dtype])
+    found = read_files(folder, name)
+    model = load_weights(found, DTYPES[dtype])
     model.to(place).eval().requires_grad_(False)
-    tokenizer = load_tokenizer(folder, name)
-    vocabulary = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > vocabulary:
-        raise ModelError(
-            f"The tokenizer of {name!r} has {len(tokenizer):,} tokens and the model knows "
-            f"{vocabulary:,}: they do not belong together."
-        )
+    tokenizer = load_tokenizer(folder, name, found.config)
     info = info_of(
-        model.config.to_dict(),
-        name,
+        found,
         allowed=tokenizer.model_max_length,
-        pruned=pruned,
         numbers=sum(parameter.numel() for parameter in model.parameters()),
-        zeros=len(pruned),
+        zeros=len(found.pruned),
     )
     return Classifier(
         name=name,
         source=str(source) if source is not None else "sample",
         revision=revision,
-        fingerprint=fingerprint(folder),
+        fingerprint=fingerprint(folder, found.weights),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
         label_names=info.label_names,
         geometry=info.geometry,
         model=model,
         tokenizer=tokenizer,
-        family=family,
-        layers=family.layers(model),
+        family=found.family,
+        layers=found.family.layers(model),
         device=place,
         dtype=DTYPES[dtype],
         mixed=dtype == "mixed",
+        notes=info.notes,
+        max_unknown=max_unknown,
     )
 
 

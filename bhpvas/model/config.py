@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.model import files
-from bhpvas.model.families import FAMILIES
+from bhpvas.model import files, tensors
+from bhpvas.model.families import FAMILIES, ORDINARY
 from bhpvas.model.families.base import Family
+from bhpvas.model.tokenizer import check_tokenizer
 
 # Far beyond any model; layers that share their weights are as many as a config says.
 _MOST_LAYERS = 1000
-# The way out where a model of these families is an unusual one.
-_ORDINARY = f"choose an ordinary {', '.join(FAMILIES)} classifier"
+# What a training calls the folders that it saves along the way.
+_CHECKPOINT = r"checkpoint-\d+"
+#: The class that a smaller model exported by bhpvas is run by, for that of its family.
+EXPORTED_CLASS = "modeling_pruned.Pruned{}"
+# Settings that transformers takes as they are where they are of these kinds.
+_SHARES = re.compile(r".*(dropout|dropout_prob|layer_norm_eps|initializer_range)")
+_TYPES = (None, "float32", "float16", "bfloat16", "float64")
+# The commonest activations; the others are known to transformers alone.
+_ACTIVATIONS = {"gelu", "gelu_new", "relu"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,40 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Info:
-    """What a model's files say of it, without loading its weights."""
+    """What a model's files say of it, without loading its weights.
+
+    ``notes`` are one sentence each: what was guessed, or left out of what the folder holds.
+    """
 
     name: str
     geometry: Geometry
     label_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model's folder holds, checked without reading weights.
+
+    ``config`` states all that its family asks for. ``weights`` are the files to read, ``contents``
+    what these hold, ``numbers`` how many numbers of the model. ``pruned`` are the heads that they
+    lack. ``notes`` as in :class:`Info`.
+    """
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any]
+    weights: tuple[Path, ...]
+    contents: tensors.Contents
+    numbers: int
+    pruned: frozenset[HeadId]
+    label_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def family(self) -> Family:
+        """The family of the model."""
+        return FAMILIES[self.config["model_type"]]
 
 
 def read_info(source: str | Path | None = None, *, revision: str | None = None) -> Info:
@@ -67,79 +106,115 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
     that shows without weights.
     """
     name, folder, _ = files.locate(source, revision)
-    config = read_config(folder, name)
-    if not _says_all(config, FAMILIES[config["model_type"]]):
-        config = _filled_config(folder, name)
-    check_sizes(config, folder, name)
+    found = read_files(folder, name)
+    check_tokenizer(folder, name, found.config)
     return info_of(
-        config,
-        name,
+        found,
         allowed=_tokenizer_limit(folder),
-        pruned=pruned_heads(config, name),
-        numbers=files.number_of_weights(folder, name),
+        numbers=found.numbers,
         # A layer without heads has one of zeros in its file, which is no part of the model.
-        zeros=len(config.get("constant_attention") or ()),
+        zeros=len(found.config.get("constant_attention") or ()),
     )
 
 
-def info_of(
-    config: Mapping[str, Any],
-    name: str,
-    *,
-    allowed: Any,
-    pruned: frozenset[HeadId],
-    numbers: int,
-    zeros: int,
-) -> Info:
-    """What a complete config says of a model.
+def read_files(folder: Path, name: str) -> ModelFiles:
+    """Read and check a model's config and the headers of its weights.
 
-    ``allowed`` is the longest input by the tokenizer, ``pruned`` are the heads that the files lack,
-    ``numbers`` how many there are in all weights, ``zeros`` how many heads are but stand-ins.
+    Raises :class:`ModelError` where they are missing or damaged, are no supported classifier, or do
+    not belong together.
     """
+    config = read_config(folder, name)
+    weights = files.weight_files(folder, name, config)
+    stored = files.headers(weights, name)
     family = FAMILIES[config["model_type"]]
-    layers, heads, hidden_size, intermediate_size = family.sizes(config)
+    _check_class(config, family, tensors.is_classifier(stored), name)
+    _check_settings(config, family, name)
+    if not _says_all(config, family):
+        config = filled_config(config, name).to_dict()
+    check_sizes(config, name)
     label_names = names_of(config["id2label"], name)
+    pruned = pruned_heads(config, name)
+    contents = tensors.compared(stored, config, name, pruned)
+    if len(label_names) < 2:
+        raise ModelError(
+            f"The model {name!r} has a single output; bhpvas needs two labels or more."
+        )
+    return ModelFiles(
+        name=name,
+        folder=folder,
+        config=config,
+        weights=weights,
+        contents=contents,
+        numbers=sum(prod(stored[file].shape) for file in contents.names.values()),
+        pruned=pruned,
+        label_names=label_names,
+        notes=(*files.other_weights(folder, weights), *contents.notes),
+    )
+
+
+def info_of(found: ModelFiles, *, allowed: Any, numbers: int, zeros: int) -> Info:
+    """What a model's files say of it.
+
+    ``allowed`` is the longest input by the tokenizer, ``numbers`` how many there are in all
+    weights, ``zeros`` how many heads are but stand-ins.
+    """
+    layers, heads, hidden_size, intermediate_size = found.family.sizes(found.config)
     geometry = Geometry(
         layers=layers,
         heads=heads,
         hidden_size=hidden_size,
         head_size=hidden_size // heads,
         intermediate_size=intermediate_size,
-        labels=len(label_names),
+        labels=len(found.label_names),
         parameters=numbers,
-        max_length=longest_input(config, allowed, name),
-        pruned=pruned,
-        shared=family.shared,
+        max_length=longest_input(found.config, allowed, found.name),
+        pruned=found.pruned,
+        shared=found.family.shared,
     )
     geometry = replace(geometry, parameters=numbers - zeros * geometry.head_parameters)
-    return Info(name, geometry, label_names)
+    return Info(found.name, geometry, found.label_names, found.notes)
 
 
 def _says_all(config: Mapping[str, Any], family: Family) -> bool:
-    """Whether a config.json states itself what transformers would otherwise fill in."""
-    sizes = [*family.size_keys, "vocab_size", "max_position_embeddings"]
-    sizes += ["embedding_size"] if "embedding_size" in config else []
-    sizes += ["pad_token_id"] if family.after_padding else []
+    """Whether a config.json states itself what transformers would otherwise fill in or refuse."""
     labels = config.get("id2label")
     return (
-        all(type(config.get(size)) is int for size in sizes)
+        all(type(config.get(key)) is int for key in family.number_keys)
         and isinstance(labels, dict)
         and sorted(labels) == sorted(map(str, range(len(labels))))
         and config.get("num_labels", len(labels)) == len(labels)
+        and config.get(family.activation_key) in _ACTIVATIONS
+        and config.get("torch_dtype", config.get("dtype")) in _TYPES
+        and all(
+            value is None or type(value) in (int, float)
+            for key, value in config.items()
+            if _SHARES.fullmatch(key)
+        )
     )
 
 
-def _filled_config(folder: Path, name: str) -> dict[str, Any]:
-    """The config with the defaults of its family, which only transformers knows."""
-    from transformers import AutoConfig
+def filled_config(config: Mapping[str, Any], name: str) -> Any:
+    """The config as transformers has it, with the defaults of its family.
 
+    Raises :class:`ModelError` for a setting of a wrong kind.
+    """
+    from transformers import AutoConfig
+    from transformers.activations import ACT2FN
+
+    family = FAMILIES[config["model_type"]]
     try:
-        found = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        found = AutoConfig.for_model(**config)
     except Exception as error:  # a setting of a wrong kind surfaces as many unrelated types
         raise ModelError(
             f"The config.json of {name!r} cannot be used: {files.reason(error)}."
         ) from error
-    return found.to_dict()
+    activation = getattr(found, family.activation_key)
+    if activation not in ACT2FN:
+        raise ModelError(
+            f"The config.json of {name!r} cannot be used: transformers knows no activation "
+            f"{reprlib.repr(activation)}, its {family.activation_key}."
+        )
+    return found
 
 
 def _tokenizer_limit(folder: Path) -> Any:
@@ -154,13 +229,14 @@ def _tokenizer_limit(folder: Path) -> Any:
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     """The settings in ``config.json``; raises :class:`ModelError` for a model we cannot use."""
     path = folder / "config.json"
+    for adapter in sorted(folder.glob("adapter_*")):
+        if adapter.name.startswith(("adapter_config.", "adapter_model.")):
+            raise ModelError(_adapter(adapter, name, alone=not path.is_file()))
+    files.check_pointer(path, name)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(
-            f"The model {name!r} has no config.json, so it cannot be read: give a folder or a hub "
-            "id that save_pretrained wrote."
-        ) from None
+        raise ModelError(_without_config(folder, name)) from None
     except OSError as error:
         raise ModelError(
             f"The config.json of {name!r} cannot be read ({error.strerror}): give a folder that "
@@ -170,34 +246,77 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
         raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ModelError(f"The config.json of {name!r} holds no settings.")
-    if "auto_map" in config and config.get("model_type") not in FAMILIES:
-        raise ModelError(
-            f"The model {name!r} needs code of its own, which bhpvas does not run: {_ORDINARY}."
-        )
-    files.check_weight_files(folder, name)
     _check_supported(config, name)
-    files.check_shards(config, folder, name)
-    return config
+    return _with_plain_labels(config)
+
+
+def _adapter(path: Path, name: str, *, alone: bool) -> str:
+    """What to do about an adapter, which changes a model without being in its weights."""
+    try:
+        base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        base = None
+    of = f" for {base!r:.80}" if base else ""
+    merge = "merge_and_unload() of peft, save the merged model with its tokenizer, and choose that"
+    if alone:
+        return (
+            f"The folder {name!r} holds an adapter{of} ({path.name}) and no model: merge {merge}."
+        )
+    return (
+        f"Beside the weights of {name!r} lies an adapter{of} ({path.name}), without which it "
+        f"would be measured: merge it with {merge}, or move it elsewhere if it is merged already."
+    )
+
+
+def _without_config(folder: Path, name: str) -> str:
+    """What to do about a folder that is no model."""
+    inner = [path.parent.name for path in folder.glob("*/config.json")]
+    numbered = sorted((int(one[11:]), one) for one in inner if re.fullmatch(_CHECKPOINT, one))
+    if numbered:
+        return (
+            f"The folder {name!r} holds no model itself but {len(numbered)} checkpoints of a "
+            f"training ({', '.join(one for _, one in numbered[-3:])}): give one of them, the last "
+            f"being {folder / numbered[-1][1]}."
+        )
+    if inner:
+        return (
+            f"The folder {name!r} has no config.json, and folders in it have one "
+            f"({', '.join(sorted(inner)[:3])}): give the one that is the model."
+        )
+    return (
+        f"The model {name!r} has no config.json, so it cannot be read: give a folder or a hub id "
+        "that save_pretrained wrote."
+    )
+
+
+def _with_plain_labels(config: dict[str, Any]) -> dict[str, Any]:
+    """A config whose labels are numbered by place where it lists them, without space around."""
+    labels = config.get("id2label")
+    if isinstance(labels, list):
+        labels = dict(enumerate(labels))
+    if not isinstance(labels, dict):
+        return config
+    plain = {
+        str(number): label.strip() if isinstance(label, str) else label
+        for number, label in labels.items()
+    }
+    if plain == config["id2label"]:
+        return config
+    numbers = {label: number for number, label in plain.items() if isinstance(label, str)}
+    return config | {"id2label": plain, "label2id": numbers}
 
 
 def _check_supported(config: Mapping[str, Any], name: str) -> None:
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
+        if "auto_map" in config:
+            raise ModelError(_own_code(name))
         raise ModelError(
             f"The model {name!r} is of type {kind!r}; supported are {', '.join(FAMILIES)}."
         )
-    heads = config.get("architectures") or []
-    if not isinstance(heads, list):
-        heads = [heads]
-    if not any(str(head).endswith("ForSequenceClassification") for head in heads):
-        found = ", ".join(map(str, heads)) or "nothing that its config names"
-        raise ModelError(
-            f"The model {name!r} is no sequence classifier (it is {found}): fine-tune it first, or "
-            f"choose a model ending in ForSequenceClassification."
-        )
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise ModelError(
-            f"The model {name!r} uses relative positions, which are not supported: {_ORDINARY}."
+            f"The model {name!r} uses relative positions, which are not supported: {ORDINARY}."
         )
     if config.get("problem_type") in ("regression", "multi_label_classification"):
         raise ModelError(
@@ -205,38 +324,71 @@ def _check_supported(config: Mapping[str, Any], name: str) -> None:
             f"label out of two or more for each sentence."
         )
     if what := FAMILIES[kind].unsupported(config):
-        raise ModelError(f"The model {name!r} {what}, which is not supported: {_ORDINARY}.")
-    if config.get("is_decoder"):
-        raise ModelError(f"The model {name!r} is a decoder, not an encoder: {_ORDINARY}.")
+        raise ModelError(f"The model {name!r} {what}, which is not supported: {ORDINARY}.")
+    if config.get("is_decoder") or config.get("add_cross_attention"):
+        raise ModelError(f"The model {name!r} is a decoder, not an encoder: {ORDINARY}.")
 
 
-def check_sizes(config: Mapping[str, Any], folder: Path, name: str) -> None:
-    """Refuse a config that asks for more than the files hold, before memory is taken for it.
+def _own_code(name: str) -> str:
+    return f"The model {name!r} needs code of its own, which bhpvas does not run: {ORDINARY}."
 
-    Raises :class:`ModelError` for that, and for a model without layers or heads.
-    """
-    family = FAMILIES[config["model_type"]]
-    layers, heads, hidden, intermediate = family.sizes(config)
-    if min(layers, heads) < 1:
+
+def _check_class(config: Mapping[str, Any], family: Family, classifier: bool, name: str) -> None:
+    """Refuse a model that is not run by the class of its family; ``classifier``: by its weights."""
+    classes = config.get("architectures") or []
+    classes = list(map(str, classes)) if isinstance(classes, list) else [str(classes)]
+    # Families that run alike, as RoBERTa and XLM-RoBERTa, can stand in for each other.
+    own = {one.model_class for one in FAMILIES.values() if one.classify is family.classify}
+    if not any(one.endswith("ForSequenceClassification") for one in classes):
+        if not classes and classifier:
+            raise ModelError(
+                f"The config.json of {name!r} does not say that it is a classifier, whose weights "
+                f'are there: add the line "architectures": ["{family.model_class}"] to it.'
+            )
+        found = ", ".join(classes) or "nothing that its config names"
         raise ModelError(
-            f"The config.json of {name!r} states {layers} layers of {heads} heads: bhpvas needs at "
-            "least one of each."
+            f"The model {name!r} is no sequence classifier (it is {found}): fine-tune it first, or "
+            f"choose a model ending in ForSequenceClassification."
         )
-    embedding = config.get("embedding_size", hidden)
-    if type(embedding) is not int:
+    if own.isdisjoint(classes):
         raise ModelError(
-            f"The config.json of {name!r} states the embedding_size {reprlib.repr(embedding)}, "
-            f"which is no whole number: {files.SAVE_AGAIN}."
+            f"The model {name!r} is a {classes[0]}, which is not the {family.model_class} that "
+            f"{family.title} has in transformers and would be measured as that: save it as one "
+            f"if it answers the same, or {ORDINARY}."
         )
-    held = sum(path.stat().st_size for path in files.weight_files(folder))
-    tokens = config["vocab_size"] + config["max_position_embeddings"]
-    # The feed-forward part, which no pruning of heads makes smaller.
-    inner = (1 if family.shared else layers) * hidden * intermediate * 2
-    asked = embedding * tokens + inner
-    if asked > held or layers > _MOST_LAYERS:
+    code = config.get("auto_map") or {}
+    code = code if isinstance(code, dict) else {"AutoModel": code}
+    ours = {"AutoModelForSequenceClassification": EXPORTED_CLASS.format(family.model_class)}
+    if any(
+        key.startswith(("AutoModel", "AutoConfig")) and value != ours.get(key)
+        for key, value in code.items()
+    ):
+        raise ModelError(_own_code(name))
+
+
+def _check_settings(config: Mapping[str, Any], family: Family, name: str) -> None:
+    """Refuse numbers of a config that are none; what it does not state is filled in later."""
+    for key in (*family.number_keys, "embedding_size"):
+        least = 0 if key == "pad_token_id" else 1
+        if key in config and not (type(config[key]) is int and config[key] >= least):
+            raise ModelError(
+                f"The config.json of {name!r} cannot be used: its {key} is "
+                f"{reprlib.repr(config[key])}, and must be a whole number from {least} on."
+            )
+
+
+def check_sizes(config: Mapping[str, Any], name: str) -> None:
+    """Refuse a config whose heads do not fill its layers, or with more layers than there can be."""
+    layers, heads, hidden, _ = FAMILIES[config["model_type"]].sizes(config)
+    if hidden % heads:
         raise ModelError(
-            f"The config.json of {name!r} asks for {asked:,} numbers or more, and its weights have "
-            f"{held:,} bytes: they do not belong together."
+            f"The config.json of {name!r} states {heads} heads in {hidden} hidden numbers, which "
+            f"is no whole number for each: {files.SAVE_AGAIN}."
+        )
+    if layers > _MOST_LAYERS:
+        raise ModelError(
+            f"The config.json of {name!r} states {layers:,} layers, and its weights do not have as "
+            f"many: {files.SAVE_AGAIN}."
         )
 
 
@@ -244,6 +396,11 @@ def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
     """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
     layers, heads, _, _ = FAMILIES[config["model_type"]].sizes(config)
     constant = config.get("constant_attention") or ()
+    if FAMILIES[config["model_type"]].shared and (constant or config.get("pruned_heads")):
+        raise ModelError(
+            f"The config.json of {name!r} names pruned_heads, and its layers share their weights, "
+            f"so that none can lack some: {ORDINARY}."
+        )
     try:
         if not isinstance(constant, list | tuple):
             raise TypeError(f"its constant_attention is {reprlib.repr(constant)} and no list")

@@ -7,11 +7,10 @@ import json
 import os
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
-from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bhpvas.errors import ModelError
 from bhpvas.model.memory import available
@@ -25,8 +24,20 @@ SMALLER = "choose a smaller model, or close other programs"
 SAVE_AGAIN = "save the model again with save_pretrained of transformers"
 # What a model folder may contain for us; pickled weights and code are never fetched.
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
-# Which file holds which weights, where they are in several.
-_INDEX = "model.safetensors.index.json"
+# The file of all weights, and which file holds which where they are in several.
+_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_PICKLED = {".bin", ".pt", ".pth", ".ckpt"}
+# Pickled files that transformers and accelerate keep beside weights while they train.
+_OF_TRAINING = re.compile(r"training_args|optimizer|scheduler|scaler|rng_state|random_states")
+_OTHER_WEIGHTS = {
+    "tf_model.h5": "TensorFlow",
+    "flax_model.msgpack": "Flax",
+    "model.onnx": "ONNX",
+    "model.gguf": "GGUF",
+}
+# How a file begins that Git LFS has not fetched.
+_POINTER = b"version https://git-lfs"
 # Small files that a tokenizer may be made of.
 _TOKENIZER_PARTS = ("*.json", "*.txt", "*.model")
 
@@ -37,10 +48,16 @@ def locate(source: str | Path | None, revision: str | None) -> tuple[str, Path, 
         return "sample", sample_data_folder() / "model", None
     folder = Path(os.path.expanduser(source))  # a user that is not there stays as it is written
     if os.path.isdir(folder):  # no for a name too long for any folder
-        return folder.name, folder, revision
+        own = folder.resolve().name if folder.name in ("", "..") else folder.name
+        return own, folder, revision
+    if os.path.isfile(folder):
+        raise ModelError(
+            f"{str(source)!r} is a file: give the folder that it lies in, with its config.json, "
+            "weights and tokenizer."
+        )
     name, _, after_at = str(source).partition("@")
     revision = revision or after_at or None
-    if not _HUB_ID.fullmatch(name) or os.path.isfile(folder):
+    if not _HUB_ID.fullmatch(name):
         raise ModelError(f"{str(source)!r} is neither a folder nor a hub id such as 'owner/model'.")
     from huggingface_hub import snapshot_download
 
@@ -63,84 +80,152 @@ def reason(error: Exception) -> str:
     return re.sub(r"\S*://\S+", "…", first).rstrip(".")[:160]
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The weight files of a model; a folder or a link to nothing of such a name is none."""
-    return [path for path in sorted(folder.glob("*.safetensors")) if path.is_file()]
+def weight_files(folder: Path, name: str, config: Mapping[str, Any]) -> tuple[Path, ...]:
+    """The files that a model's weights are read from, in alphabetical order.
 
-
-def check_weight_files(folder: Path, name: str) -> None:
-    """Refuse a model without safetensors."""
-    if weight_files(folder):
-        return
-    pickled = [path.name for path in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt"))]
-    if pickled:
-        raise ModelError(
-            f"The weights of {name!r} are pickled ({pickled[0]}), which can run code and is "
-            f"refused: save them as safetensors with save_pretrained of transformers."
-        )
-    raise ModelError(
-        f"The model {name!r} has no .safetensors file, so no weights to load: save it with "
-        "save_pretrained of transformers."
-    )
-
-
-def check_shards(config: Mapping[str, Any], folder: Path, name: str) -> None:
-    """Refuse weights that transformers would read from other files than those safetensors."""
-    beside = [path.name for path in weight_files(folder)]
+    They are those that transformers reads: what ``transformers_weights`` of the config names, else
+    model.safetensors, else the files that its index names. Raises :class:`ModelError` where there
+    are none.
+    """
     named = config.get("transformers_weights")
-    whole = "model.safetensors" if named is None else named
-    if whole in beside:
-        return
-    if named not in (None, _INDEX):
+    whole = _WHOLE if named is None else named
+    beside = {path.name: path for path in sorted(folder.glob("*.safetensors")) if path.is_file()}
+    if isinstance(whole, str) and whole in beside:
+        found = [beside[whole]]
+    elif named not in (None, _INDEX):
         raise ModelError(
             f"The config.json of {name!r} names the weights {reprlib.repr(named)}, which are no "
             f".safetensors file beside it: {SAVE_AGAIN}."
         )
+    elif os.path.lexists(folder / _INDEX):
+        found = [beside[shard] for shard in _shards(folder, name, beside)]
+    else:
+        raise ModelError(_without_weights(folder, name, list(beside)))
+    for path in found:
+        check_pointer(path, name)
+    return tuple(found)
+
+
+def _shards(folder: Path, name: str, beside: Collection[str]) -> list[str]:
+    """The names of the files that the index of a model's weights names."""
+    check_pointer(folder / _INDEX, name)
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         shards = list(index["weight_map"].values())
-    except FileNotFoundError:
-        return  # transformers says so itself
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"The {_INDEX} of {name!r}, which says where its weights are, cannot be read "
             f"({reason(error)}): {SAVE_AGAIN}."
         ) from None
     for shard in shards:
-        if shard not in beside:
+        if not isinstance(shard, str) or shard not in beside:
             raise ModelError(
                 f"The {_INDEX} of {name!r} names {shard!r:.80}, which is no .safetensors "
-                f"file beside it: {SAVE_AGAIN}."
+                f"file beside it: download what is missing, or {SAVE_AGAIN}."
             )
+    return sorted(set(shards))
 
 
-def number_of_weights(folder: Path, name: str) -> int:
-    """How many numbers the weight files of a model hold, by their headers."""
-    return sum(
-        prod(shape)
-        for path in weight_files(folder)
-        for key, shape in _shapes(path, name).items()
-        if not key.endswith("position_ids")
-    )
+def _without_weights(folder: Path, name: str, beside: Sequence[str]) -> str:
+    """What to do about a model without the files that weights are read from."""
+    if any(_SHARD.fullmatch(one) for one in beside):
+        return (
+            f"The weights of {name!r} are in parts ({beside[0]}) without the {_INDEX} that says "
+            f"which is where: download it, too, or {SAVE_AGAIN}."
+        )
+    if beside:
+        return (
+            f"The weights of {name!r} must be called {_WHOLE}, and beside its config.json is "
+            f"{beside[0]}: rename it if it is the one to read."
+        )
+    if pickled := _pickled(folder):
+        return (
+            f"The weights of {name!r} are pickled ({pickled[0].name}), which can run code and is "
+            "refused: if you trust them, convert them with the two lines `from transformers import "
+            "AutoModelForSequenceClassification as Model` and "
+            "`Model.from_pretrained(FOLDER).save_pretrained(FOLDER)`."
+        )
+    for other, maker in _OTHER_WEIGHTS.items():
+        if (folder / other).is_file():
+            return (
+                f"The model {name!r} has weights of {maker} alone ({other}), and no .safetensors "
+                f"file: {SAVE_AGAIN} and of torch."
+            )
+    return f"The model {name!r} has no .safetensors file, so no weights to load: {SAVE_AGAIN}."
 
 
-def _shapes(path: Path, name: str) -> dict[str, list[int]]:
-    """The shape of every tensor in a weight file, by its header."""
+def _pickled(folder: Path) -> list[Path]:
+    """Pickled weights of a folder; what a training keeps beside them is none."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in _PICKLED and not _OF_TRAINING.match(path.name) and path.is_file()
+    ]
+
+
+def other_weights(folder: Path, read: Sequence[Path]) -> tuple[str, ...]:
+    """Which of several sets of weights in a folder is read, one sentence where there are such."""
+    newest = max(path.stat().st_mtime for path in read)
+    others = {path.name: "" for path in sorted(folder.glob("*.safetensors")) if path.is_file()}
+    for path in read:
+        del others[path.name]
+    for path in _pickled(folder):
+        if path.stat().st_mtime > newest:
+            others[path.name] = ", which is newer,"
+    if not others:
+        return ()
+    name, newer = next(iter(others.items()))
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    first = read[0].name + (f" to {read[-1].name}" if len(read) > 1 else "")
+    return (f"The weights are read from {first}; {name}{newer}{more} beside it is not read.",)
+
+
+def check_pointer(path: Path, name: str) -> None:
+    """Refuse a file that Git LFS left a pointer to in place of its content."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_POINTER))
+    except OSError:
+        return  # who reads it says so
+    if start == _POINTER:
+        raise ModelError(
+            f"The {path.name} of {name!r} is only a pointer of Git LFS to the file: fetch it with "
+            "`git lfs pull` in that folder."
+        )
+
+
+class Stored(NamedTuple):
+    """A tensor in a weight file, by its header: its number type as safetensors writes it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def headers(weights: Sequence[Path], name: str) -> dict[str, Stored]:
+    """Every tensor in the weight files of a model, without its numbers."""
     from safetensors import SafetensorError, safe_open
 
-    try:
-        with safe_open(path, framework="numpy") as weights:
-            return {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"The weights of {name!r} could not be read: {reason(error)}.") from error
+    found: dict[str, Stored] = {}
+    for path in weights:
+        try:
+            with safe_open(path, framework="numpy") as file:
+                for key in file.keys():  # noqa: SIM118
+                    tensor = file.get_slice(key)
+                    found[key] = Stored(tensor.get_dtype(), tuple(tensor.get_shape()))
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"The weights of {name!r} could not be read, since {path.name} is damaged or no "
+                f".safetensors file ({reason(error)}): save or download the model again."
+            ) from error
+    return found
 
 
-def check_memory(folder: Path, name: str, bytes_each: int) -> None:
+def check_memory(numbers: int, name: str, bytes_each: int) -> None:
     """Refuse a model whose weights alone take more memory than is free, before any is taken.
 
     Raises :class:`ModelError` for that. ``bytes_each`` is the size of a number once loaded.
     """
-    needed, free = number_of_weights(folder, name) * bytes_each, available()
+    needed, free = numbers * bytes_each, available()
     if free is not None and needed > free:
         raise ModelError(
             f"The weights of {name!r} take {needed / 1e6:,.0f} MB of memory, and "
@@ -148,9 +233,9 @@ def check_memory(folder: Path, name: str, bytes_each: int) -> None:
         )
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, weights: Sequence[Path]) -> str:
     """Hash of the config and the weight files: the same wherever the model lies."""
-    return _hash_of(folder / "config.json", *weight_files(folder))
+    return _hash_of(folder / "config.json", *weights)
 
 
 def tokenizer_fingerprint(folder: Path) -> str:

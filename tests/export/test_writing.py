@@ -333,7 +333,7 @@ def test_pruned_heads_that_cannot_be_are_refused(tmp_path, classifier):
     config = json.loads(path.read_text())
     for pruned, message in (
         ({"0": [9]}, "L0H9 does not exist"),
-        ({"0": [1]}, "could not be read"),  # the file lacks more heads than that
+        ({"0": [1]}, "pruned by another tool"),  # the file lacks more heads than that
         ({"0": "all"}, "pruned_heads"),
     ):
         path.write_text(json.dumps(config | {"pruned_heads": pruned}))

@@ -69,7 +69,10 @@ BROKEN = {
     "missing weight": (drop_weight, "lacks 1 weights .*classifier.weight"),
     "NaN weights": (poison_weights, "not finite, in classifier.weight"),
     "truncated weights": (truncate_weights, "could not be read"),
-    "wrong geometry": (lambda f: change_config(f, hidden_size=64), "could not be read|sizes"),
+    "wrong geometry": (
+        lambda f: change_config(f, hidden_size=64),
+        r"has (\d+) × 32 numbers, where its config.json states \1 × 64",
+    ),
     "a broken tokenizer": (
         lambda f: (f / "tokenizer.json").write_text("{"),
         "tokenizer of .* could not be read",

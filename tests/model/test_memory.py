@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bhpvas.errors import LimitError, ModelError
 from bhpvas.heads import parse_heads
 from bhpvas.model import engine, memory
 from bhpvas.model.classifier import load_classifier
-from bhpvas.model.config import read_info
+from bhpvas.model.config import read_files, read_info
 from bhpvas.recovery import recover
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import measuring, models
@@ -121,7 +122,10 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
 def test_the_sentence_names_both_sizes_and_the_command_ends_with_2(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bhpvas.model.files.number_of_weights", lambda *_: 3_000_000_000)
+    monkeypatch.setattr(
+        "bhpvas.model.classifier.read_files",
+        lambda *given: replace(read_files(*given), numbers=3_000_000_000),
+    )
     free(monkeypatch, 2_500_000_000)
     assert main.main(["evaluate", "--model", str(folder)]) == 2
     said = capsys.readouterr().err

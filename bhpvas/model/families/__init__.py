@@ -16,3 +16,5 @@ from bhpvas.model.families.roberta import ROBERTA, XLM_ROBERTA
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, ELECTRA, DISTILBERT, ALBERT)
 }
+#: The way out where a model of these families is an unusual one.
+ORDINARY = f"choose an ordinary {', '.join(FAMILIES)} classifier"

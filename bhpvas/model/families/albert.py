@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.model.families.base import Family
+from bhpvas.model.families.base import Family, Shapes, linear
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,6 +15,15 @@ def _in_order(config: Any, groups: Sequence[Any]) -> Iterable[nn.Module]:
     """The group that runs at each depth; usually one for all of them."""
     for number in range(config.num_hidden_layers):
         yield from groups[number * len(groups) // config.num_hidden_layers].albert_layers
+
+
+def _others(config: Mapping[str, Any]) -> Shapes:
+    wide, hidden = config["embedding_size"], config["hidden_size"]
+    return (
+        linear("albert.encoder.embedding_hidden_mapping_in", hidden, wide)
+        | linear("albert.pooler", hidden, hidden)
+        | linear("classifier", len(config["id2label"]), hidden)
+    )
 
 
 ALBERT = Family(
@@ -34,6 +43,15 @@ ALBERT = Family(
     },
     modules="encoder.albert_layer_groups",
     in_order=_in_order,
+    layer_names=lambda config: (
+        f"{group}.albert_layers.0"
+        for group in range(min(config["num_hidden_groups"], config["num_hidden_layers"]))
+    ),
+    base="albert",
+    others=_others,
+    tokenizer="AlbertTokenizer",
+    embedding_size=True,
+    more_keys=("num_hidden_groups",),
     project=lambda model, embedded: model.albert.encoder.embedding_hidden_mapping_in(embedded),
     classify=lambda model, first: model.classifier(model.albert.pooler(first).tanh()),
     shared=True,

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+#: Shapes of tensors by their names.
+Shapes = dict[str, tuple[int, ...]]
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -38,7 +41,11 @@ class Family:
     layers, ``parts`` where each of them keeps the parts of a :class:`Layer`, as dotted names;
     ``in_order(config, modules)`` gives the layers that run, lowest first. ``size_keys`` are what a
     config calls layers, heads, hidden and intermediate size. ``unsupported(config)`` says what of a
-    config cannot be run, or nothing.
+    config cannot be run, or nothing. ``base`` is what a classifier calls its base model, ``others``
+    the shapes of all its tensors that are in no embedding and no layer. ``embedding_size``: token
+    embeddings have a size of their own; ``more_keys`` are further numbers of a config that shapes
+    depend on. ``unused`` are tensors of the base model that classifiers do without. ``tokenizer``
+    is what transformers calls its tokenizer.
 
     ``classify(model, first)`` gives logits ``[B, C]`` from the last hidden state of the first token
     ``[B, D]``; ``project(model, embedded)`` makes embeddings as wide as the hidden states.
@@ -53,6 +60,9 @@ class Family:
     model_class: str
     parts: Mapping[str, str]
     classify: Callable[[Any, Tensor], Tensor]
+    base: str
+    others: Callable[[Mapping[str, Any]], Shapes]
+    tokenizer: str = "BertTokenizer"
     size_keys: tuple[str, str, str, str] = (
         "num_hidden_layers",
         "num_attention_heads",
@@ -60,7 +70,12 @@ class Family:
         "intermediate_size",
     )
     unsupported: Callable[[Mapping[str, Any]], str] = lambda config: ""
+    activation_key: str = "hidden_act"
+    embedding_size: bool = False
+    more_keys: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     modules: str = "encoder.layer"
+    layer_names: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
     in_order: Callable[[Any, Sequence[Any]], Iterable[nn.Module]] = lambda config, modules: modules
     project: Callable[[Any, Tensor], Tensor] = lambda model, embedded: embedded
     places: Callable[[Any, Tensor], Tensor] | None = None
@@ -91,3 +106,56 @@ class Family:
     def sizes(self, config: Mapping[str, Any]) -> tuple[int, ...]:
         """Layers, heads in each, hidden and intermediate size by a config."""
         return tuple(config[key] for key in self.size_keys)
+
+    @property
+    def number_keys(self) -> tuple[str, ...]:
+        """Numbers of a config that decide the shapes of a classifier's tensors."""
+        return (
+            *self.size_keys,
+            "vocab_size",
+            "max_position_embeddings",
+            *(("type_vocab_size",) if self.typed else ()),
+            *(("embedding_size",) if self.embedding_size else ()),
+            *self.more_keys,
+        )
+
+    def layer_modules(self, config: Mapping[str, Any]) -> list[str]:
+        """Names of the modules that hold a layer's weights; layers that share them have one."""
+        if self.layer_names is not None:
+            names = self.layer_names(config)
+        else:
+            names = map(str, range(self.sizes(config)[0]))
+        return [f"{self.base}.{self.modules}.{name}" for name in names]
+
+    def tensors(self, config: Mapping[str, Any]) -> Shapes:
+        """The shape of every tensor of a classifier with all its heads, by a config that states all
+        :attr:`number_keys` and an ``id2label``.
+        """
+        _, _, hidden, inner = self.sizes(config)
+        wide = config["embedding_size"] if self.embedding_size else hidden
+        rows = {"word": config["vocab_size"], "position": config["max_position_embeddings"]}
+        if self.typed:
+            rows["token_type"] = config["type_vocab_size"]
+        place = f"{self.base}.embeddings"
+        found: Shapes = {
+            f"{place}.{table}_embeddings.weight": (many, wide) for table, many in rows.items()
+        }
+        found |= norm(f"{place}.LayerNorm", wide)
+        shapes = {"up": (inner, hidden), "down": (hidden, inner)}
+        for module in self.layer_modules(config):
+            for part, name in self.parts.items():
+                if part.endswith("norm"):
+                    found |= norm(f"{module}.{name}", hidden)
+                elif part != "activation":
+                    found |= linear(f"{module}.{name}", *shapes.get(part, (hidden, hidden)))
+        return found | self.others(config)
+
+
+def linear(name: str, rows: int, columns: int) -> Shapes:
+    """The tensors of a linear layer."""
+    return {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+
+
+def norm(name: str, size: int) -> Shapes:
+    """The tensors of a layer norm."""
+    return {f"{name}.weight": (size,), f"{name}.bias": (size,)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bhpvas.model.families.base import Family
+from bhpvas.model.families.base import Family, linear
 
 PARTS = {
     "query": "attention.self.query",
@@ -22,4 +22,9 @@ BERT = Family(
     model_class="BertForSequenceClassification",
     parts=PARTS,
     classify=lambda model, first: model.classifier(model.bert.pooler(first[:, None])),
+    base="bert",
+    others=lambda config: (
+        linear("bert.pooler.dense", config["hidden_size"], config["hidden_size"])
+        | linear("classifier", len(config["id2label"]), config["hidden_size"])
+    ),
 )

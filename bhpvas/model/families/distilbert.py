@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bhpvas.model.families.base import Family
+from bhpvas.model.families.base import Family, linear
 
 DISTILBERT = Family(
     name="distilbert",
@@ -22,5 +22,11 @@ DISTILBERT = Family(
     },
     modules="transformer.layer",
     typed=False,
+    base="distilbert",
+    others=lambda config: (
+        linear("pre_classifier", config["dim"], config["dim"])
+        | linear("classifier", len(config["id2label"]), config["dim"])
+    ),
+    activation_key="activation",
     classify=lambda model, first: model.classifier(model.pre_classifier(first).relu()),
 )

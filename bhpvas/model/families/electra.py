@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from bhpvas.model.families.base import Family
+from collections.abc import Mapping
+from typing import Any
+
+from bhpvas.model.families.base import Family, Shapes, linear
 from bhpvas.model.families.bert import PARTS
+from bhpvas.model.families.roberta import two_layer_head
+
+
+def _others(config: Mapping[str, Any]) -> Shapes:
+    wide, hidden = config["embedding_size"], config["hidden_size"]
+    project = {} if wide == hidden else linear("electra.embeddings_project", hidden, wide)
+    return project | two_layer_head(config)
+
 
 ELECTRA = Family(
     name="electra",
@@ -11,6 +22,9 @@ ELECTRA = Family(
     model_class="ElectraForSequenceClassification",
     parts=PARTS,
     classify=lambda model, first: model.classifier(first[:, None]),
+    base="electra",
+    others=_others,
+    embedding_size=True,
     project=lambda model, embedded: (
         model.electra.embeddings_project(embedded)
         if hasattr(model.electra, "embeddings_project")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.model.families.base import Family
+from bhpvas.model.families.base import Family, Shapes, linear
 from bhpvas.model.families.bert import PARTS
 
 if TYPE_CHECKING:
@@ -19,12 +20,25 @@ def _places(model: Any, tokens: Tensor) -> Tensor:
     return real.cumsum(1) * real + padding
 
 
+def two_layer_head(config: Mapping[str, Any]) -> Shapes:
+    """A classifier of a dense layer and an output layer."""
+    hidden = config["hidden_size"]
+    return linear("classifier.dense", hidden, hidden) | linear(
+        "classifier.out_proj", len(config["id2label"]), hidden
+    )
+
+
 ROBERTA = Family(
     name="roberta",
     title="RoBERTa",
     model_class="RobertaForSequenceClassification",
     parts=PARTS,
     classify=lambda model, first: model.classifier(first[:, None]),
+    base="roberta",
+    others=two_layer_head,
+    tokenizer="RobertaTokenizer",
+    more_keys=("pad_token_id",),
+    unused=("roberta.pooler.dense.weight", "roberta.pooler.dense.bias"),
     places=_places,
     after_padding=True,
 )
@@ -33,4 +47,5 @@ XLM_ROBERTA = replace(
     name="xlm-roberta",
     title="XLM-RoBERTa",
     model_class="XLMRobertaForSequenceClassification",
+    tokenizer="XLMRobertaTokenizer",
 )

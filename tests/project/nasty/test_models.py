@@ -121,7 +121,7 @@ def model_cases() -> Iterator[tuple[str, dict[str, bytes | None]]]:
             yield f"{size} of {value!r}", {"config.json": config_with(**{size: value})}
     for name, settings in {
         "labels of another number": {"id2label": {str(n): f"l{n}" for n in range(5)}},
-        "labels that are a list": {"id2label": ["a", "b"]},
+        "labels that are a list of another number": {"id2label": ["a", "b", "c"]},
         "one label": {"id2label": {"0": "a"}, "label2id": {"a": 0}},
         "heads that are not there": {"pruned_heads": {"9": [0]}},
         "heads that are text": {"pruned_heads": {"0": "all"}},

@@ -1,0 +1,201 @@
+"""Tokenizer of a model: the files that it is made of, whether it is the model's, and loading it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from bhpvas.errors import ModelError
+from bhpvas.model.families import FAMILIES
+from bhpvas.model.files import check_pointer, reason
+
+_WHOLE = "tokenizer.json"
+#: Files that make a tokenizer of each class where there is no tokenizer.json.
+_FILES = {
+    "BertTokenizer": ("vocab.txt",),
+    "DistilBertTokenizer": ("vocab.txt",),
+    "ElectraTokenizer": ("vocab.txt",),
+    "RobertaTokenizer": ("vocab.json", "merges.txt"),
+    "XLMRobertaTokenizer": ("sentencepiece.bpe.model",),
+    "AlbertTokenizer": ("spiece.model",),
+    "PreTrainedTokenizer": (_WHOLE,),
+    "TokenizersBackend": (_WHOLE,),
+}
+# What is in the tokenizer.json of each class: how it cuts words into pieces.
+_KINDS = {
+    "BertTokenizer": "WordPiece",
+    "DistilBertTokenizer": "WordPiece",
+    "ElectraTokenizer": "WordPiece",
+    "RobertaTokenizer": "BPE",
+    "XLMRobertaTokenizer": "Unigram",
+    "AlbertTokenizer": "Unigram",
+}
+# Its padding and first token by the kind of its class.
+_PLAIN = {"WordPiece": ("[PAD]", "[CLS]"), "BPE": ("<pad>", "<s>"), "Unigram": ("<pad>", "<s>")}
+
+
+def check_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a tokenizer that :func:`load_tokenizer` would refuse.
+
+    One in an ordinary tokenizer.json is looked at without transformers, any other loaded by it.
+    """
+    _check_files(folder, name, config)
+    if not _is_ordinary(folder, config):
+        load_tokenizer(folder, name, config)
+
+
+def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
+    """The tokenizer of a model with a complete config.
+
+    Raises :class:`ModelError` where it is missing, broken, no fast one, or not the model's.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    _check_files(folder, name, config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder,
+            config=AutoConfig.for_model(**config),
+            use_fast=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+    except Exception as error:  # a missing or broken file surfaces as many unrelated types
+        raise ModelError(
+            f"The tokenizer of {name!r} could not be read: {reason(error)}."
+        ) from error
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None or tokenizer.cls_token_id is None:
+        raise ModelError(
+            f"The tokenizer of {name!r} is no fast tokenizer with [CLS] and padding tokens; add a "
+            f"tokenizer.json to the model."
+        )
+    _check_kind(folder, name, tokenizer)
+    held = tokenizer.get_vocab()
+    if len(held) <= len(set(tokenizer.all_special_ids)):
+        raise ModelError(
+            f"The tokenizer of {name!r} knows its {len(held)} special tokens alone and no word: "
+            f"add the {_WHOLE} that the model was trained with."
+        )
+    _check_rows(held, set(tokenizer.get_added_vocab()), config, name)
+    return tokenizer
+
+
+def _check_rows(
+    held: Mapping[str, int], added: Collection[str], config: Mapping[str, Any], name: str
+) -> None:
+    """Refuse tokens that the model has no embeddings for."""
+    rows = config["vocab_size"]
+    beyond = sorted((number, token) for token, number in held.items() if number >= rows)
+    if not beyond:
+        return
+    if all(token in added for _, token in beyond):
+        raise ModelError(
+            f"The tokenizer of {name!r} was given {len(beyond)} tokens ({beyond[0][1]!r:.40} "
+            f"first) that the model has no embeddings for, which end at {rows:,}: call "
+            "resize_token_embeddings(len(tokenizer)) on it and train it again, or take the "
+            "tokenizer that it was trained with."
+        )
+    raise ModelError(
+        f"The tokenizer of {name!r} has {beyond[-1][0] + 1:,} tokens and the model knows {rows:,}: "
+        "they do not belong together."
+    )
+
+
+def _check_kind(folder: Path, name: str, tokenizer: Any) -> None:
+    """Refuse a tokenizer.json of which the tokenizer's class makes one of another kind."""
+    read = type(tokenizer.backend_tokenizer.model).__name__
+    stated = _model(_json(folder / _WHOLE)).get("type", read)
+    if read != stated:
+        raise ModelError(
+            f"The {_WHOLE} of {name!r} is of the kind {stated}, and the class "
+            f"{type(tokenizer).__name__} makes a {read} of it, which cuts words differently: write "
+            '"tokenizer_class": "PreTrainedTokenizerFast" into its tokenizer_config.json, with '
+            "its special tokens, or take the tokenizer that the model was trained with."
+        )
+
+
+def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a folder without the files of its tokenizer's class.
+
+    Without them transformers makes up a tokenizer that knows no word, and says nothing.
+    """
+    settings = _json(folder / "tokenizer_config.json")
+    if "AutoTokenizer" in (settings.get("auto_map") or ()):
+        raise ModelError(
+            f"The tokenizer of {name!r} needs code of its own, which bhpvas does not run: choose a "
+            "model with a tokenizer of transformers."
+        )
+    for file in (_WHOLE, "tokenizer_config.json"):
+        check_pointer(folder / file, name)
+    if (folder / _WHOLE).is_file():
+        return
+    known = {file for one in _FILES.values() for file in one}
+    found = sorted(file for file in known if (folder / file).is_file())
+    if not found:
+        raise ModelError(
+            f"The tokenizer of {name!r} is missing: add its tokenizer.json to the model."
+        )
+    for file in found:
+        check_pointer(folder / file, name)
+    kind = _class(settings, config)
+    needed = _FILES.get(kind, ())
+    if any(file not in found for file in needed):
+        parts = "" if needed == (_WHOLE,) else f" nor {' and '.join(needed)}"
+        raise ModelError(
+            f"The tokenizer of {name!r} is a {kind}, and the folder has no {_WHOLE}{parts}, but "
+            f"{', '.join(found)}: add what the model was trained with, or name the class of what "
+            'is there as "tokenizer_class" in its tokenizer_config.json.'
+        )
+
+
+def _class(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The class of a model's tokenizer, without the ending of the older fast ones."""
+    own = FAMILIES[config["model_type"]].tokenizer
+    named = settings.get("tokenizer_class") or config.get("tokenizer_class") or own
+    return str(named).removesuffix("Fast")
+
+
+def _is_ordinary(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether there is no doubt of a tokenizer.json, of what is read without transformers."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / _WHOLE))
+    except Exception:  # broken, or not there: transformers says which
+        return False
+    place = folder / "tokenizer_config.json"
+    settings = _json(place)
+    kind, named = type(tokenizer.model).__name__, _class(settings, config)
+    if _KINDS.get(named, kind) != kind or (place.exists() and not settings):
+        return False
+    held = tokenizer.get_vocab()
+    plain = _PLAIN[kind] if named in _KINDS else (None, None)
+    pairs = zip(("pad_token", "cls_token"), plain, strict=True)
+    special = [_content(settings.get(role, token)) for role, token in pairs]
+    special += map(_content, (settings.get("added_tokens_decoder") or {}).values())
+    return (
+        all(isinstance(token, str) and token in held for token in special)
+        and max(held.values()) < config["vocab_size"]
+        and len(held) > len(tokenizer.get_added_tokens_decoder())
+    )
+
+
+def _content(token: Any) -> Any:
+    """The text of a token that a setting describes."""
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _model(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = document.get("model")
+    return found if isinstance(found, dict) else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The settings in a file; none where it is missing, or is no such file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
