@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
@@ -67,6 +67,8 @@ class Table:
     the row) that it starts on, counted from 1 and with the header. Cells of text files are strings;
     cells of JSONL and Parquet are what the file holds, with ``None`` or NaN for nothing. ``form``
     says how the file was taken where its ending does not say it (``"separated by tabs"``).
+    ``class_names`` are, by the name of a column of whole numbers, the names that the file's own
+    metadata gives them, number 0 first; its cells are the numbers.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Table:
     read: Callable[[], Iterator[Piece]]
     unit: str = "line"
     form: str = ""
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def place(self, number: int) -> str:
         """A row's place as a message starts with it.
@@ -437,7 +440,28 @@ def _parse_parquet(file: _File) -> Table:
                 yield number, cells, size
 
     check(size)
-    return _table(file, columns, rows, unit="row")
+    table = _table(file, columns, rows, unit="row")
+    return replace(table, class_names=_class_names(about.schema_arrow))
+
+
+def _class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """The names of classes by column, which the package ``datasets`` writes beside an Arrow schema.
+
+    It is JSON under the key ``huggingface``, with ``{"_type": "ClassLabel", "names": [...]}`` for
+    each such column (``datasets.features.Features.arrow_schema``); other JSON there names none.
+    """
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"][
+            "features"
+        ]
+        given = {name: feature["names"] for name, feature in features.items() if "names" in feature}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {
+        name: tuple(names)
+        for name, names in given.items()
+        if isinstance(names, list) and all(isinstance(one, str) for one in names)
+    }
 
 
 @contextmanager

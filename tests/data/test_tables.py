@@ -388,3 +388,30 @@ def test_any_bytes_give_a_table_or_one_sentence(data: bytes, name: str) -> None:
     assert message.strip()
     assert "\n" not in message
     assert message != "0 rows"
+
+
+NAMED = {"names": ["bad", "good"], "_type": "ClassLabel"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "found"),
+    [
+        ({"info": {"features": {"label": NAMED, "text": {}}}}, {"label": ("bad", "good")}),
+        ({"info": {"features": {"label": {"names": "bad"}}}}, {}),
+        ({"info": {"features": {"label": {"names": [0, 1]}}}}, {}),
+        ({"info": {"features": {"label": 3}}}, {}),
+        ({"info": {"features": [NAMED]}}, {}),
+        ({"info": None}, {}),
+        ([], {}),
+        (None, {}),
+    ],
+)
+def test_names_of_classes_in_the_metadata_of_parquet(
+    metadata: object, found: dict[str, tuple[str, ...]], tmp_path: Path
+) -> None:
+    table = pa.table({"text": ["a", "b"], "label": [1, 0]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(metadata)})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    read = read_table(tmp_path / "a.parquet")
+    assert read.class_names == found
+    assert cells(read) == [["a", 1], ["b", 0]]
