@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli import processes
 from bhpvas.cli.options import DataOptions, DrawOptions
@@ -55,13 +55,14 @@ def _dataset(options: DataOptions, source: str | None, split: str) -> Dataset:
 
     if source is None or source == "sample":
         return getattr(sample_splits(), split)
-    columns = {part: getattr(options, part) for part in ("text", "pair", "label", "tag")}
+    named = ("text", "pair", "label", "tag", "header", "encoding")
+    how: dict[str, Any] = {name: getattr(options, name) for name in named}
     if split == "evaluation" or not is_hub_id(source):
-        return read_dataset(source, **columns)
+        return read_dataset(source, **how)
     # A command that draws sentences itself is given all that there are to learn from. The split of
     # a source in one part has no seed here: other commands measure on what it leaves.
     most = None if isinstance(options, DrawOptions) else SENTENCES
-    return read_splits(source, **columns, sentences=most).calibration
+    return read_splits(source, **how, sentences=most).calibration
 
 
 def check_sentences(options: DrawOptions) -> None:

@@ -117,19 +117,25 @@ class DataOptions(RunOptions):
     """The sentences too: a file or hub id, and columns that are not found by their names."""
 
     data: str | None = option(
-        "file, used whole, or hub id such as glue/sst2, of which the {split} split is used "
-        "(default: the sample sentences' {split} split)",
+        "file or folder, used whole, or hub id such as glue/sst2, of which the {split} split is "
+        "used (default: the sample sentences' {split} split)",
         "D",
     )
     text: str | None = option("column of the text, if not found by its name", "COLUMN")
     pair: str | None = option("column of the pair, if not found by its name", "COLUMN")
     label: str | None = option("column of the label, if not found by its name", "COLUMN")
     tag: str | None = option("column of the tag, if not found by its name", "COLUMN")
+    header: bool | None = option(
+        "whether the first row of a text file names the columns, where that does not show; without "
+        "names, a column is named by its number",
+        action=argparse.BooleanOptionalAction,
+    )
+    encoding: str | None = option("of text that is not UTF-8, such as latin-1", "NAME")
 
 
 _LEARNT_FROM = (
-    "file, used whole, or hub id, of which the calibration split is used, to learn from (default: "
-    "the sample sentences' calibration split)"
+    "file or folder, used whole, or hub id, of which the calibration split is used, to learn from "
+    "(default: the sample sentences' calibration split)"
 )
 
 

@@ -102,4 +102,5 @@ def guess_columns(
 def _column(name: str, columns: Sequence[str]) -> str | None:
     """The column of that name, or else of that name with other capitals."""
     same = [column for column in columns if column.casefold() == name.casefold()]
+    same += [column for column in columns if column == f"column {name}"]  # has no name but a number
     return name if name in same else next(iter(same), None)

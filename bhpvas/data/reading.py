@@ -13,10 +13,11 @@ import numpy as np
 from bhpvas.data.cells import Names, as_text, dataset_of, in_order, labels_of
 from bhpvas.data.columns import guess_columns
 from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.files.formats import is_table_name, read_table
 from bhpvas.data.hub import HubId, class_names, further_columns, load_parts, part_table
 from bhpvas.data.parts import chosen_parts, divided, splits_of_parts
 from bhpvas.data.sampling import SENTENCES
-from bhpvas.data.tables import Table, is_table_name, read_table
+from bhpvas.data.tables import Table
 from bhpvas.storage.paths import sample_data_folder
 
 Source: TypeAlias = str | Path | BinaryIO | Table
@@ -27,6 +28,8 @@ def read_splits(
     source: Source,
     *,
     name: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
@@ -38,8 +41,10 @@ def read_splits(
 ) -> Splits:
     """Read labelled sentences in a calibration and an evaluation part.
 
-    ``source`` is a file (.tsv, .csv, .jsonl, .parquet), a binary stream with such a ``name``, a
-    :class:`~bhpvas.data.tables.Table`, or a hub id: ``name``, ``name:config``, ``name@revision``.
+    ``source`` is a file or folder of a kind that docs/data.md lists, a binary stream with the
+    ``name`` of such a file, a :class:`~bhpvas.data.tables.Table`, or a hub id: ``name``,
+    ``name:config``, ``name@revision``. ``header`` says whether the first row of delimited text
+    names the columns (None: it shows), ``encoding`` what text is that is not UTF-8.
     The columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there
     is none.
 
@@ -64,7 +69,11 @@ def read_splits(
         hub_id = HubId.parse(source)
         parts = _hub_parts(hub_id, choice)
         return splits_of_parts(str(hub_id), *parts, calibration_share, seed, sentences)
-    table = source if isinstance(source, Table) else read_table(source, name=name)
+    table = (
+        source
+        if isinstance(source, Table)
+        else read_table(source, name=name, header=header, encoding=encoding)
+    )
     columns = guess_columns(table.columns, **choice, split=split, name=table.name)
     whole, rows = dataset_of(table, columns)
     if columns.split is None:
@@ -83,6 +92,8 @@ def read_dataset(
     source: Source,
     *,
     name: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
@@ -110,7 +121,11 @@ def read_dataset(
             return splits_of_parts(str(hub_id), labels, take, CALIBRATION_SHARE, 0, None).evaluation
         # What is there to learn from need not be read.
         return replace(take(measure, rows[measure]), name=f"{hub_id} · evaluation")
-    table = source if isinstance(source, Table) else read_table(source, name=name)
+    table = (
+        source
+        if isinstance(source, Table)
+        else read_table(source, name=name, header=header, encoding=encoding)
+    )
     columns = guess_columns(table.columns, **choice, split="", name=table.name)
     return dataset_of(table, columns)[0]
 
@@ -127,10 +142,10 @@ def sample_splits() -> Splits:
 
 
 def is_hub_id(source: Source) -> TypeGuard[str]:
-    """Whether a source is no file, by its name or because there is one."""
+    """Whether a source is no file or folder, by its name or because there is one."""
     if not isinstance(source, str) or is_table_name(source):
         return False
-    return not os.path.isfile(os.path.expanduser(source))
+    return not os.path.exists(os.path.expanduser(source))
 
 
 def _hub_parts(

@@ -22,7 +22,10 @@ from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 
-FILE_ENDINGS = ["tsv", "csv", "jsonl", "parquet"]
+# Of files that can be uploaded, those that people have most often first.
+FILE_ENDINGS = "tsv csv txt tab jsonl ndjson json parquet arrow gz zip".split()
+_FIRST_ROW = {"Find out": None, "Names the columns": True, "Is data (no header)": False}
+_UTF = "UTF-8, or as the file says"
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 
@@ -188,13 +191,24 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
     return lambda: session.data
 
 
-def _column_choice() -> dict[str, str | None]:
+def _column_choice() -> dict[str, Any]:
+    from bhpvas.data.files.file import ENCODINGS
+
     labels = {"text": "Text", "pair": "Second text", "label": "Label", "split": "Split"}
-    with st.expander("Column names, where they are not found by themselves"):
-        return {
+    with st.expander("Column names, header and encoding, where they are not found by themselves"):
+        columns = {
             role: st.text_input(label, key=f"column-{role}").strip() or None
             for role, label in labels.items()
         }
+        first_row = st.selectbox(
+            "First row",
+            [*_FIRST_ROW],
+            key="first-row",
+            help="Of delimited text. Without a header, columns are named by number: 1, 2, …",
+        )
+        encoding = st.selectbox("Encoding", [_UTF, *ENCODINGS], key="encoding")
+    said = {"header": _FIRST_ROW[first_row], "encoding": None if encoding == _UTF else encoding}
+    return columns | said
 
 
 def _from_upload(upload: Any, columns: dict[str, Any]) -> Splits:
@@ -207,9 +221,9 @@ def _from_upload(upload: Any, columns: dict[str, Any]) -> Splits:
 
 def _from_hub(typed: str) -> Splits:
     """Read a hub id; a path of the server is none, since whoever has the link could read it."""
+    from bhpvas.data.files.formats import is_table_name
     from bhpvas.data.hub import HubId
     from bhpvas.data.reading import read_splits
-    from bhpvas.data.tables import is_table_name
 
     limits.current().check_data_set(typed)
     if is_table_name(typed) or Path(typed).exists():

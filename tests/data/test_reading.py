@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bhpvas.data.files.formats import read_table
 from bhpvas.data.reading import read_dataset, read_splits, sample_splits
-from bhpvas.data.tables import read_table
 from tests.data.csv_files import csv_file, read
 
 

@@ -21,7 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bhpvas.data import tables
-from bhpvas.data.tables import Table, read_table
+from bhpvas.data.files import columnar, file, json_rows
+from bhpvas.data.files.formats import read_table
+from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
 
 # Text without line ends and NUL; surrogates cannot be written as UTF-8 at all.
@@ -219,7 +221,7 @@ def test_a_parquet_file_that_is_none() -> None:
 def test_rows_of_parquet_that_repeat_a_long_text_are_read_few_at_once(
     coded: bool, zipped: str, letters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_AT_ONCE", 2**20)
+    monkeypatch.setattr(tables, "AT_ONCE", 2**20)
     draw = random.Random(0)
     long = "".join(draw.choices(letters, k=100_000))
     table = pa.table({"text": [long, "short"] * 400, "label": [0, 1] * 400})
@@ -262,7 +264,7 @@ def test_lists_in_parquet_are_no_columns(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.parquet").columns == ("text", "label")
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a.pkl", "a.pt", "a.json", "a", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["a.md", "a.docx", "a.label", "a"])
 def test_other_formats_are_refused_by_name(name: str) -> None:
     # A pickle would run what is in it: it is never opened.
     message = error_of(pickle.dumps({"text": ["good"]}), name)
@@ -302,7 +304,7 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"There is no file .*none\.csv: check the path\."):
         read_table(tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=r"folder\.csv cannot be read: "):
+    with pytest.raises(DataError, match=r"^folder\.csv is a folder that holds no data"):
         read_table(tmp_path / "folder.csv")
 
 
@@ -332,18 +334,22 @@ def test_pieces_of_a_few_rows_are_the_whole(
         frame.to_csv(path, index=False, sep="\t" if name == "a.tsv" else ",")
     whole = read_table(path)
     assert [len(piece.numbers) for piece in whole.pieces()] == [50]
-    for limit, value in (("_ROWS", 7), ("_AT_ONCE", 60), ("_AT_MOST", 100)):
+    for room, limit, value in (
+        (tables, "ROWS", 7),
+        (tables, "AT_ONCE", 60),
+        (columnar, "AT_MOST", 100),
+    ):
         with monkeypatch.context() as patch:
-            patch.setattr(tables, limit, value)
+            patch.setattr(room, limit, value)
             table = read_table(path)
             assert cells(table) == rows == cells(whole)
             assert numbers(table) == numbers(whole)
-            if limit != "_AT_MOST":  # so much of a Parquet file is unpacked for several pieces
+            if limit != "AT_MOST":  # so much of a Parquet file is unpacked for several pieces
                 assert max(len(piece.numbers) for piece in table.pieces()) < 50
 
 
 def test_a_fault_far_into_a_file_names_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_AT_ONCE", 100)
+    monkeypatch.setattr(tables, "AT_ONCE", 100)
     good = "text,label\n" + "good,1\n" * 5000
     for encoding, kind in (("utf-8", "UTF-8"), ("utf-8-sig", "UTF-8"), ("utf-16", "UTF-16")):
         bad = good.encode(encoding) + (b"caf\xe9" if kind == "UTF-8" else b"\x00\xdc\x00")
@@ -357,14 +363,14 @@ def test_a_fault_far_into_a_file_names_its_line(monkeypatch: pytest.MonkeyPatch)
 def test_a_line_without_end_is_not_read_to_its_end(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "MAX_LINE", 100)
+    monkeypatch.setattr(file, "MAX_LINE", 100)
     head = "" if name == "a.jsonl" else "text\n"
     message = error_of(head + '{"text": "' + "x" * 200, name)
     assert message.startswith(f"Line {1 + bool(head)} of {name} has 100 or more characters")
 
 
 def test_jsonl_of_too_many_different_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_KEYS", 10)
+    monkeypatch.setattr(json_rows, "MAX_KEYS", 10)
     (tmp_path / "a.jsonl").write_text("".join(f'{{"k{n}": 0}}\n' for n in range(11)))
     with pytest.raises(DataError, match=r"^The objects of a\.jsonl have more than 10 different"):
         read_table(tmp_path / "a.jsonl")

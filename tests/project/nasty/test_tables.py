@@ -111,7 +111,7 @@ def table_cases() -> Iterator[tuple[str, str, bytes]]:
         "JSON that is no lines": '{"text": ["a"], "label": [0]}',
         "a list of JSON": '[{"text": "a", "label": 0}]',
         "YAML": "- text: a\n  label: 0\n",
-        "separators of another kind": "text|label\na|0\nb|1\n",
+        "separators of another kind": "text&label\na&0\nb&1\n",
         "a pointer to a large file": "version https://git-lfs.example/v1\noid 0\nsize 9",
     }.items():
         yield name, "a.csv", text.encode()

@@ -1,0 +1,1 @@
+"""Files as tables: a module for each kind of format, and ``formats``, which knows the endings."""

@@ -1,0 +1,115 @@
+"""Containers of one file: gzip and zip, unpacked as they are read and never onto the disk."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
+
+from bhpvas.data import tables
+from bhpvas.data.files.file import File
+from bhpvas.errors import DataError
+from bhpvas.text import listed
+
+# Files beside the data that are no data, by their names without ending.
+_ABOUT = {"readme", "license", "licence", "copying", "changelog", "citation"}
+_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+class _Unpacked(io.RawIOBase):
+    """What is read from a container, up to what it may unpack to."""
+
+    def __init__(self, file: File, packed: int, opened: Callable[[], Any]) -> None:
+        self._file, self._most, self._size = file, file.most(packed), 0
+        try:
+            self._stream = opened()
+        except _DAMAGED as error:
+            raise _damaged(file.name) from error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except _DAMAGED as error:
+            raise _damaged(self._file.name) from error
+        self._size += len(data)
+        self._file.check_unpacked(self._size, self._most)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _damaged(name: str) -> DataError:
+    return DataError(f"{name} cannot be unpacked: download or pack it again.")
+
+
+def from_gzip(file: File) -> File:
+    """The file in one of gzip; its name is that without .gz."""
+
+    def unpacked() -> BinaryIO:
+        stream = file.open()
+        packed = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        return io.BufferedReader(_Unpacked(file, packed, partial(gzip.GzipFile, fileobj=stream)))
+
+    return replace(file, open=unpacked, path=None)
+
+
+def from_zip(file: File, endings: Collection[str]) -> tuple[File, str]:
+    """The one file with such an ending in a zip, and its name there.
+
+    Raises :class:`DataError` where it has none or several, or needs a password.
+    """
+    with file.open() as stream:
+        try:
+            members = zipfile.ZipFile(stream).infolist()
+        except _DAMAGED as error:
+            raise _damaged(file.name) from error
+    paths = {one: PurePosixPath(one.filename) for one in members if not one.is_dir()}
+    seen = {
+        one: path
+        for one, path in paths.items()
+        if not path.name.startswith(".") and "__MACOSX" not in path.parts
+    }
+    data = [
+        one
+        for one, path in seen.items()
+        if path.suffix.lower() in endings and path.stem.casefold() not in _ABOUT
+    ]
+    if len(data) != 1:
+        names = listed([one.filename for one in data] or [one.filename for one in seen])
+        count = "several files" if data else "no file"
+        raise DataError(
+            f"{file.name} holds {count} that could be the data ({names or 'it is empty'}): unpack "
+            "it and give one file."
+        )
+    member = data[0]
+    if member.flag_bits & 1:
+        raise DataError(f"{file.name} is locked by a password: unpack it and give the file.")
+
+    def unpacked() -> BinaryIO:
+        archive = zipfile.ZipFile(file.open())
+        opened = partial(archive.open, member)
+        return io.BufferedReader(_Unpacked(file, member.compress_size, opened))
+
+    found = replace(file, open=unpacked, path=None, form=listed([f"{member.filename} in it"]))
+    return found, member.filename
+
+
+def whole(file: File) -> File:
+    """The same unpacked in memory, for formats that are not read from front to back."""
+    with file.open() as stream:
+        data = stream.read(tables.MAX_FILE_BYTES + 1)
+    file.check_unpacked(len(data), tables.MAX_FILE_BYTES)
+    return replace(file, open=lambda: io.BytesIO(data))

@@ -1,0 +1,244 @@
+"""Delimited text as tables: TSV, CSV and their kin; separators and quotation marks by evidence."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, TypeAlias
+
+from bhpvas.data import tables
+from bhpvas.data.files import file as files
+from bhpvas.data.files import headers, line_forms
+from bhpvas.data.files.file import File
+from bhpvas.data.tables import Table
+from bhpvas.errors import DataError
+from bhpvas.text import plural
+
+_NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars"}
+# Separators of files that often take quotation marks for text. The others are written by
+# spreadsheets, which put text with a separator in quotation marks.
+_MAYBE_LITERAL = "\t|"
+# Cells with commas that Excel must have quoted, each, before a file without Excel's encoding is
+# taken for Excel's: one or two may be sentences that their author put in quotation marks.
+_EVIDENCE = 3
+# What Excel reads as the separator and no row.
+_SAID = re.compile(r'"?sep=(?P<separator>[\t,;|])"?\s*')
+
+_TextRow: TypeAlias = tuple[int, Sequence[str], int]
+
+
+class _Way(NamedTuple):
+    """How lines become rows: ``literal`` keeps quotation marks as part of the text.
+
+    ``sure``: they are no text, since every name in the header stands in them. ``said``: the first
+    line names the separator.
+    """
+
+    separator: str
+    literal: bool = False
+    sure: bool = False
+    said: bool = False
+
+
+class _Start(NamedTuple):
+    """The first lines of a file, with their ends; ``cut`` where more follow."""
+
+    lines: list[str]
+    cut: bool
+
+    def header(self) -> str:
+        return next(line for line in self.lines if line.strip())
+
+    def rows(self, way: _Way) -> list[_TextRow]:
+        """The rows that are there whole; none where the lines have no such form."""
+        rows: list[_TextRow] = []
+        try:
+            rows.extend(_filled(_split(self.lines, way), way))
+        except csv.Error:
+            return []
+        return rows[:-1] if self.cut else rows
+
+    def width(self, way: _Way) -> int:
+        """The number of cells that all rows have, 0 where they differ."""
+        widths = {len(cells) for _, cells, _ in self.rows(way)}
+        return widths.pop() if len(widths) == 1 else 0
+
+
+def parse(file: File, usual: str) -> Table:
+    """A table of text whose ending says that its cells are separated by ``usual``.
+
+    They are read another way where all lines have the same number of cells that way and not the
+    usual one. TSV is read as GLUE writes it, with quotation marks as part of the text, unless every
+    name in the header is quoted, or lines have the same number of cells only without them, or Excel
+    wrote the file; a cell that a CSV writer has quoted is recognised by its doubled inner quotes.
+
+    Raises :class:`DataError` where several ways fit, and where the first row may be no header.
+    """
+    start = _start(file)
+    way = _way(file, start, usual)
+    if file.header is not True:
+        lines = [line for line in start.lines if line.strip()]
+        if form := line_forms.form_of(lines, fits=start.width(way) > 1):
+            return line_forms.table_of(file, form)
+    sample = start.rows(way)
+    header, said = headers.decided(file, [cells for _, cells, _ in sample])
+    forms = [file.form, *_said(way, usual, sample), said]
+    return _table(file, way, header, ", ".join(one for one in forms if one))
+
+
+def _start(file: File) -> _Start:
+    lines: list[str] = []
+    size = 0
+    for line in file.lines(""):
+        if size > tables.AT_ONCE:
+            return _Start(lines, True)
+        lines.append(line)
+        size += len(line)
+    if not any(map(str.strip, lines)):
+        raise files.empty(file.name)
+    return _Start(lines, False)
+
+
+def _way(file: File, start: _Start, usual: str) -> _Way:
+    """How the lines are to be read."""
+    header = start.header()
+    if match := _SAID.fullmatch(header):
+        return _Way(match["separator"], said=True)
+    often = max(",;\t", key=header.count) if usual == "," else usual
+    ways = [_quotes(file, start, one, usual) for one in sorted(_NAMES, key=often.__ne__)]
+    fitting = [way for way in ways if start.width(way) > 1]
+    if not fitting or (fitting[0] == ways[0] and often == usual):
+        return ways[0]
+    if len(fitting) > 1:
+        kinds = " or ".join(_NAMES[way.separator] for way in fitting)
+        raise DataError(
+            f"All lines of {file.name} have the same number of cells whether these are separated "
+            f"by {kinds}: write the right separator on a line before the header, such as sep=;."
+        )
+    return fitting[0]
+
+
+def _quotes(file: File, start: _Start, separator: str, usual: str) -> _Way:
+    """The way of a separator in which quotation marks are what the lines need them to be."""
+    names = start.header().split(separator)
+    quoted = _Way(separator, sure=all(re.fullmatch('"[^"]*"', name.strip()) for name in names))
+    if separator not in _MAYBE_LITERAL or quoted.sure:
+        return quoted
+    literal = _Way(separator, literal=True)
+    plain, parsed = start.width(literal) > 1, start.width(quoted) > 1
+    if plain != parsed:
+        return literal if plain else quoted
+    if plain and len(start.rows(literal)) != len(start.rows(quoted)):
+        return literal  # or whole rows would stand within quotation marks
+    if usual == "," or (plain and _is_of_excel(file, start.rows(literal))):
+        return quoted
+    return literal
+
+
+def _is_of_excel(file: File, rows: Iterable[_TextRow]) -> bool:
+    """Whether all cells with a comma or quotation mark are quoted, as Excel does in its text."""
+    cells = [cell for _, row, _ in rows for cell in row if "," in cell or '"' in cell]
+    needed = 1 if file.found_encoding()[0].startswith("utf-16") else _EVIDENCE
+    return sum("," in cell for cell in cells) >= needed and all(map(_is_quoted, cells))
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"'
+
+
+def _said(way: _Way, usual: str, sample: Iterable[_TextRow]) -> Iterator[str]:
+    """What is to be said of a way: all that the ending does not."""
+    if way.said or way.separator != usual:
+        yield f"separated by {_NAMES[way.separator]}" + ", as its first line says" * way.said
+    if way.literal and any(_is_quoted(cell) for _, row, _ in sample for cell in row):
+        yield "quotation marks kept as text"
+    if not way.literal and way.separator in _MAYBE_LITERAL and not way.sure:
+        yield "quotation marks around cells taken off"
+
+
+def _table(file: File, way: _Way, header: bool, form: str) -> Table:
+    def filled() -> Iterator[_TextRow]:
+        return _filled(_rows(file, way), way)
+
+    first = next(filled(), (1, (), 0))[1]
+    names = [cell.strip() for cell in first] if header else headers.numbered(len(first))
+
+    def counted() -> Iterator[_TextRow]:
+        for line, cells, size in islice(filled(), int(header), None):
+            if len(cells) != len(names):
+                raise DataError(
+                    f"Line {line} of {file.name} has {plural(len(cells), 'cell')} where the "
+                    f"{'header' if header else 'first row'} has {len(names)}: one is missing, or a "
+                    "separator stands unquoted in the text."
+                )
+            yield line, cells, size
+
+    return tables.table_of(file.name, names, counted, form=form)
+
+
+def _filled(rows: Iterable[_TextRow], way: _Way) -> Iterator[_TextRow]:
+    """The rows in which something stands, without the one that names the separator."""
+    filled = (row for row in rows if any(map(str.strip, row[1])))
+    return islice(filled, int(way.said), None)
+
+
+def _rows(file: File, way: _Way) -> Iterator[_TextRow]:
+    """Each row of a file with the line that it starts on."""
+    line, held = 1, list[str]()
+
+    def lines() -> Iterator[str]:
+        for one in file.lines(""):
+            held.append(one)
+            yield one
+
+    doubtful = not way.literal and not way.sure and way.separator in _MAYBE_LITERAL
+    try:
+        for number, cells, size in _split(lines(), way):
+            separators = {one.count(way.separator) for one in held}
+            if doubtful and len(held) > 1 and separators == {len(cells) - 1}:
+                raise DataError(
+                    f"Lines {number} to {number + len(held) - 1} of {file.name} are one row if "
+                    "their quotation marks stand around a cell, and a row each if these are text: "
+                    "write every name of the header in quotation marks for the one, save the file "
+                    "as .tsv for the other."
+                )
+            held.clear()
+            line = number
+            yield number, cells, size
+            line += 1
+    except csv.Error as error:
+        raise DataError(
+            f"Line {line} of {file.name} cannot be read as CSV ({error}): check its quotation "
+            "marks, and write one inside a quoted cell twice."
+        ) from error
+
+
+def _split(lines: Iterable[str], way: _Way) -> Iterator[_TextRow]:
+    """The rows of lines; a quoted cell may run over several."""
+    if way.literal:
+        for number, line in enumerate(lines, start=1):
+            cells = line.rstrip("\r\n").split(way.separator)
+            yield number, [_unquoted(cell) for cell in cells] if '""' in line else cells, len(line)
+        return
+    reader = csv.reader(lines, delimiter=way.separator, skipinitialspace=True, strict=True)
+    number = 1
+    for cells in reader:
+        yield number, cells, sum(map(len, cells))
+        number = reader.line_num + 1
+
+
+def _unquoted(cell: str) -> str:
+    """A cell without the quoting of a CSV writer, which doubles every quote inside.
+
+    >>> _unquoted('"He said ""no"" twice"')
+    'He said "no" twice'
+    >>> _unquoted('"charming" and "moving"')
+    '"charming" and "moving"'
+    """
+    inner = cell.strip()[1:-1]
+    quoted = cell.strip().startswith('"') and cell.strip().endswith('"') and '""' in inner
+    if quoted and '"' not in inner.replace('""', ""):
+        return inner.replace('""', '"')
+    return cell

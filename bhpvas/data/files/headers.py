@@ -1,0 +1,122 @@
+"""Header of a delimited file: whether its first row names the columns, by evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias
+
+from bhpvas.data.columns import guess_columns
+from bhpvas.data.files.file import File
+from bhpvas.errors import DataError
+from bhpvas.text import listed, shortened
+
+#: What speaks for a first cell being the name of its column, or a cell like the others.
+_Evidence: TypeAlias = Literal["name", "maybe name", "row", "maybe row"]
+
+_NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
+# A name that nobody would write as a sentence or label.
+_IDENTIFIER = re.compile(r"[A-Za-z]+(_[A-Za-z0-9]+)+|id|idx|index", re.IGNORECASE)
+# Words from which on a cell reads as a sentence, even without a full stop.
+_SENTENCE = 5
+# Columns that a refusal shows, and characters of a cell.
+_SHOWN, _EXAMPLE = 12, 24
+
+
+def numbered(count: int) -> list[str]:
+    """The names of columns that have none.
+
+    >>> numbered(2)
+    ['column 1', 'column 2']
+    """
+    return [f"column {number}" for number in range(1, count + 1)]
+
+
+def decided(file: File, rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
+    """Whether the first of the rows is a header, and what is to be said of it.
+
+    Raises :class:`DataError` where it is a row like the others, or could be one, and nothing was
+    said of it.
+    """
+    if file.header is not None or not rows:
+        return file.header is not False, "" if file.header is not False else "without a header"
+    first, *others = [[cell.strip() for cell in row] for row in rows]
+    others = [row for row in others if len(row) == len(first)]
+    named = any(map(_is_text_name, first)) and any(map(_is_label_name, first))
+    if named or _is_counted(first) or not others:
+        return True, ""
+    found: set[_Evidence] = set()
+    for name, *cells in zip(first, *others, strict=True):
+        found.update(_evidence(name, [cell for cell in cells if cell]))
+    for_names, for_row = found & {"name", "maybe name"}, found & {"row", "maybe row"}
+    if not for_row or ("name" in for_names and "row" not in for_row):
+        return True, "" if for_names else "its first line taken for the header"
+    if for_names:
+        raise DataError(
+            f"Line 1 of {file.name} could be a header or a row (it has {listed(first)}): say "
+            "--header or --no-header (in the app under Upload, First row)."
+        )
+    text, label = _likely(first, others)
+    shown = [f"column {number} {_example(cell)}" for number, cell in enumerate(first, start=1)]
+    shown[_SHOWN:] = [f"… column {len(first)}"] * (len(first) > _SHOWN)
+    raise DataError(
+        f"{file.name} has no header, its first line is a row ({', '.join(shown)}): say --no-header "
+        f"and the numbers of the columns, such as --text {text} --label {label} (in the app under "
+        "Upload, First row and Column names)."
+    )
+
+
+def _is_text_name(name: str) -> bool:
+    """Whether a text would be found in a column of that name."""
+    try:
+        return guess_columns([name, "label"]).text == name
+    except DataError:
+        return False
+
+
+def _is_label_name(name: str) -> bool:
+    """Whether a label would be found in a column of that name."""
+    try:
+        return guess_columns(["text", name]).label == name
+    except DataError:
+        return False
+
+
+def _is_counted(names: Sequence[str]) -> bool:
+    """Whether they are 0, 1, 2, …, as pandas writes columns without names, an index in front."""
+    names = names[1:] if names[0] == "" else names
+    return len(names) > 1 and list(names) == [str(number) for number in range(len(names))]
+
+
+def _evidence(first: str, cells: Sequence[str]) -> Iterator[_Evidence]:
+    """What a column says of its first cell: the name of the others, or one of them."""
+    if not first:
+        return
+    different = set(cells)
+    if _is_text_name(first) or _is_label_name(first) or _IDENTIFIER.fullmatch(first):
+        yield "name"
+    elif first in different:
+        yield "row"
+    elif cells and all(map(_NUMBER.fullmatch, cells)):
+        yield "row" if _NUMBER.fullmatch(first) else "name"
+    elif len(cells) >= 2 * len(different):
+        yield "maybe name"  # the others are labels, and this is none of them
+    words = first.split()
+    if len(words) >= _SENTENCE or (len(words) > 1 and first[-1] in ".!?"):
+        yield "maybe row"
+
+
+def _likely(first: Sequence[str], others: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """The numbers of the columns that are likely the text and the label."""
+    columns = [list(cells) for cells in zip(first, *others, strict=True)]
+    sizes = [sum(map(len, cells)) for cells in columns]
+    text = sizes.index(max(sizes))
+    kinds = [
+        len({*cells}) if len({*cells}) > 1 and all(cells) else len(cells) + 1 for cells in columns
+    ]
+    kinds[text] = len(others) + 3
+    return text + 1, kinds.index(min(kinds)) + 1
+
+
+def _example(cell: str) -> str:
+    return repr(shortened(" ".join(cell.split()), _EXAMPLE)) if cell else "empty"
