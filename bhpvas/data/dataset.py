@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -84,9 +84,10 @@ class Dataset:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of all that a report says of the data: equal only for equal content, under the
-        same name, of the same file, with the same further columns.
+        same name, of the same file, read alike, with the same further columns.
         """
-        digest = hashlib.sha256(json.dumps([self.fingerprint, self.name, self.file]).encode())
+        said = [self.fingerprint, self.name, self.file, asdict(self.provenance)]
+        digest = hashlib.sha256(json.dumps(said).encode())
         for name, column in self.groups.items():
             digest.update(json.dumps(name).encode())
             for part in _as_json(column):

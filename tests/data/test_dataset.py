@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bhpvas.data.dataset import Dataset
+from bhpvas.data.provenance import Provenance
 from bhpvas.data.reading import read_dataset
 from bhpvas.errors import DataError
 from tests.data.csv_files import csv_file, read
@@ -49,20 +50,21 @@ def test_the_fingerprint_tells_content_and_nothing_else() -> None:
         assert read(*lines).fingerprint != data.fingerprint
 
 
-def test_the_identity_tells_names_and_further_columns_as_well() -> None:
+def test_the_identity_tells_names_reading_and_further_columns_as_well() -> None:
     data = Dataset(
         "mine", ("a", "b"), None, np.arange(2), ("no", "yes"), groups={"by": ("Ann", "Ben")}
     )
     others = [
         replace(data, name="yours"),
         replace(data, file="yours.csv"),
+        replace(data, provenance=Provenance(label="stars")),
         replace(data, groups={}),
         replace(data, groups={"of": ("Ann", "Ben")}),
         replace(data, groups={"by": ("Ann", "Ann")}),
         replace(data, labels=np.array([1, 1])),
     ]
     assert replace(data).identity == data.identity
-    assert len({data.identity, *(other.identity for other in others)}) == 7
+    assert len({data.identity, *(other.identity for other in others)}) == 8
     assert len({data.fingerprint, *(other.fingerprint for other in others)}) == 2
 
 

@@ -17,12 +17,13 @@ import threading
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.provenance import Provenance
 from bhpvas.errors import WorkspaceError
 from bhpvas.storage.eviction import evict_files, remove_older
 from bhpvas.storage.files import files_of, write_beside
@@ -244,6 +245,7 @@ def _plain(data: Dataset) -> dict[str, Any]:
         "labels": data.labels.tolist(),
         "lines": None if data.lines is None else data.lines.tolist(),
         "groups": dict(data.groups),
+        "provenance": asdict(data.provenance),
     }
 
 
@@ -253,4 +255,6 @@ def _dataset(values: dict[str, Any]) -> Dataset:
 
     columns = {name: row(values[name]) for name in ("texts", "pairs", "label_names", "tags")}
     groups = {name: tuple(column) for name, column in values["groups"].items()}
-    return Dataset(**values | columns | {"groups": groups})
+    how = values.get("provenance", {})  # older files have none
+    provenance = Provenance(**how | {"notes": tuple(how.get("notes", ()))})
+    return Dataset(**values | columns | {"groups": groups, "provenance": provenance})

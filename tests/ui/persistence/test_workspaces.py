@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.provenance import Provenance
 from bhpvas.errors import WorkspaceError
 from bhpvas.ui.persistence import workspaces
 from bhpvas.ui.persistence.workspaces import WorkChanged, Workspaces, new_id
@@ -146,6 +147,15 @@ def _sentences(word: str) -> Splits:
         unit="line",
         lines=(2, 7),
         groups={"length": ("short", "long")},
+        provenance=Provenance(
+            "review",
+            "reply",
+            "stars",
+            "separated by tabs",
+            "number",
+            {"no label": 3},
+            ("A guess.",),
+        ),
     )
     return Splits(data.take([0]), data.take([1]), "by hand")
 
@@ -159,10 +169,27 @@ def test_sentences_come_back_whole(works: Workspaces) -> None:
     for part in ("calibration", "evaluation"):
         old, new = getattr(data, part), getattr(found, part)
         assert old.fingerprint == new.fingerprint
-        for field in ("name", "texts", "pairs", "tags", "numbered", "file", "unit", "lines"):
+        for field in (
+            "name", "texts", "pairs", "tags", "numbered", "file", "unit", "lines", "provenance",
+        ):  # fmt: skip
             assert getattr(old, field) == getattr(new, field)
         assert dict(old.groups) == dict(new.groups)
         assert old.labels.dtype == new.labels.dtype
+
+
+def test_sentences_of_before_say_nothing_of_how_they_were_read(
+    works: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = workspaces._plain
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            workspaces,
+            "_plain",
+            lambda data: {name: one for name, one in plain(data).items() if name != "provenance"},
+        )
+        name = works.keep_data(_sentences("a"))
+    found = works.read_data(name)
+    assert found.evaluation.provenance == found.calibration.provenance == Provenance()
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8b", b"no gzip", None])
