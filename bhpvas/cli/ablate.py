@@ -22,6 +22,7 @@ class Options(PassOptions, RemoveOptions, CacheOptions, DataOptions):
 def run(options: Options) -> None:
     """Remove each head alone and measure what it costs, exactly."""
     from bhpvas.evaluation.ablation import ablate
+    from bhpvas.evaluation.data_record import data_record
     from bhpvas.model.result_key import result_key
 
     results = kept_results(options.cache)
@@ -33,7 +34,8 @@ def run(options: Options) -> None:
             return ablate(classifier, dataset, mask, progress=progress)
 
     found = results.recall(result_key("ablation", classifier, dataset, mask), make)
-    answer(options.json, document(classifier, found), lines(found))
+    read = data_record(classifier, dataset, unpruned=found.baseline)
+    answer(options.json, document(classifier, found), [*lines(found), ""], read=read)
 
 
 def document(classifier: Classifier, found: Ablation) -> dict[str, Any]:

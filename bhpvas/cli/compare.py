@@ -35,6 +35,8 @@ def run(options: Options) -> None:
     """Measure schemes side by side, with random masks of the same size, and write a table."""
     from bhpvas.data.tables import csv_text
     from bhpvas.evaluation.comparison import compare
+    from bhpvas.evaluation.data_record import data_record
+    from bhpvas.evaluation.evaluation import evaluate
 
     if options.random < 0:
         raise BhpvasError(f"--random {options.random} is no number of masks: give 0 or more.")
@@ -45,6 +47,8 @@ def run(options: Options) -> None:
             for path in options.schemes
         }
         classifier, dataset = load(options)
+        with Bar("evaluating the unpruned model") as progress:
+            unpruned = evaluate(classifier, dataset, progress=progress)
         with Bar("comparing") as progress:
             table = compare(
                 classifier,
@@ -55,11 +59,13 @@ def run(options: Options) -> None:
                 },
                 random=options.random,
                 seed=options.seed,
+                unpruned=unpruned,
                 progress=progress,
             )
     write("The table", options.out, csv_text(table).encode("utf-8"))
     lines = [table.to_string(index=False, float_format=lambda x: f"{x:.4f}")]
-    answer(options.json, document(options, classifier, dataset, table), lines)
+    read = data_record(classifier, dataset, unpruned=unpruned)
+    answer(options.json, document(options, classifier, dataset, table), lines, read=read)
 
 
 def document(

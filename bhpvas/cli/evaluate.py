@@ -11,10 +11,10 @@ from bhpvas.cli.options import CacheOptions, DataOptions, PassOptions, RemoveOpt
 from bhpvas.cli.output import Bar, answer, model_record
 
 if TYPE_CHECKING:
-    from bhpvas.data.dataset import Dataset
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.heads import HeadMask
     from bhpvas.model.classifier import Classifier
+    from bhpvas.model.encoding import Encoded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class Options(PassOptions, RemoveOptions, CacheOptions, DataOptions):
 
 def run(options: Options) -> None:
     """Measure a mask: accuracy with interval, loss, F1, flips, parameters and FLOPs."""
+    from bhpvas.evaluation.data_record import data_record
     from bhpvas.evaluation.evaluation import evaluate
     from bhpvas.model.result_key import result_key
     from bhpvas.model.states import StateCache
@@ -48,13 +49,15 @@ def run(options: Options) -> None:
 
         unpruned = measured("the unpruned model", classifier, classifier.full_mask())
         found = measured("the mask", changed, mask)
-    known = document(classifier, dataset, mask, unpruned, found)
-    answer(options.json, known, lines(mask, unpruned, found, known))
+    encoded = classifier.encode(dataset)
+    read = data_record(classifier, dataset, encoded, unpruned=unpruned)
+    known = document(classifier, encoded, mask, unpruned, found)
+    answer(options.json, known, lines(mask, unpruned, found, known), read=read)
 
 
 def document(
     classifier: Classifier,
-    dataset: Dataset,
+    encoded: Encoded,
     mask: HeadMask,
     unpruned: Evaluation,
     found: Evaluation,
@@ -62,7 +65,6 @@ def document(
     from bhpvas.evaluation.comparison import summary
     from bhpvas.model.cost import flops_per_sentence, parameters
 
-    encoded = classifier.encode(dataset)
     return summary(unpruned, found) | {
         "parameters": parameters(classifier.geometry, mask),
         "flops_per_sentence": flops_per_sentence(classifier.geometry, mask, encoded.lengths),

@@ -46,7 +46,7 @@ def run(options: Options) -> None:
                 progress=progress,
             )
     document = found.record() | {"model": model_record(classifier)}
-    answer(options.json, document, lines(options, found))
+    answer(options.json, document, lines(options, found), read=found.read)
 
 
 def lines(options: Options, found: Exported) -> list[str]:

@@ -15,8 +15,12 @@ from bhpvas.errors import BhpvasError
 if TYPE_CHECKING:
     import numpy as np
 
+    from bhpvas.evaluation.data_record import DataRecord
     from bhpvas.heads import HeadMask
     from bhpvas.model.classifier import Classifier
+
+# What the line begins with that says what was read.
+_READ = {"read": "read", "read_calibration": "learnt from"}
 
 
 class Bar:
@@ -43,10 +47,27 @@ class Bar:
         self._bar.write(line, file=sys.stderr)
 
 
-def answer(as_json: bool, document: dict[str, Any], lines: Iterable[str]) -> None:
-    """Print what a command found: its JSON document, or the lines for people."""
-    if is_first():
-        print(json.dumps(document, allow_nan=False) if as_json else "\n".join(lines))
+def answer(
+    as_json: bool, document: dict[str, Any], lines: Iterable[str], **read: DataRecord
+) -> None:
+    """Print what a command found: its JSON document, or the lines for people.
+
+    Both end with what was ``read``, by key: ``read_calibration`` of the sentences that a command
+    learns from where it measures on others, which are ``read``.
+    """
+    if not is_first():
+        return
+    if as_json:
+        said = document | {key: one.record() for key, one in read.items()}
+        print(json.dumps(said, allow_nan=False))
+        return
+    notes = dict.fromkeys(note for one in read.values() for note in one.notes)
+    print(
+        *lines,
+        *(f"{_READ[key]:12}{one.line()}" for key, one in read.items()),
+        *(f"{'note':12}{note}" for note in notes),
+        sep="\n",
+    )
 
 
 def check_out(what: str, path: str) -> None:

@@ -37,6 +37,7 @@ class Options(CalibrationOptions):
 
 def run(options: Options) -> None:
     """Choose heads to remove, with a reason for each, and write a scheme."""
+    from bhpvas.evaluation.data_record import data_record
     from bhpvas.heads import parse_heads
     from bhpvas.scheme.scheme import Scheme
     from bhpvas.search import DEFAULT_METHOD, Constraints, method_named, propose
@@ -69,7 +70,8 @@ def run(options: Options) -> None:
     if found.heads:
         scheme = scheme.removing(found.heads, method, found.record(), seed=options.seed)
     scheme.save(options.out)
-    answer(options.json, document(options, classifier, found), lines(options, found))
+    read = data_record(classifier, dataset)
+    answer(options.json, document(options, classifier, found), lines(options, found), read=read)
 
 
 def document(options: Options, classifier: Classifier, found: Proposal) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from bhpvas.cli.output import Bar, answer, check_out, removed_heads, write
 from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
+    from bhpvas.evaluation.data_record import DataRecord
     from bhpvas.recovery import Recovered
     from bhpvas.recovery.finetuning import Course, FineTuned
     from bhpvas.scheme.scheme import Scheme
@@ -79,32 +80,37 @@ def run(options: Options) -> None:
     with opened_scheme(options.scheme, options.model) as (scheme, folder):
         found: Recovered | FineTuned
         if options.method == "finetune":
-            found = tuned = _finetune(options, scheme, folder)
-            lines, stopped = tuning_lines(tuned), tuned.stopped_at is not None
+            tuned, read = _finetune(options, scheme, folder)
+            found, lines, stopped = tuned, tuning_lines(tuned), tuned.stopped_at is not None
         else:
-            found = refitted = _refit(options, scheme)
-            lines, stopped = refit_lines(refitted), False
+            refitted, read = _refit(options, scheme)
+            found, lines, stopped = refitted, refit_lines(refitted), False
         written = _save(options, scheme, folder, found)
     lines = [*lines, f"Scheme {options.out}, weights {written}"]
-    answer(options.json, document(options, scheme, found, written), lines)
+    answer(options.json, document(options, scheme, found, written), lines, read=read)
     if stopped:
         raise SystemExit(1)
 
 
-def _refit(options: Options, scheme: Scheme) -> Recovered:
-    """A recovery in closed form."""
+def _refit(options: Options, scheme: Scheme) -> tuple[Recovered, DataRecord]:
+    """A recovery in closed form, and what it learnt from."""
+    from bhpvas.evaluation.data_record import data_record
     from bhpvas.recovery import recover
 
     classifier, dataset = load_calibration(options)
     scheme.matches(classifier)
     with Bar("recovering") as progress:
-        return recover(
+        found = recover(
             classifier, dataset, scheme.mask, options.method, seed=options.seed, progress=progress
         )
+    return found, data_record(classifier, dataset)
 
 
-def _finetune(options: Options, scheme: Scheme, folder: Path) -> FineTuned:
-    """A training; the first Ctrl-C ends it with the best so far, a second one with nothing."""
+def _finetune(options: Options, scheme: Scheme, folder: Path) -> tuple[FineTuned, DataRecord]:
+    """A training, and what it learnt from; the first Ctrl-C ends it with the best so far, a second
+    one with nothing.
+    """
+    from bhpvas.evaluation.data_record import data_record
     from bhpvas.progress import Cancelled
     from bhpvas.recovery.finetuning import TuningSettings, finetune
 
@@ -140,7 +146,7 @@ def _finetune(options: Options, scheme: Scheme, folder: Path) -> FineTuned:
             "state so far is kept.",
             file=sys.stderr,
         )
-    return found
+    return found, data_record(classifier, dataset)
 
 
 def _save(options: Options, scheme: Scheme, folder: Path, found: Recovered | FineTuned) -> Path:

@@ -57,4 +57,6 @@ def run(options: Options) -> None:
                 progress=progress,
             )
     document = report.record() | {"report": str(options.out), "model": model_record(classifier)}
-    answer(options.json, document, [*document["summary"], f"Written to {options.out}"])
+    lines, found = [*document["summary"], f"Written to {options.out}"], report.findings
+    read = {"read": found.read, "read_calibration": found.read_calibration}
+    answer(options.json, document, lines, **read)

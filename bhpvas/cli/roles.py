@@ -25,6 +25,7 @@ class Options(CacheOptions, DataOptions):
 
 def run(options: Options) -> None:
     """Say what every head attends to: position, delimiters, rare tokens, syntax, everything."""
+    from bhpvas.evaluation.data_record import data_record
     from bhpvas.interpret.align import sentences_of
     from bhpvas.interpret.roles import RoleSettings, find_roles
     from bhpvas.model.result_key import result_key
@@ -47,7 +48,8 @@ def run(options: Options) -> None:
 
     key = result_key("roles", classifier, dataset, classifier.full_mask(), settings=settings)
     found = results.recall(key, make)
-    answer(options.json, document(classifier, found, settings), lines(found, settings))
+    read = data_record(classifier, dataset)
+    answer(options.json, document(classifier, found, settings), lines(found, settings), read=read)
 
 
 def document(classifier: Classifier, found: Roles, settings: RoleSettings) -> dict[str, Any]:

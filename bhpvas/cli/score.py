@@ -30,6 +30,7 @@ def run(options: Options) -> None:
     """Score every head by one or more criteria."""
     from bhpvas.criteria import score
     from bhpvas.criteria.base import MOST_KEPT
+    from bhpvas.evaluation.data_record import data_record
     from bhpvas.model.result_key import result_key
 
     results, names = kept_results(options.cache), _criteria(options.criteria)
@@ -42,7 +43,9 @@ def run(options: Options) -> None:
 
     key = result_key("scores", classifier, dataset, mask, names=tuple(names), keep=MOST_KEPT)
     scores = results.recall(key, make)
-    answer(options.json, document(classifier, scores, names), ["\n\n".join(tables(scores, names))])
+    lines = ["\n\n".join(tables(scores, names)), ""]
+    read = data_record(classifier, dataset)
+    answer(options.json, document(classifier, scores, names), lines, read=read)
 
 
 def _criteria(names: str) -> list[str]:

@@ -117,6 +117,7 @@ def compare(
     *,
     random: int = stats.RANDOM_ORDERS,
     seed: int = 0,
+    unpruned: Evaluation | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """One row for the unpruned model and one for each candidate.
@@ -130,6 +131,7 @@ def compare(
     - ``candidates``: by name, a mask and the classifier under it.
     - ``random``: masks for each number of removed heads, 0 = none.
     - ``seed``: of the first of them.
+    - ``unpruned``: the evaluation of the unpruned model, where it is known.
     - ``progress``: counts evaluations.
 
     Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
@@ -145,10 +147,9 @@ def compare(
     1  two less          70    22615490
     """
     plain, every_head = classifier.with_weights(None), classifier.full_mask()
-    named = {UNPRUNED: (plain, every_head), **candidates}
     pruned = len(classifier.geometry.pruned)
-    sizes = sorted({len(mask.removed) for _, mask in named.values()} - {pruned})
-    total, done = len(named) + random * len(sizes), 0
+    sizes = sorted({len(mask.removed) for _, mask in candidates.values()} - {pruned})
+    total, done = (unpruned is None) + len(candidates) + random * len(sizes), 0
     cache = StateCache()
 
     def measured(one: Classifier, mask: HeadMask) -> Evaluation:
@@ -159,7 +160,8 @@ def compare(
         return found
 
     progress(0, total)
-    evaluations = {name: measured(*candidate) for name, candidate in named.items()}
+    evaluations = {UNPRUNED: unpruned or measured(plain, every_head)}
+    evaluations |= {name: measured(*candidate) for name, candidate in candidates.items()}
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
         masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
-from bhpvas.text import plural
+from bhpvas.text import plural, verbatim
 from bhpvas.version import versions
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
+    from bhpvas.evaluation.data_record import DataRecord
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.export.exported import Exported
     from bhpvas.model.classifier import Classifier
@@ -41,6 +42,7 @@ def model_card(
         f"## How\n\n{steps}\n\nThe whole record, with settings and measurements, is in "
         "scheme/scheme.json.",
         f"## What it costs and saves\n\n{_figures(found, dataset)}",
+        f"## What was read\n\n{_read(found.read)}",
         f"## Made with\n\n{', '.join(made_with)}; {platform.system()} {platform.machine()}.",
         "## Make it again\n\nWith the original model, in this folder:\n\n```\n"
         f"{command(found, classifier, data)}\n```",
@@ -142,6 +144,11 @@ def _figures(found: Exported, dataset: Dataset) -> str:
         "\nIntervals: Wilson 1927 for an accuracy, Tango 1998 for a change; p: exact McNemar test.",
     ]
     return "\n".join(lines)
+
+
+def _read(found: DataRecord) -> str:
+    facts = [f"- {name}: {verbatim(said)}" for name, said in found.facts().items()]
+    return "\n".join([*facts, *(f"- {verbatim(note)}" for note in found.notes)])
 
 
 def _accuracy(evaluation: Evaluation) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips
+from bhpvas.evaluation.data_record import DataRecord
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.export.base import Format
 from bhpvas.heads import HeadMask
@@ -16,10 +17,11 @@ from bhpvas.heads import HeadMask
 class Exported:
     """An export that was read back: what it holds and what it answers.
 
-    ``before`` is the unpruned model, ``after`` what the files answer, ``int8`` the same of the
-    quantised graph where there is one. ``difference`` is the largest one between a logit of the
-    files and of the masked model. ``files`` are their bytes by name. ``speed_bound`` is what the
-    arithmetic allows at the data's lengths.
+    ``read`` is what was read of the sentences that measured it, ``before`` the unpruned model,
+    ``after`` what the files answer, ``int8`` the same of the quantised graph where there is one.
+    ``difference`` is the largest one between a logit of the files and of the masked model.
+    ``files`` are their bytes by name. ``speed_bound`` is what the arithmetic allows at the data's
+    lengths.
 
     >>> from tempfile import TemporaryDirectory
     >>> import bhpvas
@@ -39,6 +41,7 @@ class Exported:
     folder: Path
     mask: HeadMask
     files: dict[str, int]
+    read: DataRecord
     before: Evaluation
     after: Evaluation
     int8: Evaluation | None

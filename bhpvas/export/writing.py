@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bhpvas.data.dataset import Dataset
+from bhpvas.evaluation.data_record import data_record
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.export import onnx_graph
 from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of
@@ -155,6 +156,7 @@ def _measured(
         folder=folder,
         mask=mask,
         files={path.name: path.stat().st_size for path in folder.iterdir()},
+        read=data_record(classifier, dataset, encoded, unpruned=before),
         before=before,
         after=after,
         int8=quantised,

@@ -13,6 +13,7 @@ from bhpvas.criteria import DEFAULT_CRITERIA, Scores, score
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import Ablation, ablate
+from bhpvas.evaluation.data_record import DataRecord, data_record
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
@@ -64,7 +65,8 @@ class Findings:
     ``scores`` and ``ablation`` are of the unpruned model on the calibration split. ``curves`` are
     the scheme's own order and that of :data:`REFERENCE`, each as it is and, where the scheme was
     recovered in closed form, recovered; ``random`` are those of random orders, not recovered.
-    ``lengths`` are tokens a sentence of the evaluation split.
+    ``lengths`` are tokens a sentence of the evaluation split; ``read`` is what was read of it,
+    ``read_calibration`` that of the calibration split.
     """
 
     classifier: Classifier
@@ -79,6 +81,8 @@ class Findings:
     random: tuple[Curve, ...]
     latencies: Latencies | None
     lengths: np.ndarray
+    read: DataRecord
+    read_calibration: DataRecord
 
     @property
     def mask(self) -> HeadMask:
@@ -193,6 +197,7 @@ def measure(
             length=asked.tokens,
             progress=next(parts),
         )
+    encoded = plain.encode(evaluation)
     return Findings(
         classifier=plain,
         scheme=scheme,
@@ -205,7 +210,9 @@ def measure(
         curves=tuple(curves),
         random=tuple(random),
         latencies=latencies,
-        lengths=classifier.encode(evaluation).lengths,
+        lengths=encoded.lengths,
+        read=data_record(plain, evaluation, encoded, unpruned=next(iter(evaluations.values()))),
+        read_calibration=data_record(plain, calibration),
     )
 
 

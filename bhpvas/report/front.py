@@ -99,12 +99,12 @@ def cautions(found: Findings) -> list[str]:
             f"{found.shared} of {text.plural(len(found.evaluation), 'evaluation sentence')} are "
             "calibration sentences as well: what was learnt from them looks better than it is."
         )
-    if truncated := found.classifier.encode(found.evaluation).truncated:
+    if truncated := found.read.truncated:
         said.append(
             "Cut, because longer than the model reads: "
             f"{text.plural(truncated, 'evaluation sentence')}."
         )
-    return said
+    return [*said, *dict.fromkeys(found.read.notes + found.read_calibration.notes)]
 
 
 def requested(found: Findings) -> str:

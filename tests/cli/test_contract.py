@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 
 from bhpvas.cli.main import main
+from bhpvas.data.provenance import Match
+from bhpvas.heads import HeadId
+from bhpvas.model.classifier import load_classifier
+from bhpvas.model.engine import predict
+from bhpvas.scheme.scheme import Scheme
 from tests.conftest import tiny_dataset
-from tests.tiny import save_tiny
+from tests.tiny import many_sentences, save_tiny
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 
@@ -19,6 +25,9 @@ def schema(name: str) -> jsonschema.Draft202012Validator:
     document = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(document)
     return jsonschema.Draft202012Validator(document)
+
+
+READ = schema("evaluate").schema["$defs"]["read"]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +73,89 @@ def test_a_command_prints_what_its_schema_says(capsys, files, tmp_path, command,
     for key in schema(command).schema["required"]:
         less = {name: value for name, value in document.items() if name != key}
         assert not schema(command).is_valid(less), f"{key} may be missing"
+
+
+#: Every command that reads sentences, as it has to be called.
+READING = {
+    **{name: more[0] for name, more in COMMANDS.items() if name != "info"},
+    "propose": ["--heads", "2", "--method", "random"],
+    "recover": ["--scheme", "s.json"],
+    "compare": ["s.json", "r.json", "--random", "1"],
+}
+
+
+@pytest.mark.parametrize("command", READING)
+def test_what_was_read_is_said_by_every_command(capsys, files, tmp_path, command):
+    """As JSON under one key, and in one line; of both splits where both are read."""
+    learns = command in ("propose", "recover")
+    words = [command, "--model", files["model"], *(files.get(one, one) for one in READING[command])]
+    words += ["--calibration" if learns else "--data", files["data.tsv"]]
+
+    def said(*more: str) -> str:
+        out = ["--out", str(tmp_path / f"out{len(more)}")]
+        writes = command in ("propose", "recover", "compare", "export", "report")
+        assert main([*words, *(out if writes else []), *more]) == 0
+        return capsys.readouterr().out
+
+    found, text = json.loads(said("--json")), said()
+    both = command == "report"
+    keys = ["read", "read_calibration"] if both else ["read"]
+    assert [key for key in found if key.startswith("read")] == keys
+    line = (
+        'column "sentence" as text, "label" as label, matched by number (negative 6, positive 6), '
+    )
+    for key, begin in zip(keys, ("read        ", "learnt from "), strict=False):
+        record = found[key]
+        assert set(record) == set(READ["properties"]) and record["dataset"] == "data.tsv"
+        jsonschema.Draft202012Validator(READ).validate(record)
+        assert (record["text"], record["pair"], record["label"]) == ("sentence", None, "label")
+        assert record["labels_matched_by"] == "number"
+        assert record["rows_per_label"] == {"negative": 6, "positive": 6}
+        assert record["sentences"] == 12 and record["notes"] == []
+        (own,) = [one for one in text.splitlines() if one.startswith(begin)]
+        assert own.startswith(begin + line) and own.endswith(" unknown tokens, 0 sentences cut")
+
+
+def test_notes_follow_in_lines_of_their_own(capsys, files, tmp_path):
+    """Labels that were exchanged: said wherever the unpruned model is measured."""
+    # A model that gives both answers.
+    classifier = load_classifier(save_tiny(tmp_path / "model", seed=1))
+    Scheme.of(classifier).removing([HeadId(0, 1)]).save(tmp_path / "one.json")
+    scheme = ["--scheme", str(tmp_path / "one.json")]
+    texts = many_sentences(60).texts
+    answers = predict(classifier, classifier.encode_texts(texts), classifier.full_mask()).argmax(1)
+    data = tmp_path / "turned.tsv"
+    rows = [f"{text}\t{1 - answer}" for text, answer in zip(texts, answers, strict=True)]
+    data.write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
+    common = ["--model", str(tmp_path / "model"), "--data", str(data)]
+    calls = {
+        "evaluate": ["--remove", "L0H1"],
+        "ablate": [],
+        "compare": [scheme[1], "--random", "0", "--out", str(tmp_path / "t.csv")],
+        "export": [*scheme, "--format", "dense", "--out", str(tmp_path / "e")],
+        "report": [*scheme, "--random", "0", "--calibration", files["data.tsv"]],
+    }
+    calls["report"] += ["--out", str(tmp_path / "r.html")]
+    for command, more in calls.items():
+        assert main([command, *common, *more]) == 0
+        *_, last = capsys.readouterr().out.splitlines()
+        assert last.startswith("note        The labels look exchanged: "), command
+        if command != "export":
+            assert main([command, *common, *more, "--json"]) == 0
+            (note,) = json.loads(capsys.readouterr().out)["read"]["notes"]
+            assert last == f"note        {note}"
+    for page in (tmp_path / "r.html", tmp_path / "e" / "README.md"):
+        assert "The labels look exchanged" in page.read_text(encoding="utf-8")
+    assert main(["ablate", *common, "--remove", "L0H1"]) == 0  # of a pruned model nothing is told
+    assert "note " not in capsys.readouterr().out
+
+
+def test_the_schemas_say_the_same_of_what_was_read():
+    assert set(get_args(Match)) == set(READ["properties"]["labels_matched_by"]["enum"]) - {None}
+    for name in COMMANDS.keys() - {"info"}:
+        document = schema(name).schema
+        assert document["$defs"]["read"] == READ
+        assert "read" in document["required"]
 
 
 @pytest.mark.parametrize("name", ["s.json", "r.json"])

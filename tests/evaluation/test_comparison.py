@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bhpvas.data.sampling import Sample
@@ -71,6 +72,22 @@ def test_a_random_order_grows_and_none_needs_no_random_masks(classifier, dataset
         assert len(smaller.removed) == count
     table = compare(classifier, dataset, {"masked": (classifier, masks[2])}, random=0)
     assert table["random_median"].isna().all()
+
+
+def test_what_is_known_of_the_unpruned_model_is_not_measured_again(classifier, dataset):
+    one = {"masked": (classifier, random_mask(HeadMask(2, 4), 2, seed=3))}
+    counts: list[tuple[int, int]] = []
+    unpruned = evaluate(classifier, dataset)
+    table = compare(
+        classifier,
+        dataset,
+        one,
+        random=0,
+        unpruned=unpruned,
+        progress=lambda *at: counts.append(at),
+    )
+    pd.testing.assert_frame_equal(table, compare(classifier, dataset, one, random=0))
+    assert counts[-1] == (1, 1)
 
 
 # --- evaluations beside each other, against counting sentence by sentence -------------------------

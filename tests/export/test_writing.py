@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import XLMRobertaConfig
 
+from bhpvas.data.provenance import Provenance
 from bhpvas.errors import ModelError
+from bhpvas.evaluation.data_record import data_record
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.export import FORMATS, Exported, ExportError, base, export_model, onnx_graph
 from bhpvas.export.base import logits_of, smallest_exact, weight_bytes
@@ -28,6 +31,7 @@ from bhpvas.progress import Cancelled, silent
 from bhpvas.recovery import recover
 from bhpvas.recovery.finetuning import finetune
 from bhpvas.scheme.scheme import Scheme, load_scheme
+from bhpvas.text import verbatim
 from tests import tiny
 from tests.conftest import tiny_dataset
 from tests.recovery.test_finetuning import QUICK, taught
@@ -253,6 +257,21 @@ def test_the_card_says_what_was_done(tmp_path, classifier):
         if path.is_file()
     }
     assert json.loads(json.dumps(found.record()))["difference"] == found.difference
+
+
+def test_the_card_says_what_was_read(tmp_path, classifier):
+    source = Provenance("a|b *c*", None, "stars", "separated by tabs", notes=("A [guess](of it).",))
+    data = replace(tiny_dataset(), provenance=source)
+    scheme = scheme_without(classifier, UNEVEN)
+    found = export_model(classifier, scheme, tmp_path / "out", "dense", dataset=data)
+    assert found.read == data_record(classifier, data)
+    card = (tmp_path / "out" / "README.md").read_text()
+    (section,) = re.findall(r"## What was read\n\n(.*?)\n\n## ", card, re.DOTALL)
+    assert section.splitlines() == [
+        *(f"- {name}: {verbatim(said)}" for name, said in found.read.facts().items()),
+        r"- A \[guess\](of it).",
+    ]
+    assert r"- Text column: a|b \*c\*" in section and "- Labels matched: by name" in section
 
 
 def test_an_export_can_be_exported_again(tmp_path, classifier):

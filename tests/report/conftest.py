@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from bhpvas import write_report
+from bhpvas.data.provenance import Provenance
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId
 from bhpvas.recovery import recover
@@ -33,7 +34,9 @@ def evaluation_data():
     """Sentences with tags, one of each of them hostile."""
     plain = many_sentences(30, seed=1)
     tags = (EVIL, *("odd" if index % 2 else "even" for index in range(1, 30)))
-    return replace(plain, name="measured", texts=(EVIL, *plain.texts[1:]), tags=tags)
+    source = Provenance(EVIL, None, "stars", "separated by tabs", None, {"no label": 2}, (EVIL,))
+    texts = (EVIL, *plain.texts[1:])
+    return replace(plain, name="measured", texts=texts, tags=tags, provenance=source)
 
 
 EVALUATION = evaluation_data()

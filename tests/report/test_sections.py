@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.criteria import DEFAULT_CRITERIA, score
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.comparison import flips, measures
+from bhpvas.evaluation.data_record import data_record, side_by_side
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.evaluation.slices import groupings, sentence_table, slice_table
 from bhpvas.report import ReportSettings, make_report
@@ -52,6 +54,19 @@ def test_model_data_versions_and_command_are_named(page_of, classifier):
         )
         assert [row["negative"], row["positive"]] == np.bincount(one.labels).tolist()
     assert Scheme.from_json(page_of.files["scheme.json"]).name == f"main {EVIL}"
+
+
+def test_what_was_read_of_both_splits_is_in_a_table(report, page_of, classifier):
+    found = report[0].findings
+    expected = data_record(classifier, EVALUATION), data_record(classifier, CALIBRATION)
+    assert found.read.facts() == expected[0].facts()
+    assert found.read_calibration.facts() == expected[1].facts()
+    rows = side_by_side(*reversed(expected))
+    assert f"Label column {text.NOTHING} stars" in page_of.said
+    assert "Rows left out none 2 (no label)" in page_of.said
+    for row in rows:
+        assert " ".join(" ".join(row).split()) in page_of.said
+    assert EVIL in found.read.notes and page_of.said.count(EVIL) > 2
 
 
 def test_the_measures_are_those_of_a_comparison(page_of, both, classifier):

@@ -10,6 +10,7 @@ import pandas as pd
 from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.data.dataset import Dataset
+from bhpvas.evaluation.data_record import side_by_side
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Section, TableBlock
 from bhpvas.report.findings import Findings
@@ -77,7 +78,16 @@ def section(found: Findings) -> Section:
                     ],
                     Data("data", frame),
                 ),
-            )
+            ),
+            TableBlock(
+                "What was read",
+                "Columns, labels and rows of each split, and how the model reads its sentences.",
+                ["", "Calibration", "Evaluation"],
+                [
+                    [tables.name(name), tables.text(one), tables.text(other)]
+                    for name, one, other in side_by_side(found.read_calibration, found.read)
+                ],
+            ),
         ],
     )
 

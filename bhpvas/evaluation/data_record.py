@@ -1,0 +1,171 @@
+"""Record of data: what was read of some sentences, and how a model reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bhpvas import text
+from bhpvas.data.provenance import Provenance
+from bhpvas.evaluation.label_doubt import label_doubt
+
+if TYPE_CHECKING:
+    from bhpvas.data.dataset import Dataset
+    from bhpvas.evaluation.evaluation import Evaluation
+    from bhpvas.model.classifier import Classifier
+    from bhpvas.model.encoding import Encoded
+
+# Labels whose rows a line counts one by one.
+_MOST_LABELS = 6
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What was read of some sentences, and how a model reads them.
+
+    ``source`` is how they were read. ``rows`` counts them by the name that the model has for their
+    label. Of ``tokens``, the special ones included, ``unknown`` ones stand for what the tokenizer
+    does not know; ``truncated`` sentences are longer than the model reads, and cut, ``empty`` ones
+    have no token of their own. ``notes`` are one sentence each: what was guessed or looks odd, of
+    the sentences, of the model, and of the two together.
+    """
+
+    dataset: str
+    source: Provenance
+    rows: Mapping[str, int]
+    tokens: int
+    unknown: int
+    truncated: int
+    empty: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences there are."""
+        return sum(self.rows.values())
+
+    def record(self) -> dict[str, Any]:
+        """The record ready for JSON."""
+        return {
+            "dataset": self.dataset,
+            "sentences": self.sentences,
+            "text": self.source.text,
+            "pair": self.source.pair,
+            "label": self.source.label,
+            "form": self.source.form,
+            "labels_matched_by": self.source.matched,
+            "rows_per_label": dict(self.rows),
+            "rows_left_out": dict(self.source.left_out),
+            "unknown_share": self.unknown / self.tokens,
+            "truncated_share": self.truncated / self.sentences,
+            "empty_sentences": self.empty,
+            "notes": list(self.notes),
+        }
+
+    def facts(self) -> dict[str, str]:
+        """The record as a table has it, without its notes; what does not apply is left out."""
+        source = self.source
+        reasons = f"{sum(source.left_out.values()):,} ({self._reasons()})"
+        found = {
+            "Text column": source.text,
+            "Pair column": source.pair,
+            "Label column": source.label,
+            "Form": source.form,
+            "Labels matched": source.matched and f"by {source.matched}",
+            "Rows": self._counts(),
+            "Rows left out": reasons if source.left_out else "none",
+            "Unknown tokens": _share(self.unknown, self.tokens),
+            "Sentences cut": f"{self.truncated:,}" if self.truncated else "none",
+            "Sentences without words": f"{self.empty:,}" if self.empty else None,
+        }
+        return {name: said for name, said in found.items() if said}
+
+    def line(self) -> str:
+        """The record in a line, without its notes.
+
+        >>> source = Provenance("review", None, "stars", matched="number", left_out={"no label": 2})
+        >>> DataRecord("mine", source, {"bad": 30, "good": 12}, 700, 7, 0, 0).line()
+        'column "review" as text, "stars" as label, matched by number (bad 30, good 12), \
+2 rows left out (no label), 1.0% unknown tokens, 0 sentences cut'
+        """
+        source, left_out = self.source, sum(self.source.left_out.values())
+        roles = {"text": source.text, "pair": source.pair, "label": source.label}
+        columns = [f'"{name}" as {role}' for role, name in roles.items() if name is not None]
+        said = [
+            source.form,
+            f"column {', '.join(columns)}" if columns else "",
+            f"{f'matched by {source.matched}' if source.matched else 'labels'} ({self._counts()})",
+            f"{text.plural(left_out, 'row')} left out ({self._reasons()})" if left_out else "",
+            f"{_share(self.unknown, self.tokens)} unknown tokens",
+            f"{text.plural(self.truncated, 'sentence')} cut",
+            f"{text.plural(self.empty, 'sentence')} without words" if self.empty else "",
+        ]
+        return " ".join(", ".join(filter(None, said)).split())
+
+    def _counts(self) -> str:
+        """Rows by label, or of many labels how many they have."""
+        if len(self.rows) <= _MOST_LABELS:
+            return ", ".join(f"{name} {count:,}" for name, count in self.rows.items())
+        fewest, most = min(self.rows.values()), max(self.rows.values())
+        return f"{len(self.rows)} labels of {fewest:,} to {most:,} rows"
+
+    def _reasons(self) -> str:
+        """Why rows were left out, with their number where there are several reasons."""
+        left_out = self.source.left_out
+        if len(left_out) == 1:
+            return next(iter(left_out))
+        return ", ".join(f"{reason} {count:,}" for reason, count in left_out.items())
+
+
+def side_by_side(one: DataRecord, other: DataRecord) -> list[tuple[str, str, str]]:
+    """The facts of two records in rows: what, of the one, of the other."""
+    first, second = one.facts(), other.facts()
+    names = [*first, *(name for name in second if name not in first)]
+    return [(name, first.get(name, text.NOTHING), second.get(name, text.NOTHING)) for name in names]
+
+
+def data_record(
+    classifier: Classifier,
+    dataset: Dataset,
+    encoded: Encoded | None = None,
+    *,
+    unpruned: Evaluation | None = None,
+) -> DataRecord:
+    """What was read of a dataset, as a classifier reads it.
+
+    ``encoded`` are its tokens where they are there already. By the answers of the ``unpruned``
+    model (those of any other are not asked) its labels are doubted (:func:`label_doubt`). Raises
+    :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
+
+    >>> import bhpvas
+    >>> found = data_record(bhpvas.load_classifier(), bhpvas.sample_splits().calibration)
+    >>> found.rows, found.source.matched, found.truncated, found.notes
+    ({'negative': 120, 'positive': 120}, 'name', 0, ())
+    """
+    dataset = dataset.aligned(classifier.label_names)
+    if encoded is None:
+        encoded = classifier.encode(dataset)
+    notes = list(dataset.provenance.notes)
+    if unpruned is not None and not unpruned.mask.masked:
+        notes += filter(None, [label_doubt(unpruned.confusion, unpruned.label_names)])
+    counts = np.bincount(dataset.labels, minlength=len(dataset.label_names)).tolist()
+    return DataRecord(
+        dataset=dataset.name,
+        source=dataset.provenance,
+        rows=dict(zip(dataset.label_names, counts, strict=True)),
+        tokens=int(encoded.lengths.sum()),
+        unknown=encoded.unknown,
+        truncated=encoded.truncated,
+        empty=encoded.empty,
+        notes=tuple(notes),
+    )
+
+
+def _share(some: int, every: int) -> str:
+    """A share in percent, never rounded to zero."""
+    if not some:
+        return "0%"
+    return f"{text.percent(some / every)}%" if some / every >= 0.0005 else "under 0.1%"

@@ -1,0 +1,110 @@
+"""Record of data: its numbers counted by hand, and what its line, table and JSON say of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bhpvas.data.dataset import Dataset
+from bhpvas.data.provenance import Provenance
+from bhpvas.evaluation.data_record import DataRecord, data_record, side_by_side
+from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.heads import HeadMask, parse_heads
+
+SOURCE = Provenance("review", "reply", "stars", "separated by tabs", "order", {"no label": 3})
+RECORD = DataRecord("mine", SOURCE, {"bad": 1200, "good": 4}, 10_000, 123, 7, 2, ("A guess.",))
+
+
+def test_the_line_says_everything_but_the_notes():
+    assert RECORD.line() == (
+        'separated by tabs, column "review" as text, "reply" as pair, "stars" as label, matched by '
+        "order (bad 1,200, good 4), 3 rows left out (no label), 1.2% unknown tokens, 7 sentences "
+        "cut, 2 sentences without words"
+    )
+
+
+def test_the_line_of_sentences_made_in_memory_has_no_columns():
+    bare = replace(RECORD, source=Provenance(), unknown=0, truncated=1, empty=0)
+    assert bare.line() == "labels (bad 1,200, good 4), 0% unknown tokens, 1 sentence cut"
+    assert "Text column" not in bare.facts() and bare.facts()["Rows left out"] == "none"
+
+
+def test_a_name_of_several_lines_stays_on_one():
+    source = replace(SOURCE, text="two\nlines")
+    assert '"two lines" as text' in replace(RECORD, source=source).line()
+
+
+@pytest.mark.parametrize(
+    ("unknown", "said"), [(0, "0%"), (1, "under 0.1%"), (5, "0.1%"), (10_000, "100.0%")]
+)
+def test_a_share_is_never_rounded_to_none(unknown, said):
+    record = replace(RECORD, unknown=unknown)
+    assert f", {said} unknown tokens" in record.line()
+    assert record.facts()["Unknown tokens"] == said
+
+
+def test_several_reasons_have_a_number_each():
+    left_out = {"no label": 10, "no text": 2}
+    record = replace(RECORD, source=replace(SOURCE, left_out=left_out))
+    assert "12 rows left out (no label 10, no text 2)" in record.line()
+    assert record.facts()["Rows left out"] == "12 (no label 10, no text 2)"
+
+
+def test_many_labels_are_counted_together():
+    record = replace(RECORD, rows={f"intent {place}": 10 + place for place in range(77)})
+    assert "matched by order (77 labels of 10 to 86 rows)" in record.line()
+    assert len(record.record()["rows_per_label"]) == 77
+
+
+def test_two_records_side_by_side_have_every_fact_of_both():
+    other = replace(RECORD, source=Provenance(text="review"), empty=0)
+    rows = {name: (one, two) for name, one, two in side_by_side(other, RECORD)}
+    assert rows["Text column"] == ("review", "review")
+    assert rows["Label column"] == ("—", "stars")
+    assert rows["Sentences without words"] == ("—", "2")
+    assert {name for name, (one, _) in rows.items() if one != "—"} == set(other.facts())
+    assert {name for name, (_, two) in rows.items() if two != "—"} == set(RECORD.facts())
+
+
+words = st.lists(st.sampled_from("good bad film xyzzy the".split()), min_size=1, max_size=60)
+
+
+@given(sentences=st.lists(st.tuples(words, st.integers(0, 1)), min_size=2, max_size=12))
+def test_the_numbers_are_those_of_a_count_one_by_one(classifier, sentences):
+    texts = tuple(" ".join(each) for each, _ in sentences)
+    data = Dataset("made", texts, None, [label for _, label in sentences], ("NEGATIVE", "pos"))
+    found = data_record(classifier, data)
+    lengths = [len(each) + 2 for each, _ in sentences]  # each word is one token
+    longest = classifier.geometry.max_length
+    assert found.sentences == len(sentences)
+    assert found.tokens == sum(min(length, longest) for length in lengths)
+    assert found.truncated == sum(length > longest for length in lengths)
+    labels = [label for _, label in sentences]
+    assert found.rows == {"negative": labels.count(0), "positive": labels.count(1)}
+    written = json.loads(json.dumps(found.record()))
+    assert written["truncated_share"] == pytest.approx(found.truncated / len(sentences))
+    assert sum(written["rows_per_label"].values()) == written["sentences"]
+
+
+def turned(classifier, mask: HeadMask) -> tuple[Dataset, Evaluation]:
+    """Sentences whose labels are exchanged, as an evaluation under a mask shows them."""
+    labels = np.arange(40) % 2
+    data = Dataset("made", ("good",) * 40, None, labels, classifier.label_names)
+    logits = np.eye(2, dtype=np.float32)[1 - labels]
+    return data, Evaluation(mask, "made", logits, labels, classifier.label_names)
+
+
+def test_labels_are_doubted_by_the_answers_of_the_unpruned_model_alone(classifier):
+    whole = classifier.full_mask()
+    data, evaluation = turned(classifier, whole)
+    told = replace(data, provenance=Provenance(notes=("A guess.",)))
+    first, doubt = data_record(classifier, told, unpruned=evaluation).notes
+    assert first == "A guess." and doubt.startswith("The labels look exchanged")
+    assert data_record(classifier, data).notes == ()
+    _, pruned = turned(classifier, whole.without(parse_heads("L0H1")))
+    assert data_record(classifier, data, unpruned=pruned).notes == ()
