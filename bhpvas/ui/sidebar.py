@@ -14,7 +14,7 @@ from bhpvas import text
 from bhpvas.charts.step_texts import weights_origin
 from bhpvas.errors import BhpvasError
 from bhpvas.model.weights import weights_file
-from bhpvas.ui import model_and_data
+from bhpvas.ui import data_read, model_and_data
 from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.persistence import kept_work, links
 from bhpvas.ui.state import limits
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from bhpvas.scheme.scheme import Scheme
 
 _WORDMARK = '<div class="wordmark">bhpvas</div>'
+#: Accuracy of the sample model on the validation part of SST-2, by its card (README.md of
+#: sample_data/model).
+SAMPLE_ON_SST2 = 0.908
+# The tags of the sample sentences of which the model gets most right, and least.
+_EXTREMES = ("plain", "irony")
 #: What stands in brackets, such as an interval, goes to the next line as a whole.
 _BRACKETS, _TOGETHER = re.compile(r"(\([^()]{1,24}\))"), r"<span>\1</span>"
 
@@ -87,7 +92,9 @@ def _model_and_data(session: Session) -> None:
         f"{text.big(geometry.parameters)}",
         "Data": f"{name} · {len(data.calibration):,} + {len(data.evaluation):,}",
     }
-    st.html(_rows(rows))
+    with st.container(key="data", gap=None):
+        st.html(_rows(rows))
+        data_read.draw(session)
     _change(session)
 
 
@@ -107,6 +114,7 @@ def _change(session: Session) -> None:
 
 
 def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) -> None:
+    from bhpvas.evaluation.label_doubt import label_doubt
     from bhpvas.model.cost import flops_per_sentence, parameters
 
     geometry = models.classifier_named(session.model).geometry
@@ -115,17 +123,37 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
     flops = flops_per_sentence(geometry, full, lengths), flops_per_sentence(geometry, mask, lengths)
     before, left = (text.big(parameters(geometry, one)) for one in (full, mask))
     every, weights = mask.layers * mask.heads, weights_origin(session.scheme)
-    rows = {
+    measured = {
         "Scheme": session.scheme.name,
         "Heads": f"{mask.kept_count} of {every} kept"
         + (f", {len(mask.pruned)} not in this model" if mask.pruned else ""),
         **({} if weights is None else {"Weights": weights}),
         **_accuracy(session, start, now),
+    }
+    costs = {
         "Parameters": before if before == left else f"{before} {text.ARROW} {left}",
         "FLOPs": f"{text.big(flops[1])} a sentence"
         + (f" ({text.relative_change(*flops)})" if mask.masked else ""),
     }
-    st.html(_rows(rows))
+    st.html(_rows(measured) + _about_the_sample(session, now) + _rows(costs))
+    if start is not None and start.complete:
+        doubt = label_doubt(start.confusion, start.label_names)
+        if doubt is not None:
+            st.warning(text.verbatim(doubt))
+
+
+def _about_the_sample(session: Session, now: Evaluation | None) -> str:
+    """What the accuracy on the sample sentences is of: by their tags, as evaluated here."""
+    if now is None or not now.complete or not links.is_sample(session.data):
+        return ""
+    shares = {
+        tag: float(now.right[[one == tag for one in now.tags or ()]].mean()) for tag in _EXTREMES
+    }
+    by_tag = ", ".join(f"{tag} {text.percent(share, 0)}%" for tag, share in shares.items())
+    said = f"Sentences made hard on purpose: {by_tag}."
+    if session.model is None:
+        said += f" Unpruned, the model has {text.percent(SAMPLE_ON_SST2)}% on SST-2 validation."
+    return f'<p class="aside">{escape(said)}</p>'
 
 
 def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:

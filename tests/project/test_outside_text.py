@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from bhpvas.charts.step_texts import outcome
 from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.provenance import Provenance
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.recovery import recover
@@ -64,6 +65,9 @@ def data(dataset: Dataset) -> Splits:
         texts=(f"{PICTURE} a good film", *dataset.texts[1:]),
         label_names=("negative", PICTURE),
         tags=tuple(f"{PICTURE} {place % 2}" for place in range(len(dataset))),
+        provenance=Provenance(
+            PICTURE, PICTURE, PICTURE, PICTURE, "name", {PICTURE: 1}, (f"{PICTURE} was guessed.",)
+        ),
         groups={PICTURE: tuple(f"{PICTURE} {place % 3}" for place in range(len(dataset)))},
     )
     return Splits(named, replace(named, name=f"{PICTURE} here"), f"parted by {PICTURE}")
@@ -192,6 +196,12 @@ def test_no_view_of_learn_draws_one(opened: Session, view: str) -> None:
 def test_the_dialog_draws_none(opened: Session) -> None:
     app = started(replace(opened, dialog=True))
     assert any(PICTURE[4:] in text for text in read_as_markdown(app))
+    no_picture(app)
+
+
+def test_what_was_read_draws_none(opened: Session) -> None:
+    app = started(opened, read=True)
+    assert any("was guessed" in text for text in read_as_markdown(app))
     no_picture(app)
 
 

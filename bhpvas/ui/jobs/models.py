@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -27,6 +27,9 @@ from bhpvas.storage.results import ResultKey
 from bhpvas.ui.jobs.runner import cores, jobs_at_once
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Session, Variant
+
+if TYPE_CHECKING:
+    from bhpvas.evaluation.data_record import DataRecord
 
 #: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
 MOST_WEIGHTS = 4 * 2**30
@@ -148,6 +151,19 @@ def lasting(
 def lengths(session: Session, data: Dataset | None = None) -> Any:
     """Tokens in each sentence of the evaluation split, or of ``data``."""
     return _lengths_in(session.model, data or session.data.evaluation)
+
+
+def record(model: str | None, data: Dataset) -> DataRecord:
+    """What was read of a split, as a model reads it; tokenised when it is first asked for."""
+    classifier = classifier_named(model)
+    return _record(classifier.identity, data.identity, classifier, data)
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _record(model: str, data: str, _classifier: Classifier, _dataset: Dataset) -> DataRecord:
+    from bhpvas.evaluation.data_record import data_record
+
+    return data_record(_classifier, _dataset)
 
 
 def tokens(model: str | None, data: Dataset) -> int:
