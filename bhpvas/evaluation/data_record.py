@@ -27,17 +27,16 @@ class DataRecord:
     """What was read of some sentences, and how a model reads them.
 
     ``source`` is how they were read. ``rows`` counts them by the name that the model has for their
-    label. Of ``tokens``, the special ones included, ``unknown`` ones stand for what the tokenizer
-    does not know; ``truncated`` sentences are longer than the model reads, and cut, ``empty`` ones
-    have no token of their own. ``notes`` are one sentence each: what was guessed or looks odd, of
-    the sentences, of the model, and of the two together.
+    label. ``unknown_share`` is that of the tokens, [CLS] and [SEP] excepted, which stand for what
+    the tokenizer does not know; ``truncated`` sentences are longer than the model reads, and cut,
+    ``empty`` ones have no token of their own. ``notes`` are one sentence each: what was guessed or
+    looks odd, of the sentences, of the model, and of the two together.
     """
 
     dataset: str
     source: Provenance
     rows: Mapping[str, int]
-    tokens: int
-    unknown: int
+    unknown_share: float
     truncated: int
     empty: int
     notes: tuple[str, ...] = ()
@@ -59,7 +58,7 @@ class DataRecord:
             "labels_matched_by": self.source.matched,
             "rows_per_label": dict(self.rows),
             "rows_left_out": dict(self.source.left_out),
-            "unknown_share": self.unknown / self.tokens,
+            "unknown_share": self.unknown_share,
             "truncated_share": self.truncated / self.sentences,
             "empty_sentences": self.empty,
             "notes": list(self.notes),
@@ -77,7 +76,7 @@ class DataRecord:
             "Labels matched": source.matched and f"by {source.matched}",
             "Rows": self._counts(),
             "Rows left out": reasons if source.left_out else "none",
-            "Unknown tokens": _share(self.unknown, self.tokens),
+            "Unknown tokens": _share(self.unknown_share),
             "Sentences cut": f"{self.truncated:,}" if self.truncated else "none",
             "Sentences without words": f"{self.empty:,}" if self.empty else None,
         }
@@ -87,7 +86,7 @@ class DataRecord:
         """The record in a line, without its notes.
 
         >>> source = Provenance("review", None, "stars", matched="number", left_out={"no label": 2})
-        >>> DataRecord("mine", source, {"bad": 30, "good": 12}, 700, 7, 0, 0).line()
+        >>> DataRecord("mine", source, {"bad": 30, "good": 12}, 0.01, 0, 0).line()
         'column "review" as text, "stars" as label, matched by number (bad 30, good 12), \
 2 rows left out (no label), 1.0% unknown tokens, 0 sentences cut'
         """
@@ -99,7 +98,7 @@ class DataRecord:
             f"column {', '.join(columns)}" if columns else "",
             f"{f'matched by {source.matched}' if source.matched else 'labels'} ({self._counts()})",
             f"{text.plural(left_out, 'row')} left out ({self._reasons()})" if left_out else "",
-            f"{_share(self.unknown, self.tokens)} unknown tokens",
+            f"{_share(self.unknown_share)} unknown tokens",
             f"{text.plural(self.truncated, 'sentence')} cut",
             f"{text.plural(self.empty, 'sentence')} without words" if self.empty else "",
         ]
@@ -148,7 +147,7 @@ def data_record(
     dataset = dataset.aligned(classifier.label_names)
     if encoded is None:
         encoded = classifier.encode(dataset)
-    notes = list(dataset.provenance.notes)
+    notes = [*dataset.provenance.notes, *classifier.notes]
     if unpruned is not None and not unpruned.mask.masked:
         notes += filter(None, [label_doubt(unpruned.confusion, unpruned.label_names)])
     counts = np.bincount(dataset.labels, minlength=len(dataset.label_names)).tolist()
@@ -156,16 +155,15 @@ def data_record(
         dataset=dataset.name,
         source=dataset.provenance,
         rows=dict(zip(dataset.label_names, counts, strict=True)),
-        tokens=int(encoded.lengths.sum()),
-        unknown=encoded.unknown,
+        unknown_share=encoded.unknown_share,
         truncated=encoded.truncated,
         empty=encoded.empty,
         notes=tuple(notes),
     )
 
 
-def _share(some: int, every: int) -> str:
+def _share(share: float) -> str:
     """A share in percent, never rounded to zero."""
-    if not some:
+    if not share:
         return "0%"
-    return f"{text.percent(some / every)}%" if some / every >= 0.0005 else "under 0.1%"
+    return f"{text.percent(share)}%" if share >= 0.0005 else "under 0.1%"

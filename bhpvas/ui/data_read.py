@@ -6,10 +6,11 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.data.dataset import Splits
+from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.data_record import side_by_side
-from bhpvas.report import tables
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import tables
 
 # A name of a column is cut there in the line.
 _LONGEST = 18
@@ -18,20 +19,22 @@ _LONGEST = 18
 @st.fragment
 def draw(session: Session) -> None:
     """The line; the sentences are looked at once it is opened, by a run of this alone."""
-    with st.popover(
-        text.verbatim(_line(session.data)), type="tertiary", key="read", on_change="rerun"
-    ) as opened:
+    line = text.verbatim(_line(session.data, models.classifier_named(session.model).notes))
+    with st.popover(line, type="tertiary", key="read", on_change="rerun") as opened:
         if opened.open:
-            _table(session)
+            try:
+                _table(session)
+            except BhpvasError as error:
+                st.error(text.verbatim(str(error)))
 
 
-def _line(data: Splits) -> str:
-    """Columns and how labels were matched, shortly."""
+def _line(data: Splits, of_the_model: tuple[str, ...]) -> str:
+    """Columns, how labels were matched, and how many notes there are, shortly."""
     read = data.evaluation.provenance
     columns = [
         text.shortened(name, _LONGEST) for name in (read.text, read.pair, read.label) if name
     ]
-    notes = len(dict.fromkeys(data.calibration.provenance.notes + read.notes))
+    notes = len(dict.fromkeys(data.calibration.provenance.notes + read.notes + of_the_model))
     said = [
         f"Read: {', '.join(columns)}" if columns else "What was read",
         f"by {read.matched}" if read.matched else "",
@@ -49,6 +52,7 @@ def _table(session: Session) -> None:
         [tables.name(name), tables.text(one), tables.text(other)]
         for name, one, other in side_by_side(learnt, measured)
     ]
-    st.html(f'<div class="read">{tables.table(["", "To score heads", "To measure"], rows)}</div>')
+    with st.container(key="read-table"):
+        tables.reading_table(["", "To score heads", "To measure"], rows, height=420)
     for note in dict.fromkeys(learnt.notes + measured.notes):
         st.caption(text.verbatim(note))

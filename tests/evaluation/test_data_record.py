@@ -17,7 +17,7 @@ from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadMask, parse_heads
 
 SOURCE = Provenance("review", "reply", "stars", "separated by tabs", "order", {"no label": 3})
-RECORD = DataRecord("mine", SOURCE, {"bad": 1200, "good": 4}, 10_000, 123, 7, 2, ("A guess.",))
+RECORD = DataRecord("mine", SOURCE, {"bad": 1200, "good": 4}, 0.0123, 7, 2, ("A guess.",))
 
 
 def test_the_line_says_everything_but_the_notes():
@@ -29,7 +29,7 @@ def test_the_line_says_everything_but_the_notes():
 
 
 def test_the_line_of_sentences_made_in_memory_has_no_columns():
-    bare = replace(RECORD, source=Provenance(), unknown=0, truncated=1, empty=0)
+    bare = replace(RECORD, source=Provenance(), unknown_share=0.0, truncated=1, empty=0)
     assert bare.line() == "labels (bad 1,200, good 4), 0% unknown tokens, 1 sentence cut"
     assert "Text column" not in bare.facts() and bare.facts()["Rows left out"] == "none"
 
@@ -40,10 +40,10 @@ def test_a_name_of_several_lines_stays_on_one():
 
 
 @pytest.mark.parametrize(
-    ("unknown", "said"), [(0, "0%"), (1, "under 0.1%"), (5, "0.1%"), (10_000, "100.0%")]
+    ("share", "said"), [(0.0, "0%"), (1e-9, "under 0.1%"), (0.0006, "0.1%"), (1.0, "100.0%")]
 )
-def test_a_share_is_never_rounded_to_none(unknown, said):
-    record = replace(RECORD, unknown=unknown)
+def test_a_share_is_never_rounded_to_none(share, said):
+    record = replace(RECORD, unknown_share=share)
     assert f", {said} unknown tokens" in record.line()
     assert record.facts()["Unknown tokens"] == said
 
@@ -76,14 +76,15 @@ words = st.lists(st.sampled_from("good bad film xyzzy the".split()), min_size=1,
 
 @given(sentences=st.lists(st.tuples(words, st.integers(0, 1)), min_size=2, max_size=12))
 def test_the_numbers_are_those_of_a_count_one_by_one(classifier, sentences):
+    classifier = replace(classifier, max_unknown=1.0)
     texts = tuple(" ".join(each) for each, _ in sentences)
     data = Dataset("made", texts, None, [label for _, label in sentences], ("NEGATIVE", "pos"))
     found = data_record(classifier, data)
-    lengths = [len(each) + 2 for each, _ in sentences]  # each word is one token
-    longest = classifier.geometry.max_length
-    assert found.sentences == len(sentences)
-    assert found.tokens == sum(min(length, longest) for length in lengths)
-    assert found.truncated == sum(length > longest for length in lengths)
+    room = classifier.geometry.max_length - 2  # each word is one token
+    read = [word for each, _ in sentences for word in each[:room]]
+    assert found.sentences == len(sentences) and found.empty == 0
+    assert found.unknown_share == pytest.approx(read.count("xyzzy") / len(read))
+    assert found.truncated == sum(len(each) > room for each, _ in sentences)
     labels = [label for _, label in sentences]
     assert found.rows == {"negative": labels.count(0), "positive": labels.count(1)}
     written = json.loads(json.dumps(found.record()))
@@ -99,12 +100,16 @@ def turned(classifier, mask: HeadMask) -> tuple[Dataset, Evaluation]:
     return data, Evaluation(mask, "made", logits, labels, classifier.label_names)
 
 
-def test_labels_are_doubted_by_the_answers_of_the_unpruned_model_alone(classifier):
+def test_notes_are_of_sentences_and_model_and_doubts_by_the_answers_of_the_unpruned_model_alone(
+    classifier,
+):
     whole = classifier.full_mask()
     data, evaluation = turned(classifier, whole)
     told = replace(data, provenance=Provenance(notes=("A guess.",)))
     first, doubt = data_record(classifier, told, unpruned=evaluation).notes
     assert first == "A guess." and doubt.startswith("The labels look exchanged")
     assert data_record(classifier, data).notes == ()
+    odd = replace(classifier, notes=("A part was left out.",))
+    assert data_record(odd, told).notes == ("A guess.", "A part was left out.")
     _, pruned = turned(classifier, whole.without(parse_heads("L0H1")))
     assert data_record(classifier, data, unpruned=pruned).notes == ()

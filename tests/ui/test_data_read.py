@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -18,8 +17,8 @@ from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage.paths import sample_data_folder
+from bhpvas.ui import sidebar
 from bhpvas.ui.jobs import models
-from bhpvas.ui.sidebar import SAMPLE_ON_SST2
 from bhpvas.ui.state.session import Session
 from tests.tiny import many_sentences, save_tiny
 from tests.ui.driver import fine, open_app
@@ -79,6 +78,14 @@ def test_the_table_is_made_once_the_line_is_opened(
     assert r"A \*guess\*." in [one.value for one in app.caption]
 
 
+def test_sentences_that_the_tokenizer_does_not_know_are_a_sentence(
+    tiny: Classifier, dataset: Dataset
+) -> None:
+    foreign = replace(dataset, texts=("xyzzy",) * len(dataset))
+    app = open_app(session_on(tiny, dataset, foreign), read=True)
+    assert any("unknown to the tokenizer" in box.value for box in app.error)
+
+
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Classifier, Dataset]:
     """A model, and sentences labelled by its answers, each with the other label."""
@@ -103,27 +110,26 @@ def test_a_doubt_stands_by_the_accuracy_whatever_is_removed(
     assert not app.warning
 
 
-def test_the_sample_says_what_its_accuracy_is_of(folder: Path, tiny: Classifier) -> None:
+def test_the_sample_says_what_its_accuracy_is_of() -> None:
     """By the tags of the evaluation that is shown; SST-2 is said of the sample model alone."""
-    data = sample_splits()
-    sample = load_classifier()
-    for model, classifier in ((None, sample), (str(folder), tiny)):
-        heads = parse_heads("L0H1,L0H2,L1H0")
-        scheme = Scheme.of(classifier).removing(heads)
-        parts = Splits(*(one.aligned(classifier.label_names) for one in (
-            data.calibration, data.evaluation)), data.made)  # fmt: skip
-        app = open_app(Session(model, parts, scheme))
-        found = evaluate(classifier, data.evaluation, scheme.mask)
-        for tag in ("plain", "irony"):
-            rows = [row for row, one in enumerate(data.evaluation.tags or ()) if one == tag]
-            assert len(rows) == 40
-            assert f"{tag} {100 * found.right[rows].mean():.0f}%" in shown(app)
-        assert ("90.8% on SST-2" in shown(app)) == (model is None)
+    data, classifier = sample_splits(), load_classifier()
+    scheme = Scheme.of(classifier).removing(parse_heads("L0H1,L0H2,L1H0"))
+    session = Session(None, data, scheme)
+    found = evaluate(classifier, data.evaluation, scheme.mask)
+    said = "Sentences made hard on purpose: "
+    for tag in ("plain", "irony"):
+        rows = [row for row, one in enumerate(data.evaluation.tags or ()) if one == tag]
+        assert len(rows) == 40
+        said += f"{tag} {100 * found.right[rows].mean():.0f}%, "
+    said = said.removesuffix(", ") + "."
+    assert f"{said} Unpruned, the model has 90.8% on SST-2 validation.<" in shown(open_app(session))
+    another = replace(session, model=str(sample_data_folder() / "model"))
+    assert f">{said}<" in sidebar._about_the_sample(another, found)
 
 
 def test_its_accuracy_on_sst2_is_that_of_its_card() -> None:
     card = (sample_data_folder() / "model" / "README.md").read_text(encoding="utf-8")
-    assert f"**Accuracy:** {100 * SAMPLE_ON_SST2:.1f}% " in card
+    assert f"**Accuracy:** {100 * sidebar.SAMPLE_ON_SST2:.1f}% " in card
     assert "validation sentences of SST-2" in " ".join(card.split())
 
 
