@@ -55,7 +55,7 @@ def _dataset(options: DataOptions, source: str | None, split: str) -> Dataset:
 
     if source is None or source == "sample":
         return getattr(sample_splits(), split)
-    named = ("text", "pair", "label", "tag", "header", "encoding")
+    named = ("text", "pair", "label", "tag", "labels_from", "skip_unlabelled", "header", "encoding")
     how: dict[str, Any] = {name: getattr(options, name) for name in named}
     if split == "evaluation" or not is_hub_id(source):
         return read_dataset(source, **how)

@@ -122,7 +122,9 @@ class DataOptions(RunOptions):
         "D",
     )
     text: str | None = option("column of the text, if not found by its name", "COLUMN")
-    pair: str | None = option("column of the pair, if not found by its name", "COLUMN")
+    pair: str | None = option(
+        'column of the pair, if not found by its name; "" where there is none', "COLUMN"
+    )
     label: str | None = option("column of the label, if not found by its name", "COLUMN")
     tag: str | None = option("column of the tag, if not found by its name", "COLUMN")
     header: bool | None = option(
@@ -131,6 +133,11 @@ class DataOptions(RunOptions):
         action=argparse.BooleanOptionalAction,
     )
     encoding: str | None = option("of text that is not UTF-8, such as latin-1", "NAME")
+    labels_from: int | None = option(
+        "labels are the model's numbers and count from 0 or from 1, where that does not show",
+        choices=(0, 1),
+    )
+    skip_unlabelled: bool = option("leave out rows whose label is empty, -1 or a dash")
 
 
 _LEARNT_FROM = (

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import compress
 
 import numpy as np
 
 from bhpvas.data.columns import Columns
 from bhpvas.data.dataset import Dataset
+from bhpvas.data.labels import SKIP, is_unlabelled, same_name, unlabelled_row
 from bhpvas.data.provenance import Provenance
 from bhpvas.data.tables import MAX_CELLS, Piece, Table
 from bhpvas.data.text_store import Gathering
@@ -27,69 +30,201 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def dataset_of(
-    table: Table, columns: Columns, numbered: tuple[tuple[str, ...], np.ndarray] | None = None
+    table: Table,
+    columns: Columns,
+    numbered: tuple[tuple[str, ...], np.ndarray] | None = None,
+    *,
+    skip_unlabelled: bool = False,
+    labels_from: int | None = None,
 ) -> tuple[Dataset, dict[str, np.ndarray]]:
     """The table's sentences, every cell checked, and the rows of each part that it names.
 
     ``numbered`` are the names of the labels and the number of each row's, where they are known.
+    ``skip_unlabelled`` and ``labels_from`` as in :func:`~bhpvas.data.reading.read_splits`.
     """
     texts, pairs, lines = Gathering(), Gathering(), list[np.ndarray]()
-    labels, tags, parts = Names(), Names(), Names()
+    tags, parts = Names(), Names()
+    labels = _Labels(table, columns, skip_unlabelled, labels_from)
     groups = {name: Names() for name in table.columns if name not in columns.used()}
     count = 0
     for piece in table.pieces():
+        if numbered is None:
+            piece = labels.extend(piece)
         count += len(piece.numbers)
-        lines.append(np.array(piece.numbers))
+        lines.append(np.array(piece.numbers, dtype=np.int64))
         texts.extend(_each(_sentence, table, piece, columns.text))
         if columns.pair:
             pairs.extend(_each(_sentence, table, piece, columns.pair))
-        if numbered is None:
-            labels.extend(_each(_label, table, piece, columns.label))
         if columns.tag:
-            tags.extend(as_text(cell) or "untagged" for cell in piece.cells[columns.tag])
+            tags.extend(as_text(cell) or "untagged" for cell in _named(table, piece, columns.tag))
         if columns.split:
             parts.extend(_each(partial(_part, columns.split), table, piece, columns.split))
         for name, cells in groups.items():
-            cells.extend(as_text(cell) or "none" for cell in piece.cells[name])
+            cells.extend(as_text(cell) or "none" for cell in _named(table, piece, name))
         groups = {name: cells for name, cells in groups.items() if len(cells) <= MOST_GROUPS}
         if count * len(groups) > MAX_CELLS:
             groups = {}
-    names = in_order(labels) if numbered is None else numbered[0]
-    if names == ("-1",):
-        raise DataError(
-            f"Every label of {table.name} is -1, which GLUE writes where the labels are withheld: "
-            "take a part that has labels, such as the validation part."
-        )
-    if len(names) < 2:
-        raise DataError(
-            f"{table.name} has only the label {names[0]!r}: a classifier is measured on sentences "
-            "of at least two labels."
-        )
+    places = np.concatenate(lines)
+    names, codes = labels.numbered(places) if numbered is None else numbered
+    provenance = Provenance(
+        text=columns.text,
+        pair=columns.pair,
+        label=columns.label,
+        form=table.form,
+        left_out=labels.left_out() if numbered is None else {},
+        notes=columns.notes,
+    )
     dataset = Dataset(
         name=table.name,
         texts=texts.texts(),
         pairs=pairs.texts() if columns.pair else None,
-        labels=labels.codes(names) if numbered is None else numbered[1],
+        labels=codes,
         label_names=names,
         tags=tags.cells() if columns.tag else None,
+        numbered=labels.is_numbered,
         file=table.name,
         unit=table.unit,
-        lines=np.concatenate(lines),
+        lines=places,
         groups={as_text(name): cells.cells() for name, cells in groups.items() if len(cells) > 1},
-        provenance=Provenance(columns.text, columns.pair, columns.label, table.form),
+        provenance=provenance,
+        labels_from=labels_from,
     )
     known = sorted(parts)
     part = parts.codes(known)
     return dataset, {name: np.flatnonzero(part == code) for code, name in enumerate(known)}
 
 
-def labels_of(table: Table, column: str) -> Names:
-    """The labels of a table as they stand there, "" where there is none."""
-    labels = Names()
-    for piece in table.read():
-        cells = zip(piece.cells[column], piece.numbers, strict=True)
-        labels.extend("" if _is_nothing(cell) else _label(cell, table, row) for cell, row in cells)
-    return labels
+def labels_of(
+    tables: Mapping[str, Table], columns: Columns, skip_unlabelled: bool, labels_from: int | None
+) -> tuple[dict[str, Names], tuple[str, ...] | None]:
+    """The labels of tables that belong together, "" where there is none, and their names by number.
+
+    The names are None where the tables do not number them.
+    """
+    labels = _Labels(next(iter(tables.values())), columns, skip_unlabelled, labels_from)
+    # No name is given to what is no class.
+    labels.skip = skip_unlabelled or labels.names_column is not None
+    found = {part: Names() for part in tables}
+    for part, labels.table in tables.items():
+        for piece in labels.table.read():
+            read = list(map(labels.read, piece.cells[columns.label], piece.numbers))
+            if labels.names_column is not None:
+                words = map(as_text, piece.cells[labels.names_column])
+                read = [word if label else "" for word, label in zip(words, read, strict=True)]
+                labels.extend(piece)
+            found[part].extend(read)
+    if labels.names_column is not None and len(labels.codes):
+        names, _ = labels.named(labels.names_column, lambda _: "A row")
+        return found, names if labels.is_numbered else None
+    return found, labels.classes
+
+
+class _Labels:
+    """The labels of a table as its rows are read, and the names that the table has for them."""
+
+    def __init__(
+        self, table: Table, columns: Columns, skip: bool = False, labels_from: int | None = None
+    ) -> None:
+        self.table, self.columns, self.skip = table, columns, skip
+        # Where its numbers are asked for, the names do not count.
+        self.classes = table.class_names.get(columns.label) if labels_from is None else None
+        self.names_column = columns.names if labels_from is None else None
+        self.codes, self.names = Names(), Names()
+        self.is_numbered = self.classes is not None
+        #: How many rows have no label, by what stands there; of the first one the place, and that.
+        self.unlabelled, self.first = Counter[str](), ("", "")
+
+    def read(self, cell: object, row: int) -> str:
+        """The label in a cell, "" where it says that there is none."""
+        if self.classes is None:
+            label = _label(cell, self.table, row)
+            return "" if self.skip and is_unlabelled(label) else label
+        if _is_nothing(cell) or (isinstance(cell, int) and cell < 0):
+            return ""
+        if not isinstance(cell, int) or cell >= len(self.classes):
+            raise DataError(
+                f"{self.table.place(row)} has the label {cell!r:.50}, and the file has names for "
+                f"0 to {len(self.classes) - 1} alone: {listed(self.classes)}."
+            )
+        return self.classes[cell]
+
+    def extend(self, piece: Piece) -> Piece:
+        """Read the labels of some rows; returns the rows that are not left out."""
+        cells, numbers = piece.cells[self.columns.label], piece.numbers
+        labels = [self.read(cell, row) for cell, row in zip(cells, numbers, strict=True)]
+        if "" in labels:
+            kept = [*map(bool, labels)]
+            without = [not one for one in kept]
+            marks = [*map(as_text, compress(cells, without))]
+            first = self.table.place(next(compress(numbers, without))), marks[0]
+            self.first = self.first if self.first[0] else first
+            self.unlabelled.update(marks)
+        if "" in labels and self.skip:
+            columns = {name: [*compress(some, kept)] for name, some in piece.cells.items()}
+            piece, labels = Piece([*compress(numbers, kept)], columns), [*filter(None, labels)]
+        self.codes.extend(labels)
+        if self.names_column:
+            self.names.extend(map(as_text, piece.cells[self.names_column]))
+        return piece
+
+    def left_out(self) -> dict[str, int]:
+        """How many rows were left out, by the reason."""
+        counts = self.unlabelled.items()
+        return {f"labelled {mark}" if mark else "without a label": n for mark, n in counts}
+
+    def numbered(self, places: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        """The names of the labels in their order, and the number of each row's ``[N]``."""
+        name, count = self.table.name, self.unlabelled.total()
+        if count and not self.skip and (len(self.codes) > 1 or self.unlabelled[""]):
+            raise DataError(f"{unlabelled_row(*self.first, count)}: {SKIP}.")
+        if {*self.codes} <= {"", "-1"}:
+            raise DataError(
+                f"Every label of {name} is -1 or missing, as GLUE writes where the labels are "
+                "withheld: take a part that has labels, such as the validation part."
+            )
+        if self.classes and len({*map(same_name, self.classes)}) < len(self.classes):
+            raise DataError(
+                f"{name} has labels that only capitals and spaces tell apart: "
+                f"{listed(self.classes)}."
+            )
+        names, codes = self.classes or in_order(self.codes), None
+        if self.names_column:
+            names, codes = self.named(
+                self.names_column, lambda row: self.table.place(int(places[row]))
+            )
+        if len(names) < 2:
+            raise DataError(
+                f"{name} has only the label {names[0]!r}: a classifier is measured on sentences "
+                "of at least two labels."
+            )
+        return names, self.codes.codes(names) if codes is None else codes
+
+    def named(self, column: str, place: Callable[[int], str]) -> tuple[tuple[str, ...], np.ndarray]:
+        """The same as :meth:`numbered` where another column holds a name for each number.
+
+        Raises :class:`DataError` at the first row that has another name for a number, or another
+        number for a name.
+        """
+        numbers, names = list(self.codes), list(self.names)
+        pairs = np.stack([self.codes.codes(numbers), self.names.codes(names)])  # [2, N]
+        _, rows = np.unique(pairs, axis=1, return_index=True)
+        names_of, numbers_of = dict[str, str](), dict[str, str]()
+        for row in np.sort(rows).tolist():
+            number, name = numbers[pairs[0, row]], names[pairs[1, row]]
+            same = names_of.setdefault(number, name), numbers_of.setdefault(name, number)
+            if same != (name, number) or not name:
+                raise DataError(
+                    f"{place(row)} has the label {number} and {name!r} in "
+                    f"the column {column}, where others have {same[1]} and {same[0]!r}: mend it, "
+                    "or take the numbers alone with --labels-from 0."
+                )
+        whole = {int(number): name for number, name in names_of.items() if number.isdecimal()}
+        if len(whole) < len(names_of) or max(whole) > MOST_GROUPS * len(whole):
+            known = in_order(names_of.values())
+            return known, self.names.codes(known)
+        self.is_numbered = True
+        known = tuple(whole.get(number, f"LABEL_{number}") for number in range(max(whole) + 1))
+        return known, self.names.codes(known)
 
 
 class Names:
@@ -157,6 +292,15 @@ def in_order(label_names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(label_names, key=key))
 
 
+def _named(table: Table, piece: Piece, column: str) -> Sequence[object]:
+    """The cells of a column, with the names that the table has for its numbers."""
+    names, cells = table.class_names.get(column), piece.cells[column]
+    if names is None:
+        return cells
+    known = dict(enumerate(names))
+    return [known.get(cell) if isinstance(cell, int) else None for cell in cells]
+
+
 def _each(
     read: Callable[[object, Table, int], str], table: Table, piece: Piece, column: str
 ) -> list[str]:
@@ -185,9 +329,11 @@ def _sentence(cell: object, table: Table, row: int) -> str:
 
 def _label(cell: object, table: Table, row: int) -> str:
     text = as_text(cell)
-    if not text:
-        raise DataError(f"{table.place(row)} has no label: fill it in or delete the line.")
-    if not isinstance(cell, str | int) and not (isinstance(cell, float) and cell.is_integer()):
+    if (
+        text
+        and not isinstance(cell, str | int)
+        and not (isinstance(cell, float) and cell.is_integer())
+    ):
         raise DataError(
             f"{table.place(row)} has the label {cell!r:.50}, which names no class: labels are "
             "words or whole numbers."

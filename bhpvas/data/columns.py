@@ -1,49 +1,98 @@
-"""Columns of a table: which holds the text, pair, label, tag and split, guessed by their names."""
+"""Columns of a table: which holds the text, pair, label, tag and split, by their names.
+
+Where names leave a choice, the first rows decide; what they leave open is asked, and never guessed
+without a word.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 
+from bhpvas.data.first_rows import FirstRows
 from bhpvas.errors import DataError
 from bhpvas.text import listed
 
-# Column names that are recognised, the likeliest first; capitals do not matter.
+# Column names that are recognised, as `_plain` writes them, the likeliest first.
+#: Two columns that are a pair, whatever else there is.
 PAIR_COLUMNS = (
-    ("sentence1", "sentence2"),
+    ("sentence 1", "sentence 2"),
     ("premise", "hypothesis"),
-    ("question1", "question2"),
+    ("question 1", "question 2"),
     ("question", "sentence"),
     ("question", "passage"),
-    ("text1", "text2"),
-    ("text_a", "text_b"),
-    ("text", "text_pair"),
-    ("#1 string", "#2 string"),
+    ("text 1", "text 2"),
+    ("text a", "text b"),
+    ("text", "text pair"),
+    ("1 string", "2 string"),
+    ("sentence a", "sentence b"),
+    ("premise", "hypo"),
 )
+#: Two columns that are a pair where the second holds sentences, and which is said.
+LIKELY_PAIRS = (
+    ("context", "hypothesis"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("question", "answer"),
+    ("question", "context"),
+    ("claim", "evidence"),
+)
+# Words by which two column names differ that are the halves of a pair, whatever the rest of them.
+_HALVES = {"1": "2", "a": "b", "first": "second", "one": "two", "left": "right"}
+# A column of sentences of such a name, which no other column makes a pair, may be half of one.
+_HALF_NAMES = {name for pair in (*PAIR_COLUMNS, *LIKELY_PAIRS) for name in pair} | {
+    "response", "reply", "reference", "target text", "second text"
+} - {"text", "sentence", "document"}  # fmt: skip
+#: Names of the text as such, and names of what may be a text, alone or after other words.
 TEXT_COLUMNS = (
-    "sentence text review content comment tweet utterance document title headline question"
-).split()
+    "sentence text review content comment tweet utterance document".split(),
+    [
+        *"title headline question body message post statement phrase paragraph article".split(),
+        *(first for first, _ in (*PAIR_COLUMNS, *LIKELY_PAIRS)),
+    ],
+)
+TEXT_ENDS = [*TEXT_COLUMNS[0], "title", "headline", "body", "message", "post", "statement"]
+#: Names of the label as such, names of what is often the label, and last words of such names.
 LABEL_COLUMNS = (
-    "label labels gold_label class category target sentiment polarity emotion intent "
-    "is_duplicate quality"
+    ["label", "gold label"],
+    [
+        *"class category target sentiment polarity emotion intent star rating score stance".split(),
+        *("y", "is duplicate", "quality", "overall", "verdict", "airline sentiment", "star rating"),
+    ],
+)
+LABEL_ENDS = (
+    "label class category sentiment polarity emotion intent star rating score stance judgment "
+    "judgement verdict"
 ).split()
 TAG_COLUMNS = ["tag", "phenomenon", "slice", "group"]
 SPLIT_COLUMNS = ["split"]
+# What the name of a column that names the numbers of a label adds to the label's own.
+_NAMES = "text name names str string title word words".split()
+# A longer list of columns begins with those that could be meant, and is cut.
+_LISTED = 60
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a table holds what; ``None`` = the table has no such column."""
+    """Which column of a table holds what; ``None`` = the table has no such column.
+
+    ``names`` holds a name for each number in ``label``. ``notes`` say what was guessed, one
+    sentence each.
+    """
 
     text: str
     label: str
     pair: str | None = None
     tag: str | None = None
     split: str | None = None
+    names: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def used(self) -> list[str]:
         """The names of the columns that are there."""
-        return [c for c in (self.text, self.pair, self.label, self.tag, self.split) if c]
+        columns = (self.text, self.pair, self.label, self.tag, self.split, self.names)
+        return [column for column in columns if column]
 
 
 def guess_columns(
@@ -55,52 +104,257 @@ def guess_columns(
     tag: str | None = None,
     split: str | None = None,
     name: str = "the data",
+    rows: FirstRows | None = None,
+    classes: Collection[str] = (),
 ) -> Columns:
-    """Which column holds what, by the names listed at the top of this module.
+    """Which column holds what, by the names listed at the top of this module and the first rows.
 
-    A column that is given is taken; capitals do not matter. ``""`` says that there is none. Raises
-    :class:`DataError` if a given column is missing, or no name is known for text or label.
+    A column that is given is taken; capitals and separators in its name do not matter. ``""`` says
+    that there is none. Of the others:
 
-    >>> guess_columns(["Review", "Sentiment", "stars"])
-    Columns(text='Review', label='Sentiment', pair=None, tag=None, split=None)
+    - two columns named as a pair are one;
+    - the text is the column whose name says so most clearly, and of several that say it alike the
+      only one that holds sentences;
+    - the label likewise, the only one that holds labels, or numbers whose names the data know
+      (``classes``);
+    - a column ``label_text`` beside whole numbers in ``label`` names them, if each has one name.
+
+    What else could have been the text, its pair or the label is said in ``notes``. Raises
+    :class:`DataError` if a given column is missing, if no name is known for text or label, if two
+    columns can be either, and if a column of sentences may be half of a pair.
+
+    >>> guess_columns(["Review", "Sentiment", "product"])
+    Columns(text='Review', label='Sentiment', pair=None, tag=None, split=None, names=None)
     """
-    columns = list(header)
-    roles: dict[str, str | None] = {}
     given = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
+    guess = _Guess(list(header), rows or FirstRows(), name, classes)
     for role, choice in given.items():
         if choice is not None:
-            roles[role] = _column(choice, columns)
-            if choice and roles[role] is None:
-                raise DataError(f"{name} has no column {choice!r}: it has {listed(columns)}.")
+            guess.take(role, choice)
+    guess.find_pair()
+    guess.find_text()
+    guess.find_label()
+    return guess.columns()
 
-    def free() -> list[str]:
-        return [column for column in columns if column not in roles.values()]
 
-    for one, other in PAIR_COLUMNS:
-        first = _column(one, [roles["text"] or ""] if "text" in roles else free())
-        second = _column(other, free())
-        if "pair" not in roles and first and second:
-            roles |= {"text": first, "pair": second}
-    for role, candidates in (
-        ("text", [*TEXT_COLUMNS, *(first for first, _ in PAIR_COLUMNS)]),
-        ("label", LABEL_COLUMNS),
-        ("tag", TAG_COLUMNS),
-        ("split", SPLIT_COLUMNS),
-    ):
-        if role not in roles:
-            found = (_column(candidate, free()) for candidate in candidates)
-            roles[role] = next((column for column in found if column), None)
-    if not (roles["text"] and roles["label"]):
-        missing = "label" if roles["text"] else "text"
+class _Guess:
+    """The roles of a table's columns as they are found, one after the other."""
+
+    def __init__(
+        self, header: Sequence[str], rows: FirstRows, name: str, classes: Collection[str]
+    ) -> None:
+        self.header, self.rows, self.name, self.classes = header, rows, name, classes
+        self.plain = {column: _plain(column) for column in header}
+        self.roles: dict[str, str | None] = {}
+        self.given: set[str] = set()
+        self.notes: list[str] = []
+
+    def take(self, role: str, choice: str) -> None:
+        """The column that a person chose, "" = none."""
+        self.given.add(role)
+        self.roles[role] = _column(choice, self.header)
+        if choice and self.roles[role] is None:
+            near = [one for one in self.header if _plain(choice) in self.plain[one]]
+            raise DataError(f"{self.name} has no column {choice!r}: it has {self._all(near)}.")
+
+    def columns(self) -> Columns:
+        """What was found, with the columns that only their names tell."""
+        text, label = self.roles["text"], self.roles["label"]
+        assert text is not None and label is not None
+        for role, known in (("tag", TAG_COLUMNS), ("split", SPLIT_COLUMNS)):
+            if role not in self.given:
+                self.roles[role] = next(iter(self._named(known)), None)
+        tag, split = self.roles["tag"], self.roles["split"]
+        named = [one for one in self._free() if self._is_named_for(one, label)]
+        names = next((one for one in named if self.rows.names_numbers(one, label)), None)
+        if named and names is None and self.rows.holds_numbers(label):
+            self.notes.append(
+                f"The column {named[0]} does not have one name for each label, and is not read."
+            )
+        return Columns(text, label, self.roles.get("pair"), tag, split, names, tuple(self.notes))
+
+    def find_pair(self) -> None:
+        """Two columns named as a pair, unless the second was chosen."""
+        if "pair" in self.given:
+            return
+        if known := [found for pair in PAIR_COLUMNS if (found := self._pair(*pair))]:
+            # The first, as they stand in the list: QNLI's pairs are a question and a sentence.
+            self.roles |= dict(zip(("text", "pair"), known[0], strict=True))
+            return
+        likely = [found for pair in LIKELY_PAIRS if (found := self._pair(*pair))]
+        likely = likely or self._numbered_pairs()
+        likely = [pair for pair in likely if all(map(self.rows.holds_sentences, pair))]
+        if len(likely) > 1:
+            raise self._asked_for_pair([*dict.fromkeys(one for pair in likely for one in pair)])
+        for first, second in likely:
+            self.roles |= {"text": first, "pair": second}
+            self.notes.append(
+                f'The columns {first} and {second} are read as pairs; --pair "" reads the first '
+                "alone."
+            )
+
+    def find_text(self) -> None:
+        """The column of the text; another one that holds sentences is said, or asked for."""
+        named: list[str] = []
+        if "text" not in self.roles:
+            candidates = self._texts()
+            tiers = [
+                self._named(TEXT_COLUMNS[0], among=candidates),
+                self._named(TEXT_COLUMNS[1], TEXT_ENDS, candidates),
+            ]
+            named = next((tier for tier in tiers if tier), [])
+            self.roles["text"] = self._only("text", named, self.rows.holds_sentences)
+        text = self.roles["text"]
+        if text is None:
+            raise self._missing("text", self.rows.holds_sentences)
+        if "pair" in self.given:
+            return
+        others = [one for one in self._texts() if self.rows.holds_sentences(one)]
+        halves = [one for one in (text, *others) if self.plain[one] in _HALF_NAMES]
+        if others and halves and not ({"text", "pair"} & self.given or self.roles.get("pair")):
+            raise self._asked_for_pair([text, *others])
+        self._note("text", [*others, *(one for one in named if one not in (text, *others))])
+
+    def find_label(self) -> None:
+        """The column of the label; others that could be it are said, or asked for."""
+        if "label" not in self.roles:
+            tiers = [
+                self._named(LABEL_COLUMNS[0]),
+                self._named(LABEL_COLUMNS[1]),
+                self._named((), LABEL_ENDS),
+                [one for one in self._free() if one in self.classes],
+            ]
+            best = next((tier for tier in tiers if tier), [])
+            best = [one for one in best if one in self.classes] or best
+            self.roles["label"] = label = self._only("label", best, self._may_be_label)
+            named = dict.fromkeys(one for tier in tiers for one in tier if one != label)
+            if self.rows.cells:
+                self._note("label", [one for one in named if self._may_be_label(one)])
+        if self.roles["label"] is None:
+            raise self._missing("label", self._may_be_label)
+
+    def _may_be_label(self, column: str) -> bool:
+        return column in self.classes or self.rows.holds_labels(column)
+
+    def _free(self) -> list[str]:
+        return [column for column in self.header if column not in self.roles.values()]
+
+    def _texts(self) -> list[str]:
+        """Free columns that are neither named as a label nor name the numbers of another."""
+        labels = {name for tier in LABEL_COLUMNS for name in tier}
+        return [
+            one
+            for one in self._free()
+            if _singular(self.plain[one]) not in labels
+            and not any(
+                self._is_named_for(one, other) and self.rows.names_numbers(one, other)
+                for other in self.header
+            )
+        ]
+
+    def _is_named_for(self, column: str, label: str) -> bool:
+        """Whether a column is named as one that names the numbers of another."""
+        return self.plain[column] in [f"{self.plain[label]} {end}" for end in _NAMES]
+
+    def _named(
+        self,
+        names: Iterable[str],
+        ends: Collection[str] = (),
+        among: Sequence[str] | None = None,
+    ) -> list[str]:
+        """Free columns of these names, in their order, and those whose last word is one of ends."""
+        columns = self._free() if among is None else among
+        # Of names that differ by capitals alone, the one without them comes first.
+        columns = sorted(columns, key=lambda one: one != one.casefold())
+        exact = [one for name in names for one in columns if _singular(self.plain[one]) == name]
+        last = {one: _singular(self.plain[one].rpartition(" ")[2]) for one in columns}
+        # Without rows, a name may be a sentence itself, which can end in any word.
+        ending = [one for one in columns if self.rows.cells and last[one] in ends]
+        return [*dict.fromkeys([*exact, *ending])]
+
+    def _pair(self, one: str, other: str) -> tuple[str, str] | None:
+        """The columns of these names; a text that was chosen can only be the first."""
+        firsts = [self.roles["text"] or ""] if "text" in self.given else self._free()
+        first = next((column for column in firsts if _plain(column) == one), None)
+        second = next((column for column in self._free() if self.plain[column] == other), None)
+        return (first, second) if first and second else None
+
+    def _numbered_pairs(self) -> list[tuple[str, str]]:
+        """Columns whose names differ in one word, as halves of a pair are told apart."""
+        columns = self._free()
+        firsts = [self.roles["text"] or ""] if "text" in self.given else columns
+        found = []
+        for first in firsts:
+            words = _plain(first).split()
+            for place, word in enumerate(words):
+                other = _HALVES.get(word)
+                name = " ".join([*words[:place], other or "", *words[place + 1 :]])
+                found += [(first, one) for one in columns if other and self.plain[one] == name]
+        return found
+
+    def _only(self, role: str, columns: Sequence[str], fits: Callable[[str], bool]) -> str | None:
+        """The only one of some columns, or the only one that fits by what it holds."""
+        if len(columns) < 2 or not self.rows.cells:
+            return next(iter(columns), None)
+        fitting = [column for column in columns if fits(column)]
+        if len(fitting) == 1:
+            return fitting[0]
+        both = "a second text by --pair; " if role == "text" else ""
         raise DataError(
-            f"No column of {name} is named like a {missing} column (it has {listed(columns)}): "
-            f"name it, by --{missing} on the command line or in the app under Upload, Column names."
+            f"Several columns of {self.name} could be the {role}: {self._examples(columns)}: name "
+            f"it by --{role}, {both}in the app under Upload, Column names."
         )
-    return Columns(roles["text"], roles["label"], roles.get("pair"), roles["tag"], roles["split"])
+
+    def _note(self, role: str, others: Sequence[str]) -> None:
+        if others:
+            self.notes.append(
+                f"The {role} is the column {self.roles[role]}; {listed(others, _LISTED)} could be "
+                "it, too."
+            )
+
+    def _asked_for_pair(self, columns: Sequence[str]) -> DataError:
+        return DataError(
+            f"{self.name} has several columns of text, {self._examples(columns)}: name two by "
+            f'--text and --pair, or say --pair "" to read one alone (in the app under Upload, '
+            "Column names)."
+        )
+
+    def _missing(self, role: str, fits: Callable[[str], bool]) -> DataError:
+        likely = [column for column in self._free() if fits(column)] if self.rows.cells else []
+        examples = f"; most likely {self._examples(likely[:3])}" if likely else ""
+        return DataError(
+            f"No column of {self.name} is named like a {role} column (it has "
+            f"{self._all(likely)}{examples}): name it, by --{role} on the command line or in the "
+            "app under Upload, Column names."
+        )
+
+    def _examples(self, columns: Sequence[str]) -> str:
+        return ", ".join(map(self.rows.example, columns))
+
+    def _all(self, first: Sequence[str]) -> str:
+        """All columns; of very many, ``first`` come first and the rest is cut."""
+        rest = [column for column in self.header if column not in first]
+        many = len(self.header) > _LISTED
+        return listed([*first, *rest] if many else self.header, _LISTED)
 
 
 def _column(name: str, columns: Sequence[str]) -> str | None:
-    """The column of that name, or else of that name with other capitals."""
-    same = [column for column in columns if column.casefold() == name.casefold()]
-    same += [column for column in columns if column == f"column {name}"]  # has no name but a number
-    return name if name in same else next(iter(same), None)
+    """The column of that name, or of it with other capitals or separators, or of that number."""
+    for same in (str, str.casefold, _plain):
+        if found := [column for column in columns if same(column) == same(name)]:
+            return found[0]
+    return next((column for column in columns if column == f"column {name}"), None)
+
+
+def _plain(name: str) -> str:
+    """A column name in lower case, its words parted by one space.
+
+    >>> [_plain(name) for name in ("Review Text", "reviewText", "review_text", "#1 String", "q1")]
+    ['review text', 'review text', 'review text', '1 string', 'q 1']
+    """
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Za-z])", " ", name)
+    return " ".join(re.split(r"[^\w\ufeff]+|_+", parted)).strip().casefold()
+
+
+def _singular(name: str) -> str:
+    return name if name.endswith("ss") else name.removesuffix("s")

@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from bhpvas.data.provenance import Match, Provenance
+from bhpvas.data.labels import SKIP, Matched, is_unlabelled, match_labels, same_name, unlabelled_row
+from bhpvas.data.provenance import Provenance
 from bhpvas.data.text_store import Texts
 from bhpvas.errors import DataError
 from bhpvas.text import listed
@@ -30,7 +32,8 @@ class Dataset:
     ``texts`` and ``pairs`` are tuples, or of many sentences :class:`~bhpvas.data.text_store.Texts`,
     which lie on disk. ``labels`` ``[N]`` are indices into ``label_names``; ``tags`` name a group
     for each sentence. ``numbered`` says that the source itself numbers its labels in the order of
-    ``label_names``; ``file``, ``unit`` and ``lines`` ``[N]`` say where a sentence came from.
+    ``label_names``, ``labels_from`` that these are numbers of the model's counted from there;
+    ``file``, ``unit`` and ``lines`` ``[N]`` say where a sentence came from.
     ``groups`` holds, by name, further columns of the source that part the sentences into a few
     groups; none, where they would have more than ten million cells. ``provenance`` says how all
     this was read.
@@ -53,6 +56,7 @@ class Dataset:
     lines: np.ndarray | None = None
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
+    labels_from: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("labels", "lines"):
@@ -126,48 +130,77 @@ class Dataset:
     def aligned(self, label_names: Sequence[str]) -> Dataset:
         """The same sentences with labels numbered as a model numbers them.
 
-        Labels are matched by name whatever their capitals; by the start of a name (``neg`` is
-        ``negative``) where that is clear; or, if they are whole numbers, taken as the model's own
-        numbers. Where the model has no names (``LABEL_0``, ``LABEL_1``) and the source numbers its
-        labels, these numbers count. One way must fit all labels. Raises :class:`DataError` with
-        the first label that the model lacks.
+        :func:`~bhpvas.data.labels.match_labels` says how labels are matched; one way must fit all
+        of them. Raises :class:`DataError` with the first label that the model lacks.
 
         >>> data = Dataset("two", ("Good.", "Bad."), None, [1, 0], ("Negative", "Positive"))
         >>> data.aligned(["positive", "negative"]).labels
         array([0, 1])
         """
-        mine = self.label_names
-        known = {name.casefold(): number for number, name in enumerate(label_names)}
-        by_name = {name: known[name.casefold()] for name in mine if name.casefold() in known}
-        by_start = _matched_by_start(mine, label_names)
-        by_number = {name: int(float(name)) for name in mine if _is_number(name, len(label_names))}
-        by_order: dict[str, int] = {}
-        if self.numbered and all(re.fullmatch(r"LABEL_\d+", name) for name in label_names):
-            by_order = dict(zip(mine, range(len(label_names)), strict=False))
-        used = {mine[label] for label in np.unique(self.labels)}
-        ways: dict[Match, dict[str, int]] = {
-            "name": by_name,
-            "start of name": by_start,
-            "number": by_number,
-            "order": by_order,
-        }
-        for way, numbers in ways.items():
-            if used <= numbers.keys():
-                # Labels that are the model's already keep what was said of the first time.
-                matched = way if mine != tuple(label_names) else self.provenance.matched or way
-                return replace(
-                    self,
-                    labels=np.array([numbers.get(name, -1) for name in mine])[self.labels],
-                    label_names=tuple(label_names),
-                    numbered=True,
-                    provenance=replace(self.provenance, matched=matched),
-                )
-        unknown = used - by_name.keys() - by_number.keys() or used - by_name.keys()
-        first = next(i for i, label in enumerate(self.labels) if mine[label] in unknown)
-        raise DataError(
-            f"{self.place(first)} has the label {mine[self.labels[first]]!r}, which the model does "
-            f"not know: its labels are {listed(label_names)}, or 0 to {len(label_names) - 1}."
+        theirs, said = tuple(label_names), self.provenance
+        if self.label_names == theirs and self.labels_from is None:
+            # Labels that are the model's already keep what was said of the first time.
+            way = said.matched or "name"
+            return replace(self, numbered=True, provenance=replace(said, matched=way))
+        used = {self.label_names[label] for label in np.unique(self.labels)}
+        found = self._matched(theirs, used)
+        if found is None:
+            raise self._unmatched(theirs, used)
+        numbers = np.array([found.numbers.get(name, -1) for name in self.label_names])
+        return replace(
+            self,
+            labels=numbers[self.labels],
+            label_names=theirs,
+            numbered=True,
+            labels_from=None,
+            provenance=replace(said.noted(found.note), matched=found.way),
         )
+
+    def _matched(self, theirs: Sequence[str], used: AbstractSet[str]) -> Matched | None:
+        return match_labels(
+            self.label_names,
+            theirs,
+            used,
+            numbered=self.numbered,
+            labels_from=self.labels_from,
+            source=self.file,
+        )
+
+    def _unmatched(self, theirs: Sequence[str], used: AbstractSet[str]) -> DataError:
+        """Which label the model lacks, where it first stands, and what can be done."""
+        mine, start = self.label_names, self.labels_from or 0
+        labelled = {name for name in used if not is_unlabelled(name)}
+        whole = {name for name in used if re.fullmatch(r"[0-9]+(\.0+)?", name)}
+        known = {same_name(name) for name in theirs}
+        unnamed = {name for name in used if same_name(name) not in known}
+        fitting = {name for name in whole if 0 <= float(name) - start < len(theirs)}
+        unknown: AbstractSet[str] = unnamed - fitting or unnamed
+        if self.labels_from is not None:
+            unknown = used - fitting
+        withheld = 0 < len(labelled) < len(used) and self._matched(theirs, labelled) is not None
+        if withheld:
+            unknown = used - labelled
+        rows = np.flatnonzero(np.array([name in unknown for name in mine])[self.labels])
+        place, label = self.place(int(rows[0])), mine[self.labels[rows[0]]]
+        if withheld:
+            return DataError(f"{unlabelled_row(place, label, len(rows))}: {SKIP}.")
+        said = f"{place} has the label {label!r}, which the model does not know: its labels are "
+        said += listed(theirs)
+        if self.labels_from is not None:
+            said += f", counted from {start} to {start + len(theirs) - 1}"
+        elif self.numbered:
+            said += (
+                f", and those of the data {listed(mine)}: name them alike, or say --labels-from 0 "
+                "if both number them alike (in the app under Upload, Column names)"
+            )
+        else:
+            said += f", or 0 to {len(theirs) - 1}"
+            if labelled == whole and not any(re.fullmatch(r"0+(\.0+)?", name) for name in mine):
+                said += (
+                    "; as none is 0 they may count from 1: then say --labels-from 1 (in the app "
+                    "under Upload, Column names)"
+                )
+        return DataError(f"{said}.")
 
 
 @dataclass(frozen=True)
@@ -194,31 +227,6 @@ class Splits:
             calibration=replace(self.calibration, name=f"{name} · calibration"),
             evaluation=replace(self.evaluation, name=f"{name} · evaluation"),
         )
-
-
-def _is_number(name: str, below: int) -> bool:
-    """Whether a label is a whole number that counts from 0 and is less than ``below``."""
-    return re.fullmatch(r"[0-9]+(\.0+)?", name) is not None and float(name) < below
-
-
-def _matched_by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, int]:
-    """Which of their names each of mine abbreviates or spells out, where it can be only that one.
-
-    >>> _matched_by_start(["neg", "pos"], ["POSITIVE", "NEGATIVE"])
-    {'neg': 1, 'pos': 0}
-    """
-
-    def same(one: str, other: str) -> bool:
-        short, long = sorted((one.casefold(), other.casefold()), key=len)
-        return len(short) >= 3 and (short + long).isalpha() and long.startswith(short)
-
-    fits = {name: [k for k, other in enumerate(theirs) if same(name, other)] for name in mine}
-    taken = [numbers[0] for numbers in fits.values() if numbers]
-    return {
-        name: numbers[0]
-        for name, numbers in fits.items()
-        if len(numbers) == 1 and taken.count(numbers[0]) == 1
-    }
 
 
 def _as_json(column: Sequence[str] | np.ndarray | None) -> Iterator[str]:

@@ -148,7 +148,7 @@ def class_names(part: datasets.Dataset, column: str) -> tuple[str, ...] | None:
     return tuple(getattr(part.features[column], "names", None) or ()) or None
 
 
-def further_columns(part: datasets.Dataset, used: Sequence[str]) -> list[str]:
+def further_columns(part: datasets.Dataset, used: Sequence[str] = ()) -> list[str]:
     """The columns besides those used whose cells are words, numbers or classes, and no lists."""
     import datasets
 
@@ -167,21 +167,14 @@ def part_table(
     columns: Sequence[str],
     rows: Sequence[int] | np.ndarray | None = None,
 ) -> Table:
-    """Columns of a part, or of some of its rows (counted from 0), as a table; it counts from 1.
-
-    Classes stand with their names; a withheld one (-1) is None.
-    """
+    """Columns of a part, or of some of its rows (counted from 0), as a table; it counts from 1."""
     chosen = np.arange(len(part)) if rows is None else np.asarray(rows)
-    classes = {column: names for column in columns if (names := class_names(part, column))}
 
     def read() -> Iterator[Piece]:
         for start in range(0, len(chosen), _ROWS_AT_ONCE):
             some = chosen[start : start + _ROWS_AT_ONCE]
             cells = part.select(some).select_columns(list(columns)).to_dict()
-            for column, names in classes.items():
-                cells[column] = [
-                    None if cell is None or cell < 0 else names[cell] for cell in cells[column]
-                ]
             yield Piece((some + 1).tolist(), cells)
 
-    return Table(name, tuple(columns), read, "row")
+    classes = {column: names for column in columns if (names := class_names(part, column))}
+    return Table(name, tuple(columns), read, "row", class_names=classes)

@@ -35,7 +35,10 @@ def splits_of_parts(
     learn, measure, rows = chosen_parts(name, labels)
     if learn is None or measure is None:
         part = learn or measure or next(iter(rows))
-        splits = divided(replace(take(part, rows[part]), name=name), share, seed, part)
+        whole = take(part, rows[part])
+        note = f"Of {part}, {share:.0%} are set aside to learn from, and the rest measures."
+        whole = replace(whole, name=name, provenance=whole.provenance.noted(note))
+        splits = divided(whole, share, seed, part)
         left = [f"{other} not used" for other in rows if other != part]
         return replace(splits, made=", ".join([splits.made, *left]))
 

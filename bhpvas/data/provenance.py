@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 #: How labels became numbers of the model: by the same name, by the start of a name (``neg`` is
@@ -28,3 +28,11 @@ class Provenance:
     matched: Match | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def noted(self, note: str) -> Provenance:
+        """The same with one more note; "" is none.
+
+        >>> Provenance(notes=("One.",)).noted("Two.").notes
+        ('One.', 'Two.')
+        """
+        return replace(self, notes=(*self.notes, note)) if note else self

@@ -10,11 +10,12 @@ from typing import BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 
-from bhpvas.data.cells import Names, as_text, dataset_of, in_order, labels_of
-from bhpvas.data.columns import guess_columns
+from bhpvas.data.cells import as_text, dataset_of, in_order, labels_of
+from bhpvas.data.columns import Columns, guess_columns
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.data.files.formats import is_table_name, read_table
-from bhpvas.data.hub import HubId, class_names, further_columns, load_parts, part_table
+from bhpvas.data.first_rows import ROWS, FirstRows
+from bhpvas.data.hub import HubId, further_columns, load_parts, part_table
 from bhpvas.data.parts import chosen_parts, divided, splits_of_parts
 from bhpvas.data.sampling import SENTENCES
 from bhpvas.data.tables import Table
@@ -35,6 +36,8 @@ def read_splits(
     label: str | None = None,
     tag: str | None = None,
     split: str | None = None,
+    skip_unlabelled: bool = False,
+    labels_from: int | None = None,
     seed: int = 0,
     calibration_share: float = CALIBRATION_SHARE,
     sentences: int | None = SENTENCES,
@@ -46,7 +49,9 @@ def read_splits(
     ``name:config``, ``name@revision``. ``header`` says whether the first row of delimited text
     names the columns (None: it shows), ``encoding`` what text is that is not UTF-8.
     The columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there
-    is none.
+    is none. ``skip_unlabelled`` leaves rows out whose label is empty, -1 or a dash, and counts them
+    in the provenance. ``labels_from`` says that labels are the model's numbers, counted from there;
+    names that the source has for them do not count then.
 
     Parts that the source has are kept: one named train or calibration to learn from (of train at
     most so many ``sentences``, drawn as :func:`~bhpvas.data.sampling.calibration_sample` draws;
@@ -67,15 +72,17 @@ def read_splits(
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
     if is_hub_id(source):
         hub_id = HubId.parse(source)
-        parts = _hub_parts(hub_id, choice)
+        parts = _hub_parts(hub_id, choice, skip_unlabelled, labels_from)
         return splits_of_parts(str(hub_id), *parts, calibration_share, seed, sentences)
     table = (
         source
         if isinstance(source, Table)
         else read_table(source, name=name, header=header, encoding=encoding)
     )
-    columns = guess_columns(table.columns, **choice, split=split, name=table.name)
-    whole, rows = dataset_of(table, columns)
+    columns = columns_of(table, **choice, split=split)
+    whole, rows = dataset_of(
+        table, columns, skip_unlabelled=skip_unlabelled, labels_from=labels_from
+    )
     if columns.split is None:
         return divided(whole, calibration_share, seed)
     return splits_of_parts(
@@ -98,6 +105,8 @@ def read_dataset(
     pair: str | None = None,
     label: str | None = None,
     tag: str | None = None,
+    skip_unlabelled: bool = False,
+    labels_from: int | None = None,
 ) -> Dataset:
     """Read every sentence of a source, whatever its parts; arguments as in :func:`read_splits`.
 
@@ -115,7 +124,7 @@ def read_dataset(
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
     if is_hub_id(source):
         hub_id = HubId.parse(source)
-        labels, take = _hub_parts(hub_id, choice)
+        labels, take = _hub_parts(hub_id, choice, skip_unlabelled, labels_from)
         learn, measure, rows = chosen_parts(str(hub_id), labels)
         if learn is None or measure is None:
             return splits_of_parts(str(hub_id), labels, take, CALIBRATION_SHARE, 0, None).evaluation
@@ -126,8 +135,13 @@ def read_dataset(
         if isinstance(source, Table)
         else read_table(source, name=name, header=header, encoding=encoding)
     )
-    columns = guess_columns(table.columns, **choice, split="", name=table.name)
-    return dataset_of(table, columns)[0]
+    columns = columns_of(table, **choice)
+    parts, columns = columns.split, replace(columns, split=None)
+    dataset, _ = dataset_of(
+        table, columns, skip_unlabelled=skip_unlabelled, labels_from=labels_from
+    )
+    note = f"All parts in the column {parts} are read together." if parts else ""
+    return replace(dataset, provenance=dataset.provenance.noted(note))
 
 
 def sample_splits() -> Splits:
@@ -148,19 +162,28 @@ def is_hub_id(source: Source) -> TypeGuard[str]:
     return not os.path.exists(os.path.expanduser(source))
 
 
+def columns_of(table: Table, **choice: str | None) -> Columns:
+    """Which column of a table holds what, as :func:`guess_columns` finds it with its first rows."""
+    rows, classes = FirstRows.of(table), table.class_names
+    return guess_columns(table.columns, **choice, name=table.name, rows=rows, classes=classes)
+
+
 def _hub_parts(
-    hub_id: HubId, choice: Mapping[str, str | None]
+    hub_id: HubId, choice: Mapping[str, str | None], skip_unlabelled: bool, labels_from: int | None
 ) -> tuple[dict[str, np.ndarray], Callable[[str, np.ndarray], Dataset]]:
     """Labels of every part, as in :func:`splits_of_parts`, and what takes rows of one."""
     parts = load_parts(hub_id)
     first = next(iter(parts.values()))
-    columns = guess_columns(first.column_names, **choice, split="", name=str(hub_id))
-    written: dict[str, Names] = {}
-    for part, rows in parts.items():
-        if columns.label in rows.column_names:
-            table = part_table(rows, f"{hub_id} ({part})", [columns.label])
-            written[part] = labels_of(table, columns.label)
-    named = class_names(first, columns.label)
+    rows = np.arange(min(len(first), ROWS))
+    table = part_table(first, str(hub_id), further_columns(first), rows)
+    columns = columns_of(table, **choice, split="")
+    read = [column for column in (columns.label, columns.names) if column]
+    tables = {
+        part: part_table(rows, f"{hub_id} ({part})", read)
+        for part, rows in parts.items()
+        if {*read} <= {*rows.column_names}
+    }
+    written, named = labels_of(tables, columns, skip_unlabelled, labels_from)
     given = {part for part, labels in written.items() if {*labels} - {"", "-1"}}
     names = named or in_order({name for part in given for name in written[part] if name})
     labels = {
@@ -174,6 +197,12 @@ def _hub_parts(
         read = [*columns.used(), *further_columns(parts[part], columns.used())]
         table = part_table(parts[part], f"{hub_id} ({part})", read, rows)
         dataset, _ = dataset_of(table, columns, (names, labels[part][rows]))
-        return replace(dataset, numbered=named is not None)
+        unlabelled = int((labels[part] < 0).sum())
+        left_out = {"without a label": unlabelled} if unlabelled else {}
+        said = dataset.provenance.noted(f"The sentences are those of the part {part}.")
+        said = replace(said, left_out=left_out)
+        return replace(
+            dataset, numbered=named is not None, labels_from=labels_from, provenance=said
+        )
 
     return labels, take

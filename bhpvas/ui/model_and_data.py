@@ -26,6 +26,8 @@ from bhpvas.ui.state.session import Session
 FILE_ENDINGS = "tsv csv txt tab jsonl ndjson json parquet arrow gz zip".split()
 _FIRST_ROW = {"Find out": None, "Names the columns": True, "Is data (no header)": False}
 _UTF = "UTF-8, or as the file says"
+# What the numbers of labels count from.
+_STARTS = {"Find out": None, "0": 0, "1": 1}
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 
@@ -166,14 +168,15 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
         return models.sample_data
     if kind == _HUB and offered is not None:
         chosen = st.selectbox("Data set of the hub", offered, key="data-offered")
-        return lambda: _from_hub(chosen)
+        return lambda: _from_hub(chosen, {})
     if kind == _HUB:
         typed = st.text_input(
             "Hub id of a labelled data set",
             placeholder="owner/name, name:config or name@revision",
             key="data-id",
         )
-        return lambda: _from_hub(typed.strip())
+        columns = _column_choice(hub=True)
+        return lambda: _from_hub(typed.strip(), columns)
     if kind == _UPLOAD:
         upload = st.file_uploader(
             "Labelled sentences: a text and a label column, one row a sentence",
@@ -191,24 +194,35 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
     return lambda: session.data
 
 
-def _column_choice() -> dict[str, Any]:
-    from bhpvas.data.files.file import ENCODINGS
-
-    labels = {"text": "Text", "pair": "Second text", "label": "Label", "split": "Split"}
-    with st.expander("Column names, header and encoding, where they are not found by themselves"):
-        columns = {
+def _column_choice(*, hub: bool = False) -> dict[str, Any]:
+    """How to read what does not show; of the hub, a data set has parts and types of its own."""
+    labels = {"text": "Text", "pair": "Second text", "label": "Label"}
+    labels |= {} if hub else {"split": "Split"}
+    files = "" if hub else ", header and encoding"
+    with st.expander(f"Column names, labels{files}, where they are not found by themselves"):
+        chosen: dict[str, Any] = {
             role: st.text_input(label, key=f"column-{role}").strip() or None
             for role, label in labels.items()
         }
-        first_row = st.selectbox(
-            "First row",
-            [*_FIRST_ROW],
-            key="first-row",
-            help="Of delimited text. Without a header, columns are named by number: 1, 2, …",
-        )
-        encoding = st.selectbox("Encoding", [_UTF, *ENCODINGS], key="encoding")
-    said = {"header": _FIRST_ROW[first_row], "encoding": None if encoding == _UTF else encoding}
-    return columns | said
+        if st.checkbox("One text a row, no pairs", key="no-pair"):
+            chosen["pair"] = ""
+        starts = st.selectbox("Labels are numbers from", [*_STARTS], key="labels-from")
+        skip = st.checkbox("Leave out rows without a label (empty, -1 or a dash)", key="skip")
+        chosen |= {"labels_from": _STARTS[starts], "skip_unlabelled": skip}
+        return chosen if hub else chosen | _file_choice()
+
+
+def _file_choice() -> dict[str, Any]:
+    from bhpvas.data.files.file import ENCODINGS
+
+    first_row = st.selectbox(
+        "First row",
+        [*_FIRST_ROW],
+        key="first-row",
+        help="Of delimited text. Without a header, columns are named by number: 1, 2, …",
+    )
+    encoding = st.selectbox("Encoding", [_UTF, *ENCODINGS], key="encoding")
+    return {"header": _FIRST_ROW[first_row], "encoding": None if encoding == _UTF else encoding}
 
 
 def _from_upload(upload: Any, columns: dict[str, Any]) -> Splits:
@@ -219,7 +233,7 @@ def _from_upload(upload: Any, columns: dict[str, Any]) -> Splits:
     return read_splits(upload, name=upload.name, **columns)
 
 
-def _from_hub(typed: str) -> Splits:
+def _from_hub(typed: str, columns: dict[str, Any]) -> Splits:
     """Read a hub id; a path of the server is none, since whoever has the link could read it."""
     from bhpvas.data.files.formats import is_table_name
     from bhpvas.data.hub import HubId
@@ -228,4 +242,4 @@ def _from_hub(typed: str) -> Splits:
     limits.current().check_data_set(typed)
     if is_table_name(typed) or Path(typed).exists():
         raise DataError(f"{typed!r} names a file: choose Upload to use it.")
-    return read_splits(str(HubId.parse(typed)))
+    return read_splits(str(HubId.parse(typed)), **columns)

@@ -6,8 +6,13 @@ import io
 import json
 from pathlib import Path
 
+import datasets
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bhpvas.data.cells import MAX_CHARACTERS
 from bhpvas.data.reading import read_dataset
@@ -108,7 +113,7 @@ def test_one_label_only() -> None:
 
 def test_withheld_labels() -> None:
     message = error_of("sentence,label", "good,-1", "fine,-1")
-    assert message.startswith("Every label of a.csv is -1, which GLUE writes where")
+    assert message.startswith("Every label of a.csv is -1 or missing, as GLUE writes where")
 
 
 def test_further_columns_with_a_few_values_are_kept_as_groups(tmp_path):
@@ -124,3 +129,138 @@ def test_further_columns_with_a_few_values_are_kept_as_groups(tmp_path):
     assert data.groups["letter"][3:6] == ("a", "none", "c")
     part = data.take([5, 4])
     assert part.groups == {"stars": ("2", "1"), "letter": ("c", "none")}
+
+
+# --- names of labels
+
+
+def parquet(folder: Path, cells: dict[str, list], **names: list[str]) -> Path:
+    """A Parquet file as the package ``datasets`` writes it, with the names of some columns."""
+    features = {
+        column: datasets.ClassLabel(names=names[column])
+        if column in names
+        else datasets.Value("int64" if isinstance(values[0], int) else "string")
+        for column, values in cells.items()
+    }
+    made = datasets.Dataset.from_dict(cells, features=datasets.Features(features))
+    made.to_parquet(folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_names_in_the_metadata_of_a_file_are_the_labels(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    classes = ["positive", "negative", "neutral", "mixed"]
+    order = data.draw(st.permutations(classes))
+    numbers = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=9))
+    cells = {"text": [f"text {row}" for row in range(len(numbers))], "label": numbers}
+    found = read_dataset(parquet(tmp_path_factory.mktemp("named"), cells, label=order))
+    assert found.numbered and found.label_names == tuple(order)
+    model = data.draw(st.permutations(classes))
+    aligned = found.aligned([name.upper() for name in model])
+    assert [model[label] for label in aligned.labels] == [order[number] for number in numbers]
+    assert aligned.provenance.matched == "name"
+    unnamed = found.aligned([f"LABEL_{number}" for number in range(4)])
+    assert unnamed.labels.tolist() == numbers and unnamed.provenance.matched == "order"
+
+
+def test_a_column_of_names_beside_numbers_counts_as_names() -> None:
+    lines = ["text,label,label_text", "a,2,good", "b,0,bad", "c,2,good", "d,0,bad"]
+    data = read(*lines)
+    assert data.numbered and data.label_names == ("bad", "LABEL_1", "good")
+    assert data.aligned(("Good", "Bad")).labels.tolist() == [0, 1, 0, 1]
+    assert data.aligned(("LABEL_0", "LABEL_1", "LABEL_2")).labels.tolist() == [2, 0, 2, 0]
+    assert not data.groups
+    with pytest.raises(
+        DataError, match=r"'good', which the model does not know: .* say --labels-from 0"
+    ):
+        data.aligned(("yes", "no"))
+    numbers = read(*lines, labels_from=0).aligned(("x", "y", "z"))
+    assert numbers.labels.tolist() == [2, 0, 2, 0]
+    words = read(*lines, label="label_text")
+    assert not words.numbered and words.label_names == ("bad", "good")
+
+
+def test_names_that_are_not_one_for_each_number() -> None:
+    header = "text,label,label_text"
+    many = [f"t{row},{row % 2},{'no yes'.split()[row % 2]}" for row in range(1_000)]
+    for wrong, said in (
+        ("x,0,yes", "has the label 0 and 'yes' in the column label_text, where others have"),
+        ("x,2,no", "has the label 2 and 'no' in the column label_text, where others have 0 and"),
+        ("x,1,", "has the label 1 and '' in the column label_text, where others have 1 and 'yes'"),
+    ):
+        # Beyond the rows that are looked at first; within them the column is none of names.
+        message = error_of(header, *many, wrong)
+        assert message.startswith(f"Line 1002 of a.csv {said}")
+        assert "--labels-from 0" in message
+        found = read(header, *many[:10], wrong)
+        assert found.provenance.label == "label" and "yes" not in found.label_names
+        assert found.provenance.notes == (
+            "The column label_text does not have one name for each label, and is not read.",
+        )
+
+
+def test_names_of_further_columns_are_their_groups(tmp_path: Path) -> None:
+    cells = {"text": ["a", "b", "c"], "label": [0, 1, 0], "shelf": [1, 0, -1]}
+    names = {"label": ["no", "yes"], "shelf": ["films", "books"]}
+    data = read_dataset(parquet(tmp_path, cells, **names))
+    assert data.groups == {"shelf": ("books", "films", "none")}
+
+
+def test_classes_that_cannot_be_told_apart_or_do_not_exist(tmp_path: Path) -> None:
+    cells = {"text": ["a", "b"], "label": [0, 1]}
+    with pytest.raises(DataError, match="only capitals and spaces tell apart: good, Good"):
+        read_dataset(parquet(tmp_path, cells, label=["good", "Good"]))
+    path = parquet(tmp_path, cells, label=["no", "yes"])
+    table = pyarrow.parquet.read_table(path)
+    more = table.set_column(1, table.schema.field(1), pa.array([0, 7], pa.int64()))
+    pyarrow.parquet.write_table(more, path)
+    with pytest.raises(DataError, match=r"^Row 2 of a\.parquet has the label 7, and .* 0 to 1"):
+        read_dataset(path)
+
+
+# --- rows without a label
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "classes"])
+@pytest.mark.parametrize("mark", ["", "-1", "-"])
+def test_rows_without_a_label_are_refused_or_left_out_with_a_count(
+    ending: str, mark: str, tmp_path: Path
+) -> None:
+    if mark == "-" and ending in ("parquet", "classes"):
+        pytest.skip("a dash is no number")
+    labels = ["1", mark, "0", mark, "1"]
+    numbers = [int(label) if label.lstrip("-").isdigit() else None for label in labels]
+    path = tmp_path / f"a.{ending.replace('classes', 'parquet')}"
+    if ending == "csv":
+        path.write_text("text,label\n" + "".join(f"t{n},{m}\n" for n, m in enumerate(labels)))
+    elif ending == "jsonl":
+        rows = ({"text": f"t{n}", "label": m or None} for n, m in enumerate(labels))
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif ending == "parquet":
+        pd.DataFrame({"text": [f"t{n}" for n in range(5)], "label": numbers}).to_parquet(path)
+    else:
+        cells = {"text": [f"t{n}" for n in range(5)], "label": numbers}
+        parquet(tmp_path, cells, label=["no", "yes"])
+    start = {"csv": "Line 3", "jsonl": "Line 2"}.get(ending, "Row 2")
+    with pytest.raises(DataError) as caught:
+        read_dataset(path).aligned(("no", "yes"))
+    message = str(caught.value)
+    assert message.startswith(f"{start} of {path.name} ")
+    assert "has no label" in message and "the first of 2 such rows" in message
+    assert "--skip-unlabelled" in message
+    data = read_dataset(path, skip_unlabelled=True)
+    assert data.texts == ("t0", "t2", "t4")
+    assert data.aligned(("no", "yes")).labels.tolist() == [1, 0, 1]
+    assert data.provenance.left_out == {f"labelled {mark}" if mark else "without a label": 2}
+    assert [data.place(row).split()[1] for row in range(3)] == [
+        str(row + {"csv": 2}.get(ending, 1)) for row in (0, 2, 4)
+    ]
+
+
+def test_nothing_but_rows_without_a_label() -> None:
+    for lines in (["text,label", "a,-1", "b,-", "c,"], ["text,label", "a,-1", "b,-1"]):
+        message = error_of(*lines, skip_unlabelled=True)
+        assert message.startswith("Every label of a.csv is -1 or missing")

@@ -1,12 +1,14 @@
-"""Columns guessed by their names, chosen by hand, or missing."""
+"""Columns guessed by their names and first rows, chosen by hand, asked for, or missing."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
-from bhpvas.data.columns import Columns, guess_columns
-from tests.data.csv_files import error_of
+from bhpvas.data.columns import LIKELY_PAIRS, PAIR_COLUMNS, Columns, guess_columns
+from bhpvas.data.first_rows import FirstRows
+from bhpvas.data.reading import read_dataset
+from tests.data.csv_files import csv_file, error_of, read
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,187 @@ def test_columns_that_are_not_there() -> None:
         "No column of a.csv is named like a text column (it has words, label): name it, by --text "
         "on the command line or in the app under Upload, Column names."
     )
-    assert error_of("text,stars", "good,1").startswith("No column of a.csv is named like a label")
+    assert error_of("text,colour", "good,1").startswith("No column of a.csv is named like a label")
     assert error_of("text,label", "good,1", text="Review") == (
         "a.csv has no column 'Review': it has text, label."
     )
+
+
+# What a column of each kind has in its first rows.
+SENTENCES = ["Mix the flour and water.", "The old bank is shut today.", "It rained all night long."]
+KINDS = {
+    "text": SENTENCES,
+    "words": ["bread", "bank", "rain"],
+    "few": ["1", "0", "1"],
+    "names": ["good", "bad", "good"],
+    "shares": ["0.25", "0.75", "1.0"],
+    "dates": ["2020-04-06 22:19:45", "2021-01-01 00:00:00", "2022-02-02 11:11:11"],
+}
+
+
+def table(**kinds: str) -> list[str]:
+    """Lines of a file whose columns hold what their kind says; _ stands for a space."""
+    cells = [KINDS[kind] for kind in kinds.values()]
+    header = ",".join(name.replace("__", " ") for name in kinds)
+    return [header, *(",".join(row) for row in zip(*cells, strict=True))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    "review_body comment_text tweet message body Review__Text review-text reviewText Comments "
+    "clean_tweet full_text headline question Post statement".split(),
+)
+@pytest.mark.parametrize(
+    "label",
+    "stars star_rating rating score airline_sentiment stance y overall true_label Class Verdict "
+    "entailment_judgment".split(),
+)
+def test_common_names(name: str, label: str) -> None:
+    data = read(*table(id="words", **{name: "text"}, date="dates", **{label: "few"}))
+    assert data.texts == tuple(SENTENCES)
+    assert data.label_names == ("0", "1") and data.provenance.notes == ()
+    assert data.provenance.label == label.replace("__", " ")
+
+
+@pytest.mark.parametrize("names", [*PAIR_COLUMNS, *LIKELY_PAIRS], ids=" + ".join)
+@pytest.mark.parametrize("form", [" ", "_", "-", "title"])
+def test_pairs_by_their_names(names: tuple[str, str], form: str) -> None:
+    first, second = (name.title() if form == "title" else name.replace(" ", form) for name in names)
+    header = f"{second},{first},label"
+    data = read(header, *(f"{one},{one} So,{n}" for n, one in enumerate(SENTENCES)))
+    assert (data.provenance.text, data.provenance.pair) == (first, second)
+    assert data.texts == tuple(f"{one} So" for one in SENTENCES) and data.pairs == tuple(SENTENCES)
+    assert len(data.provenance.notes) == (names in LIKELY_PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("comment_a", "comment_b"), ("s1", "s2"), ("first_tweet", "second_tweet"), ("v1", "v2")],
+)
+def test_columns_that_differ_by_a_half_are_a_pair_if_both_hold_sentences(
+    first: str, second: str
+) -> None:
+    data = read(*table(**{second: "text", first: "text"}, label="few"))
+    assert (data.provenance.text, data.provenance.pair) == (first, second)
+    assert data.provenance.notes == (
+        f'The columns {first} and {second} are read as pairs; --pair "" reads the first alone.',
+    )
+    alone = read(*table(**{first: "text", second: "few"}, label="few"), text=first)
+    assert alone.pairs is None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("headline", "body"),
+        ("title", "Review__Text"),
+        ("review_title", "review_body"),
+        ("text", "target_text"),
+        ("premise", "claim_text"),
+        ("question", "choice"),
+        ("sentence", "context"),
+        ("tweet", "reply"),
+        ("query", "snippet"),
+        ("hypothesis", "source_text"),
+        ("text", "tweet"),
+    ],
+)
+def test_two_columns_of_sentences_that_could_be_a_pair_are_asked_for(
+    names: tuple[str, str],
+) -> None:
+    """Never the one without the other, and without a word."""
+    lines = table(**dict.fromkeys(names, "text"), label="few")
+    message = error_of(*lines)
+    for name in names:
+        name = name.replace("__", " ")
+        assert f"{name} ('Mix the flour and water.')" in message
+    assert "--pair" in message and "--text" in message
+    one, other = (name.replace("__", " ") for name in names)
+    both = read(*lines, text=one, pair=other)
+    assert (both.provenance.text, both.provenance.pair) == (one, other)
+    assert both.provenance.notes == ()
+    alone = read(*lines, text=one, pair="")
+    assert alone.pairs is None and alone.provenance.notes == ()
+
+
+@pytest.mark.parametrize(
+    "further", ["title", "summary", "parent_comment", "Location__of__the__author"]
+)
+def test_a_further_column_of_sentences_is_said(further: str) -> None:
+    data = read(*table(**{further: "text"}, content="text", label="few"))
+    name = further.replace("__", " ")
+    assert data.provenance.text == "content"
+    assert data.provenance.notes == (f"The text is the column content; {name} could be it, too.",)
+
+
+@pytest.mark.parametrize("kind", ["words", "few", "names", "shares", "dates"])
+def test_a_column_that_holds_no_sentences_is_no_text(kind: str) -> None:
+    for name in ("title", "question", "reply", "body"):
+        found = read(*table(**{name: kind}, review_text="text", label="few")).provenance
+        assert (found.text, found.pair) == ("review_text", None)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("category", "sentiment"), ("target", "stance"), ("label", "gold_label"), ("stars", "score")],
+)
+def test_two_columns_of_labels_are_asked_for(names: tuple[str, str]) -> None:
+    lines = table(text="text", **dict.fromkeys(names, "few"))
+    assert error_of(*lines) == (
+        f"Several columns of a.csv could be the label: {names[0]} ('1'), {names[1]} ('1'): name it "
+        "by --label, in the app under Upload, Column names."
+    )
+    for name in names:
+        assert read(*lines, label=name).provenance.notes == ()
+        other = names[name == names[0]]
+        shares = table(text="text", **{name: "few", other: "shares"})
+        found = read(*shares).provenance
+        assert found.label == name
+        assert found.notes == ()
+
+
+def test_a_label_that_says_so_wins_and_the_others_are_said() -> None:
+    found = read(*table(text="text", stars="few", label="names", Topic="few")).provenance
+    assert found.label == "label"
+    assert found.notes == ("The label is the column label; stars could be it, too.",)
+
+
+def test_names_of_numbers_are_neither_text_nor_label() -> None:
+    lines = table(label_text="names", label="few", text="text")
+    assert guess_columns(lines[0].split(","), rows=FirstRows(read_rows(lines))) == Columns(
+        "text", "label", names="label_text"
+    )
+    lines = table(SentimentText="text", Sentiment="few")
+    found = guess_columns(lines[0].split(","), rows=FirstRows(read_rows(lines)))
+    assert found == Columns("SentimentText", "Sentiment")
+
+
+def read_rows(lines: list[str]) -> dict[str, list[str]]:
+    header, *rows = (line.split(",") for line in lines)
+    return {name: list(cells) for name, *cells in zip(header, *rows, strict=True)}
+
+
+def test_a_column_that_is_needed_is_in_the_list_however_long_it_is() -> None:
+    for count in (13, 59, 500):
+        names = [f"c{number}" for number in range(count)]
+        header = ",".join([*names, "written", "mark"])
+        rows = [
+            ",".join([*["0.5"] * count, text, mark])
+            for text, mark in zip(SENTENCES, "101", strict=True)
+        ]
+        message = error_of(header, *rows)
+        assert "written" in message.partition("most likely")[0]
+        assert "most likely written ('Mix the flour and water.')" in message
+        assert "mark" in error_of(header, *rows, text="written").partition("most likely")[0]
+        assert "written" in error_of(header, *rows, text="Writ").partition("; ")[0]
+
+
+def test_a_file_whose_rows_are_damaged_says_where_not_which_column() -> None:
+    assert error_of("words,marks", "a,b,c").startswith("No column of a.csv is named like a text")
+    assert error_of("text,label", "a,b,c").startswith("Line 2 of a.csv has 3 cells where")
+
+
+def test_a_chosen_column_may_be_written_with_other_separators() -> None:
+    lines = table(Review__Text="text", Recommended__IND="few")
+    data = read_dataset(csv_file(*lines), name="a.csv", text="review_text", label="recommended-ind")
+    assert data.provenance.text == "Review Text" and data.provenance.label == "Recommended IND"

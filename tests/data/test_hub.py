@@ -367,3 +367,61 @@ def test_further_columns_of_few_values_group_the_sentences(hub_with) -> None:
     assert splits.evaluation.groups["stars"][:6] == ("none", "1", "2", "3", "4", "0")
     assert len(splits.calibration.groups["genre"]) == 60
     assert splits.evaluation.label_names == ("negative", "positive")
+
+
+# --- how it was read
+
+
+def test_a_data_set_says_which_of_its_rows_measure(hub_with) -> None:
+    hub_with(train=part([0, 1, -1], noun="lesson"), validation=part([1, -1, 0, -1]))
+    for data in (read_dataset("some/data"), read_splits("some/data").evaluation):
+        assert data.provenance.notes == ("The sentences are those of the part validation.",)
+        assert data.provenance.left_out == {"without a label": 2}
+        assert (data.provenance.text, data.provenance.label) == ("sentence", "label")
+    assert read_splits("some/data").calibration.provenance.left_out == {"without a label": 1}
+    hub_with(train=part([0, 1] * 6))
+    for data in (read_dataset("some/data"), read_splits("some/data").calibration):
+        assert data.provenance.notes == (
+            "The sentences are those of the part train.",
+            "Of train, 33% are set aside to learn from, and the rest measures.",
+        )
+
+
+def test_numbers_of_a_data_set_may_be_asked_for_instead_of_its_names(hub_with) -> None:
+    hub_with(train=part([0, 1]), test=part([1, 0, 0]))
+    with pytest.raises(DataError, match=r"those of the data negative, positive: .*--labels-from 0"):
+        read_dataset("some/data").aligned(("bad", "good"))
+    data = read_dataset("some/data", labels_from=0).aligned(("bad", "good"))
+    assert data.labels.tolist() == [1, 0, 0] and data.provenance.matched == "number"
+    hub_with(train=part([1, 2], None), test=part([2, 1, 1], None))
+    data = read_splits("some/data", labels_from=1).evaluation.aligned(("bad", "good"))
+    assert data.labels.tolist() == [1, 0, 0]
+
+
+def test_a_column_of_names_beside_numbers_counts_in_every_part(hub_with) -> None:
+    words = {0: "anger", 1: "joy", 2: "fear"}
+
+    def rows(labels: list[int]) -> datasets.Dataset:
+        texts = [f"row {row}" for row in range(len(labels))]
+        names = [words[label] for label in labels]
+        cells = {"text": texts, "label": labels, "label_text": names}
+        return datasets.Dataset.from_dict(cells)
+
+    hub_with(train=rows([2, 0, 1]), test=rows([2, 2, 0]))
+    for data in (read_dataset("some/data"), read_splits("some/data").evaluation):
+        assert data.label_names == ("anger", "joy", "fear") and data.numbered
+        assert data.aligned(("Fear", "Joy", "Anger")).labels.tolist() == [0, 0, 2]
+        assert data.aligned(("LABEL_0", "LABEL_1", "LABEL_2")).labels.tolist() == [2, 2, 0]
+    words[2] = "joy"
+    hub_with(train=rows([0, 1]), test=rows([2, 0]))
+    with pytest.raises(DataError, match="has the label 2 and 'joy' in the column label_text"):
+        read_dataset("some/data")
+
+
+def test_a_dash_for_no_label_is_left_out_when_asked(hub_with) -> None:
+    hub_with(train=part(["no", "yes"], None), test=part(["yes", "-", "no"], None))
+    with pytest.raises(DataError, match=r"Row 2 of some/data \(test\) is labelled '-'"):
+        read_dataset("some/data").aligned(("no", "yes"))
+    data = read_dataset("some/data", skip_unlabelled=True)
+    assert data.aligned(("no", "yes")).labels.tolist() == [1, 0]
+    assert data.provenance.left_out == {"without a label": 1}

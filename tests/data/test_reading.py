@@ -19,3 +19,12 @@ def test_a_table_can_be_read_once_and_used_again() -> None:
 
 def test_the_topic_of_the_sample_sentences_is_a_group():
     assert set(sample_splits().evaluation.groups) == {"topic"}
+
+
+def test_a_file_that_is_used_whole_says_so_of_its_parts() -> None:
+    lines = ["text,label,split", "a,0,train", "b,1,test", "c,1,test"]
+    data = read(*lines)
+    assert data.provenance.notes == ("All parts in the column split are read together.",)
+    assert data.groups == {"split": ("train", "test", "test")}
+    assert read_splits(csv_file(*lines), name="a.csv").evaluation.provenance.notes == ()
+    assert read("text,label", "a,0", "b,1").provenance.notes == ()
