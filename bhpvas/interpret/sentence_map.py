@@ -109,11 +109,16 @@ def umap_map(coordinates: np.ndarray, *, seed: int = 0, progress: Progress = sil
     UMAP runs in a process of its own (:mod:`bhpvas.interpret.umap_layout`), which takes some
     seconds to compile itself; then progress counts the epochs of the layout. What ``progress``
     raises ends that process. Raises :class:`BhpvasError` where it fails.
+
+    Where all states are equal, or lie on a line exactly, it is the map by PCA: umap-learn 0.5.12
+    divides by how far apart the places are that it begins from, and gives none.
     """
     assert len(coordinates) >= FEWEST_FOR_UMAP, "too few sentences for UMAP: use pca_map"
     progress(0, 1)
-    near, distance = nearest(coordinates, coordinates, NEIGHBOURS)
     start = coordinates[:, :2] - coordinates[:, :2].mean(0)
+    if not np.ptp(start, axis=0).all():
+        return pca_map(coordinates)
+    near, distance = nearest(coordinates, coordinates, NEIGHBOURS)
     start = _SPREAD * start / max(float(np.abs(start).max()), 1e-12)
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as answer:
         np.savez(

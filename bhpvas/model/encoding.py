@@ -17,8 +17,8 @@ from bhpvas.data.text_store import Numbers
 from bhpvas.errors import ModelError
 from bhpvas.model.files import SAVE_AGAIN
 
-#: The largest share of a dataset's tokens that may be unknown to a tokenizer. Sentences that a
-#: model is meant for have few: 0.02% of SST-2's with the sample model.
+#: The largest share of a dataset's tokens that may be unknown to a tokenizer, or of its sentences
+#: that may be empty. Sentences that a model is meant for have few, tweets full of emoji a fifth.
 MAX_UNKNOWN = 0.5
 
 # The tokenizer's own record of a text takes some 200 bytes a token, which may be one character.

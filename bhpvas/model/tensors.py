@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from bhpvas.errors import ModelError
@@ -19,12 +20,9 @@ from bhpvas.model.files import Stored
 
 # What torch.compile, DataParallel and Lightning put before the names of a model.
 _WRAPPERS = re.compile(r"(?:(?:_orig_mod|module|model)\.)+")
-# Counters of older versions, and heads of pretraining, of which a classifier uses nothing.
-_HARMLESS = re.compile(
-    r"(?:.*\.)?(?:position_ids|token_type_ids)|(?:cls|lm_head|predictions|sop_classifier|"
-    r"discriminator_predictions|generator_predictions|generator_lm_head|vocab_transform|"
-    r"vocab_layer_norm|vocab_projector|qa_outputs)\..*"
-)
+# Counters of older versions, and heads for other tasks, of which a classifier uses nothing.
+_HEADS = "|".join(chain(["qa_outputs"], *(one.pretraining for one in FAMILIES.values())))
+_HARMLESS = re.compile(rf"(?:.*\.)?(?:position_ids|token_type_ids)|(?:{_HEADS})\..*")
 _ADAPTERS = re.compile(r"adapter|lora_|\.ia3|prefix_encoder|prompt_e|base_model\.model\.")
 _FLOATS = {"F16", "BF16", "F32", "F64"}
 _NUMBERS = {"I": "int", "U": "uint", "F": "float"}
@@ -77,7 +75,7 @@ def compared(
     shapes = family.tensors(config)
     _check_quantised(config, name)
     names, others, prefixes = _own_names(stored, shapes, family, name)
-    unused = tuple(key for key in others if key in family.unused)
+    unused = tuple(key for key in family.unused if key in others)
     beyond = {
         key: file
         for key, file in others.items()

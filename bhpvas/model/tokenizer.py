@@ -12,28 +12,9 @@ from bhpvas.model.families import FAMILIES
 from bhpvas.model.files import check_pointer, reason
 
 _WHOLE = "tokenizer.json"
-#: Files that make a tokenizer of each class where there is no tokenizer.json.
-_FILES = {
-    "BertTokenizer": ("vocab.txt",),
-    "DistilBertTokenizer": ("vocab.txt",),
-    "ElectraTokenizer": ("vocab.txt",),
-    "RobertaTokenizer": ("vocab.json", "merges.txt"),
-    "XLMRobertaTokenizer": ("sentencepiece.bpe.model",),
-    "AlbertTokenizer": ("spiece.model",),
-    "PreTrainedTokenizer": (_WHOLE,),
-    "TokenizersBackend": (_WHOLE,),
-}
-# What is in the tokenizer.json of each class: how it cuts words into pieces.
-_KINDS = {
-    "BertTokenizer": "WordPiece",
-    "DistilBertTokenizer": "WordPiece",
-    "ElectraTokenizer": "WordPiece",
-    "RobertaTokenizer": "BPE",
-    "XLMRobertaTokenizer": "Unigram",
-    "AlbertTokenizer": "Unigram",
-}
-# Its padding and first token by the kind of its class.
-_PLAIN = {"WordPiece": ("[PAD]", "[CLS]"), "BPE": ("<pad>", "<s>"), "Unigram": ("<pad>", "<s>")}
+_CLASSES = {one.tokenizer.name: one.tokenizer for one in FAMILIES.values()}
+# Classes, without the ending of the older fast ones, that are made of a tokenizer.json alone.
+_GENERAL = ("PreTrainedTokenizer", "TokenizersBackend")
 
 
 def check_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> None:
@@ -131,7 +112,7 @@ def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
         check_pointer(folder / file, name)
     if (folder / _WHOLE).is_file():
         return
-    known = {file for one in _FILES.values() for file in one}
+    known = {file for one in _CLASSES.values() for file in one.files}
     found = sorted(file for file in known if (folder / file).is_file())
     if not found:
         raise ModelError(
@@ -140,9 +121,9 @@ def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
     for file in found:
         check_pointer(folder / file, name)
     kind = _class(settings, config)
-    needed = _FILES.get(kind, ())
-    if any(file not in found for file in needed):
-        parts = "" if needed == (_WHOLE,) else f" nor {' and '.join(needed)}"
+    needed = _CLASSES[kind].files if kind in _CLASSES else ()
+    if kind in _GENERAL or any(file not in found for file in needed):
+        parts = f" nor {' and '.join(needed)}" if needed else ""
         raise ModelError(
             f"The tokenizer of {name!r} is a {kind}, and the folder has no {_WHOLE}{parts}, but "
             f"{', '.join(found)}: add what the model was trained with, or name the class of what "
@@ -152,7 +133,7 @@ def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
 
 def _class(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """The class of a model's tokenizer, without the ending of the older fast ones."""
-    own = FAMILIES[config["model_type"]].tokenizer
+    own = FAMILIES[config["model_type"]].tokenizer.name
     named = settings.get("tokenizer_class") or config.get("tokenizer_class") or own
     return str(named).removesuffix("Fast")
 
@@ -167,13 +148,14 @@ def _is_ordinary(folder: Path, config: Mapping[str, Any]) -> bool:
         return False
     place = folder / "tokenizer_config.json"
     settings = _json(place)
-    kind, named = type(tokenizer.model).__name__, _class(settings, config)
-    if _KINDS.get(named, kind) != kind or (place.exists() and not settings):
+    kind = _CLASSES.get(_class(settings, config))
+    if (place.exists() and not settings) or (
+        kind is not None and kind.kind != type(tokenizer.model).__name__
+    ):
         return False
     held = tokenizer.get_vocab()
-    plain = _PLAIN[kind] if named in _KINDS else (None, None)
-    pairs = zip(("pad_token", "cls_token"), plain, strict=True)
-    special = [_content(settings.get(role, token)) for role, token in pairs]
+    plain = {"pad_token": kind and kind.padding, "cls_token": kind and kind.first}
+    special = [_content(settings.get(role, token)) for role, token in plain.items()]
     special += map(_content, (settings.get("added_tokens_decoder") or {}).values())
     return (
         all(isinstance(token, str) and token in held for token in special)

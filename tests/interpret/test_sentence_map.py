@@ -131,3 +131,13 @@ def test_a_layout_that_fails_says_why(coordinates: np.ndarray) -> None:
 def test_too_few_sentences_are_refused(coordinates: np.ndarray) -> None:
     with pytest.raises(AssertionError):
         umap_map(coordinates[: FEWEST_FOR_UMAP - 1])
+
+
+@pytest.mark.parametrize("axes", [[], [0], [1]], ids=["a point", "a line", "another line"])
+def test_states_that_do_not_differ_have_a_place_each(axes: list[int]) -> None:
+    coordinates = np.full((FEWEST_FOR_UMAP, 5), 3, dtype=np.float32)
+    coordinates[:, axes] += np.arange(FEWEST_FOR_UMAP, dtype=np.float32)[:, None]
+    found = umap_map(coordinates)
+    assert found.method == "PCA"
+    for places in (found.places, found.moved(coordinates)):
+        np.testing.assert_array_equal(places, coordinates[:, :2])

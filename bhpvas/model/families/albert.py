@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.model.families.base import Family, Shapes, linear
+from bhpvas.model.families.base import Family, Shapes, TokenizerClass, linear
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +49,8 @@ ALBERT = Family(
     ),
     base="albert",
     others=_others,
-    tokenizer="AlbertTokenizer",
+    pretraining=("predictions", "sop_classifier"),
+    tokenizer=TokenizerClass("AlbertTokenizer", ("spiece.model",), "Unigram", "<pad>", "[CLS]"),
     embedding_size=True,
     more_keys=("num_hidden_groups",),
     project=lambda model, embedded: model.albert.encoder.embedding_hidden_mapping_in(embedded),

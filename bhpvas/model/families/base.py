@@ -33,6 +33,20 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class TokenizerClass:
+    """A class of tokenizers of transformers: its ``name``, and the ``files`` that it is made of
+    where there is no tokenizer.json. ``kind`` is what a tokenizer.json calls its way to cut words;
+    ``padding`` and ``first`` are the tokens that it pads with and begins with by default.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    kind: str
+    padding: str
+    first: str
+
+
+@dataclass(frozen=True)
 class Family:
     """All that is known of one family of post-norm encoders.
 
@@ -44,8 +58,9 @@ class Family:
     config cannot be run, or nothing. ``base`` is what a classifier calls its base model, ``others``
     the shapes of all its tensors that are in no embedding and no layer. ``embedding_size``: token
     embeddings have a size of their own; ``more_keys`` are further numbers of a config that shapes
-    depend on. ``unused`` are tensors of the base model that classifiers do without. ``tokenizer``
-    is what transformers calls its tokenizer.
+    depend on. ``unused`` are tensors of the base model that classifiers do without,
+    ``pretraining`` the modules of its models for pretraining. ``tokenizer`` is the class of its
+    tokenizers.
 
     ``classify(model, first)`` gives logits ``[B, C]`` from the last hidden state of the first token
     ``[B, D]``; ``project(model, embedded)`` makes embeddings as wide as the hidden states.
@@ -62,7 +77,8 @@ class Family:
     classify: Callable[[Any, Tensor], Tensor]
     base: str
     others: Callable[[Mapping[str, Any]], Shapes]
-    tokenizer: str = "BertTokenizer"
+    pretraining: tuple[str, ...]
+    tokenizer: TokenizerClass
     size_keys: tuple[str, str, str, str] = (
         "num_hidden_layers",
         "num_attention_heads",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bhpvas.model.families.base import Family, linear
+from bhpvas.model.families.base import Family, TokenizerClass, linear
 
 PARTS = {
     "query": "attention.self.query",
@@ -16,6 +16,7 @@ PARTS = {
     "output_norm": "output.LayerNorm",
 }
 
+WORD_PIECES = TokenizerClass("BertTokenizer", ("vocab.txt",), "WordPiece", "[PAD]", "[CLS]")
 BERT = Family(
     name="bert",
     title="BERT",
@@ -23,6 +24,8 @@ BERT = Family(
     parts=PARTS,
     classify=lambda model, first: model.classifier(model.bert.pooler(first[:, None])),
     base="bert",
+    pretraining=("cls",),
+    tokenizer=WORD_PIECES,
     others=lambda config: (
         linear("bert.pooler.dense", config["hidden_size"], config["hidden_size"])
         | linear("classifier", len(config["id2label"]), config["hidden_size"])

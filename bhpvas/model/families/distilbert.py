@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bhpvas.model.families.base import Family, linear
+from bhpvas.model.families.bert import WORD_PIECES
 
 DISTILBERT = Family(
     name="distilbert",
@@ -23,6 +26,8 @@ DISTILBERT = Family(
     modules="transformer.layer",
     typed=False,
     base="distilbert",
+    pretraining=("vocab_transform", "vocab_layer_norm", "vocab_projector"),
+    tokenizer=replace(WORD_PIECES, name="DistilBertTokenizer"),
     others=lambda config: (
         linear("pre_classifier", config["dim"], config["dim"])
         | linear("classifier", len(config["id2label"]), config["dim"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bhpvas.model.families.base import Family, Shapes, linear
-from bhpvas.model.families.bert import PARTS
+from bhpvas.model.families.bert import PARTS, WORD_PIECES
 from bhpvas.model.families.roberta import two_layer_head
 
 
@@ -23,6 +24,8 @@ ELECTRA = Family(
     parts=PARTS,
     classify=lambda model, first: model.classifier(first[:, None]),
     base="electra",
+    pretraining=("discriminator_predictions", "generator_predictions", "generator_lm_head"),
+    tokenizer=replace(WORD_PIECES, name="ElectraTokenizer"),
     others=_others,
     embedding_size=True,
     project=lambda model, embedded: (

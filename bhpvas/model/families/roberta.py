@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.model.families.base import Family, Shapes, linear
+from bhpvas.model.families.base import Family, Shapes, TokenizerClass, linear
 from bhpvas.model.families.bert import PARTS
 
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ ROBERTA = Family(
     classify=lambda model, first: model.classifier(first[:, None]),
     base="roberta",
     others=two_layer_head,
-    tokenizer="RobertaTokenizer",
+    pretraining=("lm_head",),
+    tokenizer=TokenizerClass(
+        "RobertaTokenizer", ("vocab.json", "merges.txt"), "BPE", "<pad>", "<s>"
+    ),
     more_keys=("pad_token_id",),
     unused=("roberta.pooler.dense.weight", "roberta.pooler.dense.bias"),
     places=_places,
@@ -47,5 +50,7 @@ XLM_ROBERTA = replace(
     name="xlm-roberta",
     title="XLM-RoBERTa",
     model_class="XLMRobertaForSequenceClassification",
-    tokenizer="XLMRobertaTokenizer",
+    tokenizer=TokenizerClass(
+        "XLMRobertaTokenizer", ("sentencepiece.bpe.model",), "Unigram", "<pad>", "<s>"
+    ),
 )
