@@ -32,8 +32,8 @@ _TextRow: TypeAlias = tuple[int, Sequence[str], int]
 class _Way(NamedTuple):
     """How lines become rows: ``literal`` keeps quotation marks as part of the text.
 
-    ``sure``: they are no text, since every name in the header stands in them. ``said``: the first
-    line names the separator.
+    ``sure``: they are no text, since every name in the header stands in them, or the first line
+    names the separator (``said``) as Excel does.
     """
 
     separator: str
@@ -105,8 +105,10 @@ def _way(file: File, start: _Start, usual: str) -> _Way:
     """How the lines are to be read."""
     header = start.header()
     if match := _SAID.fullmatch(header):
-        return _Way(match["separator"], said=True)
-    often = max(",;\t", key=header.count) if usual == "," else usual
+        return _Way(match["separator"], sure=True, said=True)
+    often = max(",;\t" if usual == "," else usual, key=header.count)
+    if often not in header:
+        often = max(usual + "".join(_NAMES), key=header.count)
     ways = [_quotes(file, start, one, usual) for one in sorted(_NAMES, key=often.__ne__)]
     fitting = [way for way in ways if start.width(way) > 1]
     if not fitting or (fitting[0] == ways[0] and often == usual):

@@ -1,0 +1,170 @@
+"""Separators and quotation marks by evidence: what writers write is read back, or refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bhpvas.data import tables
+from bhpvas.data.files.formats import read_table
+from bhpvas.data.tables import Table
+from bhpvas.errors import DataError
+
+NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars"}
+USUAL = {"a.csv": ",", "a.tsv": "\t", "a.txt": "\t"}
+HEADER = ["text", "label", "topic"]
+#: Cells of words, with separators, quotation marks and, where a writer quotes, line ends.
+WORD = st.text(st.sampled_from("ab é'.-;,|\t\""), min_size=1, max_size=12)
+CELL = WORD.map(lambda cell: f"w{cell}w")
+QUOTED_CELL = st.lists(WORD, min_size=1, max_size=3).map(lambda parts: "w" + "\n".join(parts) + "w")
+
+
+def table_of(content: str | bytes, name: str, **said: bool) -> Table:
+    data = content.encode() if isinstance(content, str) else content
+    return read_table(io.BytesIO(data), name=name, **said)
+
+
+def cells(table: Table) -> list[list[object]]:
+    pieces = [piece.cells for piece in table.pieces()]
+    return [list(row) for piece in pieces for row in zip(*piece.values(), strict=True)]
+
+
+def error_of(content: str, name: str) -> str:
+    with pytest.raises(DataError) as error:
+        cells(table_of(content, name))
+    return str(error.value)
+
+
+def written(rows: Sequence[Sequence[str]], separator: str, quoting: int = csv.QUOTE_MINIMAL) -> str:
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator, quoting=quoting, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+@given(
+    st.lists(st.tuples(QUOTED_CELL, QUOTED_CELL, CELL), min_size=1, max_size=5),
+    st.sampled_from([*NAMES]),
+    st.sampled_from([*USUAL]),
+)
+def test_what_is_quoted_throughout_reads_back_under_any_ending(
+    rows: list[tuple[str, ...]], separator: str, name: str
+) -> None:
+    try:
+        found = table_of(written([HEADER, *rows], separator, csv.QUOTE_ALL), name)
+        assert cells(found) == [list(row) for row in rows]
+        assert found.columns == tuple(HEADER)
+    except DataError as error:  # where another separator fits as well
+        assert "have the same number of cells" in str(error)
+        return
+    said = "" if separator == USUAL[name] else f"separated by {NAMES[separator]}"
+    assert found.form == said
+
+
+@given(
+    st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=5),
+    st.sampled_from([*NAMES]),
+    st.sampled_from([*USUAL]),
+)
+def test_what_is_quoted_where_it_must_be_reads_back_or_is_refused(
+    rows: list[tuple[str, ...]], separator: str, name: str
+) -> None:
+    try:
+        found = table_of(written([HEADER, *rows], separator), name)
+        read = cells(found)
+    except DataError as error:
+        assert "\n" not in str(error)
+        return
+    assert read == [list(row) for row in rows]
+    assert separator == USUAL[name] or f"separated by {NAMES[separator]}" in found.form
+
+
+@pytest.mark.parametrize("separator", NAMES)
+@pytest.mark.parametrize("name", USUAL)
+def test_a_separator_under_another_ending_is_found_and_said(separator: str, name: str) -> None:
+    rows = [["A film, and a good one", "1", "films"], ["dull; and long", "0", "films"]]
+    found = table_of(written([HEADER, *rows], separator), name)
+    assert cells(found) == rows
+    assert (found.form == "") is (separator == USUAL[name])
+
+
+@pytest.mark.parametrize("separator", NAMES)
+@pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "sep={} "])
+def test_the_first_line_may_say_the_separator(separator: str, line: str) -> None:
+    rows = [["good", "1", "films"], ['a "dull", one', "0", "films"]]
+    content = line.format(separator) + "\r\n" + written([HEADER, *rows], separator)
+    for name in USUAL:
+        found = table_of(content, name)
+        assert cells(found) == rows
+        assert found.form == f"separated by {NAMES[separator]}, as its first line says"
+        assert [number for piece in found.pieces() for number in piece.numbers] == [3, 4]
+
+
+def test_lines_that_fit_two_separators_are_asked_about() -> None:
+    content = "text;label,topic\ngood;1,films\ndull;0,films\n"
+    assert error_of(content, "a.txt") == (
+        "All lines of a.txt have the same number of cells whether these are separated by commas or "
+        "semicolons: write the right separator on a line before the header, such as sep=;."
+    )
+    assert cells(table_of("sep=;\n" + content, "a.txt"))[0] == ["good", "1,films"]
+    # The ending's own separator needs no asking.
+    assert table_of("text,x\tlabel,y\ngood,1\t0,1\n", "a.tsv").columns == ("text,x", "label,y")
+
+
+QUOTES = 'text\tlabel\n"It rained.\t0\nThe sun shone."\t1\nA grey day.\t0\n'
+
+
+def test_quotation_marks_that_would_swallow_a_row_are_text() -> None:
+    for name in USUAL:
+        read = cells(table_of(QUOTES, name))
+        assert read == [['"It rained.', "0"], ['The sun shone."', "1"], ["A grey day.", "0"]]
+
+
+def test_rows_that_quotation_marks_may_swallow_far_into_a_file_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "AT_ONCE", 100)
+    content = "text\tlabel\n" + "a good day\t1\n" * 20 + QUOTES.partition("\n")[2]
+    assert error_of(content, "a.csv").startswith(
+        "Lines 22 to 23 of a.csv are one row if their quotation marks stand around a cell, and a "
+        "row each if these are text"
+    )
+    assert len(cells(table_of(content, "a.tsv"))) == 23
+    sure = content.replace("text\tlabel", '"text"\t"label"')
+    assert cells(table_of(sure, "a.csv"))[20] == ["It rained.\t0\nThe sun shone.", "1"]
+
+
+def test_line_ends_within_quotation_marks_under_tsv() -> None:
+    content = 'text\tlabel\n"It rained.\nWe left."\t0\nA grey day.\t1\n'
+    found = table_of(content, "a.tsv")
+    assert cells(found) == [["It rained.\nWe left.", "0"], ["A grey day.", "1"]]
+    assert found.form == "quotation marks around cells taken off"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_text_of_excel_needs_as_much_evidence_as_its_encoding_lacks(
+    encoding: str, count: int
+) -> None:
+    texts = [f"wet, cold and {number}" for number in range(count)]
+    content = "text\tlabel\r\n" + "".join(f'"{text}"\t{len(text)}\r\n' for text in texts)
+    content += "plain\t1\r\n"
+    found = table_of(content.encode(encoding), "a.txt")
+    is_excel = encoding == "utf-16" or count >= 3
+    expected = [text if is_excel else f'"{text}"' for text in texts]
+    assert [row[0] for row in cells(found)] == [*expected, "plain"]
+    said = "quotation marks around cells taken off" if is_excel else "quotation marks kept as text"
+    assert found.form == said
+    # One cell with a comma that Excel would have quoted, and the others are quotations.
+    other = table_of((content + "warm, and dry\t0\r\n").encode(encoding), "a.txt")
+    assert cells(other)[0][0] == f'"{texts[0]}"'
+
+
+def test_a_row_that_does_not_fit_is_refused_whatever_the_ending() -> None:
+    for name in USUAL:
+        message = error_of("text|label\ngood|1\nso|so|1\n", name)
+        assert name in message
