@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -21,8 +21,10 @@ from bhpvas.errors import DataError
 # Bytes that the rows of a Parquet file which are unpacked at once take, if they are as long as its
 # rows are on average.
 AT_MOST = 2**25
-# What an Arrow file starts with; after these eight bytes it is as a stream of Arrow.
-_ARROW_FILE = b"ARROW1\0\0"
+# What an Arrow file starts with, after which it is as a stream of Arrow, and what it ends with.
+_FILE_START, _FILE_END = b"ARROW1\0\0", b"ARROW1"
+# What a stream of Arrow ends with, by which one that is cut is known.
+_STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def parse_parquet(file: File) -> Table:
@@ -31,7 +33,7 @@ def parse_parquet(file: File) -> Table:
         about = pyarrow.parquet.ParquetFile(stream)
         count = about.metadata.num_rows
         file.check_cells(count, about.metadata.num_columns)
-        columns = _columns(about.schema_arrow)
+        columns, classes = _columns(about.schema_arrow), class_names(about.schema_arrow)
         groups = map(about.metadata.row_group, range(about.metadata.num_row_groups))
         chunks = (group.column(place) for group in groups for place in range(group.num_columns))
         size = sum(one.total_uncompressed_size for one in chunks if one.path_in_schema in columns)
@@ -46,7 +48,7 @@ def parse_parquet(file: File) -> Table:
             yield from found.iter_batches(at_once, columns=columns)
 
     file.check_unpacked(size, most)
-    return _table(file, about.schema_arrow, batches, most)
+    return _table(file, columns, classes, batches, most)
 
 
 def parse_arrow(file: File) -> Table:
@@ -62,11 +64,11 @@ def parse_arrow(file: File) -> Table:
         for message in pyarrow.ipc.MessageReader.open_stream(source):
             more, unpacked = _rows_and_bytes(message)
             rows, size = rows + more, size + unpacked
+    file.check_unpacked(size, most)
     with _arrow(file) as source:
         schema = pyarrow.ipc.open_stream(source).schema
-    file.check_unpacked(size, most)
+        columns, classes = _columns(schema), class_names(schema)
     file.check_cells(rows, len(schema))
-    columns = _columns(schema)
     at_once = _rows_at_once(size // max(rows, 1) + 1, len(columns))
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -77,7 +79,7 @@ def parse_arrow(file: File) -> Table:
                 for start in range(0, batch.num_rows, at_once):
                     yield chosen.slice(start, at_once)
 
-    return _table(file, schema, batches, most)
+    return _table(file, columns, classes, batches, most)
 
 
 def _rows_at_once(width: int, columns: int) -> int:
@@ -90,7 +92,13 @@ def _columns(schema: pa.Schema) -> list[str]:
     return [one.name for one in schema if one.name and not pa.types.is_nested(one.type)]
 
 
-def _table(file: File, schema: pa.Schema, batches: Any, most: int) -> Table:
+def _table(
+    file: File,
+    columns: list[str],
+    classes: dict[str, tuple[str, ...]],
+    batches: Callable[[], Iterable[pa.RecordBatch]],
+    most: int,
+) -> Table:
     def rows() -> Iterator[Row]:
         unpacked = 0
         for number, cells in enumerate(_rows(batches()), start=1):
@@ -100,12 +108,7 @@ def _table(file: File, schema: pa.Schema, batches: Any, most: int) -> Table:
             yield number, cells, size
 
     return tables.table_of(
-        file.name,
-        _columns(schema),
-        rows,
-        unit="row",
-        form=file.form,
-        class_names=class_names(schema),
+        file.name, columns, rows, unit="row", form=file.form, class_names=classes
     )
 
 
@@ -138,11 +141,15 @@ def _opened(file: File, kind: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _arrow(file: File) -> Iterator[Any]:
-    """A stream of Arrow, which lies on disk and not in memory where the file does."""
+    """A whole stream of Arrow, which lies on disk and not in memory where the file does."""
     with _opened(file, "Arrow") as stream:
-        source = pa.memory_map(str(file.path)) if file.path is not None else stream
-        if source.read(len(_ARROW_FILE)) != _ARROW_FILE:
-            source.seek(0)
+        is_file = stream.read(len(_FILE_START)) == _FILE_START
+        end = _FILE_END if is_file else _STREAM_END
+        stream.seek(-len(end), io.SEEK_END)
+        if stream.read() != end:
+            raise ValueError("it is cut")
+        source = stream if file.path is None else pa.memory_map(str(file.path))
+        source.seek(len(_FILE_START) if is_file else 0)
         yield source
 
 

@@ -16,6 +16,8 @@ from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
 from bhpvas.text import plural
 
+# Characters by which separators, quotation marks and the header are judged.
+SAMPLE = 2**18
 _NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "vertical bars"}
 # Separators of files that often take quotation marks for text. The others are written by
 # spreadsheets, which put text with a separator in quotation marks.
@@ -92,7 +94,7 @@ def _start(file: File) -> _Start:
     lines: list[str] = []
     size = 0
     for line in file.lines(""):
-        if size > tables.AT_ONCE:
+        if size > SAMPLE:
             return _Start(lines, True)
         lines.append(line)
         size += len(line)
@@ -109,7 +111,8 @@ def _way(file: File, start: _Start, usual: str) -> _Way:
     often = max(",;\t" if usual == "," else usual, key=header.count)
     if often not in header:
         often = max(usual + "".join(_NAMES), key=header.count)
-    ways = [_quotes(file, start, one, usual) for one in sorted(_NAMES, key=often.__ne__)]
+    ways = [_quotes(file, start, one, usual) for one in _NAMES if one in header or one == often]
+    ways.sort(key=lambda way: way.separator != often)
     fitting = [way for way in ways if start.width(way) > 1]
     if not fitting or (fitting[0] == ways[0] and often == usual):
         return ways[0]
@@ -195,11 +198,13 @@ def _rows(file: File, way: _Way) -> Iterator[_TextRow]:
             held.append(one)
             yield one
 
+    def separators(line: str) -> int:
+        return line.count(way.separator)
+
     doubtful = not way.literal and not way.sure and way.separator in _MAYBE_LITERAL
     try:
-        for number, cells, size in _split(lines(), way):
-            separators = {one.count(way.separator) for one in held}
-            if doubtful and len(held) > 1 and separators == {len(cells) - 1}:
+        for number, cells, size in _split(lines() if doubtful else file.lines(""), way):
+            if doubtful and len(held) > 1 and {*map(separators, held)} == {len(cells) - 1}:
                 raise DataError(
                     f"Lines {number} to {number + len(held) - 1} of {file.name} are one row if "
                     "their quotation marks stand around a cell, and a row each if these are text: "

@@ -63,7 +63,10 @@ def parse(path: Path, endings: Collection[str], encoding: str | None) -> Table:
 def _saved(name: str, folder: Path) -> Table:
     """What ``Dataset.save_to_disk`` wrote: Arrow files, named in ``state.json``."""
     state = _json(folder / "state.json")
-    files = [one["filename"] for one in state.get("_data_files", []) if "filename" in one]
+    try:
+        files = [one["filename"] for one in state["_data_files"]]
+    except (KeyError, TypeError):
+        files = []
     if not files or not all(map(_is_plain, files)) or state.get("_indices_data_files"):
         raise DataError(
             f"{folder} does not say which Arrow files are its rows: save it again with "

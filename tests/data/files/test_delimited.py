@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bhpvas.data import tables
+from bhpvas.data.files import delimited
 from bhpvas.data.files.formats import read_table
 from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
@@ -127,7 +127,7 @@ def test_quotation_marks_that_would_swallow_a_row_are_text() -> None:
 def test_rows_that_quotation_marks_may_swallow_far_into_a_file_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tables, "AT_ONCE", 100)
+    monkeypatch.setattr(delimited, "SAMPLE", 100)
     content = "text\tlabel\n" + "a good day\t1\n" * 20 + QUOTES.partition("\n")[2]
     assert error_of(content, "a.csv").startswith(
         "Lines 22 to 23 of a.csv are one row if their quotation marks stand around a cell, and a "
