@@ -92,13 +92,13 @@ def weight_files(folder: Path, name: str, config: Mapping[str, Any]) -> tuple[Pa
     beside = {path.name: path for path in sorted(folder.glob("*.safetensors")) if path.is_file()}
     if isinstance(whole, str) and whole in beside:
         found = [beside[whole]]
-    elif named not in (None, _INDEX):
+    elif named in (None, _INDEX) and os.path.lexists(folder / _INDEX):
+        found = [beside[shard] for shard in _shards(folder, name, beside)]
+    elif named is not None:
         raise ModelError(
             f"The config.json of {name!r} names the weights {reprlib.repr(named)}, which are no "
             f".safetensors file beside it: {SAVE_AGAIN}."
         )
-    elif os.path.lexists(folder / _INDEX):
-        found = [beside[shard] for shard in _shards(folder, name, beside)]
     else:
         raise ModelError(_without_weights(folder, name, list(beside)))
     for path in found:

@@ -53,13 +53,13 @@ def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
             f"tokenizer.json to the model."
         )
     _check_kind(folder, name, tokenizer)
-    held = tokenizer.get_vocab()
-    if len(held) <= len(set(tokenizer.all_special_ids)):
+    held, added = tokenizer.get_vocab(), set(tokenizer.get_added_vocab())
+    if not held.keys() - added - set(tokenizer.all_special_tokens):
         raise ModelError(
             f"The tokenizer of {name!r} knows its {len(held)} special tokens alone and no word: "
             f"add the {_WHOLE} that the model was trained with."
         )
-    _check_rows(held, set(tokenizer.get_added_vocab()), config, name)
+    _check_rows(held, added, config, name)
     return tokenizer
 
 
@@ -154,19 +154,24 @@ def _is_ordinary(folder: Path, config: Mapping[str, Any]) -> bool:
     ):
         return False
     held = tokenizer.get_vocab()
-    plain = {"pad_token": kind and kind.padding, "cls_token": kind and kind.first}
-    special = [_content(settings.get(role, token)) for role, token in plain.items()]
-    special += map(_content, (settings.get("added_tokens_decoder") or {}).values())
+    special = [
+        settings.get("pad_token", kind and kind.padding),
+        settings.get("cls_token", kind and kind.first),
+    ]
+    more = (settings.get("added_tokens_decoder") or {}).values()
+    named = [*map(_text, special), *(one.get("content") for one in more)]
     return (
-        all(isinstance(token, str) and token in held for token in special)
+        all(isinstance(token, str) and token in held for token in named)
         and max(held.values()) < config["vocab_size"]
         and len(held) > len(tokenizer.get_added_tokens_decoder())
     )
 
 
-def _content(token: Any) -> Any:
-    """The text of a token that a setting describes."""
-    return token.get("content") if isinstance(token, dict) else token
+def _text(token: Any) -> Any:
+    """The text of a special token, which older settings describe; None of what is none."""
+    if isinstance(token, dict) and token.get("__type") == "AddedToken":
+        return token.get("content")
+    return token if isinstance(token, str) else None
 
 
 def _model(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,266 @@
+"""Which files of a folder are the model: the same for everything that asks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForSequenceClassification
+
+from bhpvas.errors import ModelError
+from bhpvas.model.classifier import load_classifier
+from bhpvas.model.config import read_files, read_info
+from tests.model.folders import (
+    WEIGHTS,
+    Tensors,
+    change_config,
+    change_json,
+    change_weights,
+    model_folder,
+    weights_of,
+)
+from tests.project.nasty import refused
+
+INDEX = f"{WEIGHTS}.index.json"
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+
+
+def marked(folder: Path, mark: float) -> dict[str, bytes]:
+    """A folder's weights in one file and in parts, all with one number to tell them by."""
+
+    def change(found: Tensors) -> Tensors:
+        return found | {"classifier.bias": torch.full((2,), mark)}
+
+    change_weights(folder, change)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    with tempfile.TemporaryDirectory() as place:
+        model.save_pretrained(place, max_shard_size="20KB")
+        parts = {path.name: path.read_bytes() for path in Path(place).glob("model*")}
+    return {WEIGHTS: (folder / WEIGHTS).read_bytes()} | parts
+
+
+@given(
+    whole=st.booleans(),
+    parts=st.booleans(),
+    other=st.booleans(),
+    named=st.sampled_from([None, "other.safetensors", INDEX]),
+)
+@settings(max_examples=24)
+def test_the_weights_are_those_that_transformers_reads(
+    whole: bool, parts: bool, other: bool, named: str | None
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = model_folder(Path(place) / "sets")
+        sets = {mark: marked(folder, mark) for mark in (1.0, 2.0, 3.0)}
+        (folder / WEIGHTS).unlink()
+        if whole:
+            (folder / WEIGHTS).write_bytes(sets[1.0][WEIGHTS])
+        if parts:
+            for name in sets[2.0].keys() - {WEIGHTS}:
+                (folder / name).write_bytes(sets[2.0][name])
+        if other:
+            (folder / "other.safetensors").write_bytes(sets[3.0][WEIGHTS])
+        change_config(folder, transformers_weights=named)
+        try:
+            theirs = AutoModelForSequenceClassification.from_pretrained(folder)
+        except (OSError, ValueError):
+            said = refused(lambda: load_classifier(folder))
+            assert refused(lambda: read_info(folder)) == said
+            return
+        found = load_classifier(folder)
+        assert torch.equal(found.model.classifier.bias, theirs.classifier.bias)
+        files = read_files(folder, "sets").weights
+        assert found.geometry == read_info(folder).geometry
+        others = {path.name for path in folder.glob("*.safetensors")} - {one.name for one in files}
+        assert len(found.notes) == bool(others)
+        if others:
+            assert min(others) in found.notes[0]
+        digest = hashlib.sha256()
+        for path in (folder / "config.json", *sorted(files)):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        assert found.fingerprint == digest.hexdigest()[:16]
+        for name in others:  # what is not read changes nothing
+            (folder / name).write_bytes(b"nothing")
+        again = load_classifier(folder)
+        assert again.fingerprint == found.fingerprint and again.geometry == found.geometry
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pth", "last.ckpt"])
+@pytest.mark.parametrize("later", [-10, 10])
+def test_pickled_weights_are_named_where_they_are_newer(
+    tmp_path: Path, name: str, later: int
+) -> None:
+    folder = model_folder(tmp_path / "two")
+    (folder / name).write_bytes(b"")
+    time = (folder / WEIGHTS).stat().st_mtime + later
+    os.utime(folder / name, (time, time))
+    for other in ("training_args.bin", "optimizer.pt", "rng_state.pth"):
+        (folder / other).write_bytes(b"")
+        os.utime(folder / other, (time, time))
+    notes = read_info(folder).notes
+    assert notes == load_classifier(folder).notes
+    assert [f"{name}, which is newer," in note for note in notes] == [True] * (later > 0)
+
+
+def test_the_two_lines_convert_pickled_weights(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "old")
+    plain = load_classifier(folder)
+    torch.save(weights_of(folder), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    said = refused(lambda: load_classifier(folder))
+    code = "\n".join(re.findall("`(.*?)`", said)).replace("FOLDER", repr(str(folder)))
+    assert code.count("\n") == 1
+    exec(code, {})
+    found = load_classifier(folder)
+    for key, tensor in plain.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[key], tensor)
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json"]
+)
+def test_a_pointer_in_place_of_any_file_is_said(tmp_path: Path, file: str) -> None:
+    folder = model_folder(tmp_path / "cloned")
+    (folder / file).write_text(POINTER)
+    said = refused(lambda: load_classifier(folder))
+    assert f"The {file} of 'cloned' is only a pointer" in said and "`git lfs pull`" in said
+    assert refused(lambda: read_info(folder)) == said
+
+
+@pytest.mark.parametrize("file", [INDEX, "model-00002-of-00007.safetensors"])
+def test_a_pointer_in_place_of_a_part_is_said(tmp_path: Path, file: str) -> None:
+    folder = model_folder(tmp_path / "cloned")
+    for name, content in marked(folder, 1.0).items():
+        (folder / name).write_bytes(content)
+    (folder / WEIGHTS).unlink()
+    shards = sorted(folder.glob("model-*"))
+    path = folder / file if file == INDEX else shards[1]
+    path.write_text(POINTER)
+    assert f"The {path.name} of" in refused(lambda: read_info(folder))
+
+
+@pytest.mark.parametrize("numbers", [[5], [5, 10, 9], [99, 100, 1000, 20]])
+def test_the_last_checkpoint_is_that_of_the_largest_number(
+    tmp_path: Path, numbers: list[int]
+) -> None:
+    for number in numbers:
+        model_folder(tmp_path / "runs" / f"checkpoint-{number}")
+    said = refused(lambda: load_classifier(tmp_path / "runs"))
+    assert said.endswith(f"the last being {tmp_path / 'runs' / f'checkpoint-{max(numbers)}'}.")
+    assert f"but {len(numbers)} checkpoint" in said
+
+
+def test_other_folders_that_are_models_are_named(tmp_path: Path) -> None:
+    model_folder(tmp_path / "mine" / "best")
+    model_folder(tmp_path / "mine" / "last")
+    assert "(best, last): give the one" in refused(lambda: read_info(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("written", [".", "..", "inner/.."])
+def test_a_folder_has_the_name_that_it_has_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    folder = model_folder(tmp_path / "named")
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder / "inner" if written == ".." else folder)
+    assert read_info(written).name == load_classifier(written).name == "named"
+
+
+def test_labels_are_read_by_place_and_without_space(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "labels")
+    for labels in (["a\n", " b "], {"0": "a\r\n", "1": "\tb"}, {"1": "b", "0": "a"}):
+        change_config(folder, id2label=labels, label2id={"x": 0})
+        found = load_classifier(folder)
+        assert found.label_names == read_info(folder).label_names == ("a", "b")
+        assert found.model.config.id2label == {0: "a", 1: "b"}
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ({"AutoModelForSequenceClassification": "modeling_pruned.PrunedBertForSequence"}, False),
+        ({"AutoModelForSequenceClassification": "own.BertForSequenceClassification"}, False),
+        ({"AutoModel": "own.BertModel"}, False),
+        ({"AutoConfig": "own.OwnConfig"}, False),
+        ("own.BertModel", False),
+        ({"AutoTokenizer": ["own.Tokenizer", None]}, True),
+        ({}, True),
+        (
+            {
+                "AutoModelForSequenceClassification": (
+                    "modeling_pruned.PrunedBertForSequenceClassification"
+                )
+            },
+            True,
+        ),
+    ],
+)
+def test_code_of_its_own_is_refused_but_ours(tmp_path: Path, code: object, allowed: bool) -> None:
+    folder = model_folder(tmp_path / "code")
+    change_config(folder, auto_map=code)
+    if allowed:
+        assert load_classifier(folder).geometry == read_info(folder).geometry
+    else:
+        for read in (read_info, load_classifier):
+            with pytest.raises(ModelError, match="'code' needs code of its own"):
+                read(folder)
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
+def test_families_that_run_alike_stand_in_for_each_other(tmp_path: Path, family: str) -> None:
+    folder = model_folder(tmp_path / "alike", family)
+    classes = ["RobertaForSequenceClassification", "XLMRobertaForSequenceClassification"]
+    for one in classes:
+        change_config(folder, architectures=[one])
+        assert load_classifier(folder).geometry == read_info(folder).geometry
+    change_config(folder, architectures=["BertForSequenceClassification"])
+    assert "is a BertForSequenceClassification, which is not" in refused(lambda: read_info(folder))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden_act": "nosuch"},
+        {"hidden_dropout_prob": "much"},
+        {"layer_norm_eps": "1e-12"},
+        {"initializer_range": []},
+        {"num_attention_heads": 3},
+        {"add_cross_attention": True},
+        {"pruned_heads": {"0": [7]}},
+        {"num_labels": 7},
+        {"dtype": "nosuch"},
+        {"torch_dtype": 3},
+    ],
+    ids=str,
+)
+def test_info_refuses_settings_that_loading_refuses(tmp_path: Path, settings: dict) -> None:
+    folder = model_folder(tmp_path / "odd")
+    change_config(folder, **settings)
+    try:
+        found = load_classifier(folder)
+    except ModelError as error:
+        assert refused(lambda: read_info(folder)) == str(error)
+    else:
+        assert read_info(folder).geometry == found.geometry
+
+
+def test_an_adapter_whose_settings_cannot_be_read_is_one_all_the_same(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "adapted")
+    for name, content in {
+        "adapter_config.json": "{",
+        "adapter_model.safetensors": "",
+        "adapter_model.bin": json.dumps([1]),
+    }.items():
+        (folder / name).write_text(content)
+        assert f"lies an adapter ({name})" in refused(lambda: read_info(folder))
+        (folder / name).unlink()
+    change_json(folder, "config.json", adapters={})
+    assert read_info(folder).notes == ()
