@@ -134,8 +134,8 @@ class DataOptions(RunOptions):
     )
     encoding: str | None = option("of text that is not UTF-8, such as latin-1", "NAME")
     labels_from: int | None = option(
-        "labels are the model's numbers and count from 0 or from 1, where that does not show",
-        choices=(0, 1),
+        "labels are the model's numbers and count from 0, 1 or -1, where that does not show",
+        choices=(-1, 0, 1),
     )
     skip_unlabelled: bool = option("leave out rows whose label is empty, -1 or a dash")
 

@@ -125,7 +125,7 @@ class _Labels:
     def __init__(
         self, table: Table, columns: Columns, skip: bool = False, labels_from: int | None = None
     ) -> None:
-        self.table, self.columns, self.skip = table, columns, skip
+        self.table, self.columns, self.skip, self.start = table, columns, skip, labels_from
         # Where its numbers are asked for, the names do not count.
         self.classes = table.class_names.get(columns.label) if labels_from is None else None
         self.names_column = columns.names if labels_from is None else None
@@ -138,7 +138,8 @@ class _Labels:
         """The label in a cell, "" where it says that there is none."""
         if self.classes is None:
             label = _label(cell, self.table, row)
-            return "" if self.skip and is_unlabelled(label) else label
+            a_class = self.start == -1 and label.startswith("-1")
+            return "" if self.skip and is_unlabelled(label) and not a_class else label
         if _is_nothing(cell) or (isinstance(cell, int) and cell < 0):
             return ""
         if not isinstance(cell, int) or cell >= len(self.classes):

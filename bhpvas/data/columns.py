@@ -41,9 +41,10 @@ LIKELY_PAIRS = (
 # Words by which two column names differ that are the halves of a pair, whatever the rest of them.
 _HALVES = {"1": "2", "a": "b", "first": "second", "one": "two", "left": "right"}
 # A column of sentences of such a name, which no other column makes a pair, may be half of one.
-_HALF_NAMES = {name for pair in (*PAIR_COLUMNS, *LIKELY_PAIRS) for name in pair} | {
-    "response", "reply", "reference", "target text", "second text"
-} - {"text", "sentence", "document"}  # fmt: skip
+_HALF_NAMES = {
+    *(name for pair in (*PAIR_COLUMNS, *LIKELY_PAIRS) for name in pair),
+    *("response", "reply", "reference", "target text", "second text"),
+} - {"text", "sentence", "document"}
 #: Names of the text as such, and names of what may be a text, alone or after other words.
 TEXT_COLUMNS = (
     "sentence text review content comment tweet utterance document".split(),
@@ -299,17 +300,17 @@ class _Guess:
         fitting = [column for column in columns if fits(column)]
         if len(fitting) == 1:
             return fitting[0]
-        both = "a second text by --pair; " if role == "text" else ""
+        both = " (a second one by --pair)" if role == "text" else ""
         raise DataError(
             f"Several columns of {self.name} could be the {role}: {self._examples(columns)}: name "
-            f"it by --{role}, {both}in the app under Upload, Column names."
+            f"it by --{role}{both}, or in the app under Upload, Column names."
         )
 
     def _note(self, role: str, others: Sequence[str]) -> None:
         if others:
             self.notes.append(
-                f"The {role} is the column {self.roles[role]}; {listed(others, _LISTED)} could be "
-                "it, too."
+                f"The {role} is the column {self.roles[role]}, and not {listed(others, _LISTED)}, "
+                f"which may be {'text' if role == 'text' else 'one'}, too."
             )
 
     def _asked_for_pair(self, columns: Sequence[str]) -> DataError:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from bhpvas.data.labels import SKIP, Matched, is_unlabelled, match_labels, same_name, unlabelled_row
+from bhpvas.data.labels import LabelNames
 from bhpvas.data.provenance import Provenance
 from bhpvas.data.text_store import Texts
 from bhpvas.errors import DataError
-from bhpvas.text import listed
 
 #: The parts of :class:`Splits`.
 Split = Literal["evaluation", "calibration"]
@@ -130,8 +127,8 @@ class Dataset:
     def aligned(self, label_names: Sequence[str]) -> Dataset:
         """The same sentences with labels numbered as a model numbers them.
 
-        :func:`~bhpvas.data.labels.match_labels` says how labels are matched; one way must fit all
-        of them. Raises :class:`DataError` with the first label that the model lacks.
+        How labels are matched stands at :meth:`~bhpvas.data.labels.LabelNames.matched`; one way
+        must fit all of them. Raises :class:`DataError` with the first label that the model lacks.
 
         >>> data = Dataset("two", ("Good.", "Bad."), None, [1, 0], ("Negative", "Positive"))
         >>> data.aligned(["positive", "negative"]).labels
@@ -142,10 +139,15 @@ class Dataset:
             # Labels that are the model's already keep what was said of the first time.
             way = said.matched or "name"
             return replace(self, numbered=True, provenance=replace(said, matched=way))
+        names = LabelNames(self.label_names, theirs, self.numbered, self.labels_from, self.file)
         used = {self.label_names[label] for label in np.unique(self.labels)}
-        found = self._matched(theirs, used)
+        found = names.matched(used)
         if found is None:
-            raise self._unmatched(theirs, used)
+            unknown = names.unknown(used)
+            lacking = np.array([name in unknown for name in self.label_names])
+            rows = np.flatnonzero(lacking[self.labels])
+            label = self.label_names[self.labels[rows[0]]]
+            raise DataError(names.refusal(self.place(int(rows[0])), label, len(rows), used))
         numbers = np.array([found.numbers.get(name, -1) for name in self.label_names])
         return replace(
             self,
@@ -155,52 +157,6 @@ class Dataset:
             labels_from=None,
             provenance=replace(said.noted(found.note), matched=found.way),
         )
-
-    def _matched(self, theirs: Sequence[str], used: AbstractSet[str]) -> Matched | None:
-        return match_labels(
-            self.label_names,
-            theirs,
-            used,
-            numbered=self.numbered,
-            labels_from=self.labels_from,
-            source=self.file,
-        )
-
-    def _unmatched(self, theirs: Sequence[str], used: AbstractSet[str]) -> DataError:
-        """Which label the model lacks, where it first stands, and what can be done."""
-        mine, start = self.label_names, self.labels_from or 0
-        labelled = {name for name in used if not is_unlabelled(name)}
-        whole = {name for name in used if re.fullmatch(r"[0-9]+(\.0+)?", name)}
-        known = {same_name(name) for name in theirs}
-        unnamed = {name for name in used if same_name(name) not in known}
-        fitting = {name for name in whole if 0 <= float(name) - start < len(theirs)}
-        unknown: AbstractSet[str] = unnamed - fitting or unnamed
-        if self.labels_from is not None:
-            unknown = used - fitting
-        withheld = 0 < len(labelled) < len(used) and self._matched(theirs, labelled) is not None
-        if withheld:
-            unknown = used - labelled
-        rows = np.flatnonzero(np.array([name in unknown for name in mine])[self.labels])
-        place, label = self.place(int(rows[0])), mine[self.labels[rows[0]]]
-        if withheld:
-            return DataError(f"{unlabelled_row(place, label, len(rows))}: {SKIP}.")
-        said = f"{place} has the label {label!r}, which the model does not know: its labels are "
-        said += listed(theirs)
-        if self.labels_from is not None:
-            said += f", counted from {start} to {start + len(theirs) - 1}"
-        elif self.numbered:
-            said += (
-                f", and those of the data {listed(mine)}: name them alike, or say --labels-from 0 "
-                "if both number them alike (in the app under Upload, Column names)"
-            )
-        else:
-            said += f", or 0 to {len(theirs) - 1}"
-            if labelled == whole and not any(re.fullmatch(r"0+(\.0+)?", name) for name in mine):
-                said += (
-                    "; as none is 0 they may count from 1: then say --labels-from 1 (in the app "
-                    "under Upload, Column names)"
-                )
-        return DataError(f"{said}.")
 
 
 @dataclass(frozen=True)

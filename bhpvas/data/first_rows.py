@@ -102,10 +102,13 @@ class FirstRows:
 
 
 def _words(text: str) -> float:
-    """How many words of letters a text has.
+    """How many words of letters a text has; none where most of it are numbers, as of a date.
 
-    >>> _words("Mix rye flour, 2 cups."), _words("2020-04-06 22:19:45"), _words("今天很好")
+    >>> _words("Mix rye flour, 2 cups."), _words("Mon Apr 06 22:19:45 PDT 2009"), _words("今天很好")
     (4, 0, 2.0)
     """
     unspaced = len(_UNSPACED.findall(text))
-    return unspaced / 2 or sum(any(map(str.isalpha, word)) for word in text.split())
+    if unspaced:
+        return unspaced / 2
+    letters, digits = (sum(map(kind, text)) for kind in (str.isalpha, str.isdigit))
+    return sum(any(map(str.isalpha, word)) for word in text.split()) if letters > digits else 0

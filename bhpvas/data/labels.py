@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bhpvas.data.provenance import Match
@@ -20,7 +21,7 @@ SKIP = (
     "names)"
 )
 
-_WHOLE = re.compile(r"[0-9]+(\.0+)?")
+_WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
 # A name that holds one number ("1 star", "stars_1"), and nothing that could be its minus.
 _ONE_NUMBER = re.compile(r"(?!.*(?<!\w)-\d)(\D*)([0-9]+)(?:\.0+)?(\D*)")
 
@@ -72,67 +73,186 @@ def are_placeholders(names: Sequence[str]) -> bool:
     return all(re.fullmatch(rf"(label|class)?[\s_-]*{place}", name) for place, name in numbered)
 
 
-def match_labels(
-    mine: Sequence[str],
-    theirs: Sequence[str],
-    used: AbstractSet[str],
-    *,
-    numbered: bool,
-    labels_from: int | None,
-    source: str,
-) -> Matched | None:
-    """Which of a model's labels each of a source's is; None where one of those ``used`` is none.
+@dataclass(frozen=True)
+class LabelNames:
+    """The labels of a source beside those of a model.
 
-    ``mine`` are the source's names, of which a part need not use all, ``theirs`` the model's. The
-    first way that fits all used labels is taken:
-
-    1. the numbers, counted from ``labels_from``, and no other way where that is given;
-    2. the same name (:func:`same_name`); names that are the same after that are refused;
-    3. a name that starts as one of the model's, of three letters or more (``neg``, ``negative``);
-    4. the only number in a name (``1`` is ``1 star``), where the model's names differ by it alone;
-    5. where the model's names say nothing (:func:`are_placeholders`) and the source itself numbers
-       its labels (``numbered``), in that order;
-    6. whole numbers as the model's own, if one of ``mine`` is 0: without it they may count from 1.
-
-    Raises :class:`DataError` on names that are told apart by capitals alone, and on whole numbers
-    of which none is 0 and all would be numbers of the model's.
+    ``mine`` are the source's names, of which a part of it need not use all, ``theirs`` the model's.
+    ``numbered`` says that the source itself numbers its labels in the order of ``mine``,
+    ``labels_from`` that they are the model's numbers, counted from there; ``source`` is what
+    messages call it.
     """
-    if labels_from is not None:
-        shifted = {name: int(float(name)) - labels_from for name in mine if _WHOLE.fullmatch(name)}
-        numbers = {name: number for name, number in shifted.items() if 0 <= number < len(theirs)}
-        said = f"The labels count from {labels_from}: {labels_from} is the model's {theirs[0]!r}."
-        return Matched("number", numbers, said) if used <= numbers.keys() else None
-    ways: tuple[Callable[[], Matched], ...] = (
-        lambda: Matched("name", _by_name(mine, theirs, used, source)),
-        lambda: Matched("start of name", _by_start(mine, theirs)),
-        lambda: _by_number_in_name(mine, theirs),
-        lambda: _by_order(mine, theirs, numbered),
-        lambda: Matched("number", _by_number(mine, theirs, used, numbered, source)),
-    )
-    return next((found for way in ways if used <= (found := way()).numbers.keys()), None)
 
+    mine: tuple[str, ...]
+    theirs: tuple[str, ...]
+    numbered: bool = False
+    labels_from: int | None = None
+    source: str = "the data"
 
-def _by_name(
-    mine: Sequence[str], theirs: Sequence[str], used: AbstractSet[str], source: str
-) -> dict[str, int]:
-    """Names that are the same."""
-    known: dict[str, list[int]] = {}
-    for number, name in enumerate(theirs):
-        known.setdefault(same_name(name), []).append(number)
-    found = {name: known[same_name(name)] for name in mine if same_name(name) in known}
-    if used <= found.keys():
-        for name in sorted(used):
+    def matched(self, used: AbstractSet[str]) -> Matched | None:
+        """Which of the model's labels each one is; None where one of those ``used`` is none.
+
+        The first way that fits all used labels is taken:
+
+        1. the numbers, counted from ``labels_from``, and no other way where that is given;
+        2. the same name (:func:`same_name`); names that are the same after that are refused;
+        3. a name that starts as one of the model's, of three letters or more (``neg``);
+        4. the only number in a name (``1`` is ``1 star``), where the model's differ by it alone;
+        5. where the model's names say nothing (:func:`are_placeholders`) and the source itself
+           numbers its labels, in that order;
+        6. whole numbers as the model's own, if one of ``mine`` is 0: without it they may count
+           from 1.
+
+        Raises :class:`DataError` on names that capitals alone tell apart, and on whole numbers of
+        which none is 0 and all would be numbers of the model's.
+        """
+        if self.labels_from is not None:
+            numbers = self._counted(self.labels_from)
+            first = f"{self.labels_from} is the model's {self.theirs[0]!r}"
+            note = f"The labels count from {self.labels_from}: {first}."
+            return Matched("number", numbers, note) if used <= numbers.keys() else None
+        ways: tuple[Callable[[], Matched], ...] = (
+            lambda: Matched("name", self._by_name(used)),
+            lambda: Matched("start of name", _by_start(self.mine, self.theirs)),
+            self._by_number_in_name,
+            self._by_order,
+            lambda: Matched("number", self._by_number(used)),
+        )
+        return next((found for way in ways if used <= (found := way()).numbers.keys()), None)
+
+    def unknown(self, used: AbstractSet[str]) -> AbstractSet[str]:
+        """Those of the ``used`` labels that the model lacks, where :meth:`matched` finds none."""
+        fitting = self._counted(self.labels_from or 0).keys()
+        if self._withheld(used):
+            return {name for name in used if is_unlabelled(name)}
+        if self.labels_from is not None:
+            return used - fitting
+        known = {same_name(name) for name in self.theirs}
+        unnamed = {name for name in used if same_name(name) not in known}
+        return unnamed - fitting or unnamed
+
+    def refusal(self, place: str, label: str, count: int, used: AbstractSet[str]) -> str:
+        """What is said of a label that the model lacks, and of the way out.
+
+        It is first found at ``place``; ``count`` rows have it, or another one that it lacks.
+        """
+        app = "(in the app under Upload, Column names)"
+        names, classes = listed(self.theirs), len(self.theirs)
+        said = f"{place} has the label {label!r}, which the model does not know: its labels are "
+        if self._withheld(used):
+            if not self._may_be_classes(used):
+                return f"{unlabelled_row(place, label, count)}: {SKIP}."
+            counted = max(self._whole(used).values()) == classes - 2
+            first = f"say --labels-from -1 where it is {self.theirs[0]!r}, or " if counted else ""
+            return (
+                f"{place} is labelled {label!r}, the first of {count:,} such rows, which may be "
+                f"one of the {classes} labels of the model ({names}) or none: {first}write the "
+                f"names, or say --skip-unlabelled where it is none {app}."
+            )
+        if self.labels_from is not None:
+            last = self.labels_from + classes - 1
+            return f"{said}{names}, counted from {self.labels_from} to {last}."
+        if self.numbered:
+            return (
+                f"{said}{names}, and those of the data {listed(self.mine)}: name them alike, or "
+                f"say --labels-from 0 if both number them alike {app}."
+            )
+        whole = self._whole(used)
+        hint = ""
+        if len(whole) == len(used) and 0 not in self._whole(self.mine).values():
+            hint = f"; as none is 0 they may count from 1: then say --labels-from 1 {app}"
+        return f"{said}{names}, or 0 to {classes - 1}{hint}."
+
+    def _withheld(self, used: AbstractSet[str]) -> bool:
+        """Whether only labels that say that there is none keep the used ones from fitting."""
+        labelled = {name for name in used if not is_unlabelled(name)}
+        try:
+            return 0 < len(labelled) < len(used) and self.matched(labelled) is not None
+        except DataError:  # they fit, but for what has to be said of them
+            return True
+
+    def _may_be_classes(self, used: AbstractSet[str]) -> bool:
+        """Whether whole numbers with -1 are as many as the model's labels, none of which they name.
+
+        So are -1, 0 and 1 for negative, neutral and positive.
+        """
+        named = {**self._by_name(set()), **self._by_number_in_name().numbers}
+        whole = self._whole(used)
+        return len(whole) == len(used) == len(self.theirs) and not named.keys() & used
+
+    @staticmethod
+    def _whole(names: Iterable[str]) -> dict[str, int]:
+        """The names that are whole numbers, with their numbers."""
+        return {name: int(float(name)) for name in names if re.fullmatch(_WHOLE, name)}
+
+    def _counted(self, start: int) -> dict[str, int]:
+        """The model's number of each whole number among the names, counted from ``start``."""
+        shifted = {name: number - start for name, number in self._whole(self.mine).items()}
+        return {name: number for name, number in shifted.items() if 0 <= number < len(self.theirs)}
+
+    def _by_name(self, used: AbstractSet[str]) -> dict[str, int]:
+        """Names that are the same."""
+        known: dict[str, list[int]] = {}
+        for number, name in enumerate(self.theirs):
+            known.setdefault(same_name(name), []).append(number)
+        found = {name: known[same_name(name)] for name in self.mine if same_name(name) in known}
+        for name in sorted(used) if used <= found.keys() else ():
             if len(found[name]) > 1:
                 raise DataError(
                     f"The model has {len(found[name])} labels that are named {name!r} but for "
                     "capitals and spaces: give each its own name under id2label in its config.json."
                 )
-            if twins := [other for other in used if found[other] == found[name] and other != name]:
+            if twins := {other for other in used if found[other] == found[name]} - {name}:
                 raise DataError(
-                    f"{source} has the labels {listed(sorted([name, *twins]))}, which are told "
-                    "apart by capitals or spaces alone: write them alike."
+                    f"{self.source} has the labels {listed(sorted([name, *twins]))}, which are "
+                    "told apart by capitals or spaces alone: write them alike."
                 )
-    return {name: numbers[0] for name, numbers in found.items()}
+        return {name: numbers[0] for name, numbers in found.items()}
+
+    def _by_number_in_name(self) -> Matched:
+        """Whole numbers, alone or in names, as the number in the model's names."""
+        parts = [_number_in(name) for name in self.theirs]
+        known = {part[1]: place for place, part in enumerate(parts) if part}
+        words = {part[0] if part else None for part in parts}
+        if len(known) < len(parts) or len(words) > 1 or are_placeholders(self.theirs):
+            return Matched("name", {})
+        found: dict[str, int] = {}
+        for name in self.mine:
+            if is_unlabelled(name):
+                continue
+            part = _number_in(name)
+            if part is None or part[0] not in ("", *words) or part[1] not in known:
+                return Matched("name", {})
+            found[name] = known[part[1]]
+        first = next(iter(found), "")
+        note = ""
+        if first and same_name(first) != same_name(theirs := self.theirs[found[first]]):
+            note = f"Labels are the numbers in the model's names: {first} is {theirs!r}."
+        return Matched("name", found, note)
+
+    def _by_order(self) -> Matched:
+        """The source's numbers as those of a model without names."""
+        if not self.numbered or not are_placeholders(self.theirs):
+            return Matched("order", {})
+        note = "The model has no names for its labels, and takes the order of the data: "
+        note += listed(self.mine)
+        if len(self.theirs) != len(self.mine):
+            note += f" (the model has {len(self.theirs)} labels)"
+        numbers = dict(zip(self.mine, range(len(self.theirs)), strict=False))
+        return Matched("order", numbers, f"{note}.")
+
+    def _by_number(self, used: AbstractSet[str]) -> dict[str, int]:
+        """Whole numbers as the model's own, unless the source has other numbers for them."""
+        if self.numbered and not are_placeholders(self.mine):
+            return {}
+        found = self._counted(0)
+        if 0 not in self._whole(self.mine).values() and used and used <= found.keys():
+            raise DataError(
+                f"The labels of {self.source} are {listed(sorted(used, key=float))} and never 0: "
+                f"say --labels-from 1 where 1 is the model's {self.theirs[0]!r}, or --labels-from "
+                f"0 where it is {self.theirs[1]!r} (in the app under Upload, Column names)."
+            )
+        return found
 
 
 def _by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, int]:
@@ -155,28 +275,6 @@ def _by_start(mine: Sequence[str], theirs: Sequence[str]) -> dict[str, int]:
     }
 
 
-def _by_number_in_name(mine: Sequence[str], theirs: Sequence[str]) -> Matched:
-    """Whole numbers, alone or in names, as the number in the model's names."""
-    parts = [_number_in(name) for name in theirs]
-    known = {part[1]: place for place, part in enumerate(parts) if part}
-    words = {part[0] if part else None for part in parts}
-    if len(known) < len(theirs) or len(words) > 1 or are_placeholders(theirs):
-        return Matched("name", {})
-    found: dict[str, int] = {}
-    for name in mine:
-        if is_unlabelled(name):
-            continue
-        part = _number_in(name)
-        if part is None or part[0] not in ("", *words) or part[1] not in known:
-            return Matched("name", {})
-        found[name] = known[part[1]]
-    first = next(iter(found), "")
-    note = ""
-    if first and same_name(first) != same_name(theirs[found[first]]):
-        note = f"Labels are the numbers in the model's names: {first} is {theirs[found[first]]!r}."
-    return Matched("name", found, note)
-
-
 def _number_in(name: str) -> tuple[str, int] | None:
     """The only number in a name, after the word around it without an "s" of the plural.
 
@@ -187,29 +285,3 @@ def _number_in(name: str) -> tuple[str, int] | None:
     if match is None:
         return None
     return re.sub(r"[\W_]+", "", match[1] + match[3]).removesuffix("s"), int(match[2])
-
-
-def _by_order(mine: Sequence[str], theirs: Sequence[str], numbered: bool) -> Matched:
-    """The source's numbers as those of a model without names."""
-    if not numbered or not are_placeholders(theirs):
-        return Matched("order", {})
-    note = f"The model has no names for its labels, and takes the order of the data: {listed(mine)}"
-    unlike = f" (the model has {len(theirs)} labels)" if len(theirs) != len(mine) else ""
-    return Matched("order", dict(zip(mine, range(len(theirs)), strict=False)), f"{note}{unlike}.")
-
-
-def _by_number(
-    mine: Sequence[str], theirs: Sequence[str], used: AbstractSet[str], numbered: bool, source: str
-) -> dict[str, int]:
-    """Whole numbers as the model's own, unless the source has other numbers for them."""
-    if numbered and not are_placeholders(mine):
-        return {}
-    whole = {name: int(float(name)) for name in mine if _WHOLE.fullmatch(name)}
-    found = {name: number for name, number in whole.items() if number < len(theirs)}
-    if 0 not in whole.values() and used and used <= found.keys():
-        raise DataError(
-            f"The labels of {source} are {listed(sorted(used, key=float))} and never 0: say "
-            f"--labels-from 1 where 1 is the model's {theirs[0]!r}, or --labels-from 0 where it is "
-            f"{theirs[1]!r} (in the app under Upload, Column names)."
-        )
-    return found

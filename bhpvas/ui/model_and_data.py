@@ -27,7 +27,7 @@ FILE_ENDINGS = "tsv csv txt tab jsonl ndjson json parquet arrow gz zip".split()
 _FIRST_ROW = {"Find out": None, "Names the columns": True, "Is data (no header)": False}
 _UTF = "UTF-8, or as the file says"
 # What the numbers of labels count from.
-_STARTS = {"Find out": None, "0": 0, "1": 1}
+_STARTS = {"Find out": None, "0": 0, "1": 1, "-1": -1}
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 

@@ -180,7 +180,9 @@ def test_a_further_column_of_sentences_is_said(further: str) -> None:
     data = read(*table(**{further: "text"}, content="text", label="few"))
     name = further.replace("__", " ")
     assert data.provenance.text == "content"
-    assert data.provenance.notes == (f"The text is the column content; {name} could be it, too.",)
+    assert data.provenance.notes == (
+        f"The text is the column content, and not {name}, which may be text, too.",
+    )
 
 
 @pytest.mark.parametrize("kind", ["words", "few", "names", "shares", "dates"])
@@ -198,7 +200,7 @@ def test_two_columns_of_labels_are_asked_for(names: tuple[str, str]) -> None:
     lines = table(text="text", **dict.fromkeys(names, "few"))
     assert error_of(*lines) == (
         f"Several columns of a.csv could be the label: {names[0]} ('1'), {names[1]} ('1'): name it "
-        "by --label, in the app under Upload, Column names."
+        "by --label, or in the app under Upload, Column names."
     )
     for name in names:
         assert read(*lines, label=name).provenance.notes == ()
@@ -212,7 +214,7 @@ def test_two_columns_of_labels_are_asked_for(names: tuple[str, str]) -> None:
 def test_a_label_that_says_so_wins_and_the_others_are_said() -> None:
     found = read(*table(text="text", stars="few", label="names", Topic="few")).provenance
     assert found.label == "label"
-    assert found.notes == ("The label is the column label; stars could be it, too.",)
+    assert found.notes == ("The label is the column label, and not stars, which may be one, too.",)
 
 
 def test_names_of_numbers_are_neither_text_nor_label() -> None:

@@ -188,3 +188,18 @@ def test_labels_that_were_aligned_keep_how() -> None:
     assert found.provenance.notes == (
         "Labels are the numbers in the model's names: 1 is '1 star'.",
     )
+
+
+@pytest.mark.parametrize("numbers", [(-1, 0, 1), (1, -1), (-1, 0, 1, 2, 3)])
+def test_minus_one_may_be_a_class_where_there_are_as_many(numbers: tuple[int, ...]) -> None:
+    """As of tweets that are negative, neutral or positive; left out, the others would shift."""
+    labels = [str(number) for number in numbers]
+    names = ["negative", "neutral", "positive", "mixed", "odd"][: len(labels)]
+    message = refusal(made(labels), names)
+    assert "is labelled '-1', the first of 1 such rows, which may be one of the" in message
+    assert "write the names" in message and "--skip-unlabelled" in message
+    counted = made(labels, labels_from=-1)
+    if "--labels-from -1 where it is 'negative'" in message:
+        assert counted.aligned(names).labels.tolist() == [number + 1 for number in numbers]
+    else:
+        assert numbers == (1, -1) and "counted from -1 to 0" in refusal(counted, names)
