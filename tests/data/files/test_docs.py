@@ -37,7 +37,8 @@ class Row(NamedTuple):
 
 
 def table() -> list[Row]:
-    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    formats = PAGE.read_text(encoding="utf-8").partition("\n## ")[0]
+    lines = [line for line in formats.splitlines() if line[:2] == "| "]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[1:]]
     return [Row(name, hint.strip("`"), source) for name, _, hint, source in rows]
 
