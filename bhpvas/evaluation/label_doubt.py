@@ -56,8 +56,8 @@ def label_doubt(confusion: np.ndarray, label_names: Sequence[str]) -> str | None
       have nothing to do with the labels.
 
     >>> label_doubt(np.array([[5, 45], [40, 10]]), ("negative", "positive"))
-    'The labels look exchanged: "negative" is answered as "positive" and the other way round; with \
-that, 85.0% of the answers would be right instead of 15.0%. Check which label stands for which.'
+    'The labels look exchanged: "negative" is answered as "positive" and the other way round. If \
+so, 85.0% of the answers are right, not 15.0%: check which label stands for which.'
     """
     n, classes = int(confusion.sum()), len(label_names)
     if n < FEWEST:
@@ -68,8 +68,8 @@ that, 85.0% of the answers would be right instead of 15.0%. Check which label st
     if _fits_far_better(confusion, likeliest.meant):
         then = text.percent(likeliest.right(confusion) / n)
         return (
-            f"The labels look {likeliest.what}; with that, {then}% of the answers would be right "
-            f"instead of {text.percent(right / n)}%. {likeliest.check}"
+            f"The labels look {likeliest.what}. If so, {then}% of the answers are right, not "
+            f"{text.percent(right / n)}%: check {likeliest.check}."
         )
     chance = min(1 / classes, _by_chance(confusion, np.arange(classes)))
     if right <= CLEARLY_BELOW * chance * n and bdtr(float(right), n, chance) <= LEVEL:
@@ -99,7 +99,7 @@ def _numberings(confusion: np.ndarray, names: Sequence[str]) -> Iterator[_Number
     yield _Numbering(
         exchanged,
         f"exchanged: {answered(one, other)} and the other way round",
-        "Check which label stands for which.",
+        "which label stands for which",
     )
     shifts = [np.roll(numbers, -by) for by in range(1, len(names))]
     hits = [confusion[numbers, meant].sum() for meant in shifts]
@@ -110,12 +110,12 @@ def _numberings(confusion: np.ndarray, names: Sequence[str]) -> Iterator[_Number
         shifts[by - 1],
         f"shifted by {'one' if far == 1 else far}: "
         f"{answered(commonest, int(shifts[by - 1][commonest]))}, and so on",
-        f"Check {begin}.",
+        begin,
     )
     yield _Numbering(
         numbers[::-1],
         f"reversed: {answered(commonest, int(numbers[::-1][commonest]))}, and so on",
-        "Check from which end they count.",
+        "from which end they count",
     )
 
 
