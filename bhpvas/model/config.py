@@ -16,7 +16,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model import files, tensors
 from bhpvas.model.families import FAMILIES, ORDINARY
 from bhpvas.model.families.base import Family
-from bhpvas.model.tokenizer import check_tokenizer
+from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
 
 # Far beyond any model; layers that share their weights are as many as a config says.
 _MOST_LAYERS = 1000
@@ -148,7 +148,11 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         numbers=sum(prod(stored[file].shape) for file in contents.names.values()),
         pruned=pruned,
         label_names=label_names,
-        notes=(*files.other_weights(folder, weights), *contents.notes),
+        notes=(
+            *files.other_weights(folder, weights),
+            *contents.notes,
+            *tokenizer_notes(folder, config),
+        ),
     )
 
 
@@ -234,7 +238,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
             raise ModelError(_adapter(adapter, name, alone=not path.is_file()))
     files.check_pointer(path, name)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ModelError(_without_config(folder, name)) from None
     except OSError as error:

@@ -175,6 +175,14 @@ def _beyond(
             f"{family.model_class} does not have: merge it into them first (merge_and_unload() of "
             "peft) and save that; one with layers of its own cannot be merged and is not supported."
         )
+    for other in FAMILIES.values():
+        theirs = [key for key in keys if key.startswith(f"{other.base}.")]
+        if theirs and other.base != family.base:
+            return (
+                f"The weights of {name!r} are called as those of {other.title} are ({theirs[0]}), "
+                f"and its config.json says {family.name!r}: write the model_type and the "
+                "architectures that it was trained as."
+            )
     if alone:
         return (
             f"Nothing in the weights of {name!r} is called as in {family.model_class}, such as "

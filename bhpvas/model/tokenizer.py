@@ -27,6 +27,22 @@ def check_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> None:
         load_tokenizer(folder, name, config)
 
 
+def tokenizer_notes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of a tokenizer.json is not taken as it stands there, one sentence each."""
+    settings = _json(folder / "tokenizer_config.json")
+    kind = _CLASSES.get(_class(settings, config))
+    cleaning = _json(folder / _WHOLE).get("normalizer")
+    stated = cleaning.get("lowercase") if isinstance(cleaning, dict) else None
+    taken = settings.get("do_lower_case", True)
+    if kind is None or kind.kind != "WordPiece" or stated is None or stated is taken:
+        return ()
+    does, sets = ("lowers", "keeps") if stated else ("keeps", "lowers")
+    return (
+        f"The {_WHOLE} {does} capital letters, and the class {kind.name} {sets} them, as "
+        f"transformers reads it: do_lower_case in tokenizer_config.json decides.",
+    )
+
+
 def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
     """The tokenizer of a model with a complete config.
 
@@ -115,8 +131,10 @@ def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
     known = {file for one in _CLASSES.values() for file in one.files}
     found = sorted(file for file in known if (folder / file).is_file())
     if not found:
+        inner = [path.parent.name for path in sorted(folder.glob(f"*/{_WHOLE}"))]
+        where = f", from the folder {inner[0]!r} in it" if inner else ""
         raise ModelError(
-            f"The tokenizer of {name!r} is missing: add its tokenizer.json to the model."
+            f"The tokenizer of {name!r} is missing: add its tokenizer.json to the model{where}."
         )
     for file in found:
         check_pointer(folder / file, name)

@@ -174,6 +174,14 @@ def test_a_folder_has_the_name_that_it_has_elsewhere(
     assert read_info(written).name == load_classifier(written).name == "named"
 
 
+def test_a_mark_of_byte_order_is_no_part_of_a_config(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "marked")
+    plain = load_classifier(folder)
+    path = folder / "config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_classifier(folder).geometry == read_info(folder).geometry == plain.geometry
+
+
 def test_labels_are_read_by_place_and_without_space(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "labels")
     for labels in (["a\n", " b "], {"0": "a\r\n", "1": "\tb"}, {"1": "b", "0": "a"}):

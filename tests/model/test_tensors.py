@@ -313,5 +313,19 @@ def test_numbers_that_stand_for_others_are_refused(
     assert "quantised by its config.json (bitsandbytes)" in refused_by_both(folder)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_of_another_family_are_said(tmp_path: Path, family: str) -> None:
+    for other in FAMILIES.values():
+        folder = model_folder(tmp_path / other.name, family)
+        sizes = dict(zip(other.size_keys, (2, 4, 32, 64), strict=True))
+        change_config(
+            folder, model_type=other.name, architectures=[other.model_class], num_labels=2, **sizes
+        )
+        if other.base != FAMILIES[family].base:
+            said = refused_by_both(folder)
+            assert "called as those of" in said and FAMILIES[family].base in said
+            assert f"says {other.name!r}" in said
+
+
 def test_the_files_of_a_family_are_built_once() -> None:
     assert files_of("bert") is files_of("bert")

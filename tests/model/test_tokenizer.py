@@ -134,6 +134,37 @@ def test_info_refuses_the_tokenizers_that_loading_refuses(
         assert encoded.unknown == 0
 
 
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("taken", [None, True, False])
+@pytest.mark.parametrize("named", ["BertTokenizer", "PreTrainedTokenizerFast"])
+def test_capital_letters_are_as_the_note_says(
+    tmp_path: Path, stated: bool, taken: bool | None, named: str
+) -> None:
+    folder = model_folder(tmp_path / "cased")
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["normalizer"]["lowercase"] = stated
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    more = {} if taken is None else {"do_lower_case": taken}
+    change_json(folder, "tokenizer_config.json", tokenizer_class=named, **more)
+    found = load_classifier(folder)
+    assert found.notes == read_info(folder).notes
+    lowers = found.encode_texts(["GOOD"]).unknown == 0
+    assert len(found.notes) == (lowers != stated)
+    if found.notes:
+        assert f"{'lowers' if lowers else 'keeps'} them" in found.notes[0]
+
+
+@pytest.mark.parametrize("place", ["", "tokenizer"])
+def test_a_tokenizer_in_a_folder_of_the_model_is_named(tmp_path: Path, place: str) -> None:
+    folder = model_folder(tmp_path / "apart")
+    (folder / "tokenizer").mkdir()
+    moved = (folder / "tokenizer.json").rename(folder / "tokenizer" / "tokenizer.json")
+    if not place:
+        moved.unlink()
+    said = refused_by_both(folder)
+    assert said.endswith("model, from the folder 'tokenizer' in it." if place else "to the model.")
+
+
 words = st.lists(st.sampled_from([*KNOWN, "qwxz", "Zürich", "\u200b", "😀"]), max_size=45)
 sentences = st.lists(st.tuples(words.map(" ".join), words.map(" ".join)), min_size=1, max_size=6)
 
