@@ -50,6 +50,7 @@ TEXT_COLUMNS = (
     "sentence text review content comment tweet utterance document".split(),
     [
         *"title headline question body message post statement phrase paragraph article".split(),
+        *("sms", "description"),
         *(first for first, _ in (*PAIR_COLUMNS, *LIKELY_PAIRS)),
     ],
 )
@@ -157,6 +158,12 @@ class _Guess:
         if choice and self.roles[role] is None:
             near = [one for one in self.header if _plain(choice) in self.plain[one]]
             raise DataError(f"{self.name} has no column {choice!r}: it has {self._all(near)}.")
+        twice = [other for other in self.given if choice and self.roles[other] == self.roles[role]]
+        if len(twice) > 1:
+            raise DataError(
+                f"The column {choice!r} of {self.name} is named as {listed(sorted(twice))}: it can "
+                "be one of them alone."
+            )
 
     def columns(self) -> Columns:
         """What was found, with the columns that only their names tell."""
@@ -208,6 +215,8 @@ class _Guess:
         text = self.roles["text"]
         if text is None:
             raise self._missing("text", self.rows.holds_sentences)
+        if self.rows.filled(text) and not any(map(_has_letters, self.rows.filled(text))):
+            self.notes.append(f"The column {text} of the text holds no words.")
         if "pair" in self.given:
             return
         others = [one for one in self._texts() if self.rows.holds_sentences(one)]
@@ -267,7 +276,8 @@ class _Guess:
         columns = self._free() if among is None else among
         # Of names that differ by capitals alone, the one without them comes first.
         columns = sorted(columns, key=lambda one: one != one.casefold())
-        exact = [one for name in names for one in columns if _singular(self.plain[one]) == name]
+        forms = {one: (self.plain[one], _singular(self.plain[one])) for one in columns}
+        exact = [one for name in names for one in columns if name in forms[one]]
         last = {one: _singular(self.plain[one].rpartition(" ")[2]) for one in columns}
         # Without rows, a name may be a sentence itself, which can end in any word.
         ending = [one for one in columns if self.rows.cells and last[one] in ends]
@@ -323,10 +333,11 @@ class _Guess:
     def _missing(self, role: str, fits: Callable[[str], bool]) -> DataError:
         likely = [column for column in self._free() if fits(column)] if self.rows.cells else []
         examples = f"; most likely {self._examples(likely[:3])}" if likely else ""
+        both = " (a second one by --pair)" if role == "text" and len(likely) > 1 else ""
         return DataError(
             f"No column of {self.name} is named like a {role} column (it has "
-            f"{self._all(likely)}{examples}): name it, by --{role} on the command line or in the "
-            "app under Upload, Column names."
+            f"{self._all(likely)}{examples}): name it, by --{role}{both} on the command line or in "
+            "the app under Upload, Column names."
         )
 
     def _examples(self, columns: Sequence[str]) -> str:
@@ -355,6 +366,10 @@ def _plain(name: str) -> str:
     """
     parted = re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Za-z])", " ", name)
     return " ".join(re.split(r"[^\w\ufeff]+|_+", parted)).strip().casefold()
+
+
+def _has_letters(text: str) -> bool:
+    return any(map(str.isalpha, text))
 
 
 def _singular(name: str) -> str:

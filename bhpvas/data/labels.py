@@ -224,10 +224,11 @@ class LabelNames:
             if part is None or part[0] not in ("", *words) or part[1] not in known:
                 return Matched("name", {})
             found[name] = known[part[1]]
-        first = next(iter(found), "")
-        note = ""
-        if first and same_name(first) != same_name(theirs := self.theirs[found[first]]):
-            note = f"Labels are the numbers in the model's names: {first} is {theirs!r}."
+        bare = next((name for name in found if re.fullmatch(_WHOLE, name)), None)
+        if bare is None or words == {""}:
+            return Matched("name", found)
+        theirs = self.theirs[found[bare]]
+        note = f"Labels are the numbers in the model's names: {bare} is {theirs!r}."
         return Matched("name", found, note)
 
     def _by_order(self) -> Matched:

@@ -183,6 +183,22 @@ def test_a_column_of_names_beside_numbers_counts_as_names() -> None:
     assert not words.numbered and words.label_names == ("bad", "good")
 
 
+@given(data=st.data())
+def test_names_beside_numbers_are_those_of_each_row(data: st.DataObject) -> None:
+    """Whichever numbers occur, in any order, and against a model of any order."""
+    words = ["joy", "fear", "anger", "love", "calm"]
+    name_of = dict(enumerate(data.draw(st.permutations(words))))
+    numbers = data.draw(st.lists(st.integers(0, 4), min_size=2).filter(lambda n: len({*n}) > 1))
+    ending = data.draw(st.sampled_from(["text", "name", "names", "str"]))
+    lines = [f"t{row},{number},{name_of[number]}" for row, number in enumerate(numbers)]
+    found = read(f"text,label,label_{ending}", *lines)
+    model = data.draw(st.permutations(words))
+    aligned = found.aligned([word.title() for word in model])
+    assert [model[label] for label in aligned.labels] == [name_of[number] for number in numbers]
+    unnamed = found.aligned([f"LABEL_{number}" for number in range(5)])
+    assert unnamed.labels.tolist() == numbers
+
+
 def test_names_that_are_not_one_for_each_number() -> None:
     header = "text,label,label_text"
     many = [f"t{row},{row % 2},{'no yes'.split()[row % 2]}" for row in range(1_000)]

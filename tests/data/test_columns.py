@@ -98,7 +98,7 @@ def table(**kinds: str) -> list[str]:
 @pytest.mark.parametrize(
     "name",
     "review_body comment_text tweet message body Review__Text review-text reviewText Comments "
-    "clean_tweet full_text headline question Post statement".split(),
+    "clean_tweet full_text headline question Post statement sms description".split(),
 )
 @pytest.mark.parametrize(
     "label",
@@ -256,3 +256,18 @@ def test_a_chosen_column_may_be_written_with_other_separators() -> None:
     lines = table(Review__Text="text", Recommended__IND="few")
     data = read_dataset(csv_file(*lines), name="a.csv", text="review_text", label="recommended-ind")
     assert data.provenance.text == "Review Text" and data.provenance.label == "Recommended IND"
+
+
+def test_one_column_cannot_be_two_things() -> None:
+    for roles in (("text", "label"), ("text", "pair"), ("label", "tag")):
+        message = error_of("text,label,x", "a,1,b", **dict.fromkeys(roles, "X"))
+        named = ", ".join(sorted(roles))
+        assert (
+            message == f"The column 'X' of a.csv is named as {named}: it can be one of them alone."
+        )
+
+
+def test_a_text_without_words_is_said() -> None:
+    data = read("text,label", "1,0", "2.5,1", "17,0")
+    assert data.provenance.notes == ("The column text of the text holds no words.",)
+    assert read("text,label", "1,0", "二,1").provenance.notes == ()
