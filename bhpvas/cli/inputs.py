@@ -49,15 +49,15 @@ def _with_classifier(options: DataOptions, dataset: Dataset) -> tuple[Classifier
 
 
 def _dataset(options: DataOptions, source: str | None, split: str) -> Dataset:
-    """All sentences of a file, or a split of a hub id or of the sample sentences."""
-    from bhpvas.data.reading import is_hub_id, read_dataset, read_splits, sample_splits
+    """All sentences of a file, or a split of what has parts or of the sample sentences."""
+    from bhpvas.data.reading import has_parts, read_dataset, read_splits, sample_splits
     from bhpvas.data.sampling import SENTENCES
 
     if source is None or source == "sample":
         return getattr(sample_splits(), split)
     named = ("text", "pair", "label", "tag", "labels_from", "skip_unlabelled", "header", "encoding")
     how: dict[str, Any] = {name: getattr(options, name) for name in named}
-    if split == "evaluation" or not is_hub_id(source):
+    if split == "evaluation" or not has_parts(source):
         return read_dataset(source, **how)
     # A command that draws sentences itself is given all that there are to learn from. The split of
     # a source in one part has no seed here: other commands measure on what it leaves.

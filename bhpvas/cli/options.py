@@ -117,8 +117,8 @@ class DataOptions(RunOptions):
     """The sentences too: a file or hub id, and columns that are not found by their names."""
 
     data: str | None = option(
-        "file or folder, used whole, or hub id such as glue/sst2, of which the {split} split is "
-        "used (default: the sample sentences' {split} split)",
+        "file or folder, used whole, or hub id such as glue/sst2 or folder with parts, of which "
+        "the {split} split is used (default: the sample sentences' {split} split)",
         "D",
     )
     text: str | None = option("column of the text, if not found by its name", "COLUMN")
@@ -141,8 +141,8 @@ class DataOptions(RunOptions):
 
 
 _LEARNT_FROM = (
-    "file or folder, used whole, or hub id, of which the calibration split is used, to learn from "
-    "(default: the sample sentences' calibration split)"
+    "file or folder, used whole, or hub id or folder with parts, of which the calibration split is "
+    "used, to learn from (default: the sample sentences' calibration split)"
 )
 
 

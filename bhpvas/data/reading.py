@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, TypeGuard
+from typing import Any, BinaryIO, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from bhpvas.data.cells import as_text, dataset_of, in_order, labels_of
 from bhpvas.data.columns import Columns, guess_columns
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.data.files.formats import is_table_name, read_table
-from bhpvas.data.first_rows import ROWS, FirstRows
+from bhpvas.data.first_rows import FirstRows
 from bhpvas.data.hub import HubId, further_columns, load_parts, part_table
 from bhpvas.data.parts import chosen_parts, divided, splits_of_parts
 from bhpvas.data.sampling import SENTENCES
@@ -70,15 +71,10 @@ def read_splits(
     (2, 4, ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    if is_hub_id(source):
-        hub_id = HubId.parse(source)
-        parts = _hub_parts(hub_id, choice, skip_unlabelled, labels_from)
-        return splits_of_parts(str(hub_id), *parts, calibration_share, seed, sentences)
-    table = (
-        source
-        if isinstance(source, Table)
-        else read_table(source, name=name, header=header, encoding=encoding)
-    )
+    table = _opened(source, name, header, encoding)
+    if isinstance(table, _Parts):
+        parts = _labelled(table, choice, skip_unlabelled, labels_from)
+        return splits_of_parts(table.name, *parts, calibration_share, seed, sentences)
     columns = columns_of(table, **choice, split=split)
     whole, rows = dataset_of(
         table, columns, skip_unlabelled=skip_unlabelled, labels_from=labels_from
@@ -110,7 +106,7 @@ def read_dataset(
 ) -> Dataset:
     """Read every sentence of a source, whatever its parts; arguments as in :func:`read_splits`.
 
-    Of a hub id it is the part that :func:`read_splits` measures on.
+    Of a hub id, or a folder that has parts, it is the one that :func:`read_splits` measures on.
 
     Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
 
@@ -122,19 +118,15 @@ def read_dataset(
     Dataset('films.csv', 2 sentences, labels ('bad', 'good'))
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    if is_hub_id(source):
-        hub_id = HubId.parse(source)
-        labels, take = _hub_parts(hub_id, choice, skip_unlabelled, labels_from)
-        learn, measure, rows = chosen_parts(str(hub_id), labels)
+    table = _opened(source, name, header, encoding)
+    if isinstance(table, _Parts):
+        labels, take = _labelled(table, choice, skip_unlabelled, labels_from)
+        learn, measure, rows = chosen_parts(table.name, labels)
         if learn is None or measure is None:
-            return splits_of_parts(str(hub_id), labels, take, CALIBRATION_SHARE, 0, None).evaluation
+            splits = splits_of_parts(table.name, labels, take, CALIBRATION_SHARE, 0, None)
+            return splits.evaluation
         # What is there to learn from need not be read.
-        return replace(take(measure, rows[measure]), name=f"{hub_id} · evaluation")
-    table = (
-        source
-        if isinstance(source, Table)
-        else read_table(source, name=name, header=header, encoding=encoding)
-    )
+        return replace(take(measure, rows[measure]), name=f"{table.name} · evaluation")
     columns = columns_of(table, **choice)
     parts, columns = columns.split, replace(columns, split=None)
     dataset, _ = dataset_of(
@@ -162,40 +154,85 @@ def is_hub_id(source: Source) -> TypeGuard[str]:
     return not os.path.exists(os.path.expanduser(source))
 
 
+def has_parts(source: Source) -> bool:
+    """Whether a source is a hub id, or a folder that has parts to learn from and to measure on."""
+    return is_hub_id(source) or (
+        isinstance(source, str | Path)
+        and os.path.isdir(os.path.expanduser(source))
+        and bool(read_table(source).parts)
+    )
+
+
 def columns_of(table: Table, **choice: str | None) -> Columns:
     """Which column of a table holds what, as :func:`guess_columns` finds it with its first rows."""
     rows, classes = FirstRows.of(table), table.class_names
     return guess_columns(table.columns, **choice, name=table.name, rows=rows, classes=classes)
 
 
-def _hub_parts(
-    hub_id: HubId, choice: Mapping[str, str | None], skip_unlabelled: bool, labels_from: int | None
+#: A part of a source as a table, with these columns and these rows (counted from 0), None = all.
+_Part: TypeAlias = Callable[[Sequence[str] | None, np.ndarray | None], Table]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts that a source has, by name."""
+
+    name: str
+    parts: Mapping[str, _Part]
+
+
+def _opened(
+    source: Source, name: str | None, header: bool | None, encoding: str | None
+) -> Table | _Parts:
+    """The table that a source is, or its parts."""
+    if is_hub_id(source):
+        hub_id = HubId.parse(source)
+        loaded = load_parts(hub_id)
+        hub = {
+            part: partial(_hub_part, rows, f"{hub_id} ({part})") for part, rows in loaded.items()
+        }
+        return _Parts(str(hub_id), hub)
+    if not isinstance(source, Table):
+        source = read_table(source, name=name, header=header, encoding=encoding)
+    parts = {part: partial(_table_part, table) for part, table in source.parts.items()}
+    return _Parts(source.name, parts) if parts else source
+
+
+def _hub_part(
+    part: Any, name: str, columns: Sequence[str] | None, rows: np.ndarray | None
+) -> Table:
+    return part_table(part, name, further_columns(part) if columns is None else columns, rows)
+
+
+def _table_part(table: Table, columns: Sequence[str] | None, rows: np.ndarray | None) -> Table:
+    return table if rows is None else table.take(rows)
+
+
+def _labelled(
+    source: _Parts,
+    choice: Mapping[str, str | None],
+    skip_unlabelled: bool,
+    labels_from: int | None,
 ) -> tuple[dict[str, np.ndarray], Callable[[str, np.ndarray], Dataset]]:
     """Labels of every part, as in :func:`splits_of_parts`, and what takes rows of one."""
-    parts = load_parts(hub_id)
-    first = next(iter(parts.values()))
-    rows = np.arange(min(len(first), ROWS))
-    table = part_table(first, str(hub_id), further_columns(first), rows)
-    columns = columns_of(table, **choice, split="")
+    parts = source.parts
+    first = replace(next(iter(parts.values()))(None, None), name=source.name)
+    columns = columns_of(first, **choice, split="")
     read = [column for column in (columns.label, columns.names) if column]
     tables = {
-        part: part_table(rows, f"{hub_id} ({part})", read)
+        part: rows(read, None)
         for part, rows in parts.items()
-        if {*read} <= {*rows.column_names}
+        if {*read} <= {*rows(None, None).columns}
     }
     written, named = labels_of(tables, columns, skip_unlabelled, labels_from)
     given = {part for part, labels in written.items() if {*labels} - {"", "-1"}}
     names = named or in_order({name for part in given for name in written[part] if name})
-    labels = {
-        part: found.codes([as_text(name) for name in names])
-        if part in given
-        else np.full(len(parts[part]), -1)
-        for part, found in written.items()
-    }
+    known = [as_text(name) for name in names]
+    labels = {part: found.codes(known if part in given else []) for part, found in written.items()}
 
     def take(part: str, rows: np.ndarray) -> Dataset:
-        read = [*columns.used(), *further_columns(parts[part], columns.used())]
-        table = part_table(parts[part], f"{hub_id} ({part})", read, rows)
+        further = [name for name in parts[part](None, None).columns if name not in columns.used()]
+        table = parts[part]([*columns.used(), *further], rows)
         dataset, _ = dataset_of(table, columns, (names, labels[part][rows]))
         unlabelled = int((labels[part] < 0).sum())
         left_out = {"without a label": unlabelled} if unlabelled else {}

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from bhpvas.errors import DataError
@@ -68,6 +69,23 @@ class Table:
         'Line 7 of reviews.csv'
         """
         return f"{self.unit.capitalize()} {number} of {self.name}"
+
+    def take(self, rows: np.ndarray) -> Table:
+        """Some rows, counted from 0 and in rising order."""
+
+        def read() -> Iterator[Piece]:
+            before = 0
+            for numbers, cells in self.read():
+                start, end = np.searchsorted(rows, (before, before + len(numbers)))
+                some = rows[start:end] - before
+                before += len(numbers)
+                if some.size:
+                    yield Piece(
+                        [numbers[row] for row in some],
+                        {name: [column[row] for row in some] for name, column in cells.items()},
+                    )
+
+        return replace(self, read=read)
 
     def pieces(self) -> Iterator[Piece]:
         """All rows, in pieces of bounded size.

@@ -23,7 +23,7 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 
 # Of files that can be uploaded, those that people have most often first.
-FILE_ENDINGS = "tsv csv txt tab jsonl ndjson json parquet arrow gz zip".split()
+FILE_ENDINGS = "tsv csv txt tab jsonl ndjson json parquet arrow feather gz zip".split()
 _FIRST_ROW = {"Find out": None, "Names the columns": True, "Is data (no header)": False}
 _UTF = "UTF-8, or as the file says"
 # What the numbers of labels count from.

@@ -71,3 +71,28 @@ def test_only_numbers_get_a_minus_sign(capsys, files, tmp_path):
     shown = capsys.readouterr().out
     assert shown.startswith("12 sentences of my-reviews.tsv, 7 of 8 heads kept\n")
     assert "(95% interval \N{MINUS SIGN}" in shown
+
+
+def test_a_file_without_a_header_and_a_folder_with_parts(capsys, files, tmp_path):
+    lines = [f"{n % 2}\tThe film number {n} went on." for n in range(6)]
+    path = tmp_path / "films.tsv"
+    path.write_text("\n".join(f"{line} Café" for line in lines), "latin-1")
+    assert main(["evaluate", "--model", files[0], "--data", str(path)]) == 2
+    assert "--encoding latin-1" in capsys.readouterr().err
+    said = ["--data", str(path), "--encoding", "latin-1", "--max-unknown", "1"]
+    assert main(["evaluate", "--model", files[0], *said]) == 2
+    assert "say --no-header" in capsys.readouterr().err
+    columns = ["--no-header", "--text", "2", "--label", "1"]
+    found = run(capsys, "evaluate", "--model", files[0], *said, *columns)
+    assert found["n"] == 6
+    for part, count in (("train", 4), ("test", 2)):
+        for number in range(2 * count):
+            text = (
+                tmp_path / "films" / part / ("negative", "positive")[number % 2] / f"{number}.txt"
+            )
+            text.parent.mkdir(parents=True, exist_ok=True)
+            text.write_text(f"The film number {number} went on.")
+    said = ["--max-unknown", "1", "--data", str(tmp_path / "films")]
+    assert run(capsys, "evaluate", "--model", files[0], *said)["n"] == 4
+    scored = run(capsys, "score", "--model", files[0], *said, "--criteria", "confidence")
+    assert scored["sentences"] == 8

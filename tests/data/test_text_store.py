@@ -153,7 +153,7 @@ def test_memory_does_not_grow_with_the_sentences(
 ) -> None:
     """A sentence takes some numbers, and not its 500 characters."""
     monkeypatch.setattr(text_store, "IN_MEMORY", 2**14)
-    monkeypatch.setattr(tables, "_ROWS", 200)
+    monkeypatch.setattr(tables, "ROWS", 200)
     peaks = []
     for rows in (2_000, 8_000):
         (tmp_path / "a.tsv").write_bytes(file_of(rows, 500).getvalue())

@@ -273,6 +273,24 @@ def test_uploaded_data_are_measured_and_the_scheme_stays(app: AppTest, tiny: Cla
     assert step.metrics["n"] == 8
 
 
+def test_a_first_row_that_is_data_is_uploaded_with_what_the_refusal_says(app: AppTest) -> None:
+    labelled = 6 * [("good", 1), ("bad", 0)]
+    lines = [f"{label}\tthe film number {n} is {word}" for n, (word, label) in enumerate(labelled)]
+    open_dialog(app)
+    fine(app.segmented_control(key="data-kind").set_value("Upload").run())
+    content = "\n".join(lines).encode()
+    fine(app.file_uploader(key="data-file").set_value(("mine.txt", content, "text/plain")).run())
+    use(app)
+    assert "say --no-header" in app.error[0].value
+    fine(app.selectbox(key="first-row").set_value("Is data (no header)").run())
+    app.text_input(key="column-text").set_value("2")
+    app.text_input(key="column-label").set_value("1")
+    use(app)
+    assert not app.error
+    data = session(app).data
+    assert len(data.calibration) + len(data.evaluation) == 12
+
+
 def test_a_file_of_the_server_is_no_hub_id(app: AppTest, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("text,label\na,0\nb,1\n", encoding="utf-8")

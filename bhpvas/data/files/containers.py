@@ -67,7 +67,7 @@ def from_gzip(file: File) -> File:
 
 
 def from_zip(file: File, endings: Collection[str]) -> tuple[File, str]:
-    """The one file with such an ending in a zip, and its name there.
+    """The one file with such an ending in a zip, or with none, and its name there.
 
     Raises :class:`DataError` where it has none or several, or needs a password.
     """
@@ -82,11 +82,9 @@ def from_zip(file: File, endings: Collection[str]) -> tuple[File, str]:
         for one, path in paths.items()
         if not path.name.startswith(".") and "__MACOSX" not in path.parts
     }
-    data = [
-        one
-        for one, path in seen.items()
-        if path.suffix.lower() in endings and path.stem.casefold() not in _ABOUT
-    ]
+    seen = {one: path for one, path in seen.items() if path.stem.casefold() not in _ABOUT}
+    data = [one for one, path in seen.items() if path.suffix.lower() in endings]
+    data = data or [one for one, path in seen.items() if not path.suffix]
     if len(data) != 1:
         names = listed([one.filename for one in data] or [one.filename for one in seen])
         count = "several files" if data else "no file"

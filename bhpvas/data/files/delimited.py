@@ -14,7 +14,7 @@ from bhpvas.data.files import headers, line_forms
 from bhpvas.data.files.file import File
 from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
-from bhpvas.text import plural
+from bhpvas.text import listed, plural
 
 # Characters by which separators, quotation marks and the header are judged.
 SAMPLE = 2**18
@@ -137,16 +137,20 @@ def _quotes(file: File, start: _Start, separator: str, usual: str) -> _Way:
         return literal if plain else quoted
     if plain and len(start.rows(literal)) != len(start.rows(quoted)):
         return literal  # or whole rows would stand within quotation marks
-    if usual == "," or (plain and _is_of_excel(file, start.rows(literal))):
+    if usual == "," or (plain and separator == "\t" and _is_of_excel(file, start.lines)):
         return quoted
     return literal
 
 
-def _is_of_excel(file: File, rows: Iterable[_TextRow]) -> bool:
-    """Whether all cells with a comma or quotation mark are quoted, as Excel does in its text."""
-    cells = [cell for _, row, _ in rows for cell in row if "," in cell or '"' in cell]
+def _is_of_excel(file: File, lines: Iterable[str]) -> bool:
+    """Whether all cells with a comma or quotation mark are quoted, and no others, as Excel does."""
+    cells = [cell for line in lines for cell in line.rstrip("\r\n").split("\t")]
+    cells = [cell for cell in cells if "," in cell or '"' in cell]
+    inner = [cell[1:-1].replace('""', "") for cell in cells if _is_quoted(cell)]
     needed = 1 if file.found_encoding()[0].startswith("utf-16") else _EVIDENCE
-    return sum("," in cell for cell in cells) >= needed and all(map(_is_quoted, cells))
+    if len(inner) < max(needed, len(cells)) or any('"' in text for text in inner):
+        return False
+    return all("," in cell or '""' in cell[1:-1] for cell in cells)
 
 
 def _is_quoted(cell: str) -> bool:
@@ -169,6 +173,12 @@ def _table(file: File, way: _Way, header: bool, form: str) -> Table:
 
     first = next(filled(), (1, (), 0))[1]
     names = [cell.strip() for cell in first] if header else headers.numbered(len(first))
+
+    if len(names) == 1 and names[0]:
+        raise DataError(
+            f"{file.name} has one column by its first line ({listed(first)}) and needs two, a text "
+            "and a label: write a tab, comma, semicolon or vertical bar between them on every line."
+        )
 
     def counted() -> Iterator[_TextRow]:
         for line, cells, size in islice(filled(), int(header), None):

@@ -91,10 +91,17 @@ class File:
             if start.startswith(mark):
                 return encoding, len(mark)
         if b"\0" in start and self.encoding not in ("utf-16-le", "utf-16-be"):
-            raise self._binary()
+            raise self._binary(start)
         return self.encoding or "utf-8", 0
 
-    def _binary(self) -> DataError:
+    def _binary(self, start: bytes = b"") -> DataError:
+        for first, encoding in enumerate(("utf-16-be", "utf-16-le")):
+            high = start[first::2]  # nothing, of most letters
+            if len(high) > 4 and high.count(0) > 0.9 * len(high):
+                return DataError(
+                    f"{self.name} looks like UTF-16 without a byte order mark: say --encoding "
+                    f"{encoding} (in the app under Upload, Encoding), or save it as UTF-8."
+                )
         return DataError(
             f"{self.name} is a binary file: give text as TSV, CSV, JSON or JSONL, or a Parquet or "
             "Arrow file whose name ends in .parquet or .arrow."

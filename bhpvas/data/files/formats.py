@@ -30,7 +30,7 @@ JSON: dict[str, Callable[[File], Table]] = {
 #: and with a type for each column.
 COLUMNAR: dict[str, Callable[[File], Table]] = {
     ".parquet": columnar.parse_parquet,
-    ".arrow": columnar.parse_arrow,
+    **dict.fromkeys((".arrow", ".feather"), columnar.parse_arrow),
 }
 FORMATS = DELIMITED | JSON | COLUMNAR
 #: Endings of what is unpacked as it is read.
@@ -45,6 +45,13 @@ REFUSED = {
     **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth", ".joblib"), _PICKLE),
 }
 
+#: What is said of a file that holds something else, by what it starts with.
+_STARTS = {
+    b"version https://git-lfs": "is no data but the pointer of Git LFS to it: run git lfs pull",
+    b"<!doctype html": "is a web page and no data: download the file itself",
+    b"<html": "is a web page and no data: download the file itself",
+}
+
 
 def read_table(
     source: str | Path | BinaryIO,
@@ -57,9 +64,9 @@ def read_table(
 
     ``source`` is a path or a binary stream such as an upload; ``name`` is what messages call it and
     its ending says the format: .tsv (or .txt, .tab), .csv, .jsonl (or .ndjson), .json, .parquet,
-    .arrow, and packed as .gz, or alone in a .zip. Left out, it is the path's or the stream's own
-    name. A path may be a folder, as :mod:`bhpvas.data.files.folders` says. Text is UTF-8, or UTF-16
-    with a byte order mark, unless ``encoding`` names another.
+    .arrow (or .feather), and packed as .gz, or alone in a .zip. Left out, it is the path's or the
+    stream's own name. A path may be a folder, as :mod:`bhpvas.data.files.folders` says. Text is
+    UTF-8, or UTF-16 with a byte order mark, unless ``encoding`` names another.
 
     ``header`` says whether the first row of delimited text names the columns; None = it is found
     out by :mod:`bhpvas.data.files.headers`. Columns without names are ``column 1``, ``column 2``, …
@@ -135,6 +142,15 @@ def _check_ending(name: str) -> None:
         )
 
 
+def _check_start(file: File) -> None:
+    """Raise :class:`DataError` for what stands in the place of a file."""
+    with file.open() as stream:
+        start = stream.read(64).lstrip(codecs.BOM_UTF8).lstrip().lower()
+    for mark, said in _STARTS.items():
+        if start.startswith(mark):
+            raise DataError(f"{file.name} {said}.")
+
+
 def _parsed(file: File) -> Table:
     _check_ending(file.name)
     ending, inner = _ending(file.name), file.name
@@ -148,6 +164,8 @@ def _parsed(file: File) -> Table:
         file = containers.from_gzip(file)
     elif ending == ".zip":
         file, inner = containers.from_zip(file, FORMATS)
+        inner = inner if _ending(inner) else f"{inner}.txt"
+    _check_start(file)
     if file.header is False and _ending(inner) not in DELIMITED:
         raise DataError(f"{file.name} names its columns itself: leave out --no-header.")
     if inner != file.name and _ending(inner) in COLUMNAR:

@@ -43,7 +43,7 @@ def decided(file: File, rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
     first, *others = [[cell.strip() for cell in row] for row in rows]
     others = [row for row in others if len(row) == len(first)]
     named = any(map(_is_text_name, first)) and any(map(_is_label_name, first))
-    if named or _is_counted(first) or not others:
+    if named or _is_counted(first) or not others or len(first) == 1:
         return True, ""
     found: set[_Evidence] = set()
     for name, *cells in zip(first, *others, strict=True):

@@ -19,14 +19,14 @@ _MOST_LABELS = 60
 class Form:
     """A form that each line has: what it looks like, its columns, and their cells in a line.
 
-    ``own``: one line is enough to know it. Otherwise all lines have it, and there are at least two
-    for each label.
+    ``start``: how a line of it starts, if one is enough to know it. Otherwise all lines have it,
+    and there are at least two for each label.
     """
 
     looks: str
     columns: tuple[str, ...]
     cells: Callable[[str], tuple[str, ...] | None]
-    own: bool = False
+    start: str = ""
 
 
 def _matching(pattern: str) -> Callable[[str], tuple[str, ...] | None]:
@@ -49,7 +49,7 @@ def _tree(line: str) -> tuple[str, str] | None:
     labels = list[str]()
     for token in re.findall(r"[()]|[^\s()]+", line):
         if token == "(":
-            fits = before != "word" and (depth > 0 or not labels)
+            fits = before in ("label", ")") if depth else not labels
             depth, before = depth + 1, "("
         elif token == ")":
             fits = before in ("word", ")")
@@ -73,9 +73,9 @@ FORMS = (
         "__label__name text",
         ("label", "text"),
         _matching(r"\s*__label__(\S+)\s+(?!__label__)(\S.*)"),
-        own=True,
+        start=r"\s*__label__",
     ),
-    Form("(3 (2 It) (4 works))", ("label", "text"), _tree, own=True),
+    Form("(3 (2 It) (4 works))", ("label", "text"), _tree, start=r"\([0-9] \([0-9] "),
     Form("LABEL:sub text", ("label", "sublabel", "text"), _matching(r"([A-Z]+):(\w+) (\S.*)")),
     Form("0 text", ("label", "text"), _matching(r"([0-9]{1,2}) (\S.*)")),
     Form("LABEL text", ("label", "text"), _matching(r"([A-Z]{2,}) (\S.*)")),
@@ -92,8 +92,8 @@ def form_of(lines: Sequence[str], fits: bool) -> Form | None:
     True
     """
     for form in FORMS:
-        if form.own:
-            if form.cells(lines[0].rstrip("\r\n")):
+        if form.start:
+            if re.match(form.start, lines[0]):
                 return form
             continue
         found = [form.cells(line.rstrip("\r\n")) for line in lines] if not fits else [None]
@@ -114,8 +114,8 @@ def table_of(file: File, form: Form) -> Table:
             cells = form.cells(line.removesuffix("\n"))
             if cells is None:
                 raise DataError(
-                    f"Line {number} of {file.name} is not of the form {form.looks!r}, as those "
-                    "before it are: correct or remove it."
+                    f"Line {number} of {file.name} is not of the form {form.looks!r}, as the file "
+                    "seems to be: correct or remove it."
                 )
             yield number, cells, len(line)
 

@@ -93,7 +93,7 @@ def test_a_zip_says_which_of_its_files_is_read_and_writes_none(
     ("files", "said"),
     [
         ({}, "a.zip holds no file that could be the data (it is empty)"),
-        ({"SMSSpam": b"x"}, "a.zip holds no file that could be the data (SMSSpam)"),
+        ({"a.md": b"x"}, "a.zip holds no file that could be the data (a.md)"),
         (
             {"train.csv": b"x", "test.csv": b"x"},
             "a.zip holds several files that could be the data (train.csv, test.csv)",
@@ -104,6 +104,14 @@ def test_a_zip_says_which_of_its_files_is_read_and_writes_none(
 )
 def test_a_zip_of_none_or_several_is_refused(files: dict[str, bytes], said: str) -> None:
     assert error_of(zipped(files), "a.zip").startswith(said)
+
+
+def test_a_zip_of_a_text_without_an_ending_is_text() -> None:
+    for name in ("SMSSpamCollection", "reviews"):  # the latter as pandas calls it in reviews.zip
+        files = {name: CSV.encode(), "readme": b"About."}
+        table = read_table(io.BytesIO(zipped(files)), name="a.zip")
+        assert cells(table) == ROWS
+        assert table.form == f"{name} in it, separated by commas"
 
 
 def test_a_locked_zip_is_refused() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bhpvas.data.files import delimited
+from bhpvas.data.files.file import ENCODINGS
 from bhpvas.data.files.formats import read_table
 from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
@@ -168,3 +169,53 @@ def test_a_row_that_does_not_fit_is_refused_whatever_the_ending() -> None:
     for name in USUAL:
         message = error_of("text|label\ngood|1\nso|so|1\n", name)
         assert name in message
+
+
+@pytest.mark.parametrize("name", USUAL)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_named(name: str, encoding: str) -> None:
+    content = "text\tlabel\nça va\t1\nbien\t0\n".encode(encoding)
+    with pytest.raises(DataError, match=f"^{name} looks like UTF-16 .* --encoding {encoding}"):
+        table_of(content, name)
+    table = read_table(io.BytesIO(content), name=name, encoding=encoding)
+    assert cells(table) == [["ça va", "1"], ["bien", "0"]]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_an_encoding_that_is_said_is_used(encoding: str) -> None:
+    text = b"wet \xe9t\xe9".decode(encoding, "replace") if "utf" not in encoding else "wet été"
+    text = text.replace("\ufffd", "x").replace("\n", "x")
+    content = f"text\tlabel\n{text}\t1\n".encode(encoding)
+    table = read_table(io.BytesIO(content), name="a.tsv", encoding=encoding.upper())
+    assert cells(table) == [[text, "1"]]
+
+
+def test_an_encoding_that_is_not_known_or_not_the_files() -> None:
+    for encoding in ("klingon", "rot13", "idna", "unicode_escape", "\0"):
+        with pytest.raises(DataError, match="is no encoding that is read: latin-1, cp1252"):
+            read_table(io.BytesIO(b"text,label\na,1\n"), name="a.csv", encoding=encoding)
+    with pytest.raises(
+        DataError, match=r"^Line 2 of a\.csv has a byte \(0x81\) that is not cp1252"
+    ):
+        read_table(io.BytesIO(b"text,label\n\x81,1\n"), name="a.csv", encoding="cp1252")
+    marked = "text,label\nçà,1\n".encode("utf-16")  # the mark says more than a person
+    assert cells(read_table(io.BytesIO(marked), name="a.csv", encoding="latin-1")) == [["çà", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("version https://git-lfs.example/spec/v1\noid sha256:0\n", "the pointer of Git LFS"),
+        ("\ufeff\n<!DOCTYPE html>\n<html>", "is a web page and no data"),
+        ("<HTML lang='en'>", "is a web page and no data"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_named(start: str, said: str) -> None:
+    for name in ("a.csv", "a.txt", "a.jsonl", "a.parquet", "a.arrow"):
+        assert said in error_of(start, name)
+
+
+def test_one_column_is_no_data() -> None:
+    for name in USUAL:
+        assert error_of("text\ngood\n", name).startswith(f"{name} has one column by its first line")
+        assert error_of("good film\nbad film\n", name).startswith(f"{name} has one column")
