@@ -18,8 +18,9 @@ from bhpvas.model.families import FAMILIES, ORDINARY
 from bhpvas.model.families.base import Family
 from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
 
-# Far beyond any model; layers that share their weights are as many as a config says.
+# Far beyond any model; of layers that share their weights a config may state any number.
 _MOST_LAYERS = 1000
+_MOST_LABELS = 100_000
 # What a training calls the folders that it saves along the way.
 _CHECKPOINT = r"checkpoint-\d+"
 #: The class that a smaller model exported by bhpvas is run by, for that of its family.
@@ -251,6 +252,12 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ModelError(f"The config.json of {name!r} holds no settings.")
     _check_supported(config, name)
+    count = config.get("num_labels", 2)
+    if type(count) is not int or not 0 < count < _MOST_LABELS:
+        raise ModelError(
+            f"The config.json of {name!r} cannot be used: its num_labels is "
+            f"{reprlib.repr(count)}, and must be how many labels there are."
+        )
     return _with_plain_labels(config)
 
 
@@ -294,8 +301,13 @@ def _without_config(folder: Path, name: str) -> str:
 
 
 def _with_plain_labels(config: dict[str, Any]) -> dict[str, Any]:
-    """A config whose labels are numbered by place where it lists them, without space around."""
+    """A config whose labels are numbered by place where it lists them, without space around.
+
+    Where it names none, they have the names that transformers gives them.
+    """
     labels = config.get("id2label")
+    if labels is None:
+        labels = [f"LABEL_{number}" for number in range(config.get("num_labels", 2))]
     if isinstance(labels, list):
         labels = dict(enumerate(labels))
     if not isinstance(labels, dict):
@@ -304,7 +316,7 @@ def _with_plain_labels(config: dict[str, Any]) -> dict[str, Any]:
         str(number): label.strip() if isinstance(label, str) else label
         for number, label in labels.items()
     }
-    if plain == config["id2label"]:
+    if plain == config.get("id2label"):
         return config
     numbers = {label: number for number, label in plain.items() if isinstance(label, str)}
     return config | {"id2label": plain, "label2id": numbers}
