@@ -17,6 +17,7 @@ from bhpvas.heads import HeadId
 from bhpvas.model.families import FAMILIES, ORDINARY
 from bhpvas.model.families.base import Family, Shapes, linear
 from bhpvas.model.files import Stored
+from bhpvas.text import plural
 
 # What torch.compile, DataParallel and Lightning put before the names of a model.
 _WRAPPERS = re.compile(r"(?:(?:_orig_mod|module|model)\.)+")
@@ -71,30 +72,28 @@ def compared(
     Raises :class:`ModelError` for anything beyond it, for what they lack, and for the first tensor
     of another size.
     """
-    family = FAMILIES[config["model_type"]]
-    shapes = family.tensors(config)
-    _check_quantised(config, name)
-    names, others, prefixes = _own_names(stored, shapes, family, name)
-    unused = tuple(key for key in family.unused if key in others)
+    stock = _Stock(name, FAMILIES[config["model_type"]], config)
+    stock.check_quantised()
+    shapes = stock.family.tensors(config)
+    names, others, prefixes = stock.own_names(stored, shapes)
+    unused = tuple(key for key in stock.family.unused if key in others)
     beyond = {
         key: file
         for key, file in others.items()
         if key not in unused and not _HARMLESS.fullmatch(key)
     }
-    _check_number_types(stored, [*names.values(), *beyond.values()], name)
+    for file in (*names.values(), *beyond.values()):
+        stock.check_number_type(file, stored[file].dtype)
     if beyond:
-        raise ModelError(_beyond(sorted(beyond), not names, family, config, name))
+        raise ModelError(stock.beyond(sorted(beyond), alone=not names))
     if missing := [key for key in shapes if key not in names]:
-        raise ModelError(_missing(missing, family, name))
-    attention = _attention(family, config, pruned)
+        raise ModelError(stock.missing(missing))
+    attention = stock.attention(pruned)
     for key, shape in (shapes | attention).items():
         found = stored[names[key]].shape
         if found != shape and shape != _ANY:
-            raise ModelError(
-                _narrower(key, found, shape, family, config, name)
-                if key in attention
-                else _mismatch(key, found, shape, family, config, name)
-            )
+            say = stock.narrower if key in attention else stock.mismatch
+            raise ModelError(say(key, found, shape))
     return Contents(names, tuple(sorted(prefixes)), unused)
 
 
@@ -109,180 +108,172 @@ def _plain(file: str) -> str:
     return file[wrapper.end() :] if wrapper else file
 
 
-def _own_names(
-    stored: Mapping[str, Stored], shapes: Shapes, family: Family, name: str
-) -> tuple[dict[str, str], dict[str, str], set[str]]:
-    """Names in the files by the model's, those of no tensor of it, and prefixes taken off."""
-    names: dict[str, str] = {}
-    others: dict[str, str] = {}
-    prefixes = set()
-    for file in stored:
-        own = next((one for one in _readings(file, family) if one in shapes), None)
-        if own is None:
-            others[_plain(file)] = file
-        elif own in names:
-            raise ModelError(
-                f"The weights of {name!r} hold {own} twice, as {names[own]} and as {file}: save "
-                "the one that is meant alone."
-            )
-        else:
-            names[own] = file
-            prefixes.add(file.removesuffix(_plain(file)))
-    return names, others, prefixes - {""}
+def _size(shape: tuple[int, ...]) -> str:
+    return " × ".join(f"{one:,}" for one in shape) or "1"
 
 
-def _readings(file: str, family: Family) -> Iterator[str]:
-    """What a tensor in a file may be called in the model, the likeliest first.
-
-    transformers itself reads the old names of a norm's weights, and adds or takes off the name of
-    the base model.
+@dataclass(frozen=True)
+class _Stock:
+    """The stock model that the config of a model called ``name`` states, and what is said where the
+    files hold another.
     """
-    plain = _plain(file).replace("LayerNorm.gamma", "LayerNorm.weight")
-    plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
-    yield from (plain, f"{family.base}.{plain}", plain.removeprefix(f"{family.base}."))
 
+    name: str
+    family: Family
+    config: Mapping[str, Any]
 
-def _check_quantised(config: Mapping[str, Any], name: str) -> None:
-    if settings := config.get("quantization_config"):
-        method = settings.get("quant_method") if isinstance(settings, Mapping) else None
-        raise ModelError(
-            f"The weights of {name!r} are quantised by its config.json ({method or 'it says not'}"
-            "): open it with transformers, save what its dequantize() gives, and choose that, or "
-            "choose the model that it was made of."
-        )
+    def own_names(
+        self, stored: Mapping[str, Stored], shapes: Shapes
+    ) -> tuple[dict[str, str], dict[str, str], set[str]]:
+        """Names in the files by the model's, those of no tensor of it, and prefixes taken off."""
+        names: dict[str, str] = {}
+        others: dict[str, str] = {}
+        prefixes = set()
+        for file in stored:
+            own = next((one for one in self._readings(file) if one in shapes), None)
+            if own is None:
+                others[_plain(file)] = file
+            elif own in names:
+                raise ModelError(
+                    f"The weights of {self.name!r} hold {own} twice, as {names[own]} and as "
+                    f"{file}: save the one that is meant alone."
+                )
+            else:
+                names[own] = file
+                prefixes.add(file.removesuffix(_plain(file)))
+        return names, others, prefixes - {""}
 
+    def _readings(self, file: str) -> Iterator[str]:
+        """What a tensor in a file may be called in the model, the likeliest first.
 
-def _check_number_types(stored: Mapping[str, Stored], used: Collection[str], name: str) -> None:
-    for file in used:
-        kind = stored[file].dtype
+        transformers itself reads the old names of a norm's weights, and adds or takes off the name
+        of the base model.
+        """
+        plain = _plain(file).replace("LayerNorm.gamma", "LayerNorm.weight")
+        plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
+        base = f"{self.family.base}."
+        yield from (plain, base + plain, plain.removeprefix(base))
+
+    def check_quantised(self) -> None:
+        """Refuse weights that the config says are quantised."""
+        if settings := self.config.get("quantization_config"):
+            method = settings.get("quant_method") if isinstance(settings, Mapping) else None
+            raise ModelError(
+                f"The weights of {self.name!r} are quantised{f' by {method}' if method else ''}, "
+                "by the quantization_config in its config.json: open it with transformers, save "
+                "what its dequantize() gives, and choose that, or the model that it was made of."
+            )
+
+    def check_number_type(self, file: str, kind: str) -> None:
+        """Refuse numbers that stand for others."""
         if kind not in _FLOATS:
             said = re.sub(r"^([IUF])(\d+).*", lambda m: f"{_NUMBERS[m[1]]}{m[2]}", kind)
             raise ModelError(
-                f"The weights of {name!r} hold {said} numbers, {file} first, and its config.json "
-                "has no quantization_config that says what they stand for: dequantise them with "
-                "the tool that wrote them, and save the model in floating point."
+                f"The weights of {self.name!r} hold {said} numbers, {file} first, and its "
+                "config.json has no quantization_config that says what they stand for: dequantise "
+                "them with the tool that wrote them, and save the model in floating point."
             )
 
-
-def _beyond(
-    keys: list[str], alone: bool, family: Family, config: Mapping[str, Any], name: str
-) -> str:
-    """What to do about tensors that the stock model does not have."""
-    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-    if adapters := [key for key in keys if _ADAPTERS.search(key)]:
-        return (
-            f"The weights of {name!r} hold an adapter ({adapters[0]}{more}), which "
-            f"{family.model_class} does not have: merge it into them first (merge_and_unload() of "
-            "peft) and save that; one with layers of its own cannot be merged and is not supported."
-        )
-    for other in FAMILIES.values():
-        theirs = [key for key in keys if key.startswith(f"{other.base}.")]
-        if theirs and other.base != family.base:
+    def beyond(self, keys: list[str], *, alone: bool) -> str:
+        """What to do about tensors that the stock model does not have; ``alone``: all of them."""
+        model_class = self.family.model_class
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        if adapters := [key for key in keys if _ADAPTERS.search(key)]:
             return (
-                f"The weights of {name!r} are called as those of {other.title} are ({theirs[0]}), "
-                f"and its config.json says {family.name!r}: write the model_type and the "
-                "architectures that it was trained as."
+                f"The weights of {self.name!r} hold an adapter ({adapters[0]}{more}), which "
+                f"{model_class} does not have: merge it into them first (merge_and_unload() of "
+                "peft) and save that; one with layers of its own cannot be merged and is not "
+                "supported."
             )
-    if alone:
+        for other in FAMILIES.values():
+            theirs = [key for key in keys if key.startswith(f"{other.base}.")]
+            if theirs and other.base != self.family.base:
+                return (
+                    f"The weights of {self.name!r} are called as those of {other.title} are "
+                    f"({theirs[0]}), and its config.json says {self.family.name!r}: write the "
+                    "model_type and the architectures that it was trained as."
+                )
+        if alone:
+            return (
+                f"Nothing in the weights of {self.name!r} is called as in {model_class}, such as "
+                f"{keys[0]}{more}: save the model as that class of transformers, or {ORDINARY}."
+            )
+        deeper = re.compile(rf"{self.family.base}\.{re.escape(self.family.modules)}\.(\d+)\..*")
+        depths = [int(found[1]) for key in keys if (found := deeper.fullmatch(key))]
+        layers = len(self.family.layer_modules(self.config))
+        if len(depths) == len(keys) and min(depths) >= layers:
+            return (
+                f"The weights of {self.name!r} hold {max(depths) + 1} layers ({keys[0]}{more}) and "
+                f"its config.json states {layers}: write {self.family.size_keys[0]} as it was "
+                "trained."
+            )
         return (
-            f"Nothing in the weights of {name!r} is called as in {family.model_class}, such as "
-            f"{keys[0]}{more}: save the model as that class of transformers, or {ORDINARY}."
+            f"The weights of {self.name!r} hold {keys[0]}{more}, which {model_class} does not "
+            "have, so the model would be measured without: save it as that class of transformers "
+            f"if it does not need them, or {ORDINARY}."
         )
-    deeper = re.compile(rf"{family.base}\.{re.escape(family.modules)}\.(\d+)\..*")
-    depths = [int(found[1]) for key in keys if (found := deeper.fullmatch(key))]
-    layers = len(family.layer_modules(config))
-    if len(depths) == len(keys) and min(depths) >= layers:
+
+    def missing(self, keys: list[str]) -> str:
+        """What to do about tensors that the files lack."""
+        head = keys[0].startswith("classifier.")
+        way = "fine-tune it as a classifier first" if head else "save or download the model again"
         return (
-            f"The weights of {name!r} hold {max(depths) + 1} layers ({keys[0]}{more}) and its "
-            f"config.json states {layers}: write {family.size_keys[0]} as it was trained."
+            f"The model {self.name!r} lacks {len(keys)} weights that its config asks for, "
+            f"{keys[0]} first, which would be filled with random numbers: {way}."
         )
-    return (
-        f"The weights of {name!r} hold {keys[0]}{more}, which {family.model_class} does not have, "
-        "so the model would be measured without: save it as that class of transformers if it does "
-        f"not need them, or {ORDINARY}."
-    )
 
+    def attention(self, pruned: Collection[HeadId]) -> Shapes:
+        """The shapes of all tensors whose size depends on how many heads a layer has."""
+        _, heads, hidden, _ = self.family.sizes(self.config)
+        found: Shapes = {}
+        for number, module in enumerate(self.family.layer_modules(self.config)):
+            kept = heads - sum(head.layer == number for head in pruned)
+            width = kept * (hidden // heads)
+            for part in _ROWS:
+                shapes = linear(f"{module}.{self.family.parts[part]}", width, hidden)
+                found |= shapes if kept else dict.fromkeys(shapes, _ANY)
+            output = f"{module}.{self.family.parts['output']}.weight"
+            found |= {output: (hidden, width) if kept else _ANY}
+        return found
 
-def _missing(keys: list[str], family: Family, name: str) -> str:
-    head = keys[0].startswith("classifier.")
-    way = "fine-tune it as a classifier first" if head else "save or download the model again"
-    return (
-        f"The model {name!r} lacks {len(keys)} weights that its config asks for, {keys[0]} first, "
-        f"which would be filled with random numbers: {way}."
-    )
-
-
-def _attention(family: Family, config: Mapping[str, Any], pruned: Collection[HeadId]) -> Shapes:
-    """The shapes of all tensors whose size depends on how many heads a layer has."""
-    _, heads, hidden, _ = family.sizes(config)
-    found: Shapes = {}
-    for number, module in enumerate(family.layer_modules(config)):
-        kept = heads - sum(head.layer == number for head in pruned)
-        width = kept * (hidden // heads)
-        for part in _ROWS:
-            shapes = linear(f"{module}.{family.parts[part]}", width, hidden)
-            found |= shapes if kept else dict.fromkeys(shapes, _ANY)
-        output = f"{module}.{family.parts['output']}.weight"
-        found |= {output: (hidden, width) if kept else _ANY}
-    return found
-
-
-def _narrower(
-    key: str,
-    found: tuple[int, ...],
-    stated: tuple[int, ...],
-    family: Family,
-    config: Mapping[str, Any],
-    name: str,
-) -> str:
-    """What to do about an attention of another size, which pruning by other tools leaves."""
-    _, heads, hidden, _ = family.sizes(config)
-    module, part = next(
-        (number, part)
-        for number, module in enumerate(family.layer_modules(config))
-        for part in _ROWS | {"output": ""}
-        if key.startswith(f"{module}.{family.parts[part]}.")
-    )
-    if part not in _ROWS or found[1:] != stated[1:] or not 0 < found[0] < hidden:
-        return _mismatch(key, found, stated, family, config, name)
-    rows, size = found[0], hidden // heads
-    way = (
-        f"write the numbers of the {heads - rows // size} heads that it lacks there, as "
-        f'"pruned_heads": {{"{module}": […]}}'
-        if rows % size == 0
-        else f"a head has {size} rows, so it is not whole heads that were removed: {ORDINARY}"
-    )
-    return (
-        f"The weights of {name!r} were pruned by another tool: its layer {module} has {rows} rows "
-        f"of {_ROWS[part]} ({key}) where its config.json says {stated[0]}; {way}."
-    )
-
-
-def _mismatch(
-    key: str,
-    found: tuple[int, ...],
-    stated: tuple[int, ...],
-    family: Family,
-    config: Mapping[str, Any],
-    name: str,
-) -> str:
-    """What to do about a tensor of another size than a config states."""
-    last = list(family.others(config))[-2:]
-    if key in last and found[1:] == stated[1:] and found:
-        labels = list(config["id2label"].values())
+    def narrower(self, key: str, found: tuple[int, ...], stated: tuple[int, ...]) -> str:
+        """What to do about an attention of another size, which pruning by other tools leaves."""
+        _, heads, hidden, _ = self.family.sizes(self.config)
+        layer, part = next(
+            (number, part)
+            for number, module in enumerate(self.family.layer_modules(self.config))
+            for part in (*_ROWS, "output")
+            if key.startswith(f"{module}.{self.family.parts[part]}.")
+        )
+        if part not in _ROWS or found[1:] != stated[1:] or not 0 < found[0] < hidden:
+            return self.mismatch(key, found, stated)
+        rows, size = found[0], hidden // heads
+        way = (
+            f"write the numbers of the {plural(heads - rows // size, 'head')} that it lacks there, "
+            f'as "pruned_heads": {{"{layer}": […]}}'
+            if rows % size == 0
+            else f"a head has {size} rows, so it is not whole heads that were removed: {ORDINARY}"
+        )
         return (
-            f"The model {name!r} has {found[0]} outputs ({key}) and its config.json names "
-            f"{len(labels)} labels ({', '.join(map(str, labels[:3]))}{', …' * (len(labels) > 3)}): "
-            "list as many in its id2label, in the order of its training."
+            f"The weights of {self.name!r} were pruned by another tool: its layer {layer} has "
+            f"{rows} rows of {_ROWS[part]} ({key}) where its config.json says {stated[0]}; {way}."
         )
-    table = next((one for part, one in _TABLES.items() if part in key), None)
-    why = f" by {table}" if table and found[1:] == stated[1:] else ""
-    return (
-        f"The tensor {key} of {name!r} has {_size(found)} numbers, where its config.json states "
-        f"{_size(stated)}{why}: they are of two models, or of two times of one, so take both files "
-        "from the same save."
-    )
 
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " × ".join(f"{one:,}" for one in shape) or "1"
+    def mismatch(self, key: str, found: tuple[int, ...], stated: tuple[int, ...]) -> str:
+        """What to do about a tensor of another size than the config states."""
+        last = list(self.family.others(self.config))[-2:]
+        if key in last and found[1:] == stated[1:] and found:
+            labels = list(map(str, self.config["id2label"].values()))
+            named = ", ".join(labels[:3]) + (", …" if len(labels) > 3 else "")
+            return (
+                f"The model {self.name!r} has {found[0]} outputs ({key}) and its config.json names "
+                f"{len(labels)} labels ({named}): list as many in its id2label, in the order of "
+                "its training."
+            )
+        table = next((one for part, one in _TABLES.items() if part in key), None)
+        why = f" by {table}" if table and found[1:] == stated[1:] else ""
+        return (
+            f"The tensor {key} of {self.name!r} has {_size(found)} numbers, where its config.json "
+            f"states {_size(stated)}{why}: they are of two models, or of two times of one, so take "
+            "both files from the same save."
+        )

@@ -245,7 +245,7 @@ CASES = {
     ),
     "integer or float8 weights": Case(in_integers, f"hold int8 numbers, {QUERY} first"),
     "a config that says it is quantised": Case(
-        config(quantization_config={"quant_method": "gptq"}), r"\(gptq\).*dequantize\(\)"
+        config(quantization_config={"quant_method": "gptq"}), r"by gptq, .*dequantize\(\)"
     ),
     "a class of its own in the config": Case(
         config(architectures=["MeanForSequenceClassification"]), "is a MeanForSequenceClass"
@@ -264,7 +264,7 @@ CASES = {
         config(intermediate_size=128), "has 64 × 32 numbers, .* states 128 × 32"
     ),
     "narrower queries, keys and values": Case(
-        pruned, r'layer 0 has 24 rows of queries .* says 32; write .* 1 heads .*"pruned_heads"'
+        pruned, r'layer 0 has 24 rows of queries .* says 32; write .* 1 head that .*"pruned_heads"'
     ),
     "more outputs than names": Case(
         config(id2label=dict(enumerate("abc"))),

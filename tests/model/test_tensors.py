@@ -310,7 +310,7 @@ def test_numbers_that_stand_for_others_are_refused(
     assert key in said and "no quantization_config" in said
     assert str(dtype).removeprefix("torch.").partition("_")[0] in said
     change_config(folder, quantization_config={"quant_method": "bitsandbytes"})
-    assert "quantised by its config.json (bitsandbytes)" in refused_by_both(folder)
+    assert "quantised by bitsandbytes, by the quant" in refused_by_both(folder)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
