@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.accessibility import grave
 from tests.browser.server import running
 from tests.browser.waiting import QUIET
 from tests.browser.workbench import Workbench
@@ -144,6 +146,34 @@ def test_on_a_narrow_screen_the_sidebar_goes_when_a_page_was_chosen(
     page.set_viewport_size({"width": 1440, "height": 900})
     app.go("Roles", ".st-key-role-map")
     expect(page.get_by_test_id("stExpandSidebarButton")).to_be_hidden()
+    page.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_was_read_opens_within_the_screen(browser: Browser, address: str, theme: Any) -> None:
+    """And leaves room: on a laptop no page's link is below the screen, even once heads are gone."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=theme)
+    app = Workbench(page, address)
+    app.open()
+    app.settle()
+    app.press("Select lowest 9")
+    app.remove()
+    last = page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True)
+    below = last.bounding_box()
+    assert below is not None and below["y"] + below["height"] <= 900
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        if width == 390:
+            page.get_by_test_id("stExpandSidebarButton").click()
+        page.locator(".st-key-read button").click()
+        table = page.locator(".st-key-read-table .table")
+        expect(table).to_contain_text("Labels matched")
+        app.settle()
+        for row in table.get_by_role("row").all():
+            box = row.bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert grave(page) == []
+        page.keyboard.press("Escape")
     page.close()
 
 
