@@ -86,7 +86,7 @@ def dataset_of(
         unit=table.unit,
         lines=places,
         groups={as_text(name): cells.cells() for name, cells in groups.items() if len(cells) > 1},
-        provenance=provenance,
+        provenance=provenance.noted(labels.note()),
         labels_from=labels_from,
     )
     known = sorted(parts)
@@ -167,6 +167,12 @@ class _Labels:
         if self.names_column:
             self.names.extend(map(as_text, piece.cells[self.names_column]))
         return piece
+
+    def note(self) -> str:
+        """What is to be said of where the names come from."""
+        if self.names_column is None:
+            return ""
+        return f"The column {self.names_column} names the numbers in {self.columns.label}."
 
     def left_out(self) -> dict[str, int]:
         """How many rows were left out, by the reason."""

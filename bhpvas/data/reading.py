@@ -233,13 +233,12 @@ def _labelled(
     def take(part: str, rows: np.ndarray) -> Dataset:
         further = [name for name in parts[part](None, None).columns if name not in columns.used()]
         table = parts[part]([*columns.used(), *further], rows)
-        dataset, _ = dataset_of(table, columns, (names, labels[part][rows]))
+        numbered = names, labels[part][rows]
+        dataset, _ = dataset_of(table, columns, numbered, labels_from=labels_from)
         unlabelled = int((labels[part] < 0).sum())
         left_out = {"without a label": unlabelled} if unlabelled else {}
         said = dataset.provenance.noted(f"The sentences are those of the part {part}.")
         said = replace(said, left_out=left_out)
-        return replace(
-            dataset, numbered=named is not None, labels_from=labels_from, provenance=said
-        )
+        return replace(dataset, numbered=named is not None, provenance=said)
 
     return labels, take

@@ -173,12 +173,14 @@ def test_a_column_of_names_beside_numbers_counts_as_names() -> None:
     assert data.aligned(("Good", "Bad")).labels.tolist() == [0, 1, 0, 1]
     assert data.aligned(("LABEL_0", "LABEL_1", "LABEL_2")).labels.tolist() == [2, 0, 2, 0]
     assert not data.groups
+    assert data.provenance.notes == ("The column label_text names the numbers in label.",)
     with pytest.raises(
         DataError, match=r"'good', which the model does not know: .* say --labels-from 0"
     ):
         data.aligned(("yes", "no"))
     numbers = read(*lines, labels_from=0).aligned(("x", "y", "z"))
     assert numbers.labels.tolist() == [2, 0, 2, 0]
+    assert numbers.provenance.notes == ("The labels count from 0: 0 is the model's 'x'.",)
     words = read(*lines, label="label_text")
     assert not words.numbered and words.label_names == ("bad", "good")
 

@@ -146,3 +146,19 @@ def test_of_pairs_both_sentences_make_a_copy() -> None:
     parts = splits.calibration, splits.evaluation
     learnt, measured = ({*zip(one.texts, one.pairs, strict=True)} for one in parts)
     assert (len(learnt), len(measured)) == (2, 4) and not learnt & measured
+
+
+def test_parts_of_a_file_without_the_rows_that_have_no_label() -> None:
+    lines = ["text,label,split", "a,no,train", "b,yes,train", "c,-,train", "d,yes,test", "e,,test"]
+    splits = read_splits(csv_file(*lines), name="a.csv", skip_unlabelled=True)
+    assert (splits.calibration.texts, splits.evaluation.texts) == (("a", "b"), ("d",))
+    left_out = {"labelled -": 1, "without a label": 1}
+    assert splits.evaluation.provenance.left_out == left_out
+    assert splits.evaluation.place(0) == "Line 5 of a.csv"
+
+
+def test_a_part_that_lacks_a_label_is_numbered_as_the_whole() -> None:
+    """Otherwise numbers of a part without 0 would seem to count from 1."""
+    rows = [f"s{n},{n % 3},train" for n in range(6)] + ["t,1,test", "u,2,test"]
+    splits = read_splits(csv_file("text,label,split", *rows), name="a.csv")
+    assert splits.evaluation.aligned(("x", "y", "z")).labels.tolist() == [1, 2]

@@ -291,6 +291,28 @@ def test_a_first_row_that_is_data_is_uploaded_with_what_the_refusal_says(app: Ap
     assert len(data.calibration) + len(data.evaluation) == 12
 
 
+def test_labels_of_an_upload_that_need_a_word(app: AppTest, tiny: Classifier) -> None:
+    """Rows without a label are left out and numbers count from 1 where that is said."""
+    rows = "".join(f"film {n} is good,meal {n},{n % 2 + 1}\n" for n in range(12))
+    content = ("review,reply,label\nfilm,meal,-1\n" + rows).encode()
+    open_dialog(app)
+    fine(app.segmented_control(key="data-kind").set_value("Upload").run())
+    fine(app.file_uploader(key="data-file").set_value(("mine.csv", content, "text/csv")).run())
+    fine(app.text_input(key="column-pair").set_value("reply").run())
+    fine(app.selectbox(key="labels-from").set_value("1").run())
+    use(app)
+    assert "labelled '-1'" in app.error[0].value
+    fine(app.checkbox(key="no-pair").check().run())
+    fine(app.checkbox(key="skip").check().run())
+    use(app)
+    assert not app.error
+    data = session(app).data
+    assert data.evaluation.pairs is None and data.evaluation.label_names == tiny.label_names
+    assert data.evaluation.provenance.left_out == {"labelled -1": 1}
+    numbers = [int(text.split()[1]) for text in data.evaluation.texts]
+    assert data.evaluation.labels.tolist() == [number % 2 for number in numbers]
+
+
 def test_a_file_of_the_server_is_no_hub_id(app: AppTest, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("text,label\na,0\nb,1\n", encoding="utf-8")
