@@ -147,6 +147,9 @@ class _Guess:
     ) -> None:
         self.header, self.rows, self.name, self.classes = header, rows, name, classes
         self.plain = {column: _plain(column) for column in header}
+        self.columns_named: dict[str, list[str]] = {}
+        for column, plain in self.plain.items():
+            self.columns_named.setdefault(plain, []).append(column)
         self.roles: dict[str, str | None] = {}
         self.given: set[str] = set()
         self.notes: list[str] = []
@@ -173,11 +176,12 @@ class _Guess:
             if role not in self.given:
                 self.roles[role] = next(iter(self._named(known)), None)
         tag, split = self.roles["tag"], self.roles["split"]
-        named = [one for one in self._free() if self._is_named_for(one, label)]
-        names = next((one for one in named if self.rows.names_numbers(one, label)), None)
-        if named and names is None and self.rows.holds_numbers(label):
+        named = [f"{self.plain[label]} {end}" for end in _NAMES]
+        likely = [one for one in self._free() if self.plain[one] in named]
+        names = next((one for one in likely if self._named_by(one) == label), None)
+        if likely and names is None and self.rows.holds_numbers(label):
             self.notes.append(
-                f"The column {named[0]} does not have one name for each label, and is not read."
+                f"The column {likely[0]} does not have one name for each label, and is not read."
             )
         return Columns(text, label, self.roles.get("pair"), tag, split, names, tuple(self.notes))
 
@@ -252,19 +256,14 @@ class _Guess:
     def _texts(self) -> list[str]:
         """Free columns that are neither named as a label nor name the numbers of another."""
         labels = {name for tier in LABEL_COLUMNS for name in tier}
-        return [
-            one
-            for one in self._free()
-            if _singular(self.plain[one]) not in labels
-            and not any(
-                self._is_named_for(one, other) and self.rows.names_numbers(one, other)
-                for other in self.header
-            )
-        ]
+        free = [one for one in self._free() if _singular(self.plain[one]) not in labels]
+        return [one for one in free if self._named_by(one) is None]
 
-    def _is_named_for(self, column: str, label: str) -> bool:
-        """Whether a column is named as one that names the numbers of another."""
-        return self.plain[column] in [f"{self.plain[label]} {end}" for end in _NAMES]
+    def _named_by(self, column: str) -> str | None:
+        """The column whose numbers a column names, by its name and its first rows."""
+        base, _, end = self.plain[column].rpartition(" ")
+        bases = self.columns_named.get(base, []) if end in _NAMES else []
+        return next((one for one in bases if self.rows.names_numbers(column, one)), None)
 
     def _named(
         self,
@@ -283,24 +282,30 @@ class _Guess:
         ending = [one for one in columns if self.rows.cells and last[one] in ends]
         return [*dict.fromkeys([*exact, *ending])]
 
+    def _free_named(self, plain: str) -> list[str]:
+        taken = self.roles.values()
+        return [one for one in self.columns_named.get(plain, []) if one not in taken]
+
+    def _firsts(self) -> list[str]:
+        """Columns that can be the first of a pair: the text, where one was chosen."""
+        text = self.roles.get("text")
+        return self._free() if "text" not in self.given else [text] if text else []
+
     def _pair(self, one: str, other: str) -> tuple[str, str] | None:
-        """The columns of these names; a text that was chosen can only be the first."""
-        firsts = [self.roles["text"] or ""] if "text" in self.given else self._free()
-        first = next((column for column in firsts if _plain(column) == one), None)
-        second = next((column for column in self._free() if self.plain[column] == other), None)
-        return (first, second) if first and second else None
+        """The columns of these names."""
+        firsts = [column for column in self._firsts() if self.plain[column] == one]
+        seconds = self._free_named(other)
+        return (firsts[0], seconds[0]) if firsts and seconds else None
 
     def _numbered_pairs(self) -> list[tuple[str, str]]:
         """Columns whose names differ in one word, as halves of a pair are told apart."""
-        columns = self._free()
-        firsts = [self.roles["text"] or ""] if "text" in self.given else columns
         found = []
-        for first in firsts:
-            words = _plain(first).split()
+        for first in self._firsts():
+            words = self.plain[first].split()
             for place, word in enumerate(words):
-                other = _HALVES.get(word)
-                name = " ".join([*words[:place], other or "", *words[place + 1 :]])
-                found += [(first, one) for one in columns if other and self.plain[one] == name]
+                if other := _HALVES.get(word):
+                    name = " ".join([*words[:place], other, *words[place + 1 :]])
+                    found += [(first, second) for second in self._free_named(name)]
         return found
 
     def _only(self, role: str, columns: Sequence[str], fits: Callable[[str], bool]) -> str | None:

@@ -13,8 +13,8 @@ from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
 from bhpvas.text import shortened
 
-#: Rows that are looked at.
-ROWS = 1_000
+#: Rows that are looked at, and cells of them together: of many columns fewer rows.
+ROWS, _CELLS = 1_000, 200_000
 # Words that the cells of a column of sentences have on average, and words by which a column is one
 # although its texts are often repeated, as the passages are of which many questions are asked.
 _WORDS, _MANY_WORDS = 3, 8
@@ -44,7 +44,8 @@ class FirstRows:
             piece = None
         if piece is None:
             return cls()
-        return cls({column: cells[:ROWS] for column, cells in piece.cells.items()})
+        rows = min(ROWS, max(_CELLS // max(len(piece.cells), 1), _FEW))
+        return cls({column: cells[:rows] for column, cells in piece.cells.items()})
 
     def filled(self, column: str) -> list[str]:
         """The cells of a column that are not empty, as text."""
