@@ -101,7 +101,7 @@ def from_zip(file: File, endings: Collection[str]) -> tuple[File, str]:
         opened = partial(archive.open, member)
         return io.BufferedReader(_Unpacked(file, member.compress_size, opened))
 
-    found = replace(file, open=unpacked, path=None, form=listed([f"{member.filename} in it"]))
+    found = replace(file, open=unpacked, path=None, form=f"its file {listed([member.filename])}")
     return found, member.filename
 
 

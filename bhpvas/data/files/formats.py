@@ -6,6 +6,7 @@ import codecs
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -45,6 +46,9 @@ REFUSED = {
     **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth", ".joblib"), _PICKLE),
 }
 
+#: Encodings that are read as another one, which has their letters and quotation marks besides, and
+#: in which most of what is called by them is (WHATWG, "Encoding", on labels).
+_LARGER = {"iso8859-1": "cp1252"}
 #: What is said of a file that holds something else, by what it starts with.
 _STARTS = {
     b"version https://git-lfs": "is no data but the pointer of Git LFS to it: run git lfs pull",
@@ -122,7 +126,7 @@ def _known(encoding: str | None) -> str | None:
         found = ""
     if found not in {codecs.lookup(one).name for one in ENCODINGS}:
         raise DataError(f"{encoding!r} is no encoding that is read: {listed(ENCODINGS, 99)} are.")
-    return found
+    return _LARGER.get(found, found)
 
 
 def _ending(name: str) -> str:
@@ -156,6 +160,8 @@ def _parsed(file: File) -> Table:
     ending, inner = _ending(file.name), file.name
     if ending == ".gz":
         inner = Path(file.name).stem
+        if _ending(inner) in REFUSED:
+            raise DataError(f"{file.name} {REFUSED[_ending(inner)]}.")
         if _ending(inner) not in FORMATS:
             raise DataError(
                 f"{file.name} does not say what it holds: call it by the ending of the file in it, "
@@ -170,4 +176,6 @@ def _parsed(file: File) -> Table:
         raise DataError(f"{file.name} names its columns itself: leave out --no-header.")
     if inner != file.name and _ending(inner) in COLUMNAR:
         file = containers.whole(file)
+    elif _ending(inner) not in COLUMNAR and file.encoding == file.found_encoding()[0]:
+        file = replace(file, form=", ".join(filter(None, (file.form, f"text in {file.encoding}"))))
     return FORMATS[_ending(inner)](file)

@@ -93,10 +93,12 @@ def _evidence(first: str, cells: Sequence[str]) -> Iterator[_Evidence]:
     if not first:
         return
     different = set(cells)
-    if _is_text_name(first) or _is_label_name(first) or _IDENTIFIER.fullmatch(first):
+    if _is_text_name(first) or _is_label_name(first):
         yield "name"
     elif first in different:
         yield "row"
+    elif _IDENTIFIER.fullmatch(first):
+        yield "name"
     elif cells and all(map(_NUMBER.fullmatch, cells)):
         yield "row" if _NUMBER.fullmatch(first) else "name"
     elif len(cells) >= 2 * len(different):
@@ -111,11 +113,12 @@ def _likely(first: Sequence[str], others: Sequence[Sequence[str]]) -> tuple[int,
     columns = [list(cells) for cells in zip(first, *others, strict=True)]
     sizes = [sum(map(len, cells)) for cells in columns]
     text = sizes.index(max(sizes))
-    kinds = [
-        len({*cells}) if len({*cells}) > 1 and all(cells) else len(cells) + 1 for cells in columns
-    ]
-    kinds[text] = len(others) + 3
-    return text + 1, kinds.index(min(kinds)) + 1
+
+    def unlike_a_label(place: int) -> tuple[bool, int, int]:
+        kinds = len({*columns[place]})
+        return place == text or kinds == 1 or "" in columns[place], kinds, sizes[place]
+
+    return text + 1, min(range(len(columns)), key=unlike_a_label) + 1
 
 
 def _example(cell: str) -> str:

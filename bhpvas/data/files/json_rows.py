@@ -63,12 +63,12 @@ def _objects_of(file: File, usual: bool) -> tuple[Callable[[], Iterator[_Object]
         first = text.value()
     except DataError:
         if text.is_long and not usual:
-            return partial(_of_object, file), "the array in its object"
+            return partial(_of_object, file), "the array in one object"
         return lines, said
     if text.next():
         return lines, said
     if any(_are_objects(value) for value in first.values()):
-        return partial(_of_object, file), "the array in its object"
+        return partial(_of_object, file), "the array in one object"
     for kind in (list, dict):
         if len(first) > 1 and all(isinstance(value, kind) for value in first.values()):
             raise DataError(

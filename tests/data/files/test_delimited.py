@@ -190,6 +190,13 @@ def test_an_encoding_that_is_said_is_used(encoding: str) -> None:
     assert cells(table) == [[text, "1"]]
 
 
+def test_what_is_called_latin_1_may_have_the_quotation_marks_of_windows() -> None:
+    content = "text,label\n“Née” – well…,1\n".encode("cp1252")
+    table = read_table(io.BytesIO(content), name="a.csv", encoding="latin-1")
+    assert cells(table) == [["“Née” – well…", "1"]]
+    assert table.form == "text in cp1252"
+
+
 def test_an_encoding_that_is_not_known_or_not_the_files() -> None:
     for encoding in ("klingon", "rot13", "idna", "unicode_escape", "\0"):
         with pytest.raises(DataError, match="is no encoding that is read: latin-1, cp1252"):

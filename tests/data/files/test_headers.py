@@ -152,6 +152,12 @@ def test_a_refusal_shows_the_columns_with_an_example_and_the_likely_ones() -> No
     )
 
 
+def test_a_word_that_reads_as_a_name_but_stands_in_every_row_is_none() -> None:
+    lines = [f'"{n % 2}","{n}","NO_QUERY","It rained on day {n}."' for n in range(6)]
+    with pytest.raises(DataError, match=r"has no header.* --text 4 --label 1 "):
+        read_table(io.BytesIO("\n".join(lines).encode()), name="a.csv")
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet", "a.arrow"])
 def test_formats_that_name_their_columns_have_a_header(name: str) -> None:
     with pytest.raises(DataError, match=f"^{name} names its columns itself: leave out --no-header"):

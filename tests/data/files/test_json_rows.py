@@ -64,7 +64,7 @@ def test_every_form_holds_the_same_objects(
             (lines, "a.json", "one object on each line"),
             (array, "a.json", "an array of objects"),
             (array, "a.jsonl", "an array of objects"),
-            (object, "a.json", "the array in its object"),
+            (object, "a.json", "the array in one object"),
         ):
             table = table_of(content, name)
             assert records(table) == expected
