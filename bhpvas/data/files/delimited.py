@@ -94,7 +94,7 @@ def _start(file: File) -> _Start:
     lines: list[str] = []
     size = 0
     for line in file.lines(""):
-        if size > SAMPLE:
+        if size > SAMPLE and any(map(str.strip, lines)):
             return _Start(lines, True)
         lines.append(line)
         size += len(line)

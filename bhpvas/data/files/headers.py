@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from bhpvas.data.columns import guess_columns
 from bhpvas.data.files.file import File
 from bhpvas.errors import DataError
-from bhpvas.text import listed, shortened
+from bhpvas.text import shortened
 
 #: What speaks for a first cell being the name of its column, or a cell like the others.
 _Evidence: TypeAlias = Literal["name", "maybe name", "row", "maybe row"]
@@ -51,18 +51,15 @@ def decided(file: File, rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
     for_names, for_row = found & {"name", "maybe name"}, found & {"row", "maybe row"}
     if not for_row or ("name" in for_names and "row" not in for_row):
         return True, "" if for_names else "its first line taken for the header"
-    if for_names:
-        raise DataError(
-            f"Line 1 of {file.name} could be a header or a row (it has {listed(first)}): say "
-            "--header or --no-header (in the app under Upload, First row)."
-        )
     text, label = _likely(first, others)
     shown = [f"column {number} {_example(cell)}" for number, cell in enumerate(first, start=1)]
     shown[_SHOWN:] = [f"… column {len(first)}"] * (len(first) > _SHOWN)
+    is_row = not for_names and "row" in for_row
+    what = "has no header, its first line is a row" if is_row else "may have no header"
     raise DataError(
-        f"{file.name} has no header, its first line is a row ({', '.join(shown)}): say --no-header "
-        f"and the numbers of the columns, such as --text {text} --label {label} (in the app under "
-        "Upload, First row and Column names)."
+        f"{file.name} {what} ({', '.join(shown)}): say {'' if is_row else '--header, or '}"
+        f"--no-header and the numbers of the columns, such as --text {text} --label {label} (in "
+        "the app under Upload, First row and Column names)."
     )
 
 

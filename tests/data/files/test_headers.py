@@ -126,13 +126,16 @@ def test_a_file_of_columns_that_say_nothing_says_what_was_taken() -> None:
         ["label\t1", "good\t0", "fine\t1", "bad\t0"],  # a sentence that is a column's name
         ["It rained.\tfunny", "We left.\tsad", "We ate.\tsad", "We sat.\tsad"],
         ["text\t2019", "It rained.\t2019", "We left.\t2020"],
+        ["What do you think of it?\tAnything else?", "I like it\tNo", "I do not\tYes, all of it"],
     ],
 )
 def test_what_could_be_either_is_asked(lines: list[str]) -> None:
     content = "\n".join(lines).encode()
-    with pytest.raises(DataError, match="could be a header or a row") as error:
+    with pytest.raises(DataError, match="may have no header") as error:
         read_table(io.BytesIO(content), name="a.tsv")
-    assert "say --header or --no-header" in str(error.value)
+    assert "say --header, or --no-header and the numbers of the columns, such as --text 1" in str(
+        error.value
+    )
     for header in (True, False):
         table = read_table(io.BytesIO(content), name="a.tsv", header=header)
         assert sum(len(piece.numbers) for piece in table.pieces()) == len(lines) - header
