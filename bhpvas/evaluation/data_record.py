@@ -64,23 +64,22 @@ class DataRecord:
             "notes": list(self.notes),
         }
 
-    def facts(self) -> dict[str, str]:
-        """The record as a table has it, without its notes; what does not apply is left out."""
+    def facts(self) -> dict[str, str | None]:
+        """The record as a table has it, without its notes; None is what does not apply."""
         source = self.source
         reasons = f"{sum(source.left_out.values()):,} ({self._reasons()})"
-        found = {
+        return {
             "Text column": source.text,
             "Pair column": source.pair,
             "Label column": source.label,
-            "Form": source.form,
+            "Form": source.form or None,
             "Labels matched": source.matched and f"by {source.matched}",
             "Rows": self._counts(),
             "Rows left out": reasons if source.left_out else "none",
             "Unknown tokens": _share(self.unknown_share),
-            "Sentences cut": f"{self.truncated:,}" if self.truncated else "none",
-            "Sentences without words": f"{self.empty:,}" if self.empty else None,
+            "Sentences cut": self._part(self.truncated) or "none",
+            "Sentences without words": self._part(self.empty),
         }
-        return {name: said for name, said in found.items() if said}
 
     def line(self) -> str:
         """The record in a line, without its notes.
@@ -104,6 +103,10 @@ class DataRecord:
         ]
         return " ".join(", ".join(filter(None, said)).split())
 
+    def _part(self, count: int) -> str | None:
+        """How many sentences, with their share; None where there are none."""
+        return f"{count:,} ({_share(count / self.sentences)})" if count else None
+
     def _counts(self) -> str:
         """Rows by label, or of many labels how many they have."""
         if len(self.rows) <= _MOST_LABELS:
@@ -121,9 +124,12 @@ class DataRecord:
 
 def side_by_side(one: DataRecord, other: DataRecord) -> list[tuple[str, str, str]]:
     """The facts of two records in rows: what, of the one, of the other."""
-    first, second = one.facts(), other.facts()
-    names = [*first, *(name for name in second if name not in first)]
-    return [(name, first.get(name, text.NOTHING), second.get(name, text.NOTHING)) for name in names]
+    second = other.facts()
+    return [
+        (name, said or text.NOTHING, second[name] or text.NOTHING)
+        for name, said in one.facts().items()
+        if said or second[name]
+    ]
 
 
 def data_record(

@@ -147,7 +147,7 @@ def _figures(found: Exported, dataset: Dataset) -> str:
 
 
 def _read(found: DataRecord) -> str:
-    facts = [f"- {name}: {verbatim(said)}" for name, said in found.facts().items()]
+    facts = [f"- {name}: {verbatim(said)}" for name, said in found.facts().items() if said]
     return "\n".join([*facts, *(f"- {verbatim(note)}" for note in found.notes)])
 
 

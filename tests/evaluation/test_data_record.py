@@ -31,7 +31,7 @@ def test_the_line_says_everything_but_the_notes():
 def test_the_line_of_sentences_made_in_memory_has_no_columns():
     bare = replace(RECORD, source=Provenance(), unknown_share=0.0, truncated=1, empty=0)
     assert bare.line() == "labels (bad 1,200, good 4), 0% unknown tokens, 1 sentence cut"
-    assert "Text column" not in bare.facts() and bare.facts()["Rows left out"] == "none"
+    assert bare.facts()["Text column"] is None and bare.facts()["Rows left out"] == "none"
 
 
 def test_a_name_of_several_lines_stays_on_one():
@@ -66,9 +66,10 @@ def test_two_records_side_by_side_have_every_fact_of_both():
     rows = {name: (one, two) for name, one, two in side_by_side(other, RECORD)}
     assert rows["Text column"] == ("review", "review")
     assert rows["Label column"] == ("—", "stars")
-    assert rows["Sentences without words"] == ("—", "2")
-    assert {name for name, (one, _) in rows.items() if one != "—"} == set(other.facts())
-    assert {name for name, (_, two) in rows.items() if two != "—"} == set(RECORD.facts())
+    assert rows["Sentences without words"] == ("—", "2 (0.2%)")
+    assert rows["Sentences cut"] == ("7 (0.6%)", "7 (0.6%)")
+    assert list(rows) == [name for name, said in RECORD.facts().items() if said]
+    assert side_by_side(RECORD, other) == [(name, two, one) for name, (one, two) in rows.items()]
 
 
 words = st.lists(st.sampled_from("good bad film xyzzy the".split()), min_size=1, max_size=60)
