@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -74,6 +74,23 @@ def running(
         finally:
             server.send_signal(how)
             server.wait(30)
+
+
+class MortalServer:
+    """The app on a port of its own, killed and started again as a test wants it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment, self._port, self._running = environment, free_port(), ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        """Start it; returns once it answers."""
+        started = running(self._environment, port=self._port, how=signal.SIGKILL)
+        self.address, self.process = self._running.enter_context(started)
+
+    def kill(self) -> None:
+        """Kill it, whatever it does."""
+        self._running.close()
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:

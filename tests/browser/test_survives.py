@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,32 @@ import pytest
 from playwright.sync_api import APIResponse, Browser, Page, Route, WebSocketRoute, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from tests.browser.server import free_port, running, serving
+from tests.browser.server import MortalServer
 from tests.browser.workbench import Workbench
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(kept_results: dict[str, str]) -> Iterator[MortalServer]:
+    """A server that every test may kill, if it starts it again."""
+    found = MortalServer(kept_results)
+    yield found
+    found.kill()
+
+
+@pytest.fixture(scope="module")
+def hosted_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where a server that is not hosted would keep work."""
+    return tmp_path_factory.mktemp("hosted")
+
+
+@pytest.fixture(scope="module")
+def hosted(kept_results: dict[str, str], hosted_home: Path) -> Iterator[MortalServer]:
+    """The same for strangers, whose work it does not keep."""
+    found = MortalServer(kept_results | {"BHPVAS_HOSTED": "1", "BHPVAS_HOME": str(hosted_home)})
+    yield found
+    found.kill()
 
 
 def remove(workbench: Workbench, layer: int, head: int) -> None:
@@ -64,106 +86,90 @@ def test_a_reload_finds_scheme_selection_settings_and_page(workbench: Workbench)
     workbench.expect_fact("heads", "71 of 72 kept")
 
 
-def test_a_killed_server_comes_back_with_everything(
-    browser: Browser, kept_results: dict[str, str]
-) -> None:
-    port = free_port()
-    with serving(kept_results, port=port, how=signal.SIGKILL) as address:
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        workbench = Workbench(page, address)
-        workbench.open()
-        workbench.settle()
-        remove(workbench, 2, 5)
-        remove(workbench, 3, 1)
-        accuracy = workbench.fact("accuracy")
-        workbench.click_head(0, 0)
-        # In mid-evaluation: what was asked and is not yet measured must not be lost either.
-        page.get_by_role("button", name="Remove each of 70 heads alone and measure").click()
-        cancel = page.get_by_role("button", name="Cancel")
-        cancel.wait_for()
-    with ExitStack() as second:
-        # The page finds the server again by itself, and the session that it lost.
-        with workbench.drawn_by_the_next_server("Cancel"):
-            second.enter_context(serving(kept_results, port=port, how=signal.SIGKILL))
-        cancel.click()
-        expect(cancel).to_have_count(0)
-        workbench.settle()
-        workbench.expect_fact("heads", "70 of 72 kept")
-        workbench.expect_fact("accuracy", accuracy)
-        workbench.expect_selected("L0H0")
-        workbench.click_head(1, 1)  # and none of the clicks before counts again
-        workbench.expect_selected("L0H0", "L1H1")
-        workbench.press("Undo")
-        workbench.expect_fact("heads", "71 of 72 kept")
-        workbench.settle()
-    with ExitStack() as third:
-        # A page at rest, too, is drawn again without a click: else Save would lead nowhere.
-        with workbench.drawn_by_the_next_server():
-            third.enter_context(serving(kept_results, port=port))
-        assert workbench.saved().mask.kept_count == 71
-        assert workbench.complaints() == []
-        page.close()
+def test_a_killed_server_comes_back_with_everything(page: Page, server: MortalServer) -> None:
+    workbench = Workbench(page, server.address)
+    workbench.open()
+    workbench.settle()
+    remove(workbench, 2, 5)
+    remove(workbench, 3, 1)
+    accuracy = workbench.fact("accuracy")
+    workbench.click_head(0, 0)
+    # In mid-evaluation: what was asked and is not yet measured must not be lost either.
+    page.get_by_role("button", name="Remove each of 70 heads alone and measure").click()
+    cancel = page.get_by_role("button", name="Cancel")
+    cancel.wait_for()
+    server.kill()
+    # The page finds the server again by itself, and the session that it lost.
+    with workbench.drawn_by_the_next_server("Cancel"):
+        server.start()
+    cancel.click()
+    expect(cancel).to_have_count(0)
+    workbench.settle()
+    workbench.expect_fact("heads", "70 of 72 kept")
+    workbench.expect_fact("accuracy", accuracy)
+    workbench.expect_selected("L0H0")
+    workbench.click_head(1, 1)  # and none of the clicks before counts again
+    workbench.expect_selected("L0H0", "L1H1")
+    workbench.press("Undo")
+    workbench.expect_fact("heads", "71 of 72 kept")
+    workbench.settle()
+    server.kill()
+    # A page at rest, too, is drawn again without a click: else Save would lead nowhere.
+    with workbench.drawn_by_the_next_server():
+        server.start()
+    assert workbench.saved().mask.kept_count == 71
+    assert workbench.complaints() == []
 
 
-def test_a_server_killed_while_the_page_was_being_drawn(
-    browser: Browser, kept_results: dict[str, str]
-) -> None:
-    port, held = free_port(), list[tuple[Route, APIResponse]]()
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+def test_a_server_killed_while_the_page_was_being_drawn(page: Page, server: MortalServer) -> None:
+    held = list[tuple[Route, APIResponse]]()
     # The code of download buttons arrives only when the server that they would ask is gone.
     page.route("**/DownloadButton*.js", lambda route: held.append((route, route.fetch())))
-    with serving(kept_results, port=port, how=signal.SIGKILL) as address:
-        workbench = Workbench(page, address)
-        workbench.open()
-        workbench.settle()
-        page.get_by_test_id("stDataFrame").first.wait_for()
-        assert held
+    workbench = Workbench(page, server.address)
+    workbench.open()
+    workbench.settle()
+    page.get_by_test_id("stDataFrame").first.wait_for()
+    assert held
+    server.kill()
     page.locator("[data-test-connection-state=PINGING_SERVER]").wait_for()
     for route, answer in held:
         route.fulfill(response=answer)
     # An error in its place, unless some other part of the page has asked for the server before.
     failed = page.get_by_text("not connected to a server")
     failed.or_(page.get_by_role("button", name="Save", exact=True)).first.wait_for()
-    with ExitStack() as second:
-        with workbench.drawn_by_the_next_server():
-            second.enter_context(serving(kept_results, port=port))
-        assert workbench.complaints() == []
-        assert workbench.saved().mask.kept_count == 72
-        page.close()
+    with workbench.drawn_by_the_next_server():
+        server.start()
+    assert workbench.complaints() == []
+    assert workbench.saved().mask.kept_count == 72
 
 
 def test_a_server_killed_before_it_answers_to_a_link_to_another_page(
-    browser: Browser, kept_results: dict[str, str]
+    page: Page, server: MortalServer
 ) -> None:
-    port = free_port()
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    with running(kept_results, port=port, how=signal.SIGKILL) as (address, process):
-        workbench = Workbench(page, address)
-        workbench.open()
-        workbench.settle()
-        remove(workbench, 2, 5)
-        os.kill(process, signal.SIGSTOP)
-        page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True).click()
-        page.wait_for_timeout(500)
-    with ExitStack() as second:
-        with workbench.drawn_by_the_next_server():
-            second.enter_context(serving(kept_results, port=port))
-        assert workbench.complaints() == []
-        assert workbench.saved().mask.kept_count == 71
-        page.close()
+    workbench = Workbench(page, server.address)
+    workbench.open()
+    workbench.settle()
+    remove(workbench, 2, 5)
+    os.kill(server.process, signal.SIGSTOP)
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True).click()
+    page.wait_for_timeout(500)
+    server.kill()
+    with workbench.drawn_by_the_next_server():
+        server.start()
+    assert workbench.complaints() == []
+    assert workbench.saved().mask.kept_count == 71
 
 
-@pytest.mark.parametrize("hosted", [False, True])
+@pytest.mark.parametrize("kind", ["server", "hosted"])
 def test_a_server_killed_when_it_has_just_begun_another_page(
-    browser: Browser, tmp_path: Path, hosted: bool
+    page: Page, request: pytest.FixtureRequest, kind: str
 ) -> None:
-    environment = {"BHPVAS_HOSTED": str(int(hosted)), "BHPVAS_HOME": str(tmp_path)}
-    port, clicked, begun = free_port(), threading.Event(), threading.Event()
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    server: MortalServer = request.getfixturevalue(kind)
+    clicked, begun = threading.Event(), threading.Event()
 
     def until_begun(route: WebSocketRoute) -> None:
         """Hand nothing on to the page once it has been told that another one begins."""
-        server = route.connect_to_server()
+        connected = route.connect_to_server()
 
         def hand_on(message: str | bytes) -> None:
             if not begun.is_set():
@@ -172,25 +178,23 @@ def test_a_server_killed_when_it_has_just_begun_another_page(
                 if clicked.is_set() and ForwardMsg.FromString(message).HasField("navigation"):
                     begun.set()
 
-        server.on_message(hand_on)
+        connected.on_message(hand_on)
 
     page.route_web_socket("**/_stcore/stream", until_begun)
-    with serving(environment, port=port, how=signal.SIGKILL) as address:
-        workbench = Workbench(page, address)
-        workbench.open()
-        workbench.settle()
-        remove(workbench, 2, 5)
-        clicked.set()
-        page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True).click()
-        page.wait_for_url(re.compile("/export"))
+    workbench = Workbench(page, server.address)
+    workbench.open()
+    workbench.settle()
+    remove(workbench, 2, 5)
+    clicked.set()
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True).click()
+    page.wait_for_url(re.compile("/export"))
+    server.kill()
     clicked.clear()
     begun.clear()
-    with ExitStack() as second:
-        with workbench.drawn_by_the_next_server():
-            second.enter_context(serving(environment, port=port))
-        workbench.expect_fact("heads", "71 of 72 kept")
-        assert workbench.complaints() == []
-        page.close()
+    with workbench.drawn_by_the_next_server():
+        server.start()
+    workbench.expect_fact("heads", "71 of 72 kept")
+    assert workbench.complaints() == []
 
 
 def test_two_tabs_on_one_work_keep_both(workbench: Workbench, browser: Browser) -> None:
@@ -258,20 +262,18 @@ def test_a_fresh_page_offers_the_latest_work(workbench: Workbench, browser: Brow
 
 
 def test_strangers_find_their_scheme_by_the_address_and_nothing_is_written(
-    browser: Browser, tmp_path: Path
+    browser: Browser, hosted: MortalServer, hosted_home: Path
 ) -> None:
-    environment = {"HF_HUB_OFFLINE": "1", "BHPVAS_HOSTED": "1", "BHPVAS_HOME": str(tmp_path)}
-    port = free_port()
-    with serving(environment, port=port, how=signal.SIGKILL) as address:
-        mine = opened(browser, address)
-        remove(mine, 2, 5)
-        accuracy = mine.fact("accuracy")
-        assert "link=" in mine.page.url
-    with serving(environment, port=port):
-        mine.page.reload()
-        mine.page.locator(".st-key-head-map .nsewdrag").first.wait_for()
-        mine.settle()
-        mine.expect_fact("heads", "71 of 72 kept")
-        mine.expect_fact("accuracy", accuracy)
-        mine.page.context.close()
-    assert list(tmp_path.iterdir()) == []
+    mine = opened(browser, hosted.address)
+    remove(mine, 2, 5)
+    accuracy = mine.fact("accuracy")
+    assert "link=" in mine.page.url
+    hosted.kill()
+    hosted.start()
+    mine.page.reload()
+    mine.page.locator(".st-key-head-map .nsewdrag").first.wait_for()
+    mine.settle()
+    mine.expect_fact("heads", "71 of 72 kept")
+    mine.expect_fact("accuracy", accuracy)
+    mine.page.context.close()
+    assert list(hosted_home.iterdir()) == []

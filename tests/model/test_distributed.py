@@ -72,6 +72,24 @@ def launched(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def started(*arguments: str) -> None:
+    """Run Python twice, as two processes of one group that no launcher stands over."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    both = [
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    for process in both:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+
+
 def alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
     """What a command prints where no others take part."""
     assert main(arguments) == 0
@@ -97,17 +115,18 @@ def assert_equal(one, two, place: str = "") -> None:
 
 COMMANDS = ["score", "ablate", "evaluate", "compare"]
 # Two processes cannot be trusted to meet again at an address that they have just left, so each
-# command has a launch of its own.
-ONE_COMMAND = """
+# command has one of its own.
+ALL_COMMANDS = """
 import contextlib, io, json, os, sys
 from pathlib import Path
 from bhpvas.cli.main import main
 
-name, words = json.loads(sys.argv[1])
-with contextlib.redirect_stdout(io.StringIO()) as said:
-    code = main(words)
-assert code == 0, name
-Path(sys.argv[2], f"{name}-{os.environ['RANK']}").write_text(said.getvalue())
+for name, port, words in json.loads(sys.argv[1]):
+    os.environ["MASTER_PORT"] = str(port)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = main(words)
+    assert code == 0, name
+    Path(sys.argv[2], f"{name}-{os.environ['RANK']}").write_text(said.getvalue())
 """
 
 
@@ -115,12 +134,10 @@ Path(sys.argv[2], f"{name}-{os.environ['RANK']}").write_text(said.getvalue())
 def both(folder, tmp_path_factory):
     """The folder of what each of two processes printed, command by command."""
     said = tmp_path_factory.mktemp("said")
-    script = said / "one_command.py"
-    script.write_text(ONE_COMMAND)
-    for name in COMMANDS:
-        given = json.dumps([name, command(folder, name, "table.csv")])
-        done = launched(str(script), given, str(said))
-        assert done.returncode == 0, done.stderr
+    script = said / "all_commands.py"
+    script.write_text(ALL_COMMANDS)
+    given = [(name, free_port(), command(folder, name, "table.csv")) for name in COMMANDS]
+    started(str(script), json.dumps(given), str(said))
     (folder / "table.csv").rename(said / "table.csv")
     return said
 
@@ -161,20 +178,7 @@ with together(cpu=True):
     group = weakref.ref(torch.distributed.group.WORLD)
 assert group() is None
 """
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
-    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", script],
-            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]
-    for process in both:
-        _, said = process.communicate()
-        assert process.returncode == 0, said
+    started("-c", script)
 
 
 def test_the_share_of_one_process_is_everything():
