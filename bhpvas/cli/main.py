@@ -29,6 +29,7 @@ from bhpvas.cli import (
 from bhpvas.cli.options import add_options
 from bhpvas.errors import BhpvasError
 from bhpvas.model.memory import limit_error
+from bhpvas.model.threads import wait_asleep
 from bhpvas.storage.files import no_room
 
 # In the order of the help. A command has `Options` and `run`.
@@ -62,6 +63,7 @@ _LARGEST_SEED = 2**32 - 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 interrupted or failed, 2 bad input."""
+    wait_asleep()
     words = sys.argv[1:] if arguments is None else list(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # one of few characters, as on Windows
         sys.stdout.reconfigure(errors="replace")

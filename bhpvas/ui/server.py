@@ -11,6 +11,7 @@ from importlib import import_module
 from streamlit.web import cli
 
 from bhpvas.model.memory import share_heaps
+from bhpvas.model.threads import wait_asleep
 
 #: The slowest imports of the first page.
 FIRST = ("torch", "transformers.models.auto.modeling_auto", "transformers.modeling_utils")
@@ -22,6 +23,7 @@ def load() -> None:
     Two threads that enter packages with cycles by different doors can each see half a module. All
     come by these, in this order, so that who comes later waits outside.
     """
+    wait_asleep()
     for name in FIRST:
         import_module(name)
 
