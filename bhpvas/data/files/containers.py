@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -25,10 +24,12 @@ _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedErr
 class _Unpacked(io.RawIOBase):
     """What is read from a container, up to what it may unpack to."""
 
-    def __init__(self, file: File, packed: int, opened: Callable[[], Any]) -> None:
-        self._file, self._most, self._size = file, file.most(packed), 0
+    def __init__(self, file: File, opened: Callable[[BinaryIO], Any]) -> None:
+        self._file, self._size, self._packed = file, 0, file.open()
+        self._most = file.most(self._packed.seek(0, io.SEEK_END))
+        self._packed.seek(0)
         try:
-            self._stream = opened()
+            self._stream = opened(self._packed)
         except _DAMAGED as error:
             raise _damaged(file.name) from error
 
@@ -47,6 +48,7 @@ class _Unpacked(io.RawIOBase):
 
     def close(self) -> None:
         self._stream.close()
+        self._packed.close()
         super().close()
 
 
@@ -55,13 +57,10 @@ def _damaged(name: str) -> DataError:
 
 
 def from_gzip(file: File) -> File:
-    """The file in one of gzip; its name is that without .gz."""
+    """The file that is packed in one."""
 
     def unpacked() -> BinaryIO:
-        stream = file.open()
-        packed = stream.seek(0, io.SEEK_END)
-        stream.seek(0)
-        return io.BufferedReader(_Unpacked(file, packed, partial(gzip.GzipFile, fileobj=stream)))
+        return io.BufferedReader(_Unpacked(file, lambda packed: gzip.GzipFile(fileobj=packed)))
 
     return replace(file, open=unpacked, path=None)
 
@@ -97,9 +96,9 @@ def from_zip(file: File, endings: Collection[str]) -> tuple[File, str]:
         raise DataError(f"{file.name} is locked by a password: unpack it and give the file.")
 
     def unpacked() -> BinaryIO:
-        archive = zipfile.ZipFile(file.open())
-        opened = partial(archive.open, member)
-        return io.BufferedReader(_Unpacked(file, member.compress_size, opened))
+        return io.BufferedReader(
+            _Unpacked(file, lambda packed: zipfile.ZipFile(packed).open(member))
+        )
 
     found = replace(file, open=unpacked, path=None, form=f"its file {listed([member.filename])}")
     return found, member.filename

@@ -20,8 +20,8 @@ from bhpvas.text import listed, plural
 _PARTS = (*CALIBRATION_PARTS, *EVALUATION_PARTS)
 # The folder of aclImdb in which reviews without a label are.
 _UNLABELLED = "unsup"
-# Bytes of a text: more is no sentence, and no file of JSON that says what a folder holds.
-_MOST_BYTES = 2**20
+# Characters of a text, which needs far fewer, and of the JSON that says what a folder holds.
+_LONGEST = 2**20
 
 
 def parse(path: Path, endings: Collection[str], encoding: str | None) -> Table:
@@ -89,7 +89,7 @@ def _saved(name: str, folder: Path) -> Table:
 def _json(path: Path) -> dict[str, Any]:
     with path.open(encoding="utf-8") as stream:
         try:
-            found = json.loads(stream.read(_MOST_BYTES))
+            found = json.loads(stream.read(_LONGEST))
         except (ValueError, RecursionError):
             found = None
     if not isinstance(found, dict):
@@ -103,7 +103,7 @@ def _damaged(path: Path) -> DataError:
 
 def _is_plain(name: object) -> bool:
     """Whether it is the name of a file in the folder, and leads nowhere else."""
-    return isinstance(name, str) and Path(name).name == name
+    return isinstance(name, str) and Path(name).name == name != ".."
 
 
 def _of_parts(name: str, parts: Mapping[str, Table]) -> Table:
@@ -141,9 +141,12 @@ def _texts(name: str, texts: Mapping[str, list[Path]], encoding: str | None) -> 
         files = [(label, path) for label, paths in classes.items() for path in paths]
         for number, (label, path) in enumerate(files, start=1):
             here = f"{label}/{path.name} of {name}"
-            if path.stat().st_size > _MOST_BYTES:
-                raise DataError(f"{here} has more than 1 MB, which is no sentence: remove it.")
-            text = "".join(on_disk(path, here, encoding=encoding).chunks()).strip()
+            text = next(on_disk(path, here, encoding=encoding).chunks(), "").strip()
+            if len(text) > _LONGEST:
+                raise DataError(
+                    f"{here} has more than {_LONGEST:,} characters, which is no sentence: remove "
+                    "it."
+                )
             if not text:
                 raise DataError(f"{here} is empty: remove it.")
             yield number, (text, label), len(text)

@@ -96,7 +96,9 @@ def test_a_saved_folder_that_is_damaged(state: str, tmp_path: Path) -> None:
     assert "kept" in error_of(tmp_path / "kept")
 
 
-@pytest.mark.parametrize("splits", ["{", "{}", '{"splits": []}', '{"splits": ["../x"]}', "3"])
+@pytest.mark.parametrize(
+    "splits", ["{", "{}", '{"splits": []}', '{"splits": ["../x"]}', '{"splits": [".."]}', "3"]
+)
 def test_saved_parts_that_are_damaged(splits: str, tmp_path: Path) -> None:
     (tmp_path / "dataset_dict.json").write_text(splits)
     assert "dataset_dict.json is damaged" in error_of(tmp_path)
@@ -147,7 +149,7 @@ def test_texts_by_part_and_class(tmp_path: Path) -> None:
         (b" \n", "neg/0_2.txt of train is empty: remove it."),
         (b"caf\xe9", "Line 1 of neg/0_2.txt of train has a byte (0xe9) that is not UTF-8"),
         (b"a\0b", "neg/0_2.txt of train is a binary file"),
-        (b"x" * 2**21, "neg/0_2.txt of train has more than 1 MB"),
+        (b"x" * 2**21, "neg/0_2.txt of train has more than 1,048,576 characters"),
     ],
 )
 def test_a_text_that_cannot_be_used_is_named(content: bytes, said: str, tmp_path: Path) -> None:
@@ -176,6 +178,14 @@ def test_a_folder_that_is_no_data(files: dict[str, str], said: str, tmp_path: Pa
     (tmp_path / "here").mkdir()
     texts(tmp_path / "here", files)
     assert error_of(tmp_path / "here").startswith(said)
+
+
+def test_a_text_that_is_gone_is_named(tmp_path: Path) -> None:
+    texts(tmp_path, MOVIES)
+    (tmp_path / "train" / "pos" / "lost.txt").symlink_to(tmp_path / "nowhere.txt")
+    assert error_of(tmp_path / "train").startswith("There is no file ")
+    (tmp_path / "train" / "neg" / "a.txt").mkdir()
+    assert "a.txt cannot be read: " in error_of(tmp_path / "train")
 
 
 def test_what_is_there_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

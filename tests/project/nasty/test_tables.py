@@ -54,9 +54,10 @@ FOREIGN = {
 
 def table_cases() -> Iterator[tuple[str, str, bytes]]:
     """Name of the case, of the file, and its bytes."""
-    for ending in ("csv", "tsv", "jsonl", "parquet"):
+    for ending in ("csv", "tsv", "jsonl", "parquet", "json", "arrow", "zip", "csv.gz"):
         for name, content in MAGIC.items():
-            yield f"{name} as {ending}", f"a.{ending}", content
+            if (name, ending) != ("gzip", "csv.gz"):
+                yield f"{name} as {ending}", f"a.{ending}", content
     for encoding in ENCODINGS:
         word = FOREIGN.get(encoding, "café")
         for ending, text in (
@@ -140,6 +141,32 @@ def table_cases() -> Iterator[tuple[str, str, bytes]]:
         "other keys on each line": "".join(f'{{"k{n}": 0}}\n' for n in range(4_000)),
     }.items():
         yield f"JSONL with {name}", "a.jsonl", text.encode()
+    for name, text in {
+        "one object": '{"text": "a", "label": 0}',
+        "columns of lists": '{"text": ["a", "b"], "label": [0, 1]}',
+        "columns of objects": '{"text": {"0": "a"}, "label": {"0": 1}}',
+        "two arrays": '{"train": [{"text": "a"}], "test": [{"text": "b"}]}',
+        "an array of arrays": '[["a", 0], ["b", 1]]',
+        "an array of texts": '["a", "b"]',
+        "an array that is open": '[{"text": "a", "label": 0}, {"text": "b", "label": 1}',
+        "an array that goes on": '[{"text": "a", "label": 0}] [{"text": "b", "label": 1}]',
+        "an array of nothing": "[]",
+        "nothing": "  ",
+        "a comma too many": '[{"text": "a", "label": 0},, {"text": "b", "label": 1}]',
+        "deep arrays": "[" * 60_000,
+        "a word": "hello",
+    }.items():
+        yield f"JSON with {name}", "a.json", text.encode()
+    for name, text in {
+        "prose": "Once upon a time\nthere was a film.\nIt was good.\n",
+        "numbered lines": "1 good\n2 bad\n3 fine\n4 dull\n",
+        "two labels a line": "__label__a __label__b good\n__label__a bad\n",
+        "a broken tree": "(3 (2 It) (4 works)\n(1 (2 It) (0 fails))\n",
+        "no header": "good film\t1\nbad film\t0\nfine film\t1\ndull film\t0\n",
+        "ids and no header": "17\tgood\t1\n18\tbad\t0\n19\tfine\t1\n20\tdull\t0\n",
+        "a separator and no more": "sep=;\n",
+    }.items():
+        yield f"text with {name}", "a.txt", text.encode()
     good = parquet(pd.DataFrame({"text": ["a", "b"] * 4, "label": [0, 1] * 4}))
     for place in range(0, len(good), max(len(good) // 12, 1)):
         yield f"Parquet cut at {place}", "a.parquet", good[:place]
