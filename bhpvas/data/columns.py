@@ -55,6 +55,8 @@ TEXT_COLUMNS = (
     ],
 )
 TEXT_ENDS = [*TEXT_COLUMNS[0], "title", "headline", "body", "message", "post", "statement"]
+# A text of such a name, alone or after other words, is not all that there is beside another text.
+_TITLES = {"title", "headline", "subject"}
 #: Names of the label as such, names of what is often the label, and last words of such names.
 LABEL_COLUMNS = (
     ["label", "gold label"],
@@ -152,6 +154,7 @@ class _Guess:
             self.columns_named.setdefault(plain, []).append(column)
         self.roles: dict[str, str | None] = {}
         self.given: set[str] = set()
+        self.names: str | None = None
         self.notes: list[str] = []
 
     def take(self, role: str, choice: str) -> None:
@@ -175,15 +178,8 @@ class _Guess:
         for role, known in (("tag", TAG_COLUMNS), ("split", SPLIT_COLUMNS)):
             if role not in self.given:
                 self.roles[role] = next(iter(self._named(known)), None)
-        tag, split = self.roles["tag"], self.roles["split"]
-        named = [f"{self.plain[label]} {end}" for end in _NAMES]
-        likely = [one for one in self._free() if self.plain[one] in named]
-        names = next((one for one in likely if self._named_by(one) == label), None)
-        if likely and names is None and self.rows.holds_numbers(label):
-            self.notes.append(
-                f"The column {likely[0]} does not have one name for each label, and is not read."
-            )
-        return Columns(text, label, self.roles.get("pair"), tag, split, names, tuple(self.notes))
+        tag, split, pair = (self.roles.get(role) for role in ("tag", "split", "pair"))
+        return Columns(text, label, pair, tag, split, self.names, tuple(self.notes))
 
     def find_pair(self) -> None:
         """Two columns named as a pair, unless the second was chosen."""
@@ -225,12 +221,14 @@ class _Guess:
             return
         others = [one for one in self._texts() if self.rows.holds_sentences(one)]
         halves = [one for one in (text, *others) if self.plain[one] in _HALF_NAMES]
+        halves += [text] * (_last_word(self.plain[text]) in _TITLES)
         if others and halves and not ({"text", "pair"} & self.given or self.roles.get("pair")):
             raise self._asked_for_pair([text, *others])
         self._note("text", [*others, *(one for one in named if one not in (text, *others))])
 
     def find_label(self) -> None:
         """The column of the label; others that could be it are said, or asked for."""
+        named: list[str] = []
         if "label" not in self.roles:
             tiers = [
                 self._named(LABEL_COLUMNS[0]),
@@ -240,12 +238,32 @@ class _Guess:
             ]
             best = next((tier for tier in tiers if tier), [])
             best = [one for one in best if one in self.classes] or best
-            self.roles["label"] = label = self._only("label", best, self._may_be_label)
-            named = dict.fromkeys(one for tier in tiers for one in tier if one != label)
-            if self.rows.cells:
-                self._note("label", [one for one in named if self._may_be_label(one)])
-        if self.roles["label"] is None:
+            self.roles["label"] = self._only("label", best, self._may_be_label)
+            named = [*dict.fromkeys(one for tier in tiers for one in tier)]
+        label = self.roles["label"]
+        if label is None:
             raise self._missing("label", self._may_be_label)
+        self.names = self._names_of(label)
+        others = [one for one in named if one not in (label, self.names)]
+        if self.rows.cells:
+            self._note("label", [one for one in others if self._may_be_label(one)])
+
+    def _names_of(self, label: str) -> str | None:
+        """The column that names the numbers of the label: by its own name, or as another label.
+
+        Where rows are few, that another label goes with the numbers says nothing.
+        """
+        ends = [f"{self.plain[label]} {end}" for end in _NAMES]
+        likely = [one for one in self._free() if self.plain[one] in ends]
+        found = [one for one in likely if self.rows.names_numbers(one, label)]
+        if likely and not found and self.rows.holds_numbers(label):
+            self.notes.append(
+                f"The column {likely[0]} does not have one name for each label, and is not read."
+            )
+        if self.rows.are_many(label) and len({*self.rows.filled(label)}) > 1:
+            other = self._named(LABEL_COLUMNS[1], LABEL_ENDS)
+            found += [one for one in other if self.rows.names_numbers(one, label)]
+        return next(iter(found), None)
 
     def _may_be_label(self, column: str) -> bool:
         return column in self.classes or self.rows.holds_labels(column)
@@ -277,9 +295,9 @@ class _Guess:
         columns = sorted(columns, key=lambda one: one != one.casefold())
         forms = {one: (self.plain[one], _singular(self.plain[one])) for one in columns}
         exact = [one for name in names for one in columns if name in forms[one]]
-        last = {one: _singular(self.plain[one].rpartition(" ")[2]) for one in columns}
         # Without rows, a name may be a sentence itself, which can end in any word.
-        ending = [one for one in columns if self.rows.cells and last[one] in ends]
+        looked = columns if self.rows.cells else []
+        ending = [one for one in looked if _last_word(self.plain[one]) in ends]
         return [*dict.fromkeys([*exact, *ending])]
 
     def _free_named(self, plain: str) -> list[str]:
@@ -375,6 +393,10 @@ def _plain(name: str) -> str:
 
 def _has_letters(text: str) -> bool:
     return any(map(str.isalpha, text))
+
+
+def _last_word(plain: str) -> str:
+    return _singular(plain.rpartition(" ")[2])
 
 
 def _singular(name: str) -> str:

@@ -52,6 +52,10 @@ class FirstRows:
         cells = (cell for cell in self.cells.get(column, ()) if cell is not None and cell == cell)
         return [text for cell in cells if (text := str(cell).strip())]
 
+    def are_many(self, column: str) -> bool:
+        """Whether there are so many cells that what they have in common is no chance."""
+        return len(self.filled(column)) >= _FEW
+
     def example(self, column: str) -> str:
         """A column with its first filled cell, as a message shows it.
 
@@ -81,7 +85,7 @@ class FirstRows:
             return False
         if any(isinstance(cell, list | dict | bytes) for cell in self.cells.get(column, ())):
             return False
-        if len(texts) >= _FEW and len(values) > len(texts) / 2:
+        if self.are_many(column) and len(values) > len(texts) / 2:
             return False
         return 0 < len(values) <= _MOST_LABELS and not self.holds_sentences(column)
 

@@ -153,6 +153,8 @@ def test_columns_that_differ_by_a_half_are_a_pair_if_both_hold_sentences(
         ("query", "snippet"),
         ("hypothesis", "source_text"),
         ("text", "tweet"),
+        ("title", "abstract"),
+        ("news__headline", "lead"),
     ],
 )
 def test_two_columns_of_sentences_that_could_be_a_pair_are_asked_for(
@@ -271,3 +273,24 @@ def test_a_text_without_words_is_said() -> None:
     data = read("text,label", "1,0", "2.5,1", "17,0")
     assert data.provenance.notes == ("The column text of the text holds no words.",)
     assert read("text,label", "1,0", "二,1").provenance.notes == ()
+
+
+def test_words_that_go_with_the_numbers_of_the_label_name_them() -> None:
+    """As of words that somebody numbered, in whatever order; of a few rows that may be chance."""
+    words = ["positive", "negative", "neutral"]
+    lines = [f"row {row},{row % 3},{words[row % 3]},{row % 2}" for row in range(30)]
+    data = read("text,label,sentiment,category", *lines)
+    assert data.label_names == tuple(words) and data.numbered
+    assert data.aligned(("Negative", "Neutral", "Positive")).labels[:3].tolist() == [2, 0, 1]
+    assert data.provenance.notes == (
+        "The label is the column label, and not category, which may be one, too.",
+        "The column sentiment names the numbers in label.",
+    )
+    few = read("text,label,sentiment,category", *lines[:9])
+    assert few.label_names == ("0", "1", "2")
+    apart = read("text,label,sentiment,category", *lines, "row,0,negative,0")
+    assert apart.label_names == ("0", "1", "2")
+    sorted_ = read(
+        "text,label,sentiment", *(f"a,0,{words[n % 2]}" for n in range(30)), "b,1,neutral"
+    )
+    assert sorted_.label_names == ("0", "1")
