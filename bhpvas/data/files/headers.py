@@ -17,8 +17,9 @@ _Evidence: TypeAlias = Literal["name", "maybe name", "row", "maybe row"]
 _NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]+)?")
 # A name that nobody would write as a sentence or label.
 _IDENTIFIER = re.compile(r"[A-Za-z]+(_[A-Za-z0-9]+)+|id|idx|index", re.IGNORECASE)
-# Words from which on a cell reads as a sentence, even without a full stop.
-_SENTENCE = 5
+# Words that a name has at most, although it may be found by its last one, and words from which on
+# a cell reads as a sentence, even without a full stop.
+_NAME, _SENTENCE = 3, 5
 # Columns that a refusal shows, and characters of a cell.
 _SHOWN, _EXAMPLE = 12, 24
 
@@ -66,7 +67,7 @@ def decided(file: File, rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
 def _is_text_name(name: str) -> bool:
     """Whether a text would be found in a column of that name."""
     try:
-        return guess_columns([name, "label"]).text == name
+        return len(name.split()) <= _NAME and guess_columns([name, "label"]).text == name
     except DataError:
         return False
 
@@ -74,7 +75,7 @@ def _is_text_name(name: str) -> bool:
 def _is_label_name(name: str) -> bool:
     """Whether a label would be found in a column of that name."""
     try:
-        return guess_columns(["text", name]).label == name
+        return len(name.split()) <= _NAME and guess_columns(["text", name]).label == name
     except DataError:
         return False
 

@@ -19,6 +19,7 @@ from bhpvas.errors import DataError
 SENTENCES = (
     "It rained all day.", "The soup was good", "Nobody came to the sale, and we left.", "label",
     "We stayed for hours and hours", "text", "A fine day", "Good", "review", "Not bad at all!",
+    "It was a good review", "What a show of class",
 )  # fmt: skip
 LABELS = (["0", "1"], ["pos", "neg"], ["ham", "spam"], ["1", "2", "3"], ["World", "Sports"])
 #: Other columns that such files have, by the number of a row.
