@@ -155,6 +155,8 @@ def _texts(name: str, texts: Mapping[str, list[Path]], encoding: str | None) -> 
     if _UNLABELLED in texts:
         count = plural(len(texts[_UNLABELLED]), "file")
         said += f", {count} without a label in {_UNLABELLED} left out"
+    if encoding:
+        said += f", text in {encoding}"
     return tables.table_of(name, ("text", "label"), rows, unit="file", form=said)
 
 

@@ -159,6 +159,7 @@ def test_a_text_that_cannot_be_used_is_named(content: bytes, said: str, tmp_path
     if content == b"caf\xe9":
         table = read_table(tmp_path / "train", encoding="latin-1")
         assert rows(table)[0] == ("café", "neg")
+        assert table.form.endswith(", text in cp1252")
 
 
 @pytest.mark.parametrize(
