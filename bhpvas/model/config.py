@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from bhpvas.errors import ModelError
@@ -21,15 +22,34 @@ from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
 # Far beyond any model; of layers that share their weights a config may state any number.
 _MOST_LAYERS = 1000
 _MOST_LABELS = 100_000
+# In which number type the weights lie is read from themselves.
+_UNUSED = {"dtype", "torch_dtype"}
+# Settings that say nothing where they are null, as if they were not there.
+_NOTHING = {"pruned_heads", "constant_attention", "quantization_config", "id2label"}
 # What a training calls the folders that it saves along the way.
 _CHECKPOINT = r"checkpoint-\d+"
 #: The class that a smaller model exported by bhpvas is run by, for that of its family.
 EXPORTED_CLASS = "modeling_pruned.Pruned{}"
-# Settings that transformers takes as they are where they are of these kinds.
-_SHARES = re.compile(r".*(dropout|dropout_prob|layer_norm_eps|initializer_range)")
-_TYPES = (None, "float32", "float16", "bfloat16", "float64")
+# The kinds of settings that transformers takes as they are; of any other value it is asked.
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("use_cache", "is_decoder", "add_cross_attention"), (bool,)),
+    **dict.fromkeys(("is_encoder_decoder", "tie_word_embeddings"), (bool,)),
+    **dict.fromkeys(("summary_use_proj", "sinusoidal_pos_embds"), (bool,)),
+    **dict.fromkeys(("output_hidden_states", "return_dict"), (bool, NoneType)),
+    **dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), (int, float)),
+    **dict.fromkeys(("dropout", "attention_dropout", "qa_dropout"), (int, float)),
+    **dict.fromkeys(("seq_classif_dropout", "summary_last_dropout"), (int, float)),
+    **dict.fromkeys(("classifier_dropout_prob",), (int, float)),
+    **dict.fromkeys(("classifier_dropout",), (int, float, NoneType)),
+    **dict.fromkeys(("layer_norm_eps", "initializer_range"), (float,)),
+    **dict.fromkeys(("summary_type", "summary_activation"), (str,)),
+    **dict.fromkeys(("chunk_size_feed_forward", "inner_group_num"), (int,)),
+    **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), (int, NoneType)),
+    **dict.fromkeys(("transformers_version", "problem_type"), (str, NoneType)),
+    **dict.fromkeys(("_name_or_path", "model_type"), (str,)),
+}
 # The commonest activations; the others are known to transformers alone.
-_ACTIVATIONS = {"gelu", "gelu_new", "relu"}
+_ACTIVATIONS = ("gelu", "gelu_new", "relu")
 
 
 @dataclass(frozen=True)
@@ -129,6 +149,7 @@ def read_files(folder: Path, name: str) -> ModelFiles:
     stored = files.headers(weights, name)
     family = FAMILIES[config["model_type"]]
     _check_class(config, family, tensors.is_classifier(stored), name)
+    config.pop("auto_map", None)  # which is that of a model of ours, and not run
     _check_settings(config, family, name)
     if not _says_all(config, family):
         config = filled_config(config, name).to_dict()
@@ -189,12 +210,7 @@ def _says_all(config: Mapping[str, Any], family: Family) -> bool:
         and sorted(labels) == sorted(map(str, range(len(labels))))
         and config.get("num_labels", len(labels)) == len(labels)
         and config.get(family.activation_key) in _ACTIVATIONS
-        and config.get("torch_dtype", config.get("dtype")) in _TYPES
-        and all(
-            value is None or type(value) in (int, float)
-            for key, value in config.items()
-            if _SHARES.fullmatch(key)
-        )
+        and all(type(config[key]) in kinds for key, kinds in _KINDS.items() if key in config)
     )
 
 
@@ -251,6 +267,11 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
         raise ModelError(f"The config.json of {name!r} is not valid JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ModelError(f"The config.json of {name!r} holds no settings.")
+    config = {
+        key: of
+        for key, of in config.items()
+        if key not in _UNUSED and (of is not None or key not in _NOTHING)
+    }
     _check_supported(config, name)
     count = config.get("num_labels", 2)
     if type(count) is not int or not 0 < count < _MOST_LABELS:
@@ -268,14 +289,16 @@ def _adapter(path: Path, name: str, *, alone: bool) -> str:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         base = None
     of = f" for {base!r:.80}" if base else ""
-    merge = "merge_and_unload() of peft, save the merged model with its tokenizer, and choose that"
+    merge = "merge_and_unload() of peft, save that with its tokenizer, and choose it"
     if alone:
         return (
-            f"The folder {name!r} holds an adapter{of} ({path.name}) and no model: merge {merge}."
+            f"The folder {name!r} holds an adapter{of} ({path.name}) and no model: merge it into "
+            f"its model with {merge}."
         )
     return (
-        f"Beside the weights of {name!r} lies an adapter{of} ({path.name}), without which it "
-        f"would be measured: merge it with {merge}, or move it elsewhere if it is merged already."
+        f"Beside the weights of {name!r} lies an adapter{of} ({path.name}), without which they "
+        f"would be measured: merge it into them with {merge}, or move it elsewhere if it is merged "
+        "already."
     )
 
 
@@ -316,9 +339,11 @@ def _with_plain_labels(config: dict[str, Any]) -> dict[str, Any]:
         str(number): label.strip() if isinstance(label, str) else label
         for number, label in labels.items()
     }
-    if plain == config.get("id2label"):
-        return config
-    numbers = {label: number for number, label in plain.items() if isinstance(label, str)}
+    # transformers asks for both, and bhpvas for the first alone.
+    numbers = {
+        str(label): int(number) if number.isdecimal() else place
+        for place, (number, label) in enumerate(plain.items())
+    }
     return config | {"id2label": plain, "label2id": numbers}
 
 
@@ -392,10 +417,23 @@ def _check_settings(config: Mapping[str, Any], family: Family, name: str) -> Non
                 f"{reprlib.repr(config[key])}, and must be a whole number from {least} on."
             )
 
+    for key, value in config.items():
+        if "dropout" in key and type(value) in (int, float) and not 0 <= value <= 1:
+            raise ModelError(
+                f"The config.json of {name!r} cannot be used: its {key} is {value!r:.20}, and must "
+                "be from 0 to 1."
+            )
+
 
 def check_sizes(config: Mapping[str, Any], name: str) -> None:
-    """Refuse a config whose heads do not fill its layers, or with more layers than there can be."""
+    """Refuse a config whose own numbers do not fit each other, or with more layers than can be."""
     layers, heads, hidden, _ = FAMILIES[config["model_type"]].sizes(config)
+    padding, tokens = config.get("pad_token_id") or 0, config["vocab_size"]
+    if not -tokens <= padding < tokens:
+        raise ModelError(
+            f"The config.json of {name!r} states the pad_token_id {padding:,} and a vocab_size of "
+            f"{tokens:,}, counted from 0: {files.SAVE_AGAIN}."
+        )
     if hidden % heads:
         raise ModelError(
             f"The config.json of {name!r} states {heads} heads in {hidden} hidden numbers, which "

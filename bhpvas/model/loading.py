@@ -96,7 +96,7 @@ def _own_weights(found: ModelFiles, config: Any) -> tuple[Any, dict[str, Tensor]
     from safetensors.torch import load_file
     from transformers import AutoModelForSequenceClassification
 
-    for key in ("pruned_heads", "constant_attention", "auto_map"):
+    for key in ("pruned_heads", "constant_attention"):
         if hasattr(config, key):
             delattr(config, key)
     with torch.device("meta"):

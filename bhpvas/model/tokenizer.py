@@ -10,6 +10,7 @@ from typing import Any
 from bhpvas.errors import ModelError
 from bhpvas.model.families import FAMILIES
 from bhpvas.model.files import check_pointer, reason
+from bhpvas.text import plural
 
 _WHOLE = "tokenizer.json"
 _CLASSES = {one.tokenizer.name: one.tokenizer for one in FAMILIES.values()}
@@ -61,7 +62,8 @@ def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
         )
     except Exception as error:  # a missing or broken file surfaces as many unrelated types
         raise ModelError(
-            f"The tokenizer of {name!r} could not be read: {reason(error)}."
+            f"The tokenizer of {name!r} could not be read ({reason(error)}): save or download it "
+            "again."
         ) from error
     if not tokenizer.is_fast or tokenizer.pad_token_id is None or tokenizer.cls_token_id is None:
         raise ModelError(
@@ -89,8 +91,9 @@ def _check_rows(
         return
     if all(token in added for _, token in beyond):
         raise ModelError(
-            f"The tokenizer of {name!r} was given {len(beyond)} tokens ({beyond[0][1]!r:.40} "
-            f"first) that the model has no embeddings for, which end at {rows:,}: call "
+            f"The tokenizer of {name!r} was given {plural(len(beyond), 'token')} "
+            f"({beyond[0][1]!r:.40} first) that the model has no embeddings for, which end at "
+            f"{rows:,}: call "
             "resize_token_embeddings(len(tokenizer)) on it and train it again, or take the "
             "tokenizer that it was trained with."
         )

@@ -9,6 +9,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,6 +19,8 @@ from transformers import AutoModelForSequenceClassification
 from bhpvas.errors import ModelError
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.config import read_files, read_info
+from bhpvas.model.engine import predict
+from bhpvas.model.families import FAMILIES
 from tests.model.folders import (
     WEIGHTS,
     Tensors,
@@ -262,6 +265,30 @@ def test_info_refuses_settings_that_loading_refuses(tmp_path: Path, settings: di
         assert refused(lambda: read_info(folder)) == str(error)
     else:
         assert read_info(folder).geometry == found.geometry
+
+
+ODD = [None, "x", "", -1, 0, 1, 2, 3.5, True, [], {}, [1], {"a": 1}, 10**9]
+
+
+@given(st.sampled_from([*FAMILIES]), st.data())
+@settings(max_examples=150)
+def test_whatever_a_setting_is_info_reads_what_loading_reads(
+    family: str, data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = model_folder(Path(place) / "odd", family)
+        path = folder / "config.json"
+        config = json.loads(path.read_text())
+        keys = [*sorted(config), "auto_map", "pruned_heads", "num_labels"]
+        key = data.draw(st.sampled_from(keys))
+        path.write_text(json.dumps(config | {key: data.draw(st.sampled_from(ODD))}))
+        try:
+            found = load_classifier(folder)
+        except ModelError as error:
+            assert refused(lambda: read_info(folder)) == str(error)
+        else:
+            assert read_info(folder).geometry == found.geometry
+            assert np.isfinite(predict(found, found.encode_texts(["good film"]))).all()
 
 
 def test_an_adapter_whose_settings_cannot_be_read_is_one_all_the_same(tmp_path: Path) -> None:
