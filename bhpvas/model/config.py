@@ -458,9 +458,12 @@ def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
     try:
         if not isinstance(constant, list | tuple):
             raise TypeError(f"its constant_attention is {reprlib.repr(constant)} and no list")
+        named = config.get("pruned_heads") or {}
+        if alone := [layer for layer in constant if str(layer) not in set(map(str, named))]:
+            raise ValueError(f"its constant_attention names layer {alone[0]}, and they do not")
         pruned = frozenset(
             HeadId(int(number), int(head))
-            for number, removed in (config.get("pruned_heads") or {}).items()
+            for number, removed in named.items()
             for head in (range(heads) if int(number) in constant else removed)
         )
         return HeadMask(layers, heads, pruned).removed

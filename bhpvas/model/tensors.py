@@ -156,7 +156,7 @@ class _Stock:
 
     def check_quantised(self) -> None:
         """Refuse weights that the config says are quantised."""
-        if settings := self.config.get("quantization_config"):
+        if (settings := self.config.get("quantization_config")) is not None:
             method = settings.get("quant_method") if isinstance(settings, Mapping) else None
             raise ModelError(
                 f"The weights of {self.name!r} are quantised{f' by {method}' if method else ''}, "
