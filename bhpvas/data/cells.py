@@ -213,19 +213,23 @@ class _Labels:
         number for a name.
         """
         numbers, names = list(self.codes), list(self.names)
-        pairs = np.stack([self.codes.codes(numbers), self.names.codes(names)])  # [2, N]
-        _, rows = np.unique(pairs, axis=1, return_index=True)
+        number_codes, name_codes = self.codes.codes(numbers), self.names.codes(names)  # [N]
+        _, rows = np.unique(number_codes * len(names) + name_codes, return_index=True)
         names_of, numbers_of = dict[str, str](), dict[str, str]()
         for row in np.sort(rows).tolist():
-            number, name = numbers[pairs[0, row]], names[pairs[1, row]]
+            number, name = numbers[number_codes[row]], names[name_codes[row]]
             same = names_of.setdefault(number, name), numbers_of.setdefault(name, number)
             if same != (name, number) or not name:
+                here, there = f"{number:.50} and {name!r:.50}", f"{same[1]:.50} and {same[0]!r:.50}"
                 raise DataError(
-                    f"{place(row)} has the label {number} and {name!r} in "
-                    f"the column {column}, where others have {same[1]} and {same[0]!r}: mend it, "
-                    "or take the numbers alone with --labels-from 0."
+                    f"{place(row)} has the label {here} in the column {column}, where others have "
+                    f"{there}: mend it, or take the numbers alone with --labels-from 0."
                 )
-        whole = {int(number): name for number, name in names_of.items() if number.isdecimal()}
+        whole = {
+            int(number): name
+            for number, name in names_of.items()
+            if re.fullmatch("[0-9]{1,9}", number)
+        }
         if len(whole) < len(names_of) or max(whole) > MOST_GROUPS * len(whole):
             known = in_order(names_of.values())
             return known, self.names.codes(known)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bhpvas.data.provenance import Match
 from bhpvas.errors import DataError
-from bhpvas.text import listed
+from bhpvas.text import listed, shortened
 
 #: What people write where there is no label: nothing, GLUE's -1, SNLI's dash.
 UNLABELLED = ("", "-1", "-")
@@ -21,9 +21,10 @@ SKIP = (
     "names)"
 )
 
-_WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
+# Whole numbers, of which none that is a number of a class has more digits.
+_WHOLE = re.compile(r"-?[0-9]{1,9}(\.0+)?")
 # A name that holds one number ("1 star", "stars_1"), and nothing that could be its minus.
-_ONE_NUMBER = re.compile(r"(?!.*(?<!\w)-\d)(\D*)([0-9]+)(?:\.0+)?(\D*)")
+_ONE_NUMBER = re.compile(r"(?!.*(?<!\w)-\d)(\D*)([0-9]{1,9})(?:\.0+)?(\D*)")
 
 
 class Matched(NamedTuple):
@@ -136,6 +137,7 @@ class LabelNames:
 
         It is first found at ``place``; ``count`` rows have it, or another one that it lacks.
         """
+        label = shortened(label, 50)
         app = "(in the app under Upload, Column names)"
         names, classes = listed(self.theirs), len(self.theirs)
         said = f"{place} has the label {label!r}, which the model does not know: its labels are "

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-#: How labels became numbers of the model: by the same name, by the start of a name (``neg`` is
-#: ``negative``), as the model's own numbers, or in the order in which the source counts them.
+#: How labels became numbers of the model: by the same name or the number in it (``1`` is ``1
+#: star``), by the start of a name (``neg`` is ``negative``), as the model's own numbers, or in the
+#: order in which the source counts them.
 Match = Literal["name", "start of name", "number", "order"]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import DataError
+from tests.data.csv_files import read
 
 WORDS = ["entailment", "neutral", "contradiction", "café", "Straße", "World", "sci/tech", "不好"]
 SPELLINGS: list[Callable[[str], str]] = [
@@ -203,3 +204,20 @@ def test_minus_one_may_be_a_class_where_there_are_as_many(numbers: tuple[int, ..
         assert counted.aligned(names).labels.tolist() == [number + 1 for number in numbers]
     else:
         assert numbers == (1, -1) and "counted from -1 to 0" in refusal(counted, names)
+
+
+@pytest.mark.parametrize(
+    "label", ["9" * 5_000, "1" + "0" * 400, "-" + "9" * 5_000, "1e5", "٣", "²"]
+)
+def test_numbers_that_no_class_has(label: str) -> None:
+    for names in (("no", "yes"), ("1 star", "2 stars"), ("LABEL_0", "LABEL_1"), ("0", "1")):
+        for fields in ({}, {"numbered": True}, {"labels_from": 1}):
+            data = made([label, "0"], **fields)
+            if not (fields.get("numbered") and names[0] in ("LABEL_0", "0")):
+                message = refusal(data, names)
+                assert "has the label" in message and len(message) < 400
+
+
+def test_numbers_of_many_digits_with_names() -> None:
+    lines = ["text,label,label_text", f"a,{'9' * 5_000},big", "b,1,small"]
+    assert read(*lines).label_names == ("big", "small")
