@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bhpvas.data.columns import LIKELY_PAIRS, PAIR_COLUMNS, Columns, guess_columns
 from bhpvas.data.first_rows import FirstRows
 from bhpvas.data.reading import read_dataset
+from bhpvas.errors import DataError
 from tests.data.csv_files import csv_file, error_of, read
 
 
@@ -294,3 +297,40 @@ def test_words_that_go_with_the_numbers_of_the_label_name_them() -> None:
         "text,label,sentiment", *(f"a,0,{words[n % 2]}" for n in range(30)), "b,1,neutral"
     )
     assert sorted_.label_names == ("0", "1")
+
+
+NAMES = [
+    *"text label title body question answer premise hypo sentence1 sentence_2 Text y".split(),
+    *"label_text Review__Text stars category v1 v2 context column__4 split tag reply id".split(),
+]
+CHOICES = st.one_of(st.none(), st.sampled_from(["", *NAMES]))
+
+
+@given(
+    st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
+    st.data(),
+    st.fixed_dictionaries(dict.fromkeys(("text", "pair", "label", "tag"), CHOICES)),
+)
+def test_any_columns_are_found_or_asked_for_in_one_sentence(
+    header: list[str], data: st.DataObject, choice: dict[str, str | None]
+) -> None:
+    """And none that holds sentences is left without a word."""
+    kinds = {name: data.draw(st.sampled_from([*KINDS])) for name in header}
+    rows = FirstRows({name: KINDS[kind] for name, kind in kinds.items()})
+    try:
+        found = guess_columns(header, rows=rows, name="a.csv", **choice)
+    except DataError as error:
+        message = str(error)
+        assert "a.csv" in message and message.endswith(".") and "\n" not in message
+        assert len(message) < 1_500
+        return
+    used = found.used()
+    assert len({*used}) == len(used)
+    for role in ("text", "pair", "label", "tag"):
+        if choice[role]:
+            assert getattr(found, role).casefold() == choice[role].casefold()
+    left = [name for name in header if kinds[name] == "text" and name not in used]
+    if choice["pair"] is None:
+        for name in left:
+            known = name.casefold() in ("label", "stars", "category", "y")
+            assert known or any(name in note for note in found.notes), found
