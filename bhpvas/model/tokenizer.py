@@ -13,6 +13,8 @@ from bhpvas.model.files import check_pointer, reason
 from bhpvas.text import plural
 
 _WHOLE = "tokenizer.json"
+# More embeddings than this without a token are not there to fill up a block of a table.
+_PADDING = 512
 _CLASSES = {one.tokenizer.name: one.tokenizer for one in FAMILIES.values()}
 # Classes, without the ending of the older fast ones, that are made of a tokenizer.json alone.
 _GENERAL = ("PreTrainedTokenizer", "TokenizersBackend")
@@ -29,19 +31,28 @@ def check_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> None:
 
 
 def tokenizer_notes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """What of a tokenizer.json is not taken as it stands there, one sentence each."""
+    """What of a tokenizer.json is not taken as it stands there or looks odd, a sentence each."""
+    document = _json(folder / _WHOLE)
     settings = _json(folder / "tokenizer_config.json")
     kind = _CLASSES.get(_class(settings, config))
-    cleaning = _json(folder / _WHOLE).get("normalizer")
+    notes = []
+    cleaning = document.get("normalizer")
     stated = cleaning.get("lowercase") if isinstance(cleaning, dict) else None
     taken = settings.get("do_lower_case", True)
-    if kind is None or kind.kind != "WordPiece" or stated is None or stated is taken:
-        return ()
-    does, sets = ("lowers", "keeps") if stated else ("keeps", "lowers")
-    return (
-        f"The {_WHOLE} {does} capital letters, and the class {kind.name} {sets} them, as "
-        f"transformers reads it: do_lower_case in tokenizer_config.json decides.",
-    )
+    if kind and kind.kind == "WordPiece" and stated is not None and stated is not taken:
+        does, sets = ("lowers", "keeps") if stated else ("keeps", "lowers")
+        notes.append(
+            f"The {_WHOLE} {does} capital letters, and the class {kind.name} {sets} them, as "
+            "transformers reads it: do_lower_case in tokenizer_config.json decides."
+        )
+    rows, tokens = config["vocab_size"], len(_model(document).get("vocab") or ())
+    tokens += sum(one.get("id", 0) >= tokens for one in document.get("added_tokens") or ())
+    if 0 < tokens < rows - _PADDING:
+        notes.append(
+            f"The tokenizer has {tokens:,} tokens and the model embeddings for {rows:,}: it may be "
+            "that of another model."
+        )
+    return tuple(notes)
 
 
 def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:

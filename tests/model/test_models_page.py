@@ -175,15 +175,21 @@ def special_alone(folder: Path) -> None:
     change_json(folder, "tokenizer.json", model=model)
 
 
+def more_rows(folder: Path, rows: int = 600) -> None:
+    key = "bert.embeddings.word_embeddings.weight"
+    change_config(folder, vocab_size=rows)
+    change_weights(folder, lambda found: found | {key: torch.cat([found[key]] * 14)[:rows]})
+
+
 def another_kind(folder: Path) -> None:
     change_json(folder, "tokenizer_config.json", tokenizer_class="RobertaTokenizer")
-    change_config(folder, vocab_size=60)
+    more_rows(folder, 60)
 
-    def longer(found: dict[str, torch.Tensor]) -> None:
-        key = "bert.embeddings.word_embeddings.weight"
-        found[key] = torch.cat([found[key], found[key]])[:60]
 
-    change_weights(folder, longer)
+def capitals(folder: Path) -> None:
+    cleaning = json.loads((folder / "tokenizer.json").read_text())["normalizer"]
+    change_json(folder, "tokenizer.json", normalizer=cleaning | {"lowercase": False})
+    change_json(folder, "tokenizer_config.json", tokenizer_class="BertTokenizer")
 
 
 def added(folder: Path) -> None:
@@ -283,6 +289,12 @@ CASES = {
     "a tokenizer of special tokens alone": Case(special_alone, "knows its 5 special tokens alone"),
     "a tokenizer.json of another kind than its class": Case(
         another_kind, "of the kind WordPiece, and the class RobertaTokenizer makes a BPE"
+    ),
+    "far fewer tokens than embeddings": Case(
+        more_rows, "has 46 tokens and the model embeddings for 600: it may be"
+    ),
+    "a tokenizer.json that keeps capital letters, and a class that does not": Case(
+        capitals, "keeps capital letters, and the class BertTokenizer lowers them"
     ),
     "more tokens than embeddings": Case(
         added, r"was given 2 tokens \('<e1>' first\).*resize_token_embeddings"

@@ -154,6 +154,22 @@ def test_capital_letters_are_as_the_note_says(
         assert f"{'lowers' if lowers else 'keeps'} them" in found.notes[0]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("more", "odd"), [(0, False), (18, False), (512, False), (513, True)])
+def test_many_embeddings_without_a_token_are_said(
+    tmp_path: Path, family: str, more: int, odd: bool
+) -> None:
+    folder = model_folder(tmp_path / "large", family)
+    key = f"{FAMILIES[family].base}.embeddings.word_embeddings.weight"
+    rows = len(SPECIAL + WORDS) + more
+    change_config(folder, vocab_size=rows)
+    change_weights(folder, lambda found: found | {key: torch.cat([found[key]] * 13)[:rows]})
+    notes = read_info(folder).notes
+    assert notes == load_classifier(folder).notes
+    expected = f"has {len(SPECIAL + WORDS)} tokens and the model embeddings for {rows}"
+    assert [expected in note for note in notes] == [True] * odd
+
+
 @pytest.mark.parametrize("place", ["", "tokenizer"])
 def test_a_tokenizer_in_a_folder_of_the_model_is_named(tmp_path: Path, place: str) -> None:
     folder = model_folder(tmp_path / "apart")
