@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bhpvas.data.text_store import Numbers
 from bhpvas.errors import ModelError
-from bhpvas.model.files import SAVE_AGAIN
+from bhpvas.model.files import SAVE_AGAIN, reason
 
 #: The largest share of a dataset's tokens that may be unknown to a tokenizer, or of its sentences
 #: that may be empty. Sentences that a model is meant for have few, tweets full of emoji a fifth.
@@ -191,17 +192,28 @@ def token_counts(
 def tokenised(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None) -> Iterator[Any]:
     """What the tokenizer makes of the sentences, some of them at once; nothing is cut.
 
+    Raises :class:`ModelError` where it cannot, as one that has no token for what it does not know.
+
     Its own truncation keeps what it cuts off, and of a pair in every combination of pieces:
     gigabytes for a few long ones.
     """
     for some, others in _in_parts(texts, pairs):
-        yield tokenizer(
-            some,
-            others,
-            return_attention_mask=False,
-            return_length=False,
-            verbose=False,  # of a text that is too long
-        )
+        try:
+            found = tokenizer(
+                some,
+                others,
+                return_attention_mask=False,
+                return_length=False,
+                verbose=False,  # of a text that is too long
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # the library raises no narrower type
+            raise ModelError(
+                f"The tokenizer of {Path(tokenizer.name_or_path).name!r} cannot read the "
+                f"sentences ({reason(error)}): take the one that the model was trained with."
+            ) from error
+        yield found
 
 
 def kept_places(encoding: Any, longest: int, side: str) -> Sequence[int]:

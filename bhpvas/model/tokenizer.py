@@ -13,6 +13,8 @@ from bhpvas.model.files import check_pointer, reason
 from bhpvas.text import plural
 
 _WHOLE = "tokenizer.json"
+# Settings of a tokenizer that transformers alone knows what to make of.
+_UNUSUAL = {"auto_map", "additional_special_tokens", "extra_special_tokens"}
 # More embeddings than this without a token are not there to fill up a block of a table.
 _PADDING = 512
 _CLASSES = {one.tokenizer.name: one.tokenizer for one in FAMILIES.values()}
@@ -45,14 +47,21 @@ def tokenizer_notes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
             f"The {_WHOLE} {does} capital letters, and the class {kind.name} {sets} them, as "
             "transformers reads it: do_lower_case in tokenizer_config.json decides."
         )
-    rows, tokens = config["vocab_size"], len(_model(document).get("vocab") or ())
-    tokens += sum(one.get("id", 0) >= tokens for one in document.get("added_tokens") or ())
+    rows, tokens = config["vocab_size"], _tokens(document)
     if 0 < tokens < rows - _PADDING:
         notes.append(
             f"The tokenizer has {tokens:,} tokens and the model embeddings for {rows:,}: it may be "
             "that of another model."
         )
     return tuple(notes)
+
+
+def _tokens(document: Mapping[str, Any]) -> int:
+    """How many tokens a tokenizer.json has, with those that were added; 0 of what is none."""
+    vocabulary, more = _model(document).get("vocab"), document.get("added_tokens")
+    known = len(vocabulary) if isinstance(vocabulary, dict | list) else 0
+    numbers = (one.get("id") for one in more if isinstance(one, dict)) if type(more) is list else ()
+    return known + sum(type(number) is int and number >= known for number in numbers)
 
 
 def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
@@ -87,6 +96,12 @@ def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
         raise ModelError(
             f"The tokenizer of {name!r} knows its {len(held)} special tokens alone and no word: "
             f"add the {_WHOLE} that the model was trained with."
+        )
+    unknown = _lacking(tokenizer.backend_tokenizer.model)
+    if unknown is not None:
+        raise ModelError(
+            f"The tokenizer of {name!r} gives {unknown!r:.40} for what it does not know, which is "
+            "none of its tokens: take the tokenizer that the model was trained with."
         )
     _check_rows(held, added, config, name)
     return tokenizer
@@ -133,7 +148,8 @@ def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
     Without them transformers makes up a tokenizer that knows no word, and says nothing.
     """
     settings = _json(folder / "tokenizer_config.json")
-    if "AutoTokenizer" in (settings.get("auto_map") or ()):
+    code = settings.get("auto_map")
+    if isinstance(code, list) or (isinstance(code, dict) and "AutoTokenizer" in code):
         raise ModelError(
             f"The tokenizer of {name!r} needs code of its own, which bhpvas does not run: choose a "
             "model with a tokenizer of transformers."
@@ -186,17 +202,28 @@ def _is_ordinary(folder: Path, config: Mapping[str, Any]) -> bool:
     ):
         return False
     held = tokenizer.get_vocab()
-    special = [
-        settings.get("pad_token", kind and kind.padding),
-        settings.get("cls_token", kind and kind.first),
-    ]
-    more = (settings.get("added_tokens_decoder") or {}).values()
-    named = [*map(_text, special), *(one.get("content") for one in more)]
+    roles = {"pad_token": kind and kind.padding, "cls_token": kind and kind.first}
+    if kind:
+        roles["unk_token"] = kind.unknown
+    roles |= {key: of for key, of in settings.items() if key.endswith("_token")}
+    more = settings.get("added_tokens_decoder", {})
+    if not isinstance(more, dict) or not all(isinstance(one, dict) for one in more.values()):
+        return False
+    named = [*map(_text, roles.values()), *(one.get("content") for one in more.values())]
     return (
         all(isinstance(token, str) and token in held for token in named)
+        and not settings.keys() & _UNUSUAL
+        and _lacking(tokenizer.model) is None
+        and isinstance(settings.get("tokenizer_class", ""), str)
         and max(held.values()) < config["vocab_size"]
         and len(held) > len(tokenizer.get_added_tokens_decoder())
     )
+
+
+def _lacking(model: Any) -> str | None:
+    """The token for what a tokenizer does not know, where that is none of its vocabulary."""
+    unknown: str | None = getattr(model, "unk_token", None)
+    return None if unknown is None or model.token_to_id(unknown) is not None else unknown
 
 
 def _text(token: Any) -> Any:

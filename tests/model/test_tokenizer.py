@@ -181,6 +181,42 @@ def test_a_tokenizer_in_a_folder_of_the_model_is_named(tmp_path: Path, place: st
     assert said.endswith("model, from the folder 'tokenizer' in it." if place else "to the model.")
 
 
+ODD = [None, "x", -1, 0, 3.5, True, [], {}, [1], {"a": 1}, {"1": {}}, [{"id": "x"}], 10**9]
+PLACES = {
+    "tokenizer.json": [
+        ("model",), ("added_tokens",), ("normalizer",), ("model", "vocab"), ("model", "type"),
+        ("normalizer", "lowercase"), ("added_tokens", 0), ("added_tokens", 0, "id"),
+    ],
+    "tokenizer_config.json": [
+        ("tokenizer_class",), ("auto_map",), ("added_tokens_decoder",), ("cls_token",),
+        ("pad_token",), ("unk_token",), ("model_max_length",), ("do_lower_case",),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "place"), [(file, place) for file, places in PLACES.items() for place in places]
+)
+def test_whatever_a_tokenizer_holds_info_reads_what_loading_reads(
+    tmp_path: Path, file: str, place: tuple[Any, ...]
+) -> None:
+    folder = model_folder(tmp_path / "odd")
+    whole = (folder / file).read_text()
+    for value in ODD:
+        document = holder = json.loads(whole)
+        for one in place[:-1]:
+            holder = holder[one]
+        holder[place[-1]] = value
+        (folder / file).write_text(json.dumps(document))
+        try:
+            found = load_classifier(folder)
+        except ModelError as error:
+            assert refused(lambda: read_info(folder)) == str(error), value
+        else:
+            assert read_info(folder).geometry == found.geometry, value
+            assert np.isfinite(predict(found, found.encode_texts(["good film"]))).all()
+
+
 words = st.lists(st.sampled_from([*KNOWN, "qwxz", "Zürich", "\u200b", "😀"]), max_size=45)
 sentences = st.lists(st.tuples(words.map(" ".join), words.map(" ".join)), min_size=1, max_size=6)
 
@@ -224,6 +260,20 @@ def test_the_command_line_has_the_share_of_the_library() -> None:
     add_options(parser, RunOptions)
     assert parser.parse_args([]).max_unknown == MAX_UNKNOWN
     assert f"(default: {MAX_UNKNOWN})" in parser.format_help()
+
+
+def test_a_tokenizer_that_cannot_say_unknown_is_a_sentence(
+    tmp_path: Path, classifier: Classifier
+) -> None:
+    tokens = [*SPECIAL, "good", "▁good", "▁"]
+    tokenizer = Tokenizer(models.Unigram([(token, -1.0) for token in tokens], unk_id=None))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    fast = type(classifier.tokenizer)(
+        tokenizer_file=str(tmp_path / "tokenizer.json"), pad_token="[PAD]", cls_token="[CLS]"
+    )
+    odd = replace(classifier, tokenizer=fast)
+    assert odd.encode_texts(["good"]).unknown == 0
+    assert "cannot read the sentences" in refused(lambda: odd.encode_texts(["qwxz"]))
 
 
 def test_bytes_are_never_unknown(classifier: Classifier) -> None:

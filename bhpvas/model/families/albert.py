@@ -50,7 +50,9 @@ ALBERT = Family(
     base="albert",
     others=_others,
     pretraining=("predictions", "sop_classifier"),
-    tokenizer=TokenizerClass("AlbertTokenizer", ("spiece.model",), "Unigram", "<pad>", "[CLS]"),
+    tokenizer=TokenizerClass(
+        "AlbertTokenizer", ("spiece.model",), "Unigram", "<pad>", "[CLS]", "<unk>"
+    ),
     embedding_size=True,
     more_keys=("num_hidden_groups",),
     project=lambda model, embedded: model.albert.encoder.embedding_hidden_mapping_in(embedded),

@@ -36,7 +36,8 @@ class Layer:
 class TokenizerClass:
     """A class of tokenizers of transformers: its ``name``, and the ``files`` that it is made of
     where there is no tokenizer.json. ``kind`` is what a tokenizer.json calls its way to cut words;
-    ``padding`` and ``first`` are the tokens that it pads with and begins with by default.
+    ``padding``, ``first`` and ``unknown`` are the tokens that it pads with, begins with and gives
+    for what it does not know, where nothing else is said.
     """
 
     name: str
@@ -44,6 +45,7 @@ class TokenizerClass:
     kind: str
     padding: str
     first: str
+    unknown: str
 
 
 @dataclass(frozen=True)

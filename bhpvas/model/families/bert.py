@@ -16,7 +16,9 @@ PARTS = {
     "output_norm": "output.LayerNorm",
 }
 
-WORD_PIECES = TokenizerClass("BertTokenizer", ("vocab.txt",), "WordPiece", "[PAD]", "[CLS]")
+WORD_PIECES = TokenizerClass(
+    "BertTokenizer", ("vocab.txt",), "WordPiece", "[PAD]", "[CLS]", "[UNK]"
+)
 BERT = Family(
     name="bert",
     title="BERT",

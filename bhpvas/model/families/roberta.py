@@ -38,7 +38,7 @@ ROBERTA = Family(
     others=two_layer_head,
     pretraining=("lm_head",),
     tokenizer=TokenizerClass(
-        "RobertaTokenizer", ("vocab.json", "merges.txt"), "BPE", "<pad>", "<s>"
+        "RobertaTokenizer", ("vocab.json", "merges.txt"), "BPE", "<pad>", "<s>", "<unk>"
     ),
     more_keys=("pad_token_id",),
     unused=("roberta.pooler.dense.weight", "roberta.pooler.dense.bias"),
@@ -51,6 +51,6 @@ XLM_ROBERTA = replace(
     title="XLM-RoBERTa",
     model_class="XLMRobertaForSequenceClassification",
     tokenizer=TokenizerClass(
-        "XLMRobertaTokenizer", ("sentencepiece.bpe.model",), "Unigram", "<pad>", "<s>"
+        "XLMRobertaTokenizer", ("sentencepiece.bpe.model",), "Unigram", "<pad>", "<s>", "<unk>"
     ),
 )
