@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from bhpvas.charts import style
 from tests.accessibility import grave
@@ -29,10 +29,10 @@ WIDTHS = (390, 2560)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nobody_is_kept_out(browser: Browser, address: str, theme: Any) -> None:
+def test_nobody_is_kept_out(app: Workbench, theme: Any) -> None:
     """A person removes some heads and then walks through every page and view."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=theme)
-    app, found = Workbench(page, address), dict[str, list[str]]()
+    page, found = app.page, dict[str, list[str]]()
+    page.emulate_media(color_scheme=theme)
 
     def look(name: str) -> None:
         found[name] = grave(page) + without_words(page) + pale(page)
@@ -66,15 +66,12 @@ def test_nobody_is_kept_out(browser: Browser, address: str, theme: Any) -> None:
     page.locator(".st-key-tour").wait_for()
     app.settle()
     look("A tour")
-    page.close()
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
-def test_a_figure_saved_from_a_dark_page_can_be_read_on_paper(
-    browser: Browser, address: str
-) -> None:
-    page = browser.new_page(color_scheme="dark")
-    app = Workbench(page, address)
+def test_a_figure_saved_from_a_dark_page_can_be_read_on_paper(app: Workbench) -> None:
+    page = app.page
+    page.emulate_media(color_scheme="dark")
     app.open()
     app.settle()
     page.locator(".st-key-head-map .nsewdrag").first.hover()
@@ -83,7 +80,6 @@ def test_a_figure_saved_from_a_dark_page_can_be_read_on_paper(
     drawn = Path(saved.value.path()).read_text(encoding="utf-8")
     assert ">L3</text>" in drawn
     assert set(re.findall(r"<text[^>]*fill: (rgb[^;]+);", drawn)) == {_rgb(style.INK)}
-    page.close()
 
 
 def without_words(page: Page) -> list[str]:
@@ -129,16 +125,15 @@ def _rgb(colour: str) -> str:
 
 
 @pytest.mark.slow
-def test_every_page_fits_its_window(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": WIDTHS[0], "height": 900})
-    app = Workbench(page, address)
+def test_every_page_fits_its_window(app: Workbench) -> None:
+    page = app.page
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     app.open()
     app.settle()
     seen = {"Workbench": _too_wide(page)}
     for title, sign in {**PAGES, "Schemes": ".st-key-view", "Learn": ".st-key-learn-view"}.items():
         app.go(title, sign)
         seen[title] = _too_wide(page)
-    page.close()
     assert {title: wide for title, wide in seen.items() if wide} == {}
 
 

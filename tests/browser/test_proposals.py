@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 from bhpvas.criteria import CRITERIA
 from bhpvas.data.reading import sample_splits
@@ -30,13 +30,11 @@ def expected() -> Proposal:
     return propose(load_classifier(), sample_splits().calibration, QUICK, heads=HEADS)
 
 
-def schemes(page: Page, address: str) -> Workbench:
-    found = Workbench(page, address)
-    found.open()
-    found.settle()
-    found.go("Schemes", ".st-key-view")
-    found.view("Propose")
-    return found
+def propose_view(app: Workbench) -> None:
+    app.open()
+    app.settle()
+    app.go("Schemes", ".st-key-view")
+    app.view("Propose")
 
 
 def saved(app: Workbench, folder: Path) -> dict[str, Any]:
@@ -52,9 +50,10 @@ def saved(app: Workbench, folder: Path) -> dict[str, Any]:
 
 
 def test_propose_change_compensate_compare_go_back_and_branch(
-    page: Page, address: str, expected: Proposal, tmp_path: Path
+    app: Workbench, expected: Proposal, tmp_path: Path
 ) -> None:
-    app = schemes(page, address)
+    page = app.page
+    propose_view(app)
     app.propose(METHODS[QUICK].title, HEADS)
 
     # Look at reasons.
@@ -114,7 +113,7 @@ def test_propose_change_compensate_compare_go_back_and_branch(
     assert exact["accuracy"] == first["steps"][3]["metrics"]["accuracy"]
 
     page.reload()
-    app = schemes(page, address)
+    propose_view(app)
     app.expect_fact("heads", "72 of 72 kept")
     page.get_by_test_id("stSidebar").get_by_role("button", name="Load").click()
     page.locator("input[type=file]").set_input_files(tmp_path / "first" / "saved.zip")
@@ -126,10 +125,9 @@ def test_propose_change_compensate_compare_go_back_and_branch(
     assert app.complaints() == []
 
 
-def test_a_search_can_be_cancelled_and_leaves_the_scheme_as_it_was(
-    page: Page, address: str
-) -> None:
-    app = schemes(page, address)
+def test_a_search_can_be_cancelled_and_leaves_the_scheme_as_it_was(app: Workbench) -> None:
+    page = app.page
+    propose_view(app)
     page.get_by_label("Heads to remove").fill("60")
     page.keyboard.press("Enter")
     app.settle()
@@ -147,13 +145,13 @@ def test_a_search_can_be_cancelled_and_leaves_the_scheme_as_it_was(
     assert page.locator("[data-testid=stAlert]").count() == 0
 
 
-def test_proposals_fit_a_narrow_screen(browser: Browser, address: str) -> None:
-    narrow = browser.new_page(viewport={"width": 390, "height": 844})
-    app = schemes(narrow, address)
+def test_proposals_fit_a_narrow_screen(app: Workbench) -> None:
+    narrow = app.page
+    narrow.set_viewport_size({"width": 390, "height": 844})
+    propose_view(app)
     app.propose(CRITERIA["importance"].title, 20)
     app.press("Take as a step")
     expect(narrow.get_by_role("button", name="Compensation of 52 heads")).to_be_visible()
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
     app.view("Evidence")
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
-    narrow.close()

@@ -1,4 +1,4 @@
-"""The Samples page in a real browser, with every request to another host refused."""
+"""The Samples page in a real browser, which may ask no other host for anything."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.server import serving
+from tests.browser.watching import by_itself
 from tests.browser.workbench import Workbench
 from tests.tiny import WORDS, save_tiny
 
@@ -20,33 +21,14 @@ MARKUP = "</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def refused() -> list[str]:
-    """What the page asked other hosts for, and dialogs that it opened."""
-    return []
-
-
-@pytest.fixture
-def samples(browser: Browser, address: str, refused: list[str]) -> Iterator[Workbench]:
-    """The Samples page, settled."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-
-    def stay(route: Route) -> None:
-        if route.request.url.startswith((address, "data:", "blob:")):
-            route.continue_()
-        else:
-            refused.append(route.request.url)
-            route.abort()
-
-    page.route("**/*", stay)
-    page.on("dialog", lambda dialog: (refused.append(dialog.message), dialog.dismiss()))
-    found = Workbench(page, address)
-    found.open()
-    found.settle()
-    go(found, "Samples")
-    yield found
-    assert found.complaints() == []
-    assert refused == []
-    page.close()
+def samples(app: Workbench) -> Iterator[Workbench]:
+    """The Samples page, settled; it may ask no other host for anything, and open no dialog."""
+    with by_itself(app):
+        app.open()
+        app.settle()
+        go(app, "Samples")
+        yield app
+        assert app.complaints() == []
 
 
 def go(samples: Workbench, title: str) -> None:
@@ -159,6 +141,7 @@ def test_markup_in_a_sentence_is_text(samples: Workbench, tmp_path: Path) -> Non
     dialog.get_by_text("markup.tsv").first.wait_for()
     expect(use).to_be_disabled()  # pressed before its file is there, it would find none
     underway[0].continue_()
+    page.unroute_all()
     use.click()
     expect(dialog).to_have_count(0)
     samples.settle()

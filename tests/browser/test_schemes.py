@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.workbench import Workbench
 
@@ -15,18 +15,17 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def workbench(page: Page, address: str) -> Iterator[Workbench]:
+def workbench(app: Workbench) -> Iterator[Workbench]:
     """The page Schemes, with two steps: 9 heads removed, then 9 more."""
-    found = Workbench(page, address)
-    found.open()
-    found.settle()
+    app.open()
+    app.settle()
     for _ in range(2):
-        found.press("Select lowest 9")
-        found.press("Remove 9 heads")
-    found.expect_fact("heads", "54 of 72 kept")
-    found.go("Schemes", ".st-key-tree-chart .main-svg")
-    yield found
-    assert found.complaints() == []
+        app.press("Select lowest 9")
+        app.press("Remove 9 heads")
+    app.expect_fact("heads", "54 of 72 kept")
+    app.go("Schemes", ".st-key-tree-chart .main-svg")
+    yield app
+    assert app.complaints() == []
 
 
 def test_from_step_to_step_with_note_deletion_and_a_branch(workbench: Workbench) -> None:
@@ -104,15 +103,14 @@ def test_the_shift_names_heads_and_a_click_selects_one(workbench: Workbench) -> 
 
 @pytest.mark.parametrize("view", ["Tree", "Compare", "Shift"])
 def test_a_link_leads_to_a_view_and_a_narrow_screen_shows_it_whole(
-    browser: Browser, address: str, view: str
+    app: Workbench, view: str
 ) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    workbench = Workbench(page, address)
-    page.goto(f"{address}/schemes?view={view}")
+    page = app.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{app.address}/schemes?view={view}")
     page.locator(".st-key-view").wait_for()
-    workbench.settle()
+    app.settle()
     chosen = page.locator(".st-key-view [aria-checked=true]")
     expect(chosen).to_have_text(view)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert workbench.complaints() == []
-    page.close()
+    assert app.complaints() == []

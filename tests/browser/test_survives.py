@@ -86,8 +86,8 @@ def test_a_reload_finds_scheme_selection_settings_and_page(workbench: Workbench)
     workbench.expect_fact("heads", "71 of 72 kept")
 
 
-def test_a_killed_server_comes_back_with_everything(page: Page, server: MortalServer) -> None:
-    workbench = Workbench(page, server.address)
+def test_a_killed_server_comes_back_with_everything(app: Workbench, server: MortalServer) -> None:
+    page, workbench, app.address = app.page, app, server.address
     workbench.open()
     workbench.settle()
     remove(workbench, 2, 5)
@@ -144,9 +144,9 @@ def test_a_server_killed_while_the_page_was_being_drawn(page: Page, server: Mort
 
 
 def test_a_server_killed_before_it_answers_to_a_link_to_another_page(
-    page: Page, server: MortalServer
+    app: Workbench, server: MortalServer
 ) -> None:
-    workbench = Workbench(page, server.address)
+    page, workbench, app.address = app.page, app, server.address
     workbench.open()
     workbench.settle()
     remove(workbench, 2, 5)
@@ -241,12 +241,12 @@ def test_a_link_opens_page_scheme_and_sentence_in_a_fresh_browser(
     page.context.close()
 
 
-def test_a_bad_link_is_a_sentence_and_a_normal_session(page: Page, address: str) -> None:
-    found = Workbench(page, f"{address}/?link=%3Cscript%3E")
-    found.open()
-    found.settle()
-    expect(page.get_by_role("alert")).to_contain_text("The link is damaged")
-    found.expect_fact("heads", "72 of 72 kept")
+def test_a_bad_link_is_a_sentence_and_a_normal_session(app: Workbench) -> None:
+    app.address += "/?link=%3Cscript%3E"
+    app.open()
+    app.settle()
+    expect(app.page.get_by_role("alert")).to_contain_text("The link is damaged")
+    app.expect_fact("heads", "72 of 72 kept")
 
 
 def test_a_fresh_page_offers_the_latest_work(workbench: Workbench, browser: Browser) -> None:

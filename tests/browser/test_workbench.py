@@ -134,11 +134,9 @@ def test_nothing_is_fetched_from_elsewhere(browser: Browser, address: str) -> No
     assert [url for url in asked if not url.startswith(ours)] == []
 
 
-def test_on_a_narrow_screen_the_sidebar_goes_when_a_page_was_chosen(
-    browser: Browser, address: str
-) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    app = Workbench(page, address)
+def test_on_a_narrow_screen_the_sidebar_goes_when_a_page_was_chosen(app: Workbench) -> None:
+    page = app.page
+    page.set_viewport_size({"width": 390, "height": 844})
     app.open()
     for title, sign in (("Roles", ".st-key-role-map"), ("Export", ".st-key-view-export")):
         app.go(title, sign)
@@ -146,14 +144,13 @@ def test_on_a_narrow_screen_the_sidebar_goes_when_a_page_was_chosen(
     page.set_viewport_size({"width": 1440, "height": 900})
     app.go("Roles", ".st-key-role-map")
     expect(page.get_by_test_id("stExpandSidebarButton")).to_be_hidden()
-    page.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_what_was_read_opens_within_the_screen(browser: Browser, address: str, theme: Any) -> None:
+def test_what_was_read_opens_within_the_screen(app: Workbench, theme: Any) -> None:
     """And leaves room: on a laptop no page's link is below the screen, even once heads are gone."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=theme)
-    app = Workbench(page, address)
+    page = app.page
+    page.emulate_media(color_scheme=theme)
     app.open()
     app.settle()
     app.press("Select lowest 9")
@@ -174,20 +171,16 @@ def test_what_was_read_opens_within_the_screen(browser: Browser, address: str, t
             assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
         assert grave(page) == []
         page.keyboard.press("Escape")
-    page.close()
 
 
-def test_a_narrow_screen_shows_the_whole_map(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    workbench = Workbench(page, address)
-    workbench.open()
-    workbench.settle()
-    workbench.click_head(5, 11)
-    workbench.click_head(0, 0)
-    workbench.expect_selected("L0H0", "L5H11")
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= 390
-    page.close()
+def test_a_narrow_screen_shows_the_whole_map(app: Workbench) -> None:
+    app.page.set_viewport_size({"width": 390, "height": 844})
+    app.open()
+    app.settle()
+    app.click_head(5, 11)
+    app.click_head(0, 0)
+    app.expect_selected("L0H0", "L5H11")
+    assert app.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 PAUSING = f"""

@@ -80,11 +80,15 @@ class WaitingPage:
             assert isinstance(frame, bytes)
             drawn.append(ForwardMsg.FromString(frame).delta.new_element.button.label)
 
-        self.page.on("websocket", lambda found: found.on("framereceived", draws))
+        def listen(socket: WebSocket) -> None:
+            socket.on("framereceived", draws)
+
+        self.page.on("websocket", listen)
         yield
         deadline = time.monotonic() + PATIENCE / 1000
         while button not in drawn if button else not drawn:
             assert time.monotonic() < deadline, "the page was not drawn again"
             self.page.wait_for_timeout(100)
+        self.page.remove_listener("websocket", listen)
         if button is None:
             self.settle()
