@@ -338,7 +338,19 @@ def _sentence(cell: object, table: Table, row: int) -> str:
     return text
 
 
+def _alone(value: object) -> object:
+    """The only text in a list, as tools of annotation write a label; None for an empty list.
+
+    >>> [_alone(value) for value in (["good"], [], ["good", "dull"], [2], "good")]
+    ['good', None, ['good', 'dull'], [2], 'good']
+    """
+    if not isinstance(value, list) or len(value) > 1:
+        return value
+    return next(iter(value), None) if not value or isinstance(value[0], str) else value
+
+
 def _label(cell: object, table: Table, row: int) -> str:
+    cell = _alone(cell)
     text = as_text(cell)
     if (
         text

@@ -72,7 +72,9 @@ LABEL_ENDS = (
 TAG_COLUMNS = ["tag", "phenomenon", "slice", "group"]
 SPLIT_COLUMNS = ["split"]
 # What the name of a column that names the numbers of a label adds to the label's own.
-_NAMES = "text name names str string title word words".split()
+_NAMES = "text name names str string title word words desc des".split()
+# What Prodigy writes beside each label ("Annotation task formats").
+_ANSWERS = {"accept", "reject", "ignore"}
 # A longer list of columns begins with those that could be meant, and is cut.
 _LISTED = 60
 
@@ -110,6 +112,7 @@ def guess_columns(
     name: str = "the data",
     rows: FirstRows | None = None,
     classes: Collection[str] = (),
+    nested: Collection[str] = (),
 ) -> Columns:
     """Which column holds what, by the names listed at the top of this module and the first rows.
 
@@ -131,7 +134,7 @@ def guess_columns(
     Columns(text='Review', label='Sentiment', pair=None, tag=None, split=None, names=None)
     """
     given = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
-    guess = _Guess(list(header), rows or FirstRows(), name, classes)
+    guess = _Guess(list(header), rows or FirstRows(), name, classes, nested)
     for role, choice in given.items():
         if choice is not None:
             guess.take(role, choice)
@@ -145,9 +148,15 @@ class _Guess:
     """The roles of a table's columns as they are found, one after the other."""
 
     def __init__(
-        self, header: Sequence[str], rows: FirstRows, name: str, classes: Collection[str]
+        self,
+        header: Sequence[str],
+        rows: FirstRows,
+        name: str,
+        classes: Collection[str],
+        nested: Collection[str],
     ) -> None:
         self.header, self.rows, self.name, self.classes = header, rows, name, classes
+        self.nested = [*nested, *filter(rows.holds_nested, header)]
         self.plain = {column: _plain(column) for column in header}
         self.columns_named: dict[str, list[str]] = {}
         for column, plain in self.plain.items():
@@ -163,7 +172,9 @@ class _Guess:
         self.roles[role] = _column(choice, self.header)
         if choice and self.roles[role] is None:
             near = [one for one in self.header if _plain(choice) in self.plain[one]]
-            raise DataError(f"{self.name} has no column {choice!r}: it has {self._all(near)}.")
+            raise DataError(
+                f"{self.name} has no column {choice!r}: it has {self._all(near)}{self._unread()}."
+            )
         twice = [other for other in self.given if choice and self.roles[other] == self.roles[role]]
         if len(twice) > 1:
             raise DataError(
@@ -247,6 +258,12 @@ class _Guess:
         others = [one for one in named if one not in (label, self.names)]
         if self.rows.cells:
             self._note("label", [one for one in others if self._may_be_label(one)])
+        for column in self._named(["answer"]):
+            if {"accept"} < {*self.rows.filled(column)} <= _ANSWERS:
+                self.notes.append(
+                    f"The column {column} accepts some rows and not others, which are read alike: "
+                    "leave them out of the file."
+                )
 
     def _names_of(self, label: str) -> str | None:
         """The column that names the numbers of the label: by its own name, or as another label.
@@ -275,6 +292,7 @@ class _Guess:
         """Free columns that are neither named as a label nor name the numbers of another."""
         labels = {name for tier in LABEL_COLUMNS for name in tier}
         free = [one for one in self._free() if _singular(self.plain[one]) not in labels]
+        free = [one for one in free if not self.rows.cells or self.rows.filled(one)]
         return [one for one in free if self._named_by(one) is None]
 
     def _named_by(self, column: str) -> str | None:
@@ -360,7 +378,17 @@ class _Guess:
         return DataError(
             f"No column of {self.name} is named like a {role} column (it has "
             f"{self._all(likely)}{examples}): name it, by --{role}{both} on the command line or in "
-            "the app under Upload, Column names."
+            f"the app under Upload, Column names{self._unread()}."
+        )
+
+    def _unread(self) -> str:
+        """How a message ends where columns hold more than one value in a cell."""
+        if not self.nested:
+            return ""
+        hold = "holds" if len(self.nested) == 1 else "hold"
+        return (
+            f"; {listed(self.nested)} {hold} lists or objects, of which each value that is needed "
+            "has to be a column of its own"
         )
 
     def _examples(self, columns: Sequence[str]) -> str:

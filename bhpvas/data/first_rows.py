@@ -50,7 +50,7 @@ class FirstRows:
     def filled(self, column: str) -> list[str]:
         """The cells of a column that are not empty, as text."""
         cells = (cell for cell in self.cells.get(column, ()) if cell is not None and cell == cell)
-        return [text for cell in cells if (text := str(cell).strip())]
+        return [text for cell in cells if cell != [] and (text := str(cell).strip())]
 
     def are_many(self, column: str) -> bool:
         """Whether there are so many cells that what they have in common is no chance."""
@@ -83,11 +83,20 @@ class FirstRows:
         values = {*texts}
         if any(re.fullmatch(r"[-+]?[0-9]*\.[0-9]*[1-9][0-9]*", value) for value in values):
             return False
-        if any(isinstance(cell, list | dict | bytes) for cell in self.cells.get(column, ())):
+        cells = self.cells.get(column, ())
+        if self.holds_nested(column) or any(isinstance(cell, bytes) for cell in cells):
             return False
         if self.are_many(column) and len(values) > len(texts) / 2:
             return False
         return 0 < len(values) <= _MOST_LABELS and not self.holds_sentences(column)
+
+    def holds_nested(self, column: str) -> bool:
+        """Whether some cells are objects, or lists of anything but one text."""
+        cells = [cell for cell in self.cells.get(column, ()) if isinstance(cell, list | dict)]
+        return any(
+            isinstance(cell, dict) or [isinstance(one, str) for one in cell] not in ([], [True])
+            for cell in cells
+        )
 
     def holds_numbers(self, column: str) -> bool:
         """Whether the cells are whole numbers."""

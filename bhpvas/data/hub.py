@@ -177,4 +177,5 @@ def part_table(
             yield Piece((some + 1).tolist(), cells)
 
     classes = {column: names for column in columns if (names := class_names(part, column))}
-    return Table(name, tuple(columns), read, "row", class_names=classes)
+    nested = tuple(name for name in part.features if name not in further_columns(part))
+    return Table(name, tuple(columns), read, "row", class_names=classes, nested=nested)

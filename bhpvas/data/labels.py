@@ -161,7 +161,8 @@ class LabelNames:
             )
         whole = self._whole(used)
         hint = ""
-        if len(whole) == len(used) and 0 not in self._whole(self.mine).values():
+        others = self._whole(self.mine).values()
+        if len(whole) == len(used) and 0 not in others and max(whole.values()) <= classes:
             hint = f"; as none is 0 they may count from 1: then say --labels-from 1 {app}"
         return f"{said}{names}, or 0 to {classes - 1}{hint}."
 

@@ -165,8 +165,14 @@ def has_parts(source: Source) -> bool:
 
 def columns_of(table: Table, **choice: str | None) -> Columns:
     """Which column of a table holds what, as :func:`guess_columns` finds it with its first rows."""
-    rows, classes = FirstRows.of(table), table.class_names
-    return guess_columns(table.columns, **choice, name=table.name, rows=rows, classes=classes)
+    return guess_columns(
+        table.columns,
+        **choice,
+        name=table.name,
+        rows=FirstRows.of(table),
+        classes=table.class_names,
+        nested=table.nested,
+    )
 
 
 #: A part of a source as a table, with these columns and these rows (counted from 0), None = all.

@@ -52,6 +52,7 @@ class Table:
     ``class_names`` are, by the name of a column of whole numbers, the names that the file's own
     metadata gives them, number 0 first; its cells are the numbers. ``parts`` are tables of their
     own where the source has such, as a folder with train and test; the rows are those of all.
+    ``nested`` names columns that are not read, as their cells hold lists or structures.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Table:
     form: str = ""
     class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Mapping[str, Table] = field(default_factory=dict)
+    nested: tuple[str, ...] = ()
 
     def place(self, number: int) -> str:
         """A row's place as a message starts with it.

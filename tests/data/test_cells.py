@@ -282,3 +282,17 @@ def test_nothing_but_rows_without_a_label() -> None:
     for lines in (["text,label", "a,-1", "b,-", "c,"], ["text,label", "a,-1", "b,-1"]):
         message = error_of(*lines, skip_unlabelled=True)
         assert message.startswith("Every label of a.csv is -1 or missing")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_list_of_one_label_is_that_label(empty: bool) -> None:
+    """As tools of annotation write it (doccano, Prodigy)."""
+    labels = [["calm"], ["loud"], [] if empty else ["loud"], ["calm"]]
+    lines = [json.dumps({"text": f"t{n}", "label": label}) for n, label in enumerate(labels)]
+    if empty:
+        with pytest.raises(DataError, match=r"^Line 3 of a\.jsonl is labelled '\[\]', which says"):
+            read_dataset(csv_file(*lines), name="a.jsonl")
+    data = read_dataset(csv_file(*lines), name="a.jsonl", skip_unlabelled=empty)
+    found = [data.label_names[label] for label in data.labels]
+    assert found == [one for label in labels for one in label]
+    assert data.provenance.left_out == ({"labelled []": 1} if empty else {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -30,6 +32,7 @@ from tests.data.csv_files import csv_file, error_of, read
         ("title content label", ("content", None, "label")),
         ("review sentiment", ("review", None, "sentiment")),
         ("label text label_text", ("text", None, "label")),
+        ("label label_desc sentence", ("sentence", None, "label")),
     ],
 )
 def test_guessed_columns(header: str, expected: tuple[str, str | None, str]) -> None:
@@ -334,3 +337,38 @@ def test_any_columns_are_found_or_asked_for_in_one_sentence(
         for name in left:
             known = name.casefold() in ("label", "stars", "category", "y")
             assert known or any(name in note for note in found.notes), found
+
+
+@pytest.mark.parametrize("answers", [("accept",), ("accept", "reject"), ("accept", "ignore")])
+def test_rows_that_an_annotator_rejected_are_said(answers: tuple[str, ...]) -> None:
+    """As Prodigy exports them."""
+    lines = [f"Tea number {n},{'hot' if n % 3 else 'cold'},{answers[-(n % 2)]}" for n in range(9)]
+    notes = read("text,label,answer", *lines).provenance.notes
+    said = "The column answer accepts some rows and not others, which are read alike: "
+    assert any(note.startswith(said) for note in notes) == (len(answers) > 1)
+
+
+@pytest.mark.parametrize("nested", [[["ok"], ["no"], ["ok", "no"]], [{"a": 1}, {"a": 2}, {"a": 3}]])
+@pytest.mark.parametrize("ending", ["jsonl", "parquet", "arrow"])
+def test_columns_that_are_not_read_are_named(
+    nested: list[object], ending: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"text": ["Tea.", "Milk.", "Cocoa."], "spans": nested})
+    path = tmp_path / f"a.{ending}"
+    if ending == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        {"parquet": frame.to_parquet, "arrow": frame.to_feather}[ending](path)
+    holds = "spans holds lists or objects, of which each value that is needed has to be a column"
+    for choice in ({}, {"label": "topic"}):
+        with pytest.raises(DataError) as caught:
+            read_dataset(path, **choice)
+        assert holds in str(caught.value)
+
+
+def test_a_column_of_nothing_is_no_text() -> None:
+    """As comments on rows that nobody commented."""
+    lines = ['{"text": "Tea is hot.", "label": ["a"], "Comments": []}'] * 3
+    lines.append('{"text": "Milk is not.", "label": ["b"], "Comments": []}')
+    data = read_dataset(csv_file(*lines), name="a.jsonl")
+    assert data.provenance.text == "text" and data.provenance.notes == ()

@@ -221,3 +221,14 @@ def test_numbers_that_no_class_has(label: str) -> None:
 def test_numbers_of_many_digits_with_names() -> None:
     lines = ["text,label,label_text", f"a,{'9' * 5_000},big", "b,1,small"]
     assert read(*lines).label_names == ("big", "small")
+
+
+@pytest.mark.parametrize("labels", [["1", "2", "3"], ["2", "3"], ["1", "3"], ["3", "4"], ["100"]])
+def test_a_start_of_counting_is_advised_only_where_it_fits(labels: list[str]) -> None:
+    names = ["sour", "plain", "sweet"]
+    message = refusal(made([*labels, *labels]), names)
+    if "--labels-from 1" in message:
+        counted = made(labels, labels_from=1).aligned(names).labels.tolist()
+        assert counted == [int(label) - 1 for label in labels]
+    else:
+        assert max(map(int, labels)) > len(names)

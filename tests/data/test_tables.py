@@ -421,3 +421,20 @@ def test_names_of_classes_in_the_metadata_of_parquet(
     read = read_table(tmp_path / "a.parquet")
     assert read.class_names == found
     assert cells(read) == [["a", 1], ["b", 0]]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.json"])
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (gzip.compress(b"text,label\ngood,1\n"), "is packed by gzip: call it so"),
+        (b"PK\x03\x04\x14\0\6\0", "is a zip, as sheets of Excel are, too"),
+        (b"PAR1\x15\0", "is a Parquet file: call it .parquet"),
+        (b"ARROW1\0\0", "is an Arrow file: call it .arrow"),
+        (b"<?xml version='1.0'?>\n<a/>", "holds XML, which is not read"),
+        (b'<table border="1">\n<tr>', "holds HTML, which is not read"),
+        (b"@RELATION reviews\n", "is a file of Weka, which is not read"),
+    ],
+)
+def test_what_a_file_is_that_is_called_another(name: str, start: bytes, said: str) -> None:
+    assert error_of(start, name).startswith(f"{name} {said}")

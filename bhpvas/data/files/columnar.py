@@ -23,6 +23,8 @@ from bhpvas.errors import DataError
 AT_MOST = 2**25
 # What an Arrow file starts with, after which it is as a stream of Arrow, and what it ends with.
 _FILE_START, _FILE_END = b"ARROW1\0\0", b"ARROW1"
+# What Feather started with before it became Arrow's file format.
+_OLD_START = b"FEA1"
 # What a stream of Arrow ends with, by which one that is cut is known.
 _STREAM_END = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -33,7 +35,8 @@ def parse_parquet(file: File) -> Table:
         about = pyarrow.parquet.ParquetFile(stream)
         count = about.metadata.num_rows
         file.check_cells(count, about.metadata.num_columns)
-        columns, classes = _columns(about.schema_arrow), class_names(about.schema_arrow)
+        schema = about.schema_arrow
+        columns = _columns(schema)
         groups = map(about.metadata.row_group, range(about.metadata.num_row_groups))
         chunks = (group.column(place) for group in groups for place in range(group.num_columns))
         size = sum(one.total_uncompressed_size for one in chunks if one.path_in_schema in columns)
@@ -48,7 +51,7 @@ def parse_parquet(file: File) -> Table:
             yield from found.iter_batches(at_once, columns=columns)
 
     file.check_unpacked(size, most)
-    return _table(file, columns, classes, batches, most)
+    return _table(file, columns, schema, batches, most)
 
 
 def parse_arrow(file: File) -> Table:
@@ -67,7 +70,7 @@ def parse_arrow(file: File) -> Table:
     file.check_unpacked(size, most)
     with _arrow(file) as source:
         schema = pyarrow.ipc.open_stream(source).schema
-        columns, classes = _columns(schema), class_names(schema)
+        columns = _columns(schema)
     file.check_cells(rows, len(schema))
     at_once = _rows_at_once(size // max(rows, 1) + 1, len(columns))
 
@@ -79,7 +82,7 @@ def parse_arrow(file: File) -> Table:
                 for start in range(0, batch.num_rows, at_once):
                     yield chosen.slice(start, at_once)
 
-    return _table(file, columns, classes, batches, most)
+    return _table(file, columns, schema, batches, most)
 
 
 def _rows_at_once(width: int, columns: int) -> int:
@@ -95,7 +98,7 @@ def _columns(schema: pa.Schema) -> list[str]:
 def _table(
     file: File,
     columns: list[str],
-    classes: dict[str, tuple[str, ...]],
+    schema: pa.Schema,
     batches: Callable[[], Iterable[pa.RecordBatch]],
     most: int,
 ) -> Table:
@@ -108,7 +111,13 @@ def _table(
             yield number, cells, size
 
     return tables.table_of(
-        file.name, columns, rows, unit="row", form=file.form, class_names=classes
+        file.name,
+        columns,
+        rows,
+        unit="row",
+        form=file.form,
+        class_names=class_names(schema),
+        nested=tuple(name for name in schema.names if name and name not in columns),
     )
 
 
@@ -143,7 +152,12 @@ def _opened(file: File, kind: str) -> Iterator[BinaryIO]:
 def _arrow(file: File) -> Iterator[Any]:
     """A whole stream of Arrow, which lies on disk and not in memory where the file does."""
     with _opened(file, "Arrow") as stream:
-        is_file = stream.read(len(_FILE_START)) == _FILE_START
+        start = stream.read(len(_FILE_START))
+        if start.startswith(_OLD_START):
+            raise DataError(
+                f"{file.name} is Feather of version 1, which is not read: save it as version 2."
+            )
+        is_file = start == _FILE_START
         end = _FILE_END if is_file else _STREAM_END
         stream.seek(-len(end), io.SEEK_END)
         if stream.read() != end:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -79,6 +80,8 @@ def parse(file: File, usual: str) -> Table:
     Raises :class:`DataError` where several ways fit, and where the first row may be no header.
     """
     start = _start(file)
+    if _is_json(start.header().strip()):
+        raise DataError(f"{file.name} holds JSON: call it .json.")
     way = _way(file, start, usual)
     if file.header is not True:
         lines = [line for line in start.lines if line.strip()]
@@ -88,6 +91,14 @@ def parse(file: File, usual: str) -> Table:
     header, said = headers.decided(file, [cells for _, cells, _ in sample])
     forms = [file.form, *_said(way, usual, sample), said]
     return _table(file, way, header, ", ".join(one for one in forms if one))
+
+
+def _is_json(line: str) -> bool:
+    """Whether a first line is one of JSON: an object, an array, or how one begins."""
+    try:
+        return line in ("{", "[", "[{") or (line[0] in "{[" and bool(json.loads(line)))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _start(file: File) -> _Start:
@@ -181,12 +192,16 @@ def _table(file: File, way: _Way, header: bool, form: str) -> Table:
         )
 
     def counted() -> Iterator[_TextRow]:
-        for line, cells, size in islice(filled(), int(header), None):
+        rows = islice(filled(), int(header), None)
+        for number, (line, cells, size) in enumerate(rows):
             if len(cells) != len(names):
+                # R writes the names of rows so, with none for their column.
+                unnamed = header and number == 0 and len(cells) == len(names) + 1
                 raise DataError(
                     f"Line {line} of {file.name} has {plural(len(cells), 'cell')} where the "
                     f"{'header' if header else 'first row'} has {len(names)}: one is missing, or a "
-                    "separator stands unquoted in the text."
+                    "separator stands unquoted in the text"
+                    f"{', or the header lacks the name of a column' if unnamed else ''}."
                 )
             yield line, cells, size
 

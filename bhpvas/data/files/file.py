@@ -123,7 +123,7 @@ class File:
         if encoding == "utf-8":
             return DataError(
                 f"{where} UTF-8: save the file as UTF-8, or say what it is, such as --encoding "
-                "latin-1 (in the app under Upload, Encoding)."
+                "latin-1 of Western European text (in the app under Upload, Encoding)."
             )
         kind = "UTF-16" if encoding.startswith("utf-16") else encoding
         return DataError(f"{where} {kind}: save the file as UTF-8.")

@@ -163,7 +163,8 @@ def _texts(name: str, texts: Mapping[str, list[Path]], encoding: str | None) -> 
 def _no_data(path: Path, endings: Collection[str]) -> DataError:
     """What is said of a folder that is no data."""
     name = path.resolve().name
-    files = sorted(one.name for one in path.iterdir() if one.is_file())
+    inside = [*path.iterdir(), *(one for one in path.glob("*/*") if one.suffix != ".txt")]
+    files = sorted(one.relative_to(path).as_posix() for one in inside if one.is_file())
     data = [one for one in files if Path(one).suffix.lower() in endings]
     if data:
         return DataError(f"{name} is a folder, in which are {listed(data)}: name the file.")

@@ -49,11 +49,23 @@ REFUSED = {
 #: Encodings that are read as another one, which has their letters and quotation marks besides, and
 #: in which most of what is called by them is (WHATWG, "Encoding", on labels).
 _LARGER = {"iso8859-1": "cp1252"}
+_SAVE = "which is not read: save the table as CSV UTF-8 or JSONL"
 #: What is said of a file that holds something else, by what it starts with.
 _STARTS = {
     b"version https://git-lfs": "is no data but the pointer of Git LFS to it: run git lfs pull",
     b"<!doctype html": "is a web page and no data: download the file itself",
     b"<html": "is a web page and no data: download the file itself",
+    b"<table": f"holds HTML, {_SAVE}",
+    b"<?xml": f"holds XML, {_SAVE}",
+    b"@relation": f"is a file of Weka, {_SAVE}",
+}
+#: The same of files whose ending says text.
+_BINARY_STARTS = {
+    b"\x1f\x8b": "is packed by gzip: call it so, such as reviews.csv.gz",
+    b"PK\x03\x04": "is a zip, as sheets of Excel are, too: call it .zip, or save the sheet as CSV "
+    "UTF-8",
+    b"PAR1": "is a Parquet file: call it .parquet",
+    b"ARROW1": "is an Arrow file: call it .arrow",
 }
 
 
@@ -146,13 +158,16 @@ def _check_ending(name: str) -> None:
         )
 
 
-def _check_start(file: File) -> None:
+def _check_start(file: File, is_text: bool) -> None:
     """Raise :class:`DataError` for what stands in the place of a file."""
     with file.open() as stream:
-        start = stream.read(64).lstrip(codecs.BOM_UTF8).lstrip().lower()
-    for mark, said in _STARTS.items():
-        if start.startswith(mark):
-            raise DataError(f"{file.name} {said}.")
+        start = stream.read(64)
+    text = start.lstrip(codecs.BOM_UTF8).lstrip().lower()
+    found = [said for mark, said in _STARTS.items() if text.startswith(mark)]
+    if is_text:
+        found += [said for mark, said in _BINARY_STARTS.items() if start.startswith(mark)]
+    if found:
+        raise DataError(f"{file.name} {found[0]}.")
 
 
 def _parsed(file: File) -> Table:
@@ -171,7 +186,7 @@ def _parsed(file: File) -> Table:
     elif ending == ".zip":
         file, inner = containers.from_zip(file, FORMATS)
         inner = inner if _ending(inner) else f"{inner}.txt"
-    _check_start(file)
+    _check_start(file, is_text=_ending(inner) not in COLUMNAR)
     if file.header is False and _ending(inner) not in DELIMITED:
         raise DataError(f"{file.name} names its columns itself: leave out --no-header.")
     if inner != file.name and _ending(inner) in COLUMNAR:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from bhpvas.data.columns import guess_columns
 from bhpvas.data.files.file import File
+from bhpvas.data.first_rows import FirstRows
 from bhpvas.errors import DataError
 from bhpvas.text import shortened
 
@@ -52,15 +53,16 @@ def decided(file: File, rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
     for_names, for_row = found & {"name", "maybe name"}, found & {"row", "maybe row"}
     if not for_row or ("name" in for_names and "row" not in for_row):
         return True, "" if for_names else "its first line taken for the header"
-    text, label = _likely(first, others)
+    text, label, further = _likely(first, others)
     shown = [f"column {number} {_example(cell)}" for number, cell in enumerate(first, start=1)]
     shown[_SHOWN:] = [f"… column {len(first)}"] * (len(first) > _SHOWN)
     is_row = not for_names and "row" in for_row
     what = "has no header, its first line is a row" if is_row else "may have no header"
     raise DataError(
         f"{file.name} {what} ({', '.join(shown)}): say {'' if is_row else '--header, or '}"
-        f"--no-header and the numbers of the columns, such as --text {text} --label {label} (in "
-        "the app under Upload, First row and Column names)."
+        f"--no-header and the numbers of the columns, such as --text {text} --label {label}"
+        f"{f', with a second text by --pair {further}' if further else ''} (in the app under "
+        "Upload, First row and Column names)."
     )
 
 
@@ -106,8 +108,8 @@ def _evidence(first: str, cells: Sequence[str]) -> Iterator[_Evidence]:
         yield "maybe row"
 
 
-def _likely(first: Sequence[str], others: Sequence[Sequence[str]]) -> tuple[int, int]:
-    """The numbers of the columns that are likely the text and the label."""
+def _likely(first: Sequence[str], others: Sequence[Sequence[str]]) -> tuple[int, int, int | None]:
+    """The numbers of the columns that are likely the text, the label, and further sentences."""
     columns = [list(cells) for cells in zip(first, *others, strict=True)]
     sizes = [sum(map(len, cells)) for cells in columns]
     text = sizes.index(max(sizes))
@@ -116,7 +118,10 @@ def _likely(first: Sequence[str], others: Sequence[Sequence[str]]) -> tuple[int,
         kinds = len({*columns[place]})
         return place == text or kinds == 1 or "" in columns[place], kinds, sizes[place]
 
-    return text + 1, min(range(len(columns)), key=unlike_a_label) + 1
+    label = min(range(len(columns)), key=unlike_a_label)
+    rows = FirstRows({str(place): cells for place, cells in enumerate(columns)})
+    further = [n for n in range(len(columns)) if n != text and rows.holds_sentences(str(n))]
+    return text + 1, label + 1, further[0] + 1 if further else None
 
 
 def _example(cell: str) -> str:

@@ -72,8 +72,9 @@ def _objects_of(file: File, usual: bool) -> tuple[Callable[[], Iterator[_Object]
     for kind in (list, dict):
         if len(first) > 1 and all(isinstance(value, kind) for value in first.values()):
             raise DataError(
-                f"{file.name} is one object that holds the columns: write an object for each row, "
-                "as pandas does with to_json(orient='records')."
+                f"{file.name} is one object of {'lists' if kind is list else 'objects'} and not a "
+                "list of rows: write an object for each row, as pandas does with "
+                "to_json(orient='records')."
             )
     return lines, said
 
@@ -97,7 +98,7 @@ def _of_lines(file: File) -> Iterator[_Object]:
 
 def _no_object(name: str, line: int) -> DataError:
     return DataError(
-        f"Line {line} of {name} holds no JSON object: JSONL has one object on each line, such as "
+        f"Line {line} of {name} holds no JSON object: write one for each row, such as "
         '{"text": "Lovely.", "label": "positive"}.'
     )
 
@@ -216,6 +217,8 @@ class _Text:
             return
         while True:
             is_object, line = self.next() == "{", self._line
+            if self.next() == "]":
+                self._fail("no object follows the last comma")
             if not is_object:
                 raise _no_object(self._name, line)
             record = self.value()

@@ -131,3 +131,14 @@ def test_a_file_that_is_cut_is_one_sentence(kind: str) -> None:
     for place in range(0, len(content), 8):  # where parts of it begin, which could go unnoticed
         with pytest.raises(DataError, match=r"^a\.arrow is no readable Arrow file"):
             rows(table_of(content[:place]))
+
+
+def test_the_first_version_of_feather_is_named(tmp_path: Path) -> None:
+    start = b"FEA1\0\0\0\0"  # what its writers begin and end the file with
+    for name in ("a.feather", "a.arrow"):
+        (tmp_path / name).write_bytes(start + bytes(64) + start)
+        with pytest.raises(DataError) as error:
+            read_table(tmp_path / name)
+        assert str(error.value) == (
+            f"{name} is Feather of version 1, which is not read: save it as version 2."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -226,3 +227,36 @@ def test_one_column_is_no_data() -> None:
     for name in USUAL:
         assert error_of("text\ngood\n", name).startswith(f"{name} has one column by its first line")
         assert error_of("good film\nbad film\n", name).startswith(f"{name} has one column")
+
+
+@pytest.mark.parametrize("name", [*USUAL])
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize("form", ["lines", "array"])
+def test_json_by_another_name_is_called_so(form: str, indent: int | None, name: str) -> None:
+    """The way out is followed: called .json it is read, unless objects go over several lines."""
+    rows = [{"text": "It rained, and we left.", "label": n} for n in range(3)]
+    content = json.dumps(rows, indent=indent)
+    if form == "lines":
+        content = "\n".join(json.dumps(row) for row in rows)
+    assert error_of(content, name) == f"{name} holds JSON: call it .json."
+    assert len(cells(table_of(content, f"{name}.json"))) == 3
+
+
+def test_texts_in_braces_and_brackets_are_no_json() -> None:
+    rows = [['{"a": 1}', "0"], ["[sic]", "1"], ["{}", "0"], ["[1]", "1"]]
+    for start in range(4):
+        turned = [*rows[start:], *rows[:start]]
+        content = "".join("\t".join(row) + "\n" for row in turned)
+        assert cells(table_of(content, "a.tsv", header=False)) == turned
+
+
+@pytest.mark.parametrize("separator", [*NAMES])
+def test_a_header_that_lacks_a_name_says_so(separator: str) -> None:
+    """As R writes the names of rows."""
+    rows = [["text", "label"], *([f"r{n}", f"word{n}", f"{n}"] for n in range(4))]
+    name = {"\t": "a.tsv"}.get(separator, "a.csv")
+    message = error_of(written(rows, separator), name)
+    assert message.startswith(f"Line 2 of {name} has 3 cells where the header has 2: ")
+    assert message.endswith(" or the header lacks the name of a column.")
+    named = written([["row", *rows[0]], *rows[1:]], separator)
+    assert cells(table_of(named, name)) == rows[1:]

@@ -173,6 +173,10 @@ def test_a_text_that_cannot_be_used_is_named(content: bytes, said: str, tmp_path
             "here is a folder, in which are test.csv, train.csv: name the file.",
         ),
         ({"pos/1.md": "", "neg/1.md": ""}, "here is a folder that holds no data which is read"),
+        (
+            {"data/test-0.parquet": "", "data/train-0.parquet": "", "README.md": ""},
+            "here is a folder, in which are data/test-0.parquet, data/train-0.parquet: name the",
+        ),
     ],
 )
 def test_a_folder_that_is_no_data(files: dict[str, str], said: str, tmp_path: Path) -> None:

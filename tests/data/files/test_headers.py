@@ -156,6 +156,24 @@ def test_a_refusal_shows_the_columns_with_an_example_and_the_likely_ones() -> No
     )
 
 
+def test_a_second_column_of_sentences_is_said_to_be_one() -> None:
+    """The advice is followed to its end."""
+    rows = [(f"We ate {n} plums here.", f"Was it {n} or more?", "ny"[n % 2]) for n in range(6)]
+    content = "".join("\t".join(row) + "\n" for row in rows)
+    with pytest.raises(DataError, match="--text 1 --label 3, with a second text by --pair 2 "):
+        read_table(io.BytesIO(content.encode()), name="meals.tsv")
+    data = read_dataset(
+        io.BytesIO(content.encode()),
+        name="meals.tsv",
+        header=False,
+        text="1",
+        label="3",
+        pair="2",
+    )
+    names = [data.label_names[label] for label in data.labels]
+    assert [*zip(data.texts, data.pairs or (), names, strict=True)] == rows
+
+
 def test_a_word_that_reads_as_a_name_but_stands_in_every_row_is_none() -> None:
     lines = [f'"{n % 2}","{n}","NO_QUERY","It rained on day {n}."' for n in range(6)]
     with pytest.raises(DataError, match=r"has no header.* --text 4 --label 1 "):
