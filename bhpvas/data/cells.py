@@ -130,6 +130,7 @@ class _Labels:
         self.classes = table.class_names.get(columns.label) if labels_from is None else None
         self.names_column = columns.names if labels_from is None else None
         self.codes, self.names = Names(), Names()
+        self._known = dict[str, str]()  # labels of cells that were read, which are few
         self.is_numbered = self.classes is not None
         #: How many rows have no label, by what stands there; of the first one the place, and that.
         self.unlabelled, self.first = Counter[str](), ("", "")
@@ -137,9 +138,14 @@ class _Labels:
     def read(self, cell: object, row: int) -> str:
         """The label in a cell, "" where it says that there is none."""
         if self.classes is None:
-            label = _label(cell, self.table, row)
-            a_class = self.start == -1 and label.startswith("-1")
-            return "" if self.skip and is_unlabelled(label) and not a_class else label
+            label = self._known.get(cell) if isinstance(cell, str) else None
+            if label is None:
+                label = _label(cell, self.table, row)
+                a_class = self.start == -1 and label.startswith("-1")
+                label = "" if self.skip and is_unlabelled(label) and not a_class else label
+            if isinstance(cell, str):
+                self._known[cell] = label
+            return label
         if _is_nothing(cell) or (isinstance(cell, int) and cell < 0):
             return ""
         if not isinstance(cell, int) or cell >= len(self.classes):
@@ -328,14 +334,14 @@ def _sentence(cell: object, table: Table, row: int) -> str:
             f"{table.place(row)} has {cell!r:.50} where a sentence should be: choose the column."
         )
     text = cell.strip()
+    if len(text) <= MAX_CHARACTERS and (text.isascii() or not _HALF.search(text)):
+        return text
     if len(text) > MAX_CHARACTERS:
         raise DataError(
             f"{table.place(row)} has a sentence of {len(text):,} characters, and at most "
             f"{MAX_CHARACTERS:,} are read: check the separators and quotation marks, or shorten it."
         )
-    if _HALF.search(text):
-        raise DataError(f"{table.place(row)} has half of a two-part character: remove it.")
-    return text
+    raise DataError(f"{table.place(row)} has half of a two-part character: remove it.")
 
 
 def _alone(value: object) -> object:

@@ -210,12 +210,15 @@ def _table(file: File, way: _Way, header: bool, form: str) -> Table:
 
 def _filled(rows: Iterable[_TextRow], way: _Way) -> Iterator[_TextRow]:
     """The rows in which something stands, without the one that names the separator."""
-    filled = (row for row in rows if any(map(str.strip, row[1])))
+    filled = (row for row in rows if "".join(row[1]).strip())
     return islice(filled, int(way.said), None)
 
 
 def _rows(file: File, way: _Way) -> Iterator[_TextRow]:
     """Each row of a file with the line that it starts on."""
+    if way.literal:
+        yield from _split(file.lines(""), way)
+        return
     line, held = 1, list[str]()
 
     def lines() -> Iterator[str]:
@@ -226,7 +229,7 @@ def _rows(file: File, way: _Way) -> Iterator[_TextRow]:
     def separators(line: str) -> int:
         return line.count(way.separator)
 
-    doubtful = not way.literal and not way.sure and way.separator in _MAYBE_LITERAL
+    doubtful = not way.sure and way.separator in _MAYBE_LITERAL
     try:
         for number, cells, size in _split(lines() if doubtful else file.lines(""), way):
             if doubtful and len(held) > 1 and {*map(separators, held)} == {len(cells) - 1}:
