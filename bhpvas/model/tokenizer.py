@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from bhpvas.errors import ModelError
 from bhpvas.model.families import FAMILIES
+from bhpvas.model.families.base import TokenizerClass
 from bhpvas.model.files import check_pointer, reason
 from bhpvas.text import plural
 
 _WHOLE = "tokenizer.json"
-# Settings of a tokenizer that transformers alone knows what to make of.
-_UNUSUAL = {"auto_map", "additional_special_tokens", "extra_special_tokens"}
+# The kinds of settings that transformers takes as they are; of any other value it is asked.
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("do_lower_case", "tokenize_chinese_chars"), (bool,)),
+    **dict.fromkeys(("add_prefix_space", "trim_offsets", "split_special_tokens"), (bool,)),
+    **dict.fromkeys(("strip_accents",), (bool, NoneType)),
+    **dict.fromkeys(("tokenizer_class",), (str,)),
+    **dict.fromkeys(("chat_template", "auto_map"), ()),
+}
+# Settings that are one of two.
+_SIDES = ("padding_side", "truncation_side")
+# Settings that name further special tokens.
+_FURTHER = ("additional_special_tokens", "extra_special_tokens")
+# What classes of word pieces do to a text, whatever is in tokenizer.json: the setting that says it,
+# and what it is where it is left out.
+_CLEANING = {
+    "lowercase": ("do_lower_case", True),
+    "strip_accents": ("strip_accents", None),
+    "handle_chinese_chars": ("tokenize_chinese_chars", True),
+}
 # More embeddings than this without a token are not there to fill up a block of a table.
 _PADDING = 512
 _CLASSES = {one.tokenizer.name: one.tokenizer for one in FAMILIES.values()}
@@ -37,16 +57,7 @@ def tokenizer_notes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     document = _json(folder / _WHOLE)
     settings = _json(folder / "tokenizer_config.json")
     kind = _CLASSES.get(_class(settings, config))
-    notes = []
-    cleaning = document.get("normalizer")
-    stated = cleaning.get("lowercase") if isinstance(cleaning, dict) else None
-    taken = settings.get("do_lower_case", True)
-    if kind and kind.kind == "WordPiece" and stated is not None and stated is not taken:
-        does, sets = ("lowers", "keeps") if stated else ("keeps", "lowers")
-        notes.append(
-            f"The {_WHOLE} {does} capital letters, and the class {kind.name} {sets} them, as "
-            "transformers reads it: do_lower_case in tokenizer_config.json decides."
-        )
+    notes = list(_class_notes(kind, document, settings)) if kind and document else []
     rows, tokens = config["vocab_size"], _tokens(document)
     if 0 < tokens < rows - _PADDING:
         notes.append(
@@ -56,9 +67,37 @@ def tokenizer_notes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _class_notes(
+    kind: TokenizerClass, document: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Iterator[str]:
+    """Where a tokenizer.json says otherwise than the class that transformers makes of it."""
+    cleaning, cutting = (_object(document, one) for one in ("normalizer", "pre_tokenizer"))
+    own = {"WordPiece": "BertNormalizer", "BPE": None}
+    if kind.kind in own and cleaning.get("type") != own[kind.kind]:
+        yield (
+            f"The normalizer in {_WHOLE} ({cleaning.get('type', 'none')}) is not that of the class "
+            f"{kind.name} ({own[kind.kind] or 'none'}), which transformers reads instead: with "
+            '"tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json, and its '
+            "special tokens, it is read as it stands."
+        )
+        return
+    compared = [(cleaning, key, *how) for key, how in _CLEANING.items()]
+    if kind.kind == "BPE" and cutting.get("type") == "ByteLevel":
+        compared = [(cutting, "add_prefix_space", "add_prefix_space", False)]
+    for part, key, setting, default in compared:
+        stated, taken = part.get(key), settings.get(setting, default)
+        if key not in part or stated is taken:
+            continue
+        yield (
+            f"The {_WHOLE} says {key}: {json.dumps(stated)}, and the class {kind.name} "
+            f"{json.dumps(taken)}, as transformers reads it: {setting} in tokenizer_config.json "
+            "decides."
+        )
+
+
 def _tokens(document: Mapping[str, Any]) -> int:
     """How many tokens a tokenizer.json has, with those that were added; 0 of what is none."""
-    vocabulary, more = _model(document).get("vocab"), document.get("added_tokens")
+    vocabulary, more = _object(document, "model").get("vocab"), document.get("added_tokens")
     known = len(vocabulary) if isinstance(vocabulary, dict | list) else 0
     numbers = (one.get("id") for one in more if isinstance(one, dict)) if type(more) is list else ()
     return known + sum(type(number) is int and number >= known for number in numbers)
@@ -132,7 +171,7 @@ def _check_rows(
 def _check_kind(folder: Path, name: str, tokenizer: Any) -> None:
     """Refuse a tokenizer.json of which the tokenizer's class makes one of another kind."""
     read = type(tokenizer.backend_tokenizer.model).__name__
-    stated = _model(_json(folder / _WHOLE)).get("type", read)
+    stated = _object(_json(folder / _WHOLE), "model").get("type", read)
     if read != stated:
         raise ModelError(
             f"The {_WHOLE} of {name!r} is of the kind {stated}, and the class "
@@ -201,23 +240,43 @@ def _is_ordinary(folder: Path, config: Mapping[str, Any]) -> bool:
         kind is not None and kind.kind != type(tokenizer.model).__name__
     ):
         return False
+    tokens = _named_tokens(folder, settings, kind)
     held = tokenizer.get_vocab()
-    roles = {"pad_token": kind and kind.padding, "cls_token": kind and kind.first}
-    if kind:
-        roles["unk_token"] = kind.unknown
-    roles |= {key: of for key, of in settings.items() if key.endswith("_token")}
-    more = settings.get("added_tokens_decoder", {})
-    if not isinstance(more, dict) or not all(isinstance(one, dict) for one in more.values()):
-        return False
-    named = [*map(_text, roles.values()), *(one.get("content") for one in more.values())]
     return (
-        all(isinstance(token, str) and token in held for token in named)
-        and not settings.keys() & _UNUSUAL
+        tokens is not None
+        and all(isinstance(token, str) and token in held for token in tokens)
+        and all(type(settings[key]) in kinds for key, kinds in _KINDS.items() if key in settings)
+        and all(settings.get(key, "left") in ("left", "right") for key in _SIDES)
         and _lacking(tokenizer.model) is None
-        and isinstance(settings.get("tokenizer_class", ""), str)
         and max(held.values()) < config["vocab_size"]
         and len(held) > len(tokenizer.get_added_tokens_decoder())
     )
+
+
+def _named_tokens(
+    folder: Path, settings: Mapping[str, Any], kind: TokenizerClass | None
+) -> list[Any] | None:
+    """What a tokenizer's settings name as its special and added tokens; None where that is open."""
+    roles: dict[str, Any] = {"pad_token": kind and kind.padding, "cls_token": kind and kind.first}
+    if kind:
+        roles |= {"sep_token": kind.last, "unk_token": kind.unknown, "mask_token": kind.mask}
+    roles |= {key: _text(of) for key, of in settings.items() if key.endswith("_token")}
+    added = settings.get("added_tokens_decoder")
+    if added is None:  # then transformers asks files of older versions
+        older = folder / "special_tokens_map.json"
+        said = _json(older)
+        if (older.exists() and not said) or (folder / "added_tokens.json").exists():
+            return None
+        roles |= {key: _object(said, key).get("content", of) for key, of in said.items()}
+    further = [roles.pop(key, None) or settings.get(key) or [] for key in _FURTHER]
+    added = {} if "added_tokens_decoder" not in settings else added
+    if not isinstance(added, dict) or not all(isinstance(one, list) for one in further):
+        return None
+    more = chain(added.values(), *further)
+    return [
+        *roles.values(),
+        *(one.get("content") if isinstance(one, dict) else one for one in more),
+    ]
 
 
 def _lacking(model: Any) -> str | None:
@@ -233,8 +292,9 @@ def _text(token: Any) -> Any:
     return token if isinstance(token, str) else None
 
 
-def _model(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = document.get("model")
+def _object(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a JSON document; nothing where it is none."""
+    found = document.get(key)
     return found if isinstance(found, dict) else {}
 
 

@@ -293,8 +293,8 @@ CASES = {
     "far fewer tokens than embeddings": Case(
         more_rows, "has 46 tokens and the model embeddings for 600: it may be"
     ),
-    "a tokenizer.json that keeps capital letters, and a class that does not": Case(
-        capitals, "keeps capital letters, and the class BertTokenizer lowers them"
+    "a tokenizer.json that prepares texts otherwise than its class": Case(
+        capitals, "says lowercase: false, and the class BertTokenizer true"
     ),
     "more tokens than embeddings": Case(
         added, r"was given 2 tokens \('<e1>' first\).*resize_token_embeddings"

@@ -51,7 +51,14 @@ ALBERT = Family(
     others=_others,
     pretraining=("predictions", "sop_classifier"),
     tokenizer=TokenizerClass(
-        "AlbertTokenizer", ("spiece.model",), "Unigram", "<pad>", "[CLS]", "<unk>"
+        "AlbertTokenizer",
+        ("spiece.model",),
+        "Unigram",
+        "<pad>",
+        "[CLS]",
+        "[SEP]",
+        "<unk>",
+        "[MASK]",
     ),
     embedding_size=True,
     more_keys=("num_hidden_groups",),

@@ -36,8 +36,9 @@ class Layer:
 class TokenizerClass:
     """A class of tokenizers of transformers: its ``name``, and the ``files`` that it is made of
     where there is no tokenizer.json. ``kind`` is what a tokenizer.json calls its way to cut words;
-    ``padding``, ``first`` and ``unknown`` are the tokens that it pads with, begins with and gives
-    for what it does not know, where nothing else is said.
+    ``padding``, ``first``, ``last``, ``unknown`` and ``mask`` are the tokens that it pads with,
+    begins and ends with, gives for what it does not know and hides words by, where nothing else is
+    said.
     """
 
     name: str
@@ -45,7 +46,9 @@ class TokenizerClass:
     kind: str
     padding: str
     first: str
+    last: str
     unknown: str
+    mask: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ PARTS = {
 }
 
 WORD_PIECES = TokenizerClass(
-    "BertTokenizer", ("vocab.txt",), "WordPiece", "[PAD]", "[CLS]", "[UNK]"
+    "BertTokenizer", ("vocab.txt",), "WordPiece", "[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"
 )
 BERT = Family(
     name="bert",

@@ -38,7 +38,14 @@ ROBERTA = Family(
     others=two_layer_head,
     pretraining=("lm_head",),
     tokenizer=TokenizerClass(
-        "RobertaTokenizer", ("vocab.json", "merges.txt"), "BPE", "<pad>", "<s>", "<unk>"
+        "RobertaTokenizer",
+        ("vocab.json", "merges.txt"),
+        "BPE",
+        "<pad>",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "<mask>",
     ),
     more_keys=("pad_token_id",),
     unused=("roberta.pooler.dense.weight", "roberta.pooler.dense.bias"),
@@ -51,6 +58,13 @@ XLM_ROBERTA = replace(
     title="XLM-RoBERTa",
     model_class="XLMRobertaForSequenceClassification",
     tokenizer=TokenizerClass(
-        "XLMRobertaTokenizer", ("sentencepiece.bpe.model",), "Unigram", "<pad>", "<s>", "<unk>"
+        "XLMRobertaTokenizer",
+        ("sentencepiece.bpe.model",),
+        "Unigram",
+        "<pad>",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "<mask>",
     ),
 )
