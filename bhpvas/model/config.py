@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -26,6 +26,9 @@ _MOST_LABELS = 100_000
 _UNUSED = {"dtype", "torch_dtype"}
 # Settings that say nothing where they are null, as if they were not there.
 _NOTHING = {"pruned_heads", "constant_attention", "quantization_config", "id2label"}
+# How a config numbers its labels, and calls those without a name.
+_NUMBER = re.compile(r"\s*\d{1,6}\s*", re.ASCII)
+_UNNAMED = re.compile(r"LABEL_\d+")
 # What a training calls the folders that it saves along the way.
 _CHECKPOINT = r"checkpoint-\d+"
 #: The class that a smaller model exported by bhpvas is run by, for that of its family.
@@ -47,6 +50,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), (int, NoneType)),
     **dict.fromkeys(("transformers_version", "problem_type"), (str, NoneType)),
     **dict.fromkeys(("_name_or_path", "model_type"), (str,)),
+    "use_return_dict": (),
 }
 # The commonest activations; the others are known to transformers alone.
 _ACTIVATIONS = ("gelu", "gelu_new", "relu")
@@ -173,6 +177,7 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         notes=(
             *files.other_weights(folder, weights),
             *contents.notes,
+            *_label_notes(config, label_names),
             *tokenizer_notes(folder, config),
         ),
     )
@@ -242,7 +247,7 @@ def _tokenizer_limit(folder: Path) -> Any:
     """The longest input that the tokenizer's own config allows, as it stands there, or None."""
     try:
         settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        return settings["model_max_length"]
+        return settings["model_max_length" if "model_max_length" in settings else "max_len"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # no limit, as the tokenizer itself, which is not read here, takes it
 
@@ -257,6 +262,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
+        files.check_link(path, name)
         raise ModelError(_without_config(folder, name)) from None
     except OSError as error:
         raise ModelError(
@@ -279,7 +285,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
             f"The config.json of {name!r} cannot be used: its num_labels is "
             f"{reprlib.repr(count)}, and must be how many labels there are."
         )
-    return _with_plain_labels(config)
+    return _with_plain_labels(config, name)
 
 
 def _adapter(path: Path, name: str, *, alone: bool) -> str:
@@ -323,28 +329,53 @@ def _without_config(folder: Path, name: str) -> str:
     )
 
 
-def _with_plain_labels(config: dict[str, Any]) -> dict[str, Any]:
+def _with_plain_labels(config: dict[str, Any], name: str) -> dict[str, Any]:
     """A config whose labels are numbered by place where it lists them, without space around.
 
-    Where it names none, they have the names that transformers gives them.
+    Without an id2label they are those of label2id, or have the names that transformers gives them.
+    Raises :class:`ModelError` where they are not numbered, or others than are counted.
     """
-    labels = config.get("id2label")
+    labels, numbers = config.get("id2label"), config.get("label2id")
+    if not isinstance(numbers, dict) or any(type(one) is not int for one in numbers.values()):
+        numbers = {}
+    if labels is None and numbers and sorted(numbers.values()) == [*range(len(numbers))]:
+        labels = {number: label for label, number in numbers.items()}
+    count = config.get("num_labels")
     if labels is None:
-        labels = [f"LABEL_{number}" for number in range(config.get("num_labels", 2))]
+        labels = [f"LABEL_{number}" for number in range(2 if count is None else count)]
     if isinstance(labels, list):
         labels = dict(enumerate(labels))
-    if not isinstance(labels, dict):
-        return config
+    if not isinstance(labels, dict) or not all(_NUMBER.fullmatch(str(one)) for one in labels):
+        raise ModelError(
+            f"The id2label of {name!r} is {reprlib.repr(labels)}: its labels must be numbered from "
+            "0 on, and each name must be text."
+        )
+    if count is not None and count != len(labels):
+        if not all(_UNNAMED.fullmatch(str(label)) for label in labels.values()):
+            raise ModelError(
+                f"The config.json of {name!r} names {len(labels)} labels in its id2label and "
+                f"counts {count} in num_labels: write both as the model was trained."
+            )
+        labels = {number: f"LABEL_{number}" for number in range(count)}  # as transformers does
     plain = {
-        str(number): label.strip() if isinstance(label, str) else label
+        str(int(number)): label.strip() if isinstance(label, str) else label
         for number, label in labels.items()
     }
     # transformers asks for both, and bhpvas for the first alone.
-    numbers = {
-        str(label): int(number) if number.isdecimal() else place
-        for place, (number, label) in enumerate(plain.items())
-    }
-    return config | {"id2label": plain, "label2id": numbers}
+    stated = numbers or {str(label): int(number) for number, label in plain.items()}
+    return config | {"id2label": plain, "label2id": stated}
+
+
+def _label_notes(config: Mapping[str, Any], label_names: Sequence[str]) -> Iterator[str]:
+    """Where a config numbers a label in two ways."""
+    stated = config.get("label2id") or {}
+    for number, label in enumerate(label_names):
+        if label_names.count(label) == 1 and stated.get(label, number) != number:
+            yield (
+                f"The config.json numbers {label!r:.80} {number} in its id2label, which is read, "
+                f"and {stated[label]} in its label2id."
+            )
+            return
 
 
 def _check_supported(config: Mapping[str, Any], name: str) -> None:
@@ -352,6 +383,8 @@ def _check_supported(config: Mapping[str, Any], name: str) -> None:
     if not isinstance(kind, str) or kind not in FAMILIES:
         if "auto_map" in config:
             raise ModelError(_own_code(name))
+        if kind is None:
+            raise ModelError(_without_type(config, name))
         raise ModelError(
             f"The model {name!r} is of type {kind!r}; supported are {', '.join(FAMILIES)}."
         )
@@ -368,6 +401,17 @@ def _check_supported(config: Mapping[str, Any], name: str) -> None:
         raise ModelError(f"The model {name!r} {what}, which is not supported: {ORDINARY}.")
     if config.get("is_decoder") or config.get("add_cross_attention"):
         raise ModelError(f"The model {name!r} is a decoder, not an encoder: {ORDINARY}.")
+
+
+def _without_type(config: Mapping[str, Any], name: str) -> str:
+    """What to do about a config without a model_type, as those before transformers 3."""
+    classes = str(config.get("architectures"))
+    named = [f'"{kind}"' for kind, one in FAMILIES.items() if f"'{one.model_class}'" in classes]
+    which = named[0] if named else f"… (one of {', '.join(FAMILIES)})"
+    return (
+        f"The config.json of {name!r} does not say of which type the model is: add the line "
+        f'"model_type": {which} to it.'
+    )
 
 
 def _own_code(name: str) -> str:
@@ -422,6 +466,13 @@ def _check_settings(config: Mapping[str, Any], family: Family, name: str) -> Non
             raise ModelError(
                 f"The config.json of {name!r} cannot be used: its {key} is {value!r:.20}, and must "
                 "be from 0 to 1."
+            )
+        if type(value) is float and not (
+            isfinite(value) and (key != "layer_norm_eps" or value >= 0)
+        ):
+            raise ModelError(
+                f"The config.json of {name!r} cannot be used: its {key} is {value!r:.20}: "
+                f"{files.SAVE_AGAIN}."
             )
 
 
@@ -490,7 +541,8 @@ def longest_input(config: Mapping[str, Any], allowed: Any, name: str) -> int:
         raise ModelError(
             f"The model {name!r} reads {longest} tokens by its config.json and "
             f"{reprlib.repr(allowed)} by the model_max_length of its tokenizer, and both must be "
-            f"whole numbers from 1 on: {files.SAVE_AGAIN}."
+            "whole numbers from 1 on: write what it was trained with into its config.json and "
+            "tokenizer_config.json."
         )
     return int(min(limit, longest))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from bhpvas.data.text_store import Numbers
 from bhpvas.errors import ModelError
-from bhpvas.model.files import SAVE_AGAIN, reason
+from bhpvas.model.files import reason
 
 #: The largest share of a dataset's tokens that may be unknown to a tokenizer, or of its sentences
 #: that may be empty. Sentences that a model is meant for have few, tweets full of emoji a fifth.
@@ -111,7 +111,8 @@ def encode_texts(
     if special > tables.longest:
         raise ModelError(
             f"The model {tables.name!r} reads {tables.longest} tokens, and its tokenizer adds "
-            f"{special} to each input: {SAVE_AGAIN}."
+            f"{special} to each input: write the model_max_length that it was trained with into "
+            "its tokenizer_config.json."
         )
     unknown = empty = 0
     for found in tokenised(tokenizer, texts, pairs):

@@ -213,5 +213,6 @@ def check_finite(logits: np.ndarray, dataset: str = "") -> None:
     if broken:
         raise ModelError(
             f"The model answers {broken} of {len(logits)} sentences{dataset and f' of {dataset}'} "
-            "with numbers that are not finite: load it as float32."
+            "with numbers that are not finite: load it as float32, or, if it is, save the model "
+            "again."
         )

@@ -128,6 +128,7 @@ def _shards(folder: Path, name: str, beside: Collection[str]) -> list[str]:
 
 def _without_weights(folder: Path, name: str, beside: Sequence[str]) -> str:
     """What to do about a model without the files that weights are read from."""
+    check_link(folder / _WHOLE, name)
     if any(_SHARD.fullmatch(one) for one in beside):
         return (
             f"The weights of {name!r} are in parts ({beside[0]}) without the {_INDEX} that says "
@@ -139,11 +140,19 @@ def _without_weights(folder: Path, name: str, beside: Sequence[str]) -> str:
             f"{beside[0]}: rename it if it is the one to read."
         )
     if pickled := _pickled(folder):
+        lines = (
+            "`import torch, safetensors.torch` and `safetensors.torch.save_file({key: tensor."
+            "contiguous().clone() for key, tensor in torch.load('FOLDER/FILE', weights_only=True)"
+            ".items()}, 'FOLDER/model.safetensors')`"
+        ).replace("FILE", pickled[0].name)
+        if (folder / "pytorch_model.bin.index.json").exists():
+            lines = (
+                "`from transformers import AutoModelForSequenceClassification as Model` and "
+                "`Model.from_pretrained('FOLDER').save_pretrained('FOLDER')`"
+            )
         return (
             f"The weights of {name!r} are pickled ({pickled[0].name}), which can run code and is "
-            "refused: if you trust them, convert them with the two lines `from transformers import "
-            "AutoModelForSequenceClassification as Model` and "
-            "`Model.from_pretrained(FOLDER).save_pretrained(FOLDER)`."
+            f"refused: if you trust them, convert them with the two lines {lines}."
         )
     for other, maker in _OTHER_WEIGHTS.items():
         if (folder / other).is_file():
@@ -176,8 +185,18 @@ def other_weights(folder: Path, read: Sequence[Path]) -> tuple[str, ...]:
         return ()
     name, newer = next(iter(others.items()))
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    verb = "are" if more else "is"
     first = read[0].name + (f" to {read[-1].name}" if len(read) > 1 else "")
-    return (f"The weights are read from {first}; {name}{newer}{more} beside it is not read.",)
+    return (f"The weights are read from {first}; {name}{newer}{more} beside it {verb} not read.",)
+
+
+def check_link(path: Path, name: str) -> None:
+    """Refuse a link to a file that is not there, as a download that stopped leaves it."""
+    if path.is_symlink() and not path.exists():
+        raise ModelError(
+            f"The {path.name} of {name!r} is a link to a file that is not there: download the "
+            "model again."
+        )
 
 
 def check_pointer(path: Path, name: str) -> None:

@@ -24,7 +24,9 @@ _WRAPPERS = re.compile(r"(?:(?:_orig_mod|module|model)\.)+")
 # Counters of older versions, and heads for other tasks, of which a classifier uses nothing.
 _HEADS = "|".join(chain(["qa_outputs"], *(one.pretraining for one in FAMILIES.values())))
 _HARMLESS = re.compile(rf"(?:.*\.)?(?:position_ids|token_type_ids)|(?:{_HEADS})\..*")
-_ADAPTERS = re.compile(r"adapter|lora_|\.ia3|prefix_encoder|prompt_e|base_model\.model\.")
+_ADAPTERS = re.compile(
+    r"adapter|lora_|\.ia3|modules_to_save|prefix_encoder|prompt_e|base_model\.model\."
+)
 _FLOATS = {"F16", "BF16", "F32", "F64"}
 _NUMBERS = {"I": "int", "U": "uint", "F": "float"}
 # The size of a tensor of which nothing is read.
@@ -245,6 +247,12 @@ class _Stock:
             for part in (*_ROWS, "output")
             if key.startswith(f"{module}.{self.family.parts[part]}.")
         )
+        if part in _ROWS and found == (hidden, *stated[1:]):
+            return (
+                f"The weights of {self.name!r} have all heads of layer {layer} ({key}), of which "
+                "its config.json names some as pruned_heads: take that layer out of them if the "
+                "heads are meant to be there."
+            )
         if part not in _ROWS or found[1:] != stated[1:] or not 0 < found[0] < hidden:
             return self.mismatch(key, found, stated)
         rows, size = found[0], hidden // heads
@@ -263,6 +271,11 @@ class _Stock:
         """What to do about a tensor of another size than the config states."""
         last = list(self.family.others(self.config))[-2:]
         if key in last and found[1:] == stated[1:] and found:
+            if found[0] == 1:
+                return (
+                    f"The model {self.name!r} has a single output ({key}); bhpvas needs two labels "
+                    "or more."
+                )
             labels = list(map(str, self.config["id2label"].values()))
             named = ", ".join(labels[:3]) + (", …" if len(labels) > 3 else "")
             return (

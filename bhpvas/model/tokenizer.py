@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from types import NoneType
@@ -121,8 +122,7 @@ def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
         )
     except Exception as error:  # a missing or broken file surfaces as many unrelated types
         raise ModelError(
-            f"The tokenizer of {name!r} could not be read ({reason(error)}): save or download it "
-            "again."
+            f"The tokenizer of {name!r} could not be read ({_unread(folder, error)}."
         ) from error
     if not tokenizer.is_fast or tokenizer.pad_token_id is None or tokenizer.cls_token_id is None:
         raise ModelError(
@@ -144,6 +144,28 @@ def load_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> Any:
         )
     _check_rows(held, added, config, name)
     return tokenizer
+
+
+def _unread(folder: Path, error: Exception) -> str:
+    """Why a tokenizer could not be read, and what to do.
+
+    transformers takes a SentencePiece model that it cannot open for one of tiktoken.
+    """
+    again = "save or download it again"
+    pieces = [
+        file
+        for one in _CLASSES.values()
+        for file in one.files
+        if file.endswith(".model") and (folder / file).is_file()
+    ]
+    if "tiktoken" not in str(error) or not pieces:
+        return f"{reason(error)}): {again}"
+    try:
+        for library in ("sentencepiece", "google.protobuf"):
+            import_module(library)
+    except ImportError:
+        return f"its {pieces[0]} needs two libraries): run `pip install sentencepiece protobuf`"
+    return f"its {pieces[0]} is damaged): {again}"
 
 
 def _check_rows(

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+from contextlib import chdir
 from functools import cache
 from pathlib import Path
 
@@ -116,16 +117,23 @@ def test_pickled_weights_are_named_where_they_are_newer(
     assert [f"{name}, which is newer," in note for note in notes] == [True] * (later > 0)
 
 
-def test_the_two_lines_convert_pickled_weights(tmp_path: Path) -> None:
-    folder = model_folder(tmp_path / "old")
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "best.pt", "weights.pth", "last.ckpt"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_the_two_lines_convert_pickled_weights(tmp_path: Path, name: str, prefix: str) -> None:
+    folder = model_folder(tmp_path / "it's old")
     plain = load_classifier(folder)
-    torch.save(weights_of(folder), folder / "pytorch_model.bin")
+    torch.save({prefix + key: one for key, one in weights_of(folder).items()}, folder / name)
     (folder / WEIGHTS).unlink()
     said = refused(lambda: load_classifier(folder))
-    code = "\n".join(re.findall("`(.*?)`", said)).replace("FOLDER", repr(str(folder)))
+    assert refused(lambda: read_info(folder)) == said
+    code = "\n".join(re.findall("`(.*?)`", said))
     assert code.count("\n") == 1
-    exec(code, {})
+    with chdir(folder.parent):
+        folder.rename("FOLDER")
+        exec(code, {})
+        Path("FOLDER").rename(folder)
     found = load_classifier(folder)
+    assert bool(found.notes) == bool(prefix)
     for key, tensor in plain.model.state_dict().items():
         assert torch.equal(found.model.state_dict()[key], tensor)
 
@@ -198,6 +206,79 @@ def test_labels_are_read_by_place_and_without_space(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"id2label": None, "label2id": {"b": 1, "a": 0}}, ("a", "b")),
+        ({"id2label": None, "label2id": {"b": 2, "a": 0}}, ("LABEL_0", "LABEL_1")),
+        ({"id2label": None, "label2id": {"b": "1", "a": "0"}}, ("LABEL_0", "LABEL_1")),
+        ({"id2label": ["a", "b"], "num_labels": 2}, ("a", "b")),
+        ({"id2label": {"0": "LABEL_0"}, "num_labels": 2}, ("LABEL_0", "LABEL_1")),
+        ({"num_labels": 3}, "names 2 labels in its id2label and counts 3 in num_labels"),
+        ({"id2label": None, "label2id": {"a": 0, "b": 1}, "num_labels": 3}, "counts 3 in num"),
+        ({"id2label": {"LABEL_0": "a", "LABEL_1": "b"}}, "must be numbered from 0 on"),
+        ({"id2label": {"1" * 5000: "a"}}, "must be numbered from 0 on"),
+        ({"id2label": {"-1": "a", "0": "b"}}, "must be numbered from 0 on"),
+        ({"id2label": "a, b"}, "must be numbered from 0 on"),
+        ({"id2label": {"1": "a", "2": "b"}}, "must be numbered from 0 on"),
+    ],
+    ids=lambda one: str(one)[:60],
+)
+def test_labels_are_those_of_the_config_or_a_sentence(
+    tmp_path: Path, settings: dict, names: tuple | str
+) -> None:
+    folder = model_folder(tmp_path / "labels")
+    change_config(folder, **settings)
+    if isinstance(names, tuple):
+        assert load_classifier(folder).label_names == read_info(folder).label_names == names
+    else:
+        said = refused(lambda: load_classifier(folder))
+        assert names in said and said == refused(lambda: read_info(folder))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"negative": 0, "positive": 1}, 0),
+        ({"LABEL_0": 0, "LABEL_1": 1}, 0),
+        ({"negative": 0}, 0),
+        ({"negative": 1, "positive": 0}, 1),
+        ({"positive": 0}, 1),
+    ],
+)
+def test_labels_that_are_numbered_in_two_ways_are_said(
+    tmp_path: Path, numbers: dict, said: int
+) -> None:
+    folder = model_folder(tmp_path / "labels")
+    change_config(folder, label2id=numbers)
+    found = load_classifier(folder)
+    assert found.label_names == ("negative", "positive")
+    assert found.notes == read_info(folder).notes and len(found.notes) == said
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_config_without_its_type_is_read_once_the_line_is_there(
+    tmp_path: Path, family: str
+) -> None:
+    folder = model_folder(tmp_path / "old", family)
+    change_config(folder, model_type=None)
+    said = refused(lambda: load_classifier(folder))
+    assert said == refused(lambda: read_info(folder))
+    [(key, value)] = re.findall('line "(.*?)": "(.*?)"', said)
+    change_config(folder, **{key: value})
+    assert load_classifier(folder).family is FAMILIES[family]
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "config.json"])
+def test_a_link_to_a_file_that_is_not_there_is_said(tmp_path: Path, file: str) -> None:
+    folder = model_folder(tmp_path / "hub")
+    (folder / file).unlink()
+    (folder / file).symlink_to(tmp_path / "blobs" / "0")
+    said = refused(lambda: load_classifier(folder))
+    assert said == refused(lambda: read_info(folder))
+    assert f"The {file} of 'hub' is a link to a file that is not there: download" in said
+
+
+@pytest.mark.parametrize(
     ("code", "allowed"),
     [
         ({"AutoModelForSequenceClassification": "modeling_pruned.PrunedBertForSequence"}, False),
@@ -256,6 +337,10 @@ def test_families_that_run_alike_stand_in_for_each_other(tmp_path: Path, family:
         {"num_labels": 3, "id2label": None},
         {"dtype": "nosuch"},
         {"torch_dtype": 3},
+        {"layer_norm_eps": float("nan")},
+        {"layer_norm_eps": -1.0},
+        {"initializer_range": float("inf")},
+        {"use_return_dict": True},
     ],
     ids=str,
 )

@@ -50,6 +50,11 @@ class Case(NamedTuple):
     family: str = "bert"
 
 
+def dangling(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).symlink_to("nowhere")
+
+
 def in_parts(folder: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
@@ -224,6 +229,7 @@ CASES = {
     "checkpoint folders of a training": Case(
         checkpoints, r"3 checkpoints .*-500, .*-1000, .*-1500\).*the last being .*/checkpoint-1500"
     ),
+    "a link to a file that is not there": Case(dangling, "is a link to a file that is not there"),
     "a file given as the model": Case(lambda folder: folder / WEIGHTS, "is a file: give the fold"),
     "an adapter alone": Case(adapter_alone, "holds an adapter for 'some/base'.*merge_and_unload"),
     "an adapter beside the weights": Case(adapter, "lies an adapter for 'some/base'.*merge_and_un"),
@@ -260,6 +266,7 @@ CASES = {
     "a config without architectures, and a classifier in the weights": Case(
         config(architectures=None), r'the line "architectures": \["BertForSequenceClassification"\]'
     ),
+    "a config without model_type": Case(config(model_type=None), '"model_type": "bert"'),
     "a base model without a classifier": Case(
         without("classifier."), "lacks 2 weights .*classifier.weight first.*fine-tune it"
     ),
@@ -272,6 +279,9 @@ CASES = {
     "narrower queries, keys and values": Case(
         pruned, r'layer 0 has 24 rows of queries .* says 32; write .* 1 head that .*"pruned_heads"'
     ),
+    "heads that `pruned_heads` names and the weights have": Case(
+        config(pruned_heads={"0": [1]}), "have all heads of layer 0"
+    ),
     "more outputs than names": Case(
         config(id2label=dict(enumerate("abc"))),
         r"has 2 outputs .*names 3 labels \(a, b, c\)",
@@ -279,6 +289,14 @@ CASES = {
     "one output": Case(one_output, "has a single output"),
     "names of labels as a list, or with spaces or line ends": Case(
         config(id2label=["negative\n", " positive"], label2id=None)
+    ),
+    "names of labels in `label2id` alone": Case(config(id2label=None)),
+    "labels that `id2label` and `label2id` number in two ways": Case(
+        config(label2id={"positive": 0, "negative": 1}),
+        "numbers 'negative' 0 in its id2label, which is read, and 1 in its label2id",
+    ),
+    "names in `id2label`, and another number in `num_labels`": Case(
+        config(num_labels=3), "names 2 labels in its id2label and counts 3 in num_labels"
     ),
     "no tokenizer": Case(without_tokenizer, "tokenizer of .* is missing: add its tokenizer.json"),
     "a vocabulary of another class": Case(

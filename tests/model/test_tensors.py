@@ -118,12 +118,16 @@ def test_any_change_of_any_tensor_is_refused_by_loading_and_by_info_alike(
 BEYOND = {
     "lora": "{layer}.lora_A.default.weight",
     "a bottleneck adapter": "{layer}.adapters.task.adapter_down.0.weight",
+    "a saved module": "classifier.modules_to_save.default.weight",
     "a prefix": "{base}.prefix_encoder.embedding.weight",
     "a gate in a layer": "{layer}.gate",
     "another embedding": "{base}.embeddings.speaker_embeddings.weight",
     "a second classifier": "classifier.2.weight",
     "a head of its own": "attention_pool.weight",
 }
+
+
+MERGED = ("lora", "a bottleneck adapter", "a saved module", "a prefix")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -135,7 +139,7 @@ def test_what_is_beyond_the_stock_model_is_refused(tmp_path: Path, family: str, 
     change_weights(folder, lambda tensors: tensors | {key: torch.ones(2, 2)})
     said = refused_by_both(folder)
     assert key in said and FAMILIES[family].model_class in said
-    assert ("merge_and_unload()" in said) == (what in ("lora", "a bottleneck adapter", "a prefix"))
+    assert ("merge_and_unload()" in said) == (what in MERGED)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -237,6 +241,16 @@ def test_heads_that_another_tool_removed_are_read_once_the_config_names_them(
     mask = HeadMask(2, 4).without(parse_heads("L1H1,L1H2"))
     expected = predict(whole, whole.encode_texts(TEXTS), mask)
     np.testing.assert_allclose(predict(found, found.encode_texts(TEXTS)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", SEPARATE)
+def test_heads_that_are_there_but_named_as_pruned_are_said(tmp_path: Path, family: str) -> None:
+    folder = model_folder(tmp_path / "whole", family)
+    plain = load_classifier(folder).geometry
+    change_config(folder, pruned_heads={"1": [0]})
+    assert "have all heads of layer 1" in refused_by_both(folder)
+    change_config(folder, pruned_heads={})
+    assert load_classifier(folder).geometry == plain
 
 
 def test_parts_of_heads_that_another_tool_removed_are_not_supported(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -133,106 +132,6 @@ def test_info_refuses_the_tokenizers_that_loading_refuses(
         encoded = found.encode_texts([" ".join(KNOWN)])
         assert encoded.lengths.tolist() == [len(KNOWN) + encoded.special]
         assert encoded.unknown == 0
-
-
-CLEANING = {
-    ("normalizer", "lowercase"): ("do_lower_case", True, "GOOD"),
-    ("normalizer", "strip_accents"): ("strip_accents", None, "g\u00f3\u00f4d"),
-    ("normalizer", "handle_chinese_chars"): ("tokenize_chinese_chars", True, "good\u4e2d"),
-}
-
-
-@pytest.mark.parametrize("stated", [None, True, False])
-@pytest.mark.parametrize("taken", [None, True, False])
-@pytest.mark.parametrize("what", CLEANING)
-@pytest.mark.parametrize("named", ["BertTokenizer", "PreTrainedTokenizerFast"])
-def test_what_the_class_does_to_texts_is_as_the_note_says(
-    tmp_path: Path, stated: bool | None, taken: bool | None, what: tuple[str, str], named: str
-) -> None:
-    setting, default, text = CLEANING[what]
-    if default is not None and stated is None:
-        return
-    folder = model_folder(tmp_path / "cased")
-    file = folder / "tokenizer.json"
-    document = json.loads(file.read_text())
-    document[what[0]][what[1]] = stated
-    file.write_text(json.dumps(document))
-    more = {} if taken is None else {setting: taken}
-    change_json(folder, "tokenizer_config.json", tokenizer_class=named, **more)
-    found = load_classifier(folder)
-    assert found.notes == read_info(folder).notes
-    by_class, by_file = found.encode_texts([text]), Tokenizer.from_file(str(file)).encode(text)
-    used = taken if taken is not None else default
-    assert len(found.notes) == (named == "BertTokenizer" and used is not stated)
-    if not found.notes:
-        assert by_class.tokens[:].tolist() == by_file.ids
-    else:
-        assert f"{what[1]}: {json.dumps(stated)}, and the class" in found.notes[0]
-        change_json(folder, "tokenizer_config.json", **{setting: stated})  # as the note says
-        again = load_classifier(folder)
-        assert not again.notes and again.encode_texts([text]).tokens[:].tolist() == by_file.ids
-
-
-NORMALIZERS: dict[str, Any] = {
-    "none": None,
-    "lower case": {"type": "Lowercase"},
-    "a sequence": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]},
-}
-
-
-@pytest.mark.parametrize("what", NORMALIZERS)
-def test_a_normalizer_of_ones_own_is_said(tmp_path: Path, what: str) -> None:
-    folder = model_folder(tmp_path / "own")
-    file = folder / "tokenizer.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": NORMALIZERS[what]}))
-    stated = Tokenizer.from_file(str(file)).encode("GOOD, g\u00f3od").ids
-    change_json(folder, "tokenizer_config.json", tokenizer_class="BertTokenizer")
-    found = load_classifier(folder)
-    assert found.notes == read_info(folder).notes
-    [said] = found.notes
-    assert found.encode_texts(["GOOD, g\u00f3od"]).tokens[:].tolist() != stated
-    key, value = re.findall('"(.*?)"', said)
-    change_json(folder, "tokenizer_config.json", **{key: value})
-    again = load_classifier(folder)
-    assert not again.notes
-    assert again.encode_texts(["GOOD, g\u00f3od"]).tokens[:].tolist() == stated
-
-
-BYTES = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-
-
-def byte_level(folder: Path, tokens: list[str], **cutting: Any) -> Path:
-    """A model with a tokenizer of bytes, without settings."""
-    model_folder(folder, "roberta")
-    tokenizer = Tokenizer(models.BPE({token: place for place, token in enumerate(tokens)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(**cutting)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text("{}")
-    change_config(folder, vocab_size=len(tokens))
-    rows = torch.randn(len(tokens), 32)
-    change_weights(folder, lambda held: held | {"roberta.embeddings.word_embeddings.weight": rows})
-    return folder
-
-
-@pytest.mark.parametrize("lacking", BYTES[:5])
-def test_tokens_that_the_class_adds_need_embeddings(tmp_path: Path, lacking: str) -> None:
-    folder = byte_level(tmp_path / "bytes", [token for token in BYTES if token != lacking])
-    assert f"was given 1 token ({lacking!r} first)" in refused_by_both(folder)
-
-
-@pytest.mark.parametrize("stated", [True, False])
-@pytest.mark.parametrize("taken", [None, True, False])
-def test_a_space_before_a_text_is_as_the_note_says(
-    tmp_path: Path, stated: bool, taken: bool | None
-) -> None:
-    folder = byte_level(tmp_path / "bytes", BYTES, add_prefix_space=stated)
-    if taken is not None:
-        change_json(folder, "tokenizer_config.json", add_prefix_space=taken)
-    found = load_classifier(folder)
-    assert found.notes == read_info(folder).notes
-    spaced = found.encode_texts(["good"]).lengths[0] == 2 + len(" good")
-    assert spaced == bool(taken)
-    assert len(found.notes) == (stated != bool(taken))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,0 +1,209 @@
+"""A class of tokenizers and its files: what each says, and which is read."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from bhpvas.model.classifier import load_classifier
+from bhpvas.model.config import read_info
+from bhpvas.model.families import FAMILIES
+from tests.model.folders import change_config, change_json, change_weights, model_folder
+from tests.model.test_tokenizer import refused_by_both, without_tokenizer
+
+CLEANING = {
+    ("normalizer", "lowercase"): ("do_lower_case", True, "GOOD"),
+    ("normalizer", "strip_accents"): ("strip_accents", None, "g\u00f3\u00f4d"),
+    ("normalizer", "handle_chinese_chars"): ("tokenize_chinese_chars", True, "good\u4e2d"),
+}
+
+
+@pytest.mark.parametrize("stated", [None, True, False])
+@pytest.mark.parametrize("taken", [None, True, False])
+@pytest.mark.parametrize("what", CLEANING)
+@pytest.mark.parametrize("named", ["BertTokenizer", "PreTrainedTokenizerFast"])
+def test_what_the_class_does_to_texts_is_as_the_note_says(
+    tmp_path: Path, stated: bool | None, taken: bool | None, what: tuple[str, str], named: str
+) -> None:
+    setting, default, text = CLEANING[what]
+    if default is not None and stated is None:
+        return
+    folder = model_folder(tmp_path / "cased")
+    file = folder / "tokenizer.json"
+    document = json.loads(file.read_text())
+    document[what[0]][what[1]] = stated
+    file.write_text(json.dumps(document))
+    more = {} if taken is None else {setting: taken}
+    change_json(folder, "tokenizer_config.json", tokenizer_class=named, **more)
+    found = load_classifier(folder)
+    assert found.notes == read_info(folder).notes
+    by_class, by_file = found.encode_texts([text]), Tokenizer.from_file(str(file)).encode(text)
+    used = taken if taken is not None else default
+    assert len(found.notes) == (named == "BertTokenizer" and used is not stated)
+    if not found.notes:
+        assert by_class.tokens[:].tolist() == by_file.ids
+    else:
+        assert f"{what[1]}: {json.dumps(stated)}, and the class" in found.notes[0]
+        change_json(folder, "tokenizer_config.json", **{setting: stated})  # as the note says
+        again = load_classifier(folder)
+        assert not again.notes and again.encode_texts([text]).tokens[:].tolist() == by_file.ids
+
+
+NORMALIZERS: dict[str, Any] = {
+    "none": None,
+    "lower case": {"type": "Lowercase"},
+    "a sequence": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]},
+}
+
+
+@pytest.mark.parametrize("what", NORMALIZERS)
+def test_a_normalizer_of_ones_own_is_said(tmp_path: Path, what: str) -> None:
+    folder = model_folder(tmp_path / "own")
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": NORMALIZERS[what]}))
+    stated = Tokenizer.from_file(str(file)).encode("GOOD, g\u00f3od").ids
+    change_json(folder, "tokenizer_config.json", tokenizer_class="BertTokenizer")
+    found = load_classifier(folder)
+    assert found.notes == read_info(folder).notes
+    [said] = found.notes
+    assert found.encode_texts(["GOOD, g\u00f3od"]).tokens[:].tolist() != stated
+    key, value = re.findall('"(.*?)"', said)
+    change_json(folder, "tokenizer_config.json", **{key: value})
+    again = load_classifier(folder)
+    assert not again.notes
+    assert again.encode_texts(["GOOD, g\u00f3od"]).tokens[:].tolist() == stated
+
+
+BYTES = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+
+
+def byte_level(folder: Path, tokens: list[str], **cutting: Any) -> Path:
+    """A model with a tokenizer of bytes, without settings."""
+    model_folder(folder, "roberta")
+    tokenizer = Tokenizer(models.BPE({token: place for place, token in enumerate(tokens)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(**cutting)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text("{}")
+    change_config(folder, vocab_size=len(tokens))
+    rows = torch.randn(len(tokens), 32)
+    change_weights(folder, lambda held: held | {"roberta.embeddings.word_embeddings.weight": rows})
+    return folder
+
+
+@pytest.mark.parametrize("lacking", BYTES[:5])
+def test_tokens_that_the_class_adds_need_embeddings(tmp_path: Path, lacking: str) -> None:
+    folder = byte_level(tmp_path / "bytes", [token for token in BYTES if token != lacking])
+    assert f"was given 1 token ({lacking!r} first)" in refused_by_both(folder)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("taken", [None, True, False])
+def test_a_space_before_a_text_is_as_the_note_says(
+    tmp_path: Path, stated: bool, taken: bool | None
+) -> None:
+    folder = byte_level(tmp_path / "bytes", BYTES, add_prefix_space=stated)
+    if taken is not None:
+        change_json(folder, "tokenizer_config.json", add_prefix_space=taken)
+    found = load_classifier(folder)
+    assert found.notes == read_info(folder).notes
+    spaced = found.encode_texts(["good"]).lengths[0] == 2 + len(" good")
+    assert spaced == bool(taken)
+    assert len(found.notes) == (stated != bool(taken))
+
+
+@pytest.mark.parametrize("family", ["albert", "xlm-roberta"])
+@pytest.mark.parametrize("lacking", [None, "sentencepiece", "google.protobuf"])
+def test_pieces_that_cannot_be_opened_are_not_called_another_librarys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, lacking: str | None
+) -> None:
+    folder = without_tokenizer(model_folder(tmp_path / "pieces", family))
+    [file] = FAMILIES[family].tokenizer.files
+    (folder / file).write_bytes(b"abc" * 50)
+    if lacking:
+        monkeypatch.setitem(sys.modules, lacking, None)
+    said = refused_by_both(folder)
+    assert "tiktoken" not in said and file in said
+    assert ("pip install sentencepiece protobuf" in said) == bool(lacking)
+    assert said.endswith("is damaged): save or download it again.") == (not lacking)
+
+
+ORDINARY: dict[str, dict[str, dict[str, Any]]] = {
+    "as transformers 5 saves it": {},
+    "without further tokens": {"tokenizer_config.json": {"additional_special_tokens": []}},
+    "without named tokens": {"tokenizer_config.json": {"extra_special_tokens": {}}},
+    "with a further token": {"tokenizer_config.json": {"extra_special_tokens": ["good"]}},
+    "as transformers 4 saves it": {
+        "tokenizer_config.json": {"strip_accents": None, "padding_side": "right"},
+        "special_tokens_map.json": {"cls_token": "[CLS]", "additional_special_tokens": []},
+    },
+    "with tokens that are described": {
+        "special_tokens_map.json": {"mask_token": {"content": "[MASK]", "lstrip": True}}
+    },
+}
+
+
+@pytest.mark.parametrize("what", ORDINARY)
+def test_an_ordinary_tokenizer_is_looked_at_without_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder = model_folder(tmp_path / "plain")
+    for file, how in ORDINARY[what].items():
+        if not (folder / file).exists():
+            (folder / file).write_text("{}")
+        change_json(folder, file, **how)
+    found = load_classifier(folder)
+    monkeypatch.setattr("bhpvas.model.tokenizer.load_tokenizer", None)
+    assert read_info(folder).geometry == found.geometry
+
+
+OLDER: dict[str, str] = {
+    "added_tokens.json": '{"<new>": 900}',
+    "special_tokens_map.json": '{"pad_token": "<pad>"}',
+}
+
+
+@pytest.mark.parametrize("file", OLDER)
+@pytest.mark.parametrize("content", ["", "[]", None])
+def test_files_of_older_versions_are_asked_as_loading_does(
+    tmp_path: Path, file: str, content: str | None
+) -> None:
+    folder = model_folder(tmp_path / "older")
+    (folder / file).write_text(OLDER[file] if content is None else content)
+    refused_by_both(folder)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("padding_side", "middle"),
+        ("truncation_side", None),
+        ("do_lower_case", "yes"),
+        ("strip_accents", 1),
+        ("split_special_tokens", 0),
+        ("max_len", 0),
+        ("max_len", "long"),
+        ("max_len", 7),
+        ("model_max_length", 0),
+    ],
+)
+def test_settings_of_odd_kinds_are_read_as_loading_does(
+    tmp_path: Path, setting: str, value: Any
+) -> None:
+    folder = model_folder(tmp_path / "odd")
+    stated = json.loads((folder / "tokenizer_config.json").read_text())
+    if setting == "max_len":
+        del stated["model_max_length"]
+    stated |= {"tokenizer_class": "BertTokenizer", setting: value}
+    (folder / "tokenizer_config.json").write_text(json.dumps(stated))
+    if value == 7:
+        lengths = read_info(folder).geometry.max_length, load_classifier(folder).geometry.max_length
+        assert lengths == (7, 7)
+    else:
+        refused_by_both(folder)
