@@ -165,7 +165,8 @@ def check_known(encoded: Encoded, most: float, name: str, dataset: str) -> None:
     )
     raise ModelError(
         f"{said}: it is not the one that the model was trained with, or the sentences are of "
-        f"another language; --max-unknown 1 (max_unknown=1) reads them all the same."
+        "another language; on the command line --max-unknown 1, and in Python max_unknown=1, "
+        "reads them all the same."
     )
 
 
