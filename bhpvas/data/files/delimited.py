@@ -29,6 +29,8 @@ _EVIDENCE = 3
 # What Excel reads as the separator and no row.
 _SAID = re.compile(r'"?sep=(?P<separator>[\t,;|])"?\s*')
 
+_NUMBER = re.compile(r"-?[0-9]*[.,]?[0-9]*")
+
 _TextRow: TypeAlias = tuple[int, Sequence[str], int]
 
 
@@ -125,6 +127,11 @@ def _way(file: File, start: _Start, usual: str) -> _Way:
     ways = [_quotes(file, start, one, usual) for one in _NAMES if one in header or one == often]
     ways.sort(key=lambda way: way.separator != often)
     fitting = [way for way in ways if start.width(way) > 1]
+    if not fitting:  # the first line may be the start of a cell that goes on
+        known = {way.separator for way in ways}
+        others = [_quotes(file, start, one, usual) for one in _NAMES if one not in known]
+        ways += [way for way in others if start.width(way) > 1]
+        fitting = ways[len(known) :]
     if not fitting or (fitting[0] == ways[0] and often == usual):
         return ways[0]
     if len(fitting) > 1:
@@ -150,7 +157,18 @@ def _quotes(file: File, start: _Start, separator: str, usual: str) -> _Way:
         return literal  # or whole rows would stand within quotation marks
     if usual == "," or (plain and separator == "\t" and _is_of_excel(file, start.lines)):
         return quoted
-    return literal
+    lines = [line.rstrip("\r\n").split(separator) for line in start.lines if line.strip()]
+    return quoted if plain and _are_quoted(lines[1:]) else literal
+
+
+def _are_quoted(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether all cells but numbers stand in quotation marks, in two columns or more.
+
+    In one column they may be sentences that somebody said. The first row may be a header.
+    """
+    quoted = [{place for place, cell in enumerate(row) if _is_quoted(cell)} for row in rows]
+    others = (cell for row in rows for cell in row if not _is_quoted(cell))
+    return min(map(len, quoted), default=0) > 1 and all(map(_NUMBER.fullmatch, others))
 
 
 def _is_of_excel(file: File, lines: Iterable[str]) -> bool:
@@ -236,8 +254,8 @@ def _rows(file: File, way: _Way) -> Iterator[_TextRow]:
                 raise DataError(
                     f"Lines {number} to {number + len(held) - 1} of {file.name} are one row if "
                     "their quotation marks stand around a cell, and a row each if these are text: "
-                    "write every name of the header in quotation marks for the one, save the file "
-                    "as .tsv for the other."
+                    "write every name of the header in quotation marks for the one, leave those "
+                    "marks out for the other."
                 )
             held.clear()
             line = number

@@ -133,11 +133,24 @@ def test_rows_that_quotation_marks_may_swallow_far_into_a_file_are_refused(
     content = "text\tlabel\n" + "a good day\t1\n" * 20 + QUOTES.partition("\n")[2]
     assert error_of(content, "a.csv").startswith(
         "Lines 22 to 23 of a.csv are one row if their quotation marks stand around a cell, and a "
-        "row each if these are text"
+        "row each if these are text: write every name of the header in quotation marks for the "
+        "one, leave those marks out for the other."
     )
     assert len(cells(table_of(content, "a.tsv"))) == 23
     sure = content.replace("text\tlabel", '"text"\t"label"')
     assert cells(table_of(sure, "a.csv"))[20] == ["It rained.\t0\nThe sun shone.", "1"]
+
+
+@pytest.mark.parametrize("separator", "\t|")
+def test_the_way_out_of_that_doubt_is_one_under_any_ending(separator: str) -> None:
+    content = 'text\tlabel\n"a day\tor two"\t1\n' + QUOTES.partition("\n")[2]
+    content = content.replace("\t", separator)
+    assert " are one row if their quotation marks stand around a cell" in error_of(content, "a.tsv")
+    sure = content.replace(f"text{separator}label", f'"text"{separator}"label"')
+    assert len(cells(table_of(sure, "a.tsv"))) == 3
+    start, end = content.index('"It rained'), content.index("The sun")
+    other = content[:start] + content[start:].replace('"', "")
+    assert end > start and len(cells(table_of(other, "a.tsv"))) == 4
 
 
 def test_line_ends_within_quotation_marks_under_tsv() -> None:
@@ -260,3 +273,29 @@ def test_a_header_that_lacks_a_name_says_so(separator: str) -> None:
     assert message.endswith(" or the header lacks the name of a column.")
     named = written([["row", *rows[0]], *rows[1:]], separator)
     assert cells(table_of(named, name)) == rows[1:]
+
+
+@given(
+    st.lists(st.tuples(CELL, st.sampled_from(["calm", "loud"])), min_size=2, max_size=9),
+    st.sampled_from(list(NAMES)),
+    st.sampled_from([*USUAL]),
+    st.booleans(),
+)
+def test_quoted_rows_without_a_header_lose_all_their_quotation_marks(
+    rows: list[tuple[str, str]], separator: str, name: str, broken: bool
+) -> None:
+    """Whatever stands in the first of them: doubled marks, or an end of the line."""
+    other = str.maketrans(
+        separator + USUAL[name], "  "
+    )  # with one in each text, it might part them
+    table = [[text.translate(other), label] for text, label in rows]
+    table[0][0] = "wet\nand cold" if broken else table[0][0]
+    content = written(table, separator, csv.QUOTE_ALL)
+    try:
+        found = cells(table_of(content, name, header=False))
+    except DataError as error:
+        assert " have the same number of cells whether " in str(error) or " are one row if " in str(
+            error
+        )
+        return
+    assert found == table
