@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -311,6 +312,11 @@ def _adapter(path: Path, name: str, *, alone: bool) -> str:
 def _without_config(folder: Path, name: str) -> str:
     """What to do about a folder that is no model."""
     inner = [path.parent.name for path in folder.glob("*/config.json")]
+    if fetched := sorted(folder.glob("snapshots/*/config.json"), key=os.path.getmtime):
+        return (
+            f"The folder {name!r} is the hub's cache of a model, which lies further inside: give "
+            f"{fetched[-1].parent}, or its hub id."
+        )
     numbered = sorted((int(one[11:]), one) for one in inner if re.fullmatch(_CHECKPOINT, one))
     if numbered:
         return (

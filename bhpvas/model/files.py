@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -199,6 +200,20 @@ def check_link(path: Path, name: str) -> None:
         )
 
 
+def check_mark(path: Path, name: str) -> None:
+    """Refuse a text that begins with a mark of byte order, which libraries take for content."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(codecs.BOM_UTF8))
+    except OSError:
+        return  # who reads it says so
+    if start == codecs.BOM_UTF8:
+        raise ModelError(
+            f"The {path.name} of {name!r} begins with a byte order mark, as some editors write "
+            "it: save the file as UTF-8 without one."
+        )
+
+
 def check_pointer(path: Path, name: str) -> None:
     """Refuse a file that Git LFS left a pointer to in place of its content."""
     try:
@@ -229,6 +244,12 @@ def headers(weights: Sequence[Path], name: str) -> dict[str, Stored]:
         try:
             with safe_open(path, framework="numpy") as file:
                 for key in file.keys():  # noqa: SIM118
+                    if key in found:
+                        raise ModelError(
+                            f"The weights of {name!r} hold {key} twice, once in {path.name} and "
+                            "once in another file that their index names: save or download the "
+                            "model again."
+                        )
                     tensor = file.get_slice(key)
                     found[key] = Stored(tensor.get_dtype(), tuple(tensor.get_shape()))
         except (SafetensorError, OSError) as error:

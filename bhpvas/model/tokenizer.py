@@ -13,7 +13,7 @@ from typing import Any
 from bhpvas.errors import ModelError
 from bhpvas.model.families import FAMILIES
 from bhpvas.model.families.base import TokenizerClass
-from bhpvas.model.files import check_pointer, reason
+from bhpvas.model.files import check_mark, check_pointer, reason
 from bhpvas.text import plural
 
 _WHOLE = "tokenizer.json"
@@ -23,6 +23,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("add_prefix_space", "trim_offsets", "split_special_tokens"), (bool,)),
     **dict.fromkeys(("strip_accents",), (bool, NoneType)),
     **dict.fromkeys(("tokenizer_class",), (str,)),
+    **dict.fromkeys(("model_input_names",), (list,)),
     **dict.fromkeys(("chat_template", "auto_map"), ()),
 }
 # Settings that are one of two.
@@ -217,6 +218,7 @@ def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
         )
     for file in (_WHOLE, "tokenizer_config.json"):
         check_pointer(folder / file, name)
+        check_mark(folder / file, name)
     if (folder / _WHOLE).is_file():
         return
     known = {file for one in _CLASSES.values() for file in one.files}
@@ -229,6 +231,7 @@ def _check_files(folder: Path, name: str, config: Mapping[str, Any]) -> None:
         )
     for file in found:
         check_pointer(folder / file, name)
+        check_mark(folder / file, name)
     kind = _class(settings, config)
     needed = _CLASSES[kind].files if kind in _CLASSES else ()
     if kind in _GENERAL or any(file not in found for file in needed):
@@ -283,21 +286,21 @@ def _named_tokens(
     if kind:
         roles |= {"sep_token": kind.last, "unk_token": kind.unknown, "mask_token": kind.mask}
     roles |= {key: _text(of) for key, of in settings.items() if key.endswith("_token")}
-    added = settings.get("added_tokens_decoder")
-    if added is None:  # then transformers asks files of older versions
-        older = folder / "special_tokens_map.json"
-        said = _json(older)
-        if (older.exists() and not said) or (folder / "added_tokens.json").exists():
+    added = settings.get("added_tokens_decoder", {})
+    older: dict[str, Any] = {}
+    if "added_tokens_decoder" not in settings:  # then transformers asks files of older versions
+        file = folder / "special_tokens_map.json"
+        older = _json(file)
+        if (file.exists() and not older) or (folder / "added_tokens.json").exists():
             return None
-        roles |= {key: _object(said, key).get("content", of) for key, of in said.items()}
-    further = [roles.pop(key, None) or settings.get(key) or [] for key in _FURTHER]
-    added = {} if "added_tokens_decoder" not in settings else added
-    if not isinstance(added, dict) or not all(isinstance(one, list) for one in further):
+    further = [older.pop(key, None) or settings.get(key, []) for key in _FURTHER]
+    if not isinstance(added, dict) or not all(one == {} or type(one) is list for one in further):
         return None
-    more = chain(added.values(), *further)
+    roles |= {key: _object(older, key).get("content", of) for key, of in older.items()}
     return [
         *roles.values(),
-        *(one.get("content") if isinstance(one, dict) else one for one in more),
+        *(_object(added, key).get("content") for key in added),
+        *map(_text, chain(*further)),
     ]
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from transformers import AutoModelForSequenceClassification
 
 from bhpvas.errors import ModelError
@@ -266,6 +267,34 @@ def test_a_config_without_its_type_is_read_once_the_line_is_there(
     [(key, value)] = re.findall('line "(.*?)": "(.*?)"', said)
     change_config(folder, **{key: value})
     assert load_classifier(folder).family is FAMILIES[family]
+
+
+def test_the_cache_of_the_hub_names_the_folder_inside(tmp_path: Path) -> None:
+    cache = tmp_path / "models--owner--tiny"
+    folder = model_folder(cache / "snapshots" / "0a1b")
+    said = refused(lambda: load_classifier(cache))
+    assert said == refused(lambda: read_info(cache))
+    assert load_classifier(re.findall("give (.*?),", said)[0]).name == folder.name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tensor_in_two_parts_is_refused(tmp_path: Path, family: str) -> None:
+    folder = model_folder(tmp_path / "twice", family)
+    held = weights_of(folder)
+    key = sorted(held)[0]
+    parts = {
+        "model-00001-of-00002.safetensors": held,
+        "model-00002-of-00002.safetensors": {key: held[key] + 1},
+    }
+    for file, tensors in parts.items():
+        save_file(tensors, folder / file, {"format": "pt"})
+    (folder / WEIGHTS).unlink()
+    named = dict.fromkeys(held, "model-00001-of-00002.safetensors") | {
+        key: "model-00002-of-00002.safetensors"
+    }
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": named}))
+    said = refused(lambda: load_classifier(folder))
+    assert said == refused(lambda: read_info(folder)) and f"hold {key} twice" in said
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, "config.json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import sys
@@ -17,6 +18,7 @@ from bhpvas.model.config import read_info
 from bhpvas.model.families import FAMILIES
 from tests.model.folders import change_config, change_json, change_weights, model_folder
 from tests.model.test_tokenizer import refused_by_both, without_tokenizer
+from tests.tiny import SPECIAL, WORDS
 
 CLEANING = {
     ("normalizer", "lowercase"): ("do_lower_case", True, "GOOD"),
@@ -134,6 +136,20 @@ def test_pieces_that_cannot_be_opened_are_not_called_another_librarys(
     assert said.endswith("is damaged): save or download it again.") == (not lacking)
 
 
+@pytest.mark.parametrize("file", ["vocab.txt", "tokenizer.json", "tokenizer_config.json"])
+def test_a_mark_of_byte_order_is_no_part_of_a_token(tmp_path: Path, file: str) -> None:
+    folder = model_folder(tmp_path / "marked")
+    if file == "vocab.txt":
+        without_tokenizer(folder)
+        (folder / file).write_text("\n".join([*SPECIAL, *WORDS]))
+    plain = (folder / file).read_bytes()
+    found = load_classifier(folder).geometry
+    (folder / file).write_bytes(codecs.BOM_UTF8 + plain)
+    assert f"The {file} of 'marked' begins with a byte order mark" in refused_by_both(folder)
+    (folder / file).write_bytes(plain)
+    assert read_info(folder).geometry == found
+
+
 ORDINARY: dict[str, dict[str, dict[str, Any]]] = {
     "as transformers 5 saves it": {},
     "without further tokens": {"tokenizer_config.json": {"additional_special_tokens": []}},
@@ -187,6 +203,12 @@ def test_files_of_older_versions_are_asked_as_loading_does(
         ("do_lower_case", "yes"),
         ("strip_accents", 1),
         ("split_special_tokens", 0),
+        ("model_input_names", None),
+        ("extra_special_tokens", 0),
+        ("extra_special_tokens", ["@user"]),
+        ("additional_special_tokens", ""),
+        ("added_tokens_decoder", {"2": "[CLS]"}),
+        ("added_tokens_decoder", None),
         ("max_len", 0),
         ("max_len", "long"),
         ("max_len", 7),
