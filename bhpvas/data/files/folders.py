@@ -43,9 +43,9 @@ def parse(path: Path, endings: Collection[str], encoding: str | None) -> Table:
         if (path / "state.json").is_file():
             return _saved(name, path)
         parts = {
-            part: texts
+            part.casefold(): texts
             for part, folder in _folders(path).items()
-            if part in _PARTS and len(texts := _texts_by_class(folder)) > 1
+            if part.casefold() in _PARTS and len(texts := _texts_by_class(folder)) > 1
         }
         if parts:
             return _of_parts(
@@ -119,15 +119,19 @@ def _of_parts(name: str, parts: Mapping[str, Table]) -> Table:
 
 
 def _folders(path: Path) -> dict[str, Path]:
-    """The folders in a folder by name, without hidden ones."""
-    inside = (one for one in path.iterdir() if not one.name.startswith((".", "__")))
-    return {one.name: one for one in sorted(inside) if one.is_dir()}
+    """The folders in a folder by name."""
+    return {one.name: one for one in _seen(path) if one.is_dir()}
+
+
+def _seen(folder: Path) -> list[Path]:
+    """What is in a folder, without what systems hide or keep for themselves."""
+    return sorted(one for one in folder.iterdir() if not one.name.startswith((".", "__")))
 
 
 def _texts_by_class(folder: Path) -> dict[str, list[Path]]:
     """The .txt files in each folder in a folder that has some."""
     texts = {
-        name: sorted(one for one in inside.iterdir() if one.suffix.lower() == ".txt")
+        name: [one for one in _seen(inside) if one.suffix.lower() == ".txt"]
         for name, inside in _folders(folder).items()
     }
     return {name: files for name, files in texts.items() if files}
@@ -152,6 +156,11 @@ def _texts(name: str, texts: Mapping[str, list[Path]], encoding: str | None) -> 
             yield number, (text, label), len(text)
 
     said = f"a folder of .txt files for each class ({listed(classes)})"
+    inside = sum(len(_seen(paths[0].parent)) - len(paths) for paths in classes.values())
+    if inside:
+        said += (
+            f", {plural(inside, 'other file or folder', 'other files or folders')} in them left out"
+        )
     if _UNLABELLED in texts:
         count = plural(len(texts[_UNLABELLED]), "file")
         said += f", {count} without a label in {_UNLABELLED} left out"

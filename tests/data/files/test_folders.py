@@ -137,6 +137,9 @@ def test_texts_by_part_and_class(tmp_path: Path) -> None:
         "a folder of .txt files for each class (neg, pos), 2 files without a label in unsup left "
         "out"
     )
+    assert table.parts["test"].form == (
+        "a folder of .txt files for each class (neg, pos), 1 other file or folder in them left out"
+    )
     train = read_table(tmp_path / "reviews" / "train")
     assert rows(train) == rows(table.parts["train"])
     assert train.place(1) == "File 1 of train"
@@ -202,3 +205,29 @@ def test_what_is_there_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not is_hub_id("imdb") and not is_hub_id("owner/imdb") and is_hub_id("imdb@main")
     assert error_of(Path("imdb")).endswith("(the hub's data set of that name is imdb@main).")
     assert error_of(Path("owner/imdb")).startswith("imdb has no ending")
+
+
+def test_what_systems_hide_is_no_text(tmp_path: Path) -> None:
+    """As an archive made on a Mac unpacks: for each file another one that begins with ._"""
+    hidden = {f"a/{name}": "hidden" for name in ("._1.txt", ".hidden.txt", ".DS_Store")}
+    texts(tmp_path / "seen", {"a/1.txt": "One.", "b/1.txt": "Two."} | hidden)
+    table = read_table(tmp_path / "seen")
+    assert rows(table) == [("One.", "a"), ("Two.", "b")]
+    assert table.form == "a folder of .txt files for each class (a, b)"
+
+
+def test_what_lies_deeper_than_the_texts_of_a_class_is_said(tmp_path: Path) -> None:
+    files = {"a/1.txt": "One.", "b/1.txt": "Two.", "b/more/2.txt": "Three.", "b/3.html": "Four."}
+    texts(tmp_path / "deep", files)
+    table = read_table(tmp_path / "deep")
+    assert rows(table) == [("One.", "a"), ("Two.", "b")]
+    assert table.form.endswith("(a, b), 2 other files or folders in them left out")
+
+
+@pytest.mark.parametrize("part", ["Test", "TEST", "test"])
+def test_a_part_is_one_whatever_its_capitals(part: str, tmp_path: Path) -> None:
+    files = {f"{part}/{name}/1.txt": f"On {name}." for name in ("sea", "land")}
+    texts(tmp_path / "trips", files | {f"Train/{name}/1.txt": name for name in ("sea", "land")})
+    table = read_table(tmp_path / "trips")
+    assert {*table.parts} == {"train", "test"}
+    assert rows(table.parts["test"]) == [("On land.", "land"), ("On sea.", "sea")]
