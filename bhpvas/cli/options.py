@@ -137,7 +137,9 @@ class DataOptions(RunOptions):
         "labels are the model's numbers and count from 0, 1 or -1, where that does not show",
         choices=(-1, 0, 1),
     )
-    skip_unlabelled: bool = option("leave out rows whose label is empty, -1 or a dash")
+    skip_unlabelled: bool = option(
+        "leave out rows whose label is empty, NA, NaN, null, -1 or a dash"
+    )
 
 
 _LEARNT_FROM = (

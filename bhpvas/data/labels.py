@@ -13,8 +13,9 @@ from bhpvas.data.provenance import Match
 from bhpvas.errors import DataError
 from bhpvas.text import listed, shortened
 
-#: What people write where there is no label: nothing, GLUE's -1, SNLI's dash.
-UNLABELLED = ("", "-1", "-")
+#: What is written where there is no label: nothing, GLUE's -1, SNLI's dash, R's NA, pandas' and
+#: databases' own; None is none of them, as it is a class of stances.
+UNLABELLED = ("", "-1", "-", "na", "nan", "null")
 #: What can be done about rows without one, as messages end.
 SKIP = (
     "give it one, or leave such rows out by --skip-unlabelled (in the app under Upload, Column "
@@ -38,10 +39,10 @@ class Matched(NamedTuple):
 def is_unlabelled(label: str) -> bool:
     """Whether a label says that there is none.
 
-    >>> [is_unlabelled(label) for label in ("-1", "-1.0", "-", "", "0", "no")]
-    [True, True, True, True, False, False]
+    >>> [is_unlabelled(label) for label in ("-1", "-1.0", "-", "", "NaN", "0", "no", "none")]
+    [True, True, True, True, True, False, False, False]
     """
-    return re.sub(r"\.0+$", "", label) in UNLABELLED
+    return re.sub(r"\.0+$", "", label).casefold() in UNLABELLED
 
 
 def unlabelled_row(place: str, mark: str, count: int) -> str:

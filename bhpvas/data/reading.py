@@ -50,9 +50,9 @@ def read_splits(
     ``name:config``, ``name@revision``. ``header`` says whether the first row of delimited text
     names the columns (None: it shows), ``encoding`` what text is that is not UTF-8.
     The columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there
-    is none. ``skip_unlabelled`` leaves rows out whose label is empty, -1 or a dash, and counts them
-    in the provenance. ``labels_from`` says that labels are the model's numbers, counted from there;
-    names that the source has for them do not count then.
+    is none. ``skip_unlabelled`` leaves rows out whose label is empty, NA, NaN, null, -1 or a dash,
+    and counts them in the provenance. ``labels_from`` says that labels are the model's numbers,
+    counted from there; names that the source has for them do not count then.
 
     Parts that the source has are kept: one named train or calibration to learn from (of train at
     most so many ``sentences``, drawn as :func:`~bhpvas.data.sampling.calibration_sample` draws;

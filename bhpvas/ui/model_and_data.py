@@ -207,7 +207,9 @@ def _column_choice(*, hub: bool = False) -> dict[str, Any]:
         if st.checkbox("One text a row, no pairs", key="no-pair"):
             chosen["pair"] = ""
         starts = st.selectbox("Labels are numbers from", [*_STARTS], key="labels-from")
-        skip = st.checkbox("Leave out rows without a label (empty, -1 or a dash)", key="skip")
+        skip = st.checkbox(
+            "Leave out rows without a label (empty, NA, NaN, null, -1 or a dash)", key="skip"
+        )
         chosen |= {"labels_from": _STARTS[starts], "skip_unlabelled": skip}
         return chosen if hub else chosen | _file_choice()
 

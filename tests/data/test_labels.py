@@ -167,6 +167,9 @@ def test_names_that_only_capitals_tell_apart_are_refused_on_either_side() -> Non
     [
         (["0", "-1", "1", "-1"], ("no", "yes"), "-1"),
         (["yes", "-", "no", "-"], ("no", "yes"), "-"),
+        (["yes", "NA", "no", "NA"], ("no", "yes"), "NA"),
+        (["1", "nan", "0", "nan"], ("no", "yes"), "nan"),
+        (["1", "NULL", "2", "NULL"], ("1 star", "2 stars"), "NULL"),
         (["5", "-1", "1", "-1"], ("1 star", "2 stars", "5 stars"), "-1"),
     ],
 )
