@@ -86,9 +86,10 @@ def compared(
     }
     for file in (*names.values(), *beyond.values()):
         stock.check_number_type(file, stored[file].dtype)
+    missing = [key for key in shapes if key not in names]
     if beyond:
-        raise ModelError(stock.beyond(sorted(beyond), alone=not names))
-    if missing := [key for key in shapes if key not in names]:
+        raise ModelError(stock.beyond(sorted(beyond), missing, alone=not names))
+    if missing:
         raise ModelError(stock.missing(missing))
     attention = stock.attention(pruned)
     for key, shape in (shapes | attention).items():
@@ -176,8 +177,11 @@ class _Stock:
                 "them with the tool that wrote them, and save the model in floating point."
             )
 
-    def beyond(self, keys: list[str], *, alone: bool) -> str:
-        """What to do about tensors that the stock model does not have; ``alone``: all of them."""
+    def beyond(self, keys: list[str], missing: list[str], *, alone: bool) -> str:
+        """What to do about tensors that the stock model does not have; ``alone``: all of them.
+
+        ``missing`` are those that only the stock model has.
+        """
         model_class = self.family.model_class
         more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
         if adapters := [key for key in keys if _ADAPTERS.search(key)]:
@@ -186,6 +190,13 @@ class _Stock:
                 f"{model_class} does not have: merge it into them first (merge_and_unload() of "
                 "peft) and save that; one with layers of its own cannot be merged and is not "
                 "supported."
+            )
+        if masked := [key for key in keys if key.endswith("_mask") and f"{key[:-5]}_orig" in keys]:
+            return (
+                f"The weights of {self.name!r} hold masks of torch.nn.utils.prune ({masked[0]}"
+                f"{more}), which {model_class} would leave out: call prune.remove(module, "
+                f"{masked[0][:-5].rpartition('.')[2]!r}) on each module that has one, and save the "
+                "model again."
             )
         for other in FAMILIES.values():
             theirs = [key for key in keys if key.startswith(f"{other.base}.")]
@@ -208,6 +219,12 @@ class _Stock:
                 f"The weights of {self.name!r} hold {max(depths) + 1} layers ({keys[0]}{more}) and "
                 f"its config.json states {layers}: write {self.family.size_keys[0]} as it was "
                 "trained."
+            )
+        if missing:
+            return (
+                f"The weights of {self.name!r} hold {keys[0]}{more}, which {model_class} does not "
+                f"have, and lack its {missing[0]}, which would be random: save them by its names, "
+                f"or {ORDINARY}."
             )
         return (
             f"The weights of {self.name!r} hold {keys[0]}{more}, which {model_class} does not "

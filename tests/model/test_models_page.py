@@ -50,6 +50,14 @@ class Case(NamedTuple):
     family: str = "bert"
 
 
+def masked(folder: Path) -> None:
+    key = "bert.pooler.dense.weight"
+    change_weights(
+        folder,
+        lambda held: held | {f"{key}_mask": (held[key] > 0).float(), f"{key}_orig": held.pop(key)},
+    )
+
+
 def dangling(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     (folder / WEIGHTS).symlink_to("nowhere")
@@ -236,6 +244,7 @@ CASES = {
     "an adapter inside the weights": Case(
         more(bert__encoder__layer__1__lora_A__weight=torch.ones(2)), "adapter .*lora_A.*merge_and_u"
     ),
+    "masks of `torch.nn.utils.prune`": Case(masked, r"prune.remove\(module, 'weight'\)"),
     "further tensors that the stock model lacks": Case(
         more(speaker__weight=torch.ones(2)), "hold speaker.weight, which BertForSequenceClass"
     ),

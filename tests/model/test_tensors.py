@@ -12,6 +12,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch.nn.utils import prune
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from bhpvas.heads import HeadMask, parse_heads
@@ -20,6 +22,7 @@ from bhpvas.model.config import read_info
 from bhpvas.model.engine import predict
 from bhpvas.model.families import FAMILIES
 from tests.model.folders import (
+    WEIGHTS,
     Tensors,
     change_config,
     change_weights,
@@ -140,6 +143,33 @@ def test_what_is_beyond_the_stock_model_is_refused(tmp_path: Path, family: str, 
     said = refused_by_both(folder)
     assert key in said and FAMILIES[family].model_class in said
     assert ("merge_and_unload()" in said) == (what in MERGED)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_masks_of_torch_are_read_once_they_are_removed(tmp_path: Path, family: str) -> None:
+    folder = model_folder(tmp_path / "sparse", family)
+    model = load_classifier(folder).model
+    parts = [model.get_submodule(layer_parts(family, 0)[part]) for part in ("query", "output")]
+    for part in parts:
+        prune.l1_unstructured(part, "weight", 0.3)
+    save_file(model.state_dict(), folder / WEIGHTS, {"format": "pt"})
+    said = refused_by_both(folder)
+    assert "weight_mask" in said and "prune.remove(module, 'weight')" in said
+    for part in parts:
+        prune.remove(part, "weight")
+    save_file(model.state_dict(), folder / WEIGHTS, {"format": "pt"})
+    found = load_classifier(folder).model.state_dict()
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(found[key], tensor)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tensors_by_other_names_are_not_said_to_be_needless(tmp_path: Path, family: str) -> None:
+    folder = model_folder(tmp_path / "renamed", family)
+    key = f"{layer_parts(family, 0)['query']}.weight"
+    change_weights(folder, lambda held: held | {f"{key}_g": held.pop(key)})
+    said = refused_by_both(folder)
+    assert f"{key}_g" in said and f"lack its {key}" in said and "does not need" not in said
 
 
 @pytest.mark.parametrize("family", FAMILIES)
