@@ -87,9 +87,11 @@ def from_zip(file: File, endings: Collection[str]) -> tuple[File, str]:
     if len(data) != 1:
         names = listed([one.filename for one in data] or [one.filename for one in seen])
         count = "several files" if data else "no file"
+        texts = {seen[one].parent for one in data if seen[one].suffix.lower() == ".txt"}
+        what = "the folder with one for each class" if len(texts) > 1 else "one file"
         raise DataError(
             f"{file.name} holds {count} that could be the data ({names or 'it is empty'}): unpack "
-            "it and give one file."
+            f"it and give {what}."
         )
     member = data[0]
     if member.flag_bits & 1:

@@ -106,6 +106,16 @@ def test_a_zip_of_none_or_several_is_refused(files: dict[str, bytes], said: str)
     assert error_of(zipped(files), "a.zip").startswith(said)
 
 
+def test_a_zip_of_texts_by_class_is_unpacked_to_a_folder(tmp_path: Path) -> None:
+    content = zipped({f"trips/{name}/1.txt": f"On {name}.".encode() for name in ("sea", "land")})
+    said = error_of(content, "a.zip")
+    assert said.endswith(": unpack it and give the folder with one for each class.")
+    zipfile.ZipFile(io.BytesIO(content)).extractall(tmp_path)
+    assert cells(read_table(tmp_path / "trips")) == [["On land.", "land"], ["On sea.", "sea"]]
+    flat = zipped({"trips/sea.txt": b"On sea.", "trips/land.txt": b"On land."})
+    assert error_of(flat, "a.zip").endswith(": unpack it and give one file.")
+
+
 def test_a_zip_of_a_text_without_an_ending_is_text() -> None:
     for name in ("SMSSpamCollection", "reviews"):  # the latter as pandas calls it in reviews.zip
         files = {name: CSV.encode(), "readme": b"About."}
