@@ -142,9 +142,10 @@ def _without_weights(folder: Path, name: str, beside: Sequence[str]) -> str:
         )
     if pickled := _pickled(folder):
         lines = (
-            "`import torch, safetensors.torch` and `safetensors.torch.save_file({key: tensor."
-            "contiguous().clone() for key, tensor in torch.load('FOLDER/FILE', weights_only=True)"
-            ".items()}, 'FOLDER/model.safetensors')`"
+            "`import torch, safetensors.torch; held = torch.load('FOLDER/FILE', weights_only=True)`"
+            " and `safetensors.torch.save_file({key: one.contiguous().clone() for key, one in "
+            "(held.get('state_dict') or held.get('model_state_dict') or held).items()}, "
+            "'FOLDER/model.safetensors')`"
         ).replace("FILE", pickled[0].name)
         if (folder / "pytorch_model.bin.index.json").exists():
             lines = (

@@ -209,7 +209,7 @@ class _Stock:
         if alone:
             return (
                 f"Nothing in the weights of {self.name!r} is called as in {model_class}, such as "
-                f"{keys[0]}{more}: save the model as that class of transformers, or {ORDINARY}."
+                f"{keys[0]}{more}: save them by the names of that class, or {ORDINARY}."
             )
         deeper = re.compile(rf"{self.family.base}\.{re.escape(self.family.modules)}\.(\d+)\..*")
         depths = [int(found[1]) for key in keys if (found := deeper.fullmatch(key))]
@@ -237,8 +237,8 @@ class _Stock:
         head = keys[0].startswith("classifier.")
         way = "fine-tune it as a classifier first" if head else "save or download the model again"
         return (
-            f"The model {self.name!r} lacks {len(keys)} weights that its config asks for, "
-            f"{keys[0]} first, which would be filled with random numbers: {way}."
+            f"The model {self.name!r} lacks {plural(len(keys), 'weight')} that its config asks "
+            f"for, {keys[0]} first, which would be filled with random numbers: {way}."
         )
 
     def attention(self, pruned: Collection[HeadId]) -> Shapes:

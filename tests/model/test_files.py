@@ -10,6 +10,7 @@ import tempfile
 from contextlib import chdir
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,12 @@ def test_pickled_weights_are_named_where_they_are_newer(
 def test_the_two_lines_convert_pickled_weights(tmp_path: Path, name: str, prefix: str) -> None:
     folder = model_folder(tmp_path / "it's old")
     plain = load_classifier(folder)
-    torch.save({prefix + key: one for key, one in weights_of(folder).items()}, folder / name)
+    held: dict[str, Any] = {prefix + key: one for key, one in weights_of(folder).items()}
+    if name == "last.ckpt":  # as Lightning saves it
+        held = {"epoch": 3, "state_dict": held}
+    elif name == "best.pt":  # as many training loops do
+        held = {"epoch": 3, "model_state_dict": held}
+    torch.save(held, folder / name)
     (folder / WEIGHTS).unlink()
     said = refused(lambda: load_classifier(folder))
     assert refused(lambda: read_info(folder)) == said
