@@ -141,12 +141,14 @@ def _without_weights(folder: Path, name: str, beside: Sequence[str]) -> str:
             f"{beside[0]}: rename it if it is the one to read."
         )
     if pickled := _pickled(folder):
+        file, held = pickled[0].name, "held"
+        if file != "pytorch_model.bin":  # as Lightning and training loops call a part of theirs
+            held = "(held.get('state_dict') or held.get('model_state_dict') or held)"
         lines = (
-            "`import torch, safetensors.torch; held = torch.load('FOLDER/FILE', weights_only=True)`"
-            " and `safetensors.torch.save_file({key: one.contiguous().clone() for key, one in "
-            "(held.get('state_dict') or held.get('model_state_dict') or held).items()}, "
-            "'FOLDER/model.safetensors')`"
-        ).replace("FILE", pickled[0].name)
+            f"`import torch, safetensors.torch as st; held = torch.load('FOLDER/{file}', "
+            f"weights_only=True)` and `st.save_file({{k: v.contiguous().clone() for k, v in {held}"
+            ".items()}, 'FOLDER/model.safetensors')`"
+        )
         if (folder / "pytorch_model.bin.index.json").exists():
             lines = (
                 "`from transformers import AutoModelForSequenceClassification as Model` and "

@@ -66,7 +66,7 @@ BROKEN = {
         "relative positions",
     ),
     "a decoder": (lambda f: change_config(f, is_decoder=True), "is a decoder"),
-    "missing weight": (drop_weight, "lacks 1 weights .*classifier.weight"),
+    "missing weight": (drop_weight, "lacks 1 weight that .*classifier.weight"),
     "NaN weights": (poison_weights, "not finite, in classifier.weight"),
     "truncated weights": (truncate_weights, "could not be read"),
     "wrong geometry": (
