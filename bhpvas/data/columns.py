@@ -292,7 +292,6 @@ class _Guess:
         """Free columns that are neither named as a label nor name the numbers of another."""
         labels = {name for tier in LABEL_COLUMNS for name in tier}
         free = [one for one in self._free() if _singular(self.plain[one]) not in labels]
-        free = [one for one in free if not self.rows.cells or self.rows.filled(one)]
         return [one for one in free if self._named_by(one) is None]
 
     def _named_by(self, column: str) -> str | None:

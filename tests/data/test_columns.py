@@ -366,9 +366,9 @@ def test_columns_that_are_not_read_are_named(
         assert holds in str(caught.value)
 
 
-def test_a_column_of_nothing_is_no_text() -> None:
-    """As comments on rows that nobody commented."""
-    lines = ['{"text": "Tea is hot.", "label": ["a"], "Comments": []}'] * 3
-    lines.append('{"text": "Milk is not.", "label": ["b"], "Comments": []}')
-    data = read_dataset(csv_file(*lines), name="a.jsonl")
-    assert data.provenance.text == "text" and data.provenance.notes == ()
+def test_a_text_of_nothing_is_not_replaced_without_a_word() -> None:
+    lines = [f",{n % 2}" for n in range(6)]
+    assert error_of("text,label", *lines).startswith("Line 2 of a.csv has no sentence")
+    lines = [f",{n % 2},It is the {n} of May." for n in range(6)]
+    (note,) = read("text,label,comment", *lines).provenance.notes
+    assert note == "The text is the column comment, and not text, which may be text, too."
