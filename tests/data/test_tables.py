@@ -427,7 +427,7 @@ def test_names_of_classes_in_the_metadata_of_parquet(
 @pytest.mark.parametrize(
     ("start", "said"),
     [
-        (gzip.compress(b"text,label\ngood,1\n"), "is packed by gzip: call it so"),
+        (gzip.compress(b"text,label\ngood,1\n", mtime=0), "is packed by gzip: call it so"),
         (b"PK\x03\x04\x14\0\6\0", "is a zip, as sheets of Excel are, too"),
         (b"PAR1\x15\0", "is a Parquet file: call it .parquet"),
         (b"ARROW1\0\0", "is an Arrow file: call it .arrow"),

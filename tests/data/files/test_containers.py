@@ -144,11 +144,13 @@ BIG = ("text,label\n" + f"{'a fine film' * 40},1\n" * 1_500).encode()
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.csv.gz", gzip.compress(BIG)),
+        ("a.csv.gz", gzip.compress(BIG, mtime=0)),
         ("a.zip", zipped({"a.csv": BIG})),
         (
             "a.json.gz",
-            gzip.compress(b"[" + b'{"text": "%s"},' % (b"a fine film" * 40) * 1_500 + b"{}]"),
+            gzip.compress(
+                b"[" + b'{"text": "%s"},' % (b"a fine film" * 40) * 1_500 + b"{}]", mtime=0
+            ),
         ),
         ("b.zip", zipped({"a.parquet": b"PAR1" + b"0" * 800_000})),
     ],
