@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
@@ -12,13 +14,23 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from bhpvas.data import tables
-from bhpvas.data.files.file import File
+from bhpvas.data.files.file import File, unreadable
 from bhpvas.errors import DataError
 from bhpvas.text import listed
 
 # Files beside the data that are no data, by their names without ending.
 _ABOUT = {"readme", "license", "licence", "copying", "changelog", "citation"}
-_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+# What gzip, zipfile and what they unpack with raise over bytes of another or a broken kind.
+_DAMAGED = (
+    OSError,  # of gzip and bz2, without a number; with one it is the system's
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    NotImplementedError,  # a way of packing that zipfile does not know
+    struct.error,
+    ValueError,  # places before the file's beginning, names that are no text
+)
 
 
 class _Unpacked(io.RawIOBase):
@@ -31,7 +43,7 @@ class _Unpacked(io.RawIOBase):
         try:
             self._stream = opened(self._packed)
         except _DAMAGED as error:
-            raise _damaged(file.name) from error
+            raise _refusal(file.name, error) from error
 
     def readable(self) -> bool:
         return True
@@ -40,7 +52,7 @@ class _Unpacked(io.RawIOBase):
         try:
             data = self._stream.read(len(buffer))
         except _DAMAGED as error:
-            raise _damaged(self._file.name) from error
+            raise _refusal(self._file.name, error) from error
         self._size += len(data)
         self._file.check_unpacked(self._size, self._most)
         buffer[: len(data)] = data
@@ -52,7 +64,9 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _damaged(name: str) -> DataError:
+def _refusal(name: str, error: Exception) -> DataError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return unreadable(name, error)
     return DataError(f"{name} cannot be unpacked: download or pack it again.")
 
 
@@ -74,7 +88,7 @@ def from_zip(file: File, endings: Collection[str]) -> tuple[File, str]:
         try:
             members = zipfile.ZipFile(stream).infolist()
         except _DAMAGED as error:
-            raise _damaged(file.name) from error
+            raise _refusal(file.name, error) from error
     paths = {one: PurePosixPath(one.filename) for one in members if not one.is_dir()}
     seen = {
         one: path

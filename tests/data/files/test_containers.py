@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -196,3 +197,27 @@ def test_any_damage_is_one_sentence_or_the_rows(data: st.DataObject) -> None:
         cells(read_table(io.BytesIO(bytes(damaged)), name=name))
     except DataError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("packing", ["STORED", "DEFLATED", "BZIP2", "LZMA"])
+def test_a_zip_with_any_byte_changed_is_read_or_one_sentence(packing: str) -> None:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", getattr(zipfile, f"ZIP_{packing}")) as packed:
+        packed.writestr("a.csv", CSV)
+    for place in range(len(whole.getvalue())):
+        content = bytearray(whole.getvalue())
+        content[place] ^= 0xFF
+        try:
+            list(read_table(io.BytesIO(content), name="a.zip").pieces())
+        except DataError as error:
+            assert "a.zip" in str(error)
+
+
+def test_what_the_system_says_of_a_file_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(gzip.GzipFile, "read", fail)
+    assert error_of(gzip.compress(CSV.encode()), "a.csv.gz") == (
+        "a.csv.gz cannot be read: Input/output error."
+    )
