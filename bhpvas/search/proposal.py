@@ -15,14 +15,19 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import check_finite, predict
 from bhpvas.progress import Progress, silent
-from bhpvas.recovery import recover
+from bhpvas.recovery import Recovered, recover
 from bhpvas.search.base import FREE, Constraints, Removal, SearchMethod, SearchProblem
 from bhpvas.search.registry import DEFAULT_METHOD, method_named
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Heads that a method would remove, first to go first, with a reason for each."""
+    """Heads that a method would remove, first to go first, with a reason for each.
+
+    ``recovered`` is the compensation after which they are within a drop of accuracy. None where no
+    drop was given, where the method is not made for compensation and the heads are therefore within
+    it as masked, and where no head goes.
+    """
 
     method: str
     start: HeadMask
@@ -31,6 +36,7 @@ class Proposal:
     seed: int
     calibration: str
     sentences: int
+    recovered: Recovered | None = field(default=None, repr=False)
 
     def record(self) -> dict[str, Any]:
         """What a scheme step keeps of it, ready for JSON."""
@@ -71,8 +77,12 @@ def propose(
       criterion's name; its defaults are overridden by ``options``.
     - ``constraints``: heads that must stay.
     - ``max_drop``: a share between 0 and 1; only as many heads go as keep the accuracy on the
-      calibration sentences within it, found by bisection; for a method that is made for it, after
-      compensation.
+      calibration sentences within it, found by bisection: counted from the classifier as it is
+      given under ``mask``; for a method that is made for it, to the mask that results after
+      compensation, which is then in ``recovered`` and belongs with the mask.
+
+    A method that is made for compensation, which refits the weights that the model was loaded with,
+    looks at those.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method or option, or where so many
     heads cannot go under the constraints, or cannot be compensated as the method has it.
@@ -103,7 +113,7 @@ def propose(
             "layer)."
         )
     problem = SearchProblem(
-        classifier=classifier,
+        classifier=classifier.with_weights(None) if chosen.for_compensation else classifier,
         calibration=calibration.aligned(classifier.label_names),
         mask=start,
         count=heads,
@@ -112,7 +122,11 @@ def propose(
         progress=progress,
         options={**chosen.defaults, **(options or {})},
     )
-    found = chosen.search(problem) if max_drop is None else _within(max_drop, problem, chosen)
+    found, recovered = (
+        (chosen.search(problem), None)
+        if max_drop is None
+        else _within(max_drop, classifier, problem, chosen)
+    )
     settings: dict[str, Any] = {"heads": heads, **problem.options}
     if constraints.protected:
         settings["protected"] = [str(head) for head in sorted(constraints.protected)]
@@ -129,22 +143,21 @@ def propose(
         seed=seed,
         calibration=calibration.name,
         sentences=len(calibration),
+        recovered=recovered,
     )
 
 
-def _within(max_drop: float, problem: SearchProblem, method: SearchMethod) -> list[Removal]:
-    """The longest proposal that bisection finds within a drop of accuracy.
+def _within(
+    max_drop: float, start: Classifier, problem: SearchProblem, method: SearchMethod
+) -> tuple[list[Removal], Recovered | None]:
+    """The longest proposal that bisection finds within a drop of accuracy, and its compensation.
 
     Accuracy need not fall steadily with every head, so a longer one may exist.
     """
-    encoded = problem.classifier.encode(problem.calibration)
+    encoded = start.encode(problem.calibration)
     longest: list[Removal] = []
 
-    def accuracy(mask: HeadMask) -> float:
-        classifier = problem.classifier
-        if method.for_compensation and mask.masked:
-            recovered = recover(classifier, problem.calibration, mask, seed=problem.seed)
-            classifier = classifier.with_weights(recovered.weights)
+    def accuracy(classifier: Classifier, mask: HeadMask) -> float:
         logits = predict(classifier, encoded, mask)
         check_finite(logits, problem.calibration.name)
         return float(np.mean(answers(logits) == problem.calibration.labels))
@@ -158,14 +171,19 @@ def _within(max_drop: float, problem: SearchProblem, method: SearchMethod) -> li
             longest = method.search(replace(problem, count=problem.count if longest else count))
         return longest[:count]
 
-    before, fits = accuracy(problem.mask), list[Removal]()
+    before = accuracy(start, problem.mask)
+    fits, compensation = list[Removal](), None
     low, high = 0, problem.count + 1
     while high - low > 1:
         middle = (low + high) // 2
         removals = proposal(middle)
         mask = problem.mask.without([removal.head for removal in removals])
-        if before - accuracy(mask) <= max_drop:
-            low, fits = middle, removals
+        changed, recovered = problem.classifier, None
+        if method.for_compensation:
+            recovered = recover(changed, problem.calibration, mask, seed=problem.seed)
+            changed = changed.with_weights(recovered.weights)
+        if before - accuracy(changed, mask) <= max_drop:
+            low, fits, compensation = middle, removals, recovered
         else:
             high = middle
-    return fits
+    return fits, compensation

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError, ModelError
-from bhpvas.evaluation.evaluation import evaluate
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import predict
 from bhpvas.progress import Cancelled
 from bhpvas.recovery import recover
-from bhpvas.search import METHODS, Constraints, propose
+from bhpvas.scheme.scheme import Scheme, load_scheme
+from bhpvas.search import METHODS, Constraints, Proposal, propose
 from tests.conftest import TEXTS
 from tests.tiny import many_sentences, with_heads
 
@@ -70,23 +74,59 @@ def test_shorter_proposals_begin_longer_ones_where_a_method_says_so(classifier, 
         assert found == whole[:count]
 
 
-@pytest.mark.parametrize("method", ["importance", "mask-search", "reconstruction"])
-@pytest.mark.parametrize("max_drop", [0.0, 0.1, 1.0])
-def test_the_largest_drop_holds_on_the_calibration_sentences(classifier, method, max_drop):
-    encoded = classifier.encode(SENTENCES)
-    own = predict(classifier, encoded).argmax(1)
-    # Labels as the model gives them, a few of them turned: accuracy then falls as heads leave.
-    labelled = replace(SENTENCES, labels=np.where(np.arange(40) < 36, own, 1 - own))
-    found = propose(classifier, labelled, method, heads=6, max_drop=max_drop)
-    changed = classifier
-    if METHODS[method].for_compensation and found.heads:
-        recovered = recover(classifier, labelled, found.mask)
-        changed = classifier.with_weights(recovered.weights)
+def nearly_right(classifier: Classifier) -> Dataset:
+    """Labels as the model gives them, a few of them turned: accuracy then falls as heads leave."""
+    own = predict(classifier, classifier.encode(SENTENCES)).argmax(1)
+    return replace(SENTENCES, labels=np.where(np.arange(40) < 36, own, 1 - own))
+
+
+def written(classifier: Classifier, found: Proposal, folder: Path) -> Evaluation:
+    """The calibration sentences under the scheme of a proposal, read back from its files."""
+    scheme = Scheme.of(classifier)
+    if found.start.removed:
+        scheme = scheme.removing(found.start.removed)
+    if found.heads:
+        scheme = scheme.removing(found.heads, found.method, found.record())
+    if found.recovered is not None:
+        found.recovered.weights.save(folder)
+        scheme = scheme.recovered(found.recovered.weights.fingerprint, found.recovered.method)
+    scheme.save(folder / "scheme.json")
+    read = load_scheme(folder / "scheme.json")
+    return evaluate(read.on(classifier, folder), nearly_right(classifier), read.mask)
+
+
+@pytest.mark.parametrize("method", ["importance", "mask-search", "reconstruction", "shares"])
+@pytest.mark.parametrize("max_drop", [0.0, 0.05, 0.1, 1.0])
+def test_the_largest_drop_is_kept_by_what_is_written(classifier, tmp_path, method, max_drop):
+    labelled = nearly_right(classifier)
     before = evaluate(classifier, labelled).accuracy
-    assert before - evaluate(changed, labelled, found.mask).accuracy <= max_drop + 1e-9
-    assert found.settings["max_drop"] == max_drop
-    if max_drop == 1.0:
-        assert len(found.heads) == 6
+    for seed in range(3):
+        found = propose(classifier, labelled, method, heads=6, max_drop=max_drop, seed=seed)
+        assert before - written(classifier, found, tmp_path).accuracy <= max_drop + 1e-9
+        assert found.settings["max_drop"] == max_drop
+        compensated = METHODS[method].for_compensation
+        assert found.settings["measured"] == ("after compensation" if compensated else "as masked")
+        assert (found.recovered is not None) == (compensated and len(found.heads) > 0)
+        if max_drop == 1.0:
+            assert len(found.heads) == 6
+
+
+def test_a_drop_counts_from_the_start_as_it_is_given(classifier, tmp_path):
+    """Under a mask that costs much, and with weights that win it back."""
+    labelled, mask = nearly_right(classifier), HeadMask.parse("L0H0,L0H1,L0H3", 2, 4)
+    recovered = classifier.with_weights(recover(classifier, labelled, mask).weights)
+    plain, better = (evaluate(one, labelled, mask).accuracy for one in (classifier, recovered))
+    assert better > plain
+    settings = {"heads": 5, "mask": mask, "max_drop": 0.05}
+    for start, before in ((classifier, plain), (recovered, better)):
+        found = propose(start, labelled, "reconstruction", **settings)
+        assert before - written(classifier, found, tmp_path).accuracy <= 0.05 + 1e-9
+    # What is refitted is the loaded model's weights, so that is what is searched.
+    one, other = (
+        propose(start, labelled, "reconstruction", heads=3, mask=mask)
+        for start in (classifier, recovered)
+    )
+    assert one.removals == other.removals and one.recovered is None
 
 
 @pytest.mark.parametrize(("max_drop", "searched"), [(-1.0, [4]), (1.0, [4, 8])])

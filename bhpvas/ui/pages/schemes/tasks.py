@@ -34,10 +34,8 @@ def proposing(session: Session, search: Search) -> Task:
     method = method_named(search.method)
 
     def do(job: Job) -> Proposal:
-        # What is to be compensated is refitted from the model's own weights.
-        variant = session.start if method.for_compensation else start
         return propose(
-            models.classifier_of(session, variant),
+            models.classifier_of(session, start),
             data,
             search.method,
             heads=search.heads,
