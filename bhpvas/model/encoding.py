@@ -85,6 +85,22 @@ class Encoded:
                 digest.update(numbers[start : start + _TOKENS_AT_ONCE].tobytes())
         return digest.hexdigest()[:16]
 
+    @cached_property
+    def fingerprints(self) -> np.ndarray:
+        """A hash of each sentence's tokens and types, uint64 ``[N]`` below 2**48.
+
+        Equal where the network reads the same, whatever the text was: capitals that the tokenizer
+        drops, blanks, and what is cut away make no difference. Of a million pairs of sentences that
+        differ, one is expected to share its hash with a probability of 4e-9.
+        """
+        found = np.empty(len(self), np.uint64)
+        for row, (start, length) in enumerate(zip(self.starts, self.lengths, strict=True)):
+            read = slice(int(start), int(start + length))
+            content = self.tokens[read].tobytes() + self.types[read].tobytes()
+            digest = hashlib.blake2b(content, digest_size=6).digest()
+            found[row] = int.from_bytes(digest, "little")
+        return found
+
 
 @dataclass(frozen=True)
 class Tables:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from bhpvas.heads import HeadMask
 from bhpvas.model.weights import Weights
 from bhpvas.recovery.layerwise import Fitter, LayerFit
+from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.scheme.scheme import Scheme
 
 
 class LayerReport(NamedTuple):
@@ -33,7 +35,7 @@ class LayerReport(NamedTuple):
 
 @dataclass(frozen=True)
 class Recovered:
-    """New output projections for one mask, and what they were fitted on."""
+    """New output projections for one mask, and the sentences that they were fitted on."""
 
     method: str
     mask: HeadMask
@@ -41,6 +43,19 @@ class Recovered:
     layers: tuple[LayerReport, ...]
     calibration: str
     sentences: int
+    learnt_from: LearntSentences
+
+    def on(self, scheme: Scheme, seed: int) -> Scheme:
+        """A scheme with these weights, drawn with a seed, in one more step; saving them is not its
+        work.
+        """
+        return scheme.recovered(
+            self.weights.fingerprint,
+            self.method,
+            self.record(),
+            seed=seed,
+            learnt_from=self.learnt_from,
+        )
 
     def record(self) -> dict[str, Any]:
         """What a scheme step keeps of it, ready for JSON; a ridge of null is an infinite one."""

@@ -13,6 +13,7 @@ from bhpvas.progress import Progress, silent
 from bhpvas.recovery.base import LayerReport, Recovered
 from bhpvas.recovery.layerwise import LayerwisePass, Originals, calibration_parts, layerwise_pass
 from bhpvas.recovery.registry import RECOVERIES
+from bhpvas.scheme.learnt import LearntSentences
 
 
 def recover(
@@ -54,7 +55,8 @@ def recover(
     if not mask.masked:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     classifier.check_removal()
-    parts = calibration_parts(classifier, classifier.encode(calibration), seed=seed)
+    encoded = classifier.encode(calibration)
+    parts = calibration_parts(classifier, encoded, seed=seed)
     chosen = RECOVERIES[method]
     with torch.inference_mode():
         pruned = layerwise_pass(
@@ -72,6 +74,7 @@ def recover(
         layers=tuple(LayerReport.of(number, fit) for number, fit in pruned.fits.items()),
         calibration=calibration.name,
         sentences=sum(len(part.batch.rows) for part in parts),
+        learnt_from=LearntSentences.of(encoded.fingerprints),
     )
 
 

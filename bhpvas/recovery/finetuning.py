@@ -28,6 +28,7 @@ from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads, weights_of
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, Progress, silent
+from bhpvas.scheme.learnt import LearntSentences
 
 NAME = "finetune"
 #: This share of the sentences is held out to choose the best state, up to so many of them: at 1,024
@@ -151,6 +152,7 @@ class FineTuned:
     stopped_at: int | None
     calibration: str
     sentences: int
+    learnt_from: LearntSentences
 
     def record(self) -> dict[str, Any]:
         """What a scheme step keeps of it, ready for JSON."""
@@ -221,6 +223,7 @@ def finetune(
         stopped_at=stopped_at,
         calibration=sentences.name,
         sentences=len(sentences),
+        learnt_from=LearntSentences.of(training.encoded.fingerprints),
     )
 
 

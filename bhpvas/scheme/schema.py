@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bhpvas.errors import SchemeError
 from bhpvas.heads import HeadId, format_heads
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.step import Step, What, changeable
 
 # What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
@@ -58,6 +60,18 @@ _Heads = Annotated[
     tuple[_Head, ...],
     Field(strict=False, fail_fast=True, json_schema_extra={"uniqueItems": True}),
     AfterValidator(lambda heads: tuple(sorted(set(heads)))),
+]
+
+
+def _learnt(text: Any) -> LearntSentences:
+    try:
+        return LearntSentences.from_text(text)
+    except (TypeError, ValueError):
+        raise PydanticCustomError("fingerprints", "fingerprints of sentences") from None
+
+
+_Learnt = Annotated[
+    LearntSentences, PlainValidator(_learnt), Published({"type": "string", "format": "base64"})
 ]
 
 
@@ -101,6 +115,11 @@ class _Step(_Part):
     metrics: dict[str, Any]
     time: Annotated[str, AfterValidator(_iso)]
     note: str
+    learnt_from: Hash | None = Field(
+        default=None,
+        description="Which of the file's 'fingerprints' are of the sentences that this step learnt "
+        "from; not there where none did, or where it is not known.",
+    )
 
 
 class Change(_Step):
@@ -131,6 +150,13 @@ class File(_Part):
     removed_heads: _Heads = Field(description="The heads removed at the current step.")
     redo: list[Count] = Field(description="The steps that redo goes through.", fail_fast=True)
     next_id: int = Field(ge=1, lt=_BEYOND_IDS, description="Of the next new step.")
+    fingerprints: dict[Hash, _Learnt] = Field(
+        default_factory=dict,
+        description="Sentences that steps learnt from, each set named by its hash: base64 of their "
+        "different fingerprints in ascending order, 6 bytes each, the highest first. A fingerprint "
+        "is the BLAKE2b hash of a sentence's tokens (32 bits each, the lowest byte first) and "
+        "token types (a byte each), read with its lowest byte first.",
+    )
     steps: list[Annotated[Change | Recovery, Field(discriminator="what")]] = Field(
         min_length=1, fail_fast=True, description="Every step after its parent, the start first."
     )
@@ -158,7 +184,16 @@ def step_document(step: Step) -> dict[str, Any]:
     """A step as it stands in a file."""
     kind = Recovery if step.what == "recover" else Change
     known = {name: getattr(step, name) for name in kind.model_fields}
+    del known["learnt_from"]
+    if step.learnt_from is not None:
+        known["learnt_from"] = step.learnt_from.name
     return known | {"heads": [str(head) for head in step.heads]} | step.extra
+
+
+def fingerprints_document(steps: Iterable[Step]) -> dict[str, dict[str, str]]:
+    """The key "fingerprints" of a file, in which each set stands once; none without sentences."""
+    learnt = dict.fromkeys(step.learnt_from for step in steps if step.learnt_from is not None)
+    return {"fingerprints": {one.name: one.to_text() for one in learnt}} if learnt else {}
 
 
 def _document(text: str | bytes) -> Any:
@@ -193,7 +228,8 @@ def _replayed(file: File) -> tuple[Step, ...]:
                 f"'heads' of {place} names '{unknown[0]}', no head of {layers} layers × {heads} "
                 "heads"
             )
-        steps[record.id] = step = _step(record, place, steps)
+        learnt = _learnt_of(record, place, file.fingerprints)
+        steps[record.id] = step = _step(record, place, steps, learnt)
         held += len(step.removed)
         if held > _MOST_REMOVED:
             raise SchemeError(f"its steps hold more than {_MOST_REMOVED:,} removed heads in all")
@@ -211,7 +247,21 @@ def _replayed(file: File) -> tuple[Step, ...]:
     return tuple(steps.values())
 
 
-def _step(record: Change | Recovery, place: str, earlier: dict[int, Step]) -> Step:
+def _learnt_of(
+    record: Change | Recovery, place: str, known: dict[str, LearntSentences]
+) -> LearntSentences | None:
+    name = record.learnt_from
+    if name is not None and (name not in known or known[name].name != name):
+        raise SchemeError(f"{place} learnt from {name}, and its 'fingerprints' hold no such set")
+    return None if name is None else known[name]
+
+
+def _step(
+    record: Change | Recovery,
+    place: str,
+    earlier: dict[int, Step],
+    learnt_from: LearntSentences | None,
+) -> Step:
     if record.id in earlier:
         raise SchemeError(f"{place} has the id {record.id}, which is already taken")
     if (record.what == "start") != (not earlier):
@@ -227,7 +277,8 @@ def _step(record: Change | Recovery, place: str, earlier: dict[int, Step]) -> St
         raise SchemeError(
             f"{place} cannot {record.what} the heads {named} of its parent {record.parent}"
         )
-    return Step(**vars(record), removed=before ^ changed, extra=record.model_extra or {})
+    known = vars(record) | {"learnt_from": learnt_from}
+    return Step(**known, removed=before ^ changed, extra=record.model_extra or {})
 
 
 # What should stand there, by the type of pydantic's error; our own say it themselves.

@@ -19,10 +19,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bhpvas.errors import SchemeError
 from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.weights import load_weights, weights_file
-from bhpvas.scheme.step import Step, What, changeable
+from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.scheme.step import BY_HAND, Step, What, changeable
 from bhpvas.storage.files import not_written, write_beside
 
 if TYPE_CHECKING:
@@ -138,6 +141,12 @@ class Scheme:
         """
         return next((step.weights for step in reversed(self.path(step_id)) if step.weights), None)
 
+    def learnt_at(self, step_id: int) -> LearntSentences:
+        """The sentences that any step from the start to this one is known to have learnt from."""
+        learnt = [step.learnt_from for step in self.path(step_id) if step.learnt_from is not None]
+        prints = [np.empty(0, np.uint64), *(one.fingerprints for one in learnt)]
+        return LearntSentences.of(np.concatenate(prints))
+
     def step(self, step_id: int) -> Step:
         """A step by its id; raises :class:`SchemeError` where there is none."""
         if step_id not in self._by_id:
@@ -213,40 +222,45 @@ class Scheme:
     def removing(
         self,
         heads: Iterable[HeadId],
-        method: str = "by hand",
+        method: str = BY_HAND,
         settings: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         *,
         seed: int | None = None,
         note: str = "",
         time: str | None = None,
+        learnt_from: LearntSentences | None = None,
     ) -> Scheme:
         """A step that removes those of ``heads`` which are still kept; it becomes the current one.
 
-        ``method``, its ``settings`` and ``seed`` say how they were chosen; ``metrics`` are those
-        after it; ``note`` is a person's; ``time`` is ISO 8601, by default now. Raises
+        ``method``, its ``settings`` and ``seed`` say how they were chosen, ``learnt_from`` by which
+        sentences; ``metrics`` are those after it; ``note`` is a person's; ``time`` is ISO 8601, by
+        default now. Raises
         :class:`HeadError` for a head that the model lacks and :class:`SchemeError` where none of
         the heads is kept.
         """
-        return self._stepping("remove", heads, method, settings, metrics, seed, note, time)
+        known = (method, settings, metrics, seed, note, time, learnt_from)
+        return self._stepping("remove", heads, *known)
 
     def restoring(
         self,
         heads: Iterable[HeadId],
-        method: str = "by hand",
+        method: str = BY_HAND,
         settings: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         *,
         seed: int | None = None,
         note: str = "",
         time: str | None = None,
+        learnt_from: LearntSentences | None = None,
     ) -> Scheme:
         """A step that restores those of ``heads`` which are removed; it becomes the current one.
 
         What else is told of it is as in :meth:`removing`. Raises :class:`HeadError` for a head that
         the model lacks and :class:`SchemeError` where none of the heads is removed.
         """
-        return self._stepping("restore", heads, method, settings, metrics, seed, note, time)
+        known = (method, settings, metrics, seed, note, time, learnt_from)
+        return self._stepping("restore", heads, *known)
 
     def recovered(
         self,
@@ -258,13 +272,15 @@ class Scheme:
         seed: int | None = None,
         note: str = "",
         time: str | None = None,
+        learnt_from: LearntSentences | None = None,
     ) -> Scheme:
         """A step that changes weights and no head; it becomes the current one.
 
         ``weights`` is the hash that names their file; the file itself is not the scheme's to write.
         What else is told of it is as in :meth:`removing`.
         """
-        return self._stepping("recover", (), method, settings, metrics, seed, note, time, weights)
+        known = (method, settings, metrics, seed, note, time, learnt_from)
+        return self._stepping("recover", (), *known, weights)
 
     def measured(self, metrics: Mapping[str, Any], step_id: int | None = None) -> Scheme:
         """``metrics``, all numbers finite, added to those of a step (default: the current one)."""
@@ -344,6 +360,7 @@ class Scheme:
         seed: int | None,
         note: str,
         time: str | None,
+        learnt_from: LearntSentences | None,
         weights: str | None = None,
     ) -> Scheme:
         """The scheme with one more step, whose facts are those of :meth:`removing`."""
@@ -368,6 +385,7 @@ class Scheme:
             time=_time(time),
             note=note,
             weights=weights,
+            learnt_from=learnt_from,
         )
         steps = (*self.steps, step)
         return replace(self, steps=steps, current=step.id, redo=(), next_id=step.id + 1)
@@ -396,6 +414,7 @@ class Scheme:
             "redo": self.redo,
             "next_id": self.next_id,
             "steps": [schema.step_document(step) for step in self.steps],
+            **schema.fingerprints_document(self.steps),
             **self.extra,
         }
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"

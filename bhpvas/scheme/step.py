@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bhpvas.heads import HeadId
+from bhpvas.scheme.learnt import LearntSentences
 
 What = Literal["start", "remove", "restore", "recover"]
+
+#: The method of heads that a person chose.
+BY_HAND = "by hand"
 
 _LARGEST_METRIC = 1e30
 # Metrics beside the accuracy that a step may have; an accuracy may lie so far beside its interval.
@@ -20,8 +24,10 @@ class Step:
     """One change of the mask: ``heads`` went or came back; ``removed`` all that are removed since.
 
     A step "recover" changes no head; ``weights`` is the hash of what it changed, else None.
-    ``settings``, ``metrics`` and ``extra`` are ready for JSON and never written to; ``extra`` holds
-    what a later version of bhpvas wrote into the file. ``time`` is ISO 8601.
+    ``learnt_from`` are the sentences that chose the heads or fitted the weights, empty where no
+    sentence did, None where that is not known. ``settings``, ``metrics`` and ``extra`` are ready
+    for JSON and never written to; ``extra`` holds what a later version of bhpvas wrote into the
+    file. ``time`` is ISO 8601.
     """
 
     id: int
@@ -36,7 +42,19 @@ class Step:
     time: str
     note: str = ""
     weights: str | None = None
+    learnt_from: LearntSentences | None = None
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def origin_unknown(self) -> bool:
+        """Whether it learnt from sentences of which the scheme keeps nothing.
+
+        So it is in older files, and where a link was opened. What a person chose, and what was
+        drawn at random, learnt from none.
+        """
+        drawn = self.method == "random" and "max_drop" not in self.settings
+        chosen = self.method not in ("", BY_HAND) and not drawn
+        return self.what != "start" and chosen and self.learnt_from is None
 
     def measured_on(self, data: str) -> bool:
         """Whether ``metrics`` are whole, and of the sentences with this fingerprint.

@@ -16,6 +16,8 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import check_finite, predict
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery import Recovered, recover
+from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.base import FREE, Constraints, Removal, SearchMethod, SearchProblem
 from bhpvas.search.registry import DEFAULT_METHOD, method_named
 
@@ -24,6 +26,7 @@ from bhpvas.search.registry import DEFAULT_METHOD, method_named
 class Proposal:
     """Heads that a method would remove, first to go first, with a reason for each.
 
+    ``learnt_from`` are the sentences that it was free to look at, none where heads are drawn.
     ``recovered`` is the compensation after which they are within a drop of accuracy. None where no
     drop was given, where the method is not made for compensation and the heads are therefore within
     it as masked, and where no head goes.
@@ -36,6 +39,7 @@ class Proposal:
     seed: int
     calibration: str
     sentences: int
+    learnt_from: LearntSentences
     recovered: Recovered | None = field(default=None, repr=False)
 
     def record(self) -> dict[str, Any]:
@@ -45,6 +49,18 @@ class Proposal:
             "calibration": {"name": self.calibration, "sentences": self.sentences},
             "reasons": [[str(removal.head), removal.reason] for removal in self.removals],
         }
+
+    def on(self, scheme: Scheme) -> Scheme:
+        """A scheme with these heads removed in one more step, and one with what was ``recovered``.
+
+        It is the scheme itself where no head goes. The weights themselves are the caller's to save.
+        """
+        if not self.removals:
+            return scheme
+        scheme = scheme.removing(
+            self.heads, self.method, self.record(), seed=self.seed, learnt_from=self.learnt_from
+        )
+        return scheme if self.recovered is None else self.recovered.on(scheme, self.seed)
 
     @property
     def heads(self) -> tuple[HeadId, ...]:
@@ -127,6 +143,7 @@ def propose(
         if max_drop is None
         else _within(max_drop, classifier, problem, chosen)
     )
+    looked_at = calibration.take([]) if method == "random" and max_drop is None else calibration
     settings: dict[str, Any] = {"heads": heads, **problem.options}
     if constraints.protected:
         settings["protected"] = [str(head) for head in sorted(constraints.protected)]
@@ -143,6 +160,7 @@ def propose(
         seed=seed,
         calibration=calibration.name,
         sentences=len(calibration),
+        learnt_from=LearntSentences.of(classifier.encode(looked_at).fingerprints),
         recovered=recovered,
     )
 

@@ -173,3 +173,17 @@ def test_progress_is_told_and_stops_the_work(classifier, method):
 
     with pytest.raises(Cancelled):
         propose(classifier, SENTENCES, method, heads=4, progress=stop)
+
+
+def test_a_scheme_gets_the_heads_and_the_weights_that_kept_the_drop(classifier):
+    found = propose(classifier, SENTENCES, "shares", heads=4, max_drop=1)
+    scheme = found.on(Scheme.of(classifier))
+    assert found.recovered is not None
+    _, removed, recovered = scheme.steps
+    assert (removed.heads, recovered.weights) == (
+        tuple(sorted(found.heads)),
+        found.recovered.weights.fingerprint,
+    )
+    assert removed.learnt_from == recovered.learnt_from == found.learnt_from
+    nothing = propose(classifier, SENTENCES, "shares", heads=0)
+    assert nothing.on(scheme) is scheme
