@@ -62,13 +62,14 @@ By tag, the change is:
 
 The tag {tag!r} has {tag_n} evaluation sentences. Each head's share of a sentence's importance is
 compared between them and the other {rest_n}, with a permutation test that corrects for the
-{heads} heads. {found_count}:
+{heads} heads, though not for having {tags} tags to choose from. {found_count}:
 
 | head | share, {tag} | share, the rest | difference in points | p (corrected) |
 |---|---|---|---|---|
 {found}
 
-{head} stands out: double negations lean on it more than other sentences do. It {kept}.
+{head} stands out: double negations lean on it more than other sentences do. With the choice among
+{tags} tags counted in (Bonferroni), its p is {p_of_tags}. It {kept}.
 
 ## What does {head} look at?
 
@@ -82,9 +83,9 @@ Removing {head} alone from the unpruned model moves accuracy on the {tag_n} doub
 {tag_before} to {tag_after}% ({tag_change}), and on the other {rest_n} sentences from {rest_before}
 to {rest_after}% ({rest_change}).
 
-In the sentence of the picture, {sentence!r} ({label}), the model gives {label} a probability of
-{p_before}, and {p_after} without {head}: by exact removal its part in this decision ranks
-{place} of {heads}.
+The sentence of the picture is the one of the {tag_n} that loses most: in {sentence!r} ({label})
+the model gives {label} a probability of {p_before}, and {p_after} without {head}. Each head removed
+alone, {head} ranks {place} of {heads} by what the answer loses.
 
 ## What to take from it
 
@@ -168,6 +169,8 @@ def main() -> None:
         tag_n=comparison.chosen,
         rest_n=comparison.rest,
         heads=full.layers * full.heads,
+        tags=len(table),
+        p_of_tags=f"{min(1.0, len(table) * comparison.p[places[0]]):.2f}",
         found_count=text.plural(len(places), "head")
         + " differ"
         + ("s" if len(places) == 1 else ""),

@@ -125,7 +125,8 @@ SAMPLES_TOUR = Tour(
         Stop(
             SAMPLES,
             "*Heads that matter here* compares these sentences with the rest. Read which head "
-            "is reddest, with a dot: it stands out beyond chance.",
+            "is reddest, with a dot: it stands out beyond chance among the heads, though nothing "
+            "corrects for a tag chosen from twelve.",
             lambda session, since: outstanding(session) is not None,
         ),
         Stop(
