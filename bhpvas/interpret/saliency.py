@@ -49,8 +49,9 @@ SALIENCIES: dict[str, SaliencyMethod] = {
             "add to the padding's.",
             formula=r"(x-x')\cdot\int_0^1\nabla f(x'+\alpha(x-x'))\,d\alpha",
             source="Sundararajan, Taly, Yan 2017, equation 1; computed by captum",
-            misleads="It depends on the baseline: here [CLS] and [SEP] stay and every other token is "
-            "[PAD] at the same place, which is itself a sentence that the model has an opinion on.",
+            misleads="It depends on the baseline: here [CLS] and [SEP] stay and every other token "
+            "is [PAD] at the same place, which is itself a sentence that the model has an "
+            "opinion on.",
         ),
         SaliencyMethod(
             name="gradient-input",
