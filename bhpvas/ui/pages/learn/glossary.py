@@ -30,8 +30,8 @@ _WORDS: Mapping[str, str | HelpText] = {
     "it varies says how sure it is.",
     "Calibration split": "The sentences that criteria, searches and recoveries may look at.",
     "CKA": "Centred kernel alignment: how alike two sets of vectors are, whatever their rotation "
-    "and scale; 1 = the same. Here between the outputs of two heads, by the unbiased estimator, whose "
-    "values scatter about 0 where two heads have nothing in common and can lie below it.",
+    "and scale; 1 = the same. Here between the outputs of two heads, by the unbiased estimator, "
+    "whose values scatter about 0 where two heads have nothing in common and can lie below it.",
     "[CLS], [SEP]": "Marks that the tokenizer puts before the sentence and after it. [CLS] gathers "
     "what the classifier reads; heads with nothing to do often rest on [SEP].",
     "Combined priority": help.COMBINED,
