@@ -14,6 +14,7 @@ from typing import Any
 from bhpvas.data.dataset import Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.heads import format_heads, parse_heads
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.state.session import Curves, DeletedSteps, Opened, PendingStep, Search, Session
 
@@ -92,6 +93,10 @@ _FORMS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "tuple[HeadId, ...]": (format_heads, parse_heads),
     "frozenset[int]": (sorted, frozenset),
     **dict.fromkeys(("tuple[str, ...]", "tuple[str | None, ...]"), (list, tuple)),
+    "LearntSentences | None": (
+        lambda learnt: None if learnt is None else learnt.to_text(),
+        lambda text: None if text is None else LearntSentences.from_text(text),
+    ),
     "Weighed": (list, lambda rows: tuple(map(tuple, rows))),
     "tuple[DeletedSteps, ...]": (
         lambda deleted: [vars(one) | {"steps": [step.id for step in one.steps]} for one in deleted],

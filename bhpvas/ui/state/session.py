@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
 
@@ -51,7 +52,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class PendingStep:
-    """A step that is asked for and not yet measured; ``weights`` are those that a recovery made."""
+    """A step that is asked for and not yet measured; ``weights`` are those that a recovery made.
+
+    ``learnt_from`` are the sentences that chose its heads or fitted its weights, ``then`` is a step
+    that is asked for together with it and follows it.
+    """
 
     what: Literal["remove", "restore", "recover"]
     heads: tuple[HeadId, ...] = ()
@@ -59,6 +64,8 @@ class PendingStep:
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     seed: int | None = None
     weights: str | None = None
+    learnt_from: LearntSentences | None = None
+    then: PendingStep | None = None
 
     def applied_to(self, variant: Variant) -> Variant:
         """What the step makes of the current variant."""
@@ -69,13 +76,12 @@ class PendingStep:
 
     def completed(self, scheme: Scheme, metrics: dict[str, object]) -> Scheme:
         """The scheme with the step, which keeps what was measured."""
+        how: Any = {"seed": self.seed, "learnt_from": self.learnt_from}
         if self.what == "recover":
             assert self.weights is not None, "a recovery has weights"
-            return scheme.recovered(
-                self.weights, self.method, self.settings, metrics, seed=self.seed
-            )
+            return scheme.recovered(self.weights, self.method, self.settings, metrics, **how)
         step = scheme.removing if self.what == "remove" else scheme.restoring
-        return step(self.heads, self.method, self.settings, metrics, seed=self.seed)
+        return step(self.heads, self.method, self.settings, metrics, **how)
 
 
 @dataclass(frozen=True)
@@ -307,9 +313,13 @@ class Session:
         return replace(self, pending=pending, cancelled=frozenset())
 
     def completed(self, metrics: dict[str, object]) -> Session:
-        """The requested step done with its measured metrics, and nothing selected."""
+        """The requested step done with its measured metrics, and nothing selected.
+
+        The one that was requested together with it is requested from here on.
+        """
         assert self.pending is not None, "no step was requested"
-        return self.moved(self.pending.completed(self.scheme, metrics)).choosing(())
+        done = self.moved(self.pending.completed(self.scheme, metrics)).choosing(())
+        return replace(done, pending=self.pending.then)
 
     def moved(self, scheme: Scheme) -> Session:
         """Another step, or another scheme of the same model; what was asked for before is off."""

@@ -15,6 +15,7 @@ from bhpvas.errors import WorkspaceError
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import Classifier
 from bhpvas.recovery.finetuning import TuningSettings
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.persistence.records import recorded, restored, untouched
 from bhpvas.ui.state.session import Curves, Opened, PendingStep, Search, Session
@@ -33,10 +34,13 @@ SEARCHES = some.builds(
     SMALL,
     WEIGHED,
 )
+LEARNT = some.none() | some.sets(SMALL).map(LearntSentences.of)
 WISHES = some.builds(
     PendingStep,
     some.sampled_from(["remove", "restore"]),
     HEADS.map(lambda heads: tuple(sorted(heads))),
+    learnt_from=LEARNT,
+    then=some.none() | some.builds(PendingStep, some.just("recover"), learnt_from=LEARNT),
 )
 CURVES = some.builds(
     Curves,

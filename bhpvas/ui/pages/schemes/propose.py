@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from bhpvas.charts.proposal_map import proposal_map
 from bhpvas.charts.step_texts import done, outcome
 from bhpvas.criteria import CRITERIA
 from bhpvas.data.tables import csv_text
+from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.recovery import RECOVERIES
+from bhpvas.recovery import RECOVERIES, Recovered
 from bhpvas.scheme.step import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, SearchMethod, method_named
 from bhpvas.ui.jobs import models, tasks
@@ -85,7 +87,7 @@ def _settings(session: Session) -> None:
         st.caption(f"Weights, as set on the Workbench: {weights_in_words(weighed)}.")
     protected, least = _constraints(session)
     most = Constraints(protected, least).most(session.mask)
-    heads, max_drop = _how_many(session, most)
+    heads, max_drop = _how_many(session, most, method)
     seed = st.number_input("Seed", 0, 10_000, 0, **kept_as("search-seed"))
     search = Search(name, heads, protected, least, max_drop, seed, weighed or ())
     data = session.data.calibration
@@ -149,7 +151,7 @@ def _as_asked(session: Session) -> None:
         st.session_state.setdefault(key, value)
 
 
-def _how_many(session: Session, most: int) -> tuple[int, float | None]:
+def _how_many(session: Session, most: int, method: SearchMethod) -> tuple[int, float | None]:
     """How many heads may go, and the largest drop of accuracy as a share, if that decides."""
     by = controls.choice("How many go", [_COUNT, _SHARE, _DROP], **kept_as("how-many"), titled=True)
     kept = session.mask.kept_count
@@ -170,8 +172,14 @@ def _how_many(session: Session, most: int) -> tuple[int, float | None]:
         1.0,
         0.5,
         **kept_as("max-drop"),
-        help="As many heads go as keep the accuracy within it, found by bisection. Measured on the "
-        "calibration split alone, after compensation where the method is made for it.",
+        help="As many heads go as keep the accuracy on the calibration split within it, found by "
+        "bisection.",
+    )
+    st.caption(
+        "Measured with compensation, which this method is made for: taken, it makes two steps, the "
+        "removal and the compensation."
+        if method.for_compensation
+        else "Measured as masked: taken, it makes one step, the removal."
     )
     return most, drop / 100
 
@@ -241,6 +249,8 @@ def proposal(session: Session) -> None:
             _map(session, found, proposed, search, width)
         with st.container(width="stretch"):
             _expected_effect(session, session.mask.without(proposed), search)
+            if search.max_drop is not None and found.removals:
+                st.caption(_limit(found, session, search.max_drop))
             controls.list_of_heads(  # the keyboard's way to turn heads over
                 "Turned over by hand",
                 session,
@@ -250,14 +260,16 @@ def proposal(session: Session) -> None:
                 options=[str(head) for head in session.mask],
             )
             with st.container(horizontal=True, gap="small", key="take"):
+                both = _compensation(found, session) is not None
                 st.button(
-                    "Take as a step",
+                    "Take as two steps" if both else "Take as a step",
                     type="primary",
-                    on_click=sessions.change,
-                    args=(taking, search, found),
+                    on_click=_take,
+                    args=(search, found),
                     disabled=not proposed,
-                    help="Removes these heads, measured exactly on the evaluation split; a step "
-                    "that you can undo.",
+                    help="Removes these heads"
+                    + (", then takes the compensated weights" if both else "")
+                    + "; measured exactly on the evaluation split, and you can undo it.",
                 )
                 st.button("Drop it", on_click=ask, args=(None,), type="tertiary")
     with st.container(key="reasons"):
@@ -345,16 +357,55 @@ def _reasons(session: Session, found: Proposal, proposed: list[HeadId]) -> None:
     download("Download as CSV", csv_text(frame), "proposal.csv", type="tertiary")
 
 
+def _compensation(found: Proposal, session: Session) -> Recovered | None:
+    """What is taken along: the compensation of the proposal, where no head in it was changed."""
+    return None if session.turned else found.recovered
+
+
+def _limit(found: Proposal, session: Session, drop: float) -> str:
+    """Of what a limit on the drop of accuracy was, and how it is taken."""
+    points = f"{100 * drop:g} points"
+    if session.turned:
+        return (
+            f"The limit of {points} was of the proposal as it was, not of this change: taken, it "
+            "makes one step, the removal, as masked."
+        )
+    if _compensation(found, session) is not None:
+        return (
+            f"Within {points} on the calibration split with compensation: taken, it makes two "
+            "steps, the removal and the compensation that the limit was measured with."
+        )
+    return f"Within {points} on the calibration split as masked: taken, it makes one step."
+
+
 def taking(session: Session, search: Search, found: Proposal) -> Session:
-    """The proposal, with what was changed in it, asked for as a step."""
+    """The proposal, with what was changed in it, asked for as a step.
+
+    One whose limit was measured after a compensation is two steps, unless it was changed. Raises
+    :class:`BhpvasError` where the weights cannot be kept.
+    """
+    compensation = None
+    if (fitted := _compensation(found, session)) is not None:
+        weights = models.keep_weights(fitted.weights)
+        kept = schemes_tasks.Fitted(weights, fitted.record(), fitted.learnt_from)
+        compensation = kept.step(fitted.method, search.seed)
     pending = PendingStep(
         "remove",
         tuple(schemes_tasks.heads_to_remove(found, session)),
         search.method,
         schemes_tasks.record(found, session),
         search.seed,
+        learnt_from=found.learnt_from,
+        then=compensation,
     )
     return session.asking_for(pending)
+
+
+def _take(search: Search, found: Proposal) -> None:
+    try:
+        sessions.change(taking, search, found)
+    except BhpvasError as error:
+        sessions.put(replace(sessions.current(), error=str(error)))
 
 
 def recovery(session: Session) -> None:

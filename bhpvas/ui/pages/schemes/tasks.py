@@ -18,6 +18,7 @@ from bhpvas.model.weights import weights_file
 from bhpvas.progress import part
 from bhpvas.recovery import RECOVERIES, recover
 from bhpvas.recovery.finetuning import Course, TuningSettings, finetune
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.search import Constraints, Proposal, method_named, propose
 from bhpvas.search.curves import Curve, Store, known_curve, measure_curve
 from bhpvas.storage.results import ResultKey
@@ -120,10 +121,13 @@ class Fitted:
 
     weights: str
     settings: dict[str, Any]
+    learnt_from: LearntSentences
 
     def step(self, method: str, seed: int) -> PendingStep:
         """The step that it becomes once it is measured."""
-        return PendingStep("recover", (), method, self.settings, seed, self.weights)
+        return PendingStep(
+            "recover", (), method, self.settings, seed, self.weights, self.learnt_from
+        )
 
 
 def _unless_lost(key: Hashable) -> Hashable:
@@ -142,7 +146,8 @@ def recovering(session: Session, method: str) -> Task:
         classifier, started = models.classifier_of(session, session.start), time.perf_counter()
         found = recover(classifier, data, mask, method, progress=job)
         took = {"seconds": round(time.perf_counter() - started, 3)}
-        return Fitted(models.keep_weights(found.weights), found.record() | took)
+        kept = models.keep_weights(found.weights)
+        return Fitted(kept, found.record() | took, found.learnt_from)
 
     return Task(
         key=_unless_lost(
@@ -170,7 +175,8 @@ def tuning(session: Session, settings: TuningSettings) -> Task:
         classifier, started = models.classifier_of(session, now), time.perf_counter()
         found = finetune(classifier, data, now.mask, settings, watch=watch, progress=job)
         took = {"seconds": round(time.perf_counter() - started, 3)}
-        return Fitted(models.keep_weights(found.weights), found.record() | took)
+        kept = models.keep_weights(found.weights)
+        return Fitted(kept, found.record() | took, found.learnt_from)
 
     return Task(
         key=_unless_lost(("tuning", settings, *models.named(session, now), data.fingerprint)),
