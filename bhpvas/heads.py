@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from bhpvas.errors import HeadError
+from bhpvas.neurons import NeuronSet
 
 _HEAD = re.compile(r"L(\d{1,6})H(\d{1,6})", re.IGNORECASE)
 
@@ -63,7 +64,8 @@ class HeadMask:
     """Which heads of a model are kept: an immutable value that can be a dictionary key.
 
     ``pruned`` are heads that the model never had, as those of a smaller one that bhpvas exported:
-    they are always among the removed ones, and :meth:`restored` leaves them there.
+    they are always among the removed ones, and :meth:`restored` leaves them there. ``neurons`` are
+    feed-forward neurons that are removed beside the heads, None where there are none.
 
     >>> from bhpvas import HeadId, HeadMask
     >>> mask = HeadMask(2, 4).without([HeadId(0, 3)])
@@ -77,9 +79,12 @@ class HeadMask:
     heads: int
     removed: frozenset[HeadId] = field(default_factory=frozenset)
     pruned: frozenset[HeadId] = field(default_factory=frozenset, compare=False)
+    neurons: NeuronSet | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "removed", self.removed | self.pruned)
+        if self.neurons is not None and not self.neurons:
+            object.__setattr__(self, "neurons", None)
         for head in sorted(self.removed):
             if not (0 <= head.layer < self.layers and 0 <= head.head < self.heads):
                 raise HeadError(
@@ -117,6 +122,24 @@ class HeadMask:
     def restored(self, heads: Iterable[HeadId]) -> HeadMask:
         """The mask with ``heads`` kept again, the pruned ones excepted."""
         return replace(self, removed=self.removed - frozenset(heads))
+
+    def without_neurons(self, neurons: NeuronSet) -> HeadMask:
+        """The mask with feed-forward neurons removed as well."""
+        return replace(self, neurons=neurons if self.neurons is None else self.neurons | neurons)
+
+    def with_neurons(self, neurons: NeuronSet) -> HeadMask:
+        """The mask with feed-forward neurons kept again."""
+        return replace(self, neurons=None if self.neurons is None else self.neurons - neurons)
+
+    def neurons_below(self, layer: int) -> tuple[str, ...]:
+        """What is removed of the neurons in the layers below one, as a value to compare."""
+        below = () if self.neurons is None else self.neurons.bits[:layer]
+        return below if any(below) else ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether it removes anything that the model has."""
+        return bool(self.masked) or self.neurons is not None
 
     @property
     def masked(self) -> frozenset[HeadId]:

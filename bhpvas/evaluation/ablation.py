@@ -15,6 +15,7 @@ from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.layers import attend, finish_layer, gates_of, logits_from, project
+from bhpvas.model.pruning import narrowed
 from bhpvas.progress import Progress, silent
 
 # Padded tokens of all variants that go through a layer at once.
@@ -68,11 +69,12 @@ def ablate(
     dataset = dataset.aligned(classifier.label_names)
     encoded = classifier.encode(dataset)
     mask = mask or classifier.full_mask()
+    smaller = narrowed(classifier, mask)
     base = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
     losses, right = np.zeros((2, *mask.array.shape))
 
     def run(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        return logits_without_each(classifier, batch, mask)
+        return logits_without_each(smaller, batch, mask)
 
     for batch, (whole, without) in each_batch(classifier, encoded, run, progress=progress):
         base[batch.rows] = whole

@@ -18,6 +18,7 @@ from bhpvas.evaluation.task import log_odds
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.layers import gates_of, logits_from
+from bhpvas.model.pruning import narrowed
 
 #: Points on the way from the baseline to the sentence. Sundararajan et al. 2017 find that 20 to 300
 #: are enough; how far the sum is off is returned with the result.
@@ -111,7 +112,7 @@ def saliency(
 
     check_label(classifier, label)
     embedded, padding = _embedded(classifier, text, pair)  # [1, T, D] each
-    gates = gates_of(classifier, mask)
+    gates, classifier = gates_of(classifier, mask), narrowed(classifier, mask)
 
     def decide(embedded: Tensor) -> Tensor:  # [B, T, D] → [B]
         return log_odds(logits_from(classifier, embedded, None, gates).float(), label)

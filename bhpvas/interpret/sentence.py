@@ -19,6 +19,7 @@ from bhpvas.interpret.saliency import check_label
 from bhpvas.model.batching import Batch, load_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Seen, predict, stream
+from bhpvas.model.pruning import narrowed
 
 #: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
 MOST_TOKENS = 96
@@ -206,7 +207,7 @@ def contributions(
     gates = GateGradients(classifier, Sample.of(1, 1))
     stream(classifier, encoded, labels, [gates], mask=mask)
     batch = load_batch(classifier, encoded, np.zeros(1, dtype=np.int64))
-    logits, removed = logits_without_each(classifier, batch, mask)
+    logits, removed = logits_without_each(narrowed(classifier, mask), batch, mask)
     change = losses_of(removed, labels) - losses_of(logits, labels)  # [L, H, 1]
     return Contributions(
         label=label,

@@ -86,6 +86,13 @@ class Geometry:
             return 0
         return 4 * self.hidden_size * self.head_size + 3 * self.head_size
 
+    @property
+    def neuron_parameters(self) -> int:
+        """Parameters that leave with one neuron: row and bias of the up, column of the down
+        projection; 0 where layers share their weights.
+        """
+        return 0 if self.shared else 2 * self.hidden_size + 1
+
 
 @dataclass(frozen=True)
 class Info:

@@ -1,14 +1,14 @@
-"""Cost of a model once its heads are really removed: parameters, arithmetic, bound of its speed.
+"""Cost of a model once parts are really removed: parameters, arithmetic, bound of its speed.
 
-Per layer with k kept heads, a sentence of T tokens costs, counting a multiply-add as two
-floating-point operations (FLOPs):
+Per layer with k kept heads and n kept feed-forward neurons, a sentence of T tokens costs, counting
+a multiply-add as two floating-point operations (FLOPs):
 
 ====================================  =====================
 queries, keys and values              3 · 2 · T · D · k d_h
 scores QKᵀ                            2 · T · T · k d_h
 weighted sum of values                2 · T · T · k d_h
 output projection W_O                 2 · T · k d_h · D
-feed-forward, I = intermediate size   2 · 2 · T · D · I
+feed-forward                          2 · 2 · T · D · n
 ====================================  =====================
 
 and once, for the first token, the dense layer below the classifier (2 · D · D) and the classifier
@@ -33,7 +33,8 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
     """How many parameters the physically pruned model has.
 
     Each removed head takes its d_h rows and biases of queries, keys and values and its d_h columns
-    of W_O. Heads that the model's files lack are not counted in the first place.
+    of W_O, each removed neuron its row and bias of the up projection and its column of the down
+    projection. What the model's files lack is not counted in the first place.
 
     >>> import bhpvas
     >>> geometry = bhpvas.load_classifier().geometry
@@ -41,7 +42,9 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
     >>> geometry.parameters - bhpvas.parameters(geometry, mask)
     98496
     """
-    return geometry.parameters - len(mask.removed - geometry.pruned) * geometry.head_parameters
+    heads = len(mask.removed - geometry.pruned) * geometry.head_parameters
+    neurons = 0 if mask.neurons is None else len(mask.neurons) * geometry.neuron_parameters
+    return geometry.parameters - heads - neurons
 
 
 def flops_per_sentence(
@@ -64,7 +67,8 @@ def flops_per_sentence(
     heads = every if geometry.shared else mask.without(geometry.pruned).kept_count
     hidden, kept = geometry.hidden_size, heads * geometry.head_size
     projections = 8 * hidden * kept
-    feed_forward = 4 * hidden * geometry.intermediate_size * geometry.layers
+    neurons = geometry.intermediate_size * geometry.layers - len(mask.neurons or ())
+    feed_forward = 4 * hidden * neurons
     top = 2 * hidden * (hidden + geometry.labels)
     quadratic = 4 * kept
     mean, mean_square = tokens.mean(), (tokens**2).mean()

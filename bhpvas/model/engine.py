@@ -25,6 +25,7 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
 from bhpvas.model.layers import attend, finish_layer, gates_of, project, run_layers
 from bhpvas.model.memory import trim
+from bhpvas.model.pruning import narrowed
 from bhpvas.model.states import StateCache, changes_below
 from bhpvas.progress import Progress, silent
 
@@ -52,6 +53,7 @@ def predict(
     mask = mask or classifier.full_mask()
     gates = gates_of(classifier, mask)
     below = changes_below(classifier, mask)
+    classifier = narrowed(classifier, mask)
 
     @torch.inference_mode()
     def run(batch: Batch) -> Tensor:
@@ -86,6 +88,7 @@ def first_states(
     """
     wanted = list(range(len(classifier.layers))) if layers is None else list(layers)
     gates = gates_of(classifier, mask)
+    classifier = narrowed(classifier, mask)
 
     @torch.inference_mode()
     def run(batch: Batch) -> Tensor:
@@ -155,7 +158,7 @@ def stream(
     needs = frozenset[str]().union(*(collector.needs for collector in collectors))
     watchers = [one for one in collectors if one.needs & {"outputs", "maps"}]
     layers, heads = classifier.geometry.layers, classifier.geometry.heads
-    base = gates_of(classifier, mask)
+    classifier, base = narrowed(classifier, mask), gates_of(classifier, mask)
     if base is None:
         base = torch.ones(1, layers, heads, device=classifier.device, dtype=classifier.dtype)
 

@@ -1,6 +1,7 @@
-"""Pruning: heads really removed, as smaller matrices in a copy of the model, equal to the mask.
+"""Pruning: heads and neurons really removed, as smaller matrices that answer as the mask does.
 
-Rows of the query, key and value matrices and columns of W_O are sliced by hand. The helpers of
+Rows of the query, key and value matrices and columns of W_O are sliced by hand, and so are rows of
+the up and columns of the down projection of the feed-forward part. The helpers of
 transformers for this fall back to the default number type and switch gradients on again.
 """
 
@@ -21,7 +22,7 @@ from bhpvas.model.weights import Weights
 
 
 def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False) -> Any:
-    """A copy of the model without the removed heads, with the classifier's own weights.
+    """A copy of the model without what is removed, with the classifier's own weights.
 
     With ``shared``, modules that removal leaves as they are belong to both models: for running the
     smaller one beside the other, not for changing it.
@@ -41,8 +42,10 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     """
     known: dict[int, Any] = {}
     for number, whole in enumerate(classifier.layers):
-        smaller = prune_layer(classifier, number, mask.kept[number])
-        for name in ("query", "key", "value", "output"):
+        smaller = prune_layer(classifier, number, mask)
+        parts = ["query", "key", "value", "output"]
+        parts += ["up", "down"] * (smaller.up is not whole.up)
+        for name in parts:
             known[id(getattr(whole, name))] = getattr(smaller, name)
     return _around(classifier.model, known) if shared else _copied(classifier.model, known)
 
@@ -83,14 +86,44 @@ def _copied(module: nn.Module, known: dict[int, Any]) -> Any:
     return made
 
 
-def prune_layer(classifier: Classifier, number: int, kept: np.ndarray) -> Layer:
-    """A layer with the ``kept`` heads (bool ``[H]``) alone; its matrices are new ones.
+def narrowed(classifier: Classifier, mask: HeadMask | None) -> Classifier:
+    """The classifier with layers that lack the feed-forward neurons that a mask removes.
 
-    Raises :class:`~bhpvas.errors.ModelError` where a head is to go whose weights layers share.
+    Heads stay, since gates mask them; only :attr:`Classifier.layers` differ, the model is whole.
+    Raises :class:`~bhpvas.errors.ModelError` where layers share their weights.
     """
-    if not kept.all():
+    if mask is None or mask.neurons is None:
+        return classifier
+    classifier.check_removal()
+    layers = (
+        _narrowed(classifier, layer, removed)
+        for layer, removed in zip(classifier.layers, mask.neurons.array, strict=True)
+    )
+    return replace(classifier, layers=tuple(layers))
+
+
+def _narrowed(classifier: Classifier, layer: Layer, removed: np.ndarray) -> Layer:
+    """A layer without the ``removed`` neurons, bool ``[F]``."""
+    if not removed.any():
+        return layer
+    kept = torch.from_numpy(np.flatnonzero(~removed)).to(classifier.device)
+    return replace(
+        layer,
+        up=_linear_of(layer.up, kept),
+        down=linear(layer.down.weight.index_select(1, kept), layer.down.bias.clone()),
+    )
+
+
+def prune_layer(classifier: Classifier, number: int, mask: HeadMask) -> Layer:
+    """A layer with what the mask keeps of it alone; the attention's matrices are new ones.
+
+    Raises :class:`~bhpvas.errors.ModelError` where something is to go whose weights layers share.
+    """
+    kept, layer = mask.kept[number], classifier.layers[number]
+    if mask.neurons is not None:
+        layer = _narrowed(classifier, layer, mask.neurons.array[number])
+    if not kept.all() or mask.neurons is not None:
         classifier.check_removal()
-    layer = classifier.layers[number]
     rows = _rows(classifier, kept)
     return replace(
         layer,
@@ -104,24 +137,30 @@ def prune_layer(classifier: Classifier, number: int, kept: np.ndarray) -> Layer:
 def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
     """What a further trained :func:`remove_heads` changed, in the shapes of the unpruned model.
 
-    A removed head keeps the classifier's query, key and value rows, so that it could learn again
-    after it was restored; its columns of W_O are zero, so that until then it writes nothing. What
-    is equal to the model as it was loaded is left out.
+    A removed head keeps the classifier's query, key and value rows, a removed neuron its row of the
+    up projection, so that it could learn again after it was restored; its columns of W_O, or of the
+    down projection, are zero, so that until then it writes nothing. What is equal to the model as
+    it was loaded is left out.
     """
     whole = {name: one.detach() for name, one in pruned.named_parameters()}
     for number, smaller in enumerate(classifier.family.layers(pruned)):
         larger = classifier.layers[number]
-        rows = _rows(classifier, mask.kept[number])
-        for name in ("query", "key", "value"):
+        rows = dict.fromkeys(("query", "key", "value"), _rows(classifier, mask.kept[number]))
+        columns = {"output": rows["query"]}
+        if smaller.up.out_features < larger.up.out_features and mask.neurons is not None:
+            kept = np.flatnonzero(~mask.neurons.array[number])
+            rows["up"] = columns["down"] = torch.from_numpy(kept).to(classifier.device)
+        for name, places in rows.items():
             for part in ("weight", "bias"):
                 there = getattr(getattr(larger, name), part)
                 grown = there.float().clone()
-                grown[rows] = getattr(getattr(smaller, name), part).detach().float()
+                grown[places] = getattr(getattr(smaller, name), part).detach().float()
                 whole[classifier.name_of(there)] = grown
-        there = larger.output.weight
-        grown = torch.zeros_like(there, dtype=torch.float32)
-        grown[:, rows] = smaller.output.weight.detach().float()
-        whole[classifier.name_of(there)] = grown
+        for name, places in columns.items():
+            there = getattr(larger, name).weight
+            grown = torch.zeros_like(there, dtype=torch.float32)
+            grown[:, places] = getattr(smaller, name).weight.detach().float()
+            whole[classifier.name_of(there)] = grown
     loaded = dict(classifier.with_weights(None).model.named_parameters())
     whole = {name: one.float().cpu() for name, one in whole.items()}
     changed = {

@@ -49,11 +49,11 @@ class StateCache:
 
 
 def changes_below(classifier: Classifier, mask: HeadMask) -> Callable[[int], Hashable]:
-    """What the states that enter a layer depend on: removed heads and changed weights."""
+    """What the states that enter a layer depend on: what is removed and changed weights."""
 
     @lru_cache
     def below(layer: int) -> Hashable:
         removed = frozenset(head for head in mask.removed if head.layer < layer)
-        return removed, classifier.changed_below(layer)
+        return removed, mask.neurons_below(layer), classifier.changed_below(layer)
 
     return below

@@ -209,7 +209,7 @@ def layerwise_pass(
         if keep:
             kept_states[number] = states
         kept = mask.kept[number]
-        layer = prune_layer(classifier, number, kept)
+        layer = prune_layer(classifier, number, mask)
         outputs = [
             heads_of(classifier, layer, one, part, first_only=number == layers - 1)
             for one, part in zip(states, parts, strict=True)

@@ -99,7 +99,7 @@ class _PrunedNetwork:
     def _error(self, number: int) -> LayerError:
         """A layer's error on what the pruned network feeds it, from the columns fitted there."""
         classifier, kept = self.originals.classifier, self.mask.kept[number]
-        layer = prune_layer(classifier, number, kept)
+        layer = prune_layer(classifier, number, self.mask)
         moments = CrossMoments(layer.query.out_features, 0)
         last = number == len(self.metrics) - 1
         for states, part in zip(self._states[number], self.originals.parts, strict=True):

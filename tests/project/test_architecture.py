@@ -18,6 +18,7 @@ FLOORS = (
     "version",
     "errors",
     "progress",
+    "neurons",
     "heads",
     "text",
     "stats",
