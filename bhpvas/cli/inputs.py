@@ -14,7 +14,7 @@ from bhpvas.cli.options import DataOptions, DrawOptions
 from bhpvas.errors import BhpvasError, SchemeError
 
 if TYPE_CHECKING:
-    from bhpvas.data.dataset import Dataset
+    from bhpvas.data.dataset import Dataset, Split
     from bhpvas.heads import HeadMask
     from bhpvas.model.classifier import Classifier
     from bhpvas.scheme.scheme import Scheme
@@ -48,21 +48,19 @@ def _with_classifier(options: DataOptions, dataset: Dataset) -> tuple[Classifier
     return classifier, dataset.aligned(classifier.label_names)
 
 
-def _dataset(options: DataOptions, source: str | None, split: str) -> Dataset:
-    """All sentences of a file, or a split of what has parts or of the sample sentences."""
-    from bhpvas.data.reading import has_parts, read_dataset, read_splits, sample_splits
+def _dataset(options: DataOptions, source: str | None, split: Split) -> Dataset:
+    """A split of what has parts or of the sample sentences, or all sentences of a file."""
+    from bhpvas.data.reading import read_dataset, sample_splits
     from bhpvas.data.sampling import SENTENCES
 
     if source is None or source == "sample":
         return getattr(sample_splits(), split)
     named = ("text", "pair", "label", "tag", "labels_from", "skip_unlabelled", "header", "encoding")
     how: dict[str, Any] = {name: getattr(options, name) for name in named}
-    if split == "evaluation" or not has_parts(source):
-        return read_dataset(source, **how)
     # A command that draws sentences itself is given all that there are to learn from. The split of
     # a source in one part has no seed here: other commands measure on what it leaves.
     most = None if isinstance(options, DrawOptions) else SENTENCES
-    return read_splits(source, **how, sentences=most).calibration
+    return read_dataset(source, **how, split=options.split_column, part=split, sentences=most)
 
 
 def check_sentences(options: DrawOptions) -> None:

@@ -117,8 +117,9 @@ class DataOptions(RunOptions):
     """The sentences too: a file or hub id, and columns that are not found by their names."""
 
     data: str | None = option(
-        "file or folder, used whole, or hub id such as glue/sst2 or folder with parts, of which "
-        "the {split} split is used (default: the sample sentences' {split} split)",
+        "file, folder or hub id such as glue/sst2; where it has parts (a column names them, or "
+        "folders, or the hub), its {split} split is used, else all of it (default: the sample "
+        "sentences' {split} split)",
         "D",
     )
     text: str | None = option("column of the text, if not found by its name", "COLUMN")
@@ -127,6 +128,12 @@ class DataOptions(RunOptions):
     )
     label: str | None = option("column of the label, if not found by its name", "COLUMN")
     tag: str | None = option("column of the tag, if not found by its name", "COLUMN")
+    split_column: str | None = option(
+        'column that names the part of each row, if not found by its name; "" where the whole file '
+        "is to be used",
+        "COLUMN",
+        flag="--split",
+    )
     header: bool | None = option(
         "whether the first row of a text file names the columns, where that does not show; without "
         "names, a column is named by its number",
@@ -143,8 +150,9 @@ class DataOptions(RunOptions):
 
 
 _LEARNT_FROM = (
-    "file or folder, used whole, or hub id or folder with parts, of which the calibration split is "
-    "used, to learn from (default: the sample sentences' calibration split)"
+    "file, folder or hub id to learn from; where it has parts (a column names them, or folders, or "
+    "the hub), its calibration split is used, else all of it (default: the sample sentences' "
+    "calibration split)"
 )
 
 

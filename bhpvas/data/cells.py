@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 
 from bhpvas.data.columns import Columns
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.labels import SKIP, is_unlabelled, same_name, unlabelled_row
+from bhpvas.data.names import Names
+from bhpvas.data.parts import named_parts, part_key
 from bhpvas.data.provenance import Provenance
 from bhpvas.data.tables import MAX_CELLS, Piece, Table
 from bhpvas.data.text_store import Gathering
@@ -29,6 +31,13 @@ MOST_GROUPS = 40
 _HALF = re.compile("[\ud800-\udfff]")
 
 
+class PartRows(NamedTuple):
+    """The rows of a part that a table names, as places in its dataset, and those left out."""
+
+    rows: np.ndarray
+    left_out: Mapping[str, int]
+
+
 def dataset_of(
     table: Table,
     columns: Columns,
@@ -36,11 +45,14 @@ def dataset_of(
     *,
     skip_unlabelled: bool = False,
     labels_from: int | None = None,
-) -> tuple[Dataset, dict[str, np.ndarray]]:
+    split_given: bool = False,
+) -> tuple[Dataset, dict[str, PartRows]]:
     """The table's sentences, every cell checked, and the rows of each part that it names.
 
     ``numbered`` are the names of the labels and the number of each row's, where they are known.
-    ``skip_unlabelled`` and ``labels_from`` as in :func:`~bhpvas.data.reading.read_splits`.
+    ``skip_unlabelled`` and ``labels_from`` as in :func:`~bhpvas.data.reading.read_splits`. A column
+    of the split that was given must name parts; one that was found and does not is a further
+    column. Rows of a part that gives no label at all have the label -1.
     """
     texts, pairs, lines = Gathering(), Gathering(), list[np.ndarray]()
     tags, parts = Names(), Names()
@@ -57,22 +69,30 @@ def dataset_of(
             pairs.extend(_each(_sentence, table, piece, columns.pair))
         if columns.tag:
             tags.extend(as_text(cell) or "untagged" for cell in _named(table, piece, columns.tag))
-        if columns.split:
-            parts.extend(_each(partial(_part, columns.split), table, piece, columns.split))
+        if columns.split and len(parts) <= MOST_GROUPS:
+            parts.extend(map(as_text, _named(table, piece, columns.split)))
         for name, cells in groups.items():
             cells.extend(as_text(cell) or "none" for cell in _named(table, piece, name))
         groups = {name: cells for name, cells in groups.items() if len(cells) <= MOST_GROUPS}
         if count * len(groups) > MAX_CELLS:
             groups = {}
     places = np.concatenate(lines)
-    names, codes = labels.numbered(places) if numbered is None else numbered
+    rows, notes = dict[str, np.ndarray](), columns.notes
+    if columns.split:
+        rows, note = named_parts(table.name, columns.split, parts, split_given)
+        notes += (note,) * bool(note)
+        if rows:
+            _check_named(table, columns.split, parts, places)
+        elif count * (len(groups) + 1) <= MAX_CELLS:
+            groups[columns.split] = parts
+    names, codes = labels.numbered(places, rows) if numbered is None else numbered
     provenance = Provenance(
         text=columns.text,
         pair=columns.pair,
         label=columns.label,
         form=table.form,
         left_out=labels.left_out() if numbered is None else {},
-        notes=columns.notes,
+        notes=notes,
     )
     dataset = Dataset(
         name=table.name,
@@ -85,13 +105,15 @@ def dataset_of(
         file=table.name,
         unit=table.unit,
         lines=places,
-        groups={as_text(name): cells.cells() for name, cells in groups.items() if len(cells) > 1},
+        groups={
+            as_text(name): tuple(cell or "none" for cell in cells.cells())
+            for name, cells in groups.items()
+            if 1 < len(cells) <= MOST_GROUPS
+        },
         provenance=provenance.noted(labels.note()),
         labels_from=labels_from,
     )
-    known = sorted(parts)
-    part = parts.codes(known)
-    return dataset, {name: np.flatnonzero(part == code) for code, name in enumerate(known)}
+    return dataset, {part: PartRows(rows[part], labels.left_out(part)) for part in rows}
 
 
 def labels_of(
@@ -132,8 +154,10 @@ class _Labels:
         self.codes, self.names = Names(), Names()
         self._known = dict[str, str]()  # labels of cells that were read, which are few
         self.is_numbered = self.classes is not None
-        #: How many rows have no label, by what stands there; of the first one the place, and that.
-        self.unlabelled, self.first = Counter[str](), ("", "")
+        #: How many rows have no label, by the part that they name and what stands there; of the
+        #: first one of each part the place, and that.
+        self.unlabelled = Counter[tuple[str, str]]()
+        self.first = dict[str, tuple[str, str]]()
 
     def read(self, cell: object, row: int) -> str:
         """The label in a cell, "" where it says that there is none."""
@@ -163,9 +187,14 @@ class _Labels:
             kept = [*map(bool, labels)]
             without = [not one for one in kept]
             marks = [*map(as_text, compress(cells, without))]
-            first = self.table.place(next(compress(numbers, without))), marks[0]
-            self.first = self.first if self.first[0] else first
-            self.unlabelled.update(marks)
+            parts = [""] * len(marks)
+            if self.columns.split:
+                named = _named(self.table, piece, self.columns.split)
+                parts = [part_key(as_text(cell)) for cell in compress(named, without)]
+            for part, mark, row in zip(parts, marks, compress(numbers, without), strict=True):
+                if part not in self.first:
+                    self.first[part] = self.table.place(row), mark
+            self.unlabelled.update(zip(parts, marks, strict=True))
         if "" in labels and self.skip:
             columns = {name: [*compress(some, kept)] for name, some in piece.cells.items()}
             piece, labels = Piece([*compress(numbers, kept)], columns), [*filter(None, labels)]
@@ -180,16 +209,51 @@ class _Labels:
             return ""
         return f"The column {self.names_column} names the numbers in {self.columns.label}."
 
-    def left_out(self) -> dict[str, int]:
-        """How many rows were left out, by the reason."""
-        counts = self.unlabelled.items()
-        return {f"labelled {mark}" if mark else "without a label": n for mark, n in counts}
+    def left_out(self, part: str | None = None) -> dict[str, int]:
+        """How many rows were left out, of a part or of all, by the reason."""
+        counts = Counter[str]()
+        for (named, mark), count in self.unlabelled.items():
+            if part is None or named == part_key(part):
+                counts[f"labelled {mark}" if mark else "without a label"] += count
+        return dict(counts)
 
-    def numbered(self, places: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-        """The names of the labels in their order, and the number of each row's ``[N]``."""
-        name, count = self.table.name, self.unlabelled.total()
-        if count and not self.skip and (len(self.codes) > 1 or self.unlabelled[""]):
-            raise DataError(f"{unlabelled_row(*self.first, count)}: {SKIP}.")
+    def numbered(
+        self, places: np.ndarray, parts: Mapping[str, np.ndarray]
+    ) -> tuple[tuple[str, ...], np.ndarray]:
+        """The names of the labels in their order, and the number of each row's ``[N]``.
+
+        The number is -1 in those of the ``parts`` that give no label, where another one does.
+        """
+        kept = self._withhold(parts)
+        codes = np.full(len(places), -1)
+        names, codes[kept] = self._numbered(places[kept])
+        return names, codes
+
+    def _withhold(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Leave out the parts that give no label, where another one does; which rows stay ``[N]``.
+
+        Raises :class:`DataError` at the first row without a label of a part that has some.
+        """
+        none = self.codes.codes(("", "-1")) >= 0
+        without = {part_key(part): rows for part, rows in parts.items() if none[rows].all()}
+        without = without if len(without) < len(parts) else {}
+        kept = np.ones(len(none), dtype=bool)
+        if without:
+            kept[np.concatenate([*without.values()])] = False
+            self.codes = self.codes.take(kept)
+            if self.names_column is not None:
+                self.names = self.names.take(kept)
+        others = {one: n for one, n in self.unlabelled.items() if one[0] not in without}
+        marks = {mark for _, mark in others}
+        if others and not self.skip and (len(self.codes) > 1 or "" in marks):
+            first = next(self.first[part] for part in self.first if part not in without)
+            raise DataError(f"{unlabelled_row(*first, sum(others.values()))}: {SKIP}.")
+        withheld = {(part, ""): len(rows) for part, rows in without.items()}
+        self.unlabelled = Counter(others | withheld)
+        return kept
+
+    def _numbered(self, places: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        name = self.table.name
         if {*self.codes} <= {"", "-1"}:
             raise DataError(
                 f"Every label of {name} is -1 or missing, as GLUE writes where the labels are "
@@ -242,36 +306,6 @@ class _Labels:
         self.is_numbered = True
         known = tuple(whole.get(number, f"LABEL_{number}") for number in range(max(whole) + 1))
         return known, self.names.codes(known)
-
-
-class Names:
-    """A column of names as numbers, in the order in which the names first come."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._codes = [np.empty(0, dtype=np.int32)]
-
-    def extend(self, names: Iterable[str]) -> None:
-        known = self._numbers
-        codes = [known.setdefault(name, len(known)) for name in names]
-        self._codes.append(np.array(codes, dtype=np.int32))
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._numbers)
-
-    def codes(self, order: Sequence[str]) -> np.ndarray:
-        """The places of the column's names in ``order``, -1 of others: int64 ``[N]``."""
-        place = {name: number for number, name in enumerate(order)}
-        places = np.array([place.get(name, -1) for name in self], dtype=np.int64)
-        return places[np.concatenate(self._codes)]
-
-    def cells(self) -> tuple[str, ...]:
-        """The column as it was, each name once in memory."""
-        names = list(self)
-        return tuple(names[code] for codes in self._codes for code in codes)
 
 
 def _is_nothing(cell: object) -> bool:
@@ -370,10 +404,11 @@ def _label(cell: object, table: Table, row: int) -> str:
     return text
 
 
-def _part(column: str, cell: object, table: Table, row: int) -> str:
-    text = as_text(cell).casefold()
-    if not text:
+def _check_named(table: Table, column: str, parts: Names, places: np.ndarray) -> None:
+    """Refuse a row that names no part where others do."""
+    if "" in parts:
+        first = int(places[(parts.codes([""]) == 0).argmax()])
         raise DataError(
-            f"{table.place(row)} names no split: fill in the column {listed([column])}."
+            f"{table.place(first)} names no part: fill in the column {listed([column])}, or read "
+            f'all rows together by --split "" (in the app under Upload, Column names).'
         )
-    return text

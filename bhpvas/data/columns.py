@@ -70,7 +70,11 @@ LABEL_ENDS = (
     "judgement verdict"
 ).split()
 TAG_COLUMNS = ["tag", "phenomenon", "slice", "group"]
-SPLIT_COLUMNS = ["split"]
+#: A column of the first name is the split; one of the others if all that it holds are parts.
+SPLIT_COLUMNS = [
+    *("split", "data split", "dataset split"),
+    *"part partition set subset dataset fold".split(),
+]
 # What the name of a column that names the numbers of a label adds to the label's own.
 _NAMES = "text name names str string title word words desc des".split()
 # What Prodigy writes beside each label ("Annotation task formats").
@@ -186,9 +190,12 @@ class _Guess:
         """What was found, with the columns that only their names tell."""
         text, label = self.roles["text"], self.roles["label"]
         assert text is not None and label is not None
-        for role, known in (("tag", TAG_COLUMNS), ("split", SPLIT_COLUMNS)):
-            if role not in self.given:
-                self.roles[role] = next(iter(self._named(known)), None)
+        if "tag" not in self.given:
+            self.roles["tag"] = next(iter(self._named(TAG_COLUMNS)), None)
+        if "split" not in self.given:
+            named = self._named(SPLIT_COLUMNS)
+            likely = [*filter(self.rows.holds_parts, named), *self._named(SPLIT_COLUMNS[:1])]
+            self.roles["split"] = next(iter(likely), None)
         tag, split, pair = (self.roles.get(role) for role in ("tag", "split", "pair"))
         return Columns(text, label, pair, tag, split, self.names, tuple(self.notes))
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bhpvas.data.parts import is_part
 from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
 from bhpvas.text import shortened
@@ -89,6 +90,11 @@ class FirstRows:
         if self.are_many(column) and len(values) > len(texts) / 2:
             return False
         return 0 < len(values) <= _MOST_LABELS and not self.holds_sentences(column)
+
+    def holds_parts(self, column: str) -> bool:
+        """Whether the cells are names of parts to learn from and to measure on."""
+        texts = self.filled(column)
+        return bool(texts) and all(map(is_part, {*texts}))
 
     def holds_nested(self, column: str) -> bool:
         """Whether some cells are objects, or lists of anything but one text."""

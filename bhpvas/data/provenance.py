@@ -20,6 +20,8 @@ class Provenance:
     file was taken where its ending does not say it (``"separated by tabs"``). ``matched`` is how
     its labels became the model's, None before they did. ``left_out`` counts rows that are not
     among the sentences, by reason. ``notes`` are one sentence each: what was guessed, or looks odd.
+    ``part`` is the part of the source that they are, as it is called there, and ``split`` the
+    column that names the parts, where one does; None where the source is read whole.
     """
 
     text: str | None = None
@@ -29,6 +31,8 @@ class Provenance:
     matched: Match | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    split: str | None = None
+    part: str | None = None
 
     def noted(self, note: str) -> Provenance:
         """The same with one more note; "" is none.

@@ -13,17 +13,18 @@ import numpy as np
 
 from bhpvas.data.cells import as_text, dataset_of, in_order, labels_of
 from bhpvas.data.columns import Columns, guess_columns
-from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.data.dataset import Dataset, Split, Splits
 from bhpvas.data.files.formats import is_table_name, read_table
 from bhpvas.data.first_rows import FirstRows
 from bhpvas.data.hub import HubId, further_columns, load_parts, part_table
-from bhpvas.data.parts import chosen_parts, divided, splits_of_parts
+from bhpvas.data.parts import CALIBRATION_SHARE, Parts, divided
 from bhpvas.data.sampling import SENTENCES
 from bhpvas.data.tables import Table
+from bhpvas.errors import DataError
 from bhpvas.storage.paths import sample_data_folder
+from bhpvas.text import listed
 
 Source: TypeAlias = str | Path | BinaryIO | Table
-CALIBRATION_SHARE = 1 / 3
 
 
 def read_splits(
@@ -70,25 +71,12 @@ def read_splits(
     >>> len(splits.calibration), len(splits.evaluation), splits.evaluation.label_names
     (2, 4, ('bad', 'good'))
     """
-    choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    table = _opened(source, name, header, encoding)
-    if isinstance(table, _Parts):
-        parts = _labelled(table, choice, skip_unlabelled, labels_from)
-        return splits_of_parts(table.name, *parts, calibration_share, seed, sentences)
-    columns = columns_of(table, **choice, split=split)
-    whole, rows = dataset_of(
-        table, columns, skip_unlabelled=skip_unlabelled, labels_from=labels_from
-    )
-    if columns.split is None:
-        return divided(whole, calibration_share, seed)
-    return splits_of_parts(
-        whole.name,
-        {part: whole.labels[rows[part]] for part in rows},
-        lambda part, chosen: whole.take(rows[part][chosen]),
-        calibration_share,
-        seed,
-        sentences,
-    )
+    choice = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
+    opened = _opened(source, name, header, encoding)
+    found = _read(opened, choice, skip_unlabelled, labels_from)
+    if isinstance(found, Parts):
+        return found.splits(calibration_share, seed, sentences)
+    return divided(found, calibration_share, seed)
 
 
 def read_dataset(
@@ -101,12 +89,17 @@ def read_dataset(
     pair: str | None = None,
     label: str | None = None,
     tag: str | None = None,
+    split: str | None = None,
     skip_unlabelled: bool = False,
     labels_from: int | None = None,
+    part: Split = "evaluation",
+    sentences: int | None = None,
 ) -> Dataset:
-    """Read every sentence of a source, whatever its parts; arguments as in :func:`read_splits`.
+    """Read the sentences of a source to measure on, or to learn from (``part="calibration"``).
 
-    Of a hub id, or a folder that has parts, it is the one that :func:`read_splits` measures on.
+    They are those of a part where the source has such, as in :func:`read_splits`, whose arguments
+    these are; else all of them. Where a column of a file names one part alone, or none for this
+    purpose, they are all, too, and so they are with ``split=""``.
 
     Raises :class:`~bhpvas.errors.DataError` with the place of whatever cannot be used.
 
@@ -117,23 +110,10 @@ def read_dataset(
     >>> bhpvas.read_dataset(file, name="films.csv", label="stars")
     Dataset('films.csv', 2 sentences, labels ('bad', 'good'))
     """
-    choice = {"text": text, "pair": pair, "label": label, "tag": tag}
-    table = _opened(source, name, header, encoding)
-    if isinstance(table, _Parts):
-        labels, take = _labelled(table, choice, skip_unlabelled, labels_from)
-        learn, measure, rows = chosen_parts(table.name, labels)
-        if learn is None or measure is None:
-            splits = splits_of_parts(table.name, labels, take, CALIBRATION_SHARE, 0, None)
-            return splits.evaluation
-        # What is there to learn from need not be read.
-        return replace(take(measure, rows[measure]), name=f"{table.name} · evaluation")
-    columns = columns_of(table, **choice)
-    parts, columns = columns.split, replace(columns, split=None)
-    dataset, _ = dataset_of(
-        table, columns, skip_unlabelled=skip_unlabelled, labels_from=labels_from
-    )
-    note = f"All parts in the column {parts} are read together." if parts else ""
-    return replace(dataset, provenance=dataset.provenance.noted(note))
+    choice = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
+    opened = _opened(source, name, header, encoding)
+    found = _read(opened, choice, skip_unlabelled, labels_from)
+    return found.only(part, sentences) if isinstance(found, Parts) else found
 
 
 def sample_splits() -> Splits:
@@ -154,15 +134,6 @@ def is_hub_id(source: Source) -> TypeGuard[str]:
     return not os.path.exists(os.path.expanduser(source))
 
 
-def has_parts(source: Source) -> bool:
-    """Whether a source is a hub id, or a folder that has parts to learn from and to measure on."""
-    return is_hub_id(source) or (
-        isinstance(source, str | Path)
-        and os.path.isdir(os.path.expanduser(source))
-        and bool(read_table(source).parts)
-    )
-
-
 def columns_of(table: Table, **choice: str | None) -> Columns:
     """Which column of a table holds what, as :func:`guess_columns` finds it with its first rows."""
     return guess_columns(
@@ -180,8 +151,8 @@ _Part: TypeAlias = Callable[[Sequence[str] | None, np.ndarray | None], Table]
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """The parts that a source has, by name."""
+class _Tables:
+    """The parts that a source has, by name, as tables."""
 
     name: str
     parts: Mapping[str, _Part]
@@ -189,7 +160,7 @@ class _Parts:
 
 def _opened(
     source: Source, name: str | None, header: bool | None, encoding: str | None
-) -> Table | _Parts:
+) -> Table | _Tables:
     """The table that a source is, or its parts."""
     if is_hub_id(source):
         hub_id = HubId.parse(source)
@@ -197,11 +168,11 @@ def _opened(
         hub = {
             part: partial(_hub_part, rows, f"{hub_id} ({part})") for part, rows in loaded.items()
         }
-        return _Parts(str(hub_id), hub)
+        return _Tables(str(hub_id), hub)
     if not isinstance(source, Table):
         source = read_table(source, name=name, header=header, encoding=encoding)
     parts = {part: partial(_table_part, table) for part, table in source.parts.items()}
-    return _Parts(source.name, parts) if parts else source
+    return _Tables(source.name, parts) if parts else source
 
 
 def _hub_part(
@@ -214,16 +185,73 @@ def _table_part(table: Table, columns: Sequence[str] | None, rows: np.ndarray | 
     return table if rows is None else table.take(rows)
 
 
-def _labelled(
-    source: _Parts,
+def _read(
+    source: Table | _Tables,
     choice: Mapping[str, str | None],
     skip_unlabelled: bool,
     labels_from: int | None,
-) -> tuple[dict[str, np.ndarray], Callable[[str, np.ndarray], Dataset]]:
-    """Labels of every part, as in :func:`splits_of_parts`, and what takes rows of one."""
+) -> Dataset | Parts:
+    """What a source holds: its parts where it has any, else its sentences."""
+    if isinstance(source, Table):
+        return _of_table(source, choice, skip_unlabelled, labels_from)
+    if choice["split"] and len(source.parts) > 1:
+        raise DataError(
+            f"{source.name} is in parts already ({listed(source.parts)}): leave --split out."
+        )
+    if len(source.parts) == 1:
+        (table,) = (rows(None, None) for rows in source.parts.values())
+        table = replace(table, name=source.name)
+        if columns_of(table, **choice).split:
+            # Rows without a label are left out as they are of several parts.
+            found = _of_table(table, choice, True, labels_from)
+            if isinstance(found, Parts):
+                return found
+    return _of_tables(source, choice, skip_unlabelled, labels_from)
+
+
+def _of_table(
+    table: Table,
+    choice: Mapping[str, str | None],
+    skip_unlabelled: bool,
+    labels_from: int | None,
+) -> Dataset | Parts:
+    """The sentences of a table, or the parts that one of its columns names."""
+    columns = columns_of(table, **choice)
+    dataset, named = dataset_of(
+        table,
+        columns,
+        skip_unlabelled=skip_unlabelled,
+        labels_from=labels_from,
+        split_given=bool(choice["split"]),
+    )
+    if not named:
+        return dataset
+
+    def take(part: str, rows: np.ndarray) -> Dataset:
+        taken, left_out = dataset.take(named[part].rows[rows]), named[part].left_out
+        said = replace(taken.provenance, split=columns.split, part=part, left_out=left_out)
+        return replace(taken, provenance=said)
+
+    labels = {part: dataset.labels[found.rows] for part, found in named.items()}
+    return Parts(
+        dataset.name,
+        labels,
+        take,
+        column=columns.split,
+        whole=dataset.take(np.flatnonzero(dataset.labels >= 0)),
+    )
+
+
+def _of_tables(
+    source: _Tables,
+    choice: Mapping[str, str | None],
+    skip_unlabelled: bool,
+    labels_from: int | None,
+) -> Parts:
+    """The parts of a source that has a table for each, with the labels of all."""
     parts = source.parts
     first = replace(next(iter(parts.values()))(None, None), name=source.name)
-    columns = columns_of(first, **choice, split="")
+    columns = columns_of(first, **{**choice, "split": ""})
     read = [column for column in (columns.label, columns.names) if column]
     tables = {
         part: rows(read, None)
@@ -243,8 +271,7 @@ def _labelled(
         dataset, _ = dataset_of(table, columns, numbered, labels_from=labels_from)
         unlabelled = int((labels[part] < 0).sum())
         left_out = {"without a label": unlabelled} if unlabelled else {}
-        said = dataset.provenance.noted(f"The sentences are those of the part {part}.")
-        said = replace(said, left_out=left_out)
+        said = replace(dataset.provenance, part=part, left_out=left_out)
         return replace(dataset, numbered=named is not None, provenance=said)
 
-    return labels, take
+    return Parts(source.name, labels, take)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bhpvas.data.reading import has_parts, read_dataset, read_splits
+from bhpvas.data.reading import read_dataset, read_splits
 from bhpvas.data.tables import Piece, Table
 from bhpvas.errors import DataError
 
@@ -58,7 +58,8 @@ def test_parts_by_class_are_learnt_from_and_measured_on(tmp_path: Path) -> None:
     whole = read_dataset(folder)
     assert whole.fingerprint == splits.evaluation.fingerprint
     assert whole.name == "reviews · evaluation"
-    assert whole.provenance.notes == ("The sentences are those of the part test.",)
+    assert (whole.provenance.split, whole.provenance.part) == (None, "test")
+    assert whole.provenance.notes == ()
     assert read_dataset(folder / "train").provenance.notes == ()
     assert len(read_dataset(folder / "train")) == 4
 
@@ -82,14 +83,15 @@ def test_rows_without_a_label_are_left_out_of_a_part(tmp_path: Path) -> None:
     assert data.provenance.left_out == {"without a label": 2}
 
 
-def test_a_folder_has_parts_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reviews(tmp_path / "reviews")
-    (tmp_path / "a.csv").write_text("text,label\na,0\nb,1\n")
-    monkeypatch.chdir(tmp_path)
-    assert has_parts("reviews") and has_parts("glue/sst2")
-    assert not has_parts("reviews/train") and not has_parts("a.csv")
-    with pytest.raises(DataError, match="is a folder"):
-        has_parts(".")
+def test_folders_are_parts_whatever_their_capitals(tmp_path: Path) -> None:
+    folder = reviews(tmp_path / "reviews", {"Train": WORDS["train"], "TEST": WORDS["test"]})
+    assert read_splits(folder).made == "Train → calibration, TEST → evaluation"
+    assert read_dataset(folder, part="calibration").provenance.part == "Train"
+
+
+def test_a_column_is_not_named_where_there_are_parts_already(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"reviews is in parts already \(test, train\)"):
+        read_dataset(reviews(tmp_path / "reviews"), split="label")
 
 
 def test_a_folder_without_a_part_that_is_known_is_refused(tmp_path: Path) -> None:

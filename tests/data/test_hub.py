@@ -375,14 +375,14 @@ def test_further_columns_of_few_values_group_the_sentences(hub_with) -> None:
 def test_a_data_set_says_which_of_its_rows_measure(hub_with) -> None:
     hub_with(train=part([0, 1, -1], noun="lesson"), validation=part([1, -1, 0, -1]))
     for data in (read_dataset("some/data"), read_splits("some/data").evaluation):
-        assert data.provenance.notes == ("The sentences are those of the part validation.",)
+        assert (data.provenance.split, data.provenance.part) == (None, "validation")
+        assert data.provenance.notes == ()
         assert data.provenance.left_out == {"without a label": 2}
         assert (data.provenance.text, data.provenance.label) == ("sentence", "label")
     assert read_splits("some/data").calibration.provenance.left_out == {"without a label": 1}
     hub_with(train=part([0, 1] * 6))
     for data in (read_dataset("some/data"), read_splits("some/data").calibration):
         assert data.provenance.notes == (
-            "The sentences are those of the part train.",
             "Of train, 33% are set aside to learn from, and the rest measures.",
         )
 

@@ -40,11 +40,11 @@ def test_a_split_column_is_kept_as_it_is() -> None:
 
 
 def test_train_and_test_parts_by_their_usual_names() -> None:
-    lines = ["text,label,split", "a,0,Train", "b,1,train", "c,1,validation", "d,0,test", "e,1,test"]
+    lines = ["text,label,split", "a,0,Train", "b,1,train", "c,1,validation", "d,0,test", "e,1,TEST"]
     splits = read_splits(csv_file(*lines), name="a.csv")
     assert splits.calibration.texts == ("a", "b")
     assert splits.evaluation.texts == ("d", "e")
-    assert splits.made == "train → calibration, test → evaluation, validation not used"
+    assert splits.made == "Train → calibration, test → evaluation, validation not used"
 
 
 @pytest.mark.parametrize("learn", ["calibration", "train", "Training"])
@@ -104,13 +104,16 @@ def test_one_part_alone_is_divided() -> None:
 
 
 def test_parts_that_cannot_be_used() -> None:
-    def message(*lines: str) -> str:
+    def message(*lines: str, split: str | None = None) -> str:
         with pytest.raises(DataError) as caught:
-            read_splits(csv_file("text,label,split", *lines), name="a.csv")
+            read_splits(csv_file("text,label,split", *lines), name="a.csv", split=split)
         return str(caught.value)
 
-    assert message("a,0,fold1", "b,1,fold2").startswith("a.csv has the parts fold1, fold2, none of")
-    assert message("a,0,train", "b,1,").startswith("Line 3 of a.csv names no split")
+    assert message("a,0,fold1", "b,1,fold2", split="split").startswith(
+        "The column split of a.csv has the parts fold1, fold2, none of which bhpvas knows"
+    )
+    said = message("a,0,train", "b,1,", "c,1,test")
+    assert said.startswith("Line 3 of a.csv names no part") and '--split ""' in said
 
 
 @pytest.mark.parametrize(
@@ -152,8 +155,8 @@ def test_parts_of_a_file_without_the_rows_that_have_no_label() -> None:
     lines = ["text,label,split", "a,no,train", "b,yes,train", "c,-,train", "d,yes,test", "e,,test"]
     splits = read_splits(csv_file(*lines), name="a.csv", skip_unlabelled=True)
     assert (splits.calibration.texts, splits.evaluation.texts) == (("a", "b"), ("d",))
-    left_out = {"labelled -": 1, "without a label": 1}
-    assert splits.evaluation.provenance.left_out == left_out
+    assert splits.calibration.provenance.left_out == {"labelled -": 1}
+    assert splits.evaluation.provenance.left_out == {"without a label": 1}
     assert splits.evaluation.place(0) == "Line 5 of a.csv"
 
 

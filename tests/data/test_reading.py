@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from bhpvas.data.files.formats import read_table
 from bhpvas.data.reading import read_dataset, read_splits, sample_splits
-from tests.data.csv_files import csv_file, read
-
-
-def test_the_split_column_is_ignored_when_a_file_is_used_whole() -> None:
-    assert len(read("text,label,split", "a,0,train", "b,1,test", "c,1,x")) == 3
+from tests.data.csv_files import csv_file
 
 
 def test_a_table_can_be_read_once_and_used_again() -> None:
@@ -19,12 +15,3 @@ def test_a_table_can_be_read_once_and_used_again() -> None:
 
 def test_the_topic_of_the_sample_sentences_is_a_group():
     assert set(sample_splits().evaluation.groups) == {"topic"}
-
-
-def test_a_file_that_is_used_whole_says_so_of_its_parts() -> None:
-    lines = ["text,label,split", "a,0,train", "b,1,test", "c,1,test"]
-    data = read(*lines)
-    assert data.provenance.notes == ("All parts in the column split are read together.",)
-    assert data.groups == {"split": ("train", "test", "test")}
-    assert read_splits(csv_file(*lines), name="a.csv").evaluation.provenance.notes == ()
-    assert read("text,label", "a,0", "b,1").provenance.notes == ()

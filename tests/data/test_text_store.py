@@ -115,12 +115,13 @@ def plain(data: Dataset) -> list[object]:
 
 def test_a_dataset_is_the_same_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def everything() -> list[object]:
-        data = read_dataset(file_of(200), name="a.tsv")
+        data = read_dataset(file_of(200), name="a.tsv", split="")
         splits = read_splits(file_of(200), name="a.tsv")
         kept = Workspaces(tmp_path).keep_data(splits)
         parts = [
             splits.calibration,
             splits.evaluation,
+            read_dataset(file_of(200), name="a.tsv"),
             Workspaces(tmp_path).read_data(kept).evaluation,
         ]
         parts += [data, data.take([50, 3, 3, *range(100, 110)]), data.aligned("cba")]
@@ -140,10 +141,10 @@ def test_tokens_are_the_same_on_disk(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = replace(classifier, max_unknown=1.0)  # these words are numbers
-    data = read_dataset(file_of(50), name="a.tsv")
+    data = read_dataset(file_of(50), name="a.tsv", split="")
     few = classifier.encode(data)
     monkeypatch.setattr(text_store, "IN_MEMORY", 1)
-    many = classifier.encode(read_dataset(file_of(50), name="a.tsv"))
+    many = classifier.encode(read_dataset(file_of(50), name="a.tsv", split=""))
     assert few.fingerprint == many.fingerprint
     for row in range(50):
         assert (few.input_ids(row) == many.input_ids(row)).all()

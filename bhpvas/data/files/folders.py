@@ -12,12 +12,11 @@ from typing import Any
 from bhpvas.data import tables
 from bhpvas.data.files import columnar
 from bhpvas.data.files.file import on_disk, unreadable
-from bhpvas.data.parts import CALIBRATION_PARTS, EVALUATION_PARTS
+from bhpvas.data.parts import is_part
 from bhpvas.data.tables import Piece, Row, Table
 from bhpvas.errors import DataError
 from bhpvas.text import listed, plural
 
-_PARTS = (*CALIBRATION_PARTS, *EVALUATION_PARTS)
 # The folder of aclImdb in which reviews without a label are.
 _UNLABELLED = "unsup"
 # Characters of a text, which needs far fewer, and of the JSON that says what a folder holds.
@@ -43,9 +42,9 @@ def parse(path: Path, endings: Collection[str], encoding: str | None) -> Table:
         if (path / "state.json").is_file():
             return _saved(name, path)
         parts = {
-            part.casefold(): texts
+            part: texts
             for part, folder in _folders(path).items()
-            if part.casefold() in _PARTS and len(texts := _texts_by_class(folder)) > 1
+            if is_part(part) and len(texts := _texts_by_class(folder)) > 1
         }
         if parts:
             return _of_parts(

@@ -229,5 +229,5 @@ def test_a_part_is_one_whatever_its_capitals(part: str, tmp_path: Path) -> None:
     files = {f"{part}/{name}/1.txt": f"On {name}." for name in ("sea", "land")}
     texts(tmp_path / "trips", files | {f"Train/{name}/1.txt": name for name in ("sea", "land")})
     table = read_table(tmp_path / "trips")
-    assert {*table.parts} == {"train", "test"}
-    assert rows(table.parts["test"]) == [("On land.", "land"), ("On sea.", "sea")]
+    assert {*table.parts} == {"Train", part}
+    assert rows(table.parts[part]) == [("On land.", "land"), ("On sea.", "sea")]

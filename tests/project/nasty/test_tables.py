@@ -106,7 +106,6 @@ def table_cases() -> Iterator[tuple[str, str, bytes]]:
         "a huge cell of another script": "text,label\n" + "映" * 20_001 + ",0\nb,1\n",
         "markup and no label": "text,words\n<script>alert(1)</script>,0\nb,1\n",
         "an empty split": SPLIT + "a,0,train\nb,1,\nc,0,test\nd,1,test\n",
-        "splits of no kind": SPLIT + "a,0,x\nb,1,y\n",
         "a web page": "<!doctype html><html><body>404</body></html>",
         "a mail": "From: a@b\nTo: c@d\n\nhello\n",
         "JSON that is no lines": '{"text": ["a"], "label": [0]}',
