@@ -54,6 +54,8 @@ class DataRecord:
             "text": self.source.text,
             "pair": self.source.pair,
             "label": self.source.label,
+            "split": self.source.split,
+            "part": self.source.part,
             "form": self.source.form,
             "labels_matched_by": self.source.matched,
             "rows_per_label": dict(self.rows),
@@ -72,6 +74,8 @@ class DataRecord:
             "Text column": source.text,
             "Pair column": source.pair,
             "Label column": source.label,
+            "Split column": source.split,
+            "Part": source.part,
             "Form": source.form or None,
             "Labels matched": source.matched and f"by {source.matched}",
             "Rows": self._counts(),
@@ -90,11 +94,12 @@ class DataRecord:
 2 rows left out (no label), 1.0% unknown tokens, 0 sentences cut'
         """
         source, left_out = self.source, sum(self.source.left_out.values())
-        roles = {"text": source.text, "pair": source.pair, "label": source.label}
+        roles = {role: getattr(source, role) for role in ("text", "pair", "label", "split")}
         columns = [f'"{name}" as {role}' for role, name in roles.items() if name is not None]
         said = [
             source.form,
             f"column {', '.join(columns)}" if columns else "",
+            f'part "{source.part}"' if source.part else "",
             f"{f'matched by {source.matched}' if source.matched else 'labels'} ({self._counts()})",
             f"{text.plural(left_out, 'row')} left out ({self._reasons()})" if left_out else "",
             f"{_share(self.unknown_share)} unknown tokens",

@@ -206,6 +206,8 @@ def _column_choice(*, hub: bool = False) -> dict[str, Any]:
         }
         if st.checkbox("One text a row, no pairs", key="no-pair"):
             chosen["pair"] = ""
+        if not hub and st.checkbox("The whole file as one, without a split", key="no-split"):
+            chosen["split"] = ""
         starts = st.selectbox("Labels are numbers from", [*_STARTS], key="labels-from")
         skip = st.checkbox(
             "Leave out rows without a label (empty, NA, NaN, null, -1 or a dash)", key="skip"

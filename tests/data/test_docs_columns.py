@@ -42,10 +42,11 @@ def options(cell: str) -> dict[str, Any]:
 
 COLUMNS = rows("columns that hold sentences")
 LABELS = rows("labels of the file")
+PARTS = rows("a column")
 
 
 def test_there_are_rows() -> None:
-    assert len(COLUMNS) > 10 and len(LABELS) > 10
+    assert len(COLUMNS) > 10 and len(LABELS) > 10 and len(PARTS) > 10
 
 
 @pytest.mark.parametrize("row", COLUMNS, ids=lambda row: f"{row[0]} and {row[1]}")
@@ -111,3 +112,35 @@ def test_labels(row: list[str]) -> None:
         else:
             start = options(hint)["labels_from"]
             assert found.labels.tolist() == [int(label) - start for label, *_ in named]
+
+
+@pytest.mark.parametrize("row", PARTS, ids=lambda row: f"{row[0]} with {row[1]}")
+def test_parts(row: list[str]) -> None:
+    (column,), parts, hint = names(row[0]), names(row[1]), (row[4:] or [""])[0]
+    rows_of: dict[str, list[str]] = {}
+    for part in parts:
+        withheld = f"`{part}` without labels" in row[1]
+        rows_of[part] = [
+            f"In {part} it was {word},{'' if withheld else place},{part}"
+            for place, word in enumerate(("bad", "good"))
+        ]
+    file = [f"text,label,{column}", *(line for lines in rows_of.values() for line in lines)]
+
+    def read(purpose: Any, **how: Any) -> Dataset:
+        return read_dataset(csv_file(*file), name="a.csv", part=purpose, **how)
+
+    for purpose, said in (("evaluation", row[2]), ("calibration", row[3])):
+        if said.startswith("nothing"):
+            with pytest.raises(DataError, match=r"names no part.*--split"):
+                read(purpose)
+            continue
+        data = read(purpose)
+        chosen = names(said) or parts
+        expected = [line.split(",")[0] for part in chosen for line in rows_of[part]]
+        assert list(data.texts) == expected
+        assert (data.provenance.part or "") == (chosen[0] if len(chosen) == 1 else "")
+        assert bool(data.provenance.notes) == ("said" in said)
+    if hint:
+        whole, split = read("evaluation", **options(hint)), options(hint)["split"]
+        assert whole.provenance.split == (split or None)
+        assert (len(whole) == 2 * len(parts)) == (not split)

@@ -48,6 +48,17 @@ def test_a_share_is_never_rounded_to_none(share, said):
     assert record.facts()["Unknown tokens"] == said
 
 
+def test_the_part_of_the_source_is_said():
+    record = replace(RECORD, source=replace(SOURCE, split="use", part="Test"))
+    assert '"stars" as label, "use" as split, part "Test", matched by' in record.line()
+    assert (record.facts()["Split column"], record.facts()["Part"]) == ("use", "Test")
+    assert (record.record()["split"], record.record()["part"]) == ("use", "Test")
+    of_the_hub = replace(RECORD, source=replace(SOURCE, part="validation"))
+    assert 'as label, part "validation", matched' in of_the_hub.line()
+    assert of_the_hub.facts()["Split column"] is None
+    assert (RECORD.record()["split"], RECORD.record()["part"]) == (None, None)
+
+
 def test_several_reasons_have_a_number_each():
     left_out = {"no label": 10, "no text": 2}
     record = replace(RECORD, source=replace(SOURCE, left_out=left_out))

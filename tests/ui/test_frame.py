@@ -273,6 +273,21 @@ def test_uploaded_data_are_measured_and_the_scheme_stays(app: AppTest, tiny: Cla
     assert step.metrics["n"] == 8
 
 
+def test_the_parts_of_an_upload_are_used_unless_the_file_is_taken_as_one(app: AppTest) -> None:
+    rows = "".join(f"film {n} is good,{n % 2},{'Train' if n < 3 else 'dev'}\n" for n in range(12))
+    content = ("text,label,part\n" + rows).encode()
+    for whole, sizes, part in ((False, [3, 9], "dev"), (True, [4, 8], None)):
+        open_dialog(app)
+        fine(app.segmented_control(key="data-kind").set_value("Upload").run())
+        fine(app.file_uploader(key="data-file").set_value(("my.csv", content, "text/csv")).run())
+        fine(app.checkbox(key="no-split").set_value(whole).run())
+        use(app)
+        assert not app.error
+        data = session(app).data
+        assert [len(data.calibration), len(data.evaluation)] == sizes
+        assert data.evaluation.provenance.part == part
+
+
 def test_a_first_row_that_is_data_is_uploaded_with_what_the_refusal_says(app: AppTest) -> None:
     labelled = 6 * [("good", 1), ("bad", 0)]
     lines = [f"{label}\tthe film number {n} is {word}" for n, (word, label) in enumerate(labelled)]
