@@ -59,6 +59,11 @@ class NeuronSet:
         some.setflags(write=False)
         return some
 
+    @property
+    def digits(self) -> int:
+        """How many hexadecimal digits stand for a layer that has some."""
+        return 2 * ((self.width + 7) // 8)
+
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """How many neurons of each layer are in the set."""
@@ -69,6 +74,9 @@ class NeuronSet:
 
     def __or__(self, other: NeuronSet) -> NeuronSet:
         return NeuronSet.of(self.array | other.array)
+
+    def __and__(self, other: NeuronSet) -> NeuronSet:
+        return NeuronSet.of(self.array & other.array)
 
     def __sub__(self, other: NeuronSet) -> NeuronSet:
         return NeuronSet.of(self.array & ~other.array)

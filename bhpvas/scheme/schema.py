@@ -22,12 +22,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bhpvas.errors import SchemeError
 from bhpvas.heads import HeadId, format_heads
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
-from bhpvas.scheme.step import Step, What, changeable
+from bhpvas.scheme.step import Step, What, changeable, changeable_neurons, neurons_after
 
 # What a file may claim: far beyond any model, and the whole numbers that every JSON reader keeps.
 _MOST_HEADS = 100_000
 _BEYOND_IDS = 2**53
+_MOST_NEURONS = 1_000_000
 # Counted over all steps, each of which holds every head that is removed after it.
 _MOST_REMOVED = 1_000_000
 
@@ -83,10 +85,14 @@ class Format(_Part):
     """What kind of file it is."""
 
     name: Literal["bhpvas-scheme"]
-    version: int = Field(ge=1, le=1)  # a Literal would take true for 1
+    version: int = Field(ge=1, le=2)  # a Literal would take true for 1
 
 
-FORMAT = {"name": "bhpvas-scheme", "version": 1}
+def format_of(steps: Iterable[Step]) -> dict[str, Any]:
+    """The format of a file with these steps: version 2 where neurons go, which 1 knows nothing of,
+    so that what knows version 1 alone does not read heads and leave the neurons out.
+    """
+    return {"name": "bhpvas-scheme", "version": 1 + any(step.neurons for step in steps)}
 
 
 class Model(_Part):
@@ -102,6 +108,17 @@ class Geometry(_Part):
 
     layers: int = Field(ge=1)
     heads: int = Field(ge=1)
+
+
+class Neurons(_Part):
+    """Feed-forward neurons: of each layer's ``width``, which."""
+
+    width: int = Field(ge=1, le=_MOST_NEURONS)
+    bits: list[Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]] = Field(
+        fail_fast=True,
+        description="For each layer hexadecimal digits whose bits say which neurons, the first one "
+        "in the highest bit; empty where none.",
+    )
 
 
 class _Step(_Part):
@@ -128,6 +145,9 @@ class Change(_Step):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["weights"]}})
 
     what: Literal["start", "remove", "restore"]
+    neurons: Neurons | None = Field(
+        default=None, description="Feed-forward neurons that went or came back; not there if none."
+    )
 
 
 class Recovery(_Step):
@@ -184,9 +204,12 @@ def step_document(step: Step) -> dict[str, Any]:
     """A step as it stands in a file."""
     kind = Recovery if step.what == "recover" else Change
     known = {name: getattr(step, name) for name in kind.model_fields}
-    del known["learnt_from"]
+    for name in ("learnt_from", "neurons"):
+        known.pop(name, None)
     if step.learnt_from is not None:
         known["learnt_from"] = step.learnt_from.name
+    if step.neurons is not None:
+        known["neurons"] = {"width": step.neurons.width, "bits": step.neurons.bits}
     return known | {"heads": [str(head) for head in step.heads]} | step.extra
 
 
@@ -229,7 +252,8 @@ def _replayed(file: File) -> tuple[Step, ...]:
                 "heads"
             )
         learnt = _learnt_of(record, place, file.fingerprints)
-        steps[record.id] = step = _step(record, place, steps, learnt)
+        neurons = _neurons_of(record, place, layers)
+        steps[record.id] = step = _step(record, place, steps, learnt, neurons)
         held += len(step.removed)
         if held > _MOST_REMOVED:
             raise SchemeError(f"its steps hold more than {_MOST_REMOVED:,} removed heads in all")
@@ -256,11 +280,24 @@ def _learnt_of(
     return None if name is None else known[name]
 
 
+def _neurons_of(record: Change | Recovery, place: str, layers: int) -> NeuronSet | None:
+    if isinstance(record, Recovery) or record.neurons is None:
+        return None
+    found = NeuronSet(record.neurons.width, tuple(record.neurons.bits))
+    whole = len(found.bits) == layers and {*map(len, found.bits)} <= {0, found.digits}
+    if not whole or NeuronSet.of(found.array) != found or not found:
+        raise SchemeError(
+            f"'neurons' of {place} are not those of {layers} layers with {found.width:,} neurons"
+        )
+    return found
+
+
 def _step(
     record: Change | Recovery,
     place: str,
     earlier: dict[int, Step],
     learnt_from: LearntSentences | None,
+    neurons: NeuronSet | None,
 ) -> Step:
     if record.id in earlier:
         raise SchemeError(f"{place} has the id {record.id}, which is already taken")
@@ -269,16 +306,32 @@ def _step(
     if record.parent not in (earlier or (None,)):
         raise SchemeError(f"{place} has the parent {record.parent}, no step before it")
     changed, before, pruned = frozenset(record.heads), frozenset[HeadId](), frozenset[HeadId]()
+    gone: NeuronSet | None = None
     if record.parent is not None:
-        before, pruned = earlier[record.parent].removed, next(iter(earlier.values())).removed
+        parent = earlier[record.parent]
+        before, pruned = parent.removed, next(iter(earlier.values())).removed
+        gone = parent.removed_neurons
     possible = changeable(record.what, changed, before) - pruned
-    if record.what in ("remove", "restore") and (not changed or possible != changed):
-        named = reprlib.repr(format_heads(changed))
-        raise SchemeError(
-            f"{place} cannot {record.what} the heads {named} of its parent {record.parent}"
-        )
-    known = vars(record) | {"learnt_from": learnt_from}
-    return Step(**known, removed=before ^ changed, extra=record.model_extra or {})
+    if record.what in ("remove", "restore"):
+        nothing = not changed and neurons is None
+        if nothing or possible != changed:
+            named = reprlib.repr(format_heads(changed))
+            raise SchemeError(
+                f"{place} cannot {record.what} the heads {named} of its parent {record.parent}"
+            )
+    if neurons is not None:
+        fits = record.what != "start" and (gone is None or gone.width == neurons.width)
+        if not fits or changeable_neurons(record.what, neurons, gone) != neurons:
+            raise SchemeError(
+                f"{place} cannot {record.what} the neurons {neurons} of its parent {record.parent}"
+            )
+    known = vars(record) | {"learnt_from": learnt_from, "neurons": neurons}
+    return Step(
+        **known,
+        removed=before ^ changed,
+        removed_neurons=neurons_after(record.what, neurons, gone),
+        extra=record.model_extra or {},
+    )
 
 
 # What should stand there, by the type of pydantic's error; our own say it themselves.

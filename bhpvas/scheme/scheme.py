@@ -24,8 +24,9 @@ import numpy as np
 from bhpvas.errors import SchemeError
 from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.weights import load_weights, weights_file
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
-from bhpvas.scheme.step import BY_HAND, Step, What, changeable
+from bhpvas.scheme.step import BY_HAND, Step, What, changeable, changeable_neurons, neurons_after
 from bhpvas.storage.files import not_written, write_beside
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ class Scheme:
 
     def mask_at(self, step_id: int) -> HeadMask:
         """The mask at any step."""
-        return HeadMask(self.layers, self.heads, self.step(step_id).removed, self.pruned)
+        step = self.step(step_id)
+        return HeadMask(self.layers, self.heads, step.removed, self.pruned, step.removed_neurons)
 
     @property
     def pruned(self) -> frozenset[HeadId]:
@@ -230,8 +232,10 @@ class Scheme:
         note: str = "",
         time: str | None = None,
         learnt_from: LearntSentences | None = None,
+        neurons: NeuronSet | None = None,
     ) -> Scheme:
-        """A step that removes those of ``heads`` which are still kept; it becomes the current one.
+        """A step that removes those of ``heads``, and of feed-forward ``neurons``, which are still
+        kept; it becomes the current one.
 
         ``method``, its ``settings`` and ``seed`` say how they were chosen, ``learnt_from`` by which
         sentences; ``metrics`` are those after it; ``note`` is a person's; ``time`` is ISO 8601, by
@@ -240,7 +244,7 @@ class Scheme:
         the heads is kept.
         """
         known = (method, settings, metrics, seed, note, time, learnt_from)
-        return self._stepping("remove", heads, *known)
+        return self._stepping("remove", heads, *known, neurons=neurons)
 
     def restoring(
         self,
@@ -253,14 +257,16 @@ class Scheme:
         note: str = "",
         time: str | None = None,
         learnt_from: LearntSentences | None = None,
+        neurons: NeuronSet | None = None,
     ) -> Scheme:
-        """A step that restores those of ``heads`` which are removed; it becomes the current one.
+        """A step that restores those of ``heads``, and of feed-forward ``neurons``, which are
+        removed; it becomes the current one.
 
         What else is told of it is as in :meth:`removing`. Raises :class:`HeadError` for a head that
         the model lacks and :class:`SchemeError` where none of the heads is removed.
         """
         known = (method, settings, metrics, seed, note, time, learnt_from)
-        return self._stepping("restore", heads, *known)
+        return self._stepping("restore", heads, *known, neurons=neurons)
 
     def recovered(
         self,
@@ -362,12 +368,15 @@ class Scheme:
         time: str | None,
         learnt_from: LearntSentences | None,
         weights: str | None = None,
+        neurons: NeuronSet | None = None,
     ) -> Scheme:
         """The scheme with one more step, whose facts are those of :meth:`removing`."""
         asked = HeadMask(self.layers, self.heads, frozenset(heads)).removed
         removed = self.mask.removed
         changed = changeable(what, asked, removed) - self.pruned
-        if not changed and weights is None:
+        gone = self.mask.neurons
+        changed_neurons = changeable_neurons(what, neurons, gone)
+        if not changed and changed_neurons is None and weights is None:
             raise SchemeError(
                 f"There is nothing to {what} ({format_heads(asked) or 'no head'} selected): select "
                 f"at least one head that is {'kept' if what == 'remove' else 'removed'}."
@@ -386,6 +395,8 @@ class Scheme:
             note=note,
             weights=weights,
             learnt_from=learnt_from,
+            neurons=changed_neurons,
+            removed_neurons=neurons_after(what, changed_neurons, gone),
         )
         steps = (*self.steps, step)
         return replace(self, steps=steps, current=step.id, redo=(), next_id=step.id + 1)
@@ -404,7 +415,7 @@ class Scheme:
         from bhpvas.scheme import schema
 
         document = {
-            "format": schema.FORMAT,
+            "format": schema.format_of(self.steps),
             "name": self.name,
             "model": self.model,
             "data": self.data,

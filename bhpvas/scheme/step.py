@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bhpvas.heads import HeadId
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
 
 What = Literal["start", "remove", "restore", "recover"]
@@ -21,7 +22,8 @@ _HAIR = 1e-6
 
 @dataclass(frozen=True)
 class Step:
-    """One change of the mask: ``heads`` went or came back; ``removed`` all that are removed since.
+    """One change of the mask: ``heads`` and ``neurons`` (None: none) went or came back; ``removed``
+    and ``removed_neurons`` are all that are removed since.
 
     A step "recover" changes no head; ``weights`` is the hash of what it changed, else None.
     ``learnt_from`` are the sentences that chose the heads or fitted the weights, empty where no
@@ -43,6 +45,8 @@ class Step:
     note: str = ""
     weights: str | None = None
     learnt_from: LearntSentences | None = None
+    neurons: NeuronSet | None = None
+    removed_neurons: NeuronSet | None = None
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -87,3 +91,26 @@ def changeable(
 ) -> frozenset[HeadId]:
     """Those of the heads asked for that a removal or a restoring changes."""
     return asked & removed if what == "restore" else asked - removed
+
+
+def changeable_neurons(
+    what: str, asked: NeuronSet | None, removed: NeuronSet | None
+) -> NeuronSet | None:
+    """Those of the neurons asked for that a removal or a restoring changes; None = none of them."""
+    if asked is None:
+        return None
+    if removed is not None:
+        asked = asked & removed if what == "restore" else asked - removed
+    elif what == "restore":
+        return None
+    return asked if asked else None
+
+
+def neurons_after(
+    what: str, changed: NeuronSet | None, removed: NeuronSet | None
+) -> NeuronSet | None:
+    """All neurons that are removed once some more were removed, or some restored."""
+    if changed is None or removed is None:
+        return changed or removed
+    left = removed - changed if what == "restore" else removed | changed
+    return left if left else None

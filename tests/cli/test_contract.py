@@ -166,7 +166,7 @@ def test_a_scheme_file_is_what_its_schema_says(files, name):
     assert (last["what"] == "recover") == (name == "r.json")
     for broken in (
         {"removed_heads": ["H1"]},
-        {"format": {"name": "bhpvas-scheme", "version": 2}},
+        {"format": {"name": "bhpvas-scheme", "version": 3}},
         {"steps": [{**last, "what": "forget"}]},
         {"steps": [{**last, "what": "recover", "weights": "../secret"}]},
         {"steps": []},

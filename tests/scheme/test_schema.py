@@ -92,7 +92,7 @@ def damage(*path: str | int, to: Any) -> Callable[[Any], None]:
 
 DAMAGED = {
     "other program": (damage("format", "name", to="svg"), "'name' of 'format' is 'svg' and not"),
-    "later version": (damage("format", "version", to=2), "'version' of 'format' is 2 and not 1;"),
+    "later version": (damage("format", "version", to=3), "'version' of 'format' is 3 and not 2;"),
     "version as text": (damage("format", "version", to="1"), "'version' of 'format' is '1'"),
     "version true": (damage("format", "version", to=True), "'version' of 'format' is True"),
     "no format": (lambda document: document.pop("format"), "no 'format'"),

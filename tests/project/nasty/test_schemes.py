@@ -62,7 +62,7 @@ def scheme_cases() -> Iterator[tuple[str, bytes]]:
                         changed(lambda d, f=find, k=key, v=value: f(d).update({k: v})),
                     )
     for name, change in {
-        "a later version": lambda d: d["format"].update(version=2),
+        "a later version": lambda d: d["format"].update(version=3),
         "another format": lambda d: d["format"].update(name="other"),
         "no steps": lambda d: d.update(steps=[]),
         "a current step that is not there": lambda d: d.update(current=9),
