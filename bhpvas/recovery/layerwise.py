@@ -2,7 +2,8 @@
 
 Layers are visited from the lowest up. At each, the pruned network's heads are run on what its own
 lower layers produce, their outputs and the aim are summed into moments, the output projection is
-fitted, and the layer is finished with it. Only the states of one layer are kept at a time.
+fitted, and the layer is finished with it. Only the states of one layer are kept at a time, and of
+many sentences most of them in a temporary file.
 """
 
 from __future__ import annotations
@@ -24,11 +25,9 @@ from bhpvas.model.families.base import Layer
 from bhpvas.model.layers import attend, finish_layer, project
 from bhpvas.model.pruning import linear, prune_layer
 from bhpvas.progress import Progress, silent
+from bhpvas.recovery.kept_states import KeptStates
 from bhpvas.recovery.ridge import CrossMoments
 
-#: Memory for the states of one layer on the calibration sentences. 64 MB hold 43,000 tokens of 384
-#: numbers, 2,048 sentences of SST-2 twice over; of more, a random part is used.
-STATE_BYTES = 64 * 2**20
 #: Every so many sentences, one does not fit but chooses the ridge.
 HELD_OUT = 4
 
@@ -55,7 +54,7 @@ class CalibrationPart:
 def calibration_parts(
     classifier: Classifier, encoded: Encoded, *, seed: int = 0
 ) -> list[CalibrationPart]:
-    """Calibration sentences in batches, every fourth held out, no more than memory allows.
+    """Calibration sentences in batches, every fourth held out.
 
     Raises :class:`DataError` where there are fewer than two sentences.
     """
@@ -65,13 +64,10 @@ def calibration_parts(
             f"there is {len(encoded)}: take more sentences."
         )
     order = np.random.default_rng(seed).permutation(len(encoded))
-    room = STATE_BYTES // (4 * classifier.geometry.hidden_size)
-    fitting = int(np.searchsorted(np.cumsum(encoded.lengths[order]), room, side="right"))
-    order = order[: max(fitting, 2)]
     held_out = np.zeros(len(encoded), dtype=bool)
     held_out[order[1::HELD_OUT]] = True
     parts = []
-    for rows in batches(classifier, encoded, np.sort(order)):
+    for rows in batches(classifier, encoded):
         checks = torch.from_numpy(held_out[rows]).to(classifier.device)
         parts.append(CalibrationPart(load_batch(classifier, encoded, rows), checks))
     return parts
@@ -89,13 +85,13 @@ class Originals:
         self.classifier = classifier.with_weights(None)
         self.parts = parts
         self._keep = keep
-        embedded = [
+        embedded = KeptStates(
             self.classifier.embed(part.batch.input_ids, part.batch.token_type_ids) for part in parts
-        ]
+        )
         self._entering = {0: embedded}
-        self._attended: dict[int, list[Tensor]] = {}
+        self._attended: dict[int, KeptStates] = {}
 
-    def entering(self, number: int) -> list[Tensor]:
+    def entering(self, number: int) -> KeptStates:
         """The states that enter a layer, part by part ``[B, T, D]``; ``L`` gives the last ones.
 
         Layers are asked for in order, unless they are kept.
@@ -103,7 +99,7 @@ class Originals:
         self._run_to(number)
         return self._entering[number]
 
-    def attended(self, number: int) -> list[Tensor]:
+    def attended(self, number: int) -> KeptStates:
         """The states of a layer after its attention and before the norm, part by part."""
         self._run_to(number + 1)
         return self._attended[number]
@@ -124,7 +120,7 @@ class Originals:
         classifier = self.classifier
         for current in range(max(self._entering), number):
             layer, last = classifier.layers[current], current == len(classifier.layers) - 1
-            attended, leaving = [], []
+            attended, leaving = KeptStates(), KeptStates()
             for part, states in zip(self.parts, self._entering[current], strict=True):
                 mask = part.batch.attention_mask
                 outputs, _ = attend(classifier, layer, states, mask, first_only=last)
@@ -174,7 +170,7 @@ class LayerwisePass:
 
     fits: dict[int, LayerFit]
     feed_forward_fits: dict[int, LayerFit]
-    states: dict[int, list[Tensor]]
+    states: dict[int, Sequence[Tensor]]
     logits: Tensor  # [n, C]
 
 
@@ -200,40 +196,40 @@ def layerwise_pass(
     """
     classifier, parts = originals.classifier, originals.parts
     layers = len(classifier.layers)
-    states = list(originals.entering(begin) if entering is None else entering)
+    states: Sequence[Tensor] = originals.entering(begin) if entering is None else entering
     fits: dict[int, LayerFit] = {}
     feed_forward_fits: dict[int, LayerFit] = {}
-    kept_states: dict[int, list[Tensor]] = {}
+    kept_states: dict[int, Sequence[Tensor]] = {}
     for number in range(begin, layers):
         progress(number - begin, layers - begin)
         if keep:
             kept_states[number] = states
-        kept = mask.kept[number]
+        kept, last = mask.kept[number], number == layers - 1
         layer = prune_layer(classifier, number, mask)
-        outputs = [
-            heads_of(classifier, layer, one, part, first_only=number == layers - 1)
+        outputs = KeptStates(
+            heads_of(classifier, layer, one, part, first_only=last)
             for one, part in zip(states, parts, strict=True)
-        ]  # [B, T, k·d_h] each
-        states = [one[:, : out.shape[1]] for one, out in zip(states, outputs, strict=True)]
+        )  # [B, T, k·d_h] each
+        counted = slice(1 if last else None)  # the tokens that the rest of the layer reads
         if not kept.all():
             both = zip(originals.attended(number), states, strict=True)
-            aims = [attended - one for attended, one in both]
+            aims = (attended - one[:, counted] for attended, one in both)
             fits[number] = _fit(classifier, layer.output, fitter, parts, outputs, aims)
             layer = replace(layer, output=_as_linear(classifier, fits[number]))
         if feed_forward:
-            normed = [
-                layer.attention_norm(layer.output(out) + one)
+            normed = KeptStates(
+                layer.attention_norm(layer.output(out) + one[:, counted])
                 for one, out in zip(states, outputs, strict=True)
-            ]
+            )
             inner = (layer.activation(layer.up(one)) for one in normed)  # [B, T, F], one at a time
             fed = (aim - one for aim, one in zip(originals.fed(number), normed, strict=True))
             fit = _fit(classifier, layer.down, fitter, parts, inner, fed)
             feed_forward_fits[number] = fit
             layer = replace(layer, down=_as_linear(classifier, fit))
-        states = [
-            finish_layer(layer, one, layer.output(out))
+        states = KeptStates(
+            finish_layer(layer, one[:, counted], layer.output(out))
             for one, out in zip(states, outputs, strict=True)
-        ]
+        )
     progress(layers - begin, layers - begin)
     return LayerwisePass(fits, feed_forward_fits, kept_states, _logits(classifier, states))
 

@@ -49,7 +49,7 @@ class _PrunedNetwork:
         self.originals, self.metrics, self.mask = originals, metrics, mask
         self._answers = originals.logits
         self._fits: dict[int, LayerFit] = {}
-        self._states: dict[int, list[Tensor]] = {}
+        self._states: dict[int, Sequence[Tensor]] = {}
         self._errors: dict[int, LayerError] = {}
         self._take(layerwise_pass(originals, mask, compensate, keep=True), begin=0)
 
