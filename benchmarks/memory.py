@@ -1,9 +1,10 @@
-"""Measure the peak memory of ``score`` over ever more sentences of a file.
+"""Measure the peak memory of ``score``, or of a recovery, over ever more sentences of a file.
 
 ``python -m benchmarks.memory train.tsv --sentences 5000 20000 67349`` runs the command in a process
 of its own for each number and prints what the system says of it. The sentences are drawn at random
 from the file, so that every run has sentences of the same lengths; where there are not enough, some
-are drawn more than once. With ``--read-only`` they are read and put into tokens, and no more.
+are drawn more than once. With ``--read-only`` they are read and put into tokens, and no more; with
+``--recover`` every second head is removed and the rest compensated.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ _READING = """
 import sys, bhpvas
 data = bhpvas.read_dataset(sys.argv[1])
 bhpvas.load_classifier(*sys.argv[2:]).encode(data)
+"""
+_RECOVERING = """
+import sys, bhpvas
+data, classifier = bhpvas.read_dataset(sys.argv[1]), bhpvas.load_classifier(*sys.argv[2:])
+full = classifier.full_mask()
+bhpvas.recover(classifier, data, full.without(list(full)[::2]))
 """
 
 
@@ -64,7 +71,9 @@ def main() -> None:
     parser.add_argument("--model", help="folder or hub id (default: the sample model)")
     parser.add_argument("--sentences", type=int, nargs="+", default=[5000, 20000])
     parser.add_argument("--criteria", default="importance,stability,similarity")
-    parser.add_argument("--read-only", action="store_true", help="read and tokenise, no more")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--read-only", action="store_true", help="read and tokenise, no more")
+    instead.add_argument("--recover", action="store_true", help="compensate instead of score")
     given = parser.parse_args()
     model = [given.model] if given.model else []
     whole = read_dataset(given.data)
@@ -74,7 +83,10 @@ def main() -> None:
             path = str(drawn(whole, count, Path(folder)))
             command = ["-m", "bhpvas", "score", "--json", "--criteria", given.criteria]
             command += ["--data", path, *(["--model", *model] if model else [])]
-            peak, seconds = measured(["-c", _READING, path, *model] if given.read_only else command)
+            if given.read_only or given.recover:
+                script = _READING if given.read_only else _RECOVERING
+                command = ["-c", script, path, *model]
+            peak, seconds = measured(command)
             print(
                 f"| {count:,} | {peak:,.0f} | {seconds / 60:.1f} | {count / seconds:.0f} |",
                 flush=True,

@@ -189,8 +189,8 @@ def refit_lines(found: Recovered) -> list[str]:
             f"layer {one.layer:<3} error {one.error_before:8.4f} → {one.error_after:.4f}"
             for one in found.layers
         ),
-        "Errors are shares of the variance of what the layer should say, on held-out calibration "
-        f"sentences ({found.sentences} of {found.calibration}).",
+        "Errors are shares of the variance of what the layer should say, measured on "
+        f"{found.held_out} held-out sentences of the {found.sentences} of {found.calibration}.",
     ]
 
 

@@ -35,7 +35,11 @@ class LayerReport(NamedTuple):
 
 @dataclass(frozen=True)
 class Recovered:
-    """New output projections for one mask, and the sentences that they were fitted on."""
+    """New output projections for one mask, and the sentences that they were fitted on.
+
+    Of the ``sentences``, ``held_out`` ones chose each layer's ridge and measured its errors; the
+    weights are then fitted on all of them.
+    """
 
     method: str
     mask: HeadMask
@@ -43,6 +47,7 @@ class Recovered:
     layers: tuple[LayerReport, ...]
     calibration: str
     sentences: int
+    held_out: int
     learnt_from: LearntSentences
 
     def on(self, scheme: Scheme, seed: int) -> Scheme:
@@ -61,6 +66,7 @@ class Recovered:
         """What a scheme step keeps of it, ready for JSON; a ridge of null is an infinite one."""
         return {
             "calibration": {"name": self.calibration, "sentences": self.sentences},
+            "held_out": self.held_out,
             "layers": [
                 {**one._asdict(), "ridge": one.ridge if math.isfinite(one.ridge) else None}
                 for one in self.layers

@@ -73,7 +73,8 @@ def recover(
         weights=as_weights(classifier, mask, pruned),
         layers=tuple(LayerReport.of(number, fit) for number, fit in pruned.fits.items()),
         calibration=calibration.name,
-        sentences=sum(len(part.batch.rows) for part in parts),
+        sentences=len(calibration),
+        held_out=sum(int(part.held_out.sum()) for part in parts),
         learnt_from=LearntSentences.of(encoded.fingerprints),
     )
 

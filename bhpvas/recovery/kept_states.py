@@ -67,5 +67,6 @@ class KeptStates(Sequence[Tensor]):
         if isinstance(one, Tensor):
             return one
         assert self._file is not None, "something was filed"
-        content = torch.from_numpy(self._file[one.bytes].copy())
-        return content.view(one.dtype).view(one.shape).to(one.device)
+        found = torch.empty(one.shape, dtype=one.dtype)
+        found.flatten().view(torch.uint8).numpy()[:] = self._file[one.bytes]
+        return found.to(one.device)

@@ -51,6 +51,14 @@ def test_recover_writes_weights_beside_the_scheme(capsys, files, tmp_path, propo
     assert again.undone().on(classifier, tmp_path).weights == expected
 
 
+def test_the_errors_are_of_the_sentences_that_were_held_out(capsys, files, tmp_path, proposed):
+    main([
+        "recover", "--model", files[0], "--scheme", proposed[0], "--calibration", files[1],
+        "--out", str(tmp_path / "recovered.json"),
+    ])  # fmt: skip
+    assert "measured on 3 held-out sentences of the 12 of" in capsys.readouterr().out
+
+
 @pytest.fixture
 def sentences(files, tmp_path):
     """A file with the tiny sentences ten times over, which is enough to train on."""

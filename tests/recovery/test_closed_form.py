@@ -16,7 +16,7 @@ from bhpvas.model import batching
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads
-from bhpvas.recovery import RECOVERIES, layerwise, recover
+from bhpvas.recovery import RECOVERIES, kept_states, recover
 from tests.conftest import TEXTS
 from tests.recovery.refitted import projection_of
 from tests.tiny import many_sentences, save_tiny
@@ -83,12 +83,9 @@ def test_a_recovered_classifier_can_be_scored_and_is_not_shared(classifier, data
         assert torch.equal(before[name], value), name
 
 
-def test_batches_padding_and_memory_change_nothing_but_how_many_sentences_count(
-    classifier, monkeypatch
-):
+def test_batches_and_padding_change_nothing(classifier, monkeypatch):
     sentences, mask = many_sentences(60), HeadMask.parse("L0H1,L1H2", 2, 4)
     whole = recover(classifier, sentences, mask)
-    assert whole.sentences == 60
     monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 1)
     alone = recover(classifier, sentences, mask)
     for number in (0, 1):
@@ -97,8 +94,19 @@ def test_batches_padding_and_memory_change_nothing_but_how_many_sentences_count(
             projection_of(classifier, whole, number).weight,
             atol=1e-3,
         )
-    monkeypatch.setattr(layerwise, "STATE_BYTES", 4 * 32 * 100)  # room for 100 tokens
-    assert 5 < recover(classifier, sentences, mask).sentences < 40
+
+
+@pytest.mark.parametrize("method", RECOVERIES)
+def test_every_sentence_counts_however_little_memory_its_states_may_take(
+    classifier, monkeypatch, method
+):
+    sentences, mask = many_sentences(60), HeadMask.parse("L0H1,L1H2", 2, 4)
+    monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 30)
+    whole = recover(classifier, sentences, mask, method)
+    assert (whole.sentences, whole.held_out) == (60, 15)
+    assert whole.record()["held_out"] == 15
+    monkeypatch.setattr(kept_states, "IN_MEMORY", 4 * 32 * 100)  # 100 tokens, of about 500
+    assert recover(classifier, sentences, mask, method) == whole
 
 
 def test_half_precision_is_recovered(tmp_path):

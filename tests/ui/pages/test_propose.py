@@ -320,6 +320,9 @@ def test_a_recovery_is_a_step_that_can_be_undone(
     assert step.metrics["accuracy"] == changed.accuracy
     assert step.settings["calibration"]["sentences"] == len(CALIBRATION)
     assert step.settings["seconds"] > 0
+    assert step.settings["held_out"] == fitted.held_out < len(CALIBRATION) / 3
+    keys = "".join(html.value for html in app.html)
+    assert f"on {fitted.held_out} held out of {len(CALIBRATION)} sentences of" in keys
     assert [one["layer"] for one in step.settings["layers"]] == [0, 1]
     assert "on 30 evaluation sentences" in said(app)
     press(app, "Undo")

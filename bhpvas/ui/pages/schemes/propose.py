@@ -467,7 +467,7 @@ def _report(session: Session) -> None:
     if step is None or "layers" not in step.settings:
         st.caption("This scheme is not recovered yet.")
         return
-    calibration = step.settings["calibration"]
+    calibration, held_out = step.settings["calibration"], step.settings.get("held_out")
     st.markdown(outcome(scheme, step))
     if session.mask.removed != step.removed:
         kept = scheme.layers * scheme.heads - len(step.removed)
@@ -488,7 +488,8 @@ def _report(session: Session) -> None:
         tables.key(style.GAINED, "after"),
         tables.key(
             None,
-            f"on held-out calibration sentences, of {calibration['sentences']:,} of "
-            f"{calibration['name']}",
+            # Steps of earlier versions do not say how many.
+            f"on {held_out if isinstance(held_out, int) else 'a quarter'} held out of "
+            f"{text.plural(calibration['sentences'], 'sentence')} of {calibration['name']}",
         ),
     )
