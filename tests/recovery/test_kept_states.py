@@ -40,5 +40,5 @@ def test_a_full_disk_is_said(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(kept._file._file, "write", full)
-    with pytest.raises(LimitError, match="No space left on device.*TMPDIR"):
+    with pytest.raises(LimitError, match=r"No space left on device.*TMPDIR"):
         kept.append(torch.zeros(4))
