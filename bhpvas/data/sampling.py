@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -102,11 +105,11 @@ def calibration_sample(dataset: Dataset, size: int = SENTENCES, seed: int = 0) -
 def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
     """Divide at random into ``share`` of the sentences and the rest, both in their old order.
 
-    Copies of a sentence go to the same part. The first part has ``round(share · N)`` sentences, at
-    least one and not all, and each label's share of them is its share of the whole as nearly as
-    whole sentences allow; where copies do not fit, it has fewer. The same seed gives the same
-    parts. Raises :class:`DataError` on a share outside (0, 1) or fewer than two different
-    sentences.
+    Copies of a sentence, and what differs from it in case, accents and blanks alone, go to the same
+    part. The first part has ``round(share · N)`` sentences, at least one and not all, and each
+    label's share of them is its share of the whole as nearly as whole sentences allow; where copies
+    do not fit, it has fewer. The same seed gives the same parts. Raises :class:`DataError` on a
+    share outside (0, 1) or fewer than two different sentences.
     """
     if not 0 < share < 1:
         raise DataError(f"A share of {share} cannot be split off: it must lie between 0 and 1.")
@@ -115,7 +118,8 @@ def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset
     )
     if len(begins) < 2:
         raise DataError(
-            f"{dataset.name} has too few sentences to be split: it needs two or more that differ."
+            f"{dataset.name} has too few sentences to be split: it needs two or more that differ "
+            "by more than capitals, accents and blanks."
         )
     order = np.argsort(begins)  # different sentences as they first come
     count = min(max(round(share * len(dataset)), 1), len(dataset) - 1)
@@ -150,8 +154,55 @@ def _stratified(labels: np.ndarray, sizes: np.ndarray, count: int, seed: int) ->
 
 
 def copy_numbers(dataset: Dataset) -> np.ndarray:
-    """A number for each sentence, or pair, that its copies share: int64 ``[N]``."""
-    if dataset.pairs is None:
-        return np.fromiter(map(hash, dataset.texts), np.int64, len(dataset))
-    both = zip(dataset.texts, dataset.pairs, strict=True)
-    return np.fromiter(map(hash, both), np.int64, len(dataset))
+    """A number for each sentence, or pair, that its copies share: int64 ``[N]``.
+
+    Copies are what no tokenizer may tell apart: see :func:`likeness`.
+    """
+    keys: Iterable[object] = map(likeness, dataset.texts)
+    if dataset.pairs is not None:
+        keys = zip(keys, map(likeness, dataset.pairs), strict=True)
+    return np.fromiter(map(hash, keys), np.int64, len(dataset))
+
+
+def likeness(text: str) -> bytes:
+    """A text without what some tokenizer drops: texts with the same known tokens have the same one.
+
+    Characters are decomposed as compatible ones (NFKD) and lose their case, accents (marks), blanks
+    and controls; two single quotation marks are a double one.
+
+    >>> {likeness(text) for text in ("Un café !", "UN CAFE!", "un  cafe\u0301 !\u200b")}
+    {b'uncafe!'}
+    """
+    if not text.isascii():
+        text = _NOT_ASCII.sub(lambda run: _word_folded(run[0]), text)
+    plain = text.lower().encode().translate(None, _ASCII_DROPPED)
+    return plain.replace(b"``", b'"').replace(b"''", b'"')
+
+
+# A mark belongs to what comes before it and is dropped, so characters decompose each for itself.
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]{1,32}")
+
+
+@lru_cache(2**14)
+def _word_folded(run: str) -> str:
+    """Some characters, decomposed and without case and what is dropped."""
+    folded = unicodedata.normalize("NFKD", run).translate(_DROPPED).casefold()
+    # The fold may make new characters of some ("ΐ") that decompose in turn.
+    return unicodedata.normalize("NFKD", folded).translate(_DROPPED)
+
+
+class _Dropped(dict[int, int | None]):
+    """Characters that tokenizers drop, as :meth:`str.translate` has them, as they are asked for."""
+
+    def __missing__(self, code: int) -> int | None:
+        kind = unicodedata.category(chr(code))
+        # Two more: what could not be read, and what SentencePiece writes for a blank.
+        dropped = kind[0] in "CMZ" or code in (0xFFFD, 0x2581)
+        # Beyond are rare characters only, and far more that nobody has given a meaning.
+        if code < 2**17:
+            self[code] = None if dropped else code
+        return None if dropped else code
+
+
+_DROPPED = _Dropped()
+_ASCII_DROPPED = bytes([*range(33), 127])
