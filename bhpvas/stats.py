@@ -180,6 +180,41 @@ def band(drawn: np.ndarray, level: float = BAND) -> np.ndarray:
     return np.quantile(drawn, [tail, 0.5, 1 - tail], axis=0)
 
 
+def rank_bounds(
+    estimates: np.ndarray, influence: np.ndarray, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best and the worst place, int64 ``[K]``, that each of K estimates may truly have.
+
+    The largest has place 1. ``influence`` ``[N, K]`` has the estimates' covariance times N: the
+    values themselves, where an estimate is their mean, or its jackknife values. Another one may
+    stand on either side of an estimate unless a paired t test of the two, at 1 - ``level``, tells
+    which (places from pairwise tests: Mogstad, Romano, Shaikh, Wilhelm 2024, "Inference for ranks
+    with applications to mobility across neighbourhoods and academic achievement across countries";
+    theirs hold for all places together, these for each by itself). Ranks of means that are drawn
+    again, as a bootstrap has them, lie closer to the middle than the true ones and closer together.
+    With a single sentence, every place is possible. How often they hold, by number of sentences,
+    stands in docs/benchmarks.md.
+
+    >>> values = np.array([[5.0, 2.0, 1.0], [5.0, 1.0, 2.0], [5.0, 2.1, 2.0]])
+    >>> best, worst = rank_bounds(values.mean(0), values)
+    >>> best.tolist(), worst.tolist()
+    ([1, 2, 2], [1, 3, 3])
+    """
+    n, count = influence.shape
+    if n < 2:
+        return np.ones(count, dtype=np.int64), np.full(count, count, dtype=np.int64)
+    centred = influence - influence.mean(0)
+    covariance = centred.T @ centred / (n - 1)
+    variance = np.diag(covariance)
+    both = variance[:, None] + variance
+    # What rounding leaves of two columns that do not differ.
+    apart = np.where((both - 2 * covariance) > 1e-12 * both, both - 2 * covariance, 0.0)
+    reach = float(stdtrit(n - 1, (1 + level) / 2)) * np.sqrt(apart / n)  # [K, K]
+    ahead = estimates[:, None] - estimates  # [K, K]
+    surely_above, surely_below = ahead > reach, ahead < -reach
+    return 1 + surely_below.sum(1), count - surely_above.sum(1)
+
+
 def confusion_interval(
     confusion: np.ndarray,
     statistic: Callable[[np.ndarray], np.ndarray],
@@ -206,6 +241,28 @@ def confusion_interval(
     low, high = percentile_interval(statistic(drawn))
     observed = float(statistic(confusion))
     return min(float(low), observed), max(float(high), observed)
+
+
+# --- ranks ----------------------------------------------------------------------------------------
+
+
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks along the last axis, 1 = smallest; equals share the mean of theirs: float64.
+
+    >>> mean_ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist()
+    [3.5, 1.0, 3.5, 2.0]
+    """
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, -1)
+    starts = np.ones(values.shape, dtype=bool)  # of a run of equals
+    starts[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    ends = np.roll(starts, -1, -1)
+    place, last = np.arange(values.shape[-1]), values.shape[-1]
+    first = np.maximum.accumulate(np.where(starts, place, 0), -1)
+    final = np.minimum.accumulate(np.where(ends, place, last)[..., ::-1], -1)[..., ::-1]
+    found = np.empty(values.shape)
+    np.put_along_axis(found, order, (first + final) / 2 + 1, -1)
+    return found
 
 
 # --- tests ----------------------------------------------------------------------------------------

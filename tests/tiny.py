@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from bhpvas.data.dataset import Dataset
+from bhpvas.heads import HeadId
 from bhpvas.model.classifier import Classifier
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -113,6 +114,33 @@ def with_heads(classifier: Classifier, change: Callable[[Any], None]) -> Classif
     layers = classifier.family.layers(model)
     change(layers)
     return replace(classifier, model=model, layers=layers)
+
+
+#: Ways in which nothing of a head reaches its layer, whatever it attends to.
+DEATHS = ("projection", "values", "nothing in common")
+
+
+def with_dead_heads(classifier: Classifier, heads: Iterable[HeadId], death: str) -> Classifier:
+    """A classifier in which nothing of some heads' outputs is written on."""
+
+    def change(layers: Any) -> None:
+        size = classifier.geometry.head_size
+        for head in heads:
+            layer, first = layers[head.layer], head.head * size
+            # What is written on, and what is read: all, none, or a half each.
+            written = {"projection": size, "values": 0}.get(death, size // 2)
+            layer.output.weight.data[:, first : first + written] = 0
+            layer.value.weight.data[first + written : first + size] = 0
+            layer.value.bias.data[first + written : first + size] = 0
+
+    return with_heads(classifier, change)
+
+
+def without_answers(classifier: Classifier) -> Classifier:
+    """A classifier that gives every sentence the same answer: no head has any effect on it."""
+    model = copy.deepcopy(classifier.model)
+    model.classifier.weight.data.zero_()
+    return replace(classifier, model=model, layers=classifier.family.layers(model))
 
 
 def with_copied_head(classifier: Classifier, layer: int, source: int, target: int) -> Classifier:

@@ -35,8 +35,11 @@ ABLATIONS = {"ablation-loss": "Ablation: loss", "ablation-accuracy": "Ablation: 
 class Column:
     """One number a head: ``values`` ``[L, H]``, NaN where there is none.
 
-    ``low`` and ``high`` bound the rank (95%), where its uncertainty is known. ``change`` says that
-    the values are changes around zero, ``rise_is_bad`` which side of zero hurts.
+    ``low`` and ``high`` bound the rank (95%), where its uncertainty is known, else they are 0.
+    ``change`` says that the values are changes around zero, ``rise_is_bad`` which side of zero
+    hurts. Of the ``kept`` heads (default: those with a value) one without a value is not
+    ``measured`` yet, or its value is ``undefined``, which says of which heads it is; ``dead`` ones
+    are first to go.
     """
 
     name: str
@@ -48,26 +51,41 @@ class Column:
     high: np.ndarray | None = None
     change: bool = False
     rise_is_bad: bool = True
+    kept: np.ndarray | None = None
+    dead: np.ndarray | None = None
+    undefined: str = ""
+    measured: bool = True
+
+    def lacks(self, head: HeadId) -> bool:
+        """Whether a head was looked at and has no value."""
+        at = head.layer, head.head
+        return self.kept is not None and bool(self.kept[at] and np.isnan(self.values[at]))
 
     @property
     def reading(self) -> str:
         """One line on how to read the column as colours."""
         if self.change:
             return self.help.replace("Above 0", "Red").replace("below 0", "blue")
-        if self.name == COMBINED or np.isnan(self.values).all():
+        if self.name == COMBINED or not self.measured:
             return self.help
         shade = "Dark" if self.higher_means == "keep" else "Bright"
-        return f"{self.help.replace('High:', 'Bright:')} {shade} heads are first to go."
+        said = f"{self.help.replace('High:', 'Bright:')} {shade} heads are first to go."
+        if self.kept is not None and np.isnan(self.values[self.kept]).any():
+            said += f" Grey: undefined, as of a head {self.undefined}."
+        return said
 
     @cached_property
     def ranks(self) -> np.ndarray:
-        """Places ``[L, H]``: 1 = most worth keeping, the last = first to go, 0 = removed."""
-        return ranks(self.values, self.higher_means)
+        """Places ``[L, H]``: 1 = most worth keeping, the last = first to go, 0 = removed.
+
+        Equals share the mean of their places.
+        """
+        return ranks(self.values, self.higher_means, kept=self.kept, dead=self.dead)
 
     @cached_property
     def first_to_go(self) -> list[HeadId]:
-        """Kept heads from the first to go to the last."""
-        return removal_order(self.values, self.higher_means)
+        """Kept heads from the first to go to the last; the order of equals is drawn."""
+        return removal_order(self.values, self.higher_means, kept=self.kept, dead=self.dead)
 
     def beyond(self, threshold: float) -> list[HeadId]:
         """Kept heads on the far side of a threshold: the side that goes first."""
@@ -78,17 +96,19 @@ class Column:
 
     def value(self, head: HeadId) -> str:
         """The value of one head as it stands on the screen."""
+        if self.lacks(head):
+            return "undefined"
         return number(float(self.values[head.layer, head.head]))
 
     def rank(self, head: HeadId) -> str:
         """The rank of one head, with its interval where there is one: ``12 (9–17)``."""
-        place = int(self.ranks[head.layer, head.head])
+        place = self.ranks[head.layer, head.head]
         if place == 0:
             return "removed"
-        if self.low is None or self.high is None:
-            return str(place)
+        if self.low is None or self.high is None or self.low[head.layer, head.head] == 0:
+            return f"{place:g}"
         low, high = self.low[head.layer, head.head], self.high[head.layer, head.head]
-        return f"{place} ({low}{DASH}{high})"
+        return f"{place:g} ({low}{DASH}{high})"
 
     def hover(self, mask: HeadMask) -> np.ndarray:
         """What a cell says under the pointer: text ``[L, H]``."""
@@ -97,15 +117,19 @@ class Column:
             f"<b>{head}</b> removed"
             if head in mask.removed
             else f"<b>{head}</b> not scored yet"
-            if np.isnan(self.values[head.layer, head.head])
+            if np.isnan(self.values[head.layer, head.head]) and not self.lacks(head)
             else f"<b>{head}</b><br>{self.title} {self.value(head)}<br>"
             f"rank {self.rank(head)} of {count}"
             for head in mask.every_head()
         ]
         return np.array(lines).reshape(mask.layers, mask.heads)
 
+    def shared(self, other: Column) -> int:
+        """How many heads have a value in both columns."""
+        return int(np.isfinite(self.values + other.values).sum())
+
     def agreement(self, other: Column) -> float:
-        """Spearman's rank correlation of two orders of keeping, −1 to 1."""
+        """Spearman's rank correlation of two orders of keeping, −1 to 1, of what both value."""
         ours, theirs = (
             np.where(one.higher_means == "keep", one.values, -one.values).ravel()
             for one in (self, other)
@@ -142,6 +166,7 @@ def unscored(name: str, mask: HeadMask) -> Column:
         higher_means="keep",
         help="Grey: not scored yet, the colours are on their way. Heads can be selected and "
         "removed already.",
+        measured=False,
     )
 
 
@@ -187,8 +212,9 @@ def _measured(
     if scores.measured[name].per_example is not None:
         low, high = remember(("ranks", key, name), lambda: rank_intervals(scores, name))
         if direction != criterion.higher_means:
-            kept = scores.mask.kept_count + 1
-            low, high = kept - high, kept - low
+            bounded = low > 0
+            beyond = bounded.sum() + 1
+            low, high = (np.where(bounded, beyond - one, 0) for one in (high, low))
     return Column(
         name=name,
         title=criterion.title,
@@ -198,6 +224,9 @@ def _measured(
         low=low,
         high=high,
         change=criterion.signed,
+        kept=scores.mask.kept,
+        dead=scores.dead,
+        undefined=criterion.undefined,
     )
 
 
@@ -224,8 +253,16 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
     }
 
 
+def whole_places(places: np.ndarray) -> np.ndarray:
+    """Places as whole numbers, if all are: those that equals share can be halves."""
+    return places.astype(int) if (places % 1 == 0).all() else places
+
+
 def table(found: Mapping[str, Column], mask: HeadMask) -> pd.DataFrame:
-    """One row a head: its name, layer, whether it is kept, and each column's value and rank."""
+    """One row a head: its name, layer, whether it is kept, and each column's value and rank.
+
+    A value that is undefined is empty, as that of a head that is not kept.
+    """
     every = list(mask.every_head())
     frame = pd.DataFrame(
         {
@@ -236,7 +273,7 @@ def table(found: Mapping[str, Column], mask: HeadMask) -> pd.DataFrame:
     )
     for column in found.values():
         frame[column.name] = column.values.ravel()
-        frame[f"{column.name} rank"] = column.ranks.ravel()
+        frame[f"{column.name} rank"] = whole_places(column.ranks.ravel())
         if column.low is not None and column.high is not None:
             frame[f"{column.name} rank low"] = column.low.ravel()
             frame[f"{column.name} rank high"] = column.high.ravel()

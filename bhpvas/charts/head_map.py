@@ -105,7 +105,11 @@ def head_map(
     )
     every = list(mask.every_head())
     if hover is None:
-        texts = [number(value) if np.isfinite(value) else "removed" for value in shown.ravel()]
+        unknown = {True: "removed", False: "undefined"}
+        texts = [
+            number(value) if np.isfinite(value) else unknown[head in mask.removed]
+            for head, value in zip(every, shown.ravel(), strict=True)
+        ]
         hover = np.array([f"<b>{head}</b> {text}" for head, text in zip(every, texts, strict=True)])
         hover = hover.reshape(layers, heads)
     figure.add_scatter(

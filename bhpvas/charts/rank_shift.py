@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from bhpvas.charts import style
 from bhpvas.criteria import RankShift
 from bhpvas.heads import HeadId
-from bhpvas.text import plural
 
 _TOP, _BOTTOM, _SIDE = 30, 10, 84
 #: From so many heads on, thin lines and small ends: else they run together into one grey.
@@ -74,7 +73,7 @@ def _labels(
         figure.add_annotation(
             x=side,
             y=height,
-            text=f"{place}  {head}" if side else f"{head}  {place}",
+            text=f"{place:g}  {head}" if side else f"{head}  {place:g}",
             xanchor="left" if side else "right",
             xshift=9 if side else -9,
             showarrow=False,
@@ -82,9 +81,9 @@ def _labels(
         )
 
 
-def _places(shift: RankShift, head: HeadId) -> tuple[int, int]:
+def _places(shift: RankShift, head: HeadId) -> tuple[float, float]:
     at = head.layer, head.head
-    return int(shift.before[at]), int(shift.after[at])
+    return float(shift.before[at]), float(shift.after[at])
 
 
 def _colour(shift: RankShift, head: HeadId) -> str:
@@ -94,12 +93,13 @@ def _colour(shift: RankShift, head: HeadId) -> str:
 
 def _hover_text(shift: RankShift, head: HeadId) -> str:
     before, after = _places(shift, head)
-    moved = f"{'up' if before > after else 'down'} {plural(abs(before - after), 'place')}"
+    far = abs(before - after)
+    moved = f"{'up' if before > after else 'down'} {far:g} {'place' if far == 1 else 'places'}"
     said = "no change" if before == after else moved
-    return f"<b>{head}</b><br>place {before} → {after}, {said}"
+    return f"<b>{head}</b><br>place {before:g} → {after:g}, {said}"
 
 
-def _apart(places: Sequence[int], gap: float, count: int) -> list[float]:
+def _apart(places: Sequence[float], gap: float, count: int) -> list[float]:
     """Heights for labels at ascending places: at least ``gap`` apart, near where they belong."""
     found: list[float] = []
     for place in places:

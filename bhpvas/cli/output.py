@@ -110,11 +110,17 @@ def numbers(values: np.ndarray) -> list[Any]:
     ]
 
 
-def grid(values: np.ndarray, form: str = ".4f") -> str:
-    """A head map as text, layers upward from 0."""
+def grid(values: np.ndarray, form: str = ".4f", undefined: np.ndarray | None = None) -> str:
+    """A head map as text, layers upward from 0: × where a head is removed, else ``undefined``."""
+
+    def said(layer: int, head: int, value: float) -> str:
+        if not math.isnan(value):
+            return format(value, form)
+        return "undef" if undefined is not None and undefined[layer, head] else "×"
+
     rows = [
         f"L{layer:<3}"
-        + " ".join(f"{'×' if math.isnan(value) else format(value, form):>8}" for value in row)
+        + " ".join(f"{said(layer, head, value):>8}" for head, value in enumerate(row))
         for layer, row in reversed(list(enumerate(values)))
     ]
     heads = "    " + " ".join(f"{f'H{head}':>8}" for head in range(values.shape[1]))

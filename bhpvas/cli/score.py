@@ -11,6 +11,8 @@ from bhpvas.cli.output import Bar, answer, grid, model_record, numbers, removed_
 from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bhpvas.criteria import Scores
     from bhpvas.model.classifier import Classifier
 
@@ -77,9 +79,11 @@ def document(classifier: Classifier, scores: Scores, names: list[str]) -> dict[s
             name: {
                 "values": numbers(scores.values[name]),
                 "higher_means": CRITERIA[name].higher_means,
+                "undefined": _names(_undefined(scores, name)),
             }
             for name in names
         },
+        "dead_heads": _names(scores.dead),
     }
     matrices = scores.similarity_matrix
     if matrices:
@@ -94,8 +98,28 @@ def document(classifier: Classifier, scores: Scores, names: list[str]) -> dict[s
 def tables(scores: Scores, names: list[str]) -> list[str]:
     from bhpvas.criteria import CRITERIA
 
-    return [
-        f"{CRITERIA[name].title} (higher = {CRITERIA[name].higher_means}), "
-        f"{scores.sentences} sentences of {scores.dataset}\n{grid(scores.values[name])}"
-        for name in names
-    ]
+    shown = []
+    for name in names:
+        one, undefined = CRITERIA[name], _undefined(scores, name)
+        said = (
+            f"{one.title} (higher = {one.higher_means}), "
+            f"{scores.sentences} sentences of {scores.dataset}\n"
+            f"{grid(scores.values[name], undefined=undefined)}"
+        )
+        if undefined.any():
+            said += f"\nundef: undefined of a head {one.undefined}"
+        shown.append(said)
+    if dead := _names(scores.dead):
+        shown.append(f"These heads put out nothing and are first to go: {', '.join(dead)}")
+    return shown
+
+
+def _undefined(scores: Scores, name: str) -> np.ndarray:
+    """Which kept heads have no value by a criterion: bool ``[L, H]``."""
+    values = scores.values[name]
+    undefined: np.ndarray = scores.mask.kept & (values != values)  # NaN
+    return undefined
+
+
+def _names(heads: np.ndarray) -> list[str]:
+    return [f"L{layer}H{head}" for layer, head in zip(*heads.nonzero(), strict=True)]

@@ -6,13 +6,21 @@ root.
 
 from bhpvas.criteria.attention import PROFILE_PARTS
 from bhpvas.criteria.base import Criterion, Measurement
-from bhpvas.criteria.ranking import DEFAULT_WEIGHTS, combined, rank_intervals, ranks, removal_order
+from bhpvas.criteria.ranking import (
+    DEFAULT_WEIGHTS,
+    combined,
+    drawn_order,
+    places,
+    rank_intervals,
+    ranks,
+    removal_order,
+)
 from bhpvas.criteria.scoring import CRITERIA, DEFAULT_CRITERIA, Scores, score
 from bhpvas.criteria.shift import RankShift, rank_shift, rise_intervals, rise_p
 from bhpvas.criteria.similarity import similarity_to_kept
 
 __all__ = [
     "CRITERIA", "DEFAULT_CRITERIA", "DEFAULT_WEIGHTS", "PROFILE_PARTS", "Criterion", "Measurement",
-    "RankShift", "Scores", "combined", "rank_intervals", "rank_shift", "ranks",
-    "removal_order", "rise_intervals", "rise_p", "score", "similarity_to_kept",
+    "RankShift", "Scores", "combined", "drawn_order", "places", "rank_intervals", "rank_shift",
+    "ranks", "removal_order", "rise_intervals", "rise_p", "score", "similarity_to_kept",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.criteria.base import Criterion, Measurement, SentenceMoments, steadiness
+from bhpvas.criteria.base import DEAD, Criterion, Measurement, SentenceMoments, steadiness
 from bhpvas.data.sampling import Sample
 from bhpvas.data.text_store import Numbers
 from bhpvas.model import distributed
@@ -151,7 +151,8 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def stability(found: AttentionProfile) -> Measurement:
     """``1 − mean_b JSD(p_b ‖ p̄) / ln 2`` of the attention profiles."""
-    return Measurement(found.moments.mean, found.moments.kept, profile=found.mean)
+    values = found.moments.if_several(found.moments.mean)
+    return Measurement(values, found.moments.kept, profile=found.mean)
 
 
 def mean_of_sentences(found: Confidence | Entropy) -> Measurement:
@@ -162,7 +163,7 @@ def mean_of_sentences(found: Confidence | Entropy) -> Measurement:
 def stability_confidence(found: Confidence) -> Measurement:
     """``1 / (1 + σ/μ)`` of the confidence over sentences."""
     values = steadiness(found.moments.mean, found.moments.mean_square)
-    return Measurement(values, found.moments.kept, "steadiness")
+    return Measurement(found.moments.if_several(values), found.moments.kept, "steadiness")
 
 
 CRITERIA = (
@@ -178,6 +179,7 @@ CRITERIA = (
         "[SEP]: look at its attention profile before you decide which way stability counts.",
         collector=AttentionProfile,
         measure=stability,
+        undefined=f"{DEAD}, and of every head by a single sentence",
     ),
     Criterion(
         name="stability-confidence",
@@ -190,6 +192,7 @@ CRITERIA = (
         "head that looks broadly.",
         collector=Confidence,
         measure=stability_confidence,
+        undefined=f"{DEAD} or looks at [SEP] alone, and of every head by a single sentence",
     ),
     Criterion(
         name="confidence",
@@ -201,6 +204,7 @@ CRITERIA = (
         misleads="Short sentences raise it, since attention has fewer places to go.",
         collector=Confidence,
         measure=mean_of_sentences,
+        undefined=DEAD,
     ),
     Criterion(
         name="entropy",
@@ -212,5 +216,6 @@ CRITERIA = (
         misleads="A broad head can be the one that gathers the sentence for [CLS].",
         collector=Entropy,
         measure=mean_of_sentences,
+        undefined=DEAD,
     ),
 )

@@ -16,6 +16,8 @@ from bhpvas.model.engine import Collector
 Direction = Literal["keep", "remove"]
 Statistic = Literal["mean", "steadiness"]
 
+#: Of which heads criteria are undefined that look at what a head attends to or puts out.
+DEAD = "that puts out nothing"
 #: Sentences whose own values are kept: of more, as many are drawn. The rank intervals from them are
 #: as narrow as a screen can show, and memory does not grow beyond.
 MOST_KEPT = 8192
@@ -53,14 +55,19 @@ class SentenceMoments:
         """Mean over sentences of the square: float64 ``[L, H]``."""
         return self.sums[1] / self.sample.total
 
+    def if_several(self, values: np.ndarray) -> np.ndarray:
+        """What says how much sentences differ: undefined, NaN, where there is only one."""
+        return values if self.sample.total > 1 else np.full_like(values, np.nan)
+
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """A criterion's value for every head, with what it was computed from.
 
-    ``values`` is float64 ``[L, H]``. Where the value is a statistic over sentences, ``per_example``
-    holds what each sentence of a :class:`~bhpvas.data.sampling.Sample` contributes, float32
-    ``[n, L, H]``, and ``statistic`` says which one: the mean, or the steadiness ``1 / (1 + σ/μ)``.
+    ``values`` is float64 ``[L, H]``, NaN where undefined. Where the value is a statistic over
+    sentences, ``per_example`` holds what each sentence of a
+    :class:`~bhpvas.data.sampling.Sample` contributes, float32 ``[n, L, H]``, and ``statistic``
+    says which one: the mean, or the steadiness ``1 / (1 + σ/μ)``.
     ``matrix`` holds pairwise values ``[L·H, L·H]``, and ``profile`` the mean attention profile
     ``[L, H, 7]``. ``per_layer`` says that both count relative to the L2 norm of the layer's kept
     heads.
@@ -75,10 +82,10 @@ class Measurement:
 
 
 def steadiness(mean: np.ndarray, mean_square: np.ndarray) -> np.ndarray:
-    """``1 / (1 + σ/μ)`` of what is never negative: 1 = never varies, also where all is zero."""
+    """``1 / (1 + σ/μ)`` of what is never negative: 1 = never varies; NaN where all is zero."""
     spread = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
     whole = mean + spread
-    return np.where(whole > 0, mean / np.where(whole > 0, whole, 1), 1.0)
+    return np.where(whole > 0, mean / np.where(whole > 0, whole, 1), np.nan)
 
 
 def weighted_statistic(
@@ -90,6 +97,21 @@ def weighted_statistic(
     if statistic == "steadiness":
         mean = steadiness(mean, weights @ flat**2)
     return mean.reshape(len(weights), *per_example.shape[1:])
+
+
+def jackknife_values(per_example: np.ndarray, statistic: Statistic) -> np.ndarray:
+    """What each sentence adds to a statistic of ``[N, K]``: float64 ``[N, K]``.
+
+    Of a mean these are the values themselves; of another statistic θ they are ``Nθ − (N − 1)θ₋ᵢ``
+    with θ₋ᵢ that of all other sentences, and vary as the statistic does (Tukey 1958).
+    """
+    n = len(per_example)
+    if statistic == "mean" or n < 2:
+        return per_example
+    sums = per_example.sum(0), (per_example**2).sum(0)
+    whole = steadiness(sums[0] / n, sums[1] / n)
+    rest = steadiness((sums[0] - per_example) / (n - 1), (sums[1] - per_example**2) / (n - 1))
+    return n * whole - (n - 1) * np.where(np.isnan(rest), whole, rest)
 
 
 class Gatherer(Collector, Protocol):
@@ -104,7 +126,9 @@ class Criterion:
     """A number per head and all that a person needs to read it.
 
     ``collector(classifier, sample)`` builds what gathers during the pass; ``measure`` turns it
-    into values. Criteria that name the same collector share one.
+    into values. Criteria that name the same collector share one. ``undefined`` says of which heads
+    there is no value; without it every head has one, and that of a dead head, whose gate changes
+    nothing, is a true 0.
     """
 
     name: str
@@ -117,3 +141,4 @@ class Criterion:
     collector: Callable[[Classifier, Sample], Gatherer]
     measure: Callable[[Any], Measurement]
     signed: bool = False
+    undefined: str = ""

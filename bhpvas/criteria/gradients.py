@@ -73,6 +73,7 @@ def first_order(found: GateGradients) -> Measurement:
 def stability_gradient(found: GateGradients) -> Measurement:
     """``1 / (1 + σ/μ)`` of the absolute gate gradient over sentences."""
     values = steadiness(found.absolute, found.moments.mean_square)
+    values = found.moments.if_several(values)
     return Measurement(values, np.abs(found.gradients), "steadiness")
 
 
@@ -139,5 +140,6 @@ CRITERIA = (
         "the variation is the sentences', not the head's.",
         collector=GateGradients,
         measure=stability_gradient,
+        undefined="whose gradient is 0 in every sentence, and of every head by a single sentence",
     ),
 )

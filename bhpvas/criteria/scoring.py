@@ -30,13 +30,14 @@ DEFAULT_CRITERIA = ("importance", "stability", "similarity")
 class Scores:
     """What criteria say of every head of a classifier under one mask, on one dataset.
 
-    ``values[name]`` is ``[L, H]``, NaN at removed heads, of all N ``sentences``. ``measured[name]``
-    holds what it was computed from. What belongs to single sentences is kept for those at ``rows``
-    ``[n]``: all N, or a sample of many (:class:`~bhpvas.data.sampling.Sample`). These are
-    ``logits`` ``[n, C]``, ``labels`` ``[n]``, and ``gate_gradients`` ``[n, L, H]`` where a
-    criterion needed them. ``similarity_unit`` says what one sample of the output similarity was: a
-    token or a sentence. What a value means, its range and its direction stand in
-    ``CRITERIA[name]``.
+    ``values[name]`` is ``[L, H]`` of all N ``sentences``, NaN at removed heads and where it is
+    undefined (``CRITERIA[name].undefined``); ``dead`` are kept heads that put out nothing,
+    ``[L, H]``. ``measured[name]`` holds what it was computed from. What belongs to single sentences
+    is kept for those at ``rows`` ``[n]``: all N, or a sample of many
+    (:class:`~bhpvas.data.sampling.Sample`). These are ``logits`` ``[n, C]``, ``labels`` ``[n]``,
+    and ``gate_gradients`` ``[n, L, H]`` where a criterion needed them. ``similarity_unit`` says
+    what one sample of the output similarity was: a token or a sentence. What a value means, its
+    range and its direction stand in ``CRITERIA[name]``.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take(range(8))
@@ -54,6 +55,7 @@ class Scores:
     rows: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
+    dead: np.ndarray
     values: dict[str, np.ndarray]
     measured: dict[str, Measurement]
     gate_gradients: np.ndarray | None = None
@@ -80,7 +82,10 @@ class Scores:
         return next((one for one in profiles if one is not None), None)
 
     def by_class(self, name: str) -> np.ndarray:
-        """A criterion over the kept sentences of each label: ``[C, L, H]``, NaN for none."""
+        """A criterion over the kept sentences of each label: ``[C, L, H]``.
+
+        NaN where a label has no sentence, or a head no value.
+        """
         one = self.measured[name]
         if one.per_example is None:
             raise BhpvasError(
@@ -90,7 +95,8 @@ class Scores:
         counts = member.sum(1, keepdims=True)
         weights = member / np.where(counts > 0, counts, 1)
         values = weighted_statistic(one.per_example, weights, one.statistic)
-        values[counts[:, 0] == 0] = np.nan
+        values[counts[:, 0] < (2 if one.statistic == "steadiness" else 1)] = np.nan
+        values[:, np.isnan(self.values[name])] = np.nan
         return values
 
 
@@ -138,8 +144,12 @@ def score(
     )
     for collector in collectors.values():
         collector.add_up()
+    dead = classifier.dead_heads & mask.kept
     measured = {
-        name: _within_layers(CRITERIA[name].measure(collectors[CRITERIA[name].collector]), mask)
+        name: _of_the_living(
+            _within_layers(CRITERIA[name].measure(collectors[CRITERIA[name].collector]), mask),
+            dead if CRITERIA[name].undefined else np.zeros_like(dead),
+        )
         for name in names
     }
     gate_gradients = collectors.get(gradients.GateGradients)
@@ -151,6 +161,7 @@ def score(
         rows=sample.rows,
         logits=logits[sample.rows],
         labels=dataset.labels[sample.rows],
+        dead=dead,
         values={name: _under_mask(one, mask) for name, one in measured.items()},
         measured=measured,
         gate_gradients=getattr(gate_gradients, "gradients", None),
@@ -169,6 +180,17 @@ def _within_layers(measured: Measurement, mask: HeadMask) -> Measurement:
     norm = np.where(norm > 0, norm, 1.0)
     per_example = np.where(kept, measured.per_example, 0) / norm.astype(np.float32)
     return replace(measured, values=values / norm, per_example=per_example)
+
+
+def _of_the_living(measured: Measurement, dead: np.ndarray) -> Measurement:
+    """A measurement that is undefined at ``dead`` heads, which are like no other head."""
+    values, matrix = measured.values.copy(), measured.matrix
+    if matrix is not None:
+        matrix = matrix.copy()
+        matrix[dead.ravel()], matrix[:, dead.ravel()] = np.nan, np.nan
+    else:
+        values[dead] = np.nan
+    return replace(measured, values=values, matrix=matrix)
 
 
 def _under_mask(measured: Measurement, mask: HeadMask) -> np.ndarray:

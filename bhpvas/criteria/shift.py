@@ -24,7 +24,8 @@ _AT_ONCE = 1000
 class RankShift:
     """Places ``[L, H]`` of the heads that are kept now: 1 = most worth keeping, 0 = removed.
 
-    ``before`` is their order in the unpruned model, ``after`` the one in the pruned model.
+    ``before`` is their order in the unpruned model, ``after`` the one in the pruned model. Heads of
+    equal value share the mean of their places.
     """
 
     mask: HeadMask
@@ -34,7 +35,7 @@ class RankShift:
     @property
     def rise(self) -> np.ndarray:
         """Places won ``[L, H]``, NaN at removed heads; positive = more worth keeping now."""
-        return np.where(self.mask.kept, (self.before - self.after).astype(float), np.nan)
+        return np.where(self.mask.kept, self.before - self.after, np.nan)
 
     @property
     def risers(self) -> list[HeadId]:
@@ -58,11 +59,10 @@ def rank_shift(
     before: np.ndarray, after: np.ndarray, mask: HeadMask, higher_means: Direction = "keep"
 ) -> RankShift:
     """How values ``[L, H]`` of the unpruned model and of the one under ``mask`` rank its heads."""
-    kept = mask.kept
     return RankShift(
         mask=mask,
-        before=ranks(np.where(kept, before, np.nan), higher_means),
-        after=ranks(np.where(kept, after, np.nan), higher_means),
+        before=ranks(before, higher_means, kept=mask.kept),
+        after=ranks(after, higher_means, kept=mask.kept),
     )
 
 
@@ -71,10 +71,11 @@ def rise_intervals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How sure one head's rise is: lower and upper number of places ``[L, H]``, NaN where removed.
 
-    They hold 95%. The same sentences are drawn again with replacement for the unpruned model
-    (``before``) and the pruned one (``after``), and both orders are ranked anew (percentile
-    bootstrap, Efron 1979). Both scores are of the same sentences, and ``name`` of a criterion that
-    has values per sentence. Each interval is of a head that was chosen beforehand:
+    They are to hold 95%, and hold less of few sentences (docs/benchmarks.md). The same sentences
+    are drawn again with replacement for the unpruned model (``before``) and the pruned one
+    (``after``), and both orders are ranked anew (percentile bootstrap, Efron 1979). Both scores are
+    of the same sentences, and ``name`` of a criterion that has values per sentence. Each interval
+    is of a head that was chosen beforehand:
     of many heads, some of their intervals exclude 0 by chance, so :func:`rise_p` is the test.
     """
     assert before.dataset == after.dataset and before.sentences == after.sentences
@@ -82,17 +83,17 @@ def rise_intervals(
     weights = stats.bootstrap_weights(len(before.rows), draws, seed)  # [R, N]
     direction = CRITERIA[name].higher_means
     places = [
-        [
-            ranks(np.where(kept, values, np.nan), direction)
-            for values in weighted_statistic(
-                one.per_example[name], weights, one.measured[name].statistic
-            )
-        ]
+        _places(
+            weighted_statistic(one.per_example[name], weights, one.measured[name].statistic)[
+                :, kept
+            ],
+            direction,
+        )
         for one in (before, after)
     ]
-    rises = np.array(places[0]) - np.array(places[1])  # [R, L, H]
-    low, high = stats.percentile_interval(rises, method="nearest")
-    return np.where(kept, low, np.nan), np.where(kept, high, np.nan)
+    low, high = np.full((2, *kept.shape), np.nan)
+    low[kept], high[kept] = stats.percentile_interval(places[0] - places[1], method="nearest")
+    return low, high
 
 
 def rise_p(before: Scores, after: Scores, name: str, *, seed: int = stats.SEED) -> np.ndarray:
@@ -114,14 +115,19 @@ def rise_p(before: Scores, after: Scores, name: str, *, seed: int = stats.SEED) 
         stay = rng.integers(2, size=(min(_AT_ONCE, draws - start), n)).astype(float)
         if start == 0:
             stay[0] = 1  # what was observed is one of the draws
-        places = [
-            [ranks(values, direction) for values in drawn]
-            for drawn in _exchanged(first, second, stay, statistic)
-        ]
-        moves.append(np.abs(np.array(places[0]) - np.array(places[1])).astype(np.int32))
+        here, there = (
+            _places(drawn, direction) for drawn in _exchanged(first, second, stay, statistic)
+        )
+        moves.append(np.abs(here - there).astype(np.float32))
     p = np.full(kept.shape, np.nan)
     p[kept] = stats.min_p(np.concatenate(moves))
     return p
+
+
+def _places(values: np.ndarray, higher_means: Direction) -> np.ndarray:
+    """Places of K heads in every draw, from values ``[R, K]``; undefined ones stand last."""
+    costs = -values if higher_means == "keep" else values
+    return stats.mean_ranks(np.where(np.isnan(costs), np.inf, costs))
 
 
 def _exchanged(

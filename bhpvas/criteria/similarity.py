@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
-from bhpvas.criteria.base import Criterion, Measurement
+from bhpvas.criteria.base import DEAD, Criterion, Measurement
 from bhpvas.data.sampling import Sample
 from bhpvas.errors import DataError
 from bhpvas.heads import HeadMask
@@ -27,6 +27,8 @@ from bhpvas.model.engine import Seen, stream
 # The cross-product matrix has (L·H·d_h)² entries, of which half are used: 340 MB for 12 × 12 heads
 # of 64. Larger models are compared by the mean output of each sentence instead.
 _LARGEST_TOKEN_WIDTH = 10_000
+# What float32 leaves of the HSIC of a map whose rows are all alike, as a share of its size.
+_MAP_ROUNDING = 1e-12
 # Sentences whose mean outputs are kept where the tokens' cross-product would be too large.
 _MOST_POOLED_SENTENCES = 2048
 
@@ -93,6 +95,7 @@ class OutputProducts:
         self.norm_products = torch.zeros(self.heads, self.heads, device=place, dtype=torch.float64)
         self.norm_sums = torch.zeros(self.heads, device=place, dtype=torch.float64)
         self.norm_weighted = torch.zeros(self.heads, width, device=place, dtype=torch.float64)
+        self.rounding = torch.finfo(torch.bfloat16 if classifier.mixed else classifier.dtype).eps
 
     def centre(
         self,
@@ -192,13 +195,19 @@ class OutputProducts:
                 trace + own[head] * own[head:] / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2)
             ).cpu() / (n * (n - 3))
         hsic += torch.triu(hsic, 1).T
-        return normalised(hsic.numpy())
+        assert self.shift is not None
+        shift = self.shift.double().view(self.heads, self.head_size)
+        size = (shift.square().sum(1) + self.norm_sums / n).cpu().numpy()  # mean ‖x‖² of each head
+        return normalised(hsic.numpy(), (2 * self.rounding) ** 4 * size**2)
 
 
-def normalised(hsic: np.ndarray) -> np.ndarray:
-    """CKA from HSIC: divided by the geometric mean of the two heads' own HSIC."""
+def normalised(hsic: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """CKA from HSIC: divided by the geometric mean of the two heads' own HSIC.
+
+    NaN where a head's own is at most what ``rounding`` leaves ``[L·H]``: it does not vary.
+    """
     own = np.diag(hsic)
-    own = np.where(own > 0, own, np.nan)
+    own = np.where(own > rounding, own, np.nan)
     return hsic / np.sqrt(np.outer(own, own))
 
 
@@ -234,7 +243,18 @@ class _MapPairs:
 
 
 class MapProducts(_MapPairs):
-    """Unbiased HSIC of every two heads' maps within a sentence, tokens as samples, summed."""
+    """Unbiased HSIC of every two heads' maps within a sentence, tokens as samples, summed.
+
+    ``size`` ``[L·H]`` sums what it would be of maps that are not centred.
+    """
+
+    def __init__(self, classifier: Classifier, sample: Sample) -> None:
+        super().__init__(classifier, sample)
+        self.size = torch.zeros_like(self.total[0])
+
+    def add_up(self) -> None:
+        super().add_up()
+        distributed.add_up(self.size)
 
     def add(self, maps: Tensor, real: Tensor) -> None:
         lengths = real.sum(1)
@@ -247,6 +267,7 @@ class MapProducts(_MapPairs):
             totals = rows.sum(-1)
             flat = grams.flatten(1)
             trace = flat @ flat.T
+            self.size += trace.diagonal() / (n * (n - 1))
             self.total += (
                 trace
                 + torch.outer(totals, totals) / ((n - 1) * (n - 2))
@@ -275,7 +296,8 @@ def similarity(found: OutputProducts) -> Measurement:
 
 def similarity_maps(found: MapProducts) -> Measurement:
     """CKA of the attention maps: HSIC within a sentence, averaged before it is normalised."""
-    return _against_others(normalised(found.total.cpu().numpy()))
+    rounding = _MAP_ROUNDING * found.size.cpu().numpy()
+    return _against_others(normalised(found.total.cpu().numpy(), rounding))
 
 
 def similarity_js(found: MapDivergence) -> Measurement:
@@ -292,14 +314,13 @@ def _against_others(matrix: np.ndarray) -> Measurement:
 def similarity_to_kept(matrix: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Each head's highest similarity to another kept head: ``[L, H]`` from ``[L·H, L·H]``.
 
-    ``kept`` is ``[L, H]``, non-zero = kept. A head whose output does not vary, or that is the only
-    one kept, is like no other: 0.
+    ``kept`` is ``[L, H]``, non-zero = kept. Undefined, NaN, of a head whose similarities are, and
+    of one beside which no other is kept.
     """
-    others = np.where(np.isnan(matrix), 0.0, matrix)
-    others = np.where(np.asarray(kept).reshape(1, -1) != 0, others, -np.inf)
-    np.fill_diagonal(others, -np.inf)
-    highest = others.max(1)
-    return np.where(np.isfinite(highest), highest, 0.0).reshape(kept.shape)
+    known = ~np.isnan(matrix) & (np.asarray(kept).reshape(1, -1) != 0)
+    np.fill_diagonal(known, False)
+    highest = np.where(known, matrix, -np.inf).max(1)
+    return np.where(np.isfinite(highest), highest, np.nan).reshape(kept.shape)
 
 
 CRITERIA = (
@@ -323,6 +344,7 @@ CRITERIA = (
         "mean over a sentence's tokens, and how heads differ within a sentence does not count.",
         collector=OutputProducts,
         measure=similarity,
+        undefined=f"{DEAD} or whose output does not vary, and beside which no other is kept",
     ),
     Criterion(
         name="similarity-maps",
@@ -334,6 +356,8 @@ CRITERIA = (
         misleads="Heads that look at the same place can read different things there.",
         collector=MapProducts,
         measure=similarity_maps,
+        undefined=f"{DEAD} or looks alike from every token, beside which no other is kept, and of "
+        "every head where no sentence has four tokens, [CLS] and [SEP] included",
     ),
     Criterion(
         name="similarity-js",
@@ -345,5 +369,6 @@ CRITERIA = (
         misleads="Heads that rest on [SEP] all look alike here, whatever else they do.",
         collector=MapDivergence,
         measure=similarity_js,
+        undefined=f"{DEAD}, and beside which no other is kept",
     ),
 )

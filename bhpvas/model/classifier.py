@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.config import Geometry, info_of, read_files
+from bhpvas.model.dead_heads import dead_heads
 from bhpvas.model.encoding import (
     MAX_UNKNOWN,
     Encoded,
@@ -141,6 +142,13 @@ class Classifier:
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head that the model's files hold."""
         return HeadMask(self.geometry.layers, self.geometry.heads, pruned=self.geometry.pruned)
+
+    @cached_property
+    def dead_heads(self) -> np.ndarray:
+        """Which heads put out nothing, whatever they attend to: bool ``[L, H]``, read-only."""
+        found = dead_heads(self.layers, self.geometry.head_size)
+        found.setflags(write=False)
+        return found
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor, at: Tensor | None = None) -> Tensor:
         """Embeddings of tokens ``[B, T]``: ``[B, T, D]``; at the places that tokens ``at`` have."""

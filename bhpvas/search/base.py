@@ -1,17 +1,27 @@
-"""Parts of a search: its problem, its constraints, its removals, and what a method is."""
+"""Parts of a search: its problem, its constraints, its removals, and what a method is.
+
+No order follows the places of heads in the model: of those that cost the same, one goes that is
+drawn by the seed, and its reason says how many others are equal to it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
-from bhpvas.criteria import Scores, score
+import numpy as np
+
+from bhpvas.criteria import Scores, drawn_order, score
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import stratified_sample
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.progress import Progress, silent
+from bhpvas.text import plural
+
+Option = TypeVar("Option")
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,17 @@ class Removal(NamedTuple):
     reason: str
 
 
+def equal_to(others: int, what: str = "other") -> str:
+    """The end of a reason where what was chosen is no better than some others.
+
+    >>> equal_to(2), equal_to(0)
+    (', equal to 2 others', '')
+    """
+    return f", equal to {plural(others, what)}" if others else ""
+
+
+#: Why a dead head goes.
+DEAD_REASON = "puts out nothing, so without it every answer is the same"
 #: No constraint at all.
 FREE = Constraints()
 
@@ -89,6 +110,20 @@ class SearchProblem:
             self.classifier, self.calibration, names, mask=self.mask, progress=self.progress
         )
 
+    @cached_property
+    def drawn(self) -> list[HeadId]:
+        """All heads in the order in which equals go, by the seed."""
+        return drawn_order(self.mask.layers, self.mask.heads, self.seed)
+
+    @cached_property
+    def drawn_layers(self) -> list[int]:
+        """All layers in the order in which equals go, by the seed."""
+        return [int(one) for one in np.random.default_rng(self.seed).permutation(self.mask.layers)]
+
+    def removable(self, mask: HeadMask) -> list[HeadId]:
+        """Every head that may be the next to go, as drawn."""
+        return [head for head in self.drawn if self.constraints.allows(mask, head)]
+
     def in_order(self, order: Sequence[Removal]) -> list[Removal]:
         """The first ``count`` removals of a full order that the constraints allow."""
         mask, chosen = self.mask, list[Removal]()
@@ -101,12 +136,31 @@ class SearchProblem:
         return chosen
 
 
+def least(options: Iterable[Option], cost: Callable[[Option], float]) -> tuple[Option, int]:
+    """The option of the least cost, the first of equals, and how many others cost the same.
+
+    >>> least([3, -1, 1], cost=abs)
+    (-1, 1)
+    """
+    every = iter(options)
+    best, others = next(every), 0
+    lowest = cost(best)
+    for one in every:  # which are made one by one, and may be large
+        found = cost(one)
+        if found < lowest:
+            best, lowest, others = one, found, 0
+        elif found == lowest:
+            others += 1
+    return best, others
+
+
 @dataclass(frozen=True)
 class SearchMethod:
     """A way to choose the heads to remove, and what a person needs to know of it.
 
-    ``nested``: a shorter proposal is always the beginning of a longer one. ``for_compensation``: it
-    chooses what is best after compensation, and is poor without it. ``defaults`` are its options.
+    ``nested``: a shorter proposal is always the beginning of a longer one. ``by_chance``: it looks
+    at nothing, so that others can be held against it. ``for_compensation``: it chooses what is best
+    after compensation, and is poor without it. ``defaults`` are its options.
     """
 
     name: str
@@ -115,5 +169,24 @@ class SearchMethod:
     source: str
     search: Callable[[SearchProblem], list[Removal]]
     nested: bool = True
+    by_chance: bool = False
     for_compensation: bool = False
     defaults: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def proposed(self, problem: SearchProblem) -> list[Removal]:
+        """The heads to remove: those that put out nothing first, then what the search finds.
+
+        Without the dead heads the model is the same, so the search goes on from there. Chance alone
+        is no judge of heads: it draws from all of them.
+        """
+        if self.by_chance:
+            return self.search(problem)
+        dead = problem.classifier.dead_heads
+        gone = problem.in_order(
+            [Removal(head, DEAD_REASON) for head in problem.drawn if dead[head.layer, head.head]]
+        )
+        mask = problem.mask.without([removal.head for removal in gone])
+        left = problem.count - len(gone)
+        if gone and not left:
+            return gone
+        return gone + self.search(replace(problem, mask=mask, count=left))

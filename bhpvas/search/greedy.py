@@ -8,7 +8,7 @@ from bhpvas.criteria import score
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.model.states import StateCache
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 
 
 def search(problem: SearchProblem) -> list[Removal]:
@@ -19,15 +19,17 @@ def search(problem: SearchProblem) -> list[Removal]:
     while len(chosen) < problem.count:
         problem.progress(len(chosen), problem.count)
         scores = score(classifier, data, ["importance"], mask=mask)
-        heads = problem.constraints.removable(mask)
+        heads = problem.removable(mask)
         estimated = Estimate.from_scores(scores).loss_change([mask.without([one]) for one in heads])
         shortlist = np.argsort(estimated, kind="stable")[: problem.options["shortlist"]]
-        masks = [mask.without([heads[place]]) for place in shortlist]
-        losses = [evaluate(classifier, data, one, cache=cache).loss for one in masks]
-        best = int(np.argmin(losses))
-        reason = f"leaves the loss at {losses[best]:.4f}, the least of {len(losses)} measured"
-        chosen.append(Removal(heads[shortlist[best]], reason))
-        mask = masks[best]
+        losses = {
+            heads[place]: evaluate(classifier, data, mask.without([heads[place]]), cache=cache).loss
+            for place in shortlist
+        }
+        head, others = least(losses, losses.__getitem__)
+        reason = f"leaves the loss at {losses[head]:.4f}, the least of {len(losses)} measured"
+        chosen.append(Removal(head, reason + equal_to(others)))
+        mask = mask.without([head])
     problem.progress(problem.count, problem.count)
     return chosen
 

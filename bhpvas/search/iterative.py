@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bhpvas.criteria import CRITERIA, removal_order, score
+from bhpvas.criteria import CRITERIA, places, removal_order, score
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem
+from bhpvas.search.one_shot import because
 
 
 def search(problem: SearchProblem) -> list[Removal]:
@@ -14,18 +15,16 @@ def search(problem: SearchProblem) -> list[Removal]:
     while len(chosen) < problem.count:
         problem.progress(len(chosen), problem.count)
         scores = score(problem.classifier, problem.calibration, [name], mask=mask)
-        values = scores.values[name]
-        order = removal_order(values, CRITERIA[name].higher_means)
-        left, removed = min(a_round, problem.count - len(chosen)), len(mask.removed)
-        for place, head in enumerate(order):
+        values, place = scores.values[name], places(scores, name)
+        order = removal_order(
+            values, CRITERIA[name].higher_means, kept=mask.kept, dead=scores.dead, seed=problem.seed
+        )
+        left, when = min(a_round, problem.count - len(chosen)), f" with {len(mask.removed)} gone"
+        for head in order:
             if left and problem.constraints.allows(mask, head):
                 left -= 1
                 mask = mask.without([head])
-                reason = (
-                    f"{name} {values[head.layer, head.head]:.4g} with {removed} heads gone, "
-                    f"place {len(order) - place} of {len(order)}"
-                )
-                chosen.append(Removal(head, reason))
+                chosen.append(Removal(head, because(name, values, place, head, when)))
     problem.progress(problem.count, problem.count)
     return chosen
 

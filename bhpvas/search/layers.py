@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bhpvas.criteria import score
+from bhpvas.criteria import removal_order, score
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId
 from bhpvas.model.states import StateCache
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 
 
 def search(problem: SearchProblem) -> list[Removal]:
@@ -18,23 +18,27 @@ def search(problem: SearchProblem) -> list[Removal]:
     problem = problem.sample(problem.options["sentences"])
     classifier, data, cache = problem.classifier, problem.calibration, StateCache()
     importance = score(classifier, data, ["importance"], mask=problem.mask).values["importance"]
-    order = sorted(problem.mask, key=lambda one: float(importance[one.layer, one.head]))
+    order = removal_order(importance, seed=problem.seed)
     mask, chosen = problem.mask, list[Removal]()
     while len(chosen) < problem.count:
         problem.progress(len(chosen), problem.count)
-        costs = {}
-        for layer in range(mask.layers):
+        costs, offers = dict[int, float](), dict[int, list[HeadId]]()
+        for layer in problem.drawn_layers:
             heads = list[HeadId]()
             for head in order:
                 if head.layer == layer and problem.constraints.allows(mask.without(heads), head):
                     heads.append(head)
             if heads:
                 found = evaluate(classifier, data, mask.without(heads), cache=cache)
-                costs[found.loss, layer] = heads
-        (loss, layer), heads = min(costs.items())
-        reason = f"layer {layer} without attention leaves the loss at {loss:.4f}"
-        chosen += [Removal(head, reason) for head in heads[: problem.count - len(chosen)]]
-        mask = mask.without(heads)
+                costs[layer], offers[layer] = found.loss, heads
+        layer, others = least(costs, costs.__getitem__)
+        reason = (
+            f"layer {layer} without attention leaves the loss at {costs[layer]:.4f}"
+            f"{equal_to(others, 'other layer')}"
+        )
+        heads = offers[layer][: problem.count - len(chosen)]
+        chosen += [Removal(head, reason) for head in heads]
+        mask = mask.without(offers[layer])
     problem.progress(problem.count, problem.count)
     return chosen
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bhpvas.criteria import removal_order
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 
 
 def search(problem: SearchProblem) -> list[Removal]:
@@ -18,18 +19,20 @@ def search(problem: SearchProblem) -> list[Removal]:
     scores = problem.scores(["fisher"])
     assert scores.gate_gradients is not None
     diagonal = scores.values["fisher"]
-    heads = sorted(problem.mask, key=lambda one: float(diagonal[one.layer, one.head]))
-    warm = problem.in_order([Removal(head, "") for head in heads])
+    order = removal_order(diagonal, seed=problem.seed)
+    warm = problem.in_order([Removal(head, "") for head in order])
     protected, chosen = problem.constraints.protected, list[Removal]()
     for layer in range(problem.mask.layers):
         begun = [removal.head.head for removal in warm if removal.head.layer == layer]
         gradients = scores.gate_gradients[:, layer].astype(np.float64)  # [N, H]
         block = gradients.T @ gradients / len(gradients)  # [H, H]
-        free = [one.head for one in problem.mask if one.layer == layer and one not in protected]
-        for head in sorted(rearranged(block, begun, free), key=lambda one: block[one, one]):
+        free = [one.head for one in order if one.layer == layer and one not in protected]
+        for head in rearranged(block, begun, free):
             how = "least Fisher information" if head in begun else "exchanged in its layer"
-            chosen.append(Removal(HeadId(layer, head), f"{how} ({block[head, head]:.3g})"))
-    return sorted(chosen, key=lambda one: float(diagonal[one.head.layer, one.head.head]))
+            others = int((diagonal == diagonal[layer, head]).sum()) - 1
+            said = f"{how} ({diagonal[layer, head]:.3g}){equal_to(others)}"
+            chosen.append(Removal(HeadId(layer, head), said))
+    return sorted(chosen, key=lambda one: order.index(one.head))
 
 
 def rearranged(block: np.ndarray, removed: list[int], free: list[int]) -> list[int]:
@@ -45,12 +48,14 @@ def rearranged(block: np.ndarray, removed: list[int], free: list[int]) -> list[i
         improved = False
         for place in range(len(removed)):
             rest = removed[:place] + removed[place + 1 :]
-            options = [head for head in free if head not in rest]
             # The part of the sum that depends on which head stands here.
-            costs = [block[head, head] + 2 * block[head, rest].sum() for head in options]
-            best = options[int(np.argmin(costs))]
-            now = costs[options.index(removed[place])]
-            if min(costs) < now - 1e-12 * max(1.0, abs(now)):
+            costs = {
+                head: float(block[head, head] + 2 * block[head, rest].sum())
+                for head in free
+                if head not in rest
+            }
+            now, (best, _) = costs[removed[place]], least(costs, costs.__getitem__)
+            if costs[best] < now - 1e-12 * max(1.0, abs(now)):
                 removed[place], improved = best, True
     return removed
 

@@ -8,12 +8,15 @@ from bhpvas.criteria import (
     CRITERIA,
     DEFAULT_WEIGHTS,
     combined,
+    places,
     ranks,
     removal_order,
     similarity_to_kept,
 )
+from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.comparison import random_order
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem
+from bhpvas.heads import HeadId
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 
 
 def at_random(problem: SearchProblem) -> list[Removal]:
@@ -23,17 +26,32 @@ def at_random(problem: SearchProblem) -> list[Removal]:
 
 
 def by_criterion(problem: SearchProblem, name: str) -> list[Removal]:
-    """The heads that a criterion values least."""
+    """The heads that a criterion values least.
+
+    Raises :class:`BhpvasError` where it is undefined of every head.
+    """
     scores = problem.scores([name])
+    values, kept = scores.values[name], problem.mask.kept
+    if np.isnan(values[kept]).all():
+        raise BhpvasError(
+            f"{name} puts no heads in order on {scores.dataset}: it is undefined of a head "
+            f"{CRITERIA[name].undefined}. Take other sentences, or another method."
+        )
     if (matrix := scores.similarity_matrix.get(name)) is not None:
         return _by_similarity(problem, name, matrix)
-    values = scores.values[name]
-    order = removal_order(values, CRITERIA[name].higher_means)
-    removals = []
-    for index, head in enumerate(order):
-        place = f"place {len(order) - index} of {len(order)}"
-        removals.append(Removal(head, f"{name} {values[head.layer, head.head]:.4g}, {place}"))
-    return problem.in_order(removals)
+    place = places(scores, name)
+    order = removal_order(
+        values, CRITERIA[name].higher_means, kept=kept, dead=scores.dead, seed=problem.seed
+    )
+    return problem.in_order([Removal(head, because(name, values, place, head)) for head in order])
+
+
+def because(name: str, values: np.ndarray, place: np.ndarray, head: HeadId, when: str = "") -> str:
+    """Why a head goes by a criterion: its value, its place, and how many have the same."""
+    here = values[head.layer, head.head], place[head.layer, head.head]
+    value = "undefined" if np.isnan(here[0]) else f"{here[0]:.4g}"
+    last, others = f"{here[1]:g} of {(place > 0).sum()}", int((place == here[1]).sum()) - 1
+    return f"{name} {value}{when}, place {last}{equal_to(others)}"
 
 
 def by_priority(problem: SearchProblem) -> list[Removal]:
@@ -42,15 +60,14 @@ def by_priority(problem: SearchProblem) -> list[Removal]:
     used = [name for name, weight in weights.items() if weight]
     scores = problem.scores(used)
     values = combined(scores, weights, directions)
-    places = {
-        name: ranks(scores.values[name], directions.get(name, CRITERIA[name].higher_means))
-        for name in used
-    }
-    count, order = problem.mask.kept_count, list[Removal]()
-    for head in removal_order(values):
+    place = {name: places(scores, name, directions.get(name)) for name in used}
+    whole, count, order = ranks(values), problem.mask.kept_count, list[Removal]()
+    for head in removal_order(values, seed=problem.seed):
         at = head.layer, head.head
-        by_each = ", ".join(f"{places[name][at]} by {name}" for name in used)
-        order.append(Removal(head, f"priority {values[at]:.2f}: place {by_each} of {count}"))
+        by_each = ", ".join(f"{place[name][at]:g} by {name}" for name in used)
+        others = equal_to(int((whole == whole[at]).sum()) - 1)
+        said = f"priority {values[at]:.2f}: place {by_each} of {count}{others}"
+        order.append(Removal(head, said))
     return problem.in_order(order)
 
 
@@ -58,11 +75,13 @@ def _by_similarity(problem: SearchProblem, name: str, matrix: np.ndarray) -> lis
     """Of two alike, one has to stay: the score is taken anew after every removal."""
     mask, chosen = problem.mask, list[Removal]()
     for _ in range(problem.count):
-        values = similarity_to_kept(matrix, mask.array)
-        removable = problem.constraints.removable(mask)
-        head = max(removable, key=lambda one: float(values[one.layer, one.head]))
-        mask = mask.without([head])
-        chosen.append(Removal(head, f"{name} {values[head.layer, head.head]:.3f} to a kept head"))
+        # Undefined of a head that says nothing, and of the last one.
+        values = np.nan_to_num(similarity_to_kept(matrix, mask.array), nan=np.inf)
+        costs = {head: -float(values[head.layer, head.head]) for head in problem.removable(mask)}
+        head, others = least(costs, costs.__getitem__)
+        mask, value = mask.without([head]), values[head.layer, head.head]
+        said = f"{name} {value:.3f} to a kept head" if np.isfinite(value) else f"{name} undefined"
+        chosen.append(Removal(head, said + equal_to(others)))
     return chosen
 
 
@@ -72,6 +91,7 @@ RANDOM = SearchMethod(
     summary="Heads drawn at random: what every other method has to beat.",
     source="—",
     search=at_random,
+    by_chance=True,
 )
 
 COMBINED = SearchMethod(

@@ -139,7 +139,7 @@ def propose(
         options={**chosen.defaults, **(options or {})},
     )
     found, recovered = (
-        (chosen.search(problem), None)
+        (chosen.proposed(problem), None)
         if max_drop is None
         else _within(max_drop, classifier, problem, chosen)
     )
@@ -183,10 +183,10 @@ def _within(
     def proposal(count: int) -> list[Removal]:
         nonlocal longest
         if not method.nested:
-            return method.search(replace(problem, count=count))
+            return method.proposed(replace(problem, count=count))
         if count > len(longest):
             # Most often less than half may go. Where it may, all are searched for, once.
-            longest = method.search(replace(problem, count=problem.count if longest else count))
+            longest = method.proposed(replace(problem, count=problem.count if longest else count))
         return longest[:count]
 
     before = accuracy(start, problem.mask)

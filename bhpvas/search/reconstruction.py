@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bhpvas.recovery.layerwise import calibration_parts
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 
 # Share of the mean variance that is added to every direction, so that a covariance from few
@@ -81,15 +81,14 @@ def search(problem: SearchProblem) -> list[Removal]:
     mask, chosen = problem.mask, list[Removal]()
     added = [layer.added() for layer in errors]
     for _ in range(problem.count):
-        removable = problem.constraints.removable(mask)
-        head = min(removable, key=lambda one: added[one.layer][one.head])
+        head, others = least(problem.removable(mask), lambda one: added[one.layer][one.head])
         layer = errors[head.layer]
         share = added[head.layer][head.head] / layer.whole if layer.whole > 0 else 0.0
         layer.remove(head.head)
         added[head.layer] = layer.added()
         mask = mask.without([head])
         reason = f"the others of its layer make up for all but {share:.2%} of the layer"
-        chosen.append(Removal(head, reason))
+        chosen.append(Removal(head, reason + equal_to(others)))
     return chosen
 
 

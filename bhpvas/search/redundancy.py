@@ -5,20 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 
 
 def search(problem: SearchProblem) -> list[Removal]:
     """Join the two most similar groups until enough heads are gone (average linkage).
 
     A group is spoken for by its most important head. When two groups are joined, the less important
-    of their two speakers goes, or the other one where that may not.
+    of their two speakers goes, or the other one where that may not. Heads whose output does not
+    vary say nothing that could be in a group: they go before.
     """
     scores = problem.scores(["importance", "similarity"])
     importance = scores.values["importance"]
-    heads = list(problem.mask)
+    heads = [head for head in problem.drawn if head not in problem.mask.removed]
     places = [head.layer * problem.mask.heads + head.head for head in heads]
-    alike = np.nan_to_num(scores.similarity_matrix["similarity"])[np.ix_(places, places)]
+    alike = scores.similarity_matrix["similarity"][np.ix_(places, places)]
+    constant = [head for head, own in zip(heads, np.diag(alike), strict=True) if np.isnan(own)]
+    alike = np.where(np.isnan(alike), -np.inf, alike)
     speakers: dict[int, HeadId] = dict(enumerate(heads))
     sizes = np.ones(len(heads))
     above = np.triu(np.ones(alike.shape, dtype=bool), 1)  # each pair once
@@ -28,21 +31,31 @@ def search(problem: SearchProblem) -> list[Removal]:
         return float(importance[head.layer, head.head])
 
     while len(chosen) < problem.count:
+        removable = problem.removable(mask)
+        if unvarying := [head for head in removable if head in constant]:
+            head, others = least(unvarying, worth)
+            chosen.append(Removal(head, f"its output does not vary{equal_to(others)}"))
+            mask = mask.without([head])
+            del speakers[heads.index(head)]
+            continue
         free = np.zeros(len(heads), dtype=bool)
         free[[group for group, head in speakers.items() if allows(mask, head)]] = True
         pairs = np.where(above & (free[:, None] | free), alike, -np.inf)
         if not np.isfinite(pairs).any():  # the last head is like no other
-            head = min(problem.constraints.removable(mask), key=worth)
-            chosen.append(Removal(head, "the last one that may go"))
+            head, others = least(removable, worth)
+            chosen.append(Removal(head, f"the last one that may go{equal_to(others)}"))
             mask = mask.without([head])
             continue
         similarity = pairs.max()
-        one, two = (int(group) for group in np.argwhere(pairs == similarity)[-1])
+        # Groups stand as drawn, so the first of equal pairs is one by chance.
+        equals = np.argwhere(pairs == similarity)
+        one, two = (int(group) for group in equals[0])
         weak, strong = sorted((one, two), key=lambda group: worth(speakers[group]))
         if not free[weak]:
             weak, strong = strong, weak
         head, stays = speakers[weak], speakers[strong]
-        chosen.append(Removal(head, f"{similarity:.3f} alike to {stays} or its group, which stays"))
+        reason = f"{similarity:.3f} alike to {stays} or its group, which stays"
+        chosen.append(Removal(head, reason + equal_to(len(equals) - 1, "other pair")))
         mask = mask.without([head])
         joined = sizes[weak] + sizes[strong]
         average = (sizes[weak] * alike[weak] + sizes[strong] * alike[strong]) / joined

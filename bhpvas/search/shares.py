@@ -23,7 +23,7 @@ from bhpvas.recovery.layerwise import (
     layerwise_pass,
 )
 from bhpvas.recovery.ridge import CrossMoments
-from bhpvas.search.base import Constraints, Removal, SearchMethod, SearchProblem
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.reconstruction import LayerError
 
@@ -35,10 +35,15 @@ def divergence(original: Tensor, other: Tensor) -> float:
 
 
 class _Tried(NamedTuple):
-    """What happens if a layer gives some heads: divergence, and the pass from that layer up."""
+    """What happens if a layer gives some heads: divergence, and the pass from that layer up.
+
+    ``rise`` is that of the divergence by head, since a layer with few heads left can only give
+    those.
+    """
 
     heads: list[HeadId]
     divergence: float
+    rise: float
     pruned: LayerwisePass
 
 
@@ -70,23 +75,20 @@ class _PrunedNetwork:
             keep=True,
             progress=progress,
         )
-        return _Tried(heads, divergence(self._answers, pruned.logits), pruned)
+        found = divergence(self._answers, pruned.logits)
+        return _Tried(heads, found, (found - self.divergence) / len(heads), pruned)
 
-    def next_heads(self, layer: int, constraints: Constraints, most: int) -> list[HeadId]:
+    def next_heads(self, layer: int, problem: SearchProblem, most: int) -> list[HeadId]:
         """The layer's heads that the others can best make up for, ``most`` at most."""
         error = copy.copy(self._errors[layer])
         error.kept = list(error.kept)
         heads: list[HeadId] = []
         while len(heads) < most:
-            mask = self.mask.without(heads)
-            added = {
-                HeadId(layer, head): value
-                for head, value in error.added().items()
-                if constraints.allows(mask, HeadId(layer, head))
-            }
+            values, removable = error.added(), problem.removable(self.mask.without(heads))
+            added = {head: values[head.head] for head in removable if head.layer == layer}
             if not added:
                 break
-            heads.append(min(added, key=added.__getitem__))
+            heads.append(least(added, added.__getitem__)[0])
             error.remove(heads[-1].head)
         return heads
 
@@ -140,17 +142,13 @@ def search(problem: SearchProblem) -> list[Removal]:
         while len(chosen) < problem.count:
             # Few at a time where few are left: there each one matters more.
             most = max(1, round(problem.options["share"] * network.mask.kept_count))
-            offers = [
-                network.next_heads(layer, problem.constraints, most)
-                for layer in range(len(classifier.layers))
-            ]
-            before = network.divergence
+            offers = [network.next_heads(layer, problem, most) for layer in problem.drawn_layers]
             tries = (network.tried(heads, here) for heads in offers if heads)
-            # By head, since a layer with few heads left can only give those.
-            best = min(tries, key=lambda one: (one.divergence - before) / len(one.heads))
+            best, others = least(tries, lambda one: one.rise)
             reason = (
                 f"layer {best.heads[0].layer} can best spare it: compensated, the answers are then "
                 f"{best.divergence:.4f} nats (KL) from the unpruned ones"
+                f"{equal_to(others, 'other layer')}"
             )
             chosen += [Removal(head, reason) for head in best.heads[: problem.count - len(chosen)]]
             network.give(best)

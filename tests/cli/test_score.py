@@ -7,9 +7,10 @@ import numpy as np
 from bhpvas.cli.main import main
 from bhpvas.criteria import CRITERIA, score
 from bhpvas.data.reading import read_dataset
-from bhpvas.heads import HeadMask
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import load_classifier
 from tests.cli.conftest import run
+from tests.tiny import with_dead_heads
 
 
 def test_score(capsys, files):
@@ -36,6 +37,25 @@ def test_score_says_what_a_sample_of_similarity_is_where_there_is_one(capsys, fi
     assert unit("similarity-maps") is None
     monkeypatch.setattr("bhpvas.criteria.similarity._LARGEST_TOKEN_WIDTH", 1)
     assert unit("similarity") == "sentence"
+
+
+def test_what_is_undefined_is_null_and_said_and_dead_heads_are_named(capsys, files, tmp_path):
+    dead = [HeadId(0, 1), HeadId(1, 3)]
+    whole = load_classifier(files[0])
+    with_dead_heads(whole, dead, "values").model.save_pretrained(tmp_path)
+    whole.tokenizer.save_pretrained(tmp_path)
+    arguments = ["--model", str(tmp_path), "--data", files[1], "--remove", "L0H2"]
+    found = run(capsys, "score", *arguments, "--criteria", "importance,stability")
+    assert found["dead_heads"] == ["L0H1", "L1H3"]
+    importance, stability = found["criteria"].values()
+    assert importance["undefined"] == [] and stability["undefined"] == ["L0H1", "L1H3"]
+    assert [importance["values"][0][head] for head in (1, 2)] == [0.0, None]
+    assert [stability["values"][0][head] for head in (1, 2)] == [None, None]
+    assert main(["score", *arguments, "--criteria", "stability"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("   undef") == 2 and said.count("×") == 1
+    assert "undef: undefined of a head that puts out nothing" in said
+    assert "These heads put out nothing and are first to go: L0H1, L1H3" in said
 
 
 def test_score_by_every_criterion(capsys, files):

@@ -82,6 +82,7 @@ def scores(values: np.ndarray, mask: HeadMask) -> Scores:
         rows=np.arange(n),
         logits=np.zeros((n, 2)),
         labels=np.zeros(n, dtype=int),
+        dead=np.zeros(mean.shape, dtype=bool),
         values={"importance": mean},
         measured={"importance": Measurement(mean, values.astype(np.float32))},
     )

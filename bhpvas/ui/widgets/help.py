@@ -23,7 +23,8 @@ class HelpText:
 COMBINED = HelpText(
     definition="Each criterion ranks the kept heads from 1 (most worth keeping) to 0 (first to "
     "go); the combined priority is the weighted mean of these. The weights are the sliders; which "
-    "way stability counts is the setting beside them.",
+    "way stability counts is the setting beside them. Heads of equal value share the mean of their "
+    "ranks; those whose value is undefined come last, and heads that put out nothing very last.",
     formula=r"P(l,h)=\sum_c w_c\,\frac{n-\mathrm{rank}_c(l,h)}{n-1}\Big/\sum_c w_c",
     source="Own default, after the three criteria of BHPVAS (Journal of Visualization, 2024)",
     misleads="It knows ranks only, so a head that is far ahead counts no more than one that is "
@@ -101,8 +102,9 @@ def criterion_help(name: str) -> HelpText:
 
     criterion = CRITERIA[name]
     worth = "worth keeping" if criterion.higher_means == "keep" else "first to go"
+    undefined = f" Undefined of a head {criterion.undefined}." if criterion.undefined else ""
     return HelpText(
-        definition=f"{criterion.summary} High values are {worth}.",
+        definition=f"{criterion.summary} High values are {worth}.{undefined}",
         formula=criterion.formula,
         source=criterion.source,
         misleads=criterion.misleads,

@@ -7,7 +7,14 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.head_columns import title_of
-from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores, removal_order
+from bhpvas.criteria import (
+    CRITERIA,
+    DEFAULT_CRITERIA,
+    PROFILE_PARTS,
+    Scores,
+    places,
+    removal_order,
+)
 from bhpvas.data.dataset import Dataset
 from bhpvas.heads import HeadId
 from bhpvas.ui.jobs import measuring, tasks
@@ -57,6 +64,9 @@ def _example(session: Session, name: str) -> None:
         st.skeleton(300)
         return
     head = _choose(scores, name)
+    if np.isnan(scores.values[name][head.layer, head.head]):
+        st.caption(f"{title_of(name)} is undefined of a head {CRITERIA[name].undefined}.")
+        return
     found = worked(scores, name, head)
     st.markdown(
         f"What **{title_of(name).lower()}** says of **{head}** on the first "
@@ -84,7 +94,8 @@ def _example(session: Session, name: str) -> None:
 
 def _choose(scores: Scores, name: str) -> HeadId:
     """A head of the unpruned model; the one that this criterion likes best where none is chosen."""
-    best = removal_order(scores.values[name], CRITERIA[name].higher_means)[-1]
+    values, direction = scores.values[name], CRITERIA[name].higher_means
+    best = removal_order(values, direction, kept=scores.mask.kept, dead=scores.dead)[-1]
     every = [str(head) for head in scores.mask]
     if st.session_state.get("example-of") != name:
         st.session_state["example-of"], st.session_state["example-head"] = name, str(best)
@@ -101,10 +112,9 @@ def _on_all(session: Session, name: str, head: HeadId) -> str:
     found = checks.scores(session, session.start)
     if found is None or name not in found.values:
         return "On the whole calibration split: colour the Workbench by it."
-    values = found.values[name]
-    order = removal_order(values, CRITERIA[name].higher_means)[::-1]
+    at = head.layer, head.head
     return (
         f"On all {text.plural(found.sentences, 'calibration sentence')}: "
-        f"{text.number(float(values[head.layer, head.head]))}, rank "
-        f"{order.index(head) + 1} of {int(np.isfinite(values).sum())}."
+        f"{text.number(float(found.values[name][at]))}, rank {places(found, name)[at]:g} of "
+        f"{found.mask.kept_count}."
     )

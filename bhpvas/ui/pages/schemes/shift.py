@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts.head_columns import COMBINED, Column, columns, title_of
+from bhpvas.charts.head_columns import COMBINED, Column, columns, title_of, whole_places
 from bhpvas.charts.head_map import size
 from bhpvas.charts.rank_shift import rank_slopes
 from bhpvas.criteria import (
@@ -136,7 +136,7 @@ def _sentence(found: Shifted, session: Session) -> str:
 
 def _moved(shift: RankShift, head: HeadId) -> str:
     before, after = shift.before[head.layer, head.head], shift.after[head.layer, head.head]
-    return f"place {before} {text.ARROW} {after}"
+    return f"place {before:g} {text.ARROW} {after:g}"
 
 
 def _figures(found: Shifted, session: Session) -> None:
@@ -176,7 +176,8 @@ def _hover(found: Shifted) -> np.ndarray:
 
 def _rise(found: Shifted, head: HeadId) -> str:
     at = head.layer, head.head
-    said = f"{text.signed(found.shift.rise[at], 0)} places"
+    rise = found.shift.rise[at]
+    said = f"{text.signed(rise, 0 if rise % 1 == 0 else 1)} places"
     if found.low is None or found.high is None or found.p is None:
         return said
     low, high = (text.signed(one[at], 0) for one in (found.low, found.high))
@@ -202,13 +203,13 @@ def _table(found: Shifted) -> None:
     whole = pd.DataFrame(
         {
             "head": list(map(str, order)),
-            "rise": shift.rise[at].astype(int),
-            "unpruned": shift.before[at].astype(int),
-            "now": shift.after[at].astype(int),
+            "rise": whole_places(shift.rise[at]),
+            "unpruned": whole_places(shift.before[at]),
+            "now": whole_places(shift.after[at]),
         }
     )
     if found.low is not None and found.high is not None and found.p is not None:
-        low, high = (bound[at].astype(int) for bound in (found.low, found.high))
+        low, high = (whole_places(bound[at]) for bound in (found.low, found.high))
         whole = whole.assign(low=low, high=high, p=found.p[at])
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -220,11 +221,11 @@ def _table(found: Shifted) -> None:
         width=560,
         column_config={
             "head": st.column_config.TextColumn("Head", width=70, pinned=True),
-            "rise": number("Places risen", format="%+d"),
+            "rise": number("Places risen", format="%+.3g"),
             "unpruned": number("Place unpruned"),
             "now": number("Place now"),
-            "low": number("95% from", format="%+d", help="Of this head alone"),
-            "high": number("to", format="%+d"),
+            "low": number("95% from", format="%+.3g", help="Of this head alone"),
+            "high": number("to", format="%+.3g"),
             "p": number("p", format="%.3f", help="Corrected for all heads"),
         },
     )

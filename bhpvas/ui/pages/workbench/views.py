@@ -335,7 +335,7 @@ def _two_criteria(found: Mapping[str, Column], session: Session, *, pointer: str
         y = _axis("Up", names, "similarity", key="scatter-y", found=found)
     st.caption(
         f"Rank correlation of the two orders: {text.signed(found[x].agreement(found[y]), 2)} "
-        f"({text.plural(session.mask.kept_count, 'head')})"
+        f"({text.plural(found[x].shared(found[y]), 'head')})"
     )
     selecting(
         criteria_scatter(
@@ -493,6 +493,8 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
     rows = [column for name, column in found.items() if name not in ABLATIONS]
     agreement = {column.title: column.agreement(loss) for column in rows}
     name, shown = "Rank correlation with the loss change", list(agreement)
+    undefined = any(column.shared(loss) < session.mask.kept_count for column in rows)
+    fewer = " (without those of which a criterion is undefined)" if undefined else ""
     st.dataframe(
         pd.DataFrame({"Criterion": shown, name: [text.signed(r, 2) for r in agreement.values()]}),
         hide_index=True,
@@ -501,7 +503,8 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
     whole = pd.DataFrame({"criterion": shown, "rank_correlation": list(agreement.values())})
     download("Download as CSV", csv_text(whole), "agreement.csv")
     st.caption(
-        f"1: the same order, 0: no relation; {text.plural(session.mask.kept_count, 'head')}, "
+        f"1: the same order, 0: no relation; {text.plural(session.mask.kept_count, 'head')}"
+        f"{fewer}, "
         f"{text.plural(len(session.data.calibration), 'calibration sentence')}. The effects of "
         "single heads can now also colour the map and stand in the scatter. They are no oracle for "
         "removing many heads together."
