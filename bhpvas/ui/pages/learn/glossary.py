@@ -37,7 +37,8 @@ _WORDS: Mapping[str, str | HelpText] = {
     "Combined priority": help.COMBINED,
     "Compensation": schemes_texts.RECOVERY,
     "Confidence interval": "A range that holds the true value in 95 of 100 repetitions. For an "
-    "accuracy Wilson's, for a change on the same sentences Tango's.",
+    "accuracy Wilson's, for a change on the same sentences Tango's; for a head's rank, the places "
+    "that paired t tests leave open (the true one was among them in 95 to 100 of 100 trials).",
     "Contribution": sentence_texts.CONTRIBUTIONS,
     "Criterion": "A number for each head by which heads are put in order. Each has a direction: "
     "whether high values are worth keeping or first to go.",

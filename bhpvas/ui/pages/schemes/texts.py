@@ -101,5 +101,7 @@ SHIFT = HelpText(
     source="Own view; test by exchanging the two models' values sentence by sentence, single-step "
     "minP (Westfall, Young 1993); intervals by drawing the sentences again for both (Efron 1979)",
     misleads="In the middle of the order heads lie close, and small changes move them many places. "
-    "An interval is of one head alone: among many heads some exclude 0 by chance, so trust p.",
+    "An interval is of one head alone: among many heads some exclude 0 by chance, so trust p. Of "
+    "few sentences it is too narrow: on the sample it held 66 of 100 rises at 5 sentences, 83 at "
+    "20, 91 at 60 and 95 at 240.",
 )
