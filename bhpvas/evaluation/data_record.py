@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from bhpvas.model.classifier import Classifier
     from bhpvas.model.encoding import Encoded
 
+#: Copies are noted where they are as large a share of the sentences, or where fewer sentences than
+#: this differ.
+MANY_COPIES, FEW_DIFFERENT = 0.1, 30
 # Labels whose rows a line counts one by one.
 _MOST_LABELS = 6
 
@@ -29,8 +32,9 @@ class DataRecord:
     ``source`` is how they were read. ``rows`` counts them by the name that the model has for their
     label. ``unknown_share`` is that of the tokens, [CLS] and [SEP] excepted, which stand for what
     the tokenizer does not know; ``truncated`` sentences are longer than the model reads, and cut,
-    ``empty`` ones have no token of their own. ``notes`` are one sentence each: what was guessed or
-    looks odd, of the sentences, of the model, and of the two together.
+    ``empty`` ones have no token of their own. ``copies`` are sentences whose tokens are those of an
+    earlier one. ``notes`` are one sentence each: what was guessed or looks odd, of the sentences,
+    of the model, and of the two together.
     """
 
     dataset: str
@@ -40,6 +44,7 @@ class DataRecord:
     truncated: int
     empty: int
     notes: tuple[str, ...] = ()
+    copies: int = 0
 
     @property
     def sentences(self) -> int:
@@ -63,6 +68,7 @@ class DataRecord:
             "unknown_share": self.unknown_share,
             "truncated_share": self.truncated / self.sentences,
             "empty_sentences": self.empty,
+            "copies": self.copies,
             "notes": list(self.notes),
         }
 
@@ -83,6 +89,7 @@ class DataRecord:
             "Unknown tokens": _share(self.unknown_share),
             "Sentences cut": self._part(self.truncated) or "none",
             "Sentences without words": self._part(self.empty),
+            "Copies of another": self._part(self.copies) or "none",
         }
 
     def line(self) -> str:
@@ -105,6 +112,7 @@ class DataRecord:
             f"{_share(self.unknown_share)} unknown tokens",
             f"{text.plural(self.truncated, 'sentence')} cut",
             f"{text.plural(self.empty, 'sentence')} without words" if self.empty else "",
+            f"{text.plural(self.copies, 'copy', 'copies')} of another" if self.copies else "",
         ]
         return " ".join(", ".join(filter(None, said)).split())
 
@@ -158,7 +166,10 @@ def data_record(
     dataset = dataset.aligned(classifier.label_names)
     if encoded is None:
         encoded = classifier.encode(dataset)
+    _, firsts, places = np.unique(encoded.fingerprints, return_index=True, return_inverse=True)
     notes = [*dataset.provenance.notes, *classifier.notes]
+    notes += filter(None, [_many_copies(len(dataset), len(firsts))])
+    notes += filter(None, [_conflict(dataset, firsts[places])])
     if unpruned is not None and not unpruned.mask.masked:
         notes += filter(None, [label_doubt(unpruned.confusion, unpruned.label_names)])
     counts = np.bincount(dataset.labels, minlength=len(dataset.label_names)).tolist()
@@ -170,6 +181,38 @@ def data_record(
         truncated=encoded.truncated,
         empty=encoded.empty,
         notes=tuple(notes),
+        copies=len(dataset) - len(firsts),
+    )
+
+
+def _many_copies(sentences: int, different: int) -> str | None:
+    """What copies do to intervals, where they are many."""
+    copies = sentences - different
+    if not copies or (copies < MANY_COPIES * sentences and different >= FEW_DIFFERENT):
+        return None
+    of = f"{copies:,} of the {sentences:,} sentences are copies of another one to the model"
+    return (
+        f"{of} ({different:,} differ): they are counted as if each said something new, so "
+        "intervals are too narrow and p values too small."
+    )
+
+
+def _conflict(dataset: Dataset, firsts: np.ndarray) -> str | None:
+    """What is said of sentences that stand twice with different labels.
+
+    ``firsts`` ``[N]`` is the place of the first sentence with the same tokens.
+    """
+    rows = np.flatnonzero(dataset.labels != dataset.labels[firsts])
+    if not rows.size:
+        return None
+    one, other = int(firsts[rows[0]]), int(rows[0])
+    count = len(np.unique(firsts[rows]))
+    labels = [dataset.label_names[dataset.labels[row]] for row in (one, other)]
+    first = dataset.place(one)
+    return (
+        f"{text.plural(count, 'sentence')} {'has' if count == 1 else 'have'} more than one label, "
+        f"so that no model can be right throughout: {dataset.place(other)} is labelled "
+        f"{labels[1]!r}, and {first[0].lower()}{first[1:]}, the same to the model, {labels[0]!r}."
     )
 
 

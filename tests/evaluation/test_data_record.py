@@ -99,15 +99,82 @@ def test_the_numbers_are_those_of_a_count_one_by_one(classifier, sentences):
     assert found.truncated == sum(len(each) > room for each, _ in sentences)
     labels = [label for _, label in sentences]
     assert found.rows == {"negative": labels.count(0), "positive": labels.count(1)}
+    seen = [
+        tuple(word if word != "xyzzy" else "?" for word in each[:room]) for each, _ in sentences
+    ]
+    assert found.copies == len(seen) - len({*seen})
+    both = {one for one, (_, label) in zip(seen, sentences, strict=True) if label} & {
+        one for one, (_, label) in zip(seen, sentences, strict=True) if not label
+    }
+    conflicts = [note for note in found.notes if "more than one label" in note]
+    assert [int(note.split()[0]) for note in conflicts] == [len(both)] * bool(both)
     written = json.loads(json.dumps(found.record()))
     assert written["truncated_share"] == pytest.approx(found.truncated / len(sentences))
     assert sum(written["rows_per_label"].values()) == written["sentences"]
 
 
+def repeated(different: int, copies: int) -> Dataset:
+    """So many different sentences, and copies of the first with other case and blanks."""
+    words = "a the film book meal hotel phone good bad fine".split()
+    texts = [f"{one} {other} is {third}" for one in words for other in words for third in words]
+    texts = texts[:different] + [f" {texts[0].upper()} "] * copies
+    labels = np.arange(len(texts)) % 2
+    labels[different:] = labels[0]
+    return Dataset("made", tuple(texts), None, labels, ("negative", "positive"))
+
+
+@pytest.mark.parametrize(
+    ("different", "copies", "noted"),
+    [
+        (40, 0, False),
+        (2, 0, False),
+        (100, 11, False),
+        (90, 10, True),
+        (29, 1, True),
+        (30, 1, False),
+    ],
+)
+def test_copies_are_counted_and_noted_where_they_are_many(classifier, different, copies, noted):
+    record = data_record(classifier, repeated(different, copies))
+    assert (record.copies, record.record()["copies"]) == (copies, copies)
+    assert len(record.notes) == noted
+    if noted:
+        assert record.notes[0].startswith(f"{copies} of the {different + copies} sentences are")
+        assert f"({different} differ)" in record.notes[0]
+
+
+def test_copies_stand_in_the_line_and_the_table():
+    record = replace(RECORD, copies=301)
+    assert record.line().endswith("2 sentences without words, 301 copies of another")
+    assert record.facts()["Copies of another"] == "301 (25.0%)"
+    assert "cop" not in RECORD.line() and RECORD.facts()["Copies of another"] == "none"
+    assert replace(RECORD, copies=1).line().endswith(", 1 copy of another")
+
+
+def test_copies_with_other_labels_are_said_with_a_place(classifier):
+    texts = ("A good film.", "bad", "a GOOD film .", "Bad", "fine", "a good film.")
+    data = Dataset("made", texts, None, [1, 0, 0, 0, 1, 1], ("negative", "positive"))
+    data = replace(data, file="a.csv", unit="line", lines=np.arange(6) + 2)
+    _, conflict = data_record(classifier, data).notes
+    assert conflict == (
+        "1 sentence has more than one label, so that no model can be right throughout: Line 4 of "
+        "a.csv is labelled 'negative', and line 2 of a.csv, the same to the model, 'positive'."
+    )
+    both = replace(data, labels=[1, 0, 0, 1, 1, 1])
+    assert data_record(classifier, both).notes[1].startswith("2 sentences have more than one label")
+
+
+def test_of_pairs_both_halves_make_a_copy(classifier):
+    data = Dataset(
+        "made", ("good",) * 3, ("bad", "fine", "Bad"), [0, 1, 0], ("negative", "positive")
+    )
+    assert data_record(classifier, data).copies == 1
+
+
 def turned(classifier, mask: HeadMask) -> tuple[Dataset, Evaluation]:
     """Sentences whose labels are exchanged, as an evaluation under a mask shows them."""
     labels = np.arange(40) % 2
-    data = Dataset("made", ("good",) * 40, None, labels, classifier.label_names)
+    data = replace(repeated(40, 0), labels=labels)
     logits = np.eye(2, dtype=np.float32)[1 - labels]
     return data, Evaluation(mask, "made", logits, labels, classifier.label_names)
 
