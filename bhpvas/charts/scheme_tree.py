@@ -36,6 +36,7 @@ class TreeStep:
     """One step as the picture shows it; ``accuracy`` is None where it is not measured.
 
     ``what`` says in a few words what the step did; ``hover`` is the rest of what is known.
+    ``learnt`` is how many of the sentences that measured it were learnt from.
     """
 
     step: int
@@ -46,6 +47,7 @@ class TreeStep:
     accuracy: Accuracy | None = None
     note: str = ""
     hover: str = ""
+    learnt: int = 0
     on_path: bool = True
     current: bool = False
 
@@ -113,7 +115,8 @@ def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
     """Draw the tree, the start on top.
 
     A row says what a step keeps and scores, and what it did; on the right its accuracy stands as a
-    point with its 95% interval, and a dotted line marks that of the start. The way to the current
+    point with its 95% interval, open where it was measured on sentences that were learnt from, and
+    a dotted line marks that of the start. The way to the current
     step is strong, other branches are faint. Discs removed heads, rings restored some, squares
     changed weights. Every row carries its step's number as custom data.
     """
@@ -230,7 +233,13 @@ def _accuracies(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[in
             [100 * (found.value - found.low) for _, found in measured],
             width=3,
         ),
-        **style.marks(size=8, color=colours, opacity=1),
+        **style.marks(
+            size=8,
+            symbol=["circle-open" if one.learnt else "circle" for one, _ in measured],
+            color=colours,
+            opacity=1,
+            line={"width": [2 if one.learnt else 0 for one, _ in measured], "color": colours},
+        ),
         name="accuracies",
     )
 

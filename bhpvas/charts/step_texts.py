@@ -13,6 +13,8 @@ from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
 
+#: Of no step is it known that sentences that measure it were learnt from.
+NONE_LEARNT: Mapping[int, int] = {}
 #: What a recovery did to the weights, by the name of its method.
 DONE = {
     "compensate": "compensated",
@@ -42,8 +44,13 @@ def outcome(scheme: Scheme, step: Step) -> str:
     return said
 
 
-def timeline_points(scheme: Scheme, accuracies: Mapping[int, Accuracy]) -> list[TimelinePoint]:
-    """The steps whose accuracy is known, by its number, as a figure wants them."""
+def timeline_points(
+    scheme: Scheme, accuracies: Mapping[int, Accuracy], learnt: Mapping[int, int] = NONE_LEARNT
+) -> list[TimelinePoint]:
+    """The steps whose accuracy is known, by its number, as a figure wants them.
+
+    ``learnt`` is how many of the sentences that measured a step were learnt from.
+    """
     on_path = {step.id for step in scheme.path()}
     return [
         TimelinePoint(
@@ -54,6 +61,7 @@ def timeline_points(scheme: Scheme, accuracies: Mapping[int, Accuracy]) -> list[
             low=accuracies[step.id].low,
             high=accuracies[step.id].high,
             what=what_happened(step),
+            learnt=learnt.get(step.id, 0),
             on_path=step.id in on_path,
             current=step.id == scheme.current,
         )
@@ -91,18 +99,31 @@ def weights_origin(scheme: Scheme, step_id: int | None = None) -> str | None:
     return f"{done(changed[-1])} at step {changed[-1].id}" if changed else None
 
 
-def in_full(scheme: Scheme, step: Step, accuracy: Accuracy | None) -> str:
-    """A step with its heads, accuracy and note, for a figure."""
+def in_full(scheme: Scheme, step: Step, accuracy: Accuracy | None, learnt: int = 0) -> str:
+    """A step with its heads, accuracy and note, for a figure.
+
+    ``learnt`` is how many of the sentences that measured it were learnt from.
+    """
     said = f"<b>{text.literal(what_happened(step))}</b><br>"
     said += f"{scheme.mask_at(step.id).kept_count} heads kept"
     if accuracy is not None:
         value, low, high = accuracy
         said += f", accuracy {text.percent(value)}% {text.interval(low, high)}"
+        said += f"<br>{text.plural(learnt, 'sentence')} learnt from" if learnt else ""
     return said + (f"<br>{text.literal(step.note)}" if step.note else "")
 
 
-def steps_table(scheme: Scheme, metrics: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a step, the start first, with its metrics by its number; what is missing is empty."""
+def steps_table(
+    scheme: Scheme,
+    metrics: Mapping[int, Mapping[str, Any]],
+    learnt: Mapping[int, int] = NONE_LEARNT,
+) -> pd.DataFrame:
+    """One row a step, the start first, with its metrics by its number; what is missing is empty.
+
+    ``learnt`` is how many of the sentences that measured a step were learnt from, as far as that is
+    known: empty where a step on the way learnt from sentences of which nothing is kept. Without it
+    there is no such column.
+    """
     rows, measured = [], ("loss", "f1", "parameters", "flops_per_sentence")
     for step in scheme.steps:
         known = metrics.get(step.id, {})
@@ -119,6 +140,7 @@ def steps_table(scheme: Scheme, metrics: Mapping[int, Mapping[str, Any]]) -> pd.
                 "accuracy": known.get("accuracy"),
                 "accuracy_low": low,
                 "accuracy_high": high,
+                **({"learnt_from": _learnt_from(scheme, step, learnt)} if learnt else {}),
                 **{name: known.get(name) for name in measured},
                 "weights": scheme.weights_at(step.id),
                 "seed": step.seed,
@@ -126,4 +148,10 @@ def steps_table(scheme: Scheme, metrics: Mapping[int, Mapping[str, Any]]) -> pd.
                 "time": step.time,
             }
         )
-    return pd.DataFrame(rows).astype({"after": "Int64", "seed": "Int64"})
+    whole = ["after", "seed", *(["learnt_from"] if learnt else [])]
+    return pd.DataFrame(rows).astype(dict.fromkeys(whole, "Int64"))
+
+
+def _learnt_from(scheme: Scheme, step: Step, learnt: Mapping[int, int]) -> int | None:
+    unknown = any(one.origin_unknown for one in scheme.path(step.id))
+    return None if unknown else learnt.get(step.id)

@@ -13,7 +13,10 @@ from bhpvas.text import interval, percent, plural
 
 @dataclass(frozen=True)
 class TimelinePoint:
-    """One measured step: its number, the step before it, and what it kept and scored."""
+    """One measured step: its number, the step before it, and what it kept and scored.
+
+    ``learnt`` is how many of the sentences that measured it were learnt from.
+    """
 
     step: int
     parent: int | None
@@ -22,6 +25,7 @@ class TimelinePoint:
     low: float
     high: float
     what: str
+    learnt: int = 0
     on_path: bool = True
     current: bool = False
 
@@ -29,7 +33,13 @@ class TimelinePoint:
         """What it kept of so many heads, and scored on so many sentences."""
         accuracy = f"accuracy {percent(self.accuracy)}% {interval(self.low, self.high)}"
         kept = f"{self.kept} of {plural(all_heads, 'head')} kept"
-        return f"{kept}<br>{accuracy}, {plural(sentences, 'sentence')}"
+        learnt = f", {self.learnt:,} learnt from" if self.learnt else ""
+        return f"{kept}<br>{accuracy}, {plural(sentences, 'sentence')}{learnt}"
+
+    @property
+    def symbol(self) -> str:
+        """Its mark: a diamond where the person stands, open where sentences were learnt from."""
+        return ("diamond" if self.current else "circle") + "-open" * bool(self.learnt)
 
 
 def timeline(
@@ -68,8 +78,9 @@ def timeline(
         mode="markers",
         marker={
             "size": [15 if point.current else 11 for point in points],
-            "symbol": ["diamond" if point.current else "circle" for point in points],
+            "symbol": [point.symbol for point in points],
             "color": [style.step_colour(point.current, point.on_path) for point in points],
+            "line": {"width": [2.5 if point.learnt else 0 for point in points]},
             "opacity": 1,
         },
         **style.steady(1),

@@ -150,6 +150,20 @@ def learnt_from(
     )
 
 
+def known_at_steps(scheme: Scheme, fingerprints: np.ndarray) -> dict[int, np.ndarray]:
+    """Which of some sentences, uint64 ``[N]``, were learnt from on the way to each step of a
+    scheme: bool ``[N]`` by the step's id. It is what :func:`learnt_from` counts, of all steps at
+    once.
+    """
+    every = {step.learnt_from for step in scheme.steps if step.learnt_from}
+    among = {learnt: learnt.among(fingerprints) for learnt in every}
+    found: dict[int | None, np.ndarray] = {None: np.zeros(len(fingerprints), bool)}
+    for step in scheme.steps:  # parents stand first
+        before = found[step.parent]
+        found[step.id] = before | among[step.learnt_from] if step.learnt_from else before
+    return {step.id: found[step.id] for step in scheme.steps}
+
+
 def _part(whole: Evaluation, chosen: np.ndarray) -> Evaluation:
     """An evaluation of the chosen ones of its sentences, bool ``[n]``."""
     rows = np.flatnonzero(chosen)

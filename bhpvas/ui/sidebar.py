@@ -15,12 +15,13 @@ from bhpvas.charts.step_texts import weights_origin
 from bhpvas.errors import BhpvasError
 from bhpvas.model.weights import weights_file
 from bhpvas.ui import data_read, model_and_data
-from bhpvas.ui.jobs import measuring, models, tasks
+from bhpvas.ui.jobs import learnt, measuring, models, tasks
 from bhpvas.ui.persistence import kept_work, links
 from bhpvas.ui.state import limits
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.learnt import warn_briefly
 
 if TYPE_CHECKING:
     from bhpvas.evaluation.evaluation import Evaluation
@@ -135,7 +136,14 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         "FLOPs": f"{text.big(flops[1])} a sentence"
         + (f" ({text.relative_change(*flops)})" if mask.masked else ""),
     }
-    st.html(_rows(measured) + _about_the_sample(session, now) + _rows(costs))
+    above, below = _rows(measured), _about_the_sample(session, now) + _rows(costs)
+    origin = learnt.counted(session)
+    if origin is None or origin.clean:
+        st.html(above + below)
+    else:
+        st.html(above)
+        warn_briefly(origin)
+        st.html(below)
     if start is not None and start.complete:
         doubt = label_doubt(start.confusion, start.label_names)
         if doubt is not None:

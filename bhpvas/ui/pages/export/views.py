@@ -16,7 +16,7 @@ from bhpvas.export.base import ExportError
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.model.latency import Latencies
 from bhpvas.report import ReportSettings
-from bhpvas.ui.jobs import measuring, models, tasks
+from bhpvas.ui.jobs import learnt, measuring, models, tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
 from bhpvas.ui.pages.export import texts
 from bhpvas.ui.pages.export.tasks import ExportChoice
@@ -25,6 +25,7 @@ from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.latency import latencies
+from bhpvas.ui.widgets.learnt import warn, warn_briefly
 
 
 def format_choice() -> ExportChoice:
@@ -72,6 +73,7 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
         ],
         height=300,
     )
+    warn(learnt.counted(session))
     if not choice.about.smaller:
         st.caption("In this format the heads are zeros that are stored and computed like others.")
 
@@ -184,7 +186,7 @@ def files(session: Session, choice: ExportChoice) -> None:
                 key="export-zip",
             )
     if found is not None:
-        _made(found)
+        _made(found, session)
 
 
 def _ready(session: Session) -> bool:
@@ -193,7 +195,7 @@ def _ready(session: Session) -> bool:
     return all(measuring.is_measured(session, session.scheme.step(step)) for step in steps)
 
 
-def _made(found: Exported) -> None:
+def _made(found: Exported, session: Session) -> None:
     st.markdown(
         f"**Read back and run on {text.plural(found.after.n, 'sentence')}:** no logit differs "
         f"from the masked model's by more than {text.number(found.difference, 1)} "
@@ -212,6 +214,7 @@ def _made(found: Exported) -> None:
             ],
             height=140,
         )
+        warn_briefly(learnt.counted(session))
     with right:
         tables.reading_table(
             ["File", "Size"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from bhpvas.charts.head_map import size
+from bhpvas.ui.jobs import learnt
 from bhpvas.ui.pages.samples import tasks, texts
 from bhpvas.ui.pages.samples.heads import heads_that_matter
 from bhpvas.ui.pages.samples.selection import HEADS, SLICES, selection
@@ -17,6 +18,7 @@ from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets.learnt import warn
 
 
 def draw() -> None:
@@ -39,6 +41,7 @@ def draw() -> None:
         st.skeleton(MAP_HEIGHT)
         return
     st.markdown(answer(found))
+    warn(learnt.counted(session, data=found.data))
     with st.container(horizontal=True, gap="medium", key="map-and-panel"):
         with st.container(width="stretch"):
             map_of_sentences(found, tasks.places(session, chosen.layer), chosen, session)

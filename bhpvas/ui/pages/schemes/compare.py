@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from html import escape
@@ -16,14 +17,21 @@ from bhpvas.charts.model_measures import MEASURES, UNPRUNED
 from bhpvas.charts.slice_grid import slice_grid
 from bhpvas.charts.step_texts import briefly, weights_origin
 from bhpvas.data.tables import csv_text
-from bhpvas.evaluation.comparison import flip_patterns, flip_table, measures, pairwise
+from bhpvas.evaluation.comparison import (
+    accuracy_change_interval,
+    flip_patterns,
+    flip_table,
+    measures,
+    pairwise,
+)
 from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.evaluation.learnt_from import LearntFrom
 from bhpvas.evaluation.slices import Grouping, groupings, slice_table
 from bhpvas.heads import HeadId
 from bhpvas.model.cost import speed_bound
 from bhpvas.model.latency import Latencies
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.jobs import measuring, models, runner, tasks
+from bhpvas.ui.jobs import learnt, measuring, models, runner, tasks
 from bhpvas.ui.pages.export import texts as export_texts
 from bhpvas.ui.pages.samples import texts as samples_texts
 from bhpvas.ui.pages.schemes import texts
@@ -44,6 +52,11 @@ class Compared:
     steps: dict[str, int]
     unpruned: Evaluation
     evaluations: dict[str, Evaluation]
+
+    @property
+    def with_start(self) -> dict[str, int]:
+        """The steps by their letters, the start first, as the unpruned model."""
+        return {UNPRUNED: 0, **self.steps}
 
     @property
     def with_unpruned(self) -> dict[str, Evaluation]:
@@ -183,17 +196,61 @@ def _metrics(found: Compared, session: Session) -> None:
         lambda: measures(classifier, found.with_unpruned, models.lengths(session)),
     )
     rows = table.set_index("scheme")
+    origins = {letter: learnt.counted(session, step) for letter, step in found.with_start.items()}
     tables.reading_table(
         ["", *rows.index],
         [
             tables.row(title, *(said(row) for _, row in rows.iterrows()))
             for title, said in MEASURES.items()
-        ],
-        height=480,
+        ]
+        + _learnt_rows([origins[name] for name in rows.index]),
+        height=540,
     )
+    _warn(origins, found)
     tests = pairwise(found.evaluations)
     st.markdown("  \n".join(_pair_test(row, len(tests)) for _, row in tests.iterrows()))
+    counts = [None if one is None else one.record()["learnt_from"] for one in origins.values()]
+    table = table.assign(learnt_from=pd.array(counts, dtype="Int64"))
     download("Download as CSV", csv_text(table), "compared.csv")
+
+
+def _learnt_rows(origins: Sequence[LearntFrom | None]) -> list[list[str]]:
+    """How many sentences each learnt from, and its accuracy on the others, where any did."""
+    if not any(one is not None and one.known for one in origins):
+        return []
+    known = [text.NOTHING if one is None else f"{one.known:,}" for one in origins]
+    accuracies, changes = [], []
+    for one in origins:
+        if one is None or one.unseen is None or one.unpruned is None:
+            accuracies.append((text.NOTHING, ""))
+            changes.append((text.NOTHING, ""))
+            continue
+        interval, n = text.interval(*one.unseen.accuracy_interval), one.unseen.n
+        accuracies.append((f"{text.percent(one.unseen.accuracy)}%", f"{interval} of {n:,}"))
+        change, low, high = accuracy_change_interval(one.unpruned, one.unseen)
+        changes.append((text.signed(100 * change), text.change_interval(low, high)))
+    return [
+        tables.row("Sentences learnt from", *known),
+        tables.row("Accuracy on the others", *accuracies),
+        tables.row("Change on the others", *changes),
+    ]
+
+
+def _warn(origins: Mapping[str, LearntFrom | None], found: Compared) -> None:
+    """Which of the steps were measured on sentences that they learnt from."""
+    learnt_from = {name: one for name, one in origins.items() if one is not None and one.known}
+    unknown = [name for name, one in origins.items() if one is not None and one.unknown]
+    if learnt_from:
+        counts = ", ".join(f"{one.known:,} by {name}" for name, one in learnt_from.items())
+        st.warning(
+            f"Of the {text.plural(found.unpruned.n, 'sentence')} some were learnt from ({counts}): "
+            "there accuracies, changes and tests look better than they are."
+        )
+    if unknown:
+        st.caption(
+            f"Which sentences {' and '.join(unknown)} learnt from is not kept: the figures are "
+            "fair as long as these are none of them."
+        )
 
 
 def _key(found: Compared, session: Session) -> tuple[object, ...]:
@@ -367,7 +424,7 @@ def _latency(found: Compared, session: Session) -> None:
 def _times(found: Compared, known: Latencies, session: Session) -> None:
     geometry = models.classifier_named(session.model).geometry
     rows = []
-    for name, step in {UNPRUNED: 0, **found.steps}.items():
+    for name, step in found.with_start.items():
         bound = speed_bound(geometry, session.scheme.mask_at(step), [known.length])
         times = "1" if step == 0 else text.median(*known.speed_up(str(step)), 2)
         milliseconds = text.median(*known.milliseconds(str(step)), 1)

@@ -27,7 +27,7 @@ from bhpvas.report import tables as cells
 from bhpvas.search import DEFAULT_METHOD, method_named
 from bhpvas.search.curves import Curve, areas, band
 from bhpvas.stats import RANDOM_ORDERS
-from bhpvas.ui.jobs import measuring, models, tasks
+from bhpvas.ui.jobs import learnt, measuring, models, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.propose import method_names
@@ -35,6 +35,7 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Curves, Session
 from bhpvas.ui.widgets import figures, help, tables
 from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.learnt import OPEN, warn_of_common
 from bhpvas.ui.widgets.synced import hold
 
 _HEIGHT = 430
@@ -121,6 +122,11 @@ def _settings(session: Session) -> None:
         f"{text.verbatim(data.evaluation.name)}. What is "
         "measured once is kept, so you can stop and go on."
     )
+    warn_of_common(
+        session,
+        "every curve that learns looks better than it is, and only random orders without "
+        "compensation do not",
+    )
 
 
 def _number(label: str, key: str, least: int, most: int, default: int) -> int:
@@ -135,13 +141,13 @@ def _chart(
     if not chosen and not random:
         st.skeleton(_HEIGHT)
         return
-    points = lines(chosen, random)
+    points, counts = lines(chosen, random), learnt.counts_at_steps(session)
     random = [one for one in random if one.recovery is None]
     figures.chart(
         accuracy_curves(
             points,
             band(random) if random else None,
-            timeline_points(session.scheme, measuring.accuracies(session)),
+            timeline_points(session.scheme, measuring.accuracies(session), counts),
             names=curves.methods,
             all_heads=session.mask.layers * session.mask.heads,
             sentences=len(session.data.evaluation),
@@ -158,6 +164,8 @@ def _chart(
         said = f"{drawn}, not recovered: median, band 5 to 95%"
         keys.append(tables.key(style.MUTED, said))
     tables.keys(*keys)
+    if any(counts.values()):
+        st.caption(OPEN)
 
 
 def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
 from bhpvas.errors import LimitError
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, TuningSettings
 from bhpvas.scheme.bundle import SchemeFile
-from bhpvas.ui.jobs import models, runner, tasks
+from bhpvas.ui.jobs import learnt, models, runner, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import limits
@@ -23,6 +23,7 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import figures, help, tables
+from bhpvas.ui.widgets.learnt import MEASURED_AFTERWARDS, warn_briefly, warn_of_common
 
 #: Few sentences are gone through more often than the tens of thousands of a training part.
 _EPOCHS = 3.0
@@ -120,6 +121,7 @@ def _settings(session: Session) -> TuningSettings:
         help="A step of its own, measured on the evaluation split; you can undo it.",
     )
     st.caption(text.verbatim(_what_it_learns_from(session)))
+    warn_of_common(session, MEASURED_AFTERWARDS)
     return settings
 
 
@@ -186,6 +188,7 @@ def _last(session: Session) -> None:
         return
     step = steps[-1]
     st.markdown(outcome(session.scheme, step))
+    warn_briefly(learnt.counted(session, step.id))
     _course(step.settings)
 
 

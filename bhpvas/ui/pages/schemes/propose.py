@@ -23,7 +23,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import RECOVERIES, Recovered
 from bhpvas.scheme.step import Step
 from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, SearchMethod, method_named
-from bhpvas.ui.jobs import models, tasks
+from bhpvas.ui.jobs import learnt, models, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.pages.schemes.tasks import ExpectedEffect
@@ -34,6 +34,7 @@ from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import controls, figures, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import clickable_map
+from bhpvas.ui.widgets.learnt import MEASURED_AFTERWARDS, warn_briefly, warn_of_common
 from bhpvas.ui.widgets.synced import hold
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _settings(session: Session) -> None:
         f"Learns from {text.plural(len(data), 'calibration sentence')} of "
         f"{text.verbatim(data.name)}; the evaluation split is not read."
     )
+    warn_of_common(session, MEASURED_AFTERWARDS)
 
 
 def _weighed(method: SearchMethod) -> Weighed | None:
@@ -469,6 +471,7 @@ def _report(session: Session) -> None:
         return
     calibration, held_out = step.settings["calibration"], step.settings.get("held_out")
     st.markdown(outcome(scheme, step))
+    warn_briefly(learnt.counted(session, step.id))
     if session.mask.removed != step.removed:
         kept = scheme.layers * scheme.heads - len(step.removed)
         st.caption(

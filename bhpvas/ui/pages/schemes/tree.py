@@ -12,12 +12,13 @@ from bhpvas.charts.step_texts import briefly, in_full, steps_table, weights_orig
 from bhpvas.data.tables import csv_text
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
-from bhpvas.ui.jobs import measuring, tasks
+from bhpvas.ui.jobs import learnt, measuring, tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures, help
 from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.learnt import OPEN, warn
 from bhpvas.ui.widgets.synced import hold
 
 #: Pixels of the picture; a longer tree scrolls.
@@ -85,7 +86,7 @@ def picture(session: Session) -> None:
     shown = _landmarks(scheme) if fold else [step.id for step in scheme.steps]
     parents = folded({step.id: step.parent for step in scheme.steps}, shown)
     on_path = {step.id for step in scheme.path()}
-    accuracies = measuring.accuracies(session)
+    accuracies, counts = measuring.accuracies(session), learnt.counts_at_steps(session)
     figure = scheme_tree(
         [
             TreeStep(
@@ -96,7 +97,10 @@ def picture(session: Session) -> None:
                 what=_what(scheme, number, parent),
                 accuracy=accuracies.get(number),
                 note=scheme.step(number).note,
-                hover=in_full(scheme, scheme.step(number), accuracies.get(number)),
+                hover=in_full(
+                    scheme, scheme.step(number), accuracies.get(number), counts.get(number, 0)
+                ),
+                learnt=counts.get(number, 0),
                 on_path=number in on_path,
                 current=number == scheme.current,
             )
@@ -119,6 +123,8 @@ def picture(session: Session) -> None:
         ("Tree of schemes", texts.TREE),
         key="tree",
     )
+    if any(counts.values()):
+        st.caption(OPEN)
 
 
 def _landmarks(scheme: Scheme) -> list[int]:
@@ -175,6 +181,10 @@ def _step(session: Session) -> None:
     if step.heads:
         colour = "Red crosses" if step.what == "remove" else "Blue"
         st.caption(f"{colour}: what this step {step.what}d.")
+    if (found := learnt.counted(session)) is not None and step.parent is not None:
+        warn(found)
+        if found.clean:
+            st.caption(f"On the way here {found.line()}.")
     hold("note", step.note)
     st.text_area(
         "Note",
@@ -216,7 +226,8 @@ def _table(session: Session) -> None:
     )
     scheme = session.scheme
     measured = [step for step in scheme.steps if measuring.is_measured(session, step)]
-    whole = steps_table(scheme, {step.id: step.metrics for step in measured})
+    counts = learnt.counts_at_steps(session)
+    whole = steps_table(scheme, {step.id: step.metrics for step in measured}, counts)
     steps = tuple(int(step) for step in whole["step"])
     shown = pd.DataFrame(
         {
@@ -228,6 +239,7 @@ def _table(session: Session) -> None:
             "accuracy": 100 * whole["accuracy"].astype(float),
             "low": 100 * whole["accuracy_low"].astype(float),
             "high": 100 * whole["accuracy_high"].astype(float),
+            **({"learnt": whole["learnt_from"]} if any(counts.values()) else {}),
             "loss": whole["loss"].astype(float),
             "f1": 100 * whole["f1"].astype(float),
             "parameters": whole["parameters"].astype(float) / 1e6,
@@ -259,6 +271,9 @@ def _table(session: Session) -> None:
             "accuracy": number("Accuracy, %", format="%.1f"),
             "low": number("95% from", format="%.1f"),
             "high": number("to", format="%.1f"),
+            "learnt": number(
+                "Learnt from", help="Sentences that measured the step and were learnt from"
+            ),
             "loss": number("Loss", format="%.3f"),
             "f1": number("F1, %", format="%.1f"),
             "parameters": number("Parameters, M", format="%.1f"),

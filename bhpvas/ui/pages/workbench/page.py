@@ -6,13 +6,14 @@ import streamlit as st
 
 from bhpvas.charts.head_columns import columns, unscored
 from bhpvas.charts.head_map import size
-from bhpvas.ui.jobs import measuring, runner
+from bhpvas.ui.jobs import learnt, measuring, runner
 from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import help
 from bhpvas.ui.widgets.head_map import head_grid
+from bhpvas.ui.widgets.learnt import warn
 
 
 def draw() -> None:
@@ -49,6 +50,7 @@ def draw() -> None:
         with st.container(width="stretch"):
             workbench_views.selected_heads(scores, found, session, height=height)
     workbench_views.actions(scores, session)
+    warn(learnt.counted(session))
 
     left, right = st.columns(2, gap="large")
     with left:

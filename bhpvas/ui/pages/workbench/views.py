@@ -23,7 +23,7 @@ from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnema
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.ui.jobs import measuring, tasks
+from bhpvas.ui.jobs import learnt, measuring, tasks
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
@@ -31,6 +31,7 @@ from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, figures, help, synced, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import selecting
+from bhpvas.ui.widgets.learnt import OPEN
 
 _CRITERIA, _PAIRS = "Criteria", "Pairs of heads"
 
@@ -225,7 +226,8 @@ def steps(session: Session) -> None:
         key="timeline",
     )
     scheme = session.scheme
-    points = timeline_points(scheme, measuring.accuracies(session))
+    counts = learnt.counts_at_steps(session)
+    points = timeline_points(scheme, measuring.accuracies(session), counts)
     every, sentences = scheme.layers * scheme.heads, len(session.data.evaluation)
     figures.chart(
         timeline(points, all_heads=every, sentences=sentences, height=196),
@@ -235,6 +237,8 @@ def steps(session: Session) -> None:
         height=196,
         alt=f"Accuracy against heads kept, {text.plural(len(points), 'step')}",
     )
+    if any(counts.values()):
+        st.caption(OPEN)
 
 
 def _step_selected() -> None:
