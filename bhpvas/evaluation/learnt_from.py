@@ -12,7 +12,7 @@ from bhpvas.data.sampling import Sample
 from bhpvas.evaluation.comparison import accuracy_change_interval
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.scheme.step import Step
+from bhpvas.scheme.step import BY_HAND, Step
 
 #: Fewer sentences that were not learnt from are too few to say an accuracy of.
 FEWEST_UNSEEN = 30
@@ -84,7 +84,7 @@ class LearntFrom:
             )
             said.append(
                 f"{counted} {'was' if self.known == 1 else 'were'} learnt from ({how}), so the "
-                f"accuracy looks better than it is. {self._unseen()}"
+                f"accuracy may look better than it is. {self._unseen()}"
             )
         if self.unknown:
             how = text.listed(dict.fromkeys(_what(step) for step in self.unknown))
@@ -178,4 +178,4 @@ def _what(step: Step) -> str:
     """What a step did with the sentences it learnt from."""
     if step.what == "recover":
         return f"weights by {step.method}"
-    return f"choice of heads by {step.method}"
+    return "choice of heads " + (BY_HAND if step.method == BY_HAND else f"by {step.method}")

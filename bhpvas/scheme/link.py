@@ -1,7 +1,8 @@
 """Link to a scheme: short text for an address, with the tree of steps, the model and a sentence.
 
-A link holds what was done and no numbers: whoever opens it measures again. It is compressed JSON,
-so reading one is strict and bounded, and nothing in it is a path of weights.
+A link holds what was done and no numbers: whoever opens it measures again. Of the sentences that
+steps learnt from it holds the hash, by which whoever has the sentences knows them. It is compressed
+JSON, so reading one is strict and bounded, and nothing in it is a path of weights.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
@@ -17,8 +19,10 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from bhpvas.data.dataset import Split
 from bhpvas.errors import LinkError
 from bhpvas.heads import HeadId, format_heads, parse_heads
-from bhpvas.scheme.schema import Count
+from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.scheme.schema import Count, Hash
 from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.step import BY_HAND, Step
 
 VERSION = 1
 #: Characters of a link: what browsers, mail and proxies carry with an address around it.
@@ -26,6 +30,8 @@ MOST_CHARACTERS = 4000
 # What a link may unpack to, so that none fills the memory.
 _MOST_BYTES = 64 * 1024
 _MOST_SIZE = 1000
+# Methods that learn from no sentence by themselves, and what they are where they did.
+_LEARNING = {BY_HAND: "choice on other sentences", "random": "random within a drop"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Link:
 
     ``data`` is the fingerprint of the sentences that were measured on, and their name.
     ``row`` (split, place) or else ``text`` (sentence, pair) is the sentence that is read closely.
+    ``learnt`` are, in a link that was read, the ids of the steps that say what they learnt from,
+    with the name of these sentences.
     """
 
     scheme: Scheme
@@ -42,6 +50,25 @@ class Link:
     row: tuple[Split, int] | None = None
     text: tuple[str, str | None] | None = None
     selected: frozenset[HeadId] = frozenset()
+    learnt: tuple[tuple[int, str], ...] = ()
+
+    def knowing(self, sentences: Iterable[LearntSentences]) -> Scheme:
+        """The scheme with what its steps learnt from, as far as it is among some sets of sentences.
+
+        Of any other set it is not known, and where the method does not say by itself that it learnt
+        from any, its name does from here on.
+        """
+        known = {one.name: one for one in (*sentences, LearntSentences.of(()))}
+        named = dict(self.learnt)
+
+        def told(step: Step) -> Step:
+            learnt = known.get(named.get(step.id, ""))
+            method = step.method
+            if step.id in named and learnt is None:
+                method = _LEARNING.get(method, method)
+            return replace(step, learnt_from=learnt, method=method)
+
+        return replace(self.scheme, steps=tuple(map(told, self.scheme.steps)))
 
     def to_text(self) -> str:
         """The link; letters that an address takes as they are.
@@ -60,8 +87,10 @@ class Link:
         for step in later:
             if step.what != "recover" and step.parent in places:
                 places[step.id] = len(places)
-                change = [places[step.parent], int(step.what == "restore")]
-                steps.append([*change, format_heads(step.heads), step.method, step.note])
+                change: list[Any] = [places[step.parent], int(step.what == "restore")]
+                change += [format_heads(step.heads), step.method, step.note]
+                learnt = step.learnt_from
+                steps.append(change if learnt is None else [*change, learnt.name])
         document = [
             VERSION,
             [self.model, scheme.model["fingerprint"], scheme.layers, scheme.heads],
@@ -104,7 +133,9 @@ class Link:
 
 _Heads = Annotated[str, AfterValidator(lambda text: frozenset(parse_heads(text)))]
 _Size = Annotated[int, Field(ge=1, le=_MOST_SIZE)]
-_Step = tuple[Count, Annotated[int, Field(ge=0, le=1)], _Heads, str, str]
+_Restores = Annotated[int, Field(ge=0, le=1)]
+# The one before it, whether it restores, heads, method, note, and what it learnt from, if known.
+_Step = tuple[Count, _Restores, _Heads, str, str] | tuple[Count, _Restores, _Heads, str, str, Hash]
 # What `to_text` packs. A step names the one before it by its place, and so is the current one.
 _DOCUMENT: TypeAdapter[Any] = TypeAdapter(
     tuple[
@@ -140,9 +171,11 @@ def _read(content: bytes) -> Link:
     current, data, row, text, selected = rest
     of = {"id": model or "sample", "revision": None, "fingerprint": fingerprint}
     scheme = Scheme.started(of, layers, heads, name=name, pruned=pruned).noted(0, remark)
-    for parent, restores, changed, method, note in steps:
+    learnt = []
+    for parent, restores, changed, method, note, *sentences in steps:
         at = scheme.at(parent)
         scheme = (at.restoring if restores else at.removing)(changed, method, note=note)
+        learnt += [(scheme.current, name) for name in sentences]
     scheme = scheme.at(current)
     scheme.mask.without(selected)  # no head is chosen that the model does not have
-    return Link(scheme, model, data, row, text, selected)
+    return Link(scheme, model, data, row, text, selected, tuple(learnt))

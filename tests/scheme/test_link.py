@@ -15,6 +15,7 @@ from hypothesis import strategies as some
 from bhpvas.errors import LinkError
 from bhpvas.heads import HeadId
 from bhpvas.scheme import link as links
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.link import MOST_CHARACTERS, Link
 from bhpvas.scheme.scheme import Scheme
 from tests.scheme.trees import MOVES, grown
@@ -126,6 +127,8 @@ BAD = [
     *(changed(4, [[0, 0, heads, "x", ""]]) for heads in ("", "L2H0", "L0H4", "L-1H0", "x", None)),
     *(changed(4, [[0, 0, "L0H1", method, ""]]) for method in (None, 3, ["x"], {})),
     *(changed(4, [[-1, 0, "L0H1", "x", note]]) for note in ("", None, 3)),
+    *(changed(4, [[0, 0, "L0H1", "x", "", name]]) for name in ("", 3, None, "0" * 15, "x" * 16)),
+    changed(4, [[0, 0, "L0H1", "x", "", "0" * 16, ""]]),
     *(changed(5, value) for value in (2, -1, None, "0", 1.0, True)),
     *(changed(6, value) for value in (3, "ab", ["a"], ["a", 3], ["a", "b", "c"])),
     *(changed(7, value) for value in (3, ["test", 1], ["evaluation", -1], ["evaluation", 1.5])),
@@ -195,3 +198,33 @@ def test_a_bomb_is_not_unpacked() -> None:
     assert len(unpacking.decompress(bomb, links._MOST_BYTES)) == links._MOST_BYTES
     with pytest.raises(LinkError):
         Link.from_text(text)
+
+
+LEARNT, OTHER, NOTHING = (LearntSentences.of(prints) for prints in ([3, 5], [3], []))
+
+
+@pytest.mark.parametrize("method", ["importance", "by hand", "random"])
+def test_what_steps_learnt_from_is_known_again_to_whoever_has_the_sentences(method: str) -> None:
+    scheme = started().removing([HeadId(0, 1)], method, learnt_from=LEARNT)
+    scheme = scheme.removing([HeadId(0, 2)]).restoring([HeadId(0, 1)], method, learnt_from=LEARNT)
+    found = Link.from_text(Link(scheme).to_text())
+    assert [step.learnt_from for step in found.scheme.steps] == [None] * 4
+    told = found.knowing([OTHER, LEARNT])
+    assert [step.learnt_from for step in told.steps] == [None, LEARNT, None, LEARNT]
+    assert [step.method for step in told.steps] == [step.method for step in scheme.steps]
+    assert Link(told).to_text() == Link(scheme).to_text()
+    for lost in ([], [OTHER]):
+        unknown = found.knowing(lost)
+        assert [step.origin_unknown for step in unknown.steps] == [False, True, False, True]
+
+
+def test_what_learnt_from_nothing_is_known_by_any_link() -> None:
+    scheme = started().removing([HeadId(0, 1)], "random", learnt_from=NOTHING)
+    told = Link.from_text(Link(scheme).to_text()).knowing([])
+    assert told.steps[1].learnt_from == NOTHING and not told.steps[1].origin_unknown
+
+
+def test_an_older_link_opens() -> None:
+    scheme = started().removing([HeadId(0, 1)], "importance").removing([HeadId(0, 2)])
+    older = Link.from_text(Link(scheme).to_text()).knowing([LEARNT])
+    assert [step.origin_unknown for step in older.steps] == [False, True, False]

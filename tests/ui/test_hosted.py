@@ -20,6 +20,7 @@ from bhpvas.storage.paths import sample_data_folder, workspaces_folder
 from bhpvas.ui import model_and_data
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
+from bhpvas.ui.persistence import links
 from bhpvas.ui.state import limits
 from tests.ui.driver import SCRIPT, facts, fine, open_dialog, press, said, select, session, use
 
@@ -185,6 +186,19 @@ def test_other_sentences_are_said() -> None:
     other = opened(link=Link(scheme, data=("0" * 16, "mine.csv")).to_text())
     assert "made on other sentences" in other.info[0].value
     assert facts(other)["Heads"] == "71 of 72 kept"
+
+
+def test_a_link_on_the_same_sentences_knows_what_its_steps_learnt_from() -> None:
+    app = opened()
+    select(app, "L0H1,L3H2")
+    press(app, "Remove 2 heads")
+    (step,) = session(app).scheme.steps[1:]
+    assert step.learnt_from is not None and len(step.learnt_from) == 240
+    link = links.link_of(session(app)).to_text()
+    (same,) = session(opened(link=link)).scheme.steps[1:]
+    assert same.learnt_from == step.learnt_from
+    older = session(app).scheme.at(0).removing(parse_heads("L0H1"), "importance")
+    assert "Nobody knows how many of the 480 sentences" in said(opened(link=Link(older).to_text()))
 
 
 @pytest.mark.parametrize("link", ["", "nonsense", "a" * 5000, "<script>alert(1)</script>"])

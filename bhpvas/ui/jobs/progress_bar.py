@@ -12,7 +12,7 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.errors import BhpvasError
 from bhpvas.progress import Cancelled
-from bhpvas.ui.jobs import measuring, runner
+from bhpvas.ui.jobs import learnt, measuring, runner
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import UNNOTICED, Task, known, wanted
 from bhpvas.ui.state import session as sessions
@@ -40,10 +40,12 @@ def carry_out() -> None:
             _offer_again(stopped[0])
         return
     try:
-        found = known(task)
-        if found is None:
-            found = _watch(task)
+        found = _done(task)
         if task is requested:
+            if session.pending is not None and session.pending.learnt_from is None:
+                # By hand, on head maps that show what the calibration sentences say.
+                looked_at = _done(learnt.fingerprinting(session, session.data.calibration))
+                session = session.learning_from(looked_at)
             session = session.completed(measuring.metrics_of(session, found))
     except Cancelled:  # by itself, since nobody watched; this run wants it again
         st.rerun()
@@ -53,6 +55,12 @@ def carry_out() -> None:
     if task is requested:
         sessions.put(session)
     st.rerun()
+
+
+def _done(task: Task) -> Any:
+    """The result of a task; where it is not there yet, it is waited for."""
+    found = known(task)
+    return _watch(task) if found is None else found
 
 
 def _watch(task: Task) -> Any:

@@ -12,6 +12,7 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import DataError, LinkError
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Opened, Session
@@ -78,8 +79,13 @@ def opened(link: Link, start: Start) -> Session:
     """
     limits.current().check_model(link.model)
     session = start(link.model, models.sample_data())
-    link.scheme.matches(models.classifier_named(link.model))
-    scheme = replace(link.scheme, model=session.scheme.model, data=session.scheme.data)
+    classifier = models.classifier_named(link.model)
+    link.scheme.matches(classifier)
+    scheme = link.scheme
+    if link.learnt:
+        prints = classifier.encode(session.data.calibration).fingerprints
+        scheme = link.knowing([LearntSentences.of(prints)])
+    scheme = replace(scheme, model=session.scheme.model, data=session.scheme.data)
     return replace(
         session,
         scheme=scheme,
@@ -144,7 +150,9 @@ def popover(session: Session) -> None:
         st.caption(text.verbatim(str(error)))
         return
     left_out = (
-        "" if is_sample(session.data) else " The sentences that you measure on do not travel."
+        ""
+        if is_sample(session.data)
+        else " The sentences that you measure on do not travel, nor which ones steps learnt from."
     )
     st.caption(
         "This address shows the same page, scheme, selected heads and sentence in any browser that "

@@ -312,6 +312,12 @@ class Session:
         pending = PendingStep(what, heads, method) if heads else None
         return replace(self, pending=pending, cancelled=frozenset())
 
+    def learning_from(self, fingerprints: Iterable[int]) -> Session:
+        """The requested step told by which sentences it was chosen."""
+        assert self.pending is not None, "no step was requested"
+        learnt = LearntSentences.of(fingerprints)
+        return replace(self, pending=replace(self.pending, learnt_from=learnt))
+
     def completed(self, metrics: dict[str, object]) -> Session:
         """The requested step done with its measured metrics, and nothing selected.
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from bhpvas.evaluation.learnt_from import LearntFrom
 
 #: Of a figure of steps some of which were measured on sentences that were learnt from.
-OPEN = "Open marks: measured on sentences some of which were learnt from, so better than they are."
+OPEN = "Open marks: some of the sentences were learnt from, so it may look better than it is."
 
 #: What looks better than it is where the splits share sentences, before anything is learnt.
-MEASURED_AFTERWARDS = "what is measured afterwards looks better than it is"
+MEASURED_AFTERWARDS = "what is measured afterwards may look better than it is"
 
 
 def warn(found: LearntFrom | None) -> None:
@@ -34,22 +34,21 @@ def warn_briefly(found: LearntFrom | None) -> None:
     """The same in a narrow place."""
     if found is None or found.clean:
         return
-    said = found.line()[0].upper() + found.line()[1:]
+    said = f"{found.line()[0].upper()}{found.line()[1:]}."
     if not found.known:
-        st.caption(f"{said}.")
+        st.caption(said)
         return
-    said += ": it looks better than it is."
     if found.unseen is not None:
         accuracy = text.percent(found.unseen.accuracy)
         interval = text.interval(*found.unseen.accuracy_interval)
-        said += f" On the {found.unseen.n:,} others: {accuracy}% {interval}."
+        said += f" The {found.unseen.n:,} others: {accuracy}% {interval}."
     st.warning(said)
 
 
 def warn_of_common(session: Session, what: str) -> None:
     """Before something is learnt, or of what was: that the splits share sentences.
 
-    ``what`` says what looks better than it is.
+    ``what`` says what may look better than it is.
     """
     if common := learnt.in_common(session):
         evaluation = text.plural(len(session.data.evaluation), "evaluation sentence")

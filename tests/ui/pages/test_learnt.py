@@ -24,9 +24,16 @@ from bhpvas.ui.persistence.records import recorded, restored
 from bhpvas.ui.state.session import Search, Session
 from bhpvas.ui.widgets.learnt import OPEN
 from tests.tiny import many_sentences, save_tiny
-from tests.ui.driver import fine, listed, open_app, press, said, session
+from tests.ui.driver import fine, listed, open_app, press, said, select, session
 
 CALIBRATION, EVALUATION = many_sentences(40), many_sentences(60, seed=1)
+#: Of the evaluation sentences, so many are calibration sentences in other capitals.
+SHARED = 25
+OVERLAPPING = replace(
+    EVALUATION,
+    texts=tuple(one.upper() for one in CALIBRATION.texts[:SHARED]) + EVALUATION.texts[SHARED:],
+)
+COUNTED = f"{SHARED} of the {len(EVALUATION)} sentences were learnt from"
 TUNING = TuningSettings(epochs=0.5, evaluations=1)
 
 
@@ -76,6 +83,18 @@ def test_what_is_drawn_learns_from_nothing(started: Session) -> None:
     assert session(app).scheme.steps[-1].learnt_from == LearntSentences.of(())
 
 
+def test_what_is_chosen_by_hand_is_chosen_on_maps_of_the_calibration_split(
+    started: Session, tiny: Classifier
+) -> None:
+    app = select(
+        open_app(replace(started, data=replace(started.data, evaluation=OVERLAPPING))), "L0H1"
+    )
+    press(app, "Remove 1 head")
+    (step,) = session(app).scheme.steps[1:]
+    assert step.learnt_from == LearntSentences.of(tiny.encode(CALIBRATION).fingerprints)
+    assert f"{COUNTED} (choice of heads by hand)" in warned(app)
+
+
 def test_an_older_scheme_and_older_work_open(started: Session) -> None:
     scheme = started.scheme.removing(parse_heads("L0H1"), "importance")
     asked = started.moved(scheme).choosing(parse_heads("L1H1")).requesting("remove")
@@ -87,14 +106,6 @@ def test_an_older_scheme_and_older_work_open(started: Session) -> None:
 
 
 # --- what is said beside a figure -----------------------------------------------------------------
-
-#: Of the evaluation sentences, so many are calibration sentences in other capitals.
-SHARED = 25
-OVERLAPPING = replace(
-    EVALUATION,
-    texts=tuple(one.upper() for one in CALIBRATION.texts[:SHARED]) + EVALUATION.texts[SHARED:],
-)
-COUNTED = f"{SHARED} of the {len(EVALUATION)} sentences were learnt from"
 
 
 def tables(app: AppTest) -> str:

@@ -197,16 +197,14 @@ def _metrics(found: Compared, session: Session) -> None:
     )
     rows = table.set_index("scheme")
     origins = {letter: learnt.counted(session, step) for letter, step in found.with_start.items()}
-    tables.reading_table(
-        ["", *rows.index],
-        [
-            tables.row(title, *(said(row) for _, row in rows.iterrows()))
-            for title, said in MEASURES.items()
-        ]
-        + _learnt_rows([origins[name] for name in rows.index]),
-        height=540,
-    )
     _warn(origins, found)
+    every = [
+        tables.row(title, *(said(row) for _, row in rows.iterrows()))
+        for title, said in MEASURES.items()
+    ]
+    after = list(MEASURES).index("Change, points") + 1
+    every[after:after] = _learnt_rows([origins[name] for name in rows.index])
+    tables.reading_table(["", *rows.index], every, height=540)
     tests = pairwise(found.evaluations)
     st.markdown("  \n".join(_pair_test(row, len(tests)) for _, row in tests.iterrows()))
     counts = [None if one is None else one.record()["learnt_from"] for one in origins.values()]
@@ -218,9 +216,9 @@ def _learnt_rows(origins: Sequence[LearntFrom | None]) -> list[list[str]]:
     """How many sentences each learnt from, and its accuracy on the others, where any did."""
     if not any(one is not None and one.known for one in origins):
         return []
-    known = [text.NOTHING if one is None else f"{one.known:,}" for one in origins]
-    accuracies, changes = [], []
+    known, accuracies, changes = [], [], []
     for one in origins:
+        known.append(text.NOTHING if one is None else _known(one))
         if one is None or one.unseen is None or one.unpruned is None:
             accuracies.append((text.NOTHING, ""))
             changes.append((text.NOTHING, ""))
@@ -236,6 +234,12 @@ def _learnt_rows(origins: Sequence[LearntFrom | None]) -> list[list[str]]:
     ]
 
 
+def _known(origin: LearntFrom) -> str:
+    if not origin.unknown:
+        return f"{origin.known:,}"
+    return f"at least {origin.known:,}" if origin.known else "not known"
+
+
 def _warn(origins: Mapping[str, LearntFrom | None], found: Compared) -> None:
     """Which of the steps were measured on sentences that they learnt from."""
     learnt_from = {name: one for name, one in origins.items() if one is not None and one.known}
@@ -244,7 +248,7 @@ def _warn(origins: Mapping[str, LearntFrom | None], found: Compared) -> None:
         counts = ", ".join(f"{one.known:,} by {name}" for name, one in learnt_from.items())
         st.warning(
             f"Of the {text.plural(found.unpruned.n, 'sentence')} some were learnt from ({counts}): "
-            "there accuracies, changes and tests look better than they are."
+            "there accuracies, changes and tests may look better than they are."
         )
     if unknown:
         st.caption(

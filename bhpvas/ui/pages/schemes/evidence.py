@@ -124,8 +124,7 @@ def _settings(session: Session) -> None:
     )
     warn_of_common(
         session,
-        "every curve that learns looks better than it is, and only random orders without "
-        "compensation do not",
+        "every curve but that of random orders without compensation may look better than it is",
     )
 
 

@@ -7,7 +7,10 @@ from bhpvas.ui.widgets.help import HelpText
 TREE = HelpText(
     definition="A node is a step: heads removed or restored, or weights changed. Its number is how "
     "many heads it keeps, its height the accuracy on the evaluation split with the 95% interval. A "
-    "line leads to the step that it was made from; a step made after going back starts a branch.",
+    "line leads to the step that it was made from; a step made after going back starts a branch. "
+    "Each step keeps which sentences it learnt from: those that chose its heads or fitted its "
+    "weights. Heads chosen by hand here count as chosen by the calibration split, which the head "
+    "maps are of. An open mark: some of these sentences measured it, too.",
     source="Wilson 1927 for the interval of each accuracy; the picture is our own",
     misleads="Choosing the best of many steps by the same sentences flatters it: its accuracy on "
     "new sentences is likely a little lower. Compare says how sure a difference is.",
