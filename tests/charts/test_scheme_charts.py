@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,12 @@ from bhpvas.charts.kept_map import kept_map, small_size
 from bhpvas.charts.rank_shift import _apart, rank_slopes
 from bhpvas.charts.scheme_tree import ROW, Accuracy, TreeStep, folded, layout, scheme_tree
 from bhpvas.charts.slice_grid import slice_grid
+from bhpvas.charts.step_texts import steps_table
+from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.criteria import rank_shift
 from bhpvas.heads import HeadId, HeadMask, parse_heads
+from bhpvas.scheme.learnt import LearntSentences
+from tests.scheme.trees import started
 
 
 def trace(figure: go.Figure, name: str) -> go.Scatter:
@@ -144,6 +149,29 @@ def test_points_and_intervals_are_percent_and_the_start_is_a_line():
     assert line.x0 == line.x1 == pytest.approx(90)
     low, high = figure.layout.xaxis3.range
     assert low <= 70 and high >= 93
+
+
+def test_what_was_measured_on_sentences_that_were_learnt_from_is_open_and_says_how_many():
+    tree = scheme_tree([STEPS[0], replace(STEPS[1], learnt=60), STEPS[2]])
+    assert list(trace(tree, "accuracies").marker.symbol) == ["circle", "circle-open", "circle"]
+    points = [
+        TimelinePoint(0, None, 8, 0.9, 0.85, 0.94, "start"),
+        TimelinePoint(1, 0, 6, 0.88, 0.83, 0.92, "aside", learnt=60),
+        TimelinePoint(2, 0, 5, 0.8, 0.74, 0.85, "here", learnt=60, current=True),
+    ]
+    steps = trace(timeline(points, all_heads=8, sentences=100), "steps")
+    assert list(steps.marker.symbol) == ["circle", "circle-open", "diamond-open"]
+    assert steps.text[1].endswith("100 sentences, 60 learnt from")
+    assert steps.text[0].endswith("100 sentences")
+
+
+def test_the_table_of_steps_tells_what_is_not_known_from_none():
+    learnt = LearntSentences.of([3])
+    scheme = started().removing(parse_heads("L0H1"), "greedy", learnt_from=learnt)
+    scheme = scheme.at(0).removing(parse_heads("L0H2"), "greedy").removing(parse_heads("L0H3"))
+    table = steps_table(scheme, {}, {0: 0, 1: 60, 2: 0, 3: 0})
+    assert list(table["learnt_from"].fillna(-1)) == [0, 60, -1, -1]
+    assert "learnt_from" not in steps_table(scheme, {})
 
 
 def test_the_current_step_stands_out_and_kinds_differ():

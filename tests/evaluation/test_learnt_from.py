@@ -1,12 +1,17 @@
 """How many of the sentences that measure a scheme were learnt from, counted by their words."""
 
+from dataclasses import replace
+from itertools import zip_longest
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.comparison import accuracy_change_interval
 from bhpvas.evaluation.evaluation import evaluate
-from bhpvas.evaluation.learnt_from import FEWEST_UNSEEN, LearntFrom, learnt_from
+from bhpvas.evaluation.learnt_from import FEWEST_UNSEEN, LearntFrom, known_at_steps, learnt_from
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import load_classifier
 from bhpvas.recovery import recover
@@ -14,6 +19,7 @@ from bhpvas.recovery.finetuning import TuningSettings, finetune
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import propose
+from tests.scheme.trees import MOVES, grown, started
 from tests.tiny import many_sentences, save_tiny
 
 
@@ -119,3 +125,19 @@ def test_pairs_are_found_again_as_pairs(classifier, data):
     learnt = LearntSentences.of(classifier.encode(pairs).fingerprints)
     for other, known in ((pairs, half), (turned, 0), (alone, 0)):
         assert learnt.among(classifier.encode(other).fingerprints).sum() == known
+
+
+@given(moves=MOVES, learnt=st.lists(st.none() | st.sets(st.integers(0, 9)), max_size=8))
+def test_every_step_of_a_tree_knows_what_its_path_learnt_from(moves, learnt):
+    scheme = grown(started(), moves)
+    sets = [None if one is None else LearntSentences.of(one) for one in learnt]
+    steps = tuple(
+        replace(step, learnt_from=known)
+        for step, known in zip_longest(scheme.steps, sets[: len(scheme.steps)])
+    )
+    scheme = replace(scheme, steps=steps)
+    prints = np.arange(12, dtype=np.uint64)
+    found = known_at_steps(scheme, prints)
+    assert list(found) == [step.id for step in steps]
+    for step in steps:
+        assert found[step.id].tolist() == scheme.learnt_at(step.id).among(prints).tolist()
