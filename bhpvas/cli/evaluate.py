@@ -89,7 +89,7 @@ def lines(
         f"parameters  {document['parameters']:,}",
         f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
     ]
-    if mask.masked:
+    if mask.changes:
         change, least, most = map(_points, accuracy_change_interval(unpruned, found))
         said.insert(
             2,

@@ -170,7 +170,7 @@ def data_record(
     notes = [*dataset.provenance.notes, *classifier.notes]
     notes += filter(None, [_many_copies(len(dataset), len(firsts))])
     notes += filter(None, [_conflict(dataset, firsts[places])])
-    if unpruned is not None and not unpruned.mask.masked:
+    if unpruned is not None and not unpruned.mask.changes:
         notes += filter(None, [label_doubt(unpruned.confusion, unpruned.label_names)])
     counts = np.bincount(dataset.labels, minlength=len(dataset.label_names)).tolist()
     return DataRecord(

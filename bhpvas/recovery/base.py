@@ -14,7 +14,7 @@ from bhpvas.scheme.scheme import Scheme
 
 
 class LayerReport(NamedTuple):
-    """How well a layer's attention output is met on held-out calibration sentences.
+    """How well a layer's attention, or feed-forward, output is met on held-out sentences.
 
     ``error_before`` and ``error_after`` are squared errors as shares of the output's variance: 0 =
     as in the unpruned model, 1 = no better than its mean. ``ridge`` is the chosen one, infinite
@@ -32,13 +32,18 @@ class LayerReport(NamedTuple):
         whole = fit.variance or 1.0
         return cls(layer, fit.ridge, fit.error_before / whole, fit.error_after / whole)
 
+    def record(self) -> dict[str, Any]:
+        """The report ready for JSON; a ridge of null is an infinite one."""
+        return {**self._asdict(), "ridge": self.ridge if math.isfinite(self.ridge) else None}
+
 
 @dataclass(frozen=True)
 class Recovered:
-    """New output projections for one mask, and the sentences that they were fitted on.
+    """New projections for one mask, and the sentences that they were fitted on.
 
-    Of the ``sentences``, ``held_out`` ones chose each layer's ridge and measured its errors; the
-    weights are then fitted on all of them.
+    ``layers`` report on the attention of layers that lost heads, ``feed_forward`` on the
+    feed-forward part of those that lost neurons. Of the ``sentences``, ``held_out`` ones chose each
+    layer's ridge and measured its errors; the weights are then fitted on all of them.
     """
 
     method: str
@@ -49,6 +54,7 @@ class Recovered:
     sentences: int
     held_out: int
     learnt_from: LearntSentences
+    feed_forward: tuple[LayerReport, ...] = ()
 
     def on(self, scheme: Scheme, seed: int) -> Scheme:
         """A scheme with these weights, drawn with a seed, in one more step; saving them is not its
@@ -63,15 +69,15 @@ class Recovered:
         )
 
     def record(self) -> dict[str, Any]:
-        """What a scheme step keeps of it, ready for JSON; a ridge of null is an infinite one."""
-        return {
+        """What a scheme step keeps of it, ready for JSON."""
+        found = {
             "calibration": {"name": self.calibration, "sentences": self.sentences},
             "held_out": self.held_out,
-            "layers": [
-                {**one._asdict(), "ridge": one.ridge if math.isfinite(one.ridge) else None}
-                for one in self.layers
-            ],
+            "layers": [one.record() for one in self.layers],
         }
+        if self.feed_forward:
+            found["feed_forward"] = [one.record() for one in self.feed_forward]
+        return found
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from bhpvas.data.dataset import Dataset
@@ -11,7 +12,13 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.base import LayerReport, Recovered
-from bhpvas.recovery.layerwise import LayerwisePass, Originals, calibration_parts, layerwise_pass
+from bhpvas.recovery.layerwise import (
+    LayerFit,
+    LayerwisePass,
+    Originals,
+    calibration_parts,
+    layerwise_pass,
+)
 from bhpvas.recovery.registry import RECOVERIES
 from bhpvas.scheme.learnt import LearntSentences
 
@@ -25,13 +32,14 @@ def recover(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Recovered:
-    """Refit every layer that has lost a head, from the lowest up, on the pruned network's inputs.
+    """Refit every layer that has lost something, from the lowest up, on the pruned one's inputs.
 
-    Where the method refits feed-forward layers, it does so from the lowest such layer to the top.
-    The aim is the unpruned model's attention output plus what the lower layers have gone astray, so
-    that what enters the rest of the layer stays as it was. Labels are not read. In the last layer
-    only the first token counts, since the classifier reads no other. The seed draws the held-out
-    quarter of the sentences that the ridge is chosen on.
+    Heads that are gone have W_O refitted, feed-forward neurons the down projection. Where the
+    method refits feed-forward layers, it does so from the lowest such layer to the top. The aim is
+    the unpruned model's attention output, or feed-forward output, plus what the lower layers have
+    gone astray, so that what enters the rest stays as it was. Labels are not read. In the last
+    layer only the first token counts, since the classifier reads no other. The seed draws the held-
+    out quarter of the sentences that the ridge is chosen on.
 
     ``method`` is a key of :data:`~bhpvas.recovery.registry.RECOVERIES`, where each has its source.
     The errors that it reports are squared errors as shares of the variance of what a layer should
@@ -52,7 +60,7 @@ def recover(
     """
     if method not in RECOVERIES:
         raise BhpvasError(f"{method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
-    if not mask.masked:
+    if not mask.changes:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     classifier.check_removal()
     encoded = classifier.encode(calibration)
@@ -63,7 +71,7 @@ def recover(
             Originals(classifier, parts),
             mask,
             chosen.fitter,
-            begin=min(head.layer for head in mask.masked),
+            begin=_lowest(mask),
             feed_forward=chosen.feed_forward,
             progress=progress,
         )
@@ -76,22 +84,35 @@ def recover(
         sentences=len(calibration),
         held_out=sum(int(part.held_out.sum()) for part in parts),
         learnt_from=LearntSentences.of(encoded.fingerprints),
+        feed_forward=tuple(
+            LayerReport.of(number, fit)
+            for number, fit in pruned.feed_forward_fits.items()
+            if mask.neurons is not None and mask.neurons.counts[number]
+        ),
     )
 
 
+def _lowest(mask: HeadMask) -> int:
+    """The lowest layer that has lost a head or a neuron."""
+    counts = () if mask.neurons is None else mask.neurons.counts
+    narrowed = {layer for layer, count in enumerate(counts) if count}
+    return min({head.layer for head in mask.masked} | narrowed)
+
+
 def as_weights(classifier: Classifier, mask: HeadMask, pruned: LayerwisePass) -> Weights:
-    """Fitted columns at their heads' places, zeros at those of the removed heads."""
+    """Fitted columns at their places, zeros at those of what is removed."""
     size = classifier.geometry.head_size
-    made = {}
+    made: dict[str, torch.Tensor] = {}
+
+    def put(projection: torch.nn.Linear, fit: LayerFit, kept: np.ndarray | None) -> None:
+        weight = torch.zeros(projection.weight.shape)
+        weight[:, slice(None) if kept is None else torch.from_numpy(kept)] = fit.weight.float()
+        made[classifier.name_of(projection.weight)] = weight
+        made[classifier.name_of(projection.bias)] = fit.bias.float()
+
     for number, fit in pruned.fits.items():
-        kept = torch.from_numpy(mask.kept[number].repeat(size))
-        weight = torch.zeros(len(fit.bias), len(kept))
-        weight[:, kept] = fit.weight.float()
-        output = classifier.layers[number].output
-        made[classifier.name_of(output.weight)] = weight
-        made[classifier.name_of(output.bias)] = fit.bias.float()
+        put(classifier.layers[number].output, fit, mask.kept[number].repeat(size))
     for number, fit in pruned.feed_forward_fits.items():
-        down = classifier.layers[number].down
-        made[classifier.name_of(down.weight)] = fit.weight.float()
-        made[classifier.name_of(down.bias)] = fit.bias.float()
+        neurons = None if mask.neurons is None else ~mask.neurons.array[number]
+        put(classifier.layers[number].down, fit, neurons)
     return Weights(made)

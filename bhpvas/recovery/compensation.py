@@ -10,11 +10,11 @@ from bhpvas.recovery.ridge import CrossMoments, choose, solve, squared_error
 
 
 def compensate(
-    weight: Tensor, bias: Tensor, head_size: int, fitted: CrossMoments, held_out: CrossMoments
+    weight: Tensor, bias: Tensor, unit: int, fitted: CrossMoments, held_out: CrossMoments
 ) -> LayerFit:
-    """W_O and bias of the kept heads by ridge regression towards the columns that they had.
+    """Weight and bias of what is kept by ridge regression towards the columns that it had.
 
-    The bias is not shrunk: with no head left, it is the mean of what is aimed at. The ridge is
+    The bias is not shrunk: with nothing left, it is the mean of what is aimed at. The ridge is
     chosen on the held-out sentences; the solution then uses all of them.
     """
     means = fitted.means()

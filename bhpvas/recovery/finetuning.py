@@ -189,7 +189,7 @@ def finetune(
     :class:`DataError` for fewer than 16 sentences.
     """
     settings = (settings or TuningSettings()).check()
-    if not mask.masked:
+    if not mask.changes:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
     if len(sentences) < FEWEST_SENTENCES:
         raise DataError(

@@ -2,8 +2,8 @@
 
 Layers are visited from the lowest up. At each, the pruned network's heads are run on what its own
 lower layers produce, their outputs and the aim are summed into moments, the output projection is
-fitted, and the layer is finished with it. Only the states of one layer are kept at a time, and of
-many sentences most of them in a temporary file.
+fitted, and likewise the down projection of the feed-forward part; so the layer is finished. Only
+the states of one layer are kept at a time, and of many sentences most of them in a temporary file.
 """
 
 from __future__ import annotations
@@ -141,8 +141,9 @@ def _logits(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
 
 
 class LayerFit(NamedTuple):
-    """A fitted projection of the kept heads: W ``[D, k·d_h]``, bias ``[D]``, and how good it is.
+    """A fitted projection of what is kept: W ``[D, p]``, bias ``[D]``, and how good it is.
 
+    ``p`` is k·d_h of k heads, or the number of neurons.
     Errors are sums of squares over the held-out samples, as is the variance of what is aimed at.
     """
 
@@ -154,9 +155,9 @@ class LayerFit(NamedTuple):
     variance: float
 
 
-#: Fits a layer, given the kept heads' columns of W_O, its bias, the head size, and the moments of
-#: the samples that are fitted and that are held out. Inputs of the moments are the kept heads'
-#: outputs, targets the attention output aimed at.
+#: Fits a projection, given its columns for what is kept, its bias, how many columns a unit has (the
+#: head size, 1 of neurons), and the moments of the samples that are fitted and that are held out.
+#: Inputs of the moments are what is projected, targets the output aimed at.
 Fitter = Callable[[Tensor, Tensor, int, CrossMoments, CrossMoments], LayerFit]
 
 
@@ -185,13 +186,15 @@ def layerwise_pass(
     keep: bool = False,
     progress: Progress = silent,
 ) -> LayerwisePass:
-    """Run the pruned network from layer ``begin`` up, refitting each layer that has lost a head.
+    """Run the pruned network from layer ``begin`` up, refitting each layer that has lost something.
+
+    W_O is refitted where a head is gone, the down projection where a neuron is.
 
     - ``fitter``: how a layer is refitted.
     - ``begin``: the lowest layer that is run.
     - ``entering``: the states that enter it, part by part ``[B, T, D]``; those of the unpruned
-      network if not given, so no head below may be removed then.
-    - ``feed_forward``: whether the second matrix of every layer's feed-forward part is refitted.
+      network if not given, so nothing below may be removed then.
+    - ``feed_forward``: whether the down projection of every layer is refitted.
     - ``keep``: whether the states that enter each layer are kept.
     """
     classifier, parts = originals.classifier, originals.parts
@@ -214,16 +217,17 @@ def layerwise_pass(
         if not kept.all():
             both = zip(originals.attended(number), states, strict=True)
             aims = (attended - one[:, counted] for attended, one in both)
-            fits[number] = _fit(classifier, layer.output, fitter, parts, outputs, aims)
+            size = classifier.geometry.head_size
+            fits[number] = _fit(layer.output, size, fitter, parts, outputs, aims)
             layer = replace(layer, output=_as_linear(classifier, fits[number]))
-        if feed_forward:
+        if feed_forward or (mask.neurons is not None and mask.neurons.counts[number]):
             normed = KeptStates(
                 layer.attention_norm(layer.output(out) + one[:, counted])
                 for one, out in zip(states, outputs, strict=True)
             )
             inner = (layer.activation(layer.up(one)) for one in normed)  # [B, T, F], one at a time
             fed = (aim - one for aim, one in zip(originals.fed(number), normed, strict=True))
-            fit = _fit(classifier, layer.down, fitter, parts, inner, fed)
+            fit = _fit(layer.down, 1, fitter, parts, inner, fed)
             feed_forward_fits[number] = fit
             layer = replace(layer, down=_as_linear(classifier, fit))
         states = KeptStates(
@@ -245,8 +249,8 @@ def heads_of(
 
 
 def _fit(
-    classifier: Classifier,
     projection: nn.Linear,
+    unit: int,
     fitter: Fitter,
     parts: Sequence[CalibrationPart],
     outputs: Iterable[Tensor],
@@ -261,7 +265,7 @@ def _fit(
         fitted.add(inputs[~checks], targets[~checks])
         held_out.add(inputs[checks], targets[checks])
     weight, bias = projection.weight.double().cpu(), projection.bias.double().cpu()
-    return fitter(weight, bias, classifier.geometry.head_size, fitted, held_out)
+    return fitter(weight, bias, unit, fitted, held_out)
 
 
 def _as_linear(classifier: Classifier, fit: LayerFit) -> nn.Linear:

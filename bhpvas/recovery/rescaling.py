@@ -1,4 +1,4 @@
-"""Rescaling: one factor a head, so that a layer's attention output stays as it was."""
+"""Rescaling: one factor a head, or neuron, so that a layer's output stays as it was."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from bhpvas.recovery.ridge import CrossMoments, Products, choose, solve, squared
 
 
 def rescale(
-    weight: Tensor, bias: Tensor, head_size: int, fitted: CrossMoments, held_out: CrossMoments
+    weight: Tensor, bias: Tensor, unit: int, fitted: CrossMoments, held_out: CrossMoments
 ) -> LayerFit:
-    """The kept heads' columns of W_O, each head's times a factor of its own; the bias stays.
+    """The kept columns of a projection, those of each head or neuron times a factor of its own; the
+    bias stays.
 
-    Least squares in as many unknowns as heads (Kwon et al. 2022, section 4.3), with a ridge towards
-    a factor of one that is chosen on the held-out sentences.
+    Least squares in as many unknowns as heads, or neurons (Kwon et al. 2022, section 4.3), with a
+    ridge towards a factor of one that is chosen on the held-out sentences.
     """
     origin = torch.zeros(weight.shape[1], dtype=weight.dtype)
-    checks = _by_head(held_out.about(origin, bias), weight, head_size)
-    ones = torch.ones(weight.shape[1] // head_size, 1, dtype=weight.dtype)
-    chosen = choose(_by_head(fitted.about(origin, bias), weight, head_size), checks, ones)
-    together = _by_head((fitted + held_out).about(origin, bias), weight, head_size)
+    checks = _by_unit(held_out.about(origin, bias), weight, unit)
+    ones = torch.ones(weight.shape[1] // unit, 1, dtype=weight.dtype)
+    chosen = choose(_by_unit(fitted.about(origin, bias), weight, unit), checks, ones)
+    together = _by_unit((fitted + held_out).about(origin, bias), weight, unit)
     factors = solve(together, ones, chosen.ridge)
     return LayerFit(
-        weight=weight * factors.repeat_interleave(head_size, 0).T,
+        weight=weight * factors.repeat_interleave(unit, 0).T,
         bias=bias,
         ridge=chosen.ridge,
         error_before=squared_error(checks, ones),
@@ -34,14 +35,13 @@ def rescale(
     )
 
 
-def _by_head(products: Products, weight: Tensor, head_size: int) -> Products:
-    """Products of the heads' contributions ``Z_h W_h``, one input a head."""
-    heads = weight.shape[1] // head_size
-    columns = weight.T.reshape(heads, head_size, len(weight))  # [k, d_h, D]
-    blocks = products.inputs.reshape(heads, head_size, heads, head_size)
+def _by_unit(products: Products, weight: Tensor, unit: int) -> Products:
+    """Products of what each head or neuron adds, such as ``Z_h W_h``: one input each."""
+    units = weight.shape[1] // unit
+    both = products.inputs * (weight.T @ weight)  # [p, p]
     return Products(
-        inputs=torch.einsum("ido,idje,jeo->ij", columns, blocks, columns),
-        cross=(columns * products.cross.reshape(columns.shape)).sum((1, 2))[:, None],
+        inputs=both.reshape(units, unit, units, unit).sum((1, 3)),
+        cross=(weight.T * products.cross).sum(1).reshape(units, unit).sum(1, keepdim=True),
         targets=products.targets,
     )
 
