@@ -9,7 +9,8 @@ from typing import get_args
 import jsonschema
 import pytest
 
-from bhpvas.cli.main import main
+from bhpvas.cli.main import _COMMANDS, main
+from bhpvas.cli.options import DataOptions
 from bhpvas.data.provenance import Match
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import load_classifier
@@ -28,15 +29,20 @@ def schema(name: str) -> jsonschema.Draft202012Validator:
 
 
 READ = schema("evaluate").schema["$defs"]["read"]
+# Of the 122 tokens that are read of the sentences below, two are of no word that is known.
+UNKNOWN = 2 / 122
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, str]:
-    """A tiny model, labelled sentences, and a scheme with two removals and a recovery."""
+    """A tiny model, labelled sentences of which one is too long for it and two have a word that it
+    does not know, and a scheme with two removals and a recovery.
+    """
     folder = tmp_path_factory.mktemp("contract")
     save_tiny(folder / "model")
     data = tiny_dataset()
     rows = [f"{text}\t{label}" for text, label in zip(data.texts, data.labels, strict=True)]
+    rows += [f"the film is good{' and long' * 20}\t1", "the xyzzy film\t0"]
     (folder / "data.tsv").write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
     found = {name: str(folder / name) for name in ("model", "data.tsv", "s.json", "r.json")}
     common = ["--model", found["model"], "--calibration", found["data.tsv"]]
@@ -102,7 +108,8 @@ def test_what_was_read_is_said_by_every_command(capsys, files, tmp_path, command
     keys = ["read", "read_calibration"] if both else ["read"]
     assert [key for key in found if key.startswith("read")] == keys
     line = (
-        'column "sentence" as text, "label" as label, matched by number (negative 6, positive 6), '
+        'column "sentence" as text, "label" as label, matched by number (negative 7, positive 7), '
+        f"{100 * UNKNOWN:.1f}% unknown tokens, 1 sentence cut"
     )
     for key, begin in zip(keys, ("read        ", "learnt from "), strict=False):
         record = found[key]
@@ -110,10 +117,25 @@ def test_what_was_read_is_said_by_every_command(capsys, files, tmp_path, command
         jsonschema.Draft202012Validator(READ).validate(record)
         assert (record["text"], record["pair"], record["label"]) == ("sentence", None, "label")
         assert record["labels_matched_by"] == "number"
-        assert record["rows_per_label"] == {"negative": 6, "positive": 6}
-        assert record["sentences"] == 12 and record["notes"] == []
+        assert record["rows_per_label"] == {"negative": 7, "positive": 7}
+        assert record["sentences"] == 14 and record["notes"] == []
+        assert record["unknown_share"] == pytest.approx(UNKNOWN)
+        assert record["truncated_share"] == pytest.approx(1 / 14)
         (own,) = [one for one in text.splitlines() if one.startswith(begin)]
-        assert own.startswith(begin + line) and own.endswith(" unknown tokens, 0 sentences cut")
+        assert own == begin + line
+    if command in ("export", "report"):
+        out = tmp_path / "out0"
+        page = out / "README.md" if command == "export" else out
+        facts = page.read_text(encoding="utf-8").partition("Unknown tokens")[2][:400]
+        facts = facts.replace("\\", "")  # of Markdown
+        assert facts.count("1.6%") == facts.count("1 (7.1%)") == 1 + both
+
+
+def test_no_command_that_reads_sentences_is_left_out():
+    takes_data = {
+        one.__name__.rpartition(".")[2] for one in _COMMANDS if issubclass(one.Options, DataOptions)
+    }
+    assert READING.keys() == takes_data
 
 
 def test_notes_follow_in_lines_of_their_own(capsys, files, tmp_path):

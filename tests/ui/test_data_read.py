@@ -21,7 +21,7 @@ from bhpvas.ui import sidebar
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state.session import Session
 from tests.tiny import many_sentences, save_tiny
-from tests.ui.driver import fine, open_app
+from tests.ui.driver import SCRIPT, fine, open_app
 
 READ = Provenance("review", None, "stars", "separated by tabs", "number", {"no label": 2})
 
@@ -46,13 +46,30 @@ def test_the_line_says_columns_and_match_and_counts_notes(
     told = replace(dataset, provenance=replace(READ, notes=("A guess.", "Another.")))
     other = replace(told, provenance=replace(told.provenance, notes=("A guess.", "A third.")))
     app = open_app(session_on(tiny, told, other))
-    assert line(app) == "Read: review, stars · by number · 3 notes"
+    assert line(app) == "Read: review, stars · by number · 1.2% unknown tokens · 3 notes"
     pairs = replace(
         dataset, provenance=replace(READ, text="*a* " + "b" * 30, pair="c", matched="start of name")
     )
     app = open_app(session_on(tiny, pairs, pairs))
-    assert line(app) == r"Read: \*a\* " + "b" * 13 + "…, c, stars · by start of name"
-    assert line(open_app(session_on(tiny, dataset, dataset))) == "What was read"
+    read = r"Read: \*a\* " + "b" * 13 + "…, c, stars · by start of name"
+    assert line(app) == f"{read} · 1.2% unknown tokens"
+    plain = dataset.take([0, 1, 2, 5])
+    assert line(open_app(session_on(tiny, plain, plain))) == "What was read"
+
+
+PAGES = sorted(path.stem for path in (SCRIPT.parent / "pages").glob("*.py"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_names_what_the_model_cannot_read(
+    page: str, tiny: Classifier, dataset: Dataset
+) -> None:
+    """Cut sentences of both splits, and unknown tokens; notes of copies are counted."""
+    texts = (f"the film is good{' and long' * 20}", "the xyzzy film", "a fine hotel", "awful")
+    learnt = replace(dataset.take(range(4)), texts=texts)
+    measured = replace(learnt, texts=(texts[0], *texts[2:], "A fine hotel "))
+    app = open_app(session_on(tiny, learnt, measured), page)
+    assert line(app) == "What was read · 2 sentences cut · up to 2.2% unknown tokens · 1 note"
 
 
 def test_the_table_is_made_once_the_line_is_opened(

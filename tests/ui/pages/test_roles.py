@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -106,3 +108,11 @@ def test_a_scheme_names_what_nobody_carries_and_roles_are_found_anew(
     assert "Found anew under the scheme" in said(app)
     after = find_roles(with_broad_head, dataset, mask=HeadMask.parse("L0H1,L1H0", 2, 4))
     assert ("Carried by nobody now: Broad" in said(app)) is ("broad" not in after.carriers())
+
+
+def test_words_that_were_cut_are_said(classifier, dataset) -> None:
+    long = f"the film is good{' and long' * 20}"  # 44 words, of which 38 are read
+    cut = replace(dataset, texts=(long, *dataset.texts[1:]))
+    said_of = "6 words of 1 of the 12 calibration sentences have no token"
+    assert said_of in said(opened("roles", classifier, cut))
+    assert "no token" not in said(opened("roles", classifier, dataset))

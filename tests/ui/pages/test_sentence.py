@@ -230,3 +230,17 @@ def test_every_view_has_a_reading_aid_and_a_source(classifier, dataset) -> None:
         titles = [one for one in app.html if one.value.startswith(("<h1 class", "<h2 class"))]
         assert len(titles) == views
         assert sum(one.value.startswith("Source: ") for one in app.caption) >= views
+
+
+def test_what_the_model_cannot_read_of_a_sentence_is_said(classifier, dataset) -> None:
+    def captions(typed: str, pair: str | None = None) -> list[str]:
+        app = opened("sentence", classifier, dataset, opened=Opened(typed, pair))
+        return [one.value for one in app.caption if "cut:" in one.value or "Unknown" in one.value]
+
+    assert captions("the film is good") == []
+    (cut,) = captions("the film is good" + " and long" * 20)
+    assert cut.startswith("This sentence is cut: the model reads 40 tokens") and "Unk" not in cut
+    (unknown,) = captions("the xyzzy film plugh")
+    assert unknown.startswith("Unknown to the tokenizer: 2 of 4 tokens.")
+    (both,) = captions("xyzzy" + " long" * 40, "a film")
+    assert "This pair is cut" in both and "1 of 37 tokens" in both

@@ -53,7 +53,7 @@ def draw() -> None:
                 st.caption(column.help)
                 controls.selected_list(session)
             with st.container(width="stretch"):
-                roles_views.summary(roles, session)
+                roles_views.summary(roles, counted.sentences, session)
         chosen = roles_views.relations(roles, way, session)
         if chosen is not None:
             roles_views.show_examples(counted, roles, chosen, way, session)

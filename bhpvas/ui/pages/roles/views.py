@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from bhpvas.ui.widgets.head_map import wide_chart
 from bhpvas.ui.widgets.synced import hold
 
 if TYPE_CHECKING:
+    from bhpvas.interpret.align import Sentence
     from bhpvas.interpret.roles import Example, Relation
 
 ROLE = "role"
@@ -115,7 +117,21 @@ def hover(roles: Roles, shown: Column) -> np.ndarray:
 # --- who does what --------------------------------------------------------------------------------
 
 
-def summary(roles: Roles, session: Session) -> None:
+def without_tokens(sentences: Sequence[Sentence]) -> str:
+    """What is said of sentences with words that no token belongs to; "" where there are none."""
+    words = [int((~sentence.seen).sum()) for sentence in sentences]
+    some = sum(map(bool, words))
+    if not some:
+        return ""
+    return (
+        f"{text.plural(sum(words), 'word')} of {some:,} of the "
+        f"{text.plural(len(words), 'calibration sentence')} {'has' if sum(words) == 1 else 'have'} "
+        "no token, as the model reads no further or drops what they are made of: they count for no "
+        "relation."
+    )
+
+
+def summary(roles: Roles, sentences: Sequence[Sentence], session: Session) -> None:
     """How many heads carry each role and which; of selected heads, the evidence."""
     help.heading(
         "Roles found",
@@ -134,7 +150,7 @@ def summary(roles: Roles, session: Session) -> None:
         ]
         for title, heads in [*carriers, ("No role", idle)]
     ]
-    if said := _no_syntax(roles):
+    for said in filter(None, (_no_syntax(roles), without_tokens(sentences))):
         st.caption(said)
     chosen = sorted(session.selected)
     if chosen:

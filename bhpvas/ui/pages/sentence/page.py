@@ -26,6 +26,8 @@ def draw() -> None:
         page=True,
     )
     sentence_views.choose(session)
+    if unread := sentence_tasks.unread(session):
+        st.caption(unread)
     label = sentence_views.decision(session)
     found = tasks.promptly(sentence_tasks.reading(session))
     decided = None if label is None else tasks.promptly(sentence_tasks.contributing(session, label))

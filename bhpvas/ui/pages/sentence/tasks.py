@@ -30,6 +30,28 @@ def reading(session: Session) -> Task:
     return Task(_name("reading", session, variant), "Reading the sentence", do, turn=0)
 
 
+def unread(session: Session) -> str:
+    """What the model cannot read of the open sentence; "" where that is nothing."""
+    said, classifier = session.sentence, models.classifier_named(session.model)
+    encoded = classifier.encode_texts([said.text], None if said.pair is None else [said.pair])
+    own = int(encoded.lengths[0]) - encoded.special
+    what = "sentence" if said.pair is None else "pair"
+    notes = []
+    if encoded.truncated:
+        notes.append(
+            f"This {what} is cut: the model reads {classifier.geometry.max_length:,} tokens, and "
+            "what is beyond them has no part in anything here."
+        )
+    if encoded.unknown:
+        notes.append(
+            f"Unknown to the tokenizer: {encoded.unknown:,} of {text.plural(own, 'token')}. They "
+            "are all the same to the model."
+        )
+    if encoded.empty:
+        notes.append(f"The tokenizer finds nothing in this {what}.")
+    return " ".join(notes)
+
+
 def prediction(session: Session, variant: Variant) -> Task:
     """The probability of each class for the open sentence: float64 ``[C]``."""
     said = session.sentence
