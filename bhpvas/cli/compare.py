@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bhpvas.data.dataset import Dataset
+    from bhpvas.evaluation.learnt_from import LearntFrom
     from bhpvas.model.classifier import Classifier
 
 
@@ -34,9 +35,12 @@ class Options(PassOptions, DataOptions):
 def run(options: Options) -> None:
     """Measure schemes side by side, with random masks of the same size, and write a table."""
     from bhpvas.data.tables import csv_text
-    from bhpvas.evaluation.comparison import compare
+    from bhpvas.evaluation.comparison import UNPRUNED, compare
     from bhpvas.evaluation.data_record import data_record
     from bhpvas.evaluation.evaluation import evaluate
+    from bhpvas.evaluation.learnt_from import learnt_from
+    from bhpvas.model.states import StateCache
+    from bhpvas.scheme.scheme import Scheme
 
     if options.random < 0:
         raise BhpvasError(f"--random {options.random} is no number of masks: give 0 or more.")
@@ -47,32 +51,88 @@ def run(options: Options) -> None:
             for path in options.schemes
         }
         classifier, dataset = load(options)
-        with Bar("evaluating the unpruned model") as progress:
-            unpruned = evaluate(classifier, dataset, progress=progress)
+        schemes = {path: scheme for path, (scheme, _) in opened.items()}
+        candidates = {
+            path: (scheme.on(classifier, folder), scheme.mask)
+            for path, (scheme, folder) in opened.items()
+        }
+        evaluations, cache = {}, StateCache()
+        plain = {UNPRUNED: (classifier, classifier.full_mask())}
+        for name, (changed, mask) in {**plain, **candidates}.items():
+            with Bar(f"evaluating {name}") as progress:
+                evaluations[name] = evaluate(changed, dataset, mask, cache=cache, progress=progress)
         with Bar("comparing") as progress:
             table = compare(
                 classifier,
                 dataset,
-                {
-                    path: (scheme.on(classifier, folder), scheme.mask)
-                    for path, (scheme, folder) in opened.items()
-                },
+                candidates,
                 random=options.random,
                 seed=options.seed,
-                unpruned=unpruned,
+                known=evaluations,
                 progress=progress,
             )
-    write("The table", options.out, csv_text(table).encode("utf-8"))
-    lines = [table.to_string(index=False, float_format=lambda x: f"{x:.4f}")]
-    read = data_record(classifier, dataset, unpruned=unpruned)
-    answer(options.json, document(options, classifier, dataset, table), lines, read=read)
+    encoded = classifier.encode(dataset)
+    counted = [
+        learnt_from(scheme, encoded.fingerprints, evaluations[UNPRUNED], evaluations[name])
+        for name, scheme in {UNPRUNED: Scheme.of(classifier), **schemes}.items()
+    ]
+    write("The table", options.out, csv_text(with_counts(table, counted)).encode("utf-8"))
+    answer(
+        options.json,
+        document(options, classifier, dataset, table, counted),
+        lines(table, counted),
+        read=data_record(classifier, dataset, encoded, unpruned=evaluations[UNPRUNED]),
+    )
+
+
+def with_counts(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> pd.DataFrame:
+    """The table with how many of the sentences each row learnt from, and what the others say."""
+    import pandas as pd
+
+    rows = []
+    for one in counted:
+        record = one.record()
+        unseen = record["unseen"] or {}
+        low, high = unseen.get("accuracy_interval", (None, None))
+        change = unseen.get("accuracy_change") or {}
+        rows.append(
+            {
+                "learnt_from": record["learnt_from"],
+                "unseen_sentences": unseen.get("n"),
+                "unseen_accuracy": unseen.get("accuracy"),
+                "unseen_accuracy_low": low,
+                "unseen_accuracy_high": high,
+                "unseen_change": change.get("change"),
+                "unseen_change_low": change.get("low"),
+                "unseen_change_high": change.get("high"),
+            }
+        )
+    counts = {"learnt_from": "Int64", "unseen_sentences": "Int64"}
+    return table.join(pd.DataFrame(rows).astype(counts))
+
+
+def lines(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> list[str]:
+    shown = table.assign(learnt_from=["?" if one.count is None else one.count for one in counted])
+    return [
+        shown.to_string(index=False, float_format=lambda x: f"{x:.4f}"),
+        *(
+            f"{'warning':12}{name}: {warning}"
+            for name, one in zip(table["scheme"], counted, strict=True)
+            for warning in one.warnings()
+        ),
+    ]
 
 
 def document(
-    options: Options, classifier: Classifier, dataset: Dataset, table: pd.DataFrame
+    options: Options,
+    classifier: Classifier,
+    dataset: Dataset,
+    table: pd.DataFrame,
+    counted: Sequence[LearntFrom],
 ) -> dict[str, Any]:
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return {
-        "rows": table.astype(object).where(table.notna(), None).to_dict("records"),
+        "rows": [row | one.record() for row, one in zip(rows, counted, strict=True)],
         "data": dataset.name,
         "table": str(options.out),
         "model": model_record(classifier),

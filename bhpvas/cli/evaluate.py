@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load, mask_without, opened_scheme
 from bhpvas.cli.options import CacheOptions, DataOptions, PassOptions, RemoveOptions, option
-from bhpvas.cli.output import Bar, answer, model_record
+from bhpvas.cli.output import Bar, answer, learnt_lines, model_record
 
 if TYPE_CHECKING:
     from bhpvas.evaluation.evaluation import Evaluation
@@ -28,14 +28,17 @@ def run(options: Options) -> None:
     """Measure a mask: accuracy with interval, loss, F1, flips, parameters and FLOPs."""
     from bhpvas.evaluation.data_record import data_record
     from bhpvas.evaluation.evaluation import evaluate
+    from bhpvas.evaluation.learnt_from import learnt_from
     from bhpvas.model.result_key import result_key
     from bhpvas.model.states import StateCache
+    from bhpvas.scheme.scheme import Scheme
 
     results, cache = kept_results(options.cache), StateCache()
     path = options.scheme
     with nullcontext() if path is None else opened_scheme(path, options.model) as opened:
         classifier, dataset = load(options)
         changed, mask = classifier, mask_without(classifier, options.remove)
+        scheme = Scheme.of(classifier)
         if opened is not None:
             scheme, folder = opened
             changed, mask = scheme.on(classifier, folder), scheme.mask
@@ -47,12 +50,17 @@ def run(options: Options) -> None:
 
             return results.recall(result_key("evaluation", one, dataset, mask), make)
 
-        unpruned = measured("the unpruned model", classifier, classifier.full_mask())
-        found = measured("the mask", changed, mask)
+        unpruned = found = measured("the unpruned model", classifier, classifier.full_mask())
+        if mask.masked or changed is not classifier:
+            found = measured("the mask", changed, mask)
     encoded = classifier.encode(dataset)
+    counted = learnt_from(scheme, encoded.fingerprints, unpruned, found)
+    known = document(classifier, encoded, mask, unpruned, found) | counted.record()
+    said = lines(mask, unpruned, found, known)
+    if path is not None or not counted.clean:
+        said += learnt_lines(counted)
     read = data_record(classifier, dataset, encoded, unpruned=unpruned)
-    known = document(classifier, encoded, mask, unpruned, found)
-    answer(options.json, known, lines(mask, unpruned, found, known), read=read)
+    answer(options.json, known, said, read=read)
 
 
 def document(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bhpvas.cli.inputs import load, opened_scheme
 from bhpvas.cli.options import DataOptions, option
-from bhpvas.cli.output import Bar, answer, model_record
+from bhpvas.cli.output import Bar, answer, learnt_lines, model_record
 
 if TYPE_CHECKING:
     from bhpvas.export import Exported
@@ -51,13 +51,20 @@ def run(options: Options) -> None:
 
 def lines(options: Options, found: Exported) -> list[str]:
     said = [f"{name:34}{size / 1e6:>10.2f} MB" for name, size in found.files.items()]
-    for name, one in (("before", found.before), ("after", found.after), ("int8", found.int8)):
+    measured = (
+        ("before", found.before, None),
+        ("after", found.after, found.learnt_from),
+        ("int8", found.int8, found.int8_learnt_from),
+    )
+    for name, one, counted in measured:
         if one is not None:
             low, high = one.accuracy_interval
             said.append(
                 f"accuracy {name:8} {100 * one.accuracy:5.1f}% (95% interval {100 * low:.1f} to "
                 f"{100 * high:.1f}, {one.n} sentences of {one.dataset})"
             )
+        if counted is not None:
+            said += learnt_lines(counted)
     return [
         *said,
         f"Read back: logits differ from the masked model's by {found.difference:.1g} at most; "

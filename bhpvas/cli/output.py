@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bhpvas.evaluation.data_record import DataRecord
+    from bhpvas.evaluation.learnt_from import LearntFrom
     from bhpvas.heads import HeadMask
     from bhpvas.model.classifier import Classifier
+    from bhpvas.model.weights import Weights
+    from bhpvas.scheme.scheme import Scheme
 
 # What the line begins with that says what was read.
-_READ = {"read": "read", "read_calibration": "learnt from"}
+_READ = {"read": "read", "read_calibration": "calibration"}
 
 
 class Bar:
@@ -88,6 +92,37 @@ def write(what: str, path: str | Path, content: bytes | None) -> None:
             write_beside(path, content)
     except OSError as error:
         raise BhpvasError(not_written(what, path, error)) from None
+
+
+def write_scheme(
+    start: Scheme, folder: Path, made: Scheme, weights: Weights | None, out: str
+) -> Path | None:
+    """Write the scheme that was ``made`` from ``start``, whose weights lie in a folder.
+
+    New ``weights`` and those of the start are written beside the file ``out`` or, if it is a zip,
+    into it. Returns where the new ones are.
+    """
+    from bhpvas.scheme.bundle import SchemeFile, read_weights
+
+    path = Path(out)
+    if path.suffix.lower() != ".zip":
+        start.copy_weights(folder, path.parent)
+        written = None if weights is None else weights.save(path.parent)
+        made.save(path)
+        return written
+    with tempfile.TemporaryDirectory(prefix="bhpvas-") as beside:
+        start.copy_weights(folder, beside)
+        if weights is not None:
+            weights.save(beside)
+        content = SchemeFile(made, read_weights(made, beside)).to_bytes()
+    write("The scheme", path, content)
+    return None if weights is None else path
+
+
+def learnt_lines(counted: LearntFrom, figure: str = "the accuracy") -> list[str]:
+    """How many of the sentences behind a figure were learnt from, and what to know of it."""
+    warnings = [f"{'warning':12}{warning}" for warning in counted.warnings(figure)]
+    return [f"{'learnt from':12}{counted.share}", *warnings]
 
 
 def model_record(classifier: Classifier) -> dict[str, str | None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load_calibration, mask_without
 from bhpvas.cli.options import CalibrationOptions, option
-from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads
+from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
 from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
@@ -26,13 +27,19 @@ class Options(CalibrationOptions):
     )
     heads: int = option("how many heads to remove", "K", required=True)
     max_drop: float | None = option(
+        # Methods made for compensation are named here for the same reason.
         "remove fewer, as many as keep the accuracy on the calibration sentences within X "
-        "(0.01 = one point)",
+        "(0.01 = one point) as the file is written: by reconstruction and shares with compensated "
+        "weights, which it then contains, by other methods as masked",
         "X",
     )
     protect: str = option("heads that must stay, such as L0H3,L5H11", "HEADS", default="")
     min_per_layer: int = option("heads that every layer keeps", "N", default=0)
-    out: str = option("scheme file to write", "FILE", required=True)
+    out: str = option(
+        "scheme file to write; compensated weights are written beside it, or into a .zip",
+        "FILE",
+        required=True,
+    )
 
 
 def run(options: Options) -> None:
@@ -66,28 +73,50 @@ def run(options: Options) -> None:
             seed=options.seed,
             progress=progress,
         )
-    scheme = Scheme.of(classifier, name=Path(options.out).stem)
-    if found.heads:
-        scheme = scheme.removing(found.heads, method, found.record(), seed=options.seed)
-    scheme.save(options.out)
-    read = data_record(classifier, dataset)
-    answer(options.json, document(options, classifier, found), lines(options, found), read=read)
+    start = Scheme.of(classifier, name=Path(options.out).stem)
+    weights = None if found.recovered is None else found.recovered.weights
+    written = write_scheme(start, Path(), found.on(start), weights, options.out)
+    answer(
+        options.json,
+        document(options, classifier, found, written),
+        lines(options, found, written),
+        read=data_record(classifier, dataset),
+    )
 
 
-def document(options: Options, classifier: Classifier, found: Proposal) -> dict[str, Any]:
+def document(
+    options: Options, classifier: Classifier, found: Proposal, written: Path | None
+) -> dict[str, Any]:
     return found.record() | {
         "method": found.method,
         "seed": options.seed,
         "removed_heads": removed_heads(found.mask),
         "scheme": str(options.out),
+        "weights": None if written is None else str(written),
         "model": model_record(classifier),
     }
 
 
-def lines(options: Options, found: Proposal) -> list[str]:
-    return [
+def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
+    from bhpvas.search import method_named
+
+    source = f"learnt from {found.sentences} sentences of {found.calibration}"
+    said = [
         *(f"{removal.head!s:8} {removal.reason}" for removal in found.removals),
         f"{len(found.heads)} of {found.mask.layers * found.mask.heads} heads removed by "
-        f"{found.method}, learnt from {found.sentences} sentences of {found.calibration}; written "
-        f"to {options.out}",
+        f"{found.method}, {source if found.learnt_from else 'learnt from no sentence'}; written to "
+        f"{options.out}",
     ]
+    if options.max_drop is not None and found.heads:
+        how = f"with compensation, weights {written}" if written else "as masked"
+        said.append(
+            f"A drop of at most {100 * options.max_drop:g} points holds on the {found.sentences} "
+            f"sentences as the scheme is written: {how}."
+        )
+    elif found.heads and method_named(found.method).for_compensation:
+        again = ["bhpvas", "recover", "--scheme", options.out, "--out", "recovered.json"]
+        said.append(
+            f"These heads are chosen to be compensated for, and the scheme is not yet: "
+            f"{shlex.join(again)}, with the same model and sentences."
+        )
+    return said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load_calibration, opened_scheme
 from bhpvas.cli.options import CalibrationOptions, option
-from bhpvas.cli.output import Bar, answer, check_out, removed_heads, write
+from bhpvas.cli.output import Bar, answer, check_out, learnt_lines, removed_heads, write_scheme
 from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
-    from bhpvas.evaluation.data_record import DataRecord
+    from bhpvas.data.dataset import Dataset
+    from bhpvas.model.classifier import Classifier
     from bhpvas.recovery import Recovered
     from bhpvas.recovery.finetuning import Course, FineTuned
     from bhpvas.scheme.scheme import Scheme
@@ -65,6 +65,8 @@ def tuning_names() -> list[str]:
 
 def run(options: Options) -> None:
     """Win back accuracy: refit what the kept heads write, or train on."""
+    from bhpvas.evaluation.data_record import data_record
+    from bhpvas.evaluation.learnt_from import learnt_before
     from bhpvas.recovery import RECOVERY_NAMES
 
     if options.method not in RECOVERY_NAMES:
@@ -80,21 +82,33 @@ def run(options: Options) -> None:
     with opened_scheme(options.scheme, options.model) as (scheme, folder):
         found: Recovered | FineTuned
         if options.method == "finetune":
-            tuned, read = _finetune(options, scheme, folder)
+            tuned, classifier, dataset = _finetune(options, scheme, folder)
             found, lines, stopped = tuned, tuning_lines(tuned), tuned.stopped_at is not None
         else:
-            refitted, read = _refit(options, scheme)
+            refitted, classifier, dataset = _refit(options, scheme)
             found, lines, stopped = refitted, refit_lines(refitted), False
-        written = _save(options, scheme, folder, found)
-    lines = [*lines, f"Scheme {options.out}, weights {written}"]
-    answer(options.json, document(options, scheme, found, written), lines, read=read)
+        recovered = scheme.recovered(
+            found.weights.fingerprint,
+            options.method,
+            found.record(),
+            seed=options.seed,
+            learnt_from=found.learnt_from,
+        )
+        written = write_scheme(scheme, folder, recovered, found.weights, options.out)
+    encoded = classifier.encode(dataset)
+    before = learnt_before(scheme, encoded.fingerprints)
+    said = document(options, scheme, found, written) | {"learnt_from": before.count}
+    lines += [
+        *learnt_lines(before, "what is said of held-out ones"),
+        f"Scheme {options.out}, weights {written}",
+    ]
+    answer(options.json, said, lines, read=data_record(classifier, dataset, encoded))
     if stopped:
         raise SystemExit(1)
 
 
-def _refit(options: Options, scheme: Scheme) -> tuple[Recovered, DataRecord]:
-    """A recovery in closed form, and what it learnt from."""
-    from bhpvas.evaluation.data_record import data_record
+def _refit(options: Options, scheme: Scheme) -> tuple[Recovered, Classifier, Dataset]:
+    """A recovery in closed form, of what, and what it learnt from."""
     from bhpvas.recovery import recover
 
     classifier, dataset = load_calibration(options)
@@ -103,14 +117,15 @@ def _refit(options: Options, scheme: Scheme) -> tuple[Recovered, DataRecord]:
         found = recover(
             classifier, dataset, scheme.mask, options.method, seed=options.seed, progress=progress
         )
-    return found, data_record(classifier, dataset)
+    return found, classifier, dataset
 
 
-def _finetune(options: Options, scheme: Scheme, folder: Path) -> tuple[FineTuned, DataRecord]:
-    """A training, and what it learnt from; the first Ctrl-C ends it with the best so far, a second
-    one with nothing.
+def _finetune(
+    options: Options, scheme: Scheme, folder: Path
+) -> tuple[FineTuned, Classifier, Dataset]:
+    """A training, of what, and what it learnt from; the first Ctrl-C ends it with the best so far,
+    a second one with nothing.
     """
-    from bhpvas.evaluation.data_record import data_record
     from bhpvas.progress import Cancelled
     from bhpvas.recovery.finetuning import TuningSettings, finetune
 
@@ -146,32 +161,11 @@ def _finetune(options: Options, scheme: Scheme, folder: Path) -> tuple[FineTuned
             "state so far is kept.",
             file=sys.stderr,
         )
-    return found, data_record(classifier, dataset)
-
-
-def _save(options: Options, scheme: Scheme, folder: Path, found: Recovered | FineTuned) -> Path:
-    """Write the recovered scheme, and its weights beside it or, if it is a zip, in it."""
-    from bhpvas.scheme.bundle import SchemeFile, read_weights
-
-    out = Path(options.out)
-    recovered = scheme.recovered(
-        found.weights.fingerprint, options.method, found.record(), seed=options.seed
-    )
-    if out.suffix.lower() != ".zip":
-        scheme.copy_weights(folder, out.parent)
-        written = found.weights.save(out.parent)
-        recovered.save(out)
-        return written
-    with tempfile.TemporaryDirectory(prefix="bhpvas-") as beside:
-        scheme.copy_weights(folder, beside)
-        found.weights.save(beside)
-        content = SchemeFile(recovered, read_weights(recovered, beside)).to_bytes()
-    write("The scheme", out, content)
-    return out
+    return found, classifier, dataset
 
 
 def document(
-    options: Options, scheme: Scheme, found: Recovered | FineTuned, written: Path
+    options: Options, scheme: Scheme, found: Recovered | FineTuned, written: Path | None
 ) -> dict[str, Any]:
     return found.record() | {
         "method": options.method,

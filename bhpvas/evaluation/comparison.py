@@ -117,7 +117,7 @@ def compare(
     *,
     random: int = stats.RANDOM_ORDERS,
     seed: int = 0,
-    unpruned: Evaluation | None = None,
+    known: Mapping[str, Evaluation] | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """One row for the unpruned model and one for each candidate.
@@ -131,7 +131,7 @@ def compare(
     - ``candidates``: by name, a mask and the classifier under it.
     - ``random``: masks for each number of removed heads, 0 = none.
     - ``seed``: of the first of them.
-    - ``unpruned``: the evaluation of the unpruned model, where it is known.
+    - ``known``: evaluations that are there already, by name, or by :data:`UNPRUNED`.
     - ``progress``: counts evaluations.
 
     Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
@@ -149,7 +149,9 @@ def compare(
     plain, every_head = classifier.with_weights(None), classifier.full_mask()
     pruned = len(classifier.geometry.pruned)
     sizes = sorted({len(mask.removed) for _, mask in candidates.values()} - {pruned})
-    total, done = (unpruned is None) + len(candidates) + random * len(sizes), 0
+    wanted = {UNPRUNED: (plain, every_head), **candidates}
+    evaluations = dict(known or {})
+    total, done = len(wanted.keys() - evaluations.keys()) + random * len(sizes), 0
     cache = StateCache()
 
     def measured(one: Classifier, mask: HeadMask) -> Evaluation:
@@ -160,8 +162,9 @@ def compare(
         return found
 
     progress(0, total)
-    evaluations = {UNPRUNED: unpruned or measured(plain, every_head)}
-    evaluations |= {name: measured(*candidate) for name, candidate in candidates.items()}
+    evaluations = {
+        name: evaluations.get(name) or measured(*candidate) for name, candidate in wanted.items()
+    }
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
         masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]

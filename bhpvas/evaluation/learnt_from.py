@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bhpvas import text
+from bhpvas import stats, text
 from bhpvas.data.sampling import Sample
 from bhpvas.evaluation.comparison import accuracy_change_interval
 from bhpvas.evaluation.evaluation import Evaluation
@@ -24,88 +25,127 @@ class LearntFrom:
 
     ``known`` of the ``measured`` sentences chose heads or fitted weights in one of the ``steps``.
     ``unknown`` are steps that learnt from sentences of which the scheme keeps nothing, so that more
-    may have. ``unseen`` is the evaluation of the others, and ``unpruned`` that of the unpruned
-    model to compare it with; both None where every sentence is unseen, or fewer than
-    :data:`FEWEST_UNSEEN` are.
+    may have. ``unseen`` is the evaluation of the others, None where every sentence is one, or fewer
+    than :data:`FEWEST_UNSEEN` are; ``unpruned`` that of the unpruned model to compare it with, None
+    where it is the same.
     """
 
     measured: int
     known: int
     steps: tuple[Step, ...]
     unknown: tuple[Step, ...]
-    unseen: Evaluation | None
-    unpruned: Evaluation | None
+    unseen: Evaluation | None = None
+    unpruned: Evaluation | None = None
 
     def record(self) -> dict[str, Any]:
         """The count ready for JSON: ``learnt_from`` is null where it cannot be known."""
         unseen = None
-        if self.unseen is not None and self.unpruned is not None:
-            change = accuracy_change_interval(self.unpruned, self.unseen)
+        if self.unseen is not None:
+            change = self._change
             unseen = {
                 "n": self.unseen.n,
                 "accuracy": self.unseen.accuracy,
                 "accuracy_interval": list(self.unseen.accuracy_interval),
-                "accuracy_change": change._asdict(),
+                "accuracy_change": change and change._asdict(),
             }
-        return {"learnt_from": None if self.unknown else self.known, "unseen": unseen}
+        return {"learnt_from": self.count, "unseen": unseen}
+
+    @property
+    def count(self) -> int | None:
+        """How many of the sentences were learnt from; None where that cannot be known."""
+        return None if self.unknown else self.known
 
     @property
     def clean(self) -> bool:
         """Whether it is known that none of the sentences was learnt from."""
-        return not (self.known or self.unknown)
+        return self.count == 0
+
+    @property
+    def share(self) -> str:
+        """How many of the sentences, in words.
+
+        >>> LearntFrom(480, 12, (), ()).share
+        '12 of the 480 sentences'
+        """
+        count = f"{self.known:,}" if self.known else "none"
+        if self.unknown:
+            count = f"at least {count}" if self.known else "nobody knows how many"
+        return f"{count} of the {text.plural(self.measured, 'sentence')}"
 
     def line(self) -> str:
-        """The count in a few words.
+        """The count as a sentence has it.
 
-        >>> LearntFrom(480, 0, (), (), None, None).line()
+        >>> LearntFrom(480, 0, (), ()).line()
         'none of the 480 sentences was learnt from'
         """
-        of = f"of the {text.plural(self.measured, 'sentence')}"
-        if self.unknown:
-            at_least = f"at least {self.known:,}" if self.known else "nobody knows how many"
-            return f"{at_least} {of} were learnt from"
-        if not self.known:
-            return f"none {of} was learnt from"
-        return f"{self.known:,} {of} {'was' if self.known == 1 else 'were'} learnt from"
+        one = not self.unknown and self.known <= 1
+        return f"{self.share} {'was' if one else 'were'} learnt from"
 
-    def warnings(self) -> list[str]:
+    def warnings(self, figure: str = "the accuracy") -> list[str]:
         """What a reader has to know before trusting the figure, a sentence or two each.
 
         Empty where none of the sentences was learnt from.
         """
         said = []
         if self.known:
-            whole = self.known == self.measured
-            how = text.listed(dict.fromkeys(_what(step) for step in self.steps))
-            counted = (
-                f"All {self.known:,} sentences"
-                if whole and self.known > 1
-                else f"{self.known:,} of the {text.plural(self.measured, 'sentence')}"
-            )
+            which = f"{self.known:,} of the {text.plural(self.measured, 'sentence')}"
+            if self.known == self.measured > 1:
+                which = f"All {self.known:,} sentences"
             said.append(
-                f"{counted} {'was' if self.known == 1 else 'were'} learnt from ({how}), so the "
-                f"accuracy may look better than it is. {self._unseen()}"
+                f"{which} {'was' if self.known == 1 else 'were'} learnt from "
+                f"({_listed(self.steps)}), so {figure} may look better than it is. {self._unseen()}"
             )
         if self.unknown:
-            how = text.listed(dict.fromkeys(_what(step) for step in self.unknown))
             said.append(
-                f"The scheme does not hold which sentences were learnt from ({how}), as in older "
-                "files and in links: the accuracy is fair as long as these are none of them."
+                "The scheme does not hold which sentences were learnt from "
+                f"({_listed(self.unknown)}), as in older files and in links: {figure} is fair as "
+                "long as these are none of them."
             )
         return said
 
     def _unseen(self) -> str:
         """The accuracy on the other sentences, or why there is none."""
         left = self.measured - self.known
-        if self.unseen is None or self.unpruned is None:
-            others = f"The {left:,} others are too few to say one." if left else ""
-            return f"{others} Measure on others.".strip()
-        change, low, high = accuracy_change_interval(self.unpruned, self.unseen)
-        return (
-            f"On the {left:,} others: {text.percent(self.unseen.accuracy)}% "
-            f"{text.interval(*self.unseen.accuracy_interval)}, {text.signed(100 * change)} points "
-            f"{text.change_interval(low, high)}."
+        if self.unseen is None:
+            few = 0 < left < FEWEST_UNSEEN
+            others = f"The {left:,} others are too few to say one of. " if few else ""
+            return f"{others}Measure on others."
+        accuracy = text.percent(self.unseen.accuracy)
+        said = (
+            f"On the {left:,} others: {accuracy}% {text.interval(*self.unseen.accuracy_interval)}"
         )
+        if (change := self._change) is not None:
+            interval = text.change_interval(change.low, change.high)
+            said += f", {text.signed(100 * change.change)} points {interval}"
+        return f"{said}."
+
+    @property
+    def _change(self) -> stats.Change | None:
+        """How the accuracy changed on the sentences that were not learnt from."""
+        if self.unseen is None or self.unpruned is None:
+            return None
+        return accuracy_change_interval(self.unpruned, self.unseen)
+
+
+def learnt_before(
+    scheme: Scheme, fingerprints: np.ndarray, step_id: int | None = None
+) -> LearntFrom:
+    """How many of some sentences were learnt from on the way to a scheme's step, without a figure.
+
+    ``fingerprints`` uint64 ``[N]`` are the sentences'
+    (:attr:`bhpvas.model.encoding.Encoded.fingerprints`). Steps after the step (default: the current
+    one), and on other branches, do not count.
+    """
+    path = scheme.path(step_id)
+    used = [
+        step for step in path if step.learnt_from and step.learnt_from.among(fingerprints).any()
+    ]
+    return LearntFrom(
+        measured=len(fingerprints),
+        known=int(scheme.learnt_at(path[-1].id).among(fingerprints).sum()),
+        steps=tuple(used),
+        unknown=tuple(step for step in path if step.origin_unknown),
+    )
 
 
 def learnt_from(
@@ -115,12 +155,10 @@ def learnt_from(
     found: Evaluation,
     step_id: int | None = None,
 ) -> LearntFrom:
-    """How many of the sentences that measure a scheme's step were learnt from on the way to it.
+    """As :func:`learnt_before`, with what the step answers on the sentences not learnt from.
 
-    ``fingerprints`` uint64 ``[N]`` are those of the whole dataset
-    (:attr:`bhpvas.model.encoding.Encoded.fingerprints`), whose evaluations are ``found``, of the
-    step (default: the current one), and ``unpruned``. Steps after it, and on other branches, do not
-    count.
+    ``fingerprints`` are those of the whole dataset, whose evaluations are ``found``, of the step,
+    and ``unpruned``; they are one where nothing was changed.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -134,20 +172,13 @@ def learnt_from(
     >>> counted.known, counted.unseen.n
     (8, 32)
     """
-    path = scheme.path(step_id)
     prints = fingerprints[found.indices]
-    learnt = scheme.learnt_at(path[-1].id).among(prints)
-    used = [step for step in path if step.learnt_from and step.learnt_from.among(prints).any()]
-    others = ~learnt
-    enough = learnt.any() and int(others.sum()) >= FEWEST_UNSEEN
-    return LearntFrom(
-        measured=found.n,
-        known=int(learnt.sum()),
-        steps=tuple(used),
-        unknown=tuple(step for step in path if step.origin_unknown),
-        unseen=_part(found, others) if enough else None,
-        unpruned=unpruned if enough else None,
-    )
+    counted = learnt_before(scheme, prints, step_id)
+    if not counted.known or counted.measured - counted.known < FEWEST_UNSEEN:
+        return counted
+    others = ~scheme.learnt_at(scheme.current if step_id is None else step_id).among(prints)
+    before = None if found is unpruned else unpruned
+    return replace(counted, unseen=_part(found, others), unpruned=before)
 
 
 def known_at_steps(scheme: Scheme, fingerprints: np.ndarray) -> dict[int, np.ndarray]:
@@ -174,8 +205,15 @@ def _part(whole: Evaluation, chosen: np.ndarray) -> Evaluation:
     )  # fmt: skip
 
 
+def _listed(steps: Sequence[Step]) -> str:
+    """What steps did with the sentences that they learnt from."""
+    return text.listed(dict.fromkeys(_what(step) for step in steps))
+
+
 def _what(step: Step) -> str:
     """What a step did with the sentences it learnt from."""
+    if step.what == "start":
+        return "making of this model"
     if step.what == "recover":
         return f"weights by {step.method}"
     return "choice of heads " + (BY_HAND if step.method == BY_HAND else f"by {step.method}")

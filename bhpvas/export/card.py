@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
     from bhpvas.evaluation.data_record import DataRecord
     from bhpvas.evaluation.evaluation import Evaluation
+    from bhpvas.evaluation.learnt_from import LearntFrom
     from bhpvas.export.exported import Exported
     from bhpvas.model.classifier import Classifier
     from bhpvas.scheme.scheme import Scheme
@@ -101,12 +102,23 @@ def _list(heads: list[HeadId]) -> str:
 def _step(step: Step) -> str:
     seed = "" if step.seed is None else f", seed {step.seed}"
     note = f": {step.note}" if step.note else ""
+    source = _source(step)
     if step.what == "recover":
-        learnt = step.settings.get("calibration")
-        source = f", learnt from {learnt}" if isinstance(learnt, str) else ""
         return f"Weights recovered ({step.method}{seed}{source}){note}"
     verb = "Removed" if step.what == "remove" else "Restored"
-    return f"{verb} {format_heads(step.heads)} ({step.method}{seed}){note}"
+    return f"{verb} {format_heads(step.heads)} ({step.method}{seed}{source}){note}"
+
+
+def _source(step: Step) -> str:
+    """From how many sentences a step learnt, and from which as far as the step keeps that."""
+    if step.origin_unknown:
+        return ", learnt from sentences that were not kept"
+    if not step.learnt_from:
+        return ""
+    kept = step.settings.get("calibration")
+    name = kept.get("name") if isinstance(kept, dict) else None
+    count = plural(len(step.learnt_from), "different sentence")
+    return f", learnt from {count}" + (f" of {verbatim(name)}" if isinstance(name, str) else "")
 
 
 def _figures(found: Exported, dataset: Dataset) -> str:
@@ -124,16 +136,17 @@ def _figures(found: Exported, dataset: Dataset) -> str:
     }
     lines = [
         f"Measured on {before.n} sentences of {before.dataset} "
-        f"(fingerprint {dataset.fingerprint[:16]}): fair as long as nothing was learnt from "
-        "them.\n",
+        f"(fingerprint {dataset.fingerprint[:16]}); {found.learnt_from.line()}.\n",
         f"| | {' | '.join(columns)} |",
         "|---" * (len(columns) + 1) + "|",
         *(f"| {name} | {' | '.join(row[: len(columns)])} |" for name, row in rows.items()),
         "",
         _change("After", before, after),
+        *_warnings(found.learnt_from),
     ]
-    if found.int8 is not None:
+    if found.int8 is not None and found.int8_learnt_from is not None:
         lines.append(_change("After, int8", before, found.int8))
+        lines += _warnings(found.int8_learnt_from)
     sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in found.weight_files.items())
     lines += [
         f"\nAt the lengths of these sentences the arithmetic allows it to be "
@@ -144,6 +157,11 @@ def _figures(found: Exported, dataset: Dataset) -> str:
         "\nIntervals: Wilson 1927 for an accuracy, Tango 1998 for a change; p: exact McNemar test.",
     ]
     return "\n".join(lines)
+
+
+def _warnings(counted: LearntFrom) -> list[str]:
+    """What a reader has to know of the line before, each below it."""
+    return [f"  - **{verbatim(warning)}**" for warning in counted.warnings()]
 
 
 def _read(found: DataRecord) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips
 from bhpvas.evaluation.data_record import DataRecord
 from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.evaluation.learnt_from import LearntFrom
 from bhpvas.export.base import Format
 from bhpvas.heads import HeadMask
 
@@ -19,6 +20,8 @@ class Exported:
 
     ``read`` is what was read of the sentences that measured it, ``before`` the unpruned model,
     ``after`` what the files answer, ``int8`` the same of the quantised graph where there is one.
+    ``learnt_from`` is how many of these sentences the scheme learnt from, ``int8_learnt_from`` the
+    same with what the quantised graph answers on the others.
     ``difference`` is the largest one between a logit of the files and of the masked model.
     ``files`` are their bytes by name. ``speed_bound`` is what the arithmetic allows at the data's
     lengths.
@@ -45,6 +48,8 @@ class Exported:
     before: Evaluation
     after: Evaluation
     int8: Evaluation | None
+    learnt_from: LearntFrom
+    int8_learnt_from: LearntFrom | None
     difference: float
     parameters_before: int
     parameters: int
@@ -72,7 +77,8 @@ class Exported:
             "difference": self.difference,
             "before": self.before.metrics(),
             "after": self.after.metrics(),
-            "int8": None if self.int8 is None else self.int8.metrics(),
+            "int8": self._int8_record(),
+            **self.learnt_from.record(),
             "accuracy_change": accuracy_change_interval(self.before, self.after)._asdict(),
             "flipped": flips(self.before, self.after).tolist(),
             "parameters_before": self.parameters_before,
@@ -81,3 +87,9 @@ class Exported:
             "flops_per_sentence": self.flops_per_sentence,
             "speed_bound": self.speed_bound,
         }
+
+    def _int8_record(self) -> dict[str, Any] | None:
+        """What the quantised graph answers, ready for JSON."""
+        if self.int8 is None or self.int8_learnt_from is None:
+            return None
+        return self.int8.metrics() | self.int8_learnt_from.record()

@@ -17,6 +17,7 @@ import numpy as np
 from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.data_record import data_record
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
+from bhpvas.evaluation.learnt_from import LearntFrom, learnt_from
 from bhpvas.export import onnx_graph
 from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of
 from bhpvas.export.card import model_card
@@ -28,7 +29,7 @@ from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.model.engine import predict
 from bhpvas.model.loading import quiet_transformers
 from bhpvas.progress import Progress, part, silent
-from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.scheme import EXPORTED_SCHEME, Scheme
 from bhpvas.storage.files import not_written, refused
 
 #: How far a logit of the files may differ from the masked model's, both in float32.
@@ -82,12 +83,14 @@ def export_model(
     mask = scheme.mask.without(classifier.geometry.pruned)
     changed = scheme.on(classifier, weights)
     with _new_folder(folder) as beside:
-        found = _measured(classifier, changed, mask, chosen, beside, dataset, int8, progress)
+        found = _measured(
+            classifier, scheme, changed, mask, chosen, beside, dataset, int8, progress
+        )
         with _write_errors(folder):
-            scheme_folder = beside / "scheme"
-            scheme_folder.mkdir()
-            scheme.copy_weights(weights, scheme_folder)
-            scheme.save(scheme_folder / "scheme.json")
+            scheme_file = beside / EXPORTED_SCHEME
+            scheme_file.parent.mkdir()
+            scheme.copy_weights(weights, scheme_file.parent)
+            scheme.save(scheme_file)
             card = model_card(found, classifier, scheme, dataset, data)
             (beside / "README.md").write_text(card, encoding="utf-8")
     files = {
@@ -110,6 +113,7 @@ def check_folder(folder: str | Path) -> None:
 
 def _measured(
     classifier: Classifier,
+    scheme: Scheme,
     changed: Classifier,
     mask: HeadMask,
     chosen: Format,
@@ -120,8 +124,9 @@ def _measured(
 ) -> Exported:
     """Write the files of ``chosen`` into a new ``folder``, and measure what they answer.
 
-    ``classifier`` is the model before, ``changed`` the one with the scheme's weights, whose heads
-    outside ``mask`` are removed; ``dataset`` measures both, ``int8`` asks for a quantised graph.
+    ``classifier`` is the model before the ``scheme``, ``changed`` the one with its weights, whose
+    heads outside ``mask`` are removed; ``dataset`` measures both, ``int8`` asks for a quantised
+    graph.
     """
     dataset = dataset.aligned(classifier.label_names)
     passes = 4 if int8 else 3
@@ -149,6 +154,10 @@ def _measured(
         if int8:
             onnx_graph.quantise(folder)
             quantised = answers(onnx_graph.read_graph(folder / onnx_graph.INT8), 3)
+
+    def counted(one: Evaluation) -> LearntFrom:
+        return learnt_from(scheme, encoded.fingerprints, before, one)
+
     geometry, whole = classifier.geometry, classifier.full_mask()
     left, lengths = mask if chosen.smaller else whole, encoded.lengths
     return Exported(
@@ -160,6 +169,8 @@ def _measured(
         before=before,
         after=after,
         int8=quantised,
+        learnt_from=counted(after),
+        int8_learnt_from=None if quantised is None else counted(quantised),
         difference=difference,
         parameters_before=parameters(geometry, whole),
         parameters=parameters(geometry, left),

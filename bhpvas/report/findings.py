@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import Ablation, ablate
 from bhpvas.evaluation.data_record import DataRecord, data_record
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
+from bhpvas.evaluation.learnt_from import LearntFrom, learnt_before, learnt_from
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters
@@ -65,8 +67,9 @@ class Findings:
     ``scores`` and ``ablation`` are of the unpruned model on the calibration split. ``curves`` are
     the scheme's own order and that of :data:`REFERENCE`, each as it is and, where the scheme was
     recovered in closed form, recovered; ``random`` are those of random orders, not recovered.
-    ``lengths`` are tokens a sentence of the evaluation split; ``read`` is what was read of it,
-    ``read_calibration`` that of the calibration split.
+    ``lengths`` are tokens a sentence of the evaluation split, ``fingerprints`` those of its
+    sentences as the model reads them; ``read`` is what was read of it, ``read_calibration`` that of
+    the calibration split, with which it has so many sentences ``shared``.
     """
 
     classifier: Classifier
@@ -81,8 +84,10 @@ class Findings:
     random: tuple[Curve, ...]
     latencies: Latencies | None
     lengths: np.ndarray
+    fingerprints: np.ndarray
     read: DataRecord
     read_calibration: DataRecord
+    shared: int
 
     @property
     def mask(self) -> HeadMask:
@@ -116,11 +121,20 @@ class Findings:
                 found[step.id] = step.metrics
         return found
 
+    @cached_property
+    def learnt_from(self) -> LearntFrom:
+        """How many of the evaluation sentences the current step, or one before it, learnt from."""
+        return learnt_from(self.scheme, self.fingerprints, self.before, self.after)
+
     @property
-    def shared(self) -> int:
-        """How many evaluation sentences are also calibration sentences."""
-        known = set(_sentences(self.calibration))
-        return sum(one in known for one in _sentences(self.evaluation))
+    def fairness(self) -> str:
+        """Whether the accuracy is of sentences that the scheme learnt from, in words."""
+        warnings = self.learnt_from.warnings()
+        return " ".join(warnings) or "The scheme learnt from none of these sentences."
+
+    def learnt_before(self, step: Step) -> LearntFrom:
+        """The same of any step that was measured on the evaluation split."""
+        return learnt_before(self.scheme, self.fingerprints, step.id)
 
 
 def measure(
@@ -197,7 +211,7 @@ def measure(
             length=asked.tokens,
             progress=next(parts),
         )
-    encoded = plain.encode(evaluation)
+    encoded, learnable = plain.encode(evaluation), plain.encode(calibration)
     return Findings(
         classifier=plain,
         scheme=scheme,
@@ -211,8 +225,10 @@ def measure(
         random=tuple(random),
         latencies=latencies,
         lengths=encoded.lengths,
+        fingerprints=encoded.fingerprints,
         read=data_record(plain, evaluation, encoded, unpruned=next(iter(evaluations.values()))),
-        read_calibration=data_record(plain, calibration),
+        read_calibration=data_record(plain, calibration, learnable),
+        shared=int(np.isin(encoded.fingerprints, learnable.fingerprints).sum()),
     )
 
 
@@ -271,7 +287,3 @@ def _parts(progress: Progress, sizes: Sequence[int]) -> Iterator[Progress]:
         within(0, 1)
         yield within
         begun += scale * size
-
-
-def _sentences(data: Dataset) -> Sequence[object]:
-    return data.texts if data.pairs is None else list(zip(data.texts, data.pairs, strict=True))

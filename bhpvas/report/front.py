@@ -38,7 +38,7 @@ def summary(found: Findings) -> list[str]:
         f"{_accuracy(before)} to {_accuracy(after)}: {text.signed(100 * change)} points "
         f"{text.change_interval(low, high)}, {text.p_value(test.p)} (McNemar). "
         f"{text.plural(changed, 'answer')} of {after.n:,} changed, {test.lost} lost and "
-        f"{test.gained} gained.",
+        f"{test.gained} gained. {found.fairness}",
         f"What is left has {text.big(row['parameters'])} parameters "
         f"({text.relative_change(first['parameters'], row['parameters'])}) and costs "
         f"{text.big(row['flops_per_sentence'])} FLOPs a sentence "
@@ -60,6 +60,7 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
     rows = both_measures(found)
     before, after = rows.loc[UNPRUNED], rows.loc[PRUNED]
     total = found.mask.kept_count + len(found.mask.masked)
+    seen = "" if found.learnt_from.clean else f"; {found.learnt_from.share} learnt from"
     costs = (("Parameters", "parameters"), ("FLOPs a sentence", "flops_per_sentence"))
     said = [
         ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
@@ -67,7 +68,7 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
             "Accuracy",
             f"{text.percent(after['accuracy'])}%",
             f"{text.interval(after['accuracy_low'], after['accuracy_high'])}, was "
-            f"{text.percent(before['accuracy'])}%",
+            f"{text.percent(before['accuracy'])}%{seen}",
         ),
         ("Change, points", *MEASURES["Change, points"](after)),
         (
@@ -96,8 +97,9 @@ def cautions(found: Findings) -> list[str]:
     said = []
     if found.shared:
         said.append(
-            f"{found.shared} of {text.plural(len(found.evaluation), 'evaluation sentence')} are "
-            "calibration sentences as well: what was learnt from them looks better than it is."
+            f"{found.shared:,} of {text.plural(len(found.evaluation), 'evaluation sentence')} are "
+            "calibration sentences as well, as the model reads them: orders and recoveries that "
+            "the curves learn from these are likely to look too good."
         )
     if truncated := found.read.truncated:
         said.append(

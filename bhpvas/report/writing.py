@@ -61,6 +61,8 @@ class Report:
             "parameters": parameters(geometry, mask),
             "flops_per_sentence": flops_per_sentence(geometry, mask, found.lengths),
             "speed_bound": speed_bound(geometry, mask, found.lengths),
+            **found.learnt_from.record(),
+            "shared_sentences": found.shared,
             "summary": front.summary(found),
         }
 

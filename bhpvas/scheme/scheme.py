@@ -11,6 +11,7 @@ transition, :meth:`Scheme.without_step` included. What a scheme file holds is in
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,11 +27,22 @@ from bhpvas.heads import HeadId, HeadMask, format_heads
 from bhpvas.model.weights import load_weights, weights_file
 from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
-from bhpvas.scheme.step import BY_HAND, Step, What, changeable, changeable_neurons, neurons_after
+from bhpvas.scheme.step import (
+    BY_HAND,
+    EXPORTED,
+    Step,
+    What,
+    changeable,
+    changeable_neurons,
+    neurons_after,
+)
 from bhpvas.storage.files import not_written, write_beside
 
 if TYPE_CHECKING:
     from bhpvas.model.classifier import Classifier
+
+#: Where an exported model's folder holds the scheme that made it.
+EXPORTED_SCHEME = "scheme/scheme.json"
 
 
 @dataclass(frozen=True)
@@ -72,16 +84,19 @@ class Scheme:
         metrics: Mapping[str, Any] | None = None,
         time: str | None = None,
         pruned: frozenset[HeadId] = frozenset(),
+        method: str = "",
+        learnt_from: LearntSentences | None = None,
     ) -> Scheme:
         """A scheme with every head kept that is not ``pruned`` from the model.
 
         ``model`` has the keys id, revision and fingerprint; ``layers`` and ``heads`` (a layer) are
         its geometry. ``data`` is what the ``metrics`` of the start were measured on, ``time`` when
-        it was made (ISO 8601; default: now).
+        it was made (ISO 8601; default: now). ``method`` is :data:`~bhpvas.scheme.step.EXPORTED`
+        where a scheme made the model, from the sentences ``learnt_from``.
         """
         start = Step(
-            0, None, "start", tuple(sorted(pruned)), pruned, "", {}, None, _plain(metrics),
-            _time(time),
+            0, None, "start", tuple(sorted(pruned)), pruned, method, {}, None, _plain(metrics),
+            _time(time), learnt_from=learnt_from,
         )  # fmt: skip
         about = None if data is None else _plain(data)
         return cls(name, _plain(model), about, layers, heads, (start,), 0, (), 1)
@@ -96,8 +111,13 @@ class Scheme:
         metrics: Mapping[str, Any] | None = None,
         time: str | None = None,
     ) -> Scheme:
-        """A scheme with every head that a classifier has kept."""
+        """A scheme with every head that a classifier has kept.
+
+        Where the classifier is an export, its start learnt from what the exported scheme did.
+        """
         geometry = classifier.geometry
+        made_by = Path(os.path.expanduser(classifier.source), EXPORTED_SCHEME)
+        made = made_by.is_file()
         about = {
             "id": classifier.source,
             "revision": classifier.revision,
@@ -105,7 +125,8 @@ class Scheme:
         }
         return cls.started(
             about, geometry.layers, geometry.heads, name=name, data=data, metrics=metrics,
-            time=time, pruned=geometry.pruned,
+            time=time, pruned=geometry.pruned, method=EXPORTED if made else "",
+            learnt_from=_learnt_from(made_by) if made else None,
         )  # fmt: skip
 
     # --- reading -----------------------------------------------------------------------------
@@ -503,6 +524,16 @@ def load_scheme(path: str | Path) -> Scheme:
             f"The scheme file {path} cannot be read ({error.strerror}): check the path."
         ) from None
     return Scheme.from_json(content, source=str(path))
+
+
+def _learnt_from(path: Path) -> LearntSentences | None:
+    """What the current step of a scheme file learnt from; None where that cannot be known."""
+    try:
+        scheme = load_scheme(path)
+    except SchemeError:
+        return None
+    unknown = any(step.origin_unknown for step in scheme.path())
+    return None if unknown else scheme.learnt_at(scheme.current)
 
 
 def _plain(value: Mapping[str, Any] | None) -> dict[str, Any]:

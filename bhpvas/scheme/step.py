@@ -13,6 +13,8 @@ What = Literal["start", "remove", "restore", "recover"]
 
 #: The method of heads that a person chose.
 BY_HAND = "by hand"
+#: The method of a start with a model that was itself made by a scheme.
+EXPORTED = "export"
 
 _LARGEST_METRIC = 1e30
 # Metrics beside the accuracy that a step may have; an accuracy may lie so far beside its interval.
@@ -57,8 +59,7 @@ class Step:
         drawn at random, learnt from none.
         """
         drawn = self.method == "random" and "max_drop" not in self.settings
-        chosen = self.method not in ("", BY_HAND) and not drawn
-        return self.what != "start" and chosen and self.learnt_from is None
+        return self.method not in ("", BY_HAND) and not drawn and self.learnt_from is None
 
     def measured_on(self, data: str) -> bool:
         """Whether ``metrics`` are whole, and of the sentences with this fingerprint.

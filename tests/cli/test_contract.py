@@ -111,7 +111,7 @@ def test_what_was_read_is_said_by_every_command(capsys, files, tmp_path, command
         'column "sentence" as text, "label" as label, matched by number (negative 7, positive 7), '
         f"{100 * UNKNOWN:.1f}% unknown tokens, 1 sentence cut"
     )
-    for key, begin in zip(keys, ("read        ", "learnt from "), strict=False):
+    for key, begin in zip(keys, ("read        ", "calibration "), strict=False):
         record = found[key]
         assert set(record) == set(READ["properties"]) and record["dataset"] == "data.tsv"
         jsonschema.Draft202012Validator(READ).validate(record)

@@ -14,6 +14,7 @@ import pytest
 from bhpvas.data.sampling import Sample
 from bhpvas.errors import DataError
 from bhpvas.evaluation.comparison import (
+    UNPRUNED,
     accuracy_change_interval,
     compare,
     flip_patterns,
@@ -74,20 +75,22 @@ def test_a_random_order_grows_and_none_needs_no_random_masks(classifier, dataset
     assert table["random_median"].isna().all()
 
 
-def test_what_is_known_of_the_unpruned_model_is_not_measured_again(classifier, dataset):
+def test_what_is_known_is_not_measured_again(classifier, dataset):
     one = {"masked": (classifier, random_mask(HeadMask(2, 4), 2, seed=3))}
     counts: list[tuple[int, int]] = []
-    unpruned = evaluate(classifier, dataset)
-    table = compare(
-        classifier,
-        dataset,
-        one,
-        random=0,
-        unpruned=unpruned,
-        progress=lambda *at: counts.append(at),
-    )
-    pd.testing.assert_frame_equal(table, compare(classifier, dataset, one, random=0))
-    assert counts[-1] == (1, 1)
+    known = {UNPRUNED: evaluate(classifier, dataset)}
+    for left in (1, 0):
+        table = compare(
+            classifier,
+            dataset,
+            one,
+            random=0,
+            known=known,
+            progress=lambda *at: counts.append(at),
+        )
+        pd.testing.assert_frame_equal(table, compare(classifier, dataset, one, random=0))
+        assert counts[-1] == (left, left)
+        known["masked"] = evaluate(classifier, dataset, one["masked"][1])
 
 
 # --- evaluations beside each other, against counting sentence by sentence -------------------------

@@ -46,8 +46,8 @@ def section(found: Findings) -> Section:
     said = (
         f"Both models on the same {text.plural(found.after.n, 'sentence')} of "
         f"{found.evaluation.name}. Brackets are 95% intervals: Wilson for accuracies, Tango for "
-        "their change, Student for losses, Jeffreys for F1; p is McNemar's exact test."
-    )
+        "their change, Student for losses, Jeffreys for F1; p is McNemar's exact test. "
+    ) + found.fairness
     return Section(
         "costs",
         "What it costs and saves",

@@ -66,8 +66,9 @@ def section(found: Findings) -> Section:
         "curves",
         "Accuracy as heads leave",
         f"Measured on {text.plural(len(found.evaluation), 'sentence')} of "
-        f"{found.evaluation.name}; orders and recoveries are learnt from {found.calibration.name}. "
-        "Further right, fewer heads are left." + (_CHANCE if found.random else ""),
+        f"{found.evaluation.name}; orders, except for the scheme's own, and recoveries are learnt "
+        f"from {found.calibration.name}.{_learnt(found)} Further right, fewer heads are left."
+        + (_CHANCE if found.random else ""),
         [
             Picture(
                 "Accuracy against heads kept",
@@ -82,6 +83,16 @@ def section(found: Findings) -> Section:
             *([_at_this_size(found)] if found.mask.masked else []),
         ],
     )
+
+
+def _learnt(found: Findings) -> str:
+    """What the curves learnt from the sentences that they are measured on; empty for nothing."""
+    said = ""
+    if not found.learnt_from.clean:
+        said += f" By the scheme, {found.learnt_from.line()}."
+    if found.shared:
+        said += f" By the other orders and recoveries, {found.shared:,}."
+    return said
 
 
 def _whose(curve: Curve) -> str:

@@ -15,6 +15,7 @@ from bhpvas.charts.layer_errors import layer_errors
 from bhpvas.charts.scheme_tree import Accuracy, TreeStep, scheme_tree
 from bhpvas.charts.step_texts import briefly, in_full, steps_table, what_happened
 from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
+from bhpvas.evaluation.learnt_from import LearntFrom
 from bhpvas.recovery import LayerReport
 from bhpvas.recovery.finetuning import Point
 from bhpvas.report import tables
@@ -24,6 +25,9 @@ from bhpvas.scheme.step import Step
 
 #: Heads that a row of steps names.
 MOST_HEADS = 12
+#: The sign of an accuracy on sentences that the step, or one before it, learnt from.
+SEEN = "†"
+_SEEN = f" {SEEN}: some of the sentences that measure the step were learnt from, or may have been."
 
 
 def section(found: Findings) -> Section:
@@ -35,6 +39,7 @@ def section(found: Findings) -> Section:
         for number, one in known.items()
     }
     on_path = {step.id for step in scheme.path()}
+    seen = {number: found.learnt_before(scheme.step(number)) for number in known}
     tree = scheme_tree(
         [
             TreeStep(
@@ -42,10 +47,10 @@ def section(found: Findings) -> Section:
                 parent=step.parent,
                 kind=step.what,
                 kept=scheme.mask_at(step.id).kept_count,
-                what=briefly(step),
+                what=briefly(step) + _mark(seen.get(step.id)),
                 accuracy=accuracies.get(step.id),
                 note=step.note,
-                hover=in_full(scheme, step, accuracies.get(step.id)),
+                hover=in_full(scheme, step, accuracies.get(step.id)) + _hover(seen.get(step.id)),
                 on_path=step.id in on_path,
                 current=step.id == scheme.current,
             )
@@ -61,13 +66,17 @@ def section(found: Findings) -> Section:
         name="current",
     )
     frame = steps_table(scheme, known)
+    counts = [seen[step].count if step in seen else None for step in frame["step"]]
+    frame = frame.assign(learnt_from=pd.array(counts, "Int64"))
     total = text.plural(mask.kept_count + len(mask.masked), "head")
     blocks: list[Block | tuple[Block, ...]] = [
         (
             Picture(
                 "Steps",
                 f"From the start down: how many of {total} a step keeps, its accuracy with the 95% "
-                "interval, drawn on the right, and what it did. Dotted: the accuracy of the start.",
+                "interval, drawn on the right, and what it did. Dotted: the accuracy of the start."
+                + _SEEN
+                * any(map(_mark, seen.values())),
                 tree,
                 Data("steps", frame),
                 f"Tree of {text.plural(len(scheme.steps), 'step')}",
@@ -81,7 +90,7 @@ def section(found: Findings) -> Section:
                 f"{mask.kept_count} of {total} kept",
             ),
         ),
-        _steps(found, known, frame),
+        _steps(found, known, seen, frame),
     ]
     blocks += [_reasons(step, why) for step in scheme.path() if (why := reasons(step))]
     blocks += filter(None, map(_recovery, scheme.path()))
@@ -92,6 +101,15 @@ def section(found: Findings) -> Section:
         "measured anew for this report; a branch shows what the scheme file keeps of it.",
         blocks,
     )
+
+
+def _mark(counted: LearntFrom | None) -> str:
+    """The sign of a step whose accuracy is of sentences that it learnt from."""
+    return "" if counted is None or counted.clean else f" {SEEN}"
+
+
+def _hover(counted: LearntFrom | None) -> str:
+    return "" if counted is None or counted.clean else f"<br>{counted.line()}"
 
 
 def _kept_frame(found: Findings) -> pd.DataFrame:
@@ -110,15 +128,19 @@ def _kept_frame(found: Findings) -> pd.DataFrame:
 
 
 def _steps(
-    found: Findings, known: Mapping[int, Mapping[str, Any]], frame: pd.DataFrame
+    found: Findings,
+    known: Mapping[int, Mapping[str, Any]],
+    seen: Mapping[int, LearntFrom],
+    frame: pd.DataFrame,
 ) -> TableBlock:
     rows = []
     for step in found.scheme.steps:
         one = known.get(step.id, {})
         loss, scored = one.get("loss"), ("not measured", "")
+        mark = _mark(seen.get(step.id))
         if one:
             accuracy = f"{text.percent(one['accuracy'])}%"
-            scored = (accuracy, text.interval(*one["accuracy_interval"]))
+            scored = (accuracy + mark, text.interval(*one["accuracy_interval"]))
         rows.append(
             [
                 tables.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
@@ -134,7 +156,8 @@ def _steps(
         )
     return TableBlock(
         "Every step",
-        "◆ is the step that this report is of; the file has every head and setting.",
+        "◆ is the step that this report is of; the file has every head and setting."
+        + _SEEN * any(map(_mark, seen.values())),
         ["Step", "After", "What", "Heads", "Settings", "Kept", "Accuracy", "Loss", "Time (UTC)"],
         rows,
         Data("steps", frame.assign(settings=[_settings(step) for step in found.scheme.steps])),
@@ -146,6 +169,8 @@ def _settings(step: Step) -> str:
     said = [] if step.seed is None else [f"seed {step.seed}"]
     for name, value in step.settings.items():
         if name == "calibration" and isinstance(value, dict):
+            if step.learnt_from is not None and not step.learnt_from:
+                continue  # it was free to look at them, and drew at random
             said.append(f"learnt from {value.get('sentences')} sentences of {value.get('name')}")
         elif isinstance(value, str | int | float) and name not in _RESULTS:
             said.append(f"{name.replace('_', ' ')} {value}")

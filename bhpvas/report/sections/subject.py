@@ -35,8 +35,7 @@ def section(found: Findings) -> Section:
     }
     parts = (
         ("calibration", "criteria, orders and recoveries learn from it", found.calibration),
-        ("evaluation", "every accuracy is measured on it, and nothing learns from it",
-         found.evaluation),
+        ("evaluation", f"every accuracy is measured on it, and {_learnt(found)}", found.evaluation),
     )  # fmt: skip
     labels = classifier.label_names
     frame = pd.DataFrame(
@@ -90,6 +89,15 @@ def section(found: Findings) -> Section:
             ),
         ],
     )
+
+
+def _learnt(found: Findings) -> str:
+    """What learnt from the evaluation split: the scheme's steps, and this report itself."""
+    if found.learnt_from.clean and not found.shared:
+        return "nothing learns from it"
+    of = "sentence is one" if found.shared == 1 else "sentences are"
+    shared = f"; {found.shared:,} {of} of the calibration split as well"
+    return f"{found.learnt_from.line()} by the scheme" + shared * bool(found.shared)
 
 
 def _balance(data: Dataset, classes: int) -> list[int]:
