@@ -55,8 +55,8 @@ class Step:
     def origin_unknown(self) -> bool:
         """Whether it learnt from sentences of which the scheme keeps nothing.
 
-        So it is in older files, and where a link was opened. What a person chose, and what was
-        drawn at random, learnt from none.
+        So it is in older files, and where a link was opened elsewhere. What a person chose, and
+        what was drawn at random, counts as learnt from none where nothing is kept of it.
         """
         drawn = self.method == "random" and "max_drop" not in self.settings
         return self.method not in ("", BY_HAND) and not drawn and self.learnt_from is None

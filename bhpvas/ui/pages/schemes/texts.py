@@ -19,7 +19,8 @@ PROPOSAL = HelpText(
     definition="The method looks at the model as it stands and at the calibration sentences, never "
     "at the evaluation split, and names heads in the order in which they should go, each with its "
     "reason. Nothing is removed until you take it as a step; only then is it measured on the "
-    "evaluation split. A click on the map turns a head over: it stays, or it goes as well.",
+    "evaluation split. One within a drop of accuracy that was measured with compensation is taken "
+    "with it, as two steps. A click on the map turns a head over: it stays, or it goes as well.",
     source="One registry of methods; each names its own",
     misleads="What is expected comes from the sentences that the method learnt from, so new ones "
     "will like it a little less. A reason says what the method saw, not that it is right.",
@@ -75,7 +76,8 @@ KEPT = HelpText(
     misleads="Two steps may keep different heads and still answer alike: look at the flips.",
 )
 MEASURES = HelpText(
-    definition="All on the evaluation split. KL is how far a sentence's answer moved from the "
+    definition="All on the evaluation split; where a step learnt from some of its sentences, the "
+    "others are counted by themselves as well. KL is how far a sentence's answer moved from the "
     "unpruned model's, on average, in nats; it sees a probability that falls without a flip. Lost: "
     "right before, wrong now. Parameters and FLOPs are those of the model with its heads really "
     "removed.",
