@@ -41,7 +41,10 @@ def scores(session: Session, variant: Variant | None = None) -> Scores | None:
 def lowest_by_importance(session: Session, count: int) -> frozenset[HeadId] | None:
     """The kept heads that importance would remove first, where it is measured."""
     found = scores(session)
-    return None if found is None else frozenset(removal_order(found.values["importance"])[:count])
+    if found is None:
+        return None
+    order = removal_order(found.values["importance"], kept=found.mask.kept, dead=found.dead)
+    return frozenset(order[:count])
 
 
 def at_rest(found: Scores) -> np.ndarray:

@@ -78,7 +78,7 @@ def _nearest(scores: Scores, name: str, head: HeadId) -> Worked:
     ]
     known = [(other, value) for other, value in others if not np.isnan(value)]
     nearest = sorted(known, key=lambda one: -one[1])[:_NEAREST]
-    value = nearest[0][1] if nearest else 0.0
+    value = nearest[0][1] if nearest else np.nan
     listed = ",\\ ".join(_tex(one) for _, one in nearest)
     equation = rf"\max\{{{listed},\ \ldots\}}={_tex(value)}"
     return Worked(CRITERIA[name].title.lower(), tuple(nearest), equation, value)
