@@ -127,6 +127,13 @@ def test_the_cost_is_the_estimate_and_says_so(
     loss = float(model.loss_change([HeadMask.parse("L0H1,L1H2", 2, 4)])[0])
     assert "**Estimate:**" in said(app)
     assert f"loss {loss:+.3f}".replace("-", "−") in said(app)
+    # What it is of: the calibration sentences, before and after.
+    accuracy = float(model.accuracy_change([HeadMask.parse("L0H1,L1H2", 2, 4)])[0])
+    before, after = 100 * model.accuracy, 100 * (model.accuracy + accuracy)
+    assert f"({before:.1f} → about {after:.1f})" in said(app)
+    assert f"on {len(dataset)} calibration sentences, from gradients]" in said(app)
+    select(app, "L0H1,L1H2,L1H3")
+    assert "from gradients; weak from a third of the heads on]" in said(app)
 
 
 def test_removing_measures_exactly_and_adds_a_step(

@@ -13,12 +13,15 @@ HEAD_MAP = HelpText(
     "on the smaller model, so a head's colour can change.",
 )
 COST = HelpText(
-    definition="The estimate follows from the gradients at the current mask alone: first and "
-    "second order in the gates. Remove measures exactly, on the evaluation split.",
-    formula=r"\Delta\mathrm{loss}\approx-d^\top\bar g+\tfrac12\,d^\top F d,\quad d=1-\mathrm{mask}",
-    source="Second-order model with the empirical Fisher matrix (Kwon et al. 2022)",
-    misleads="It is local: beyond about a third of the heads it says little. It is computed on the "
-    "calibration split, so its accuracy differs a little from the exact one.",
+    definition="The estimate follows from the gradients at the current mask alone: first order in "
+    "the gates; for the accuracy, of each sentence by itself. Remove measures exactly, on the "
+    "evaluation split.",
+    formula=r"\Delta\mathrm{loss}\approx-d^\top\bar g,\quad d=1-\mathrm{mask}",
+    source="Molchanov et al. 2017, Pruning Convolutional Neural Networks for Resource Efficient "
+    "Inference, for gates of heads and with the sign kept",
+    misleads="From a third of the heads on it is weak: it hardly tells masks of one size apart. It "
+    "is of the calibration sentences; on others a change by a few heads differs by as much as it "
+    "is large. How far off it is on the sample stands in docs/benchmarks.md.",
 )
 PROFILE = HelpText(
     definition="Where a head's attention goes on average: to [CLS], to [SEP], to the asking token "

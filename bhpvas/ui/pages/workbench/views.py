@@ -182,17 +182,13 @@ def _cost(scores: Scores | None, session: Session) -> str:
     model = Estimate.from_scores(scores)
     loss = float(model.loss_change([changed])[0])
     accuracy = float(model.accuracy_change([changed])[0])
-    now = tasks.known(measuring.evaluating(session, session.now))
-    base = ""
-    if now is not None:
-        after = text.percent(now.accuracy + accuracy)
-        base = f" ({text.percent(now.accuracy)} {text.ARROW} about {after})"
-    far = len(session.mask.removed ^ changed.removed) * 3 > session.mask.layers * session.mask.heads
-    weak = "; beyond a third of the heads it says little" if far else ""
+    sentences = text.plural(len(model.margins), "calibration sentence")
+    weak = "; weak from a third of the heads on" if model.weak(changed) else ""
     return (
-        f"**Estimate:** accuracy about {text.signed(100 * accuracy)} points{base}, loss "
-        f"{text.signed(loss, 3)} :small[from gradients on "
-        f"{text.plural(scores.sentences, 'calibration sentence')}{weak}]"
+        f"**Estimate:** accuracy about {text.signed(100 * accuracy)} points "
+        f"({text.percent(model.accuracy)} {text.ARROW} about "
+        f"{text.percent(model.accuracy + accuracy)}), loss {text.signed(loss, 3)} "
+        f":small[on {sentences}, from gradients{weak}]"
     )
 
 
