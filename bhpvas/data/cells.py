@@ -86,6 +86,8 @@ def dataset_of(
         elif count * (len(groups) + 1) <= MAX_CELLS:
             groups[columns.split] = parts
     names, codes = labels.numbered(places, rows) if numbered is None else numbered
+    if rows:
+        rows |= labels.parts_left_out(rows)
     provenance = Provenance(
         text=columns.text,
         pair=columns.pair,
@@ -208,6 +210,11 @@ class _Labels:
         if self.names_column is None:
             return ""
         return f"The column {self.names_column} names the numbers in {self.columns.label}."
+
+    def parts_left_out(self, parts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Further parts, of which all rows were left out."""
+        known = {"", *map(part_key, parts)}
+        return {part: np.empty(0, np.int64) for part, _ in self.unlabelled if part not in known}
 
     def left_out(self, part: str | None = None) -> dict[str, int]:
         """How many rows were left out, of a part or of all, by the reason."""

@@ -184,7 +184,7 @@ class Parts:
         # No more are read than are compared.
         chosen = rows[comparable(self.labels[part][rows], sentences, seed)]
         drawn = f" (stratified sample, seed {seed}, {sentences:,} of {rows.size:,})"
-        return calibration_sample(self.take(part, chosen), sentences, seed), drawn
+        return calibration_sample(self.take(part, chosen), sentences, seed, rows.size), drawn
 
 
 def divided(whole: Dataset, share: float, seed: int, part: str | None = None) -> Splits:

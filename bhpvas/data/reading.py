@@ -233,13 +233,9 @@ def _of_table(
         return replace(taken, provenance=said)
 
     labels = {part: dataset.labels[found.rows] for part, found in named.items()}
-    return Parts(
-        dataset.name,
-        labels,
-        take,
-        column=columns.split,
-        whole=dataset.take(np.flatnonzero(dataset.labels >= 0)),
-    )
+    given = dataset.labels >= 0
+    whole = dataset if given.all() else dataset.take(np.flatnonzero(given))
+    return Parts(dataset.name, labels, take, columns.split, whole)
 
 
 def _of_tables(

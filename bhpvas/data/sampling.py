@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -86,14 +86,19 @@ def comparable(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     return stratified_sample(labels, most, seed) if len(labels) > most else np.arange(len(labels))
 
 
-def calibration_sample(dataset: Dataset, size: int = SENTENCES, seed: int = 0) -> Dataset:
+def calibration_sample(
+    dataset: Dataset, size: int = SENTENCES, seed: int = 0, total: int | None = None
+) -> Dataset:
     """At most ``size`` sentences, each label in its proportion; fewer are left as they are.
 
     Texts that are part of another text are left out as long as there are enough others: SST-2's
     training part holds every phrase of its sentences, and what is pruned must answer sentences.
+    A draw is noted; ``total`` is what to say that it is of, where some were drawn already.
     """
     if len(dataset) <= size:
         return dataset
+    note = f"Of {total or len(dataset):,} sentences, {size:,} are drawn to learn from, seed {seed}."
+    dataset = replace(dataset, provenance=dataset.provenance.noted(note))
     dataset = dataset.take(comparable(dataset.labels, size, seed))
     rows = np.arange(len(dataset))
     if dataset.pairs is None:

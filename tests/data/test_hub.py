@@ -425,3 +425,18 @@ def test_a_dash_for_no_label_is_left_out_when_asked(hub_with) -> None:
     data = read_dataset("some/data", skip_unlabelled=True)
     assert data.aligned(("no", "yes")).labels.tolist() == [1, 0]
     assert data.provenance.left_out == {"without a label": 1}
+
+
+def test_a_column_of_parts_is_used_in_a_data_set_of_a_single_part(hub_with) -> None:
+    rows = [f"row {number}" for number in range(12)]
+    cells = {"text": rows, "label": [0, 1, 1] * 4, "set": ["train"] * 8 + ["test"] * 4}
+    hub_with(train=datasets.Dataset.from_dict(cells | {"label": [0, 1, 1, -1] * 3}))
+    data = read_dataset("some/data")
+    assert (data.texts, data.name) == (tuple(rows[8:11]), "some/data · evaluation")
+    assert (data.provenance.split, data.provenance.part) == ("set", "test")
+    assert data.provenance.left_out == {"labelled -1": 1}
+    assert read_splits("some/data").made == "train → calibration, test → evaluation"
+    assert len(read_dataset("some/data", part="calibration")) == 6
+    assert read_splits("some/data", split="").made.startswith("stratified split of train")
+    hub_with(train=datasets.Dataset.from_dict(cells | {"set": ["film", "book"] * 6}))
+    assert read_splits("some/data").made.startswith("stratified split of train")

@@ -174,6 +174,8 @@ def test_a_part_without_labels_measures_nothing(mark: str) -> None:
     assert data.provenance.left_out == {}
     splits = read_splits(csv_file(*source), name="a.csv")
     assert splits.made == "train → calibration, dev → evaluation"
+    skipped = read(*source, skip_unlabelled=True)
+    assert (skipped.identity, skipped.provenance.part) == (data.identity, "dev")
     only = [row for row in source if not row.endswith("dev")]
     assert of(only) == ("aAbB", "split", "train")
     assert read(*only).provenance.left_out == {"without a label": 3}
@@ -219,6 +221,9 @@ def test_a_large_train_part_is_drawn_from_where_it_is_said() -> None:
     splits = read_splits(io.BytesIO(file), name="a.csv", sentences=50)
     assert np.bincount(learnt(50).labels).tolist() == [25, 25]
     assert learnt(50).texts == splits.calibration.texts
+    drawn = "Of 300 sentences, 50 are drawn to learn from, seed 0."
+    assert learnt(50).provenance.notes[-1] == drawn == splits.calibration.provenance.notes[-1]
+    assert drawn not in learnt(300).provenance.notes
     assert len(learnt(None)) == len(learnt(300)) == 300
 
 
