@@ -108,10 +108,11 @@ def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
         f"{options.out}",
     ]
     if options.max_drop is not None and found.heads:
+        drop = f"{100 * options.max_drop:g}"
         how = f"with compensation, weights {written}" if written else "as masked"
         said.append(
-            f"A drop of at most {100 * options.max_drop:g} points holds on the {found.sentences} "
-            f"sentences as the scheme is written: {how}."
+            f"A drop of at most {drop} {'point' if drop == '1' else 'points'} holds on the "
+            f"{found.sentences} sentences as the scheme is written: {how}."
         )
     elif found.heads and method_named(found.method).for_compensation:
         again = ["bhpvas", "recover", "--scheme", options.out, "--out", "recovered.json"]

@@ -59,7 +59,13 @@ COMMANDS = {
     "roles": [["--min-count", "5"], []],
     "export": [["--scheme", "r.json", "--format", "dense"]],
     "report": [["--scheme", "r.json", "--calibration", "data.tsv", "--random", "2"]],
+    "propose": [["--heads", "2", "--method", "random"], ["--heads", "2", "--max-drop", "1"]],
+    "recover": [["--scheme", "s.json"]],
+    "compare": [["s.json", "r.json", "--random", "1"]],
 }
+#: Commands that write a file, and those whose only sentences are learnt from.
+WRITE = ("propose", "recover", "compare", "export", "report")
+LEARN = ("propose", "recover")
 
 
 @pytest.mark.parametrize(
@@ -70,8 +76,8 @@ COMMANDS = {
 def test_a_command_prints_what_its_schema_says(capsys, files, tmp_path, command, more):
     arguments = ["--model", files["model"], *(files.get(word, word) for word in more)]
     if command != "info":
-        arguments += ["--data", files["data.tsv"]]
-    if command in ("export", "report"):
+        arguments += ["--calibration" if command in LEARN else "--data", files["data.tsv"]]
+    if command in WRITE:
         arguments += ["--out", str(tmp_path / "out")]
     assert main([command, *arguments, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -82,25 +88,18 @@ def test_a_command_prints_what_its_schema_says(capsys, files, tmp_path, command,
 
 
 #: Every command that reads sentences, as it has to be called.
-READING = {
-    **{name: more[0] for name, more in COMMANDS.items() if name != "info"},
-    "propose": ["--heads", "2", "--method", "random"],
-    "recover": ["--scheme", "s.json"],
-    "compare": ["s.json", "r.json", "--random", "1"],
-}
+READING = {name: more[0] for name, more in COMMANDS.items() if name != "info"}
 
 
 @pytest.mark.parametrize("command", READING)
 def test_what_was_read_is_said_by_every_command(capsys, files, tmp_path, command):
     """As JSON under one key, and in one line; of both splits where both are read."""
-    learns = command in ("propose", "recover")
     words = [command, "--model", files["model"], *(files.get(one, one) for one in READING[command])]
-    words += ["--calibration" if learns else "--data", files["data.tsv"]]
+    words += ["--calibration" if command in LEARN else "--data", files["data.tsv"]]
 
     def said(*more: str) -> str:
         out = ["--out", str(tmp_path / f"out{len(more)}")]
-        writes = command in ("propose", "recover", "compare", "export", "report")
-        assert main([*words, *(out if writes else []), *more]) == 0
+        assert main([*words, *(out if command in WRITE else []), *more]) == 0
         return capsys.readouterr().out
 
     found, text = json.loads(said("--json")), said()

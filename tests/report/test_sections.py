@@ -17,6 +17,7 @@ from bhpvas.evaluation.comparison import flips, measures
 from bhpvas.evaluation.data_record import data_record, side_by_side
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.evaluation.slices import groupings, sentence_table, slice_table
+from bhpvas.heads import parse_heads
 from bhpvas.report import ReportSettings, make_report
 from bhpvas.report.findings import own_order
 from bhpvas.scheme.scheme import Scheme
@@ -92,6 +93,30 @@ def test_every_step_on_the_way_is_measured(page_of, scheme, classifier):
     assert np.isnan(branch["accuracy"]) and branch["heads"] == "L1H0"
     assert "not measured" in page_of.said
     assert "learnt from 40 sentences of many" in found.loc[3, "settings"]
+
+
+def test_the_steps_whose_sentences_measure_them_are_marked(classifier):
+    """Of the path and of a branch that was measured; steps before, and by hand, are not."""
+    learnt = propose(classifier, EVALUATION.take(range(10)), "importance", heads=2)
+    by_hand = Scheme.of(classifier).removing(parse_heads("L0H1"))
+    metrics = evaluate(classifier, EVALUATION, learnt.mask).metrics()
+    aside = learnt.on(by_hand.at(0)).measured(
+        metrics | {"data_fingerprint": EVALUATION.fingerprint}
+    )
+    made = make_report(
+        classifier,
+        learnt.on(aside.at(1)),
+        calibration=CALIBRATION,
+        evaluation=EVALUATION,
+        asked=ReportSettings(random=0),
+    )
+    page = Reading.of(made.html)
+    assert page.table("steps")["learnt_from"].tolist() == [0, 0, 10, 10]
+    cells = re.findall(r"[\d.]+%( †)?<small>", made.html)
+    assert [bool(one) for one in cells].count(True) == 2
+    (tree,) = [one for one in page.specs if "the step that this report is of" in str(one)]
+    assert str(tree).count("by importance †") == 2 and "start †" not in str(tree)
+    assert f"10 of the {len(EVALUATION)} sentences were learnt from" in str(tree)
 
 
 def test_the_reasons_are_those_of_the_proposal(page_of, classifier):
