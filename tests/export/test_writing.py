@@ -30,6 +30,7 @@ from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, silent
 from bhpvas.recovery import recover
 from bhpvas.recovery.finetuning import finetune
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme, load_scheme
 from bhpvas.text import verbatim
 from tests import tiny
@@ -153,7 +154,11 @@ def test_a_graph_answers_any_batch_and_length(tmp_path, family, heads):
 @pytest.mark.slow
 def test_an_int8_graph_is_measured_by_itself(tmp_path):
     classifier = load_classifier(save_tiny(tmp_path / "model"))
-    found = exported(classifier, UNEVEN, tmp_path / "out", "onnx", int8=True)
+    learnt = LearntSentences.of(classifier.encode(tiny_dataset()).fingerprints)
+    scheme = Scheme.of(classifier).removing(parse_heads(UNEVEN), "greedy", learnt_from=learnt)
+    found = export_model(
+        classifier, scheme, tmp_path / "out", "onnx", int8=True, dataset=tiny_dataset()
+    )
     forward = onnx_graph.read_graph(tmp_path / "out" / "model-int8.onnx")
     encoded = classifier.encode(tiny_dataset())
     logits = logits_of(forward, classifier, encoded, silent)
@@ -163,6 +168,10 @@ def test_an_int8_graph_is_measured_by_itself(tmp_path):
     assert np.corrcoef(logits.ravel(), found.after.logits.ravel())[0, 1] > 0.9
     card = (tmp_path / "out" / "README.md").read_text()
     assert "after, int8" in card and "--format onnx --int8" in card
+    assert card.count("**All 12 sentences were learnt from (choice of heads by greedy)") == 2
+    record = found.record()
+    assert record["learnt_from"] == record["int8"]["learnt_from"] == 12
+    assert record["int8"]["unseen"] is None
 
 
 @pytest.mark.parametrize("how", ["compensate", "finetune"])

@@ -37,11 +37,12 @@ def section(found: Findings) -> Section:
         number: Accuracy(one.accuracy, *one.accuracy_interval)
         for number, one in found.evaluations.items()
     }
+    learnt = {number: found.learnt_before(scheme.step(number)).known for number in accuracies}
     names = [OWN, REFERENCE]
     figure = accuracy_curves(
         curve_points(found.curves),
         chance,
-        timeline_points(scheme, accuracies),
+        timeline_points(scheme, accuracies, learnt),
         names=names,
         all_heads=total,
         sentences=len(found.evaluation),

@@ -25,9 +25,7 @@ from bhpvas.scheme.step import Step
 
 #: Heads that a row of steps names.
 MOST_HEADS = 12
-#: The sign of an accuracy on sentences that the step, or one before it, learnt from.
-SEEN = "†"
-_SEEN = f" {SEEN}: some of the sentences that measure the step were learnt from, or may have been."
+_OPEN = " An open point: some of the sentences that measure the step were learnt from."
 
 
 def section(found: Findings) -> Section:
@@ -40,6 +38,7 @@ def section(found: Findings) -> Section:
     }
     on_path = {step.id for step in scheme.path()}
     seen = {number: found.learnt_before(scheme.step(number)) for number in known}
+    learnt = {number: one.known for number, one in seen.items()}
     tree = scheme_tree(
         [
             TreeStep(
@@ -47,10 +46,11 @@ def section(found: Findings) -> Section:
                 parent=step.parent,
                 kind=step.what,
                 kept=scheme.mask_at(step.id).kept_count,
-                what=briefly(step) + _mark(seen.get(step.id)),
+                what=briefly(step),
                 accuracy=accuracies.get(step.id),
                 note=step.note,
-                hover=in_full(scheme, step, accuracies.get(step.id)) + _hover(seen.get(step.id)),
+                hover=in_full(scheme, step, accuracies.get(step.id), learnt.get(step.id, 0)),
+                learnt=learnt.get(step.id, 0),
                 on_path=step.id in on_path,
                 current=step.id == scheme.current,
             )
@@ -65,9 +65,7 @@ def section(found: Findings) -> Section:
         marker={"symbol": "square", "size": 12, "color": style.SELECTED},
         name="current",
     )
-    frame = steps_table(scheme, known)
-    counts = [seen[step].count if step in seen else None for step in frame["step"]]
-    frame = frame.assign(learnt_from=pd.array(counts, "Int64"))
+    frame = steps_table(scheme, known, learnt)
     total = text.plural(mask.kept_count + len(mask.masked), "head")
     blocks: list[Block | tuple[Block, ...]] = [
         (
@@ -75,8 +73,8 @@ def section(found: Findings) -> Section:
                 "Steps",
                 f"From the start down: how many of {total} a step keeps, its accuracy with the 95% "
                 "interval, drawn on the right, and what it did. Dotted: the accuracy of the start."
-                + _SEEN
-                * any(map(_mark, seen.values())),
+                + _OPEN
+                * any(learnt.values()),
                 tree,
                 Data("steps", frame),
                 f"Tree of {text.plural(len(scheme.steps), 'step')}",
@@ -103,13 +101,11 @@ def section(found: Findings) -> Section:
     )
 
 
-def _mark(counted: LearntFrom | None) -> str:
-    """The sign of a step whose accuracy is of sentences that it learnt from."""
-    return "" if counted is None or counted.clean else f" {SEEN}"
-
-
-def _hover(counted: LearntFrom | None) -> str:
-    return "" if counted is None or counted.clean else f"<br>{counted.line()}"
+def _seen(counted: LearntFrom) -> str:
+    """How many of the sentences that measure a step were learnt from, behind its accuracy."""
+    if counted.clean:
+        return ""
+    return f", {'unknown how many' if counted.unknown else f'{counted.known:,}'} learnt from"
 
 
 def _kept_frame(found: Findings) -> pd.DataFrame:
@@ -137,10 +133,9 @@ def _steps(
     for step in found.scheme.steps:
         one = known.get(step.id, {})
         loss, scored = one.get("loss"), ("not measured", "")
-        mark = _mark(seen.get(step.id))
         if one:
             accuracy = f"{text.percent(one['accuracy'])}%"
-            scored = (accuracy + mark, text.interval(*one["accuracy_interval"]))
+            scored = (accuracy, text.interval(*one["accuracy_interval"]) + _seen(seen[step.id]))
         rows.append(
             [
                 tables.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
@@ -156,8 +151,7 @@ def _steps(
         )
     return TableBlock(
         "Every step",
-        "◆ is the step that this report is of; the file has every head and setting."
-        + _SEEN * any(map(_mark, seen.values())),
+        "◆ is the step that this report is of; the file has every head and setting.",
         ["Step", "After", "What", "Heads", "Settings", "Kept", "Accuracy", "Loss", "Time (UTC)"],
         rows,
         Data("steps", frame.assign(settings=[_settings(step) for step in found.scheme.steps])),
