@@ -57,10 +57,10 @@ def signed(value: float, digits: int = 1) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """A share in [0, 1] as percent without the unit: ``0.914`` is ``91.4``.
 
-    >>> percent(0.91372)
-    '91.4'
+    >>> percent(0.91372), percent(-0.00001)
+    ('91.4', '0.0')
     """
-    return NOTHING if math.isnan(share) else f"{100 * share:.{digits}f}"
+    return NOTHING if math.isnan(share) else f"{100 * share:z.{digits}f}".replace("-", MINUS)
 
 
 def interval(low: float, high: float) -> str:
@@ -78,7 +78,7 @@ def median(value: float, low: float, high: float, digits: int) -> str:
     >>> median(1.5, 1.25, 2, 2)
     '1.50 (1.25–2.00)'
     """
-    return f"{value:.{digits}f} ({low:.{digits}f}{DASH}{high:.{digits}f})"
+    return f"{value:z.{digits}f} ({low:z.{digits}f}{DASH}{high:z.{digits}f})"
 
 
 def change_interval(low: float, high: float) -> str:
@@ -128,7 +128,7 @@ def big(count: float) -> str:
         if abs(count) >= unit:
             scaled = count / unit
             return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{letter}"
-    return f"{count:.0f}"
+    return f"{count:z.0f}"
 
 
 def head_list(heads: Iterable[HeadId], at_most: int = 6) -> str:

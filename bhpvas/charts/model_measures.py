@@ -34,7 +34,10 @@ MEASURES: dict[str, Said] = {
         )
     ),
     "Lost and gained": _against(
-        lambda row: (f"{row['lost']:.0f} / {row['gained']:.0f}", text.p_value(row["mcnemar_p"]))
+        lambda row: (
+            f"{row['lost']:.0f} / {row['gained']:.0f}",
+            text.p_value(row["mcnemar_p_corrected"]),
+        )
     ),
     "Loss, nats": lambda row: (
         f"{row['loss']:.3f}",
@@ -49,7 +52,7 @@ MEASURES: dict[str, Said] = {
     ),
     "F1": lambda row: (
         f"{text.percent(row['f1'])}%",
-        text.interval(row["f1_low"], row["f1_high"]),
+        f"{text.interval(row['f1_low'], row['f1_high'])}, {row['f1_of']}",
     ),
     "KL from unpruned": _against(
         lambda row: (

@@ -93,7 +93,7 @@ def lines(
         f"accuracy    {100 * found.accuracy:.1f}% (95% interval {100 * low:.1f} to "
         f"{100 * high:.1f})",
         f"loss        {found.loss:.4f}",
-        f"F1          {found.f1:.4f}",
+        f"{found.f1_title:11} {found.f1:.4f}",
         f"parameters  {document['parameters']:,}",
         f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
     ]
@@ -108,6 +108,6 @@ def lines(
 
 
 def _points(share: float) -> str:
-    from bhpvas.text import MINUS
+    from bhpvas.text import signed
 
-    return f"{100 * share:+.1f}".replace("-", MINUS)
+    return signed(100 * share)

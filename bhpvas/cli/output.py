@@ -150,7 +150,8 @@ def grid(values: np.ndarray, form: str = ".4f", undefined: np.ndarray | None = N
 
     def said(layer: int, head: int, value: float) -> str:
         if not math.isnan(value):
-            return format(value, form)
+            said = format(value, form)
+            return said if float(said) else said.lstrip("+-")
         return "undef" if undefined is not None and undefined[layer, head] else "×"
 
     rows = [

@@ -184,12 +184,25 @@ def measures(
     Accuracies, as shares of 1, come with their 95% Wilson interval, changes against the first with
     Tango's and the McNemar test. Loss and its change, in nats, have Student's interval, F1 one
     after Jeffreys. ``divergence`` is the mean KL divergence, in nats, of a sentence's answer from
-    the first one's, with Student's interval. ``lengths`` are tokens a sentence, for the FLOPs.
+    the first one's, with Student's interval. ``f1_of`` says what F1 is of. ``lengths`` are tokens a
+    sentence, for the FLOPs.
+
+    ``mcnemar_p`` is of each row alone, ``mcnemar_p_corrected`` for the number of rows that are
+    compared with the first (Holm 1979). What compares is NaN in the first row itself.
     """
     first = next(iter(evaluations.values()))
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [_row(name, classifier, first, found, lengths) for name, found in evaluations.items()]
     )
+    against = [f"{name}{end}" for name in _AGAINST_FIRST for end in ("", "_low", "_high")]
+    table.loc[0, [*against, "mcnemar_p"]] = np.nan
+    corrected = stats.holm(table["mcnemar_p"].to_numpy())
+    table.insert(table.columns.get_loc("mcnemar_p") + 1, "mcnemar_p_corrected", corrected)
+    return table
+
+
+#: Measures that say what changed since the first row.
+_AGAINST_FIRST = ("change", "loss_change", "divergence")
 
 
 def _row(
@@ -213,6 +226,7 @@ def _row(
         "loss": found.loss,
         "loss_change": loss_change.change,
         "f1": found.f1,
+        "f1_of": found.f1_of,
         "matthews": found.matthews,
         "divergence": float(moved.mean()),
         "parameters": parameters(classifier.geometry, mask),

@@ -134,11 +134,30 @@ class Evaluation:
         """F1 of class 1 where there are two classes, else the mean over classes, in [0, 1]."""
         return float(task.f1_of(self.confusion))
 
+    @property
+    def f1_of(self) -> str:
+        """What F1 is of: the name of class 1 of two, else over how many labels the mean is."""
+        if len(self.label_names) == 2:
+            return self.label_names[1]
+        occurring = int(self._occurring.sum())
+        every = len(self.label_names)
+        of = "" if occurring == every else f" of {every}"
+        return f"mean over {occurring}{of} labels"
+
+    @property
+    def f1_title(self) -> str:
+        """F1 with what it is of, as a table names it."""
+        return f"F1 of {self.f1_of}" if len(self.label_names) == 2 else f"F1, {self.f1_of}"
+
+    @property
+    def _occurring(self) -> np.ndarray:
+        """Whether a class is some sentence's label or prediction, bool ``[C]``."""
+        return np.asarray(self.confusion.sum(0) + self.confusion.sum(1) > 0)
+
     def f1_interval(self, *, draws: int = stats.MATRIX_DRAWS) -> tuple[float, float]:
         """The 95% interval of F1, after Jeffreys (:func:`bhpvas.stats.confusion_interval`)."""
-        occurring = self.confusion.sum(0) + self.confusion.sum(1) > 0
         return stats.confusion_interval(
-            self.confusion, lambda one: task.f1_of(one, occurring), draws=draws
+            self.confusion, lambda one: task.f1_of(one, self._occurring), draws=draws
         )
 
     @property
@@ -155,6 +174,7 @@ class Evaluation:
             "accuracy_interval": list(self.accuracy_interval),
             "loss": self.loss,
             "f1": self.f1,
+            "f1_of": self.f1_of,
             "matthews": self.matthews,
         }
 

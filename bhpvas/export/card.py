@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
-from bhpvas.text import plural, verbatim
+from bhpvas.text import plural, signed, verbatim
 from bhpvas.version import versions
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _figures(found: Exported, dataset: Dataset) -> str:
     rows = {
         "accuracy (95% interval)": [_accuracy(one) for one in columns.values()],
         "loss": [f"{one.loss:.4f}" for one in columns.values()],
-        "F1": [f"{one.f1:.4f}" for one in columns.values()],
+        verbatim(before.f1_title): [f"{one.f1:.4f}" for one in columns.values()],
         "parameters": [f"{found.parameters_before:,}", *[f"{found.parameters:,}"] * len(columns)],
         "FLOPs a sentence": [f"{one / 1e6:,.1f} million" for one in flops],
     }
@@ -178,8 +178,8 @@ def _change(name: str, before: Evaluation, after: Evaluation) -> str:
     change, low, high = accuracy_change_interval(before, after)
     test = mcnemar(before, after)
     text = (
-        f"- {name}: {100 * change:+.1f} points (95% interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}); {len(flips(before, after))} predictions changed, {test.lost} lost "
+        f"- {name}: {signed(100 * change)} points (95% interval {signed(100 * low)} to "
+        f"{signed(100 * high)}); {len(flips(before, after))} predictions changed, {test.lost} lost "
         f"and {test.gained} gained (p = {test.p:.2g})"
     )
     return text.replace("-", "−").replace("− ", "- ", 1)

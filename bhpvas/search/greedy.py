@@ -27,7 +27,7 @@ def search(problem: SearchProblem) -> list[Removal]:
             for place in shortlist
         }
         head, others = least(losses, losses.__getitem__)
-        reason = f"leaves the loss at {losses[head]:.4f}, the least of {len(losses)} measured"
+        reason = f"leaves the loss at {losses[head]:z.4f}, the least of {len(losses)} measured"
         chosen.append(Removal(head, reason + equal_to(others)))
         mask = mask.without([head])
     problem.progress(problem.count, problem.count)

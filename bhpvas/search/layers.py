@@ -33,7 +33,7 @@ def search(problem: SearchProblem) -> list[Removal]:
                 costs[layer], offers[layer] = found.loss, heads
         layer, others = least(costs, costs.__getitem__)
         reason = (
-            f"layer {layer} without attention leaves the loss at {costs[layer]:.4f}"
+            f"layer {layer} without attention leaves the loss at {costs[layer]:z.4f}"
             f"{equal_to(others, 'other layer')}"
         )
         heads = offers[layer][: problem.count - len(chosen)]

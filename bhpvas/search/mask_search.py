@@ -30,7 +30,7 @@ def search(problem: SearchProblem) -> list[Removal]:
         for head in rearranged(block, begun, free):
             how = "least Fisher information" if head in begun else "exchanged in its layer"
             others = int((diagonal == diagonal[layer, head]).sum()) - 1
-            said = f"{how} ({diagonal[layer, head]:.3g}){equal_to(others)}"
+            said = f"{how} ({diagonal[layer, head]:z.3g}){equal_to(others)}"
             chosen.append(Removal(HeadId(layer, head), said))
     return sorted(chosen, key=lambda one: order.index(one.head))
 

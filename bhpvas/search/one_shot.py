@@ -49,7 +49,7 @@ def by_criterion(problem: SearchProblem, name: str) -> list[Removal]:
 def because(name: str, values: np.ndarray, place: np.ndarray, head: HeadId, when: str = "") -> str:
     """Why a head goes by a criterion: its value, its place, and how many have the same."""
     here = values[head.layer, head.head], place[head.layer, head.head]
-    value = "undefined" if np.isnan(here[0]) else f"{here[0]:.4g}"
+    value = "undefined" if np.isnan(here[0]) else f"{here[0]:z.4g}"
     last, others = f"{here[1]:g} of {(place > 0).sum()}", int((place == here[1]).sum()) - 1
     return f"{name} {value}{when}, place {last}{equal_to(others)}"
 
@@ -66,7 +66,7 @@ def by_priority(problem: SearchProblem) -> list[Removal]:
         at = head.layer, head.head
         by_each = ", ".join(f"{place[name][at]:g} by {name}" for name in used)
         others = equal_to(int((whole == whole[at]).sum()) - 1)
-        said = f"priority {values[at]:.2f}: place {by_each} of {count}{others}"
+        said = f"priority {values[at]:z.2f}: place {by_each} of {count}{others}"
         order.append(Removal(head, said))
     return problem.in_order(order)
 
@@ -80,7 +80,7 @@ def _by_similarity(problem: SearchProblem, name: str, matrix: np.ndarray) -> lis
         costs = {head: -float(values[head.layer, head.head]) for head in problem.removable(mask)}
         head, others = least(costs, costs.__getitem__)
         mask, value = mask.without([head]), values[head.layer, head.head]
-        said = f"{name} {value:.3f} to a kept head" if np.isfinite(value) else f"{name} undefined"
+        said = f"{name} {value:z.3f} to a kept head" if np.isfinite(value) else f"{name} undefined"
         chosen.append(Removal(head, said + equal_to(others)))
     return chosen
 

@@ -87,7 +87,7 @@ def search(problem: SearchProblem) -> list[Removal]:
         layer.remove(head.head)
         added[head.layer] = layer.added()
         mask = mask.without([head])
-        reason = f"the others of its layer make up for all but {share:.2%} of the layer"
+        reason = f"the others of its layer make up for all but {share:z.2%} of the layer"
         chosen.append(Removal(head, reason + equal_to(others)))
     return chosen
 

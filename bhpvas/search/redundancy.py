@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 
 
@@ -13,7 +13,8 @@ def search(problem: SearchProblem) -> list[Removal]:
 
     A group is spoken for by its most important head. When two groups are joined, the less important
     of their two speakers goes, or the other one where that may not. Heads whose output does not
-    vary say nothing that could be in a group: they go before.
+    vary say nothing that could be in a group: they go before. A reason names the head that speaks
+    for the group in the end, where one stays.
     """
     scores = problem.scores(["importance", "similarity"])
     importance = scores.values["importance"]
@@ -26,6 +27,7 @@ def search(problem: SearchProblem) -> list[Removal]:
     sizes = np.ones(len(heads))
     above = np.triu(np.ones(alike.shape, dtype=bool), 1)  # each pair once
     mask, chosen, allows = problem.mask, list[Removal](), problem.constraints.allows
+    joined_to: dict[HeadId, HeadId] = {}
 
     def worth(head: HeadId) -> float:
         return float(importance[head.layer, head.head])
@@ -53,8 +55,9 @@ def search(problem: SearchProblem) -> list[Removal]:
         weak, strong = sorted((one, two), key=lambda group: worth(speakers[group]))
         if not free[weak]:
             weak, strong = strong, weak
-        head, stays = speakers[weak], speakers[strong]
-        reason = f"{similarity:.3f} alike to {stays} or its group, which stays"
+        head = speakers[weak]
+        joined_to[head] = speakers[strong]
+        reason = f"{similarity:z.3f} alike to its group"
         chosen.append(Removal(head, reason + equal_to(len(equals) - 1, "other pair")))
         mask = mask.without([head])
         joined = sizes[weak] + sizes[strong]
@@ -63,7 +66,17 @@ def search(problem: SearchProblem) -> list[Removal]:
         alike[weak], alike[:, weak] = -np.inf, -np.inf
         sizes[strong] = joined
         del speakers[weak]
-    return chosen
+    return [_named(removal, joined_to, mask) for removal in chosen]
+
+
+def _named(removal: Removal, joined_to: dict[HeadId, HeadId], mask: HeadMask) -> Removal:
+    """A removal whose reason names the kept head that speaks for its group, if there is one."""
+    head = removal.head
+    while head in joined_to:
+        head = joined_to[head]
+    if head in mask.removed:
+        return removal
+    return removal._replace(reason=f"{removal.reason}, for which {head} stays")
 
 
 METHOD = SearchMethod(

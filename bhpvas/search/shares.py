@@ -31,7 +31,8 @@ from bhpvas.search.reconstruction import LayerError
 def divergence(original: Tensor, other: Tensor) -> float:
     """Mean KL divergence in nats of answers from the original ones, both as logits ``[n, C]``."""
     before, after = original.log_softmax(1), other.log_softmax(1)
-    return float((before.exp() * (before - after)).sum(1).mean())
+    # Rounding can leave a hair below 0, which no divergence is.
+    return max(float((before.exp() * (before - after)).sum(1).mean()), 0.0)
 
 
 class _Tried(NamedTuple):

@@ -25,6 +25,9 @@ def test_compare(capsys, files, tmp_path, proposed):
     )  # fmt: skip
     frame = pd.read_csv(table)
     assert list(frame["scheme"]) == ["unpruned", proposed[0], recovered]
+    first, *others = found["rows"]
+    assert first["change_low"] is first["mcnemar_p"] is first["loss_change"] is None
+    assert all(row["mcnemar_p"] <= row["mcnemar_p_corrected"] <= 1 for row in others)
     assert [row["accuracy"] for row in found["rows"]] == list(frame["accuracy"])
     for path, row in zip((proposed[0], recovered), found["rows"][1:], strict=True):
         alone = run(capsys, "evaluate", *common, "--data", files[1], "--scheme", path)

@@ -34,6 +34,7 @@ def test_evaluate(capsys, files):
     assert low < found["accuracy"] < high
     assert found["parameters"] == classifier.geometry.parameters - 2 * (4 * 32 * 8 + 3 * 8)
     assert found["flops_per_sentence"] > 0 and 0 <= found["f1"] <= 1
+    assert found["f1_of"] == "positive"
 
 
 def test_evaluate_a_scheme_file(capsys, files, tmp_path):
@@ -71,6 +72,7 @@ def test_only_numbers_get_a_minus_sign(capsys, files, tmp_path):
     shown = capsys.readouterr().out
     assert shown.startswith("12 sentences of my-reviews.tsv, 7 of 8 heads kept\n")
     assert "(95% interval \N{MINUS SIGN}" in shown
+    assert "\nF1 of positive 0." in shown
 
 
 def test_a_file_without_a_header_and_a_folder_with_parts(capsys, files, tmp_path):

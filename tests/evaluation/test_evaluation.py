@@ -72,6 +72,21 @@ def test_the_interval_of_f1_holds_its_level(classes, n, accuracy):
     assert np.mean(held) >= 0.92  # 0.95 less 2.4 standard errors
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "of", "title"),
+    [
+        ([0, 1], ("no", "yes"), "yes", "F1 of yes"),
+        ([0, 1, 2], ("a", "b", "c"), "mean over 3 labels", "F1, mean over 3 labels"),
+        ([0, 2, 2], ("a", "b", "c"), "mean over 2 of 3 labels", "F1, mean over 2 of 3 labels"),
+    ],
+)
+def test_f1_says_what_it_is_of(labels, names, of, title):
+    found = evaluation(labels, labels, names)
+    assert (found.f1_of, found.f1_title) == (of, title)
+    assert found.metrics()["f1_of"] == of
+    assert found.f1 == 1  # labels that do not occur are left out
+
+
 def test_right_answers_alone_do_not_prove_a_perfect_f1():
     labels = [0, 1] * 10
     low, high = evaluation(labels, labels).f1_interval()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bhpvas.criteria import score
 from bhpvas.errors import BhpvasError
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, parse_heads
 from bhpvas.search import propose
 from tests.tiny import many_sentences, with_copied_head
 
@@ -25,6 +27,18 @@ def test_of_two_copies_one_goes_before_a_unique_head_and_the_other_stays(classif
         assert "1.000 alike" in found.removals[0].reason
         scores = score(copied, many_sentences(200), ["importance"]).values["importance"]
         assert found.heads[0] == min(pair, key=lambda one: scores[one.layer, one.head])
+
+
+def test_redundancy_never_says_of_a_head_that_goes_that_it_stays(classifier):
+    for count in range(1, 9):
+        found = propose(classifier, SENTENCES, "redundancy", heads=count)
+        named = [
+            parse_heads(",".join(re.findall(r"L\d+H\d+", one.reason))) for one in found.removals
+        ]
+        assert all(list(found.mask) == [] or not set(one) & set(found.heads) for one in named)
+        said = [f", for which {one} stays" in removal.reason
+                for removal in found.removals for one in found.mask]  # fmt: skip
+        assert sum(said) == (0 if count == 8 else count)
 
 
 def test_unknown_names_are_refused(classifier):

@@ -83,7 +83,7 @@ MEASURES = HelpText(
     "removed.",
     source="Intervals of accuracy: Wilson 1927, of its change: Tango 1998, of losses and KL: "
     "Student's, of F1: after Jeffreys (Brown, Cai, DasGupta 2001). Test: McNemar 1947, exact; "
-    "pairs are corrected by Holm 1979",
+    "corrected for the number of steps, and of pairs, by Holm 1979",
     misleads="Loss also punishes being sure and wrong: between two labels, guessing costs 0.693, "
     "so a loss can fall while accuracy falls. Intervals of single accuracies overlap long before a "
     "paired difference is unclear: read the change and the pairs. Whoever tries many steps finds "

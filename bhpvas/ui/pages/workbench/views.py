@@ -393,7 +393,7 @@ def _pairs_table(scores: Scores, name: str, mask: HeadMask, session: Session) ->
     # A new key forgets the tick once something else is selected elsewhere.
     key = f"pairs-{name}-{session.picks}"
     st.dataframe(
-        pairs,
+        pairs.assign(similarity=pairs["similarity"].round(3) + 0.0),  # no negative zero
         key=key,
         hide_index=True,
         height=400,
