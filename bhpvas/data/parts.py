@@ -173,6 +173,8 @@ class Parts:
         rank = EVALUATION_PARTS.index(key) if key in EVALUATION_PARTS else None
         better = EVALUATION_PARTS[:rank]
         without = [one for one in self.labels if one not in rows and part_key(one) in better]
+        if len(without) > 1:
+            return f"The parts {listed(without)} give no labels."
         return f"The part {listed(without)} gives no labels." if without else ""
 
     def _drawn(

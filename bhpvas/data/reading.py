@@ -204,7 +204,7 @@ def _read(
         if columns_of(table, **choice).split:
             # Rows without a label are left out as they are of several parts.
             found = _of_table(table, choice, True, labels_from)
-            if isinstance(found, Parts):
+            if isinstance(found, Parts) and len(found.labels) > 1:
                 return found
     return _of_tables(source, choice, skip_unlabelled, labels_from)
 

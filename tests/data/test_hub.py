@@ -438,5 +438,8 @@ def test_a_column_of_parts_is_used_in_a_data_set_of_a_single_part(hub_with) -> N
     assert read_splits("some/data").made == "train → calibration, test → evaluation"
     assert len(read_dataset("some/data", part="calibration")) == 6
     assert read_splits("some/data", split="").made.startswith("stratified split of train")
-    hub_with(train=datasets.Dataset.from_dict(cells | {"set": ["film", "book"] * 6}))
-    assert read_splits("some/data").made.startswith("stratified split of train")
+    for one, other in (("film", "book"), ("train", "train")):  # no parts, and one alone
+        hub_with(train=datasets.Dataset.from_dict(cells | {"set": [one, other] * 6}))
+        assert read_splits("some/data").made.startswith("stratified split of train")
+        learnt = read_dataset("some/data", part="calibration")
+        assert not {*learnt.texts} & {*read_dataset("some/data").texts}

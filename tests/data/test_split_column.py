@@ -176,6 +176,8 @@ def test_a_part_without_labels_measures_nothing(mark: str) -> None:
     assert splits.made == "train → calibration, dev → evaluation"
     skipped = read(*source, skip_unlabelled=True)
     assert (skipped.identity, skipped.provenance.part) == (data.identity, "dev")
+    further = [*source, f"g,{mark},eval", f"h,{mark},evaluation"]
+    assert read(*further).provenance.notes == ("The parts evaluation, test give no labels.",)
     only = [row for row in source if not row.endswith("dev")]
     assert of(only) == ("aAbB", "split", "train")
     assert read(*only).provenance.left_out == {"without a label": 3}
