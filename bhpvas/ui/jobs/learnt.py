@@ -80,22 +80,24 @@ def counts_at_steps(session: Session) -> dict[int, int]:
 
 def in_common(session: Session) -> int:
     """How many evaluation sentences are calibration sentences, too, as far as it is known yet."""
-    evaluation, calibration = (
-        fingerprinting(session, data)
-        for data in (session.data.evaluation, session.data.calibration)
-    )
-    measured, learnt = tasks.want(evaluation), tasks.want(calibration)
+    evaluation, calibration = session.data.evaluation, session.data.calibration
+    measured, learnt = _asked(session, evaluation), _asked(session, calibration)
     if measured is None or learnt is None:
         return 0
+    prints = evaluation.fingerprint, calibration.fingerprint
     return runner.shared().quick(
-        ("in common", evaluation.key, calibration.key),
+        ("in common", *models.named(session, session.start), *prints),
         lambda: int(np.isin(measured, learnt).sum()),
     )
 
 
 def _prints(session: Session, data: Dataset, needed: bool) -> np.ndarray | None:
     """The fingerprints of some sentences; zeros where no step is known to have learnt from any."""
-    if not needed:
-        return np.zeros(len(data), np.uint64)
-    found: np.ndarray | None = tasks.want(fingerprinting(session, data))
+    return _asked(session, data) if needed else np.zeros(len(data), np.uint64)
+
+
+def _asked(session: Session, data: Dataset) -> np.ndarray | None:
+    """The fingerprints of some sentences, at once where they are few and nobody else works."""
+    ask = tasks.want if len(runner.shared().queue) else tasks.promptly
+    found: np.ndarray | None = ask(fingerprinting(session, data))
     return found

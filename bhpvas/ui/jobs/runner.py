@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from bhpvas.errors import LimitError
@@ -242,9 +241,9 @@ class JobRunner:
 
 
 def size_of(result: Any) -> int:
-    """Bytes of the arrays in a result: in containers and dataclasses too."""
-    if isinstance(result, np.ndarray):
-        return result.nbytes
+    """Bytes of the arrays and tensors in a result: in containers and dataclasses too."""
+    if isinstance(size := getattr(result, "nbytes", None), int):
+        return size
     if isinstance(result, dict):
         return sum(map(size_of, result.values()))
     if isinstance(result, list | tuple):

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
+from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled
 from bhpvas.ui.jobs import runner
 from bhpvas.ui.jobs.runner import Job, JobRunner, size_of
@@ -228,6 +230,7 @@ def test_what_is_forgotten_takes_no_room() -> None:
 def test_the_size_of_a_result_is_that_of_its_arrays() -> None:
     point = Part(kilobyte(), 3)
     assert size_of({"a": [kilobyte(), (kilobyte(), None)], "b": point}) == 3 * 1024
+    assert size_of([Weights({"bias": torch.zeros(256)}), "text", 3]) == 1024
 
 
 @dataclass

@@ -327,7 +327,7 @@ def _expected_effect(session: Session, mask: HeadMask, search: Search) -> None:
     )
     st.caption(
         f"On the {text.plural(effect.now.n, 'calibration sentence')} that it was learnt from: "
-        "new ones will like it a little less. A step is measured on the evaluation split."
+        "new ones may like it less. A step is measured on the evaluation split."
     )
 
 
@@ -366,7 +366,7 @@ def _compensation(found: Proposal, session: Session) -> Recovered | None:
 
 def _limit(found: Proposal, session: Session, drop: float) -> str:
     """Of what a limit on the drop of accuracy was, and how it is taken."""
-    points = f"{100 * drop:g} points"
+    points = f"{100 * drop:g} point{'s' * (drop != 0.01)}"
     if session.turned:
         return (
             f"The limit of {points} was of the proposal as it was, not of this change: taken, it "

@@ -23,7 +23,7 @@ PROPOSAL = HelpText(
     "with it, as two steps. A click on the map turns a head over: it stays, or it goes as well.",
     source="One registry of methods; each names its own",
     misleads="What is expected comes from the sentences that the method learnt from, so new ones "
-    "will like it a little less. A reason says what the method saw, not that it is right.",
+    "may like it less. A reason says what the method saw, not that it is right.",
 )
 RECOVERY = HelpText(
     definition="The kept heads of each layer are fitted to say what the whole layer used to say, "
