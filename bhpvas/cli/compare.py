@@ -112,9 +112,11 @@ def with_counts(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> pd.DataFr
 
 
 def lines(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> list[str]:
+    from bhpvas.text import NOTHING
+
     shown = table.assign(learnt_from=["?" if one.count is None else one.count for one in counted])
     return [
-        shown.to_string(index=False, float_format=lambda x: f"{x:z.4f}"),
+        shown.to_string(index=False, na_rep=NOTHING, float_format=lambda x: f"{x:z.4f}"),
         *(
             f"{'warning':12}{name}: {warning}"
             for name, one in zip(table["scheme"], counted, strict=True)

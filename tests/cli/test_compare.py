@@ -43,3 +43,14 @@ def test_cells_of_a_table_are_no_formulas(capsys, files, tmp_path, pruned, monke
     arguments = ["--model", files[0], "--data", files[1], "--random", "0", "--out", "t.csv"]
     assert main(["compare", "=s.json", *arguments]) == 0
     assert pd.read_csv("t.csv")["scheme"].tolist() == ["unpruned", "'=s.json"]
+
+
+def test_what_does_not_exist_is_a_dash(capsys, files, tmp_path, pruned):
+    """The unpruned model is compared with nothing, and no random masks were asked for."""
+    arguments = ["--model", files[0], "--data", files[1], "--random", "0"]
+    assert main(["compare", pruned, *arguments, "--out", str(tmp_path / "t.csv")]) == 0
+    names, first = (line.split() for line in capsys.readouterr().out.splitlines()[:2])
+    row = dict(zip(names, first, strict=True))
+    assert row["scheme"] == "unpruned"
+    assert row["change_low"] == row["mcnemar_p"] == row["random_low"] == "—"
+    assert "nan" not in " ".join(first).lower()
