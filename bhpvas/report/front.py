@@ -99,7 +99,7 @@ def cautions(found: Findings) -> list[str]:
         said.append(
             f"{found.shared:,} of {text.plural(len(found.evaluation), 'evaluation sentence')} are "
             "calibration sentences as well, as the model reads them: orders and recoveries that "
-            "the curves learn from these are likely to look too good."
+            "the curves learn from these may look better than they are."
         )
     if truncated := found.read.truncated:
         said.append(

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from bhpvas.cli.main import main
+from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.engine import predict
+from bhpvas.scheme.scheme import Scheme
 from tests.cli.conftest import run
 from tests.tiny import many_sentences, save_tiny
 
@@ -182,7 +184,14 @@ def test_an_export_says_it_on_its_card_and_is_not_fresh_itself(capsys, world, tm
         assert main(words) == 0
         said = "were learnt from (making of this model), so the accuracy"
         assert (said in capsys.readouterr().out) == (learnt > 0)
-    assert found["unseen"] is None
+    # Nor does a scheme that prunes it further, by hand.
+    further = str(tmp_path / "further.json")
+    Scheme.of(load_classifier(smaller[1])).removing(parse_heads("L0H0,L0H1,L0H2")).save(further)
+    words = ["compare", further, *smaller, *world.data("ab")[2:], "--random", "0"]
+    rows = run(capsys, *words, "--out", str(tmp_path / "table.csv"))["rows"]
+    assert [row["learnt_from"] for row in rows] == [HALF, HALF]
+    assert rows[0]["unseen"]["accuracy_change"] is None  # it is what the others are compared with
+    assert rows[1]["unseen"]["n"] == HALF
     # An export of a scheme that holds no sentences: nobody knows.
     path = tmp_path / "ab" / "scheme" / "scheme.json"
     document = json.loads(path.read_text())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+from bhpvas.cli.propose import Options
 from bhpvas.data.reading import read_dataset
 from bhpvas.model.classifier import load_classifier
 from bhpvas.scheme.scheme import load_scheme
-from bhpvas.search import propose
+from bhpvas.search import METHODS, propose
 from tests.cli.conftest import run
 
 
@@ -38,3 +41,11 @@ def test_propose_respects_its_constraints(capsys, files, tmp_path):
     )  # fmt: skip
     assert nothing["removed_heads"] == []
     assert len(load_scheme(tmp_path / "none.json").steps) == 1
+
+
+def test_the_help_names_the_methods_whose_file_holds_a_compensation():
+    """By hand, since the registry imports torch."""
+    (limit,) = [one for one in fields(Options) if one.name == "max_drop"]
+    named = limit.metadata["help"].partition("as the file is written: by ")[2]
+    made_for_it = sorted(name for name, one in METHODS.items() if one.for_compensation)
+    assert named.startswith(f"{' and '.join(made_for_it)} with compensated weights")
