@@ -38,15 +38,16 @@ class Format:
     """A way to hand over a pruned model.
 
     ``write(classifier, mask, folder)`` writes its files into an empty folder; ``read(classifier,
-    folder)`` gives what they answer. ``smaller`` says whether the removed heads are really gone,
-    ``weight_bytes(classifier, mask)`` how large its weight file will be. ``usage`` is code for the
-    model card that loads it from ``FOLDER``. ``packages`` are those that its figures depend on.
+    folder)`` gives what they answer. ``smaller`` says whether what was removed is really gone,
+    ``weight_bytes(classifier, mask)`` how large its weight file will be. ``usage(mask)`` is code
+    for the model card that loads it from ``FOLDER``. ``packages`` are those that its figures depend
+    on.
     """
 
     name: str
     title: str
     summary: str
-    usage: str
+    usage: Callable[[HeadMask], str]
     smaller: bool
     packages: tuple[str, ...]
     write: Callable[[Classifier, HeadMask, Path], None]

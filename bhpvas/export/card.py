@@ -27,18 +27,24 @@ def model_card(
     found: Exported, classifier: Classifier, scheme: Scheme, dataset: Dataset, data: str | None
 ) -> str:
     """The text of the card, as Markdown with the metadata of the hub on top."""
-    heads = plural(len(found.mask.removed), "head")
+    mask, heads = found.mask, plural(len(found.mask.removed), "head")
+    removed, of = [heads], [f"{heads} of {mask.layers * mask.heads}"]
+    if mask.neurons is not None:
+        removed.append(plural(len(mask.neurons), "feed-forward neuron"))
+        of.append(f"{removed[-1]} of {mask.layers * mask.neurons.width:,}")
     revision = f", revision {classifier.revision}" if classifier.revision else ""
     numbered = enumerate(scheme.path()[1:], start=1)
     steps = "\n".join(f"{number}. {_step(step)}" for number, step in numbered)
-    steps = steps or "Nothing was changed: every head is kept."
+    steps = steps or "Nothing was changed."
     made_with = [f"{name} {version}" for name, version in versions(*found.format.packages).items()]
     sections = [
         _metadata(classifier),
-        f"# {classifier.name} without {heads}",
-        f"{classifier.source}{revision} (fingerprint {classifier.fingerprint}) with {heads} of "
-        f"{found.mask.layers * found.mask.heads} removed by bhpvas. {found.format.summary}",
-        "## Use\n\n```python\n" + found.format.usage.replace("FOLDER", "this-folder") + "```",
+        f"# {classifier.name} without {' and '.join(removed)}",
+        f"{classifier.source}{revision} (fingerprint {classifier.fingerprint}) with "
+        f"{' and '.join(of)} removed by bhpvas. {found.format.summary}",
+        "## Use\n\n```python\n"
+        + found.format.usage(found.mask).replace("FOLDER", "this-folder")
+        + "```",
         f"## What was removed\n\n{_removed(found)}",
         f"## How\n\n{steps}\n\nThe whole record, with settings and measurements, is in "
         "scheme/scheme.json.",
@@ -76,23 +82,37 @@ def _metadata(classifier: Classifier) -> str:
 
 
 def _removed(found: Exported) -> str:
-    mask = found.mask
-    lines = ["| layer | kept | removed |", "|---|---|---|"]
+    mask, neurons = found.mask, found.mask.neurons
+    columns = ["layer", "kept", "removed"] + ["feed-forward neurons kept"] * (neurons is not None)
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for layer in range(mask.layers):
         kept = [head for head in mask if head.layer == layer]
         removed = [head for head in sorted(mask.removed) if head.layer == layer]
-        lines.append(f"| {layer} | {_list(kept)} | {_list(removed)} |")
-    empty = [str(layer) for layer, kept in enumerate(mask.kept_per_layer) if kept == 0]
-    if empty and found.format.smaller:
-        layers = f"{'Layers' if len(empty) > 1 else 'Layer'} {', '.join(empty)}"
-        note = f"\n{layers}: no head is left, and the attention adds a constant vector."
+        cells = [str(layer), _list(kept), _list(removed)]
+        if neurons is not None:
+            cells.append(f"{neurons.width - neurons.counts[layer]:,} of {neurons.width:,}")
+        lines.append(f"| {' | '.join(cells)} |")
+    if not found.format.smaller:
+        return "\n".join(lines)
+    if empty := [layer for layer, kept in enumerate(mask.kept_per_layer) if kept == 0]:
+        note = f"\n{_layers(empty)}: no head is left, and the attention adds a constant vector."
         if found.format.name == "transformers":
             note += (
                 " transformers 4 cannot run a layer without heads, so the weight file holds one "
                 "whose weights are all zero in its place; elsewhere it is left out."
             )
         lines.append(note)
+    counts = () if neurons is None else neurons.counts
+    if empty := [layer for layer, gone in enumerate(counts) if neurons and gone == neurons.width]:
+        lines.append(
+            f"\n{_layers(empty)}: no feed-forward neuron is left, and that part adds a constant "
+            "vector."
+        )
     return "\n".join(lines)
+
+
+def _layers(numbers: list[int]) -> str:
+    return f"{'Layers' if len(numbers) > 1 else 'Layer'} {', '.join(map(str, numbers))}"
 
 
 def _list(heads: list[HeadId]) -> str:
@@ -106,7 +126,10 @@ def _step(step: Step) -> str:
     if step.what == "recover":
         return f"Weights recovered ({step.method}{seed}{source}){note}"
     verb = "Removed" if step.what == "remove" else "Restored"
-    return f"{verb} {format_heads(step.heads)} ({step.method}{seed}{source}){note}"
+    what = [format_heads(step.heads)] if step.heads else []
+    if step.neurons is not None:
+        what.append(f"of the feed-forward neurons {step.neurons}")
+    return f"{verb} {' and '.join(what)} ({step.method}{seed}{source}){note}"
 
 
 def _source(step: Step) -> str:
@@ -152,7 +175,7 @@ def _figures(found: Exported, dataset: Dataset) -> str:
         f"\nAt the lengths of these sentences the arithmetic allows it to be "
         f"{found.speed_bound:.2f} times as fast, at most. Files: {sizes}.",
         f"\nThese files were read back: on these sentences no logit differs by more than "
-        f"{found.difference:.1g} from the model whose heads are masked, in float32"
+        f"{found.difference:.1g} from the masked model, in float32"
         + (" (int8: its accuracy above is its own)." if found.int8 is not None else "."),
         "\nIntervals: Wilson 1927 for an accuracy, Tango 1998 for a change; p: exact McNemar test.",
     ]

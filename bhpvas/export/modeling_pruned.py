@@ -1,9 +1,12 @@
-"""Sequence classifiers without the attention heads that their config names. Written by bhpvas.
+"""Sequence classifiers without the heads and neurons that their config names. Written by bhpvas.
 
 ``pruned_heads`` maps a layer to the heads that it lacks. transformers 4 removes them by itself;
 from version 5 on that is done here. ``constant_attention`` lists layers without any head: all that
 such an attention adds is the bias of its output. transformers 4 cannot run a layer without heads,
 so the weight file holds one for it whose weights are all zero; here it is left out.
+
+``feed_forward_sizes``, where the config has it, says of each layer how many feed-forward neurons it
+has, which no version of transformers knows of; ``pruned_neurons`` says which it lacks.
 """
 
 from typing import Any
@@ -46,7 +49,7 @@ def put(layer: Any, name: str, part: nn.Module) -> None:
 
 
 class Pruned:
-    """Gives a model's attentions the sizes that its config states, before weights are loaded.
+    """Gives a model's layers the sizes that its config states, before weights are loaded.
 
     A class for each family says where its layers are listed, and what their parts are called.
     """
@@ -54,15 +57,20 @@ class Pruned:
     LAYERS: str
     PROJECTIONS: tuple[str, ...]
     OUTPUT: str
+    UP: str
+    DOWN: str
     base_model: Any
     _keys_to_ignore_on_load_unexpected: Any
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
-        if hasattr(transformers.PreTrainedModel, "prune_heads"):
-            return
         layers = self.base_model.get_submodule(self.LAYERS)
         size, heads = config.hidden_size, config.num_attention_heads
+        for number, width in enumerate(getattr(config, "feed_forward_sizes", ())):
+            put(layers[number], self.UP, nn.Linear(size, width))
+            put(layers[number], self.DOWN, nn.Linear(width, size))
+        if hasattr(transformers.PreTrainedModel, "prune_heads"):
+            return
         holder, attention = (name.rpartition(".") for name in (self.OUTPUT, self.PROJECTIONS[0]))
         parts = "|".join([*self.PROJECTIONS, f"{self.OUTPUT}.weight"])
         left_out = set(self._keys_to_ignore_on_load_unexpected or ())

@@ -46,7 +46,11 @@ class _Network(nn.Module):
                 attention = layer.output(outputs.flatten(2))
             else:  # ONNX Runtime cannot run an attention without heads: its output is constant
                 attention = layer.output.bias.expand(queries.shape)
-            states = finish_layer(layer, queries, attention)
+            if layer.up.out_features:
+                states = finish_layer(layer, queries, attention)
+            else:  # int8 of an empty matrix gives every sentence the same answer
+                attended = layer.attention_norm(attention + queries)
+                states = layer.output_norm(layer.down.bias + attended)
         return family.classify(model, states[:, 0])
 
 
@@ -113,9 +117,10 @@ def read_graph(path: Path) -> Forward:
 FORMAT = Format(
     name="onnx",
     title="ONNX",
-    summary="One graph for ONNX Runtime, in float32, for any batch size and length; the removed "
-    "heads are really gone. Runs without Python, torch and transformers.",
-    usage="""\
+    summary="One graph for ONNX Runtime, in float32, for any batch size and length; what was "
+    "removed is really gone. Runs without Python, torch and transformers.",
+    usage=lambda mask: (
+        """\
 import onnxruntime
 from transformers import AutoTokenizer
 
@@ -123,7 +128,8 @@ tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 session = onnxruntime.InferenceSession("FOLDER/model.onnx")
 inputs = dict(tokenizer(["A sentence."], padding=True, return_tensors="np"))
 [logits] = session.run(["logits"], inputs)
-""",
+"""
+    ),
     smaller=True,
     packages=("torch", "onnx", "onnxscript", "onnxruntime"),
     write=_write,

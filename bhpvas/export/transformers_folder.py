@@ -45,6 +45,8 @@ def _class_names(family: Family) -> dict[str, Any]:
         "LAYERS": family.modules,
         "PROJECTIONS": (parts["query"], parts["key"], parts["value"]),
         "OUTPUT": parts["output"],
+        "UP": parts["up"],
+        "DOWN": parts["down"],
     }
 
 
@@ -58,7 +60,7 @@ def _code() -> str:
     for family in FAMILIES.values():
         name = family.model_class
         code += f"\n\nclass Pruned{name}(Pruned, transformers.{name}):\n"
-        code += f'    """{family.title} without its pruned heads."""\n\n'
+        code += f'    """{family.title} without its pruned heads and neurons."""\n\n'
         code += "".join(f"    {key} = {value!r}\n" for key, value in _class_names(family).items())
     return code
 
@@ -71,13 +73,35 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
     constant = [number for number, kept in enumerate(mask.kept_per_layer) if kept == 0]
     for number in constant:
         removed[number].pop(0)  # the stand-in's place
-    settings = {
+    settings: dict[str, Any] = {
         "pruned_heads": removed,
         "constant_attention": constant,
         "auto_map": {"AutoModelForSequenceClassification": f"{CODE.stem}.{_class(classifier)}"},
     }
+    if mask.neurons is not None:
+        width, counted = mask.neurons.width, enumerate(mask.neurons.bits)
+        settings |= {
+            "feed_forward_sizes": [width - gone for gone in mask.neurons.counts],
+            "pruned_neurons": {number: digits for number, digits in counted if digits},
+        }
     save_model(classifier, model, folder, settings)
     (folder / CODE.name).write_text(_code(), encoding="utf-8")
+
+
+def _usage(mask: HeadMask) -> str:
+    """How to load it; of narrower feed-forward parts no version of transformers knows by itself."""
+    if mask.neurons is None:
+        who, what = "transformers 4.57 needs no trust_remote_code; 5.x needs it", "attention"
+    else:
+        who, what = "transformers needs trust_remote_code", "layers"
+    return f"""\
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+# {who} to run modeling_pruned.py in this
+# folder. Never add ignore_mismatched_sizes=True: it would fill the {what} with random numbers.
+model = AutoModelForSequenceClassification.from_pretrained("FOLDER", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+"""
 
 
 def _read(classifier: Classifier, folder: Path) -> Forward:
@@ -89,17 +113,10 @@ def _read(classifier: Classifier, folder: Path) -> Forward:
 FORMAT = Format(
     name="transformers",
     title="Transformers",
-    summary="The removed heads are really gone: the file is smaller and the model faster. Loads "
-    "plainly with transformers 4.57, with trust_remote_code=True on 5.x, which runs the small "
-    "modelling file in the folder, and with bhpvas.load_classifier.",
-    usage="""\
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-# transformers 4.57 needs no trust_remote_code; 5.x needs it to run modeling_pruned.py in this
-# folder. Never add ignore_mismatched_sizes=True: it would fill the attention with random numbers.
-model = AutoModelForSequenceClassification.from_pretrained("FOLDER", trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained("FOLDER")
-""",
+    summary="What was removed is really gone: the file is smaller and the model faster. Loads with "
+    "transformers by trust_remote_code=True, which runs the small modelling file in the folder "
+    "(4.57 does without where heads alone were removed), and with bhpvas.load_classifier.",
+    usage=_usage,
     smaller=True,
     packages=("transformers", "torch"),
     write=_write,

@@ -167,6 +167,11 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         config = filled_config(config, name).to_dict()
     check_sizes(config, name)
     label_names = names_of(config["id2label"], name)
+    if "feed_forward_sizes" in config:
+        raise ModelError(
+            f"The model {name!r} has narrower feed-forward parts, which cannot be opened again: "
+            "open its original, with the scheme in its folder (scheme/scheme.json)."
+        )
     pruned = pruned_heads(config, name)
     contents = tensors.compared(stored, config, name, pruned)
     if len(label_names) < 2:

@@ -21,6 +21,7 @@ from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.export import Exported, export_model
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import load_classifier
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.scheme import Scheme
 from tests.conftest import tiny_dataset
 from tests.export.test_writing import recovered_by
@@ -44,6 +45,26 @@ CASES = {
     "electra": ("electra", EMPTY, None, "float32"),
     "distilbert": ("distilbert", EMPTY, None, "float32"),
 }
+#: Feed-forward neurons that are removed beside heads, by case, of 64.
+NEURONS = {
+    "neurons": NeuronSet.of_layers(2, 64, {0: range(0, 64, 3), 1: [5]}),
+    "heads and neurons": NeuronSet.of_layers(2, 64, {0: range(9), 1: range(1, 64)}),
+    "a layer without neurons": NeuronSet.of_layers(2, 64, {0: range(64), 1: range(40)}),
+    "no neuron at all": NeuronSet.of_layers(2, 64, {0: range(64), 1: range(64)}),
+    "narrower roberta": NeuronSet.of_layers(2, 64, {0: range(64), 1: range(40)}),
+    "narrower electra": NeuronSet.of_layers(2, 64, {0: range(64), 1: range(40)}),
+    "narrower distilbert": NeuronSet.of_layers(2, 64, {0: range(64), 1: range(40)}),
+}
+CASES |= {
+    "neurons": ("bert", "", "compensate", "float32"),
+    "heads and neurons": ("bert", EMPTY, "finetune", "float32"),
+    "a layer without neurons": ("bert", "L0H1,L1H0", None, "bfloat16"),
+    "no neuron at all": ("bert", "L1H2", None, "float32"),
+    "narrower roberta": ("roberta", EMPTY, None, "float32"),
+    "narrower electra": ("electra", EMPTY, None, "float32"),
+    "narrower distilbert": ("distilbert", EMPTY, None, "float32"),
+}
+BESIDE = ("heads and neurons", "no neuron at all")
 CLASSES = {"roberta": "Roberta", "electra": "Electra", "distilbert": "DistilBert"}
 
 
@@ -58,7 +79,7 @@ def make(folder: Path, case: str, format: str) -> Made:
     family, heads, recovery, dtype = CASES[case]
     classifier = load_classifier(save_tiny(folder / "model", family), dtype=dtype)
     dataset = tiny_dataset()
-    scheme = Scheme.of(classifier).removing(parse_heads(heads))
+    scheme = Scheme.of(classifier).removing(parse_heads(heads), neurons=NEURONS.get(case))
     if recovery is not None:
         weights = recovered_by(recovery, classifier, scheme.mask)
         weights.save(folder)
@@ -74,8 +95,8 @@ def made(tmp_path_factory) -> dict[str, dict[str, Made]]:
     """Every export that can be made here, by format and case."""
     cases = {
         "transformers": tuple(CASES),
-        "dense": ("an empty layer", "compensated", "fine-tuned", "bfloat16", "distilbert"),
-        "onnx": ("uneven heads", "an empty layer", "compensated", "fine-tuned"),
+        "dense": ("an empty layer", "compensated", "fine-tuned", "bfloat16", "distilbert", *BESIDE),
+        "onnx": ("uneven heads", "an empty layer", "compensated", "fine-tuned", *BESIDE),
     }
     return {
         format: {case: make(tmp_path_factory.mktemp(format), case, format) for case in names}
@@ -133,15 +154,17 @@ def agrees(answered: dict[str, Any], made: Made) -> None:
 @pytest.mark.parametrize(("version", "trust"), [("4.57", False), ("4.57", True), ("5", True)])
 def test_a_smaller_model_loads_in_both_versions(made, pythons, tmp_path, version, trust):
     exports = made["transformers"]
+    if not trust:
+        exports = {case: one for case, one in exports.items() if case not in NEURONS}
     for case, answered in run(pythons[version], trust, exports, tmp_path).items():
         found = exports[case].found
         agrees(answered, exports[case])
         assert answered["report"] == {}
-        family = CLASSES.get(case, "Bert")
+        family = CLASSES.get(case.removeprefix("narrower "), "Bert")
         assert answered["class"] == f"{'Pruned' * trust}{family}ForSequenceClassification"
         # Version 4 loads as float32 unless it is told otherwise, and runs one head of zeros in a
         # layer that has none.
-        half = case == "bfloat16" and version == "5"
+        half = CASES[case][3] == "bfloat16" and version == "5"
         assert answered["dtype"] == ("torch.bfloat16" if half else "torch.float32")
         zeros = found.mask.kept_per_layer.count(0) if version == "4.57" else 0
         assert answered["parameters"] == found.parameters + zeros * (4 * 32 * 8 + 3 * 8)
@@ -162,7 +185,12 @@ def test_a_graph_needs_neither_torch_nor_transformers(made, tmp_path):
         agrees(answered, exports[case])
 
 
-def test_without_the_modelling_file_version_5_refuses_instead_of_guessing(made, tmp_path):
-    exports = {"uneven heads": made["transformers"]["uneven heads"]}
+@pytest.mark.parametrize(
+    ("version", "case"), [("5", "uneven heads"), ("5", "neurons"), ("4.57", "neurons")]
+)
+def test_without_the_modelling_file_transformers_refuses_instead_of_guessing(
+    made, pythons, tmp_path, version, case
+):
+    exports = {case: made["transformers"][case]}
     with pytest.raises(AssertionError, match="mismatch"):
-        run(sys.executable, False, exports, tmp_path)
+        run(pythons[version], False, exports, tmp_path)
