@@ -51,7 +51,7 @@ def run(options: Options) -> None:
             return results.recall(result_key("evaluation", one, dataset, mask), make)
 
         unpruned = found = measured("the unpruned model", classifier, classifier.full_mask())
-        if mask.masked or changed is not classifier:
+        if mask.changes or changed is not classifier:
             found = measured("the mask", changed, mask)
     encoded = classifier.encode(dataset)
     counted = learnt_from(scheme, encoded.fingerprints, unpruned, found)
