@@ -71,11 +71,12 @@ def document(
     found: Evaluation,
 ) -> dict[str, Any]:
     from bhpvas.evaluation.comparison import summary
-    from bhpvas.model.cost import flops_per_sentence, parameters
+    from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters
 
     return summary(unpruned, found) | {
         "parameters": parameters(classifier.geometry, mask),
         "flops_per_sentence": flops_per_sentence(classifier.geometry, mask, encoded.lengths),
+        "neurons_kept": neurons_kept(classifier.geometry, mask),
         "truncated_sentences": encoded.truncated,
         "model": model_record(classifier),
     }
@@ -89,7 +90,7 @@ def lines(
     low, high = found.accuracy_interval
     said = [
         f"{found.n} sentences of {found.dataset}, {mask.kept_count} of "
-        f"{mask.layers * mask.heads} heads kept",
+        f"{mask.layers * mask.heads} heads{_neurons(mask, document)} kept",
         f"accuracy    {100 * found.accuracy:.1f}% (95% interval {100 * low:.1f} to "
         f"{100 * high:.1f})",
         f"loss        {found.loss:.4f}",
@@ -101,10 +102,17 @@ def lines(
         change, least, most = map(_points, accuracy_change_interval(unpruned, found))
         said.insert(
             2,
-            f"change      {change} points against all heads (95% interval {least} to {most}), "
-            f"{len(document['flipped'])} predictions flipped",
+            f"change      {change} points against the unpruned model (95% interval {least} to "
+            f"{most}), {len(document['flipped'])} predictions flipped",
         )
     return said
+
+
+def _neurons(mask: HeadMask, document: dict[str, Any]) -> str:
+    """How many neurons are kept, where some are removed."""
+    if mask.neurons is None:
+        return ""
+    return f" and {sum(document['neurons_kept']):,} of {mask.layers * mask.neurons.width:,} neurons"
 
 
 def _points(share: float) -> str:

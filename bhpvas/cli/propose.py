@@ -1,4 +1,4 @@
-"""`bhpvas propose`: a scheme of heads to remove."""
+"""`bhpvas propose`: a scheme of heads, or of heads and neurons, to remove."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bhpvas.cli import narrowing
 from bhpvas.cli.inputs import load_calibration, mask_without
 from bhpvas.cli.options import CalibrationOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
@@ -25,7 +26,25 @@ class Options(CalibrationOptions):
         "reconstruction, shares (default), greedy, layers, or any criterion",
         "NAME",
     )
-    heads: int = option("how many heads to remove", "K", required=True)
+    exclusive = ("heads", "target", "family")
+
+    heads: int | None = option("how many heads to remove", "K")
+    target: str | None = option(
+        "remove heads and feed-forward neurons until this share stays, such as flops=0.33 or "
+        "parameters=0.5, and write the refitted weights, too",
+        "WHAT=SHARE",
+    )
+    family: str | None = option(
+        "one search for several targets: how many times fewer FLOPs, such as 1.5,2,3,4; --out is "
+        "then a folder, with a scheme for each",
+        "LIST",
+    )
+    units: str | None = option(
+        "what may go for a target: heads, neurons or sublayers (default: heads,neurons)", "LIST"
+    )
+    multiple_of: int | None = option(
+        "numbers of neurons that layers keep for a target are multiples of N", "N"
+    )
     max_drop: float | None = option(
         # Methods made for compensation are named here for the same reason.
         "remove fewer, as many as keep the accuracy on the calibration sentences within X "
@@ -49,19 +68,23 @@ def run(options: Options) -> None:
     from bhpvas.scheme.scheme import Scheme
     from bhpvas.search import DEFAULT_METHOD, Constraints, method_named, propose
 
+    if options.min_per_layer < 0:
+        raise BhpvasError(
+            f"--min-per-layer {options.min_per_layer} is no number of heads: give 0 or more."
+        )
+    constraints = Constraints(frozenset(parse_heads(options.protect)), options.min_per_layer)
+    _check(options)
+    if options.heads is None:
+        narrowing.run(options, constraints)
+        return
     method = method_named(options.method or DEFAULT_METHOD).name
     if options.max_drop is not None and not 0 <= options.max_drop <= 1:
         raise BhpvasError(
             f"--max-drop {options.max_drop:g} is no share of 1: write 0.01 for one point."
         )
-    if options.min_per_layer < 0:
-        raise BhpvasError(
-            f"--min-per-layer {options.min_per_layer} is no number of heads: give 0 or more."
-        )
     check_out("The scheme", options.out)
     classifier, dataset = load_calibration(options)
     mask_without(classifier, options.protect)  # so that a head that does not exist is named
-    constraints = Constraints(frozenset(parse_heads(options.protect)), options.min_per_layer)
     with Bar(f"searching by {method}") as progress:
         found = propose(
             classifier,
@@ -82,6 +105,23 @@ def run(options: Options) -> None:
         lines(options, found, written),
         read=data_record(classifier, dataset),
     )
+
+
+def _check(options: Options) -> None:
+    """Refuse settings of another way to say how much goes."""
+    to_target = options.target is not None or options.family is not None
+    if options.heads is None and not to_target:
+        raise BhpvasError(
+            "How much is to go? Give a number of heads with --heads, or a share of the cost that "
+            "stays with --target flops=0.5."
+        )
+    others = ("method", "max_drop") if to_target else ("units", "multiple_of")
+    for name in others:
+        if getattr(options, name) is not None:
+            beside = "--heads" if to_target else "--target or --family"
+            raise BhpvasError(
+                f"--{name.replace('_', '-')} goes with {beside}: leave one of the two out."
+            )
 
 
 def document(

@@ -124,7 +124,7 @@ def compare(
 
     Columns as in :func:`measures`; ``random_low``, ``random_median`` and ``random_high`` are the
     5%, 50% and 95% quantiles of the accuracy of random masks with as many heads removed, neither
-    chosen nor recovered; empty where no head is removed.
+    chosen nor recovered; empty where no head is removed, or neurons are as well.
 
     - ``classifier``: the model that was pruned.
     - ``dataset``: what they are evaluated on.
@@ -148,7 +148,8 @@ def compare(
     """
     plain, every_head = classifier.with_weights(None), classifier.full_mask()
     pruned = len(classifier.geometry.pruned)
-    sizes = sorted({len(mask.removed) for _, mask in candidates.values()} - {pruned})
+    heads_alone = [mask for _, mask in candidates.values() if mask.neurons is None]
+    sizes = sorted({len(mask.removed) for mask in heads_alone} - {pruned})
     wanted = {UNPRUNED: (plain, every_head), **candidates}
     evaluations = dict(known or {})
     total, done = len(wanted.keys() - evaluations.keys()) + random * len(sizes), 0
@@ -171,7 +172,11 @@ def compare(
         accuracies = np.array([measured(plain, mask).accuracy for mask in masks])
         bands[size] = tuple(stats.band(accuracies))
     table = measures(classifier, evaluations, classifier.encode(dataset).lengths)
-    quantiles = [bands.get(removed, (np.nan,) * 3) for removed in table["heads_removed"]]
+    nothing = (np.nan,) * 3
+    quantiles = [
+        bands.get(len(one.mask.removed), nothing) if one.mask.neurons is None else nothing
+        for one in evaluations.values()
+    ]
     table[["random_low", "random_median", "random_high"]] = quantiles
     return table
 
@@ -216,6 +221,7 @@ def _row(
         "scheme": name,
         "heads_removed": len(mask.removed),
         "heads_kept": mask.kept_count,
+        "neurons_removed": len(mask.neurons or ()),
         "sentences": found.n,
         "accuracy": found.accuracy,
         "change": change.change,

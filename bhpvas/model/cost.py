@@ -47,6 +47,12 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
     return geometry.parameters - heads - neurons
 
 
+def neurons_kept(geometry: Geometry, mask: HeadMask) -> list[int]:
+    """How many feed-forward neurons each layer keeps."""
+    removed = (0,) * geometry.layers if mask.neurons is None else mask.neurons.counts
+    return [geometry.intermediate_size - count for count in removed]
+
+
 def flops_per_sentence(
     geometry: Geometry, mask: HeadMask, lengths: Sequence[int] | np.ndarray
 ) -> float:

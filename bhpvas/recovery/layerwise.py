@@ -114,7 +114,7 @@ class Originals:
     @property
     def logits(self) -> Tensor:
         """The unpruned network's logits ``[n, C]``, part after part."""
-        return _logits(self.classifier, self.entering(len(self.classifier.layers)))
+        return logits_of(self.classifier, self.entering(len(self.classifier.layers)))
 
     def _run_to(self, number: int) -> None:
         classifier = self.classifier
@@ -135,7 +135,7 @@ class Originals:
             self._attended[current] = attended
 
 
-def _logits(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
+def logits_of(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
     """Logits ``[n, C]`` from the last states of each part."""
     return torch.cat([classifier.classify(one[:, 0]) for one in states]).float()
 
@@ -219,7 +219,7 @@ def layerwise_pass(
             aims = (attended - one[:, counted] for attended, one in both)
             size = classifier.geometry.head_size
             fits[number] = _fit(layer.output, size, fitter, parts, outputs, aims)
-            layer = replace(layer, output=_as_linear(classifier, fits[number]))
+            layer = replace(layer, output=as_linear(classifier, fits[number]))
         if feed_forward or (mask.neurons is not None and mask.neurons.counts[number]):
             normed = KeptStates(
                 layer.attention_norm(layer.output(out) + one[:, counted])
@@ -229,13 +229,13 @@ def layerwise_pass(
             fed = (aim - one for aim, one in zip(originals.fed(number), normed, strict=True))
             fit = _fit(layer.down, 1, fitter, parts, inner, fed)
             feed_forward_fits[number] = fit
-            layer = replace(layer, down=_as_linear(classifier, fit))
+            layer = replace(layer, down=as_linear(classifier, fit))
         states = KeptStates(
             finish_layer(layer, one[:, counted], layer.output(out))
             for one, out in zip(states, outputs, strict=True)
         )
     progress(layers - begin, layers - begin)
-    return LayerwisePass(fits, feed_forward_fits, kept_states, _logits(classifier, states))
+    return LayerwisePass(fits, feed_forward_fits, kept_states, logits_of(classifier, states))
 
 
 def heads_of(
@@ -257,6 +257,18 @@ def _fit(
     aims: Iterable[Tensor],
 ) -> LayerFit:
     """Fit ``projection`` to ``aims`` ``[B, T, D]`` from ``outputs`` ``[B, T, p]``, part by part."""
+    fitted, held_out = moments_of(projection, parts, outputs, aims)
+    weight, bias = projection.weight.double().cpu(), projection.bias.double().cpu()
+    return fitter(weight, bias, unit, fitted, held_out)
+
+
+def moments_of(
+    projection: nn.Linear,
+    parts: Sequence[CalibrationPart],
+    outputs: Iterable[Tensor],
+    aims: Iterable[Tensor],
+) -> tuple[CrossMoments, CrossMoments]:
+    """Moments of what is projected and what is aimed at: to be fitted, and held out."""
     sizes = projection.in_features, projection.out_features
     fitted, held_out = CrossMoments(*sizes), CrossMoments(*sizes)
     for part, out, aim in zip(parts, outputs, aims, strict=True):
@@ -264,10 +276,9 @@ def _fit(
         inputs, targets = part.samples(out), part.samples(aim)
         fitted.add(inputs[~checks], targets[~checks])
         held_out.add(inputs[checks], targets[checks])
-    weight, bias = projection.weight.double().cpu(), projection.bias.double().cpu()
-    return fitter(weight, bias, unit, fitted, held_out)
+    return fitted, held_out
 
 
-def _as_linear(classifier: Classifier, fit: LayerFit) -> nn.Linear:
+def as_linear(classifier: Classifier, fit: LayerFit) -> nn.Linear:
     weight, bias = (one.to(classifier.device, classifier.dtype) for one in (fit.weight, fit.bias))
     return linear(weight, bias)

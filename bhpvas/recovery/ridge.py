@@ -48,6 +48,16 @@ class CrossMoments:
             setattr(total, name, getattr(self, name) + getattr(other, name))
         return total
 
+    def of(self, inputs: Tensor) -> CrossMoments:
+        """The moments of some inputs alone, by their places ``[k]``."""
+        some = CrossMoments(0, 0)
+        some.count, some.targets, some.targets_targets = (
+            self.count, self.targets, self.targets_targets,
+        )  # fmt: skip
+        some.inputs, some.inputs_targets = self.inputs[inputs], self.inputs_targets[inputs]
+        some.inputs_inputs = self.inputs_inputs[inputs][:, inputs]
+        return some
+
     def means(self) -> tuple[Tensor, Tensor]:
         """The mean input ``[p]`` and the mean target ``[q]``."""
         return self.inputs / self.count, self.targets / self.count

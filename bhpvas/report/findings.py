@@ -156,6 +156,11 @@ def measure(
     steps, by number, and points of curves in the ``store`` are not measured again.
     """
     asked.check()
+    if any(step.neurons for step in scheme.path()):
+        raise BhpvasError(
+            f"Scheme {scheme.name!r} removes feed-forward neurons, of which a report says nothing "
+            "yet: measure it with bhpvas evaluate or bhpvas compare."
+        )
     calibration = calibration.aligned(classifier.label_names)
     evaluation = evaluation.aligned(classifier.label_names)
     path, store, known = scheme.path(), store or Store(), dict(known or {})

@@ -81,11 +81,17 @@ class Link:
             raise LinkError(
                 "A recovery changed weights, which no address can hold: save the scheme as a file."
             )
-        # A branch that ends in changed weights is left out from there on.
+        if any(step.neurons for step in scheme.path()):
+            raise LinkError(
+                "Feed-forward neurons are removed, which no address can hold: save the scheme as a "
+                "file."
+            )
+        # A branch that ends in changed weights, or has lost neurons, is left out from there on.
         start, *later = scheme.steps
         places, steps = {start.id: 0}, []
         for step in later:
-            if step.what != "recover" and step.parent in places:
+            told = step.what != "recover" and step.neurons is None
+            if told and step.parent in places:
                 places[step.id] = len(places)
                 change: list[Any] = [places[step.parent], int(step.what == "restore")]
                 change += [format_heads(step.heads), step.method, step.note]

@@ -12,7 +12,7 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.step_texts import weights_origin
-from bhpvas.errors import BhpvasError
+from bhpvas.errors import BhpvasError, SchemeError
 from bhpvas.model.weights import weights_file
 from bhpvas.ui import data_read, model_and_data
 from bhpvas.ui.jobs import learnt, measuring, models, tasks
@@ -264,6 +264,11 @@ def _open_scheme() -> None:
         allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.scheme_megabytes)
         most = 2 * allowed.scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
+        if any(step.neurons for step in file.scheme.steps):
+            raise SchemeError(
+                f"{upload.name} removes feed-forward neurons, which these pages do not show yet: "
+                "measure it with bhpvas evaluate or bhpvas compare."
+            )
         for weights in file.checked(classifier, upload.name):
             models.keep_weights(weights)
     except BhpvasError as error:

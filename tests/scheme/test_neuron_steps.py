@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bhpvas.errors import SchemeError
+from bhpvas.errors import LinkError, SchemeError
 from bhpvas.heads import parse_heads
 from bhpvas.neurons import NeuronSet
+from bhpvas.scheme.link import Link
 from bhpvas.scheme.scheme import Scheme
 from tests.scheme.trees import LAYERS, started
 
@@ -85,6 +86,14 @@ def test_neurons_that_cannot_be_are_refused_in_a_sentence(change):
     with pytest.raises(SchemeError) as refused:
         Scheme.from_json(json.dumps(document))
     assert "\n" not in str(refused.value)
+
+
+def test_a_link_holds_no_neurons():
+    scheme = started().removing(parse_heads("L0H3")).removing((), neurons=SOME)
+    with pytest.raises(LinkError, match="neurons are removed, which no address can hold"):
+        Link(scheme).to_text()
+    found = Link.from_text(Link(scheme.undone()).to_text())
+    assert [str(found.scheme.mask_at(step.id)) for step in found.scheme.steps] == ["", "L0H3"]
 
 
 def test_neurons_of_another_width_cannot_follow():

@@ -15,6 +15,7 @@ from bhpvas.errors import SchemeError
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.jobs import measuring, models
 from bhpvas.ui.jobs.runner import Job
@@ -174,6 +175,18 @@ def test_a_scheme_file_is_loaded(app: AppTest, tiny: Classifier) -> None:
     assert facts(app)["Heads"] == "6 of 8 kept"
     assert facts(app)["Scheme"] == "mine"
     assert "accuracy" in session(app).scheme.step(1).metrics
+
+
+def test_a_scheme_without_some_neurons_is_refused_in_a_sentence(
+    app: AppTest, tiny: Classifier
+) -> None:
+    before = session(app).scheme
+    neurons = NeuronSet.of_layers(2, 64, {0: [3]})
+    text = Scheme.of(tiny).removing(parse_heads("L1H0"), neurons=neurons).to_json()
+    upload = app.file_uploader(key="scheme-file")
+    fine(upload.set_value(("narrow.json", text.encode(), "application/json")).run())
+    assert "removes feed-forward neurons" in app.error[0].value
+    assert session(app).scheme == before
 
 
 @pytest.mark.parametrize("accuracy", [0.5, "high"])

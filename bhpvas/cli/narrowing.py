@@ -1,0 +1,126 @@
+"""Narrowing: the schemes that `bhpvas propose` writes for a target or a family of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bhpvas.cli.inputs import load_calibration, mask_without
+from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
+from bhpvas.errors import BhpvasError
+
+if TYPE_CHECKING:
+    from bhpvas.cli.propose import Options
+    from bhpvas.model.classifier import Classifier
+    from bhpvas.search.base import Constraints
+    from bhpvas.search.budget import Target
+    from bhpvas.search.target import Narrowed, Unit
+
+
+def run(options: Options, constraints: Constraints) -> None:
+    """Remove heads and neurons down to each target, and write a scheme for it, weights included."""
+    from bhpvas.evaluation.data_record import data_record
+    from bhpvas.scheme.scheme import Scheme
+    from bhpvas.search.target import narrow_to
+
+    targets, units = _targets(options), _units(options.units)
+    outs = _outs(options, targets)
+    for out in outs:
+        check_out("The scheme", out)
+    classifier, dataset = load_calibration(options)
+    mask_without(classifier, options.protect)  # so that a head that does not exist is named
+    with Bar(f"searching to {', '.join(map(str, targets))}") as progress:
+        found = narrow_to(
+            classifier,
+            dataset,
+            targets,
+            units=units,
+            multiple_of=options.multiple_of,
+            constraints=constraints,
+            seed=options.seed,
+            progress=progress,
+        )
+    documents, said = [], list[str]()
+    for one, out in zip(found, outs, strict=True):
+        start = Scheme.of(classifier, name=Path(out).stem)
+        weights = one.recovered.weights if one.mask.changes else None
+        written = write_scheme(start, Path(), one.on(start), weights, out)
+        documents.append(document(classifier, one, out, written))
+        said += lines(classifier, one, out)
+    common = {"seed": options.seed, "model": model_record(classifier)}
+    answer(
+        options.json,
+        common | ({"family": documents} if options.family else documents[0]),
+        said,
+        read=data_record(classifier, dataset),
+    )
+
+
+def _targets(options: Options) -> list[Target]:
+    from bhpvas.search.budget import Target
+
+    if options.target is not None:
+        return [Target.parse(options.target)]
+    assert options.family is not None
+    try:
+        reductions = [float(one) for one in options.family.split(",")]
+    except ValueError:
+        reductions = [0.0]
+    if not all(one >= 1 for one in reductions) or len(set(reductions)) < len(reductions):
+        raise BhpvasError(
+            f"--family {options.family} is no list of reductions: give how many times fewer FLOPs "
+            "each scheme is to need, such as 1.5,2,3,4."
+        )
+    return [Target("flops", 1 / one) for one in reductions]
+
+
+def _units(text: str | None) -> tuple[Unit, ...]:
+    from bhpvas.search.target import UNITS, unit_named
+
+    if text is None:
+        return UNITS
+    found: list[Unit] = [unit_named(one.strip()) for one in text.split(",")]
+    return tuple(dict.fromkeys(found))
+
+
+def _outs(options: Options, targets: list[Target]) -> list[str]:
+    """The file of each scheme: in the folder that is made for a family."""
+    if options.family is None:
+        return [options.out]
+    folder = Path(options.out)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BhpvasError(
+            f"The folder {folder} for the family cannot be made ({error.strerror}): name one in a "
+            "folder that exists and that you may write to."
+        ) from None
+    return [str(folder / f"{1 / one.share:g}.json") for one in targets]
+
+
+def document(
+    classifier: Classifier, found: Narrowed, out: str, written: Path | None
+) -> dict[str, Any]:
+    from bhpvas.model.cost import neurons_kept
+
+    return found.record() | {
+        "expected": found.expected,
+        "heads_kept": list(found.mask.kept_per_layer),
+        "neurons_kept": neurons_kept(classifier.geometry, found.mask),
+        "removed_heads": removed_heads(found.mask),
+        "scheme": out,
+        "weights": None if written is None else str(written),
+    }
+
+
+def lines(classifier: Classifier, found: Narrowed, out: str) -> list[str]:
+    geometry, neurons = classifier.geometry, len(found.mask.neurons or ())
+    measure = "FLOPs" if found.target.measure == "flops" else "parameters"
+    return [
+        *found.reasons,
+        f"{len(found.mask.masked)} of {geometry.layers * geometry.heads} heads and {neurons:,} of "
+        f"{geometry.layers * geometry.intermediate_size:,} neurons removed: "
+        f"{100 * found.cost:.1f}% of the {measure} stay. Refitted, the answers move by "
+        f"{found.divergence:.4f} nats (KL) on the {found.sentences} sentences of "
+        f"{found.calibration} that it learnt from; written to {out}",
+    ]

@@ -1,0 +1,125 @@
+"""`bhpvas propose` to a target: schemes of heads and neurons that other commands measure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bhpvas.cli.main import main
+from bhpvas.model.classifier import load_classifier
+from bhpvas.scheme.scheme import load_scheme
+from bhpvas.search.budget import Target
+from bhpvas.search.target import narrow_to
+from tests.cli.conftest import run
+from tests.cli.test_contract import schema
+from tests.tiny import many_sentences, save_tiny
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A tiny model and sentences, as files."""
+    folder = tmp_path_factory.mktemp("narrowing")
+    model = save_tiny(folder / "model")
+    data = many_sentences(60)
+    rows = [f"{text}\t{label}" for text, label in zip(data.texts, data.labels, strict=True)]
+    (folder / "data.tsv").write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
+    return str(model), str(folder / "data.tsv")
+
+
+def common(files) -> list[str]:
+    return ["propose", "--model", files[0], "--calibration", files[1]]
+
+
+@pytest.mark.parametrize("out", ["s.json", "s.zip"])
+def test_a_target_is_written_with_its_weights_and_measured(capsys, files, tmp_path, out):
+    path = str(tmp_path / out)
+    found = run(capsys, *common(files), "--target", "flops=0.4", "--out", path)
+    schema("propose").validate(found)
+    (expected,) = narrow_to(load_classifier(files[0]), many_sentences(60), [Target("flops", 0.4)])
+    assert found["removed_heads"] == [str(head) for head in sorted(expected.mask.removed)]
+    assert found["cost"] == pytest.approx(expected.cost)
+    measured = run(
+        capsys, "evaluate", "--model", files[0], "--scheme", path, "--data", files[1], "--no-cache"
+    )
+    assert measured["neurons_kept"] == found["neurons_kept"]
+    assert measured["removed_heads"] == found["removed_heads"]
+    assert measured["learnt_from"] == measured["n"] == 60
+    whole = run(capsys, "evaluate", "--model", files[0], "--data", files[1], "--no-cache")
+    share = measured["flops_per_sentence"] / whole["flops_per_sentence"]
+    assert share == pytest.approx(found["cost"])
+    assert whole["neurons_kept"] == [64, 64]
+
+
+def test_a_family_is_one_scheme_for_each_reduction(capsys, files, tmp_path):
+    folder = tmp_path / "family"
+    found = run(capsys, *common(files), "--family", "1.5,3", "--out", str(folder))
+    schema("propose").validate(found)
+    assert [one["target"] for one in found["family"]] == ["flops=0.666667", "flops=0.333333"]
+    assert sorted(path.name for path in folder.glob("*.json")) == ["1.5.json", "3.json"]
+    table = run(
+        capsys, "compare", "--model", files[0], "--data", files[1], "--random", "1",
+        *(one["scheme"] for one in found["family"]), "--out", str(tmp_path / "t.csv"),
+    )  # fmt: skip
+    schema("compare").validate(table)
+    removed = [row["neurons_removed"] for row in table["rows"]]
+    kept = [sum(one["neurons_kept"]) for one in found["family"]]
+    assert removed == [0, *(128 - count for count in kept)]
+    assert all(row["random_median"] is None for row in table["rows"])
+
+
+def test_the_terminal_says_what_each_layer_keeps(capsys, files, tmp_path):
+    path = str(tmp_path / "s.json")
+    arguments = ["--target", "parameters=0.9", "--units", "neurons", "--multiple-of", "8"]
+    assert main([*common(files), *arguments, "--out", path]) == 0
+    said = capsys.readouterr().out
+    assert "layer 0 keeps 4 of 4 heads and " in said
+    assert "% of the parameters stay." in said
+    assert main(["evaluate", "--model", files[0], "--scheme", path, "--data", files[1]]) == 0
+    kept = load_scheme(path).mask.neurons
+    assert kept is not None
+    assert all(count % 8 == 0 for count in kept.counts)
+    assert f"heads and {128 - len(kept)} of 128 neurons kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Give a number of heads with --heads"),
+        (["--target", "time=3"], "'time=3' is no target"),
+        (["--family", "2,x"], "no list of reductions"),
+        (["--family", "0.5"], "no list of reductions"),
+        (["--family", "2,2"], "no list of reductions"),
+        (["--target", "flops=0.5", "--units", "layers"], "'layers' is no unit"),
+        (["--target", "flops=0.5", "--method", "greedy"], "--method goes with --heads"),
+        (["--heads", "1", "--multiple-of", "8"], "--multiple-of goes with --target or --family"),
+        (["--target", "flops=0.00001"], "cannot be reached"),
+    ],
+)
+def test_what_does_not_go_together_is_said(capsys, files, tmp_path, arguments, said):
+    assert main([*common(files), *arguments, "--out", str(tmp_path / "s.json")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_report_refuses_what_it_could_not_say_all_of(capsys, files, tmp_path):
+    path = str(tmp_path / "s.json")
+    run(capsys, *common(files), "--target", "flops=0.5", "--out", path)
+    report = ["report", "--model", files[0], "--data", files[1], "--calibration", files[1]]
+    assert main([*report, "--scheme", path, "--out", str(tmp_path / "r.html")]) == 2
+    assert "removes feed-forward neurons" in capsys.readouterr().err
+    assert not Path(tmp_path / "r.html").exists()
+
+
+def test_a_recovery_and_a_training_go_on_from_there(capsys, files, tmp_path):
+    path, again, tuned = (str(tmp_path / name) for name in ("s.json", "r.json", "t.json"))
+    first = run(capsys, *common(files), "--target", "flops=0.5", "--out", path)
+    more = ["--model", files[0], "--calibration", files[1]]
+    found = run(capsys, "recover", *more, "--scheme", path, "--out", again)
+    assert found["removed_heads"] == first["removed_heads"]
+    assert [one["layer"] for one in found["feed_forward"]] == [0, 1]
+    run(capsys, "recover", *more, "--scheme", path, "--method", "finetune", "--out", tuned)
+    steps = json.loads(Path(tuned).read_text(encoding="utf-8"))["steps"]
+    assert [step["what"] for step in steps] == ["start", "remove", "recover", "recover"]

@@ -1,0 +1,192 @@
+"""Searches to a share of the cost: within the budget, equal to recovery, and told in full."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from bhpvas.data.dataset import Dataset
+from bhpvas.errors import BhpvasError
+from bhpvas.evaluation.evaluation import evaluate
+from bhpvas.heads import HeadId, HeadMask
+from bhpvas.model.classifier import load_classifier
+from bhpvas.model.cost import flops_per_sentence, parameters
+from bhpvas.neurons import NeuronSet
+from bhpvas.recovery import recover
+from bhpvas.scheme.scheme import Scheme, load_scheme
+from bhpvas.search.base import Constraints
+from bhpvas.search.budget import Costs, Target
+from bhpvas.search.sensitivity import Sublayer, sensitivities
+from bhpvas.search.shares import divergence
+from bhpvas.search.target import narrow_to
+from tests.tiny import SEPARATE, many_sentences, save_tiny
+
+DATA = many_sentences(60)
+WIDTH = 64
+TARGETS = [Target("flops", 0.7), Target("flops", 0.4), Target("parameters", 0.9)]
+
+
+def cost_of(classifier, target: Target, mask: HeadMask, data: Dataset = DATA) -> float:
+    geometry = classifier.geometry
+    lengths = classifier.encode(data).lengths
+    if target.measure == "parameters":
+        return parameters(geometry, mask) / geometry.parameters
+    whole = flops_per_sentence(geometry, classifier.full_mask(), lengths)
+    return flops_per_sentence(geometry, mask, lengths) / whole
+
+
+@pytest.mark.parametrize("family", SEPARATE)
+def test_a_target_is_kept_and_its_weights_are_those_of_a_recovery(tmp_path, family):
+    classifier = load_classifier(save_tiny(tmp_path, family))
+    encoded = classifier.encode(DATA)
+    for target, found in zip(TARGETS, narrow_to(classifier, DATA, TARGETS), strict=True):
+        assert found.target == target
+        assert found.cost <= target.share
+        assert found.cost == pytest.approx(cost_of(classifier, target, found.mask))
+        again = recover(classifier, DATA, found.mask)
+        assert found.recovered.weights.tensors.keys() == again.weights.tensors.keys()
+        for name, tensor in again.weights.tensors.items():
+            np.testing.assert_allclose(found.recovered.weights.tensors[name], tensor, atol=2e-3)
+        changed = classifier.with_weights(found.recovered.weights)
+        before, after = (evaluate(one, DATA, mask) for one, mask in (
+            (classifier, None), (changed, found.mask)
+        ))  # fmt: skip
+        moved = divergence(*map(_tensor, (before.logits, after.logits)))
+        assert found.divergence == pytest.approx(moved, rel=0.02, abs=1e-5)
+        assert len(found.learnt_from) == len(set(encoded.fingerprints.tolist()))
+
+
+def _tensor(logits: np.ndarray):
+    import torch
+
+    return torch.from_numpy(logits)
+
+
+def test_smaller_targets_move_the_answers_further(classifier):
+    shares = [0.9, 0.6, 0.3]
+    found = narrow_to(classifier, DATA, [Target("flops", share) for share in shares])
+    assert np.all(np.diff([one.divergence for one in found]) > 0)
+    assert np.all(np.diff([one.cost for one in found]) < 0)
+
+
+def test_labels_are_never_read(classifier):
+    other = replace(DATA, labels=1 - DATA.labels)
+    target = [Target("flops", 0.5)]
+    (one,), (two,) = narrow_to(classifier, DATA, target), narrow_to(classifier, other, target)
+    assert one.mask == two.mask
+    assert one.recovered.weights == two.recovered.weights
+
+
+def test_constraints_hold(classifier):
+    protected = frozenset({HeadId(0, 2), HeadId(1, 0)})
+    constraints = Constraints(protected, min_per_layer=2)
+    (found,) = narrow_to(
+        classifier, DATA, [Target("flops", 0.3)], constraints=constraints, multiple_of=16
+    )
+    assert not protected & found.mask.removed
+    assert min(found.mask.kept_per_layer) >= 2
+    assert found.mask.neurons is not None
+    assert all((WIDTH - count) % 16 == 0 for count in found.mask.neurons.counts)
+
+
+@pytest.mark.parametrize("units", [("heads",), ("neurons",), ("sublayers",)])
+def test_only_the_units_that_may_go_do(classifier, units):
+    (found,) = narrow_to(classifier, DATA, [Target("flops", 0.8)], units=units)
+    counts = (0, 0) if found.mask.neurons is None else found.mask.neurons.counts
+    if units == ("heads",):
+        assert found.mask.removed
+        assert counts == (0, 0)
+    elif units == ("neurons",):
+        assert not found.mask.removed
+        assert any(counts)
+    else:
+        assert set(found.mask.kept_per_layer) <= {0, 4}
+        assert set(counts) <= {0, WIDTH}
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "said"),
+    [
+        ("flops=0.001", {}, "cannot be reached: 0"),
+        ("flops=0.1", {"units": ("heads",)}, "or more units"),
+        ("flops=0.9", {"multiple_of": 65}, "cannot be multiples of 65"),
+    ],
+)
+def test_what_cannot_be_reached_is_said(classifier, target, more, said):
+    with pytest.raises(BhpvasError, match=said):
+        narrow_to(classifier, DATA, [Target.parse(target)], **more)
+
+
+@pytest.mark.parametrize("text", ["flops", "flops=0", "flops=1.5", "time=0.5", "flops=x", "=0.5"])
+def test_what_is_no_target_is_said(text):
+    with pytest.raises(BhpvasError, match=r"such as flops=0\.33 or parameters=0\.5"):
+        Target.parse(text)
+
+
+def test_a_budget_is_spent_as_well_as_by_trying_everything(classifier):
+    rng = np.random.default_rng(0)
+    choices = {"heads": [0, 2, 4], "neurons": [0, 32, 64]}
+    lengths = classifier.encode(DATA).lengths
+    for share in (0.3, 0.5, 0.8, 1.0):
+        costs = Costs.of(classifier, Target("flops", share), lengths)
+        moves = {
+            Sublayer(layer, what): np.sort(rng.random(3))[::-1]
+            for layer in range(2)
+            for what in choices
+        }
+        plan = costs.allotted(choices, moves)
+        assert costs.share_of(plan) <= share
+        best = min(
+            sum(moves[one][place] for one, place in zip(moves, places, strict=True))
+            for places in product(range(3), repeat=len(moves))
+            if costs.share_of(
+                {one: choices[one.what][p] for one, p in zip(moves, places, strict=True)}
+            )
+            <= share * 0.999
+        )
+        spent = sum(moves[one][choices[one.what].index(count)] for one, count in plan.items())
+        assert spent <= best + 1e-9
+
+
+def test_sensitivity_is_what_a_narrowed_part_alone_does(classifier):
+    """Against the mask of that part, refitted by the recovery on the same sentences."""
+    from bhpvas.recovery.layerwise import calibration_parts
+
+    data = many_sentences(300)
+    encoded = classifier.encode(data)
+    parts = calibration_parts(classifier, encoded)
+    found = sensitivities(classifier, parts, parts, {"heads": [], "neurons": [0, 32]})
+    assert found.keys() == {Sublayer(0, "neurons"), Sublayer(1, "neurons")}
+    nothing = NeuronSet.of_layers(2, WIDTH, {0: range(WIDTH)})
+    mask = HeadMask(2, 4).without_neurons(nothing)
+    changed = classifier.with_weights(recover(classifier, data, mask).weights)
+    before, after = evaluate(classifier, data), evaluate(changed, data, mask)
+    moved = divergence(_tensor(before.logits), _tensor(after.logits))
+    assert found[Sublayer(0, "neurons")][0] == pytest.approx(moved, rel=0.05)
+    assert found[Sublayer(0, "neurons")][1] < found[Sublayer(0, "neurons")][0]
+
+
+def test_a_scheme_holds_all_of_it(classifier, tmp_path):
+    (found,) = narrow_to(classifier, DATA, [Target("flops", 0.5)])
+    scheme = found.on(Scheme.of(classifier))
+    found.recovered.weights.save(tmp_path)
+    scheme.save(tmp_path / "s.json")
+    again = load_scheme(tmp_path / "s.json")
+    assert again.mask == found.mask
+    assert [step.what for step in again.steps] == ["start", "remove", "recover"]
+    assert again.steps[1].settings["target"] == "flops=0.5"
+    assert len(again.steps[1].settings["reasons"]) == 2
+    changed = again.on(classifier, tmp_path)
+    expected = evaluate(classifier.with_weights(found.recovered.weights), DATA, found.mask)
+    np.testing.assert_allclose(evaluate(changed, DATA, again.mask).logits, expected.logits)
+    (whole,) = narrow_to(classifier, DATA, [Target("flops", 1.0)])
+    assert whole.on(scheme) is scheme
+
+
+def test_a_model_that_shares_its_layers_is_refused(tmp_path):
+    classifier = load_classifier(save_tiny(tmp_path, "albert"))
+    with pytest.raises(BhpvasError, match="use the same weights"):
+        narrow_to(classifier, DATA, [Target("flops", 0.5)])
