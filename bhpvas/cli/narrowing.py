@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import load_calibration, mask_without
+from bhpvas.cli.options import CalibrationOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
 from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
-    from bhpvas.cli.propose import Options
     from bhpvas.model.classifier import Classifier
     from bhpvas.search.base import Constraints
     from bhpvas.search.budget import Target
     from bhpvas.search.target import Narrowed, Unit
 
 
-def run(options: Options, constraints: Constraints) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions(CalibrationOptions):
+    """What may go, for a number of heads and for a target alike, and how much for a target."""
+
+    protect: str = option("heads that must stay, such as L0H3,L5H11", "HEADS", default="")
+    min_per_layer: int = option("heads that every layer keeps", "N", default=0)
+    out: str = option(
+        "scheme file to write; refitted weights are written beside it, or into a .zip",
+        "FILE",
+        required=True,
+    )
+    target: str | None = option(
+        "remove heads and feed-forward neurons until this share stays, such as flops=0.33 or "
+        "parameters=0.5, and write the refitted weights, too",
+        "WHAT=SHARE",
+    )
+    family: str | None = option(
+        "one search for several targets: how many times fewer FLOPs, such as 1.5,2,3,4; --out is "
+        "then a folder, with a scheme for each",
+        "LIST",
+    )
+    units: str | None = option(
+        "what may go for a target: heads, neurons or sublayers (default: heads,neurons)", "LIST"
+    )
+    multiple_of: int | None = option(
+        "numbers of neurons that layers keep for a target are multiples of N", "N"
+    )
+
+
+def run(options: TargetOptions, constraints: Constraints) -> None:
     """Remove heads and neurons down to each target, and write a scheme for it, weights included."""
     from bhpvas.evaluation.data_record import data_record
     from bhpvas.scheme.scheme import Scheme
@@ -56,7 +86,7 @@ def run(options: Options, constraints: Constraints) -> None:
     )
 
 
-def _targets(options: Options) -> list[Target]:
+def _targets(options: TargetOptions) -> list[Target]:
     from bhpvas.search.budget import Target
 
     if options.target is not None:
@@ -83,7 +113,7 @@ def _units(text: str | None) -> tuple[Unit, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _outs(options: Options, targets: list[Target]) -> list[str]:
+def _outs(options: TargetOptions, targets: list[Target]) -> list[str]:
     """The file of each scheme: in the folder that is made for a family."""
     if options.family is None:
         return [options.out]

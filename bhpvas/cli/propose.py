@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli import narrowing
 from bhpvas.cli.inputs import load_calibration, mask_without
-from bhpvas.cli.options import CalibrationOptions, option
+from bhpvas.cli.options import option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
 from bhpvas.errors import BhpvasError
 
@@ -19,31 +19,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(CalibrationOptions):
+class Options(narrowing.TargetOptions):
+    exclusive = ("heads", "target", "family")
+
+    heads: int | None = option("how many heads to remove", "K")
     method: str | None = option(
         # Named here, since the registry would import torch.
         "random, importance, fisher, combined, iterative, redundancy, mask-search, "
         "reconstruction, shares (default), greedy, layers, or any criterion",
         "NAME",
-    )
-    exclusive = ("heads", "target", "family")
-
-    heads: int | None = option("how many heads to remove", "K")
-    target: str | None = option(
-        "remove heads and feed-forward neurons until this share stays, such as flops=0.33 or "
-        "parameters=0.5, and write the refitted weights, too",
-        "WHAT=SHARE",
-    )
-    family: str | None = option(
-        "one search for several targets: how many times fewer FLOPs, such as 1.5,2,3,4; --out is "
-        "then a folder, with a scheme for each",
-        "LIST",
-    )
-    units: str | None = option(
-        "what may go for a target: heads, neurons or sublayers (default: heads,neurons)", "LIST"
-    )
-    multiple_of: int | None = option(
-        "numbers of neurons that layers keep for a target are multiples of N", "N"
     )
     max_drop: float | None = option(
         # Methods made for compensation are named here for the same reason.
@@ -51,13 +35,6 @@ class Options(CalibrationOptions):
         "(0.01 = one point) as the file is written: by reconstruction and shares with compensated "
         "weights, which it then contains, by other methods as masked",
         "X",
-    )
-    protect: str = option("heads that must stay, such as L0H3,L5H11", "HEADS", default="")
-    min_per_layer: int = option("heads that every layer keeps", "N", default=0)
-    out: str = option(
-        "scheme file to write; compensated weights are written beside it, or into a .zip",
-        "FILE",
-        required=True,
     )
 
 
