@@ -65,7 +65,8 @@ class HeadMask:
 
     ``pruned`` are heads that the model never had, as those of a smaller one that bhpvas exported:
     they are always among the removed ones, and :meth:`restored` leaves them there. ``neurons`` are
-    feed-forward neurons that are removed beside the heads, None where there are none.
+    feed-forward neurons that are removed beside the heads, None where there are none;
+    ``pruned_neurons`` are those of them that the model never had.
 
     >>> from bhpvas import HeadId, HeadMask
     >>> mask = HeadMask(2, 4).without([HeadId(0, 3)])
@@ -80,11 +81,15 @@ class HeadMask:
     removed: frozenset[HeadId] = field(default_factory=frozenset)
     pruned: frozenset[HeadId] = field(default_factory=frozenset, compare=False)
     neurons: NeuronSet | None = None
+    pruned_neurons: NeuronSet | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "removed", self.removed | self.pruned)
-        if self.neurons is not None and not self.neurons:
-            object.__setattr__(self, "neurons", None)
+        neurons = self.neurons or None
+        if self.pruned_neurons is not None and neurons != self.pruned_neurons:
+            lacking = self.pruned_neurons
+            neurons = lacking if neurons is None else neurons | lacking
+        object.__setattr__(self, "neurons", neurons)
         for head in sorted(self.removed):
             if not (0 <= head.layer < self.layers and 0 <= head.head < self.heads):
                 raise HeadError(
@@ -128,7 +133,7 @@ class HeadMask:
         return replace(self, neurons=neurons if self.neurons is None else self.neurons | neurons)
 
     def with_neurons(self, neurons: NeuronSet) -> HeadMask:
-        """The mask with feed-forward neurons kept again."""
+        """The mask with feed-forward neurons kept again, the pruned ones excepted."""
         return replace(self, neurons=None if self.neurons is None else self.neurons - neurons)
 
     def neurons_below(self, layer: int) -> tuple[str, ...]:
@@ -139,12 +144,19 @@ class HeadMask:
     @property
     def changes(self) -> bool:
         """Whether it removes anything that the model has."""
-        return bool(self.masked) or self.neurons is not None
+        return bool(self.masked) or self.neurons != self.pruned_neurons
 
     @property
     def masked(self) -> frozenset[HeadId]:
         """The removed heads that the model has."""
         return self.removed - self.pruned
+
+    @property
+    def masked_neurons(self) -> NeuronSet | None:
+        """The removed neurons that the model has; None where there are none."""
+        if self.neurons is None or self.pruned_neurons is None:
+            return self.neurons
+        return self.neurons - self.pruned_neurons or None
 
     @cached_property
     def kept(self) -> np.ndarray:

@@ -35,6 +35,19 @@ class NeuronSet:
         return cls(some.shape[1], tuple(rows))
 
     @classmethod
+    def of_bits(cls, width: int, bits: Iterable[str]) -> NeuronSet:
+        """The set with these ``bits``; raises :class:`HeadError` where none has them."""
+        found = cls(width, tuple(bits))
+        lengths = {*map(len, found.bits)}
+        try:  # an array is as large as bits say, which stand there, and not as a width alone may
+            same = lengths <= {0} or (lengths <= {0, found.digits} and cls.of(found.array) == found)
+        except ValueError:  # no hexadecimal digits
+            same = False
+        if not same:
+            raise HeadError(f"These are not the bits of layers with {width:,} neurons.")
+        return found
+
+    @classmethod
     def of_layers(cls, layers: int, width: int, chosen: Mapping[int, Iterable[int]]) -> NeuronSet:
         """Neurons counted from 0, by layer; raises :class:`HeadError` for one that is not there."""
         some = np.zeros((layers, width), dtype=bool)
@@ -67,7 +80,7 @@ class NeuronSet:
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """How many neurons of each layer are in the set."""
-        return tuple(self.array.sum(1).tolist())
+        return tuple(int(digits or "0", 16).bit_count() for digits in self.bits)
 
     def __len__(self) -> int:
         return sum(self.counts)

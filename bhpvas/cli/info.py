@@ -26,12 +26,13 @@ def run(options: Options) -> None:
 
 
 def document(info: Info) -> dict[str, Any]:
-    geometry = asdict(info.geometry)
+    geometry, gone = asdict(info.geometry), info.geometry.pruned_neurons
     return {
         "model": info.name,
         **{name: geometry[name] for name in ("layers", "heads", "hidden_size", "head_size")},
         "parameters": info.geometry.parameters,
         "head_parameters": info.geometry.head_parameters,
+        **({} if gone is None else {"neurons_kept": [gone.width - one for one in gone.counts]}),
         "max_length": info.geometry.max_length,
         "labels": list(info.label_names),
         "notes": list(info.notes),

@@ -140,8 +140,9 @@ class Classifier:
             )
 
     def full_mask(self) -> HeadMask:
-        """The mask that keeps every head that the model's files hold."""
-        return HeadMask(self.geometry.layers, self.geometry.heads, pruned=self.geometry.pruned)
+        """The mask that keeps every head and neuron that the model's files hold."""
+        of = self.geometry
+        return HeadMask(of.layers, of.heads, pruned=of.pruned, pruned_neurons=of.pruned_neurons)
 
     @cached_property
     def dead_heads(self) -> np.ndarray:
@@ -214,13 +215,14 @@ def load_classifier(
     """Load a sequence classifier from a folder or a hub id (``name`` or ``name@revision``).
 
     Without a source it is the sample model. Only safetensors are read, and no code of the model
-    runs. Heads that the files lack (``pruned_heads`` in the config) are filled with zeros, so every
-    layer has as many; :attr:`Geometry.pruned` names them, and :meth:`Classifier.full_mask` is
-    without them. ``device`` is ``cpu``, ``cuda``, ``mps``, or ``auto``: ``cuda`` where there is
-    one, else ``cpu``. ``dtype`` is ``float32``, ``bfloat16``, ``mixed`` (float32 weights, while
-    passes over sentences multiply matrices in bfloat16), or ``auto``: ``mixed`` on ``cuda``, else
-    ``float32``. Sentences of which more than ``max_unknown`` of the tokens are unknown to its
-    tokenizer are refused later, when they are encoded.
+    runs. Heads and feed-forward neurons that the files lack (``pruned_heads`` and
+    ``pruned_neurons`` in the config) are filled with zeros, so every layer has as many;
+    :attr:`Geometry.pruned` and :attr:`Geometry.pruned_neurons` name them, and
+    :meth:`Classifier.full_mask` is without them. ``device`` is ``cpu``, ``cuda``, ``mps``, or
+    ``auto``: ``cuda`` where there is one, else ``cpu``. ``dtype`` is ``float32``, ``bfloat16``,
+    ``mixed`` (float32 weights, while passes over sentences multiply matrices in bfloat16), or
+    ``auto``: ``mixed`` on ``cuda``, else ``float32``. Sentences of which more than ``max_unknown``
+    of the tokens are unknown to its tokenizer are refused later, when they are encoded.
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken,
     or larger than the memory that is free.
@@ -240,12 +242,7 @@ def load_classifier(
     model = load_weights(found, DTYPES[dtype])
     model.to(place).eval().requires_grad_(False)
     tokenizer = load_tokenizer(folder, name, found.config)
-    info = info_of(
-        found,
-        allowed=tokenizer.model_max_length,
-        numbers=sum(parameter.numel() for parameter in model.parameters()),
-        zeros=len(found.pruned),
-    )
+    info = info_of(found, allowed=tokenizer.model_max_length)
     return Classifier(
         name=name,
         source=str(source) if source is not None else "sample",

@@ -14,11 +14,13 @@ from types import NoneType
 from typing import Any
 
 from bhpvas.errors import ModelError
-from bhpvas.heads import HeadId, HeadMask
+from bhpvas.heads import HeadId
 from bhpvas.model import files, tensors
 from bhpvas.model.families import FAMILIES, ORDINARY
 from bhpvas.model.families.base import Family
+from bhpvas.model.lacking import PRUNING, pruned_heads, pruned_neurons
 from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
+from bhpvas.neurons import NeuronSet
 
 # Far beyond any model; of layers that share their weights a config may state any number.
 _MOST_LAYERS = 1000
@@ -26,7 +28,7 @@ _MOST_LABELS = 100_000
 # In which number type the weights lie is read from themselves.
 _UNUSED = {"dtype", "torch_dtype"}
 # Settings that say nothing where they are null, as if they were not there.
-_NOTHING = {"pruned_heads", "constant_attention", "quantization_config", "id2label"}
+_NOTHING = {"quantization_config", "id2label"} | set(PRUNING)
 # How a config numbers its labels, and calls those without a name.
 _NUMBER = re.compile(r"\s*\d{1,6}\s*", re.ASCII)
 _UNNAMED = re.compile(r"LABEL_\d+")
@@ -61,8 +63,9 @@ _ACTIVATIONS = ("gelu", "gelu_new", "relu")
 class Geometry:
     """The sizes of a classifier; ``parameters`` counts the model as its files hold it.
 
-    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do. ``shared``:
-    its layers use the same weights.
+    ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do, and
+    ``pruned_neurons`` feed-forward neurons, None where there are none. ``shared``: its layers use
+    the same weights.
     """
 
     layers: int
@@ -74,6 +77,7 @@ class Geometry:
     parameters: int
     max_length: int
     pruned: frozenset[HeadId] = frozenset()
+    pruned_neurons: NeuronSet | None = None
     shared: bool = False
 
     @property
@@ -112,8 +116,8 @@ class ModelFiles:
     """What a model's folder holds, checked without reading weights.
 
     ``config`` states all that its family asks for. ``weights`` are the files to read, ``contents``
-    what these hold, ``numbers`` how many numbers of the model. ``pruned`` are the heads that they
-    lack. ``notes`` as in :class:`Info`.
+    what these hold, ``numbers`` how many numbers of the model. ``pruned`` and ``pruned_neurons`` as
+    in :class:`Geometry`. ``notes`` as in :class:`Info`.
     """
 
     name: str
@@ -123,6 +127,7 @@ class ModelFiles:
     contents: tensors.Contents
     numbers: int
     pruned: frozenset[HeadId]
+    pruned_neurons: NeuronSet | None
     label_names: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -141,13 +146,7 @@ def read_info(source: str | Path | None = None, *, revision: str | None = None) 
     name, folder, _ = files.locate(source, revision)
     found = read_files(folder, name)
     check_tokenizer(folder, name, found.config)
-    return info_of(
-        found,
-        allowed=_tokenizer_limit(folder),
-        numbers=found.numbers,
-        # A layer without heads has one of zeros in its file, which is no part of the model.
-        zeros=len(found.config.get("constant_attention") or ()),
-    )
+    return info_of(found, allowed=_tokenizer_limit(folder))
 
 
 def read_files(folder: Path, name: str) -> ModelFiles:
@@ -167,13 +166,8 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         config = filled_config(config, name).to_dict()
     check_sizes(config, name)
     label_names = names_of(config["id2label"], name)
-    if "feed_forward_sizes" in config:
-        raise ModelError(
-            f"The model {name!r} has narrower feed-forward parts, which cannot be opened again: "
-            "open its original, with the scheme in its folder (scheme/scheme.json)."
-        )
-    pruned = pruned_heads(config, name)
-    contents = tensors.compared(stored, config, name, pruned)
+    pruned, neurons = pruned_heads(config, name), pruned_neurons(config, name)
+    contents = tensors.compared(stored, config, name, pruned, neurons)
     if len(label_names) < 2:
         raise ModelError(
             f"The model {name!r} has a single output; bhpvas needs two labels or more."
@@ -186,6 +180,7 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         contents=contents,
         numbers=sum(prod(stored[file].shape) for file in contents.names.values()),
         pruned=pruned,
+        pruned_neurons=neurons,
         label_names=label_names,
         notes=(
             *files.other_weights(folder, weights),
@@ -196,12 +191,8 @@ def read_files(folder: Path, name: str) -> ModelFiles:
     )
 
 
-def info_of(found: ModelFiles, *, allowed: Any, numbers: int, zeros: int) -> Info:
-    """What a model's files say of it.
-
-    ``allowed`` is the longest input by the tokenizer, ``numbers`` how many there are in all
-    weights, ``zeros`` how many heads are but stand-ins.
-    """
+def info_of(found: ModelFiles, *, allowed: Any) -> Info:
+    """What a model's files say of it; ``allowed`` is the longest input by the tokenizer."""
     layers, heads, hidden_size, intermediate_size = found.family.sizes(found.config)
     geometry = Geometry(
         layers=layers,
@@ -210,12 +201,15 @@ def info_of(found: ModelFiles, *, allowed: Any, numbers: int, zeros: int) -> Inf
         head_size=hidden_size // heads,
         intermediate_size=intermediate_size,
         labels=len(found.label_names),
-        parameters=numbers,
+        parameters=found.numbers,
         max_length=longest_input(found.config, allowed, found.name),
         pruned=found.pruned,
+        pruned_neurons=found.pruned_neurons,
         shared=found.family.shared,
     )
-    geometry = replace(geometry, parameters=numbers - zeros * geometry.head_parameters)
+    # A layer without heads has one of zeros in its file, which is no part of the model.
+    zeros = len(found.config.get("constant_attention") or ()) * geometry.head_parameters
+    geometry = replace(geometry, parameters=found.numbers - zeros)
     return Info(found.name, geometry, found.label_names, found.notes)
 
 
@@ -513,31 +507,6 @@ def check_sizes(config: Mapping[str, Any], name: str) -> None:
             f"The config.json of {name!r} states {layers:,} layers, and its weights do not have as "
             f"many: {files.SAVE_AGAIN}."
         )
-
-
-def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
-    """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
-    layers, heads, _, _ = FAMILIES[config["model_type"]].sizes(config)
-    constant = config.get("constant_attention") or ()
-    if FAMILIES[config["model_type"]].shared and (constant or config.get("pruned_heads")):
-        raise ModelError(
-            f"The config.json of {name!r} names pruned_heads, and its layers share their weights, "
-            f"so that none can lack some: {ORDINARY}."
-        )
-    try:
-        if not isinstance(constant, list | tuple):
-            raise TypeError(f"its constant_attention is {reprlib.repr(constant)} and no list")
-        named = config.get("pruned_heads") or {}
-        if alone := [layer for layer in constant if str(layer) not in set(map(str, named))]:
-            raise ValueError(f"its constant_attention names layer {alone[0]}, and they do not")
-        pruned = frozenset(
-            HeadId(int(number), int(head))
-            for number, removed in named.items()
-            for head in (range(heads) if int(number) in constant else removed)
-        )
-        return HeadMask(layers, heads, pruned).removed
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ModelError(f"The pruned_heads of {name!r} cannot be used: {error}") from None
 
 
 def longest_input(config: Mapping[str, Any], allowed: Any, name: str) -> int:

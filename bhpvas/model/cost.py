@@ -43,8 +43,18 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
     98496
     """
     heads = len(mask.removed - geometry.pruned) * geometry.head_parameters
-    neurons = 0 if mask.neurons is None else len(mask.neurons) * geometry.neuron_parameters
-    return geometry.parameters - heads - neurons
+    neurons = removed_neurons(geometry, mask) - len(geometry.pruned_neurons or ())
+    return geometry.parameters - heads - neurons * geometry.neuron_parameters
+
+
+def removed_neurons(geometry: Geometry, mask: HeadMask) -> int:
+    """How many feed-forward neurons the physically pruned model lacks, with those that the model's
+    files lack.
+    """
+    lacking, removed = geometry.pruned_neurons, mask.neurons
+    if lacking is None or removed is None:
+        return len(lacking or removed or ())
+    return len(lacking | removed)
 
 
 def neurons_kept(geometry: Geometry, mask: HeadMask) -> list[int]:
@@ -73,7 +83,7 @@ def flops_per_sentence(
     heads = every if geometry.shared else mask.without(geometry.pruned).kept_count
     hidden, kept = geometry.hidden_size, heads * geometry.head_size
     projections = 8 * hidden * kept
-    neurons = geometry.intermediate_size * geometry.layers - len(mask.neurons or ())
+    neurons = geometry.intermediate_size * geometry.layers - removed_neurons(geometry, mask)
     feed_forward = 4 * hidden * neurons
     top = 2 * hidden * (hidden + geometry.labels)
     quadratic = 4 * kept

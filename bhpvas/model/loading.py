@@ -13,6 +13,7 @@ from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.config import ModelFiles, filled_config
 from bhpvas.model.files import SMALLER, check_memory, reason
+from bhpvas.model.lacking import PRUNING
 from bhpvas.model.memory import exhausted
 from bhpvas.model.weights import unusable
 
@@ -34,7 +35,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def load_weights(found: ModelFiles, dtype: torch.dtype) -> Any:
-    """The model with all its heads, those that its files lack with weights of zero.
+    """The model with all heads and neurons, those that its files lack with weights of zero.
 
     Raises :class:`ModelError` where it is larger than the memory, or holds numbers that are none.
     """
@@ -72,7 +73,7 @@ def _read_model(found: ModelFiles, dtype: torch.dtype) -> tuple[Any, dict[str, A
     check_memory(found.numbers, found.name, dtype.itemsize)
     made: Any = AutoModelForSequenceClassification
     given = None
-    if found.pruned or found.contents.prefixes:
+    if found.pruned or found.pruned_neurons or found.contents.prefixes:
         made, given = _own_weights(found, config)
     return made.from_pretrained(
         None if given else found.folder,
@@ -88,15 +89,15 @@ def _read_model(found: ModelFiles, dtype: torch.dtype) -> tuple[Any, dict[str, A
 
 
 def _own_weights(found: ModelFiles, config: Any) -> tuple[Any, dict[str, Tensor]]:
-    """A model's class, and its weights by its own names, with zeros where heads are missing.
+    """A model's class, and its weights by its own names, with zeros where some are missing.
 
-    Cleans the config of such heads. A layer without heads may hold one of zeros in their place, for
-    transformers 4 to run it. The tensors are not copied, but those that are filled.
+    Cleans the config of what it lacks. A layer without heads may hold one of zeros in their place,
+    for transformers 4 to run it. The tensors are not copied, but those that are filled.
     """
     from safetensors.torch import load_file
     from transformers import AutoModelForSequenceClassification
 
-    for key in ("pruned_heads", "constant_attention"):
+    for key in PRUNING:
         if hasattr(config, key):
             delattr(config, key)
     with torch.device("meta"):
@@ -105,28 +106,35 @@ def _own_weights(found: ModelFiles, config: Any) -> tuple[Any, dict[str, Tensor]
     for path in found.weights:
         stored |= load_file(path)
     weights = {own: stored[file] for own, file in found.contents.names.items()}
-    if found.pruned:
-        _fill_heads(weights, found, model)
+    _fill(weights, found, model)
     return type(model), weights
 
 
-def _fill_heads(weights: dict[str, Tensor], found: ModelFiles, model: Any) -> None:
-    """Put zeros where heads are missing; ``model`` has the shapes of the whole one."""
+def _fill(weights: dict[str, Tensor], found: ModelFiles, model: Any) -> None:
+    """Put zeros where heads or neurons are missing; ``model`` has the shapes of the whole one."""
     names = {id(module): name for name, module in model.named_modules()}
-    config = model.config
+
+    def grow(part: Any, kind: str, *places: Any) -> None:
+        key = f"{names[id(part)]}.{kind}"
+        whole = torch.zeros(getattr(part, kind).shape)
+        if whole[places].numel():
+            whole[places] = weights[key].float()
+        weights[key] = whole
+
+    config, neurons = model.config, found.pruned_neurons
     mask = HeadMask(config.num_hidden_layers, config.num_attention_heads, found.pruned)
     for number, layer in enumerate(found.family.layers(model)):
-        kept = torch.tensor(mask.kept[number])
-        if kept.all():
-            continue
-        rows = kept.repeat_interleave(config.hidden_size // len(kept))  # [D]
-        for part in (layer.query, layer.key, layer.value):
-            for kind in ("weight", "bias"):
-                key = f"{names[id(part)]}.{kind}"
-                whole = torch.zeros(getattr(part, kind).shape)
-                whole[rows] = weights[key].float() if kept.any() else 0
-                weights[key] = whole
-        key = f"{names[id(layer.output)]}.weight"
-        whole = torch.zeros(layer.output.weight.shape)
-        whole[:, rows] = weights[key].float() if kept.any() else 0
-        weights[key] = whole
+        kept = torch.tensor(mask.kept[number]).repeat_interleave(config.hidden_size // mask.heads)
+        places = dict.fromkeys(("query", "key", "value", "output"), kept)  # [D] each
+        if neurons is not None:
+            there = torch.tensor(~neurons.array[number])  # [F]
+            places |= dict.fromkeys(("up", "down"), there)
+        for name, there in places.items():
+            if there.all():
+                continue
+            part = getattr(layer, name)
+            if name in ("output", "down"):
+                grow(part, "weight", slice(None), there)
+            else:
+                grow(part, "weight", there)
+                grow(part, "bias", there)

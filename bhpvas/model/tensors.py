@@ -17,6 +17,7 @@ from bhpvas.heads import HeadId
 from bhpvas.model.families import FAMILIES, ORDINARY
 from bhpvas.model.families.base import Family, Shapes, linear
 from bhpvas.model.files import Stored
+from bhpvas.neurons import NeuronSet
 from bhpvas.text import plural
 
 # What torch.compile, DataParallel and Lightning put before the names of a model.
@@ -67,9 +68,14 @@ class Contents:
 
 
 def compared(
-    stored: Mapping[str, Stored], config: Mapping[str, Any], name: str, pruned: Collection[HeadId]
+    stored: Mapping[str, Stored],
+    config: Mapping[str, Any],
+    name: str,
+    pruned: Collection[HeadId],
+    neurons: NeuronSet | None = None,
 ) -> Contents:
-    """What the files hold of the model that a complete config states, without ``pruned`` heads.
+    """What the files hold of the model that a complete config states, without ``pruned`` heads and
+    feed-forward ``neurons``.
 
     Raises :class:`ModelError` for anything beyond it, for what they lack, and for the first tensor
     of another size.
@@ -92,7 +98,7 @@ def compared(
     if missing:
         raise ModelError(stock.missing(missing))
     attention = stock.attention(pruned)
-    for key, shape in (shapes | attention).items():
+    for key, shape in (shapes | attention | stock.feed_forward(neurons)).items():
         found = stored[names[key]].shape
         if found != shape and shape != _ANY:
             say = stock.narrower if key in attention else stock.mismatch
@@ -253,6 +259,16 @@ class _Stock:
                 found |= shapes if kept else dict.fromkeys(shapes, _ANY)
             output = f"{module}.{self.family.parts['output']}.weight"
             found |= {output: (hidden, width) if kept else _ANY}
+        return found
+
+    def feed_forward(self, pruned: NeuronSet | None) -> Shapes:
+        """The shapes of all tensors whose size depends on how many neurons a layer has."""
+        _, _, hidden, width = self.family.sizes(self.config)
+        found: Shapes = {}
+        modules = self.family.layer_modules(self.config)
+        for module, count in zip(modules, pruned.counts if pruned else (), strict=False):
+            found |= linear(f"{module}.{self.family.parts['up']}", width - count, hidden)
+            found[f"{module}.{self.family.parts['down']}.weight"] = (hidden, width - count)
         return found
 
     def narrower(self, key: str, found: tuple[int, ...], stated: tuple[int, ...]) -> str:

@@ -94,7 +94,7 @@ def recover(
 
 def _lowest(mask: HeadMask) -> int:
     """The lowest layer that has lost a head or a neuron."""
-    counts = () if mask.neurons is None else mask.neurons.counts
+    counts = () if mask.masked_neurons is None else mask.masked_neurons.counts
     narrowed = {layer for layer, count in enumerate(counts) if count}
     return min({head.layer for head in mask.masked} | narrowed)
 

@@ -20,7 +20,7 @@ from pydantic import WithJsonSchema as Published
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from bhpvas.errors import SchemeError
+from bhpvas.errors import HeadError, SchemeError
 from bhpvas.heads import HeadId, format_heads
 from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
@@ -283,11 +283,14 @@ def _learnt_of(
 def _neurons_of(record: Change | Recovery, place: str, layers: int) -> NeuronSet | None:
     if isinstance(record, Recovery) or record.neurons is None:
         return None
-    found = NeuronSet(record.neurons.width, tuple(record.neurons.bits))
-    whole = len(found.bits) == layers and {*map(len, found.bits)} <= {0, found.digits}
-    if not whole or NeuronSet.of(found.array) != found or not found:
+    width, bits = record.neurons.width, record.neurons.bits
+    try:
+        found = NeuronSet.of_bits(width, bits)
+    except HeadError:
+        found = None
+    if not found or len(bits) != layers:
         raise SchemeError(
-            f"'neurons' of {place} are not those of {layers} layers with {found.width:,} neurons"
+            f"'neurons' of {place} are not those of {layers} layers with {width:,} neurons"
         )
     return found
 
@@ -307,10 +310,12 @@ def _step(
         raise SchemeError(f"{place} has the parent {record.parent}, no step before it")
     changed, before, pruned = frozenset(record.heads), frozenset[HeadId](), frozenset[HeadId]()
     gone: NeuronSet | None = None
+    lacking: NeuronSet | None = None
     if record.parent is not None:
         parent = earlier[record.parent]
-        before, pruned = parent.removed, next(iter(earlier.values())).removed
-        gone = parent.removed_neurons
+        start = next(iter(earlier.values()))
+        before, pruned = parent.removed, start.removed
+        gone, lacking = parent.removed_neurons, start.removed_neurons
     possible = changeable(record.what, changed, before) - pruned
     if record.what in ("remove", "restore"):
         nothing = not changed and neurons is None
@@ -320,8 +325,10 @@ def _step(
                 f"{place} cannot {record.what} the heads {named} of its parent {record.parent}"
             )
     if neurons is not None:
-        fits = record.what != "start" and (gone is None or gone.width == neurons.width)
-        if not fits or changeable_neurons(record.what, neurons, gone) != neurons:
+        fits, masked = gone is None or gone.width == neurons.width, gone
+        if record.what == "restore" and gone is not None and lacking is not None:
+            masked = gone - lacking
+        if not fits or changeable_neurons(record.what, neurons, masked) != neurons:
             raise SchemeError(
                 f"{place} cannot {record.what} the neurons {neurons} of its parent {record.parent}"
             )

@@ -84,10 +84,12 @@ class Scheme:
         metrics: Mapping[str, Any] | None = None,
         time: str | None = None,
         pruned: frozenset[HeadId] = frozenset(),
+        pruned_neurons: NeuronSet | None = None,
         method: str = "",
         learnt_from: LearntSentences | None = None,
     ) -> Scheme:
-        """A scheme with every head kept that is not ``pruned`` from the model.
+        """A scheme with every head kept that is not ``pruned`` from the model, and all neurons that
+        are not ``pruned_neurons``.
 
         ``model`` has the keys id, revision and fingerprint; ``layers`` and ``heads`` (a layer) are
         its geometry. ``data`` is what the ``metrics`` of the start were measured on, ``time`` when
@@ -96,7 +98,8 @@ class Scheme:
         """
         start = Step(
             0, None, "start", tuple(sorted(pruned)), pruned, method, {}, None, _plain(metrics),
-            _time(time), learnt_from=learnt_from,
+            _time(time), learnt_from=learnt_from, neurons=pruned_neurons,
+            removed_neurons=pruned_neurons,
         )  # fmt: skip
         about = None if data is None else _plain(data)
         return cls(name, _plain(model), about, layers, heads, (start,), 0, (), 1)
@@ -125,7 +128,8 @@ class Scheme:
         }
         return cls.started(
             about, geometry.layers, geometry.heads, name=name, data=data, metrics=metrics,
-            time=time, pruned=geometry.pruned, method=EXPORTED if made else "",
+            time=time, pruned=geometry.pruned, pruned_neurons=geometry.pruned_neurons,
+            method=EXPORTED if made else "",
             learnt_from=_learnt_from(made_by) if made else None,
         )  # fmt: skip
 
@@ -144,12 +148,18 @@ class Scheme:
     def mask_at(self, step_id: int) -> HeadMask:
         """The mask at any step."""
         step = self.step(step_id)
-        return HeadMask(self.layers, self.heads, step.removed, self.pruned, step.removed_neurons)
+        lacking = (self.pruned, step.removed_neurons, self.pruned_neurons)
+        return HeadMask(self.layers, self.heads, step.removed, *lacking)
 
     @property
     def pruned(self) -> frozenset[HeadId]:
         """The heads that the model never had: those of the start."""
         return self.steps[0].removed
+
+    @property
+    def pruned_neurons(self) -> NeuronSet | None:
+        """The feed-forward neurons that the model never had: those of the start."""
+        return self.steps[0].removed_neurons
 
     @property
     def weights(self) -> str | None:
@@ -226,6 +236,12 @@ class Scheme:
             raise SchemeError(
                 f"Scheme {self.name!r} does not start with the heads that {classifier.source} has "
                 f"(it lacks {format_heads(geometry.pruned) or 'none'}): start a new one."
+            )
+        if self.pruned_neurons != geometry.pruned_neurons:
+            raise SchemeError(
+                f"Scheme {self.name!r} does not start with the feed-forward neurons that "
+                f"{classifier.source} has (it lacks {geometry.pruned_neurons or 'none'}): start a "
+                "new one."
             )
         return self
 
@@ -395,8 +411,8 @@ class Scheme:
         asked = HeadMask(self.layers, self.heads, frozenset(heads)).removed
         removed = self.mask.removed
         changed = changeable(what, asked, removed) - self.pruned
-        gone = self.mask.neurons
-        changed_neurons = changeable_neurons(what, neurons, gone)
+        gone, masked = self.mask.neurons, self.mask.masked_neurons
+        changed_neurons = changeable_neurons(what, neurons, masked if what == "restore" else gone)
         if not changed and changed_neurons is None and weights is None:
             raise SchemeError(
                 f"There is nothing to {what} ({format_heads(asked) or 'no head'} selected): select "

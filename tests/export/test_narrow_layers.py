@@ -11,18 +11,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bhpvas.errors import ModelError
+from bhpvas.errors import BhpvasError, ModelError, SchemeError
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.export import FORMATS, Exported, export_model, onnx_graph
 from bhpvas.export.base import logits_of
-from bhpvas.heads import parse_heads
+from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
-from bhpvas.model.cost import parameters
+from bhpvas.model.config import read_info
+from bhpvas.model.cost import flops_per_sentence, parameters
 from bhpvas.model.engine import predict
 from bhpvas.neurons import NeuronSet
 from bhpvas.progress import silent
 from bhpvas.recovery import recover
 from bhpvas.scheme.scheme import Scheme
+from tests.cli.conftest import run
 from tests.conftest import tiny_dataset
 from tests.tiny import SEPARATE, save_tiny
 
@@ -91,7 +93,8 @@ def test_a_dense_model_has_zeros_in_their_places(tmp_path, family, case):
         atol=1e-5,
     )
     assert found.parameters == found.parameters_before == again.geometry.parameters
-    for layer, own, gone in zip(again.layers, classifier.layers, mask.neurons.array, strict=True):
+    removed = torch.tensor(mask.neurons.array)
+    for layer, own, gone in zip(again.layers, classifier.layers, removed, strict=True):
         assert not layer.up.weight[gone].any() and not layer.up.bias[gone].any()
         assert not layer.down.weight[:, gone].any()
         assert torch.equal(layer.up.weight[~gone], own.up.weight[~gone])
@@ -194,7 +197,133 @@ def test_a_card_of_heads_alone_does_not_speak_of_neurons(tmp_path, classifier):
     assert not {"feed_forward_sizes", "pruned_neurons"} & config.keys()
 
 
-def test_a_smaller_model_is_not_taken_for_another(tmp_path, classifier):
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("family", SEPARATE)
+def test_a_smaller_model_is_loaded_again_without_code_of_its_own(tmp_path, family, case):
+    classifier = load_classifier(save_tiny(tmp_path / "model", family))
+    found = exported(classifier, case, tmp_path / "out", "transformers")
+    again, mask = load_classifier(tmp_path / "out"), scheme_of(classifier, case).mask
+    encoded = again.encode(tiny_dataset())
+    expected = predict(classifier, classifier.encode(tiny_dataset()), mask)
+    for full in (None, again.full_mask(), HeadMask(2, 4)):
+        np.testing.assert_allclose(predict(again, encoded, full), expected, atol=1e-5)
+    full, geometry = again.full_mask(), again.geometry
+    assert full == mask and not full.changes and full.masked_neurons is None
+    assert geometry == read_info(tmp_path / "out").geometry
+    # What is not there cannot be counted twice.
+    for one in (full, HeadMask(2, 4), HeadMask(2, 4, neurons=mask.neurons)):
+        assert parameters(geometry, one) == geometry.parameters == found.parameters
+        flops = flops_per_sentence(geometry, one, encoded.lengths)
+        assert flops == pytest.approx(found.flops_per_sentence, rel=1e-12)
+
+
+def test_an_export_can_be_pruned_and_exported_again(tmp_path, classifier):
+    exported(classifier, "heads and neurons", tmp_path / "once", "transformers")
+    once = load_classifier(tmp_path / "once")
+    more = NeuronSet.of_layers(2, WIDTH, {0: range(32), 1: range(64)})
+    scheme = Scheme.of(once).removing(parse_heads("L0H0,L1H0"), neurons=more)
+    expected = scheme_of(classifier, "heads and neurons").mask.without(parse_heads("L0H0"))
+    expected = expected.without_neurons(more)
+    assert scheme.mask == expected and scheme.mask.masked_neurons == more - UNEVEN
+    found = export_model(once, scheme, tmp_path / "twice", dataset=tiny_dataset())
+    twice = load_classifier(tmp_path / "twice")
+    assert twice.full_mask() == expected and twice.geometry.parameters == found.parameters
+    np.testing.assert_allclose(
+        predict(twice, twice.encode(tiny_dataset())),
+        predict(classifier, classifier.encode(tiny_dataset()), expected),
+        atol=1e-5,
+    )
+    assert found.parameters == parameters(classifier.geometry, expected)
+    export_model(once, scheme, tmp_path / "dense", "dense", dataset=tiny_dataset())
+    config = json.loads((tmp_path / "dense" / "config.json").read_text())
+    assert not {"feed_forward_sizes", "pruned_neurons"} & config.keys()
+
+
+def test_a_scheme_of_an_export_cannot_give_back_what_it_lacks(tmp_path, classifier):
     exported(classifier, "neurons alone", tmp_path / "out", "transformers")
-    with pytest.raises(ModelError, match=r"open its original, with the scheme in .*scheme\.json"):
+    smaller = load_classifier(tmp_path / "out")
+    scheme = Scheme.of(smaller)
+    assert scheme.mask == smaller.full_mask() and scheme.mask.pruned_neurons == UNEVEN
+    with pytest.raises(SchemeError, match="nothing to restore"):
+        scheme.restoring((), neurons=UNEVEN)
+    with pytest.raises(SchemeError, match="nothing to remove"):
+        scheme.removing((), neurons=UNEVEN)
+    more = NeuronSet.of_layers(2, WIDTH, {0: range(8)})
+    pruned = scheme.removing((), neurons=more)
+    back = pruned.restoring((), neurons=more | UNEVEN)
+    assert back.steps[-1].neurons == more - UNEVEN and back.mask == scheme.mask
+    assert Scheme.from_json(back.to_json()) == back and back.matches(smaller) is back
+    document = json.loads(back.to_json())
+    document["steps"][2]["neurons"] = {"width": WIDTH, "bits": UNEVEN.bits}
+    with pytest.raises(SchemeError, match="cannot restore the neurons"):
+        Scheme.from_json(json.dumps(document))
+    whole = Scheme.started(scheme.model, 2, 4)
+    with pytest.raises(SchemeError, match=r"lacks L0F 22/64,L1F 1/64\): start a new one"):
+        whole.matches(smaller)
+
+
+def test_there_is_nothing_to_make_up_for_until_a_neuron_is_removed(tmp_path, classifier):
+    exported(classifier, "neurons alone", tmp_path / "out", "transformers")
+    smaller = load_classifier(tmp_path / "out")
+    with pytest.raises(BhpvasError, match="nothing to recover"):
+        recover(smaller, tiny_dataset(), smaller.full_mask())
+    mask = smaller.full_mask().without_neurons(NeuronSet.of_layers(2, WIDTH, {1: range(20)}))
+    found = recover(smaller, tiny_dataset(), mask)
+    assert [one.layer for one in found.feed_forward] == [1]
+
+
+def test_info_says_how_many_neurons_each_layer_has(tmp_path, classifier, capsys):
+    exported(classifier, "neurons alone", tmp_path / "out", "transformers")
+    assert run(capsys, "info", "--model", str(tmp_path / "out"))["neurons_kept"] == [42, 63]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"feed_forward_sizes": [42, 64]},
+        {"feed_forward_sizes": None},
+        {"feed_forward_sizes": "all"},
+        {"pruned_neurons": None},
+        {"pruned_neurons": {}},
+        {"pruned_neurons": {"0": "zz" * 8}},
+        {"pruned_neurons": {"0": [1, 2]}},
+        {"pruned_neurons": {"2": UNEVEN.bits[0]}},
+        {"pruned_neurons": UNEVEN.bits},
+        {"intermediate_size": 63},
+        {"intermediate_size": 2**60},
+    ],
+)
+def test_neurons_that_cannot_be_lacking_are_refused(tmp_path, classifier, change):
+    exported(classifier, "neurons alone", tmp_path / "out", "transformers")
+    path = tmp_path / "out" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ModelError, match="The pruned_neurons of") as refused:
         load_classifier(tmp_path / "out")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_width_alone_takes_no_memory(tmp_path, classifier):
+    exported(classifier, "neurons alone", tmp_path / "out", "transformers")
+    path, width = tmp_path / "out" / "config.json", 2**50
+    named = {"intermediate_size": width, "feed_forward_sizes": [width] * 2, "pruned_neurons": {}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | named))
+    with pytest.raises(ModelError, match=r"has 42 × 32 numbers, where its config.json states 1,12"):
+        load_classifier(tmp_path / "out")
+
+
+def test_the_file_has_to_lack_what_the_config_says(tmp_path, classifier):
+    exported(classifier, "neurons alone", tmp_path / "out", "transformers")
+    path = tmp_path / "out" / "config.json"
+    other = NeuronSet.of_layers(2, WIDTH, {0: [1]})
+    named = {"feed_forward_sizes": [63, 64], "pruned_neurons": {"0": other.bits[0]}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | named))
+    with pytest.raises(ModelError, match=r"has 42 × 32 numbers, where its config.json states 63"):
+        load_classifier(tmp_path / "out")
+
+
+def test_layers_that_share_their_weights_can_lack_none(tmp_path):
+    path = save_tiny(tmp_path, "albert") / "config.json"
+    named = {"feed_forward_sizes": [42, 63], "pruned_neurons": {}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | named))
+    with pytest.raises(ModelError, match="share their weights, so that none can lack"):
+        load_classifier(tmp_path)

@@ -161,7 +161,9 @@ def test_equal_schemes_are_one_key():
 
 def test_a_scheme_of_another_model_names_both():
     def classifier(fingerprint: str, layers: int = LAYERS) -> Any:
-        geometry = SimpleNamespace(layers=layers, heads=HEADS, pruned=frozenset())
+        geometry = SimpleNamespace(
+            layers=layers, heads=HEADS, pruned=frozenset(), pruned_neurons=None
+        )
         return SimpleNamespace(
             source="models/mine", revision="r1", fingerprint=fingerprint, geometry=geometry
         )
