@@ -148,7 +148,7 @@ def compare(
     """
     plain, every_head = classifier.with_weights(None), classifier.full_mask()
     pruned = len(classifier.geometry.pruned)
-    heads_alone = [mask for _, mask in candidates.values() if mask.neurons is None]
+    heads_alone = [mask for _, mask in candidates.values() if mask.masked_neurons is None]
     sizes = sorted({len(mask.removed) for mask in heads_alone} - {pruned})
     wanted = {UNPRUNED: (plain, every_head), **candidates}
     evaluations = dict(known or {})
@@ -174,7 +174,7 @@ def compare(
     table = measures(classifier, evaluations, classifier.encode(dataset).lengths)
     nothing = (np.nan,) * 3
     quantiles = [
-        bands.get(len(one.mask.removed), nothing) if one.mask.neurons is None else nothing
+        bands.get(len(one.mask.removed), nothing) if one.mask.masked_neurons is None else nothing
         for one in evaluations.values()
     ]
     table[["random_low", "random_median", "random_high"]] = quantiles

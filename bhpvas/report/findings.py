@@ -156,7 +156,7 @@ def measure(
     steps, by number, and points of curves in the ``store`` are not measured again.
     """
     asked.check()
-    if any(step.neurons for step in scheme.path()):
+    if any(step.neurons for step in scheme.path()[1:]):
         raise BhpvasError(
             f"Scheme {scheme.name!r} removes feed-forward neurons, of which a report says nothing "
             "yet: measure it with bhpvas evaluate or bhpvas compare."

@@ -209,9 +209,10 @@ def _choices(
 ) -> dict[What, list[int]]:
     """How many heads, and how many neurons, a layer may keep, ascending."""
     geometry = classifier.geometry
-    if classifier.full_mask().removed:
+    if geometry.pruned or geometry.pruned_neurons is not None:
         raise BhpvasError(
-            f"{classifier.name!r} lacks heads already: narrow the model that it was made from."
+            f"{classifier.name!r} lacks heads or neurons already: narrow the model that it was "
+            "made from."
         )
     width = geometry.intermediate_size
     step = max(1, width // _STEPS) if multiple_of is None else multiple_of

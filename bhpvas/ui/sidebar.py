@@ -264,7 +264,7 @@ def _open_scheme() -> None:
         allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.scheme_megabytes)
         most = 2 * allowed.scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
-        if any(step.neurons for step in file.scheme.steps):
+        if any(step.neurons for step in file.scheme.steps[1:]):
             raise SchemeError(
                 f"{upload.name} removes feed-forward neurons, which these pages do not show yet: "
                 "measure it with bhpvas evaluate or bhpvas compare."

@@ -108,7 +108,7 @@ def test_neurons_of_a_dense_model_stay_zero_when_it_is_trained(tmp_path, classif
         ["the film is good .", "awful"], padding=True, return_tensors="pt"
     )
     model(**inputs, labels=torch.tensor([1, 0])).loss.backward()
-    layer, gone = model.bert.encoder.layer[0], UNEVEN.array[0]
+    layer, gone = model.bert.encoder.layer[0], torch.tensor(UNEVEN.array[0])
     assert not layer.intermediate.dense.weight.grad[gone].any()
     assert not layer.output.dense.weight.grad[:, gone].any()
     assert layer.intermediate.dense.weight.grad[~gone].any()

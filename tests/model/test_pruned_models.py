@@ -23,6 +23,7 @@ from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.export import export_model
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.neurons import NeuronSet
 from bhpvas.recovery import recover
 from bhpvas.report import ReportSettings
 from bhpvas.report.findings import measure
@@ -37,15 +38,16 @@ from tests.tiny import save_tiny
 
 PRUNED = frozenset(parse_heads("L0H1,L0H2,L1H0"))
 KEPT = HeadMask(2, 4, PRUNED)
+NEURONS = NeuronSet.of_layers(2, 64, {0: range(0, 64, 2), 1: range(10)})
 IS_PRUNED = np.array([[False, True, True, False], [True, False, False, False]])
 
 
-@pytest.fixture(scope="module")
-def smaller(tmp_path_factory) -> Classifier:
-    """A tiny model that really lacks three of its eight heads."""
+@pytest.fixture(scope="module", params=[None, NEURONS], ids=["heads", "heads and neurons"])
+def smaller(request, tmp_path_factory) -> Classifier:
+    """A tiny model that really lacks three of its eight heads, or a third of its neurons, too."""
     folder = tmp_path_factory.mktemp("smaller")
     whole = load_classifier(save_tiny(folder / "model"))
-    scheme = Scheme.of(whole).removing(PRUNED)
+    scheme = Scheme.of(whole).removing(PRUNED, neurons=request.param)
     export_model(whole, scheme, folder / "out", dataset=tiny_dataset())
     return load_classifier(folder / "out")
 
