@@ -114,7 +114,10 @@ def with_counts(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> pd.DataFr
 def lines(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> list[str]:
     from bhpvas.text import NOTHING
 
-    shown = table.assign(learnt_from=["?" if one.count is None else one.count for one in counted])
+    shown = table.assign(
+        learnt_from=["?" if one.count is None else one.count for one in counted],
+        **{name: table[name].map(_p, "ignore") for name in ("mcnemar_p", "mcnemar_p_corrected")},
+    )
     return [
         shown.to_string(index=False, na_rep=NOTHING, float_format=lambda x: f"{x:z.4f}"),
         *(
@@ -123,6 +126,10 @@ def lines(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> list[str]:
             for warning in one.warnings()
         ),
     ]
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def document(

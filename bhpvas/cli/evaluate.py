@@ -86,10 +86,11 @@ def lines(
     mask: HeadMask, unpruned: Evaluation, found: Evaluation, document: dict[str, Any]
 ) -> list[str]:
     from bhpvas.evaluation.comparison import accuracy_change_interval
+    from bhpvas.text import plural
 
     low, high = found.accuracy_interval
     said = [
-        f"{found.n} sentences of {found.dataset}, {mask.kept_count} of "
+        f"{plural(found.n, 'sentence')} of {found.dataset}, {mask.kept_count} of "
         f"{mask.layers * mask.heads} heads{_neurons(mask, document)} kept",
         f"accuracy    {100 * found.accuracy:.1f}% (95% interval {100 * low:.1f} to "
         f"{100 * high:.1f})",
@@ -103,7 +104,7 @@ def lines(
         said.insert(
             2,
             f"change      {change} points against the unpruned model (95% interval {least} to "
-            f"{most}), {len(document['flipped'])} predictions flipped",
+            f"{most}), {plural(len(document['flipped']), 'prediction')} flipped",
         )
     return said
 

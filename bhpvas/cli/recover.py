@@ -178,20 +178,25 @@ def document(
 
 
 def refit_lines(found: Recovered) -> list[str]:
+    from bhpvas.text import plural
+
     return [
         *(
             f"layer {one.layer:<3} error {one.error_before:8.4f} → {one.error_after:.4f}"
             for one in found.layers
         ),
         "Errors are shares of the variance of what the layer should say, measured on "
-        f"{found.held_out} held-out sentences of the {found.sentences} of {found.calibration}.",
+        f"{plural(found.held_out, 'held-out sentence')} of the {found.sentences} of "
+        f"{found.calibration}.",
     ]
 
 
 def tuning_lines(found: FineTuned) -> list[str]:
+    from bhpvas.text import plural
+
     return [
         f"{'start':10} {found.course.start}",
         f"{f'step {found.best.step}':10} {found.best}",
-        f"Measured on {found.course.held_out} held-out sentences of the {found.sentences} of "
-        f"{found.calibration}.",
+        f"Measured on {plural(found.course.held_out, 'held-out sentence')} of the "
+        f"{found.sentences} of {found.calibration}.",
     ]

@@ -166,10 +166,10 @@ def data_record(
     dataset = dataset.aligned(classifier.label_names)
     if encoded is None:
         encoded = classifier.encode(dataset)
-    _, firsts, places = np.unique(encoded.fingerprints, return_index=True, return_inverse=True)
+    different = len(np.unique(encoded.first_copies))
     notes = [*dataset.provenance.notes, *classifier.notes]
-    notes += filter(None, [_many_copies(len(dataset), len(firsts))])
-    notes += filter(None, [_conflict(dataset, firsts[places])])
+    notes += filter(None, [_many_copies(len(dataset), different)])
+    notes += filter(None, [_conflict(dataset, encoded.first_copies)])
     if unpruned is not None and not unpruned.mask.changes:
         notes += filter(None, [label_doubt(unpruned.confusion, unpruned.label_names)])
     counts = np.bincount(dataset.labels, minlength=len(dataset.label_names)).tolist()
@@ -181,7 +181,7 @@ def data_record(
         truncated=encoded.truncated,
         empty=encoded.empty,
         notes=tuple(notes),
-        copies=len(dataset) - len(firsts),
+        copies=len(dataset) - different,
     )
 
 

@@ -202,7 +202,7 @@ def _change(name: str, before: Evaluation, after: Evaluation) -> str:
     test = mcnemar(before, after)
     text = (
         f"- {name}: {signed(100 * change)} points (95% interval {signed(100 * low)} to "
-        f"{signed(100 * high)}); {len(flips(before, after))} predictions changed, {test.lost} lost "
-        f"and {test.gained} gained (p = {test.p:.2g})"
+        f"{signed(100 * high)}); {plural(len(flips(before, after)), 'prediction')} changed, "
+        f"{test.lost} lost and {test.gained} gained (p = {test.p:.2g})"
     )
     return text.replace("-", "−").replace("− ", "- ", 1)

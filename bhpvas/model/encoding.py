@@ -101,6 +101,12 @@ class Encoded:
             found[row] = int.from_bytes(digest, "little")
         return found
 
+    @cached_property
+    def first_copies(self) -> np.ndarray:
+        """The first sentence of which each is a copy to the network, or itself: int64 ``[N]``."""
+        _, firsts, places = np.unique(self.fingerprints, return_index=True, return_inverse=True)
+        return firsts[places]
+
 
 @dataclass(frozen=True)
 class Tables:

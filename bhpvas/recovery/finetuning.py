@@ -31,8 +31,8 @@ from bhpvas.progress import Cancelled, Progress, silent
 from bhpvas.scheme.learnt import LearntSentences
 
 NAME = "finetune"
-#: This share of the sentences is held out to choose the best state, up to so many of them: at 1,024
-#: the standard error of an accuracy of 90% is 0.9 points.
+#: This share of the different sentences is held out to choose the best state, up to so many of
+#: them: at 1,024 the standard error of an accuracy of 90% is 0.9 points.
 HELD_OUT_SHARE = 1 / 8
 MOST_HELD_OUT = 1024
 FEWEST_SENTENCES = 16
@@ -186,7 +186,7 @@ def finetune(
       best state so far is given back; before there is one, the exception passes.
 
     Raises :class:`BhpvasError` for settings that make no sense or a mask that removes nothing, and
-    :class:`DataError` for fewer than 16 sentences.
+    :class:`DataError` for fewer than 16 sentences, or copies of one alone.
     """
     settings = (settings or TuningSettings()).check()
     if not mask.changes:
@@ -238,8 +238,17 @@ class _Training:
         self.settings = settings
         self.encoded = classifier.encode(sentences)
         self.labels = sentences.labels
-        size = min(math.ceil(HELD_OUT_SHARE * len(sentences)), MOST_HELD_OUT)
-        self.held_out = stratified_sample(sentences.labels, size, settings.seed)
+        # Copies of a sentence are held out together, or they would have been learnt.
+        first = self.encoded.first_copies
+        different = np.unique(first)
+        if len(different) < 2:
+            raise DataError(
+                f"The {len(sentences):,} sentences to learn from are copies of one, so that none "
+                "is left to choose the best state: take others."
+            )
+        size = min(math.ceil(HELD_OUT_SHARE * len(different)), MOST_HELD_OUT)
+        drawn = different[stratified_sample(self.labels[different], size, settings.seed)]
+        self.held_out = np.flatnonzero(np.isin(first, drawn))
         self.learnt = np.setdiff1d(np.arange(len(sentences)), self.held_out)
         self._answers = np.full((len(sentences), classifier.geometry.labels), np.nan, np.float32)
 

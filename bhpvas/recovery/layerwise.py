@@ -28,7 +28,7 @@ from bhpvas.progress import Progress, silent
 from bhpvas.recovery.kept_states import KeptStates
 from bhpvas.recovery.ridge import CrossMoments
 
-#: Every so many sentences, one does not fit but chooses the ridge.
+#: Every so many different sentences, one does not fit but chooses the ridge.
 HELD_OUT = 4
 
 
@@ -54,18 +54,19 @@ class CalibrationPart:
 def calibration_parts(
     classifier: Classifier, encoded: Encoded, *, seed: int = 0
 ) -> list[CalibrationPart]:
-    """Calibration sentences in batches, every fourth held out.
+    """Calibration sentences in batches, every fourth held out, with its copies.
 
-    Raises :class:`DataError` where there are fewer than two sentences.
+    Raises :class:`DataError` where there are fewer than two different sentences.
     """
-    if len(encoded) < 2:
+    first = encoded.first_copies
+    different = np.unique(first)
+    if len(different) < 2:
         raise DataError(
-            "Recovery needs at least 2 calibration sentences, one to fit and one to check, and "
-            f"there is {len(encoded)}: take more sentences."
+            "Recovery needs at least 2 different calibration sentences, one to fit and one to "
+            f"check, and there is {len(different)}: take more sentences."
         )
-    order = np.random.default_rng(seed).permutation(len(encoded))
-    held_out = np.zeros(len(encoded), dtype=bool)
-    held_out[order[1::HELD_OUT]] = True
+    order = np.random.default_rng(seed).permutation(different)
+    held_out = np.isin(first, order[1::HELD_OUT])
     parts = []
     for rows in batches(classifier, encoded):
         checks = torch.from_numpy(held_out[rows]).to(classifier.device)

@@ -17,6 +17,7 @@ from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.engine import predict
 from bhpvas.model.pruning import remove_heads
 from bhpvas.recovery import RECOVERIES, kept_states, recover
+from bhpvas.recovery.layerwise import calibration_parts
 from tests.conftest import TEXTS
 from tests.recovery.refitted import projection_of
 from tests.tiny import many_sentences, save_tiny
@@ -124,5 +125,24 @@ def test_refusals_say_what_to_do(classifier, dataset):
         recover(classifier, dataset, mask, "magic")
     with pytest.raises(BhpvasError, match="nothing to recover: remove some first"):
         recover(classifier, dataset, classifier.full_mask())
-    with pytest.raises(DataError, match="at least 2 calibration sentences"):
+    with pytest.raises(DataError, match="at least 2 different calibration sentences"):
         recover(classifier, dataset.take([0]), mask)
+
+
+def test_copies_are_held_out_together(classifier):
+    """What a held-out sentence says of a fit is nothing where its copy was fitted."""
+    data = many_sentences(24)
+    copied = data.take(np.arange(96) % 24)
+    copied = replace(copied, texts=tuple(text.upper() for text in copied.texts))
+    encoded = classifier.encode(copied)
+    held_out = np.concatenate(
+        [part.held_out.numpy() for part in calibration_parts(classifier, encoded)]
+    )
+    rows = np.concatenate(batching.batches(classifier, encoded))
+    by_row = np.zeros(96, bool)
+    by_row[rows] = held_out
+    assert (by_row == by_row[:24][np.arange(96) % 24]).all() and by_row[:24].sum() == 6
+    mask = HeadMask.parse("L0H1", 2, 4)
+    assert recover(classifier, copied, mask).held_out == 24
+    with pytest.raises(DataError, match="one to check, and there is 1: take more"):
+        recover(classifier, data.take([3, 3, 3]), mask)

@@ -238,3 +238,13 @@ def test_what_cannot_be_trained_gets_a_sentence(classifier, dataset):
         finetune(classifier, dataset, MASK)
     with pytest.raises(BhpvasError, match="nothing to recover: remove some first"):
         finetune(classifier, taught(classifier), classifier.full_mask())
+
+
+def test_copies_are_held_out_together(classifier):
+    """The best state is chosen by sentences of which no copy was learnt."""
+    data = many_sentences(40).take(np.arange(160) % 40)
+    training = _Training(classifier, data, QUICK)
+    assert len(training.held_out) == 20
+    assert not {*training.held_out % 40} & {*training.learnt % 40}
+    with pytest.raises(DataError, match="The 20 sentences to learn from are copies of one"):
+        finetune(classifier, data.take(np.zeros(20, int)), MASK)

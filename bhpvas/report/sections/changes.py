@@ -26,9 +26,9 @@ def section(found: Findings) -> Section:
     slices = tuple(_slices(found, ways[name], name) for name in ("tag", "class") if name in ways)
     test = mcnemar(found.before, found.after)
     said = (
-        f"{text.plural(len(changed), 'sentence')} of {found.after.n:,} are answered differently "
-        f"from the unpruned model: {test.lost} lost, {test.gained} gained "
-        f"({text.p_value(test.p)}, McNemar)."
+        f"{len(changed):,} of {text.plural(found.after.n, 'sentence')} "
+        f"{'is' if len(changed) == 1 else 'are'} answered differently from the unpruned model: "
+        f"{test.lost} lost, {test.gained} gained ({text.p_value(test.p)}, McNemar)."
     )
     return Section(
         "changes", "What the model answers differently", said, [slices, _flipped(found, changed)]
