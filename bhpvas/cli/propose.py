@@ -117,7 +117,7 @@ def document(
 def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
     from bhpvas.search import method_named
 
-    source = f"learnt from {found.sentences} sentences of {found.calibration}"
+    source = f"learnt from {found.sentences:,} sentences of {found.calibration}"
     said = [
         *(f"{removal.head!s:8} {removal.reason}" for removal in found.removals),
         f"{len(found.heads)} of {found.mask.layers * found.mask.heads} heads removed by "
@@ -129,7 +129,7 @@ def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
         how = f"with compensation, weights {written}" if written else "as masked"
         said.append(
             f"A drop of at most {drop} {'point' if drop == '1' else 'points'} holds on the "
-            f"{found.sentences} sentences as the scheme is written: {how}."
+            f"{found.sentences:,} sentences as the scheme is written: {how}."
         )
     elif found.heads and method_named(found.method).for_compensation:
         again = ["bhpvas", "recover", "--scheme", options.out, "--out", "recovered.json"]

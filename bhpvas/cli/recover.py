@@ -186,7 +186,7 @@ def refit_lines(found: Recovered) -> list[str]:
             for one in found.layers
         ),
         "Errors are shares of the variance of what the layer should say, measured on "
-        f"{plural(found.held_out, 'held-out sentence')} of the {found.sentences} of "
+        f"{plural(found.held_out, 'held-out sentence')} of the {found.sentences:,} of "
         f"{found.calibration}.",
     ]
 
@@ -198,5 +198,5 @@ def tuning_lines(found: FineTuned) -> list[str]:
         f"{'start':10} {found.course.start}",
         f"{f'step {found.best.step}':10} {found.best}",
         f"Measured on {plural(found.course.held_out, 'held-out sentence')} of the "
-        f"{found.sentences} of {found.calibration}.",
+        f"{found.sentences:,} of {found.calibration}.",
     ]

@@ -20,6 +20,7 @@ from bhpvas.recovery.finetuning import TuningSettings, finetune
 from bhpvas.scheme.bundle import read_scheme_file
 from bhpvas.scheme.scheme import load_scheme
 from tests.cli.conftest import run
+from tests.tiny import many_sentences
 
 
 @pytest.mark.parametrize("method", ["compensate", "rescale"])
@@ -60,11 +61,13 @@ def test_the_errors_are_of_the_sentences_that_were_held_out(capsys, files, tmp_p
 
 
 @pytest.fixture
-def sentences(files, tmp_path):
-    """A file with the tiny sentences ten times over, which is enough to train on."""
-    lines = Path(files[1]).read_text().splitlines()
+def sentences(tmp_path):
+    """A file with 120 different sentences, which is enough to train on."""
+    data = many_sentences(120)
+    assert len({*data.texts}) == 120
+    rows = [f"{text}\t{label}" for text, label in zip(data.texts, data.labels, strict=True)]
     path = tmp_path / "train.tsv"
-    path.write_text("\n".join([lines[0], *lines[1:] * 10]) + "\n")
+    path.write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
     return str(path)
 
 

@@ -46,7 +46,7 @@ def test_the_removal_of_a_copied_neuron_is_made_up_for(tmp_path, family, layer):
     encoded = classifier.encode_texts(TEXTS)
     plain = predict(classifier, encoded)
     assert np.abs(predict(classifier, encoded, mask) - plain).max() > 1e-3
-    np.testing.assert_allclose(predict(changed, encoded, mask), plain, atol=1e-4)
+    np.testing.assert_allclose(predict(changed, encoded, mask), plain, atol=3e-4)
     (report,) = recovered.feed_forward
     assert (report.layer, recovered.layers) == (layer, ())
     assert report.error_after < 1e-6 < report.error_before
@@ -91,7 +91,7 @@ def test_masked_and_really_pruned_models_agree_after_it(classifier, method):
     model = remove_heads(changed, mask)
     padded = classifier.tokenizer(list(SENTENCES.texts), padding=True, return_tensors="pt")
     with torch.no_grad():
-        np.testing.assert_allclose(model(**padded).logits.numpy(), masked, atol=1e-4)
+        np.testing.assert_allclose(model(**padded).logits.numpy(), masked, atol=3e-4)
 
 
 def test_heads_and_neurons_together_end_nearer_than_masked(classifier):
