@@ -7,6 +7,7 @@ without a word.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -196,8 +197,20 @@ class _Guess:
             named = self._named(SPLIT_COLUMNS)
             likely = [*filter(self.rows.holds_parts, named), *self._named(SPLIT_COLUMNS[:1])]
             self.roles["split"] = next(iter(likely), None)
+            if not likely:
+                self._note_parts()
         tag, split, pair = (self.roles.get(role) for role in ("tag", "split", "pair"))
         return Columns(text, label, pair, tag, split, self.names, tuple(self.notes))
+
+    def _note_parts(self) -> None:
+        """A column that may name parts, where none is read as the split, is said."""
+        for column in self._free():
+            if self.rows.holds_parts(column) or self.rows.names_both_parts(column):
+                names = listed(dict.fromkeys(self.rows.filled(column)))
+                self.notes.append(
+                    f"The column {column} is not used as a split, and holds names of parts "
+                    f"({names}): --split {shlex.quote(column)} uses it."
+                )
 
     def find_pair(self) -> None:
         """Two columns named as a pair, unless the second was chosen."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bhpvas.data.parts import is_part
+from bhpvas.data.parts import CALIBRATION_PARTS, EVALUATION_PARTS, is_part, part_key
 from bhpvas.data.tables import Table
 from bhpvas.errors import DataError
 from bhpvas.text import shortened
@@ -95,6 +95,11 @@ class FirstRows:
         """Whether the cells are names of parts to learn from and to measure on."""
         texts = self.filled(column)
         return bool(texts) and all(map(is_part, {*texts}))
+
+    def names_both_parts(self, column: str) -> bool:
+        """Whether some cells are names of parts to learn from, and some of parts to measure on."""
+        keys = {part_key(one) for one in {*self.filled(column)}}
+        return not any(map(keys.isdisjoint, (CALIBRATION_PARTS, EVALUATION_PARTS)))
 
     def holds_nested(self, column: str) -> bool:
         """Whether some cells are objects, or lists of anything but one text."""

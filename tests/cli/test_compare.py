@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from bhpvas.cli.compare import lines
 from bhpvas.cli.main import main
+from bhpvas.evaluation.learnt_from import LearntFrom
 from tests.cli.conftest import run
 
 
@@ -54,3 +57,13 @@ def test_what_does_not_exist_is_a_dash(capsys, files, tmp_path, pruned):
     assert row["scheme"] == "unpruned"
     assert row["change_low"] == row["mcnemar_p"] == row["random_low"] == "—"
     assert "nan" not in " ".join(first).lower()
+
+
+def test_a_small_p_is_not_printed_as_zero():
+    table = pd.DataFrame({"scheme": ["unpruned", "a.json"], "mcnemar_p": [np.nan, 2e-7]})
+    table["mcnemar_p_corrected"] = [np.nan, 0.0002]
+    (shown,) = lines(table, [LearntFrom(40, 0, (), ())] * 2)
+    names, unpruned, other = (line.split() for line in shown.splitlines())
+    assert dict(zip(names, unpruned, strict=True))["mcnemar_p"] == "—"
+    said = dict(zip(names, other, strict=True))
+    assert (said["mcnemar_p"], said["mcnemar_p_corrected"]) == ("<0.0001", "0.0002")

@@ -240,3 +240,22 @@ def test_how_it_was_read_is_all_that_differs_from_a_file_of_the_part_alone() -> 
     part, alone = read(*lines()), read("text,label", "d,0", "D,1", "e,0")
     assert part.fingerprint == alone.fingerprint
     assert part.provenance == Provenance("text", None, "label", split="split", part="test")
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("purpose", ["train", "test"]), ("set", ["Train", "Dev", "unused"]), ("phase", ["train"])],
+)
+def test_a_column_that_may_be_a_split_and_is_not_used_is_said(
+    column: str, values: list[str]
+) -> None:
+    rows = [f"row {n},{n % 2},{values[n % len(values)]}" for n in range(6)]
+    data = read(f"text,label,{column}", *rows)
+    assert len(data) == 6
+    assert data.provenance.notes == (
+        f"The column {column} is not used as a split, and holds names of parts "
+        f"({', '.join(values)}): --split {column} uses it.",
+    )
+    assert read(f"text,label,{column}", *rows, split="").provenance.notes == ()
+    part = read(f"text,label,{column}", *rows, split=column).provenance.part
+    assert part == (values[1] if len(values) > 1 else "train")
