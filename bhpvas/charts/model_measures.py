@@ -16,8 +16,8 @@ Said = Callable[[pd.Series], tuple[str, str]]
 
 
 def _against(said: Said) -> Said:
-    """What only a pruned model has."""
-    return lambda row: (text.NOTHING, "") if row.name == UNPRUNED else said(row)
+    """What only another model than the first row's has."""
+    return lambda row: (text.NOTHING, "") if pd.isna(row["change"]) else said(row)
 
 
 #: What each measure says of a row, by its title.
@@ -64,6 +64,6 @@ MEASURES: dict[str, Said] = {
     "Parameters": lambda row: (text.big(row["parameters"]), ""),
     "FLOPs a sentence": lambda row: (
         text.big(row["flops_per_sentence"]),
-        "" if row.name == UNPRUNED else f"at most {row['speed_bound']:.2f}{text.CROSS} as fast",
+        "" if pd.isna(row["change"]) else f"at most {row['speed_bound']:.2f}{text.CROSS} as fast",
     ),
 }

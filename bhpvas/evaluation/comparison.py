@@ -193,17 +193,24 @@ def measures(
     sentence, for the FLOPs.
 
     ``mcnemar_p`` is of each row alone, ``mcnemar_p_corrected`` for the number of rows that are
-    compared with the first (Holm 1979). What compares is NaN in the first row itself.
+    compared with the first (Holm 1979). What compares is NaN in the first row itself, and in others
+    of the same model, such as a scheme's start, which do not count among those compared.
     """
     first = next(iter(evaluations.values()))
     table = pd.DataFrame(
         [_row(name, classifier, first, found, lengths) for name, found in evaluations.items()]
     )
     against = [f"{name}{end}" for name in _AGAINST_FIRST for end in ("", "_low", "_high")]
-    table.loc[0, [*against, "mcnemar_p"]] = np.nan
+    same = [_same_model(first, found) for found in evaluations.values()]
+    table.loc[same, [*against, "mcnemar_p"]] = np.nan
     corrected = stats.holm(table["mcnemar_p"].to_numpy())
     table.insert(table.columns.get_loc("mcnemar_p") + 1, "mcnemar_p_corrected", corrected)
     return table
+
+
+def _same_model(one: Evaluation, other: Evaluation) -> bool:
+    """Whether two evaluations are of the same heads with the same weights, as far as they show."""
+    return one.mask == other.mask and np.array_equal(one.logits, other.logits)
 
 
 #: Measures that say what changed since the first row.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from bhpvas import text
 from bhpvas.charts.model_measures import MEASURES, UNPRUNED
 from bhpvas.charts.step_texts import done
@@ -28,17 +30,12 @@ def summary(found: Findings) -> list[str]:
         said = f"All {text.plural(total, 'attention head')} are kept"
     if recovered:
         said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
-    change, low, high = accuracy_change_interval(before, after)
-    test, changed = mcnemar(before, after), len(flips(before, after))
     rows = both_measures(found)
     first, row = rows.loc[UNPRUNED], rows.loc[PRUNED]
     lines = [
         f"{said}.",
-        f"On {text.plural(after.n, 'sentence')} of {after.dataset} the accuracy goes from "
-        f"{_accuracy(before)} to {_accuracy(after)}: {text.signed(100 * change)} points "
-        f"{text.change_interval(low, high)}, {text.p_value(test.p)} (McNemar). "
-        f"{text.plural(changed, 'answer')} of {after.n:,} changed, {test.lost} lost and "
-        f"{test.gained} gained. {found.fairness}",
+        f"On {text.plural(after.n, 'sentence')} of {after.dataset} the accuracy "
+        f"{_cost(before, after, same=bool(pd.isna(row['change'])))} {found.fairness}",
         f"What is left has {text.big(row['parameters'])} parameters "
         f"({text.relative_change(first['parameters'], row['parameters'])}) and costs "
         f"{text.big(row['flops_per_sentence'])} FLOPs a sentence "
@@ -115,6 +112,20 @@ def requested(found: Findings) -> str:
     said = f"{text.plural(asked.random, 'random order')}, from seed {asked.seed} on"
     said += ", every head removed alone" * asked.ablation
     return said + (f", latency at {text.plural(asked.tokens, 'token')}" if asked.tokens else "")
+
+
+def _cost(before: Evaluation, after: Evaluation, *, same: bool) -> str:
+    """What became of the accuracy, as "the accuracy …" goes on; ``same``: it is one model."""
+    if same:
+        return f"is {_accuracy(after)}; this is the unpruned model."
+    change, low, high = accuracy_change_interval(before, after)
+    test, changed = mcnemar(before, after), len(flips(before, after))
+    return (
+        f"goes from {_accuracy(before)} to {_accuracy(after)}: {text.signed(100 * change)} points "
+        f"{text.change_interval(low, high)}, {text.p_value(test.p)} (McNemar). "
+        f"{text.plural(changed, 'answer')} of {after.n:,} changed, {test.lost} lost and "
+        f"{test.gained} gained."
+    )
 
 
 def _accuracy(one: Evaluation) -> str:

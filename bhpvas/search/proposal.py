@@ -14,7 +14,7 @@ from bhpvas.evaluation.task import answers
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import check_finite, predict
-from bhpvas.progress import Progress, silent
+from bhpvas.progress import Progress, part, silent
 from bhpvas.recovery import Recovered, recover
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
@@ -180,21 +180,31 @@ def _within(
         check_finite(logits, problem.calibration.name)
         return float(np.mean(answers(logits) == problem.calibration.labels))
 
-    def proposal(count: int) -> list[Removal]:
+    halvings = problem.count.bit_length()  # at most
+
+    def proposal(count: int, halving: int) -> list[Removal]:
         nonlocal longest
         if not method.nested:
-            return method.proposed(replace(problem, count=count))
+            at = part(problem.progress, halving, halvings + 1)
+            return method.proposed(replace(problem, count=count, progress=at))
         if count > len(longest):
             # Most often less than half may go. Where it may, all are searched for, once.
-            longest = method.proposed(replace(problem, count=problem.count if longest else count))
+            # Two searches at most, and what is measured after them: a third of the work each.
+            at = part(problem.progress, 1 if longest else 0, 3)
+            wanted = problem.count if longest else count
+            longest = method.proposed(replace(problem, count=wanted, progress=at))
+        elif halving > 1:
+            problem.progress(2 * halvings + halving, 3 * halvings)
         return longest[:count]
 
     before = accuracy(start, problem.mask)
     fits, compensation = list[Removal](), None
     low, high = 0, problem.count + 1
-    while high - low > 1:
+    for halving in range(halvings):
+        if high - low == 1:
+            break
         middle = (low + high) // 2
-        removals = proposal(middle)
+        removals = proposal(middle, halving)
         mask = problem.mask.without([removal.head for removal in removals])
         changed, recovered = problem.classifier, None
         if method.for_compensation:
@@ -204,4 +214,5 @@ def _within(
             low, fits, compensation = middle, removals, recovered
         else:
             high = middle
+    problem.progress(1, 1)
     return fits, compensation

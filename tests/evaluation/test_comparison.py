@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bhpvas.charts.model_measures import MEASURES
 from bhpvas.data.sampling import Sample
 from bhpvas.errors import DataError
 from bhpvas.evaluation.comparison import (
@@ -71,6 +72,24 @@ def test_rows_are_evaluations_and_bands_are_quantiles(classifier, dataset):
     band = table.loc["masked", ["random_low", "random_median", "random_high"]]
     np.testing.assert_allclose(list(band), np.quantile(accuracies, [0.05, 0.5, 0.95]))
     assert table.loc["unpruned", ["random_low", "random_high"]].isna().all()
+
+
+def test_a_row_of_the_first_model_itself_compares_nothing_and_counts_in_no_correction(
+    classifier, dataset
+):
+    masks = {name: HeadMask.parse(name, 2, 4) for name in ("L0H1,L1H2", "L0H0,L0H2,L1H1")}
+    pruned = {name: (classifier, mask) for name, mask in masks.items()}
+    start = {"start": (classifier, classifier.full_mask())}
+    changed = {"changed": (classifier.with_weights(random_projections(classifier)), HeadMask(2, 4))}
+    alone = compare(classifier, dataset, pruned | changed, random=0).set_index("scheme")
+    table = compare(classifier, dataset, start | pruned | changed, random=0).set_index("scheme")
+    compares = ["change", "change_low", "loss_change", "divergence_high", "mcnemar_p_corrected"]
+    assert table.loc["start", compares].isna().all()
+    # Other weights under the same mask are another model; without the start all is as it was.
+    pd.testing.assert_frame_equal(table.drop(index="start"), alone)
+    assert alone.loc["changed", compares].notna().all()
+    said = {title: say(table.loc["start"])[0] for title, say in MEASURES.items()}
+    assert said["Change, points"] == said["Lost and gained"] == said["KL from unpruned"] == "—"
 
 
 def test_a_random_order_grows_and_none_needs_no_random_masks(classifier, dataset):

@@ -73,6 +73,9 @@ def test_a_scheme_that_removes_nothing(classifier):
     )
     said = Reading.of(made.html).said
     assert "All 8 attention heads are kept." in said and "No answer changed." in said
+    # A model is not compared with itself.
+    assert "this is the unpruned model." in said
+    assert "0.0 points" not in said
     assert "Milliseconds a batch" in said and "8 sentences of 6 tokens at once" in said
 
 

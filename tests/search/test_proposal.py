@@ -175,6 +175,18 @@ def test_progress_is_told_and_stops_the_work(classifier, method):
         propose(classifier, SENTENCES, method, heads=4, progress=stop)
 
 
+@pytest.mark.parametrize("max_drop", [-1.0, 0.05, 1.0])
+@pytest.mark.parametrize("method", ["importance", "mask-search", "shares"])
+def test_progress_of_a_search_within_a_drop_ends_with_its_last_try(classifier, method, max_drop):
+    shares: list[float] = []
+    propose(
+        classifier, SENTENCES, method, heads=6, max_drop=max_drop,
+        progress=lambda done, total: shares.append(done / total),
+    )  # fmt: skip
+    assert shares == sorted(shares)
+    assert shares[-1] == 1 and shares.count(1) == 1
+
+
 def test_a_scheme_gets_the_heads_and_the_weights_that_kept_the_drop(classifier):
     found = propose(classifier, SENTENCES, "shares", heads=4, max_drop=1)
     scheme = found.on(Scheme.of(classifier))

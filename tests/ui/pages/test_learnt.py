@@ -21,6 +21,7 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import propose
 from bhpvas.ui.jobs import learnt, models
 from bhpvas.ui.persistence.records import recorded, restored
+from bhpvas.ui.state.lessons import LESSON, LessonProgress
 from bhpvas.ui.state.session import Search, Session
 from bhpvas.ui.widgets.learnt import OPEN
 from tests.tiny import many_sentences, save_tiny
@@ -164,6 +165,15 @@ def test_a_figure_on_sentences_that_were_learnt_from_has_a_warning(
         assert '"name">Sentences learnt from</td><td class="nowrap">0</td>' in tables(app)
     else:
         assert COUNTED in here and on_the_others(at, tiny) in here
+
+
+def test_the_lesson_says_how_many_sentences_are_in_both_splits(started: Session) -> None:
+    shared = replace(started, data=Splits(CALIBRATION, OVERLAPPING, "by hand"))
+    removing = {LESSON: LessonProgress(at=5)}
+    app = open_app(shared, "learn", **removing)
+    assert f"Here {SHARED} of them are calibration sentences, too" in said(app)
+    assert "Criteria learn from others" not in said(app)
+    assert "Criteria learn from others." in said(open_app(started, "learn", **removing))
 
 
 @pytest.mark.parametrize("page", ["workbench", "samples", "export", "schemes"])

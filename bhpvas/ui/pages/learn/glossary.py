@@ -36,17 +36,19 @@ _WORDS: Mapping[str, str | HelpText] = {
     "what the classifier reads; heads with nothing to do often rest on [SEP].",
     "Combined priority": help.COMBINED,
     "Compensation": schemes_texts.RECOVERY,
-    "Confidence interval": "A range that holds the true value in 95 of 100 repetitions. For an "
-    "accuracy Wilson's, for a change on the same sentences Tango's; for a head's rank, the places "
-    "that paired t tests leave open (the true one was among them in 95 to 100 of 100 trials).",
+    "Confidence interval": "A range that holds the true value in about 95 of 100 repetitions. For "
+    "an accuracy Wilson's, for a change on the same sentences Tango's; for a head's rank, the "
+    "places that paired t tests leave open (the true one was among them in 95 to 100 of 100 "
+    "trials).",
     "Contribution": sentence_texts.CONTRIBUTIONS,
     "Criterion": "A number for each head by which heads are put in order. Each has a direction: "
     "whether high values are worth keeping or first to go.",
     "Dependency": "A relation of grammar between two words: one depends on the other, as an object "
     "on its verb. Grammar calls the other word the head of the first; it is no attention head.",
     "Estimate": workbench_texts.COST,
-    "Evaluation split": "The sentences that only measure. No criterion, search or recovery ever "
-    "reads them, or the measured accuracy would flatter.",
+    "Evaluation split": "The sentences that measure. Criteria, searches and recoveries are given "
+    "the calibration split alone, since what is measured on sentences learnt from flatters; one "
+    "that is in both splits is counted where it measures.",
     "F1": "The harmonic mean of precision (how many of the answers with a label are right) and "
     "recall (how many of its sentences get it): of the second label where there are two, else the "
     "mean over the labels.",

@@ -14,7 +14,7 @@ from bhpvas.charts.head_columns import Column, Weighing, columns
 from bhpvas.charts.head_map import size
 from bhpvas.criteria import Scores
 from bhpvas.interpret.saliency import SALIENCIES
-from bhpvas.ui.jobs import measuring, runner, tasks
+from bhpvas.ui.jobs import learnt, measuring, runner, tasks
 from bhpvas.ui.pages.learn import checks
 from bhpvas.ui.pages.learn.texts import Text, in_words
 from bhpvas.ui.pages.samples import tasks as samples_tasks
@@ -172,6 +172,22 @@ def _estimate(session: Session) -> None:
         workbench_views.actions(scores, session)
 
 
+def _removing_said(session: Session) -> str:
+    said = (
+        "Removing measures: the model without these heads answers all "
+        f"{text.plural(len(session.data.evaluation), 'evaluation sentence')}, which are there to "
+        "measure. "
+    )
+    if common := learnt.in_common(session):
+        verb = "is a calibration sentence" if common == 1 else "are calibration sentences"
+        said += f"Here {common:,} of them {verb}, too, so the accuracy may look better than it is. "
+    else:
+        said += "Criteria learn from others. "
+    return said + (
+        "The accuracy comes with its 95% interval, and every answer that changed is listed."
+    )
+
+
 def _removing(session: Session) -> None:
     _estimate(session)
     workbench_views.what_changed(session)
@@ -285,12 +301,7 @@ LESSONS = (
     ),
     Lesson(
         "Remove and measure",
-        lambda session: (
-            "Removing measures: the model without these heads answers all "
-            f"{text.plural(len(session.data.evaluation), 'evaluation sentence')}, which no "
-            "criterion has seen. The accuracy comes with its 95% interval, and every answer that "
-            "changed is listed."
-        ),
+        _removing_said,
         "Press *Remove*, then read what changed. You can always go back.",
         lambda session: bool(checks.made(session, "remove")),
         _removing,

@@ -42,8 +42,8 @@ def settings(session: Session, found: MeasuredStates | None) -> MapSettings:
             format_func=sizes.__getitem__,
             key="split",
             on_change=_look,
-            help="Evaluation sentences measure; criteria, search and recovery never read them. "
-            "Calibration sentences are what heads may be chosen by.",
+            help="Evaluation sentences measure. Calibration sentences are what criteria, search "
+            "and recovery learn from. One that is in both is counted where it measures.",
         )
         colour = st.selectbox(
             "Colour by",

@@ -16,11 +16,12 @@ TREE = HelpText(
     "new sentences is likely a little lower. Compare says how sure a difference is.",
 )
 PROPOSAL = HelpText(
-    definition="The method looks at the model as it stands and at the calibration sentences, never "
-    "at the evaluation split, and names heads in the order in which they should go, each with its "
-    "reason. Nothing is removed until you take it as a step; only then is it measured on the "
-    "evaluation split. One within a drop of accuracy that was measured with compensation is taken "
-    "with it, as two steps. A click on the map turns a head over: it stays, or it goes as well.",
+    definition="The method looks at the model as it stands and at the calibration split alone, and "
+    "names heads in the order in which they should go, each with its reason. A sentence that is in "
+    "both splits is counted where it measures. Nothing is removed until you take it as a step; "
+    "only then is it measured on the evaluation split. One within a drop of accuracy that was "
+    "measured with compensation is taken with it, as two steps. A click on the map turns a head "
+    "over: it stays, or it goes as well.",
     source="One registry of methods; each names its own",
     misleads="What is expected comes from the sentences that the method learnt from, so new ones "
     "may like it less. A reason says what the method saw, not that it is right.",
