@@ -124,14 +124,21 @@ def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
         f"{found.method}, {source if found.learnt_from else 'learnt from no sentence'}; written to "
         f"{options.out}",
     ]
-    if options.max_drop is not None and found.heads:
+    compensated = method_named(found.method).for_compensation
+    if options.max_drop is not None and options.heads:
         drop = f"{100 * options.max_drop:g}"
-        how = f"with compensation, weights {written}" if written else "as masked"
-        said.append(
-            f"A drop of at most {drop} {'point' if drop == '1' else 'points'} holds on the "
-            f"{found.sentences:,} sentences as the scheme is written: {how}."
-        )
-    elif found.heads and method_named(found.method).for_compensation:
+        points = f"{drop} {'point' if drop == '1' else 'points'}"
+        on = f"on the {found.sentences:,} sentences"
+        if found.heads:
+            how = f"with compensation, weights {written}" if written else "as masked"
+            said.append(f"A drop of at most {points} holds {on} as the scheme is written: {how}.")
+        else:
+            how = "compensated" if compensated else "as masked"
+            said.append(
+                f"No head goes: without the first one alone, {how}, the accuracy {on} drops by "
+                f"more than {points}."
+            )
+    elif found.heads and compensated:
         again = ["bhpvas", "recover", "--scheme", options.out, "--out", "recovered.json"]
         said.append(
             f"These heads are chosen to be compensated for, and the scheme is not yet: "

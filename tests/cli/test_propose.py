@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from bhpvas.cli.propose import Options
+import pytest
+
+from bhpvas.cli.propose import Options, lines
 from bhpvas.data.reading import read_dataset
+from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import load_classifier
+from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import load_scheme
-from bhpvas.search import METHODS, propose
+from bhpvas.search import METHODS, Proposal, propose
 from tests.cli.conftest import run
 
 
@@ -49,3 +53,15 @@ def test_the_help_names_the_methods_whose_file_holds_a_compensation():
     named = limit.metadata["help"].partition("as the file is written: by ")[2]
     made_for_it = sorted(name for name, one in METHODS.items() if one.for_compensation)
     assert named.startswith(f"{' and '.join(made_for_it)} with compensated weights")
+
+
+@pytest.mark.parametrize(("method", "how"), [("fisher", "as masked"), ("shares", "compensated")])
+def test_that_no_head_goes_within_a_drop_is_said(method: str, how: str) -> None:
+    given = {"heads": 3, "max_drop": 0.02, "out": "s.json"}
+    options = Options(**{one.name: given.get(one.name) for one in fields(Options)})
+    start = HeadMask.parse("", 2, 4)
+    found = Proposal(method, start, (), {}, 0, "a.tsv", 1040, LearntSentences.of([1]))
+    assert lines(options, found, None)[1:] == [
+        f"No head goes: without the first one alone, {how}, the accuracy on the 1,040 sentences "
+        "drops by more than 2 points."
+    ]
