@@ -23,7 +23,8 @@ class Exported:
     ``learnt_from`` is how many of these sentences the scheme learnt from, ``int8_learnt_from`` the
     same with what the quantised graph answers on the others.
     ``difference`` is the largest one between a logit of the files and of the masked model.
-    ``files`` are their bytes by name. ``speed_bound`` is what the arithmetic allows at the data's
+    ``files`` are their bytes by name. ``neurons_kept`` is how many feed-forward neurons the mask
+    keeps in each layer. ``speed_bound`` is what the arithmetic allows at the data's
     lengths.
 
     >>> from tempfile import TemporaryDirectory
@@ -51,6 +52,7 @@ class Exported:
     learnt_from: LearntFrom
     int8_learnt_from: LearntFrom | None
     difference: float
+    neurons_kept: list[int]
     parameters_before: int
     parameters: int
     flops_before: float
@@ -74,6 +76,7 @@ class Exported:
             "files": self.files,
             "bytes": sum(self.files.values()),
             "removed_heads": [str(head) for head in sorted(self.mask.removed)],
+            "neurons_kept": self.neurons_kept,
             "difference": self.difference,
             "before": self.before.metrics(),
             "after": self.after.metrics(),

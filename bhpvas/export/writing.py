@@ -25,7 +25,7 @@ from bhpvas.export.exported import Exported
 from bhpvas.export.formats import format_named
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.model.engine import predict
 from bhpvas.model.loading import quiet_transformers
 from bhpvas.progress import Progress, part, silent
@@ -172,6 +172,7 @@ def _measured(
         learnt_from=counted(after),
         int8_learnt_from=None if quantised is None else counted(quantised),
         difference=difference,
+        neurons_kept=neurons_kept(geometry, mask),
         parameters_before=parameters(geometry, whole),
         parameters=parameters(geometry, left),
         flops_before=flops_per_sentence(geometry, whole, lengths),

@@ -67,7 +67,7 @@ def test_a_smaller_model_holds_what_is_counted(tmp_path, family, case):
     assert sum(one.numel() for one in stored.values()) == found.parameters + zeros
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     widths = [WIDTH - gone for gone in mask.neurons.counts]
-    assert config["feed_forward_sizes"] == widths
+    assert config["feed_forward_sizes"] == widths == found.record()["neurons_kept"]
     again = [config["pruned_neurons"].get(str(layer), "") for layer in range(2)]
     assert NeuronSet(WIDTH, tuple(again)) == mask.neurons
     parts = classifier.family.parts
