@@ -63,6 +63,7 @@ def pruned_neurons(config: Mapping[str, Any], name: str) -> NeuronSet | None:
     except (AttributeError, TypeError, ValueError):
         raise ModelError(
             f"The pruned_neurons of {name!r} cannot be used: they are not those which layers that "
-            f"have the feed_forward_sizes {reprlib.repr(sizes)} lack of {width:,}."
+            f"have the feed_forward_sizes {reprlib.repr(sizes)} lack of {width:,}: take both from "
+            "the same save."
         ) from None
     return found or None

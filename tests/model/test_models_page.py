@@ -291,6 +291,10 @@ CASES = {
     "heads that `pruned_heads` names and the weights have": Case(
         config(pruned_heads={"0": [1]}), "have all heads of layer 0"
     ),
+    "`pruned_neurons` and `feed_forward_sizes` that do not fit each other": Case(
+        config(pruned_neurons={"0": "80" + "00" * 7}, feed_forward_sizes=[62, 64]),
+        r"layers that have the feed_forward_sizes \[62, 64\] lack of 64: take both from the same",
+    ),
     "more outputs than names": Case(
         config(id2label=dict(enumerate("abc"))),
         r"has 2 outputs .*names 3 labels \(a, b, c\)",
