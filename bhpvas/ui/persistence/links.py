@@ -85,7 +85,15 @@ def opened(link: Link, start: Start) -> Session:
     if link.learnt:
         prints = classifier.encode(session.data.calibration).fingerprints
         scheme = link.knowing([LearntSentences.of(prints)])
-    scheme = replace(scheme, model=session.scheme.model, data=session.scheme.data)
+    # What made the model itself is in its folder, where there is one, and in no address.
+    made = session.scheme.steps[0]
+    begin = replace(scheme.steps[0], method=made.method, learnt_from=made.learnt_from)
+    scheme = replace(
+        scheme,
+        model=session.scheme.model,
+        data=session.scheme.data,
+        steps=(begin, *scheme.steps[1:]),
+    )
     return replace(
         session,
         scheme=scheme,

@@ -11,15 +11,19 @@ from streamlit.testing.v1 import AppTest
 from bhpvas import text
 from bhpvas.data.dataset import Splits
 from bhpvas.evaluation.evaluation import evaluate
+from bhpvas.export import export_model
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.encoding import Encoded
 from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.bundle import SchemeFile, read_scheme_file, read_weights
 from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.scheme.link import Link
 from bhpvas.scheme.scheme import Scheme
+from bhpvas.scheme.step import EXPORTED
 from bhpvas.search import propose
 from bhpvas.ui.jobs import learnt, models
+from bhpvas.ui.persistence import links
 from bhpvas.ui.persistence.records import recorded, restored
 from bhpvas.ui.state.lessons import LESSON, LessonProgress
 from bhpvas.ui.state.session import Search, Session
@@ -230,3 +234,18 @@ def test_sentences_are_compared_once(
     for page in ("schemes", "samples", "export", "workbench"):
         fine(app.switch_page(f"pages/{page}.py").run())
         assert COUNTED in warned(app)
+
+
+def test_a_link_to_an_exported_model_knows_what_made_it(tmp_path: Path, tiny: Classifier) -> None:
+    made = propose(tiny, CALIBRATION, "importance", heads=2).on(Scheme.of(tiny))
+    source = str(tmp_path / "smaller")
+    export_model(tiny, made, source, "dense", dataset=EVALUATION)
+    scheme = Scheme.of(load_classifier(source)).removing(parse_heads("L1H2"))
+    link = Link.from_text(Link(scheme, model=source).to_text())
+
+    def start(model: str | None, data: Splits) -> Session:
+        return Session(model=model, data=data, scheme=Scheme.of(models.classifier_named(model)))
+
+    begin, removed = links.opened(link, start).scheme.steps
+    assert begin.learnt_from == LearntSentences.of(tiny.encode(CALIBRATION).fingerprints)
+    assert (begin.method, removed.heads) == (EXPORTED, tuple(parse_heads("L1H2")))
