@@ -71,7 +71,7 @@ class Column:
         shade = "Dark" if self.higher_means == "keep" else "Bright"
         said = f"{self.help.replace('High:', 'Bright:')} {shade} heads are first to go."
         if self.kept is not None and np.isnan(self.values[self.kept]).any():
-            said += f" Grey: undefined, as of a head {self.undefined}."
+            said += f" Grey ones go before these: undefined, as of a head {self.undefined}."
         return said
 
     @cached_property

@@ -29,6 +29,7 @@ def test_a_cell_says_undefined_or_removed_and_the_reading_says_why(scores):
     assert "Stability undefined<br>rank 6.5 of 7" in hover[0, 3]
     assert hover[1, 0] == "<b>L1H0</b> removed"
     assert stability.reading.endswith(f"undefined, as of a head {CRITERIA['stability'].undefined}.")
+    assert "Dark heads are first to go. Grey ones go before these: " in stability.reading
     assert stability.value(DEAD[0]) == "undefined" and stability.rank(DEAD[0]) == "6.5"
     assert "Grey" not in columns(scores, None, Weighing())["importance"].reading
 

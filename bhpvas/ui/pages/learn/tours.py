@@ -198,7 +198,8 @@ SCHEMES_TOUR = Tour(
         ),
         Stop(
             SCHEMES,
-            "Press *Take as a step*: now it is measured on the evaluation split.",
+            "Press *Take as a step* (*as two steps*, with the compensation, where nothing is "
+            "turned over): now it is measured on the evaluation split.",
             lambda session, since: bool(_proposed(session, since)),
             PROPOSE,
         ),
