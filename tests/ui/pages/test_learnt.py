@@ -180,6 +180,11 @@ def test_the_lesson_says_how_many_sentences_are_in_both_splits(started: Session)
     assert "Criteria learn from others." in said(open_app(started, "learn", **removing))
 
 
+def test_the_last_lesson_warns_beside_its_figure(started: Session, tiny: Classifier) -> None:
+    app = open_app(overlapping(started, tiny), "learn", **{LESSON: LessonProgress(at=9)})
+    assert any(COUNTED in one.value for one in app.main.warning)
+
+
 @pytest.mark.parametrize("page", ["workbench", "samples", "export", "schemes"])
 def test_where_none_was_learnt_from_there_is_no_noise(
     started: Session, tiny: Classifier, page: str

@@ -32,6 +32,7 @@ from bhpvas.ui.state.lessons import LESSON, LessonProgress
 from bhpvas.ui.state.session import Search, Session
 from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.head_map import head_grid
+from bhpvas.ui.widgets.learnt import warn
 from bhpvas.ui.widgets.synced import hold
 
 UNNAMED = "main"
@@ -235,6 +236,7 @@ def _half_task(session: Session) -> str:
 
 
 def _yours(session: Session) -> None:
+    warn(learnt.counted(session))
     tree.scheme_bar(session)
     tree.picture(session)
 
