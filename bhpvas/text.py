@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -141,6 +141,35 @@ def head_list(heads: Iterable[HeadId], at_most: int = 6) -> str:
     if len(names) <= at_most:
         return ", ".join(names)
     return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
+
+
+def kept(mask: HeadMask) -> str:
+    """How many heads a mask keeps, and how many feed-forward neurons where some are removed.
+
+    >>> from bhpvas.neurons import NeuronSet
+    >>> kept(HeadMask.parse("L0H3", 6, 12))
+    '71 of 72 heads'
+    >>> kept(HeadMask(1, 4, neurons=NeuronSet.of_layers(1, 6, {0: [2, 5]})))
+    '4 of 4 heads and 4 of 6 neurons'
+    """
+    said, neurons = f"{mask.kept_count} of {plural(mask.layers * mask.heads, 'head')}", mask.neurons
+    if neurons is None:
+        return said
+    every = mask.layers * neurons.width
+    return f"{said} and {every - len(neurons):,} of {plural(every, 'neuron')}"
+
+
+def kept_briefly(mask: HeadMask) -> str:
+    """What :func:`kept` says, without what was there before.
+
+    >>> from bhpvas.neurons import NeuronSet
+    >>> kept_briefly(HeadMask(1, 4, neurons=NeuronSet.of_layers(1, 6, {0: [2, 5]})))
+    '4 heads, 4 neurons'
+    """
+    said, neurons = plural(mask.kept_count, "head"), mask.neurons
+    if neurons is None:
+        return said
+    return f"{said}, {plural(mask.layers * neurons.width - len(neurons), 'neuron')}"
 
 
 def p_value(value: float) -> str:

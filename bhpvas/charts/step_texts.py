@@ -77,7 +77,15 @@ def what_happened(step: Step) -> str:
     if step.what == "recover":
         return f"Step {step.id}: {done(step)}"
     verb = "removed" if step.what == "remove" else "restored"
-    return f"Step {step.id}: {verb} {text.head_list(step.heads, 4)} ({step.method})"
+    return f"Step {step.id}: {verb} {changed_parts(step, 4)} ({step.method})"
+
+
+def changed_parts(step: Step, at_most: int = 6) -> str:
+    """What went or came back: the first few heads by name, and how many neurons."""
+    parts = [text.head_list(step.heads, at_most)] if step.heads else []
+    if step.neurons is not None:
+        parts.append(text.plural(len(step.neurons), "neuron"))
+    return ", ".join(parts)
 
 
 def briefly(step: Step) -> str:
@@ -87,7 +95,10 @@ def briefly(step: Step) -> str:
     if step.what == "recover":
         return done(step)
     how = step.method if step.method == "by hand" else f"by {step.method}"
-    return f"{step.what}d {len(step.heads)} {how}"
+    counts = [str(len(step.heads))] if step.heads else []
+    if step.neurons is not None:
+        counts.append(text.plural(len(step.neurons), "neuron"))
+    return f"{step.what}d {', '.join(counts)} {how}"
 
 
 def weights_origin(scheme: Scheme, step_id: int | None = None) -> str | None:
@@ -105,7 +116,7 @@ def in_full(scheme: Scheme, step: Step, accuracy: Accuracy | None, learnt: int =
     ``learnt`` is how many of the sentences that measured it were learnt from.
     """
     said = f"<b>{text.literal(what_happened(step))}</b><br>"
-    said += f"{scheme.mask_at(step.id).kept_count} heads kept"
+    said += f"{text.kept_briefly(scheme.mask_at(step.id))} kept"
     if accuracy is not None:
         value, low, high = accuracy
         said += f", accuracy {text.percent(value)}% {text.interval(low, high)}"

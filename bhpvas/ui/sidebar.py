@@ -12,7 +12,7 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.step_texts import weights_origin
-from bhpvas.errors import BhpvasError, SchemeError
+from bhpvas.errors import BhpvasError
 from bhpvas.model.weights import weights_file
 from bhpvas.ui import data_read, model_and_data
 from bhpvas.ui.jobs import learnt, measuring, models, tasks
@@ -25,6 +25,7 @@ from bhpvas.ui.widgets.learnt import warn_briefly
 
 if TYPE_CHECKING:
     from bhpvas.evaluation.evaluation import Evaluation
+    from bhpvas.heads import HeadMask
     from bhpvas.scheme.scheme import Scheme
 
 _WORDMARK = '<div class="wordmark">bhpvas</div>'
@@ -128,13 +129,14 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         "Scheme": session.scheme.name,
         "Heads": f"{mask.kept_count} of {every} kept"
         + (f", {len(mask.pruned)} not in this model" if mask.pruned else ""),
+        **_neurons(mask),
         **({} if weights is None else {"Weights": weights}),
         **_accuracy(session, start, now),
     }
     costs = {
         "Parameters": before if before == left else f"{before} {text.ARROW} {left}",
         "FLOPs": f"{text.big(flops[1])} a sentence"
-        + (f" ({text.relative_change(*flops)})" if mask.masked else ""),
+        + (f" ({text.relative_change(*flops)})" if mask.changes else ""),
     }
     above, below = _rows(measured), _about_the_sample(session, now) + _rows(costs)
     origin = learnt.counted(session)
@@ -148,6 +150,15 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         doubt = label_doubt(start.confusion, start.label_names)
         if doubt is not None:
             st.warning(text.verbatim(doubt))
+
+
+def _neurons(mask: HeadMask) -> dict[str, str]:
+    """How many feed-forward neurons are kept, where some are removed."""
+    neurons = mask.neurons
+    if neurons is None:
+        return {}
+    every = mask.layers * neurons.width
+    return {"Neurons": f"{every - len(neurons):,} of {every:,} kept"}
 
 
 def _about_the_sample(session: Session, now: Evaluation | None) -> str:
@@ -264,11 +275,6 @@ def _open_scheme() -> None:
         allowed.check_upload(upload.name, upload.getbuffer().nbytes, allowed.scheme_megabytes)
         most = 2 * allowed.scheme_megabytes * 2**20
         file = read_scheme_file(upload.getvalue(), upload.name, most_bytes=most)
-        if any(step.neurons for step in file.scheme.steps[1:]):
-            raise SchemeError(
-                f"{upload.name} removes feed-forward neurons, which these pages do not show yet: "
-                "measure it with bhpvas evaluate or bhpvas compare."
-            )
         for weights in file.checked(classifier, upload.name):
             models.keep_weights(weights)
     except BhpvasError as error:

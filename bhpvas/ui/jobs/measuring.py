@@ -80,8 +80,7 @@ def evaluating(
     return Task(
         # Of the part that comes first the rounding may differ from that of one pass over all.
         key=models.lasting("evaluation", session, variant, data, first=FIRST_PART),
-        description=f"Measuring {mask.kept_count} of {mask.layers * mask.heads} heads "
-        f"on {text.plural(len(data), 'sentence')}",
+        description=f"Measuring {text.kept(mask)} on {text.plural(len(data), 'sentence')}",
         work=work,
         turn=turn,
         request="measuring",

@@ -14,6 +14,7 @@ from typing import Any
 from bhpvas.data.dataset import Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.heads import format_heads, parse_heads
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.state.session import Curves, DeletedSteps, Opened, PendingStep, Search, Session
@@ -96,6 +97,10 @@ _FORMS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "LearntSentences | None": (
         lambda learnt: None if learnt is None else learnt.to_text(),
         lambda text: None if text is None else LearntSentences.from_text(text),
+    ),
+    "NeuronSet | None": (
+        lambda some: None if some is None else [some.width, *some.bits],
+        lambda record: None if record is None else NeuronSet.of_bits(record[0], record[1:]),
     ),
     "Weighed": (list, lambda rows: tuple(map(tuple, rows))),
     "tuple[DeletedSteps, ...]": (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
@@ -54,8 +55,9 @@ class Variant:
 class PendingStep:
     """A step that is asked for and not yet measured; ``weights`` are those that a recovery made.
 
-    ``learnt_from`` are the sentences that chose its heads or fitted its weights, ``then`` is a step
-    that is asked for together with it and follows it.
+    ``heads`` and feed-forward ``neurons`` go or come back. ``learnt_from`` are the sentences that
+    chose them or fitted the weights, ``then`` is a step that is asked for together with it and
+    follows it.
     """
 
     what: Literal["remove", "restore", "recover"]
@@ -66,13 +68,18 @@ class PendingStep:
     weights: str | None = None
     learnt_from: LearntSentences | None = None
     then: PendingStep | None = None
+    neurons: NeuronSet | None = None
 
     def applied_to(self, variant: Variant) -> Variant:
         """What the step makes of the current variant."""
         if self.what == "recover":
             return replace(variant, weights=self.weights)
-        changed = variant.mask.without if self.what == "remove" else variant.mask.restored
-        return replace(variant, mask=changed(self.heads))
+        mask, goes = variant.mask, self.what == "remove"
+        mask = mask.without(self.heads) if goes else mask.restored(self.heads)
+        if self.neurons is not None:
+            change = mask.without_neurons if goes else mask.with_neurons
+            mask = change(self.neurons)
+        return replace(variant, mask=mask)
 
     def completed(self, scheme: Scheme, metrics: dict[str, object]) -> Scheme:
         """The scheme with the step, which keeps what was measured."""
@@ -81,7 +88,7 @@ class PendingStep:
             assert self.weights is not None, "a recovery has weights"
             return scheme.recovered(self.weights, self.method, self.settings, metrics, **how)
         step = scheme.removing if self.what == "remove" else scheme.restoring
-        return step(self.heads, self.method, self.settings, metrics, **how)
+        return step(self.heads, self.method, self.settings, metrics, **how, neurons=self.neurons)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_what_cannot_be_trained_says_why(compensated: Session) -> None:
 
     unpruned = replace(compensated, scheme=compensated.scheme.at(0))
     few = replace(compensated, data=Splits(CALIBRATION.take(range(9)), EVALUATION, "by hand"))
-    for at, why in ((unpruned, "Every head is kept"), (few, "16 are the least")):
+    for at, why in ((unpruned, "Nothing is removed"), (few, "16 are the least")):
         disabled, shown = button(at)
         assert disabled and why in shown
 

@@ -336,12 +336,12 @@ def test_weights_fitted_for_other_heads_say_so(started: Session, tiny: Classifie
     weights = models.keep_weights(fitted.weights)
     scheme = scheme.recovered(weights, "compensate", fitted.record())
     app = opened(started.moved(scheme.removing(parse_heads("L1H0"))))
-    assert "Fitted for the 6 heads kept there; 5 are kept now." in said(app)
+    assert "Fitted for what was kept there (6 heads); now it is 5 heads." in said(app)
 
 
 def test_without_a_removal_there_is_nothing_to_recover(started: Session) -> None:
     app = opened(started)
-    assert "Every head is kept" in said(app)
+    assert "Nothing is removed, so" in said(app)
     assert "recover" not in [one.key for one in app.button]
 
 

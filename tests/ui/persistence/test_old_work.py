@@ -46,7 +46,11 @@ def test_a_busy_session_opens_and_is_kept_as_it_was(dataset: Dataset) -> None:
     record = WORKS.read("0123456789ab").content
     session = restored(record, data)
     assert session == busy(data)
-    record["wish"] |= {"learnt_from": None, "then": None}  # of which it knew nothing yet
+    record["wish"] |= {
+        "learnt_from": None,
+        "then": None,
+        "neurons": None,
+    }  # of which it knew nothing yet
     assert recorded(session) == record
     back = session.putting_back().putting_back().scheme
     assert set(back.steps) == set(branched().steps)

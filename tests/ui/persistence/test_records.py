@@ -14,6 +14,7 @@ from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import WorkspaceError
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import Classifier
+from bhpvas.neurons import NeuronSet
 from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
@@ -40,6 +41,8 @@ WISHES = some.builds(
     some.sampled_from(["remove", "restore"]),
     HEADS.map(lambda heads: tuple(sorted(heads))),
     learnt_from=LEARNT,
+    neurons=some.none()
+    | some.sets(SMALL, min_size=1).map(lambda chosen: NeuronSet.of_layers(2, 10, {1: chosen})),
     then=some.none() | some.builds(PendingStep, some.just("recover"), learnt_from=LEARNT),
 )
 CURVES = some.builds(

@@ -10,6 +10,7 @@ import pytest
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.state.session import PendingStep, Session
 from bhpvas.ui.widgets.head_map import picking
@@ -72,6 +73,17 @@ def test_a_granted_wish_is_a_step_with_its_metrics(session: Session, what: str, 
     assert done.scheme.step(done.scheme.current).metrics == METRICS
     assert (done.pending, done.selected) == (None, frozenset())
     assert done.scheme.undone().mask == session.mask
+
+
+def test_neurons_go_and_come_back_with_heads(session: Session) -> None:
+    both, one = (NeuronSet.of_layers(2, 6, {1: places}) for places in ([0, 5], [5]))
+    gone = PendingStep("remove", parse_heads("L1H0"), neurons=both)
+    after = session.asking_for(gone).completed(METRICS)
+    assert after.mask == session.mask.without(gone.heads).without_neurons(both)
+    assert after.mask == gone.applied_to(session.now).mask
+    back = PendingStep("restore", neurons=one)
+    assert back.applied_to(after.now).mask.neurons == both - one
+    assert after.asking_for(back).completed(METRICS).mask.neurons == both - one
 
 
 def test_cancelling_leaves_scheme_and_selection(session: Session) -> None:

@@ -114,10 +114,10 @@ def latency(session: Session, choice: ExportChoice) -> int:
         ("Measured latency", texts.LATENCY),
         key="speed",
     )
-    possible = bool(session.mask.masked)
+    possible = session.mask.changes
     known, length = latencies(session, [session.scheme.current], possible=possible)
     if not possible:
-        st.caption("No head is removed yet, so there is nothing to gain.")
+        st.caption("Nothing is removed yet, so there is nothing to gain.")
     elif known is not None:
         _times(known, session, choice)
     return length

@@ -115,7 +115,7 @@ def _settings(session: Session) -> TuningSettings:
         on_click=sessions.change,
         args=(Session.asking, "tuning", settings),
         disabled=session.tuning is not None
-        or not session.mask.masked
+        or not session.mask.changes
         or len(session.data.calibration) < FEWEST_SENTENCES
         or not limits.current().finetuning,
         help="A step of its own, measured on the evaluation split; you can undo it.",
@@ -135,8 +135,8 @@ def _what_it_learns_from(session: Session) -> str:
         limits.current().check_finetuning()
     except LimitError as error:
         return str(error)
-    if not session.mask.masked:
-        return "Every head is kept, so there is nothing to make up for: remove some first."
+    if not session.mask.changes:
+        return "Nothing is removed, so there is nothing to make up for: remove some first."
     data, weights = session.data.calibration, weights_origin(session.scheme)
     if len(data) < FEWEST_SENTENCES:
         return (
@@ -145,7 +145,7 @@ def _what_it_learns_from(session: Session) -> str:
         )
     begins = f", {weights}" if weights else ""
     return (
-        f"Starts from {text.plural(session.mask.kept_count, 'head')}{begins}; learns from "
+        f"Starts from {text.kept_briefly(session.mask)}{begins}; learns from "
         f"{text.plural(len(data), 'calibration sentence')} of {data.name}, an eighth of them held "
         "out to choose the best state. The evaluation split is not read."
     )

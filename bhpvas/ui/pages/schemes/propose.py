@@ -421,8 +421,8 @@ def recovery(session: Session) -> None:
     if said := models.only_masks(session):
         st.caption(text.verbatim(said))
         return
-    if not session.mask.masked:
-        st.caption("Every head is kept, so there is nothing to make up for.")
+    if not session.mask.changes:
+        st.caption("Nothing is removed, so there is nothing to make up for.")
         return
     if session.recovering is not None:
         fitted = tasks.want(schemes_tasks.recovering(session, session.recovering))
@@ -445,7 +445,7 @@ def recovery(session: Session) -> None:
                 f"{text.verbatim(done(trained))} is not in it."
             )
         st.button(
-            f"{recovery.title} of {text.plural(session.mask.kept_count, 'head')}",
+            f"{recovery.title} of {text.kept_briefly(session.mask)}",
             key="recover",
             type="primary",
             width="stretch",
@@ -472,11 +472,10 @@ def _report(session: Session) -> None:
     calibration, held_out = step.settings["calibration"], step.settings.get("held_out")
     st.markdown(outcome(scheme, step))
     warn_briefly(learnt.counted(session, step.id))
-    if session.mask.removed != step.removed:
-        kept = scheme.layers * scheme.heads - len(step.removed)
+    if session.mask != (fitted := scheme.mask_at(step.id)):
         st.caption(
-            f"Fitted for the {text.plural(kept, 'head')} kept there; "
-            f"{session.mask.kept_count} are kept now. Recover again to fit those."
+            f"Fitted for what was kept there ({text.kept_briefly(fitted)}); now it is "
+            f"{text.kept_briefly(session.mask)}. Recover again to fit those."
         )
     layers = step.settings["layers"]
     figure = layer_errors(layers)

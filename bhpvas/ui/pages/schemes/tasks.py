@@ -88,8 +88,7 @@ def expected_effect(session: Session, mask: HeadMask, seed: int) -> Task:
 
     return Task(
         key=("expected effect", mask, seed, *models.named(session, now), data.fingerprint),
-        description=f"Trying {mask.kept_count} of {mask.layers * mask.heads} heads "
-        f"on {text.plural(len(data), 'calibration sentence')}",
+        description=f"Trying {text.kept(mask)} on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=1,
     )
@@ -153,7 +152,7 @@ def recovering(session: Session, method: str) -> Task:
         key=_unless_lost(
             ("recovery", method, *models.named(session, session.start), mask, data.fingerprint)
         ),
-        description=f"{RECOVERIES[method].title} of {text.plural(mask.kept_count, 'head')} "
+        description=f"{RECOVERIES[method].title} of {text.kept_briefly(mask)} "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=0,
@@ -180,7 +179,7 @@ def tuning(session: Session, settings: TuningSettings) -> Task:
 
     return Task(
         key=_unless_lost(("tuning", settings, *models.named(session, now), data.fingerprint)),
-        description=f"Fine-tuning {text.plural(now.mask.kept_count, 'head')} "
+        description=f"Fine-tuning {text.kept_briefly(now.mask)} "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=0,

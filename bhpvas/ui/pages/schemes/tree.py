@@ -8,7 +8,7 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts.kept_map import kept_map, small_size
 from bhpvas.charts.scheme_tree import TreeStep, folded, scheme_tree
-from bhpvas.charts.step_texts import briefly, in_full, steps_table, weights_origin
+from bhpvas.charts.step_texts import briefly, changed_parts, in_full, steps_table, weights_origin
 from bhpvas.data.tables import csv_text
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
@@ -210,8 +210,8 @@ def _step(session: Session) -> None:
 
 def _in_a_sentence(scheme: Scheme, step: Step) -> str:
     said = "Every head kept" if step.parent is None else briefly(step)
-    if step.heads:
-        said += f": {text.head_list(step.heads, 6)}"
+    if changed := changed_parts(step):
+        said += f": {changed}"
     if (weights := weights_origin(scheme)) is not None and step.what != "recover":
         said += f"; weights {weights}"
     return f"{said}."

@@ -195,7 +195,7 @@ def _cost(scores: Scores | None, session: Session) -> str:
 def standing(session: Session) -> str:
     """Where the scheme stands, in a sentence."""
     mask = session.mask
-    kept = f"{mask.kept_count} of {text.plural(mask.layers * mask.heads, 'head')} kept"
+    kept = f"{text.kept(mask)} kept"
     if (weights := weights_origin(session.scheme)) is not None:
         kept += f", {text.verbatim(weights)}"
     start = tasks.known(measuring.evaluating(session, session.start))
