@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
+from bhpvas.charts.feed_forward import FeedForward
 from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
 
@@ -22,12 +23,14 @@ def difference_map(
     title: str,
     hover: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    feed_forward: FeedForward | None = None,
 ) -> go.Figure:
     """Draw differences ``[L, H]`` red (matters more here) to blue (less), zero in the middle.
 
-    ``values``, ``selected``, ``title``, ``hover`` and ``labels`` are as in :func:`head_map`.
-    Heads that a test bears out (``found``, bool ``[L, H]``) carry a dot. Heads that the scored
-    model has and the ``current`` one has not keep their colour under the cross of a removed head.
+    ``values``, ``selected``, ``title``, ``hover``, ``labels`` and ``feed_forward`` are as in
+    :func:`head_map`. Heads that a test bears out (``found``, bool ``[L, H]``) carry a dot. Heads
+    that the scored model has and the ``current`` one has not keep their colour under the cross of a
+    removed head.
     """
     figure = head_map(
         values,
@@ -39,6 +42,7 @@ def difference_map(
         rise_is_bad=True,
         labels=labels,
         removed_since=current.removed - scored.removed,
+        feed_forward=feed_forward,
     )
     cell = style.cell_size(scored.layers, scored.heads)
     places = np.argwhere(found)

@@ -7,7 +7,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from bhpvas.charts import feed_forward as column
 from bhpvas.charts import style
+from bhpvas.charts.feed_forward import FeedForward
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.text import number
 
@@ -17,10 +19,20 @@ _NO_SCALE = 8
 _MOST_LETTERS = 5
 
 
-def size(layers: int, heads: int) -> tuple[int, int]:
-    """Width and height in pixels of the map of a geometry."""
+def size(layers: int, heads: int, *, feed_forward: bool = False) -> tuple[int, int]:
+    """Width and height in pixels of the map of a geometry, with or without its feed-forward column.
+
+    >>> size(6, 12)[0], size(6, 12, feed_forward=True)[0]
+    (534, 624)
+    """
     cell = style.cell_size(layers, heads)
-    return heads * cell + _LEFT + _RIGHT, layers * cell + _TOP + _BOTTOM
+    wide = round(_across(heads, feed_forward) * cell)
+    return wide + _LEFT + _RIGHT, layers * cell + _TOP + _BOTTOM
+
+
+def _across(heads: int, feed_forward: bool) -> float:
+    """How many cells wide the map is."""
+    return heads + (column.GAP + column.WIDE if feed_forward else 0)
 
 
 def head_map(
@@ -35,6 +47,7 @@ def head_map(
     labels: np.ndarray | None = None,
     palette: Sequence[str] | None = None,
     removed_since: Collection[HeadId] = (),
+    feed_forward: FeedForward | None = None,
 ) -> go.Figure:
     """Draw one number a head as a grid of cells.
 
@@ -45,7 +58,8 @@ def head_map(
     ``hover`` is text ``[L, H]``, by default the head's name and value. ``labels`` are short texts
     ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in it:
     kinds instead of amounts, which the labels name. Heads that were ``removed_since`` they were
-    measured carry a cross and keep their colour.
+    measured carry a cross and keep their colour. With ``feed_forward`` one wide cell a layer stands
+    at the right, filled as far as the mask keeps its neurons.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -59,7 +73,7 @@ def head_map(
     """
     layers, heads = mask.layers, mask.heads
     cell = style.cell_size(layers, heads)
-    width, height = size(layers, heads)
+    width, height = size(layers, heads, feed_forward=feed_forward is not None)
     right = _RIGHT if palette is None else _NO_SCALE
     margin = (_LEFT, right, _TOP, _BOTTOM)
     figure = style.blank(height=height, width=width - _RIGHT + right, margin=margin)
@@ -103,6 +117,8 @@ def head_map(
         cliponaxis=False,
         name="selected",
     )
+    if feed_forward is not None:
+        column.add_column(figure, feed_forward, mask, cell)
     every = list(mask.every_head())
     if hover is None:
         unknown = {True: "removed", False: "undefined"}
@@ -125,10 +141,15 @@ def head_map(
         name="heads",
     )
     letters, every_other = (10, 1) if cell >= style.SMALL_CELL else (8, 2)
+    places: list[float] = list(range(0, heads, every_other))
+    names = [f"H{head}" for head in places]
+    if feed_forward is not None:
+        places.append(heads - 0.5 + column.GAP + column.WIDE / 2)
+        names.append("neurons")
     figure.update_xaxes(
-        **style.ticks([f"H{head}" for head in range(heads)], letters, every=every_other),
+        **style.ticks(names, letters, at=places),
         showline=False,
-        range=[-0.5, heads - 0.5],
+        range=[-0.5, _across(heads, feed_forward is not None) - 0.5],
         tickangle=0,
     )
     figure.update_yaxes(

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
+from bhpvas.charts.feed_forward import FeedForward
 from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
 
@@ -20,11 +21,14 @@ def proposal_map(
     reasons: Mapping[HeadId, str],
     turned: Collection[HeadId],
     protected: Collection[HeadId],
+    *,
+    feed_forward: FeedForward | None = None,
 ) -> go.Figure:
     """Draw the kept heads of ``mask``: those ``proposed`` with their places, the first darkest.
 
     ``reasons`` are those of the proposed heads; heads ``turned`` over by hand are framed, with a
     plus where they go and were not proposed, a minus where they were proposed and stay.
+    ``feed_forward`` is as in :func:`head_map`.
     """
     places = {head: place for place, head in enumerate(proposed, 1)}
     values = np.full((mask.layers, mask.heads), _STAYS, dtype=float)
@@ -48,4 +52,12 @@ def proposal_map(
             said = "protected" if head in protected else "stays"
         hover[at] = f"<b>{head}</b> {said}"
     palette = (style.STAYS, style.PROTECTED, *style.PROPOSED)
-    return head_map(values, mask, turned, hover=hover, labels=labels, palette=palette)
+    return head_map(
+        values,
+        mask,
+        turned,
+        hover=hover,
+        labels=labels,
+        palette=palette,
+        feed_forward=feed_forward,
+    )

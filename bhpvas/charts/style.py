@@ -31,6 +31,8 @@ MARK = "#5b7ea3"
 MUTED = "#838a93"
 FAINT = "rgba(131, 138, 147, 0.28)"
 REMOVED_FILL = "rgba(131, 138, 147, 0.14)"
+# What is there, and has no number that a scale could colour.
+PLAIN = "rgba(131, 138, 147, 0.42)"
 NOWHERE = "rgba(0, 0, 0, 0)"
 # Around a point whose own colour may come near the ground's.
 EDGE = "rgba(110, 117, 126, 0.9)"
@@ -135,9 +137,14 @@ def strokes(
     }
 
 
-def box(x: float, y: float, reach: float = 0.5) -> list[tuple[float, float]]:
-    """The corners of a square around a point, the first one twice."""
-    left, right, low, high = x - reach, x + reach, y - reach, y + reach
+def box(
+    x: float, y: float, reach: float = 0.5, *, across: float | None = None
+) -> list[tuple[float, float]]:
+    """The corners of a square around a point, the first one twice; of a rectangle where it reaches
+    another way ``across``.
+    """
+    across = reach if across is None else across
+    left, right, low, high = x - across, x + across, y - reach, y + reach
     return [(left, low), (right, low), (right, high), (left, high), (left, low)]
 
 

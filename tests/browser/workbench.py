@@ -67,8 +67,10 @@ class Workbench(WaitingPage):
         box = area.bounding_box()
         assert box is not None
         layers = self.page.locator(f".st-key-{grid} .ytick").count()
-        heads = self.page.locator(f".st-key-{grid} .xtick").count()
-        x = box["x"] + box["width"] * (head + 0.5) / heads
+        across = self.page.locator(f".st-key-{grid} .js-plotly-plot").evaluate(
+            "element => element._fullLayout.xaxis.range[1] + 0.5"  # cells, from H0 on
+        )
+        x = box["x"] + box["width"] * (head + 0.5) / across
         y = box["y"] + box["height"] * (1 - (layer + 0.5) / layers)
         return x, y
 

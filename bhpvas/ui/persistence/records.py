@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,8 @@ def restored(record: dict[str, Any], data: Splits) -> Session:
     Raises :class:`~bhpvas.errors.WorkspaceError` where another version of bhpvas wrote it.
     """
     try:
-        kept = {one.name: _read(one.type, record[key]) for key, one in _KEPT.items()}
+        there = [(key, one) for key, one in _KEPT.items() if key in record or not _is_later(one)]
+        kept = {one.name: _read(one.type, record[key]) for key, one in there}
         if kept["deleted"]:
             whole = _read("Scheme", record["uncut"])
             kept["deleted"] = tuple(_deleted(one, whole) for one in kept["deleted"])
@@ -48,6 +49,11 @@ def restored(record: dict[str, Any], data: Splits) -> Session:
             "It was kept by another version of bhpvas, and this one cannot read it: open it there "
             "and save its scheme as a file."
         ) from error
+
+
+def _is_later(one: Field[Any]) -> bool:
+    """Whether a record of an earlier version may lack a field."""
+    return one.metadata.get("later", False)
 
 
 def _deleted(record: dict[str, Any], whole: Scheme) -> DeletedSteps:

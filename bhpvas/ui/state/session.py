@@ -31,6 +31,8 @@ _KEY = "bhpvas"
 #: Of a field that no reload brings back: what one click makes in seconds, or what is of the moment.
 #: All others are kept, in a file by their names or by the ``key`` of their metadata.
 PASSING = {"kept": False}
+#: Of a field that records of earlier versions lack: there it is as in a fresh session.
+LATER = {"later": True}
 
 #: Fields of a session that ask for a job without its name.
 Request = Literal["pending", "ablating", "measuring", "recovering"]
@@ -163,9 +165,10 @@ class Session:
     selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
     sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
     off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
-    head maps show the heads' roles. ``measuring`` says that every step is to be measured,
-    ``timing`` which latencies are, ``exporting`` and ``reporting`` which export and which report
-    are to be made; ``deleted`` are steps that can be put back, the last first to come back.
+    head maps show the heads' roles, ``heads_only`` that they leave the feed-forward parts out.
+    ``measuring`` says that every step is to be measured, ``timing`` which latencies are,
+    ``exporting`` and ``reporting`` which export and which report are to be made; ``deleted`` are
+    steps that can be put back, the last first to come back.
     ``search`` is the proposal that was asked for, ``turned`` the heads that the person turned over
     in it, ``recovering`` the recovery that is to be the next step, ``tuning`` the training that is,
     ``curves`` the evidence.
@@ -191,6 +194,7 @@ class Session:
     opened: Opened | None = None
     switched: frozenset[HeadId] = frozenset()
     labelled: bool = False
+    heads_only: bool = field(default=False, metadata=LATER)
     split: Split = "evaluation"
     sentences: frozenset[int] = frozenset()
     search: Search | None = None
@@ -294,6 +298,10 @@ class Session:
     def labelling(self, shown: bool) -> Session:
         """Roles written on every head map, or on none."""
         return replace(self, labelled=shown)
+
+    def with_feed_forward(self, shown: bool) -> Session:
+        """The feed-forward parts beside every head map, or none."""
+        return replace(self, heads_only=not shown)
 
     # --- some sentences -------------------------------------------------------------------------
 

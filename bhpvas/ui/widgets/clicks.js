@@ -2,7 +2,8 @@
 //
 // Streamlit draws a figure anew after every click on it. What is clicked meanwhile, on a slow line
 // or a busy server, would be lost, so clicks are counted here, beside the figure, and the latest
-// ones are all sent each time: [number, layer, head], with numbers that only grow.
+// ones are all sent each time: [number, layer, head], with numbers that only grow. A layer's
+// feed-forward part counts as the head behind the last one.
 
 const KEPT = 64; // clicks: more than anybody makes before a server answers
 const STILL = 6; // pixels that a pointer may move and still have clicked
@@ -21,13 +22,14 @@ function listen(setStateValue) {
 
   const figure = () => document.querySelector(`.st-key-${map.key}`);
 
-  /** Where the cells are in the figure, which keeps its size and margins while it is drawn anew. */
+  /** Where the cells are in the figure, which keeps its size and margins while it is drawn anew.
+      The figure is `across` cells wide. */
   function cells() {
     const { x, y, width, height } = figure().getBoundingClientRect();
     const [left, right, top, bottom] = map.margins;
     return {
       ...{ x: x + left, y: y + top, left, top },
-      ...{ width: (width - left - right) / map.heads, height: (height - top - bottom) / map.layers },
+      ...{ width: (width - left - right) / map.across, height: (height - top - bottom) / map.layers },
     };
   }
 
@@ -42,9 +44,9 @@ function listen(setStateValue) {
     from = null;
     if (!clicked) return;
     const cell = cells();
-    const head = Math.floor((event.clientX - cell.x) / cell.width);
+    const head = headAt((event.clientX - cell.x) / cell.width);
     const layer = map.layers - 1 - Math.floor((event.clientY - cell.y) / cell.height);
-    if (head < 0 || head >= map.heads || layer < 0 || layer >= map.layers) return;
+    if (head === undefined || layer < 0 || layer >= map.layers) return;
     const number = Math.max(Date.now(), 1 + (clicks.at(-1)?.[0] ?? 0));
     clicks.push([number, layer, head]);
     clicks.splice(0, clicks.length - KEPT);
@@ -52,9 +54,17 @@ function listen(setStateValue) {
     setStateValue('clicks', [...clicks]);
   }
 
+  /** What stands so many cells from the left; undefined for what cannot be clicked. */
+  function headAt(across) {
+    if (across >= 0 && across < map.heads) return Math.floor(across);
+    const [from, to] = map.column ?? [];
+    return across >= from && across <= to ? map.heads : undefined;
+  }
+
   /** A frame on the cell until the map is drawn with the click; a second click takes it off. */
   function mark(number, layer, head) {
-    const name = `L${layer}H${head}`;
+    const name = head < map.heads ? `L${layer}H${head}` : `L${layer}F`;
+    const [from, to] = head < map.heads ? [head, head + 1] : map.column;
     const there = figure().querySelector(`.clicked[data-head=${name}]`);
     if (there) return there.remove();
     const { left, top, width, height } = cells();
@@ -62,9 +72,9 @@ function listen(setStateValue) {
     frame.className = 'clicked';
     Object.assign(frame.dataset, { head: name, number });
     Object.assign(frame.style, {
-      left: `${left + head * width}px`,
+      left: `${left + from * width}px`,
       top: `${top + (map.layers - 1 - layer) * height}px`,
-      width: `${width}px`,
+      width: `${(to - from) * width}px`,
       height: `${height}px`,
     });
     figure().append(frame);

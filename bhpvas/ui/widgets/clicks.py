@@ -15,14 +15,22 @@ _SCRIPT = Path(__file__).with_name("clicks.js").read_text(encoding="utf-8")
 
 
 def clicks(
-    figure: go.Figure, *, key: str, layers: int, heads: int, take: Callable[[list[HeadId]], None]
+    figure: go.Figure,
+    *,
+    key: str,
+    layers: int,
+    heads: int,
+    take: Callable[[list[HeadId]], None],
+    column: tuple[float, float] | None = None,
 ) -> None:
     """Listen to clicks on a map of ``layers`` by ``heads`` cells that was drawn under a key.
 
     Nothing but its margins lies around the cells. ``take`` gets the heads that were clicked since
-    it was called last, before the page runs again.
+    it was called last, before the page runs again. With a ``column``, which reaches from a place to
+    another in cells from the left, a click there is one on the head behind the last.
     """
     listener, name, margin = _listener(), f"clicks-{key}", figure.layout.margin
+    left, right = figure.layout.xaxis.range
     is_first = _taken(name) not in st.session_state
 
     def take_new() -> None:
@@ -36,6 +44,8 @@ def clicks(
                 "key": key,
                 "layers": layers,
                 "heads": heads,
+                "across": right - left,
+                "column": column,
                 "margins": [margin.l, margin.r, margin.t, margin.b],
                 "taken": 0 if is_first else st.session_state[_taken(name)],
             },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from bhpvas import text
 from bhpvas.charts.head_columns import Column
 from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
@@ -18,6 +19,7 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures
 from bhpvas.ui.widgets.clicks import clicks
+from bhpvas.ui.widgets.feed_forward import feed_forward
 from bhpvas.ui.widgets.synced import hold
 
 
@@ -52,6 +54,7 @@ def head_grid(
         rise_is_bad=column.rise_is_bad,
         labels=tags,
         palette=palette,
+        feed_forward=feed_forward(session, mask),
     )
     coloured = bool(np.isfinite(column.values).any())
     clickable_map(
@@ -61,23 +64,46 @@ def head_grid(
         key=key,
         alt=f"Head map of {mask.layers} layers by {mask.heads} heads, "
         f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
-        f"{len(mask.masked)} removed, {len(session.selected)} selected",
+        f"{_removed(mask)}, {len(session.selected)} selected",
     )
-    if labelled is None:
-        roles_switch(session, key)
+    switches(session, key, roles=labelled is None)
 
 
-def roles_switch(session: Session, key: str) -> None:
-    """Whether head maps show the heads' roles; it is one switch wherever it stands."""
-    name = f"labels-{key}"
-    hold(name, session.labelled)
-    st.toggle(
-        "Roles on the map",
-        key=name,
-        on_change=lambda: sessions.change(Session.labelling, st.session_state[name]),
-        help="What each head attends to, by the Roles page: a dependency relation, a position, "
-        "a delimiter, rare tokens, or broadly everything. Cells without a label have no role.",
-    )
+def _removed(mask: HeadMask) -> str:
+    """How many heads are removed, and how many neurons where some are."""
+    said, neurons = f"{len(mask.masked)} removed", mask.masked_neurons
+    return said if neurons is None else f"{said}, and {text.plural(len(neurons), 'neuron')}"
+
+
+def switches(session: Session, key: str, *, roles: bool = True) -> None:
+    """What head maps show beside their colours; each is one switch wherever it stands."""
+    with st.container(horizontal=True, gap="medium", key=f"switches-{key}"):
+        if roles:
+            _switch(
+                "Roles on the map",
+                f"labels-{key}",
+                session.labelled,
+                Session.labelling,
+                "What each head attends to, by the Roles page: a dependency relation, a position, "
+                "a delimiter, rare tokens, or broadly everything. Cells without a label have no "
+                "role.",
+            )
+        _switch(
+            "Feed-forward",
+            f"feed-forward-{key}",
+            not session.heads_only,
+            Session.with_feed_forward,
+            "One wide cell a layer at the right: its feed-forward part, filled as far as its "
+            "neurons are kept.",
+        )
+
+
+def _switch(
+    label: str, key: str, value: bool, turn: Callable[[Session, bool], Session], help: str
+) -> None:
+    hold(key, value)
+    change = partial(sessions.change, turn)
+    st.toggle(label, key=key, on_change=lambda: change(st.session_state[key]), help=help)
 
 
 def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:

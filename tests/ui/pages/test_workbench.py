@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bhpvas.charts.head_map import size
 from bhpvas.criteria import CRITERIA, combined, removal_order, score
 from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.ablation import ablate
@@ -15,6 +18,8 @@ from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask, format_heads, parse_heads
 from bhpvas.model.classifier import Classifier
+from bhpvas.model.cost import flops_per_sentence
+from bhpvas.neurons import NeuronSet
 from tests.ui.driver import (
     facts,
     fine,
@@ -33,6 +38,43 @@ def test_the_numbers_of_every_figure_can_be_taken_along(app: AppTest) -> None:
     offered = {one.key.rsplit("-", 1)[0]: one.label for one in app.get("download_button")}
     for key in shown:
         assert len(offered[f"numbers-{key}"]) > 10
+
+
+def head_map_of(app: AppTest, key: str = "head-map") -> Any:
+    """The figure of a head map on the page, as JSON."""
+    (found,) = [one for one in app.get("plotly_chart") if one.key == key]
+    return json.loads(found.proto.spec)
+
+
+def test_one_switch_hides_the_feed_forward_parts_on_every_page(app: AppTest) -> None:
+    names = [one.get("name") for one in head_map_of(app)["data"]]
+    assert "feed-forward" in names
+    app.toggle(key="feed-forward-head-map").set_value(False)
+    fine(app.run())
+    assert session(app).heads_only
+    alone = head_map_of(app)
+    assert "feed-forward" not in [one.get("name") for one in alone["data"]]
+    assert alone["layout"]["width"] == size(2, 4)[0]
+    fine(app.switch_page("pages/roles.py").run())
+    assert not app.toggle(key="feed-forward-role-map").value
+    assert "feed-forward" not in [one.get("name") for one in head_map_of(app, "role-map")["data"]]
+
+
+def test_a_feed_forward_part_says_its_width_and_what_it_holds(
+    app: AppTest, tiny: Classifier, dataset: Dataset
+) -> None:
+    (column,) = [one for one in head_map_of(app)["data"] if one.get("name") == "feed-forward"]
+    gone = NeuronSet.of_layers(2, 64, {0: range(64)})
+    masks = HeadMask(2, 4), HeadMask(2, 4).without_neurons(gone)
+    before, after = (
+        flops_per_sentence(tiny.geometry, mask, tiny.lengths(dataset)) for mask in masks
+    )
+    numbers = 64 * (2 * 32 + 1)  # a row and a bias of the up projection, a column of the other
+    assert column["text"][0] == (
+        "<b>L0F</b> 64 of 64 neurons"
+        f"<br>{100 * (1 - after / before):.1f}% of the unpruned model's FLOPs,"
+        f"<br>{100 * numbers / tiny.geometry.parameters:.1f}% of its parameters"
+    )
 
 
 def test_lowest_k_follows_the_combined_priority(

@@ -14,6 +14,8 @@ from bhpvas.ui.state.session import Curves, Opened, PendingStep, Search, Session
 from tests.scheme.test_old_files import branched
 
 WORKS = Workspaces(Path(__file__).parent / "old")
+#: Of which a work that was kept then knows nothing.
+LATER = {"heads_only": False}
 HEADS = frozenset(parse_heads("L0H1,L1H3"))
 
 
@@ -51,7 +53,7 @@ def test_a_busy_session_opens_and_is_kept_as_it_was(dataset: Dataset) -> None:
         "then": None,
         "neurons": None,
     }  # of which it knew nothing yet
-    assert recorded(session) == record
+    assert recorded(session) == record | LATER
     back = session.putting_back().putting_back().scheme
     assert set(back.steps) == set(branched().steps)
 
@@ -60,4 +62,4 @@ def test_a_fresh_session_opens_and_is_kept_as_it_was(dataset: Dataset) -> None:
     data = Splits(dataset, dataset, "by hand")
     record = WORKS.read("ba9876543210").content
     assert restored(record, data) == Session(None, data, branched())
-    assert recorded(restored(record, data)) == record
+    assert recorded(restored(record, data)) == record | LATER

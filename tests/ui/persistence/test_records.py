@@ -57,6 +57,7 @@ CHOICES = some.fixed_dictionaries(
     {
         "selected": HEADS,
         "switched": HEADS,
+        "heads_only": some.booleans(),
         "turned": HEADS,
         "picks": SMALL,
         "sentences": some.frozensets(some.integers(0, 11)),

@@ -11,7 +11,6 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.head_columns import Column, Weighing, columns
-from bhpvas.charts.head_map import size
 from bhpvas.criteria import Scores
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.ui.jobs import learnt, measuring, runner, tasks
@@ -31,6 +30,7 @@ from bhpvas.ui.persistence import links
 from bhpvas.ui.state.lessons import LESSON, LessonProgress
 from bhpvas.ui.state.session import Search, Session
 from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.head_map import head_grid
 from bhpvas.ui.widgets.learnt import warn
 from bhpvas.ui.widgets.synced import hold
@@ -92,7 +92,7 @@ def _scored(session: Session, colour: str) -> tuple[Scores, Column] | None:
     """The scores, and the column to look at; None while they are measured."""
     scores, key = measuring.scores_for(session, colour)
     if scores is None:
-        st.skeleton(size(session.mask.layers, session.mask.heads)[1])
+        st.skeleton(map_size(session)[1])
         return None
     found = columns(scores, None, Weighing(), remember=runner.shared().quick, key=key)
     return scores, found[colour]
@@ -105,7 +105,7 @@ def _heads(session: Session, colour: str) -> Scores | None:
         return None
     scores, column = scored
     workbench_settings.selection_controls(column, session)
-    with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+    with st.container(width=map_size(session)[0]):
         head_grid(column, session, pointer=workbench_settings.settings().pointer)
         st.caption(column.reading)
     return scores
@@ -118,7 +118,7 @@ def _habits(session: Session) -> None:
     scores, _ = scored
     shares = 100 * checks.at_rest(scores)
     resting = Column("resting", "on [CLS] and [SEP], %", shares, "keep", "")
-    with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+    with st.container(width=map_size(session)[0]):
         head_grid(resting, session, pointer="head", key="habit-map", hover=_shares(resting, scores))
         controls.selected_list(session)
     chosen = sorted(set(session.selected_kept) & set(scores.mask))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bhpvas.charts.head_map import size
 from bhpvas.charts.style import KINDS
 from bhpvas.ui.jobs import roles as role_tasks
 from bhpvas.ui.pages.roles import texts
@@ -13,6 +12,7 @@ from bhpvas.ui.pages.workbench import texts as workbench_texts
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.head_map import head_grid
 
 
@@ -32,7 +32,7 @@ def draw() -> None:
         key="roles",
         page=True,
     )
-    width, height = size(session.mask.layers, session.mask.heads)
+    width, height = map_size(session)
     if counted is None:
         st.skeleton(height)
     else:

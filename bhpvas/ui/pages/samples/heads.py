@@ -10,7 +10,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas import text
 from bhpvas.charts.difference_map import difference_map
-from bhpvas.charts.head_map import size
 from bhpvas.evaluation.groups import FEWEST_TO_TEST, GroupComparison
 from bhpvas.heads import HeadMask
 from bhpvas.stats import SIGNIFICANT
@@ -21,7 +20,8 @@ from bhpvas.ui.pages.samples.sentence_map import AFTER, ALONE
 from bhpvas.ui.pages.samples.tasks import MeasuredStates
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, figures, help
-from bhpvas.ui.widgets.head_map import clickable_map, roles_switch
+from bhpvas.ui.widgets.feed_forward import feed_forward, map_size
+from bhpvas.ui.widgets.head_map import clickable_map, switches
 
 
 def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerator) -> None:
@@ -40,7 +40,7 @@ def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerat
             model = controls.choice("In the model", [ALONE, AFTER], key="difference-model")
     variant = session.now if model == AFTER else session.start
     result, mask = samples_tasks.comparison(session, variant, kind), variant.mask
-    width, height = size(mask.layers, mask.heads)
+    width, height = map_size(session)
     if result is None:
         st.skeleton(height)
         return
@@ -57,6 +57,7 @@ def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerat
         title=f"selected − rest, {unit}",
         hover=hover if evidence is None else np.char.add(hover.astype(str), evidence),
         labels=tags,
+        feed_forward=feed_forward(session, mask),
     )
     about = f"Difference in importance of each head, {result.chosen} sentences against the rest"
     if session.split == "calibration":
@@ -68,7 +69,7 @@ def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerat
         ("Heads that matter here", texts.DIFFERENCE),
         key="difference",
     )
-    roles_switch(session, "difference-map")
+    switches(session, "difference-map")
     if session.split == "evaluation":
         st.caption(
             "It explains these evaluation sentences and must not choose heads, which would then be "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bhpvas.charts.head_map import size
 from bhpvas.ui.jobs import learnt
 from bhpvas.ui.pages.samples import tasks, texts
 from bhpvas.ui.pages.samples.heads import heads_that_matter
@@ -18,6 +17,7 @@ from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.learnt import warn
 
 
@@ -45,7 +45,7 @@ def draw() -> None:
     with st.container(horizontal=True, gap="medium", key="map-and-panel"):
         with st.container(width="stretch"):
             map_of_sentences(found, tasks.places(session, chosen.layer), chosen, session)
-        width, _ = size(session.mask.layers, session.mask.heads)
+        width, _ = map_size(session)
         with st.container(width=width):
             panel(found, session)
     selection(found, session)

@@ -11,7 +11,6 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.head_columns import COMBINED, Column, columns, title_of, whole_places
-from bhpvas.charts.head_map import size
 from bhpvas.charts.rank_shift import rank_slopes
 from bhpvas.criteria import (
     CRITERIA,
@@ -31,6 +30,7 @@ from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.state.session import Session, Variant
 from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.head_map import head_grid, selecting
 
 #: Lines that are named on each side: risers and fallers.
@@ -157,7 +157,7 @@ def _figures(found: Shifted, session: Session) -> None:
                 ("Shift of ranks", texts.SHIFT),
                 key="slopes",
             )
-        with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+        with st.container(width=map_size(session)[0]):
             head_grid(rises, session, pointer="head", key="rise-map", hover=_hover(found))
             st.caption("Blue: more important now, by places risen. Red: less.")
             controls.selected_list(session)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bhpvas.charts.head_map import size
 from bhpvas.ui.jobs import tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import help
+from bhpvas.ui.widgets.feed_forward import map_size
 
 
 def draw() -> None:
@@ -40,7 +40,7 @@ def draw() -> None:
         units = found.units(words=in_words, special_tokens=special_tokens)
         sentence_views.arcs(session, found, units, heads, label, threshold=threshold, method=method)
     with st.container(horizontal=True, gap="large"):
-        with st.container(width=size(session.mask.layers, session.mask.heads)[0]):
+        with st.container(width=map_size(session)[0]):
             sentence_views.contribution_map(session, decided, label)
         with st.container(width="stretch"):
             if found is not None:

@@ -18,7 +18,6 @@ from bhpvas.charts.arcs import MOST_ARCS, Dependency, HeadArcs, sentence_arcs, s
 from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
 from bhpvas.charts.bertviz import head_view, model_view
 from bhpvas.charts.head_columns import Column
-from bhpvas.charts.head_map import size
 from bhpvas.data.dataset import Split
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.roles import followed
@@ -31,6 +30,7 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Opened, Session
 from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import controls, figures, help
+from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.head_map import head_grid, selecting, wide_chart
 from bhpvas.ui.widgets.synced import hold
 
@@ -363,7 +363,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
         change=True,
         rise_is_bad=False,
     )
-    with st.container(width=size(mask.layers, mask.heads)[0]):
+    with st.container(width=map_size(session)[0]):
         head_grid(
             column,
             session,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from bhpvas.charts.head_columns import columns, unscored
-from bhpvas.charts.head_map import size
 from bhpvas.ui.jobs import learnt, measuring, runner
 from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import help
+from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.head_map import head_grid
 from bhpvas.ui.widgets.learnt import warn
 
@@ -34,7 +34,7 @@ def draw() -> None:
     )
     workbench_settings.colour_controls(ablated=ablation is not None)
 
-    width, height = size(session.mask.layers, session.mask.heads)
+    width, height = map_size(session)
     if scores is None:
         found, column = {}, unscored(settings.colour, session.mask)
     else:
