@@ -23,6 +23,7 @@ def _against(said: Said) -> Said:
 #: What each measure says of a row, by its title.
 MEASURES: dict[str, Said] = {
     "Heads kept": lambda row: (f"{row['heads_kept']:.0f}", ""),
+    "Neurons kept": lambda row: (f"{row['neurons_kept']:,.0f}", ""),
     "Accuracy": lambda row: (
         f"{text.percent(row['accuracy'])}%",
         text.interval(row["accuracy_low"], row["accuracy_high"]),

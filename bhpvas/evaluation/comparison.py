@@ -16,7 +16,7 @@ from bhpvas.evaluation import task
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.model.states import StateCache
 from bhpvas.progress import Progress, silent
 
@@ -229,6 +229,7 @@ def _row(
         "heads_removed": len(mask.removed),
         "heads_kept": mask.kept_count,
         "neurons_removed": len(mask.neurons or ()),
+        "neurons_kept": sum(neurons_kept(classifier.geometry, mask)),
         "sentences": found.n,
         "accuracy": found.accuracy,
         "change": change.change,

@@ -216,4 +216,6 @@ def _what(step: Step) -> str:
         return "making of this model"
     if step.what == "recover":
         return f"weights by {step.method}"
-    return "choice of heads " + (BY_HAND if step.method == BY_HAND else f"by {step.method}")
+    parts = ["heads"] * bool(step.heads) + ["neurons"] * bool(step.neurons)
+    who = BY_HAND if step.method == BY_HAND else f"by {step.method}"
+    return f"choice of {' and '.join(parts)} {who}"

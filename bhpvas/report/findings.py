@@ -65,8 +65,9 @@ class Findings:
 
     ``evaluations`` are those of the steps on the path, by number, the unpruned model's first.
     ``scores`` and ``ablation`` are of the unpruned model on the calibration split. ``curves`` are
-    the scheme's own order and that of :data:`REFERENCE`, each as it is and, where the scheme was
-    recovered in closed form, recovered; ``random`` are those of random orders, not recovered.
+    the scheme's own order, unless it removes neurons as well, and that of :data:`REFERENCE`, each
+    as it is and, where the scheme was recovered in closed form, recovered; ``random`` are those of
+    random orders, not recovered.
     ``lengths`` are tokens a sentence of the evaluation split, ``fingerprints`` those of its
     sentences as the model reads them; ``read`` is what was read of it, ``read_calibration`` that of
     the calibration split, with which it has so many sentences ``shared``.
@@ -156,11 +157,6 @@ def measure(
     steps, by number, and points of curves in the ``store`` are not measured again.
     """
     asked.check()
-    if any(step.neurons for step in scheme.path()[1:]):
-        raise BhpvasError(
-            f"Scheme {scheme.name!r} removes feed-forward neurons, of which a report says nothing "
-            "yet: measure it with bhpvas evaluate or bhpvas compare."
-        )
     calibration = calibration.aligned(classifier.label_names)
     evaluation = evaluation.aligned(classifier.label_names)
     path, store, known = scheme.path(), store or Store(), dict(known or {})
@@ -171,7 +167,8 @@ def measure(
     counts = sorted({*range(0, total, max(total // POINTS, 1)), removed, total})
     # Whose order is followed, and what recovers the model after each removal.
     last = next((step.method for step in reversed(path) if step.what == "recover"), None)
-    names = [OWN, REFERENCE] if removed else [REFERENCE]
+    own = removed and scheme.mask.masked_neurons is None  # curves remove heads alone
+    names = [OWN, REFERENCE] if own else [REFERENCE]
     recoveries = [None, last] if last in RECOVERIES else [None]
     lines = [(name, recovery) for recovery in recoveries for name in names]
     parts = _parts(
@@ -260,6 +257,14 @@ def reasons(step: Step) -> list[tuple[str, str]]:
     names = set(map(str, step.heads))
     pairs = [pair for pair in kept if isinstance(pair, list) and len(pair) == 2]
     return [(head, why) for head, why in pairs if isinstance(why, str) and str(head) in names]
+
+
+def layer_reasons(step: Step) -> list[str]:
+    """A clause a layer of a step that a search to a target took; empty where none is kept."""
+    kept = step.settings.get("reasons")
+    if not isinstance(kept, list) or not all(isinstance(why, str) for why in kept):
+        return []
+    return kept
 
 
 def _curve(

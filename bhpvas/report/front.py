@@ -9,14 +9,17 @@ from bhpvas.charts.model_measures import MEASURES, UNPRUNED
 from bhpvas.charts.step_texts import done
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.model.cost import neurons_kept
 from bhpvas.report.findings import Findings
 from bhpvas.report.sections.costs import PRUNED, both_measures
 
 
 def title(found: Findings) -> str:
     """What the report is about."""
-    count = len(found.mask.masked)
-    what = f"without {text.plural(count, 'head')}" if count else "with every head"
+    count, neurons = len(found.mask.masked), len(found.mask.masked_neurons or ())
+    parts = [text.plural(count, "head")] if count else []
+    parts += [text.plural(neurons, "neuron")] if neurons else []
+    what = f"without {' and '.join(parts)}" if parts else "with every head"
     return f"{found.classifier.name} {what}"
 
 
@@ -28,6 +31,9 @@ def summary(found: Findings) -> list[str]:
     said = f"{len(mask.masked)} of {text.plural(total, 'attention head')} are removed"
     if not mask.masked:
         said = f"All {text.plural(total, 'attention head')} are kept"
+    if neurons := len(mask.masked_neurons or ()):
+        every = text.plural(_neurons_before(found), "feed-forward neuron")
+        said += f", {neurons:,} of {every} are removed"
     if recovered:
         said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
     rows = both_measures(found)
@@ -56,11 +62,13 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
     """The numbers that are read first: what, value, remark."""
     rows = both_measures(found)
     before, after = rows.loc[UNPRUNED], rows.loc[PRUNED]
-    total = found.mask.kept_count + len(found.mask.masked)
+    total, every = found.mask.kept_count + len(found.mask.masked), _neurons_before(found)
+    neurons = sum(neurons_kept(found.classifier.geometry, found.mask))
     seen = "" if found.learnt_from.clean else f"; {found.learnt_from.share} learnt from"
     costs = (("Parameters", "parameters"), ("FLOPs a sentence", "flops_per_sentence"))
     said = [
         ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
+        *([("Neurons kept", f"{neurons:,}", f"of {every:,}")] if neurons < every else []),
         (
             "Accuracy",
             f"{text.percent(after['accuracy'])}%",
@@ -112,6 +120,11 @@ def requested(found: Findings) -> str:
     said = f"{text.plural(asked.random, 'random order')}, from seed {asked.seed} on"
     said += ", every head removed alone" * asked.ablation
     return said + (f", latency at {text.plural(asked.tokens, 'token')}" if asked.tokens else "")
+
+
+def _neurons_before(found: Findings) -> int:
+    """How many feed-forward neurons the unpruned model has."""
+    return sum(neurons_kept(found.classifier.geometry, found.classifier.full_mask()))
 
 
 def _cost(before: Evaluation, after: Evaluation, *, same: bool) -> str:

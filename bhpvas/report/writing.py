@@ -18,7 +18,7 @@ from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.progress import Progress, silent
 from bhpvas.report import front
 from bhpvas.report.findings import Findings, ReportSettings, measure
@@ -53,6 +53,7 @@ class Report:
         geometry, mask = found.classifier.geometry, found.mask
         return {
             "removed_heads": [str(head) for head in sorted(mask.removed)],
+            "neurons_kept": neurons_kept(geometry, mask),
             "before": found.before.metrics(),
             "after": found.after.metrics(),
             "accuracy_change": accuracy_change_interval(found.before, found.after)._asdict(),

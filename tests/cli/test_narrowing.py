@@ -104,13 +104,17 @@ def test_what_does_not_go_together_is_said(capsys, files, tmp_path, arguments, s
     assert error.count("\n") == 1
 
 
-def test_a_report_refuses_what_it_could_not_say_all_of(capsys, files, tmp_path):
+def test_a_report_says_what_goes_and_by_which_sentences_it_was_chosen(capsys, files, tmp_path):
     path = str(tmp_path / "s.json")
     run(capsys, *common(files), "--target", "flops=0.5", "--out", path)
     report = ["report", "--model", files[0], "--data", files[1], "--calibration", files[1]]
-    assert main([*report, "--scheme", path, "--out", str(tmp_path / "r.html")]) == 2
-    assert "removes feed-forward neurons" in capsys.readouterr().err
-    assert not Path(tmp_path / "r.html").exists()
+    found = run(
+        capsys, *report, "--scheme", path, "--random", "0", "--out", str(tmp_path / "r.html")
+    )
+    evaluated = run(capsys, "evaluate", *report[1:5], "--scheme", path)
+    assert found["neurons_kept"] == evaluated["neurons_kept"]
+    assert found["after"]["accuracy"] == evaluated["accuracy"]
+    assert "choice of heads and neurons by target" in " ".join(found["summary"])
 
 
 def test_a_recovery_and_a_training_go_on_from_there(capsys, files, tmp_path):

@@ -27,15 +27,21 @@ _CHANCE = (
     " The random orders are not recovered: a dotted line above the band beats chance; a recovered "
     "line has its repair on top."
 )
+_WITHOUT_NEURONS = (
+    "Here heads leave and nothing else does: the scheme removes feed-forward neurons as well, so "
+    "its own place is not among these curves but in the table of costs. "
+)
 
 
 def section(found: Findings) -> Section:
     """The section as it stands in the report."""
     scheme, total = found.scheme, found.mask.layers * found.mask.heads
+    narrowed = found.mask.masked_neurons is not None
     chance = band(found.random) if found.random else None
     accuracies = {
         number: Accuracy(one.accuracy, *one.accuracy_interval)
         for number, one in found.evaluations.items()
+        if one.mask.masked_neurons is None
     }
     learnt = {number: found.learnt_before(scheme.step(number)).known for number in accuracies}
     names = [OWN, REFERENCE]
@@ -59,14 +65,16 @@ def section(found: Findings) -> Section:
         drawn = text.plural(len(found.random), "random order")
         said = f"{drawn}, not recovered: median, band 5 to 95%"
         keys.append(("chance median", style.MUTED, said))
-    if found.evaluations:
+    if accuracies:
         keys.append(("steps", style.SELECTED, "steps of the scheme"))
     whole = pd.concat([one.frame() for one in (*found.curves, *found.random)], ignore_index=True)
     whole = whole.assign(calibration=found.calibration.name, evaluation=found.evaluation.name)
     return Section(
         "curves",
         "Accuracy as heads leave",
-        f"Measured on {text.plural(len(found.evaluation), 'sentence')} of "
+        _WITHOUT_NEURONS
+        * narrowed
+        + f"Measured on {text.plural(len(found.evaluation), 'sentence')} of "
         f"{found.evaluation.name}; orders, except for the scheme's own, and recoveries are learnt "
         f"from {found.calibration.name}.{_learnt(found)} Further right, fewer heads are left."
         + (_CHANCE if found.random else ""),
@@ -81,7 +89,7 @@ def section(found: Findings) -> Section:
                 f"{text.plural(len(found.random), 'random order')}",
                 keys,
             ),
-            *([_at_this_size(found)] if found.mask.masked else []),
+            *([_at_this_size(found)] if found.mask.masked and not narrowed else []),
         ],
     )
 

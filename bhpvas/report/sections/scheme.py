@@ -13,14 +13,15 @@ from bhpvas.charts.curves import method_title
 from bhpvas.charts.kept_map import kept_map
 from bhpvas.charts.layer_errors import layer_errors
 from bhpvas.charts.scheme_tree import Accuracy, TreeStep, scheme_tree
-from bhpvas.charts.step_texts import briefly, in_full, steps_table, what_happened
+from bhpvas.charts.step_texts import briefly, changed_parts, in_full, steps_table, what_happened
 from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
 from bhpvas.evaluation.learnt_from import LearntFrom
+from bhpvas.model.cost import neurons_kept
 from bhpvas.recovery import LayerReport
 from bhpvas.recovery.finetuning import Point
 from bhpvas.report import tables
 from bhpvas.report.blocks import Block, Data, Picture, Section, TableBlock
-from bhpvas.report.findings import Findings, own_order, reasons
+from bhpvas.report.findings import Findings, layer_reasons, own_order, reasons
 from bhpvas.scheme.step import Step
 
 #: Heads that a row of steps names.
@@ -90,14 +91,50 @@ def section(found: Findings) -> Section:
         ),
         _steps(found, known, seen, frame),
     ]
-    blocks += [_reasons(step, why) for step in scheme.path() if (why := reasons(step))]
-    blocks += filter(None, map(_recovery, scheme.path()))
+    if mask.masked_neurons is not None:
+        blocks.append(_layers(found))
+    for step in scheme.path():
+        if why := reasons(step):
+            blocks.append(_reasons(step, why))
+        if clauses := layer_reasons(step):
+            blocks.append(_layer_reasons(step, clauses))
+    for step in scheme.path():
+        blocks += _recovery(step)
     return Section(
         "scheme",
         "The scheme",
         "Every step by which heads or weights changed. Steps on the way to the present one were "
         "measured anew for this report; a branch shows what the scheme file keeps of it.",
         blocks,
+    )
+
+
+def _layers(found: Findings) -> TableBlock:
+    """What each layer keeps."""
+    geometry, mask = found.classifier.geometry, found.mask
+    before = found.classifier.full_mask()
+    width = neurons_kept(geometry, before)
+    rows = [
+        (layer, heads, before.kept_per_layer[layer], neurons, width[layer])
+        for layer, (heads, neurons) in enumerate(
+            zip(mask.kept_per_layer, neurons_kept(geometry, mask), strict=True)
+        )
+    ]
+    names = ["layer", "heads_kept", "heads", "neurons_kept", "neurons"]
+    return TableBlock(
+        "What each layer keeps",
+        "Attention heads and feed-forward neurons. A part that keeps none is gone as a whole: it "
+        "adds the same vector to every token.",
+        ["Layer", "Heads", "Feed-forward neurons"],
+        [
+            [
+                tables.name(f"L{layer}"),
+                tables.text(f"{heads} of {of}", wrap=False),
+                tables.text(f"{neurons:,} of {every:,}", wrap=False),
+            ]
+            for layer, heads, of, neurons, every in rows
+        ],
+        Data("layers-kept", pd.DataFrame(rows, columns=names)),
     )
 
 
@@ -141,9 +178,9 @@ def _steps(
                 tables.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
                 tables.text("" if step.parent is None else str(step.parent), wrap=False),
                 tables.text(briefly(step), step.note),
-                tables.text(text.head_list(step.heads, MOST_HEADS)),
+                tables.text(changed_parts(step, MOST_HEADS)),
                 tables.text(_settings(step)),
-                tables.text(str(found.scheme.mask_at(step.id).kept_count), wrap=False),
+                tables.text(text.kept_briefly(found.scheme.mask_at(step.id))),
                 tables.text(*scored, wrap=False),
                 tables.text(text.NOTHING if loss is None else f"{loss:.3f}", wrap=False),
                 tables.text(step.time.replace("T", " ")[:16], wrap=False),
@@ -152,7 +189,7 @@ def _steps(
     return TableBlock(
         "Every step",
         "◆ is the step that this report is of; the file has every head and setting.",
-        ["Step", "After", "What", "Heads", "Settings", "Kept", "Accuracy", "Loss", "Time (UTC)"],
+        ["Step", "After", "What", "Which", "Settings", "Kept", "Accuracy", "Loss", "Time (UTC)"],
         rows,
         Data("steps", frame.assign(settings=[_settings(step) for step in found.scheme.steps])),
     )
@@ -192,27 +229,48 @@ def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> TableBlock:
     )
 
 
-def _recovery(step: Step) -> Picture | None:
+def _layer_reasons(step: Step, clauses: Sequence[str]) -> TableBlock:
+    return TableBlock(
+        f"Why these widths, step {step.id}",
+        "What the search said of each layer: KL divergence from the unpruned answers, in nats, on "
+        "calibration sentences.",
+        ["Reason"],
+        [[tables.text(why)] for why in clauses],
+        Data(f"widths-step-{step.id}", pd.DataFrame({"reason": clauses})),
+        folded=True,
+    )
+
+
+#: Of which part of a layer a recovery reports errors, by the name of the setting.
+_REFITTED = {"layers": "attention", "feed_forward": "feed-forward"}
+
+
+def _recovery(step: Step) -> list[Picture]:
     """How a recovery went, as far as the step keeps it."""
-    layers, course = step.settings.get("layers"), step.settings.get("course")
-    if step.what == "recover" and _all_have(layers, *LayerReport._fields):
-        return Picture(
-            what_happened(step),
-            "Error of each layer's attention output on held-out calibration sentences: 0 is as in "
+    if step.what != "recover":
+        return []
+    found = [
+        Picture(
+            f"{what_happened(step)}, {part}",
+            f"Error of each layer's {part} output on held-out calibration sentences: 0 is as in "
             "the unpruned model, 1 no better than its mean.",
             layer_errors(layers),
-            Data(f"layers-step-{step.id}", pd.DataFrame(layers)),
-            "Error of each layer before and after",
+            Data(f"{setting.replace('_', '-')}-step-{step.id}", pd.DataFrame(layers)),
+            f"Error of each layer's {part} output before and after",
             [("before", style.LOST, "before"), ("after", style.GAINED, "after")],
         )
-    if step.what == "recover" and _all_have(course, *Point._fields):
+        for setting, part in _REFITTED.items()
+        if _all_have(layers := step.settings.get(setting), *LayerReport._fields)
+    ]
+    course = step.settings.get("course")
+    if _all_have(course, *Point._fields):
         best = step.settings.get("best")
         figure = training_curves(
             course,
             steps=max(int(step.settings.get("steps") or 0), course[-1]["step"], 1),
             best=best.get("step") if isinstance(best, dict) else None,
         )
-        return Picture(
+        picture = Picture(
             what_happened(step),
             "Loss and accuracy as the training went on; the diamond is the state that was kept.",
             figure,
@@ -220,7 +278,8 @@ def _recovery(step: Step) -> Picture | None:
             "Course of the training",
             [("training loss", TRAINING, "training"), ("loss", HELD_OUT, "held-out sentences")],
         )
-    return None
+        found.append(picture)
+    return found
 
 
 def _all_have(rows: Any, *keys: str) -> TypeGuard[list[dict[str, Any]]]:
