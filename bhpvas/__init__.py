@@ -6,11 +6,13 @@
 (240, 480)
 
 The names below are the public ones. Each is imported when it is first used, so that ``import
-bhpvas`` takes no time. Four of them are registries, by name, of what there is to choose from; each
+bhpvas`` takes no time. Five of them are registries, by name, of what there is to choose from; each
 entry says in words what it is and where it comes from:
 
 >>> bhpvas.CRITERIA["importance"].source
 'Michel, Levy, Neubig 2019, Are Sixteen Heads Really Better than One?'
+>>> bhpvas.NEURON_CRITERIA["activation"].summary
+'High: what this neuron adds to the tokens is long.'
 >>> bhpvas.METHODS["importance"].summary
 'The heads that come last by importance, measured once.'
 >>> list(bhpvas.RECOVERIES)
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from bhpvas.charts.head_map import head_map as head_map
     from bhpvas.charts.kept_map import kept_map as kept_map
     from bhpvas.criteria import CRITERIA as CRITERIA
+    from bhpvas.criteria import NEURON_CRITERIA as NEURON_CRITERIA
     from bhpvas.criteria import Scores as Scores
     from bhpvas.criteria import removal_order as removal_order
     from bhpvas.criteria import score as score
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from bhpvas.evaluation.comparison import compare as compare
     from bhpvas.evaluation.evaluation import Evaluation as Evaluation
     from bhpvas.evaluation.evaluation import evaluate as evaluate
+    from bhpvas.evaluation.widths import WidthCurves as WidthCurves
+    from bhpvas.evaluation.widths import ablate_widths as ablate_widths
     from bhpvas.export import FORMATS as FORMATS
     from bhpvas.export import Exported as Exported
     from bhpvas.export import export_model as export_model
@@ -73,11 +78,12 @@ _MODULES = {
     "model.classifier": "Classifier load_classifier",
     "evaluation.comparison": "compare",
     "model.cost": "flops_per_sentence parameters speed_bound",
-    "criteria": "CRITERIA Scores removal_order score",
+    "criteria": "CRITERIA NEURON_CRITERIA Scores removal_order score",
     "data.dataset": "Dataset Splits",
     "data.reading": "read_dataset read_splits sample_splits",
     "errors": "BhpvasError",
     "evaluation.evaluation": "Evaluation evaluate",
+    "evaluation.widths": "WidthCurves ablate_widths",
     "export": "FORMATS Exported export_model",
     "heads": "HeadId HeadMask parse_heads",
     "model.latency": "measure_latency",

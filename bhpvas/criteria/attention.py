@@ -19,7 +19,7 @@ from bhpvas.data.text_store import Numbers
 from bhpvas.model import distributed
 from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Seen
+from bhpvas.model.engine import Gradients, Seen
 
 #: Where a token's attention can go; each key counts once, under the first part that fits.
 PROFILE_PARTS = ("[CLS]", "[SEP]", "itself", "previous", "next", "punctuation", "rest")
@@ -44,7 +44,7 @@ class _MapStatistic:
             self.prepare(seen.batch)
         self._layers.append(self.of_maps(seen.maps.float()))
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
         self.take(batch.rows, torch.stack(self._layers, 1).cpu().numpy())
 
     def take(self, rows: np.ndarray, values: np.ndarray) -> None:

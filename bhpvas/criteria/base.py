@@ -1,8 +1,8 @@
-"""Criterion and Measurement: a number for each head, and what it is computed from."""
+"""Criteria and Measurement: a number for each head or neuron, and what it is computed from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -122,14 +122,8 @@ class Gatherer(Collector, Protocol):
 
 
 @dataclass(frozen=True)
-class Criterion:
-    """A number per head and all that a person needs to read it.
-
-    ``collector(classifier, sample)`` builds what gathers during the pass; ``measure`` turns it
-    into values. Criteria that name the same collector share one. ``undefined`` says of which heads
-    there is no value; without it every head has one, and that of a dead head, whose gate changes
-    nothing, is a true 0.
-    """
+class Explained:
+    """What a person needs to read a criterion; ``higher_means`` is what a high value speaks for."""
 
     name: str
     title: str
@@ -138,7 +132,32 @@ class Criterion:
     formula: str
     source: str
     misleads: str
+
+
+@dataclass(frozen=True)
+class Criterion(Explained):
+    """A number per head and all that a person needs to read it.
+
+    ``collector(classifier, sample)`` builds what gathers during the pass; ``measure`` turns it
+    into values. Criteria that name the same collector share one. ``undefined`` says of which heads
+    there is no value; without it every head has one, and that of a dead head, whose gate changes
+    nothing, is a true 0.
+    """
+
     collector: Callable[[Classifier, Sample], Gatherer]
     measure: Callable[[Any], Measurement]
     signed: bool = False
     undefined: str = ""
+
+
+@dataclass(frozen=True)
+class NeuronCriterion(Explained):
+    """A number per feed-forward neuron and all that a person needs to read it.
+
+    As of a :class:`Criterion`, but ``collector`` is given the classifier without the neurons that
+    the mask removes, and ``measure`` gives the values of each layer's neurons, ``[F]``: sums over
+    all sentences alone. Every kept neuron has a value; it is at least 0.
+    """
+
+    collector: Callable[[Classifier, Sample], Gatherer]
+    measure: Callable[[Any], Sequence[np.ndarray]]

@@ -10,6 +10,7 @@ from bhpvas.data.sampling import Sample
 from bhpvas.model import distributed
 from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
+from bhpvas.model.engine import Gradients
 
 
 class GateGradients:
@@ -38,9 +39,9 @@ class GateGradients:
     def see_layer(self, seen: object) -> None:
         """Gradients are complete only at the end of a batch."""
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
         assert gradients is not None
-        values = gradients.float().cpu().numpy()
+        values = gradients.heads.float().cpu().numpy()
         self.moments.add(batch.rows, values)
         self._absolute += np.abs(values).sum(0, dtype=np.float64)
 

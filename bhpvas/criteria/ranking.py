@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from bhpvas.criteria.base import Direction, jackknife_values
-from bhpvas.criteria.scoring import CRITERIA, Scores
+from bhpvas.criteria.registry import CRITERIA
+from bhpvas.criteria.scoring import Scores
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId
 from bhpvas.stats import SEED, mean_ranks, rank_bounds

@@ -1,29 +1,24 @@
-"""The registry of criteria, and the one pass that measures any of them."""
+"""Scores: what criteria say of heads and neurons, measured in one pass for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bhpvas.criteria import attention, gradients
-from bhpvas.criteria import similarity as similarities
-from bhpvas.criteria.base import MOST_KEPT, Criterion, Measurement, weighted_statistic
-from bhpvas.criteria.similarity import similarity_to_kept
+from bhpvas.criteria.base import MOST_KEPT, Gatherer, Measurement, weighted_statistic
+from bhpvas.criteria.gradients import GateGradients
+from bhpvas.criteria.registry import CRITERIA, DEFAULT_CRITERIA, NEURON_CRITERIA
+from bhpvas.criteria.similarity import OutputProducts, similarity_to_kept
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import Sample
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import stream
+from bhpvas.model.pruning import narrowed
 from bhpvas.progress import Progress, silent
-
-_MODULES = (gradients, attention, similarities)
-#: Every criterion by name, in the order in which a person meets them.
-CRITERIA: dict[str, Criterion] = {one.name: one for module in _MODULES for one in module.CRITERIA}
-#: The three criteria of BHPVAS.
-DEFAULT_CRITERIA = ("importance", "stability", "similarity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +33,9 @@ class Scores:
     and ``gate_gradients`` ``[n, L, H]`` where a criterion needed them. ``similarity_unit`` says
     what one sample of the output similarity was: a token or a sentence. What a value means, its
     range and its direction stand in ``CRITERIA[name]``.
+
+    ``neurons[name]`` is ``[L, F]`` of feed-forward neurons, NaN at removed ones; what it means
+    stands in ``NEURON_CRITERIA[name]``.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take(range(8))
@@ -60,6 +58,7 @@ class Scores:
     measured: dict[str, Measurement]
     gate_gradients: np.ndarray | None = None
     similarity_unit: str | None = None
+    neurons: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def per_example(self) -> dict[str, np.ndarray]:
@@ -105,15 +104,17 @@ def score(
     dataset: Dataset,
     names: Sequence[str] = DEFAULT_CRITERIA,
     *,
+    neurons: Sequence[str] = (),
     mask: HeadMask | None = None,
     keep: int = MOST_KEPT,
     progress: Progress = silent,
 ) -> Scores:
-    """Measure criteria of every kept head in one pass over the sentences.
+    """Measure criteria of every kept head, and of every kept neuron, in one pass over sentences.
 
     - ``classifier``, ``dataset``: the model, and the labelled sentences that it reads.
     - ``names``: keys of :data:`CRITERIA`, where each has its formula, direction and source.
-    - ``mask``: the heads that are kept meanwhile, all if not given.
+    - ``neurons``: likewise of :data:`NEURON_CRITERIA`, for the feed-forward neurons.
+    - ``mask``: the heads and neurons that are kept meanwhile, all if not given.
     - ``keep``: all sentences count; of at most so many of them their own values are kept.
     - ``progress``: counts sentences.
 
@@ -122,21 +123,27 @@ def score(
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take(range(8))
-    >>> scores = bhpvas.score(bhpvas.load_classifier(), data, ["importance"])
+    >>> scores = bhpvas.score(bhpvas.load_classifier(), data, ["importance"], neurons=["fisher"])
     >>> scores.values["importance"].shape, bhpvas.CRITERIA["importance"].higher_means
     ((6, 12), 'keep')
+    >>> scores.neurons["fisher"].shape
+    (6, 1536)
     """
-    unknown = [name for name in names if name not in CRITERIA]
-    if unknown:
-        raise BhpvasError(f"{unknown[0]!r} is no criterion; choose from {', '.join(CRITERIA)}.")
+    check_names(names, CRITERIA, "criterion")
+    check_names(neurons, NEURON_CRITERIA, "criterion of neurons")
     dataset = dataset.aligned(classifier.label_names)
     mask = mask or classifier.full_mask()
     sample = Sample.of(len(dataset), keep)
-    builders = dict.fromkeys(CRITERIA[name].collector for name in names)
-    collectors = {builder: builder(classifier, sample) for builder in builders}
+    collectors: dict[object, Gatherer] = {
+        builder: builder(classifier, sample)
+        for builder in dict.fromkeys(CRITERIA[name].collector for name in names)
+    }
+    smaller = narrowed(classifier, mask)
+    for builder in dict.fromkeys(NEURON_CRITERIA[name].collector for name in neurons):
+        collectors[builder] = builder(smaller, sample)
     encoded = classifier.encode(dataset)
-    outputs = collectors.get(similarities.OutputProducts)
-    if isinstance(outputs, similarities.OutputProducts):
+    outputs = collectors.get(OutputProducts)
+    if isinstance(outputs, OutputProducts):
         needs = frozenset[str]().union(*(one.needs for one in collectors.values()))
         outputs.centre(classifier, encoded, dataset.labels, mask, needs)
     logits = stream(
@@ -152,7 +159,7 @@ def score(
         )
         for name in names
     }
-    gate_gradients = collectors.get(gradients.GateGradients)
+    gate_gradients = collectors.get(GateGradients)
     return Scores(
         mask=mask,
         dataset=dataset.name,
@@ -166,7 +173,36 @@ def score(
         measured=measured,
         gate_gradients=getattr(gate_gradients, "gradients", None),
         similarity_unit=getattr(outputs, "unit", None),
+        neurons={
+            name: _at_their_places(
+                NEURON_CRITERIA[name].measure(collectors[NEURON_CRITERIA[name].collector]),
+                kept_neurons(classifier, mask),
+            )
+            for name in neurons
+        },
     )
+
+
+def check_names(names: Iterable[str], registry: Mapping[str, object], what: str) -> None:
+    """Raise :class:`~bhpvas.errors.BhpvasError` for a name that a registry lacks."""
+    for name in names:
+        if name not in registry:
+            raise BhpvasError(f"{name!r} is no {what}; choose from {', '.join(registry)}.")
+
+
+def kept_neurons(classifier: Classifier, mask: HeadMask) -> np.ndarray:
+    """Which neurons a mask keeps: bool ``[L, F]``."""
+    if mask.neurons is not None:
+        return ~mask.neurons.array
+    return np.ones((mask.layers, classifier.geometry.intermediate_size), dtype=bool)
+
+
+def _at_their_places(values: Sequence[np.ndarray], kept: np.ndarray) -> np.ndarray:
+    """Values of each layer's kept neurons among all, ``[L, F]``; NaN at the others."""
+    found = np.full(kept.shape, np.nan)
+    for row, places, one in zip(found, kept, values, strict=True):
+        row[places] = one
+    return found
 
 
 def _within_layers(measured: Measurement, mask: HeadMask) -> Measurement:

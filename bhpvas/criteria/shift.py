@@ -13,7 +13,8 @@ import numpy as np
 from bhpvas import stats
 from bhpvas.criteria.base import Direction, Statistic, steadiness, weighted_statistic
 from bhpvas.criteria.ranking import ranks
-from bhpvas.criteria.scoring import CRITERIA, Scores
+from bhpvas.criteria.registry import CRITERIA
+from bhpvas.criteria.scoring import Scores
 from bhpvas.heads import HeadId, HeadMask
 
 # Draws that are ranked together, which bounds the memory.

@@ -22,7 +22,7 @@ from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, batches
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
-from bhpvas.model.engine import Seen, stream
+from bhpvas.model.engine import Gradients, Seen, stream
 
 # The cross-product matrix has (L·H·d_h)² entries, of which half are used: 340 MB for 12 × 12 heads
 # of 64. Larger models are compared by the mean output of each sentence instead.
@@ -55,7 +55,7 @@ class _Outputs:
             self.layers.clear()
         self.layers.append(_of_tokens(seen))
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
         """Everything was seen layer by layer."""
 
 
@@ -124,7 +124,7 @@ class OutputProducts:
         first = seen.layer * self.layer_width
         self._waiting[:, first : first + self.layer_width] = samples
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
         """Add the batch's products."""
         if self.unit == "token":
             self._add(self._waiting)
@@ -229,7 +229,7 @@ class _MapPairs:
             self._waiting.clear()
         self._waiting.append(seen.maps.float() * seen.batch.real[:, None, :, None])
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
         """Add every pair."""
         self.add(torch.cat(self._waiting, 1), batch.real)  # [B, L·H, T, T]
         self._waiting.clear()

@@ -18,8 +18,8 @@ from bhpvas.model.layers import attend, finish_layer, gates_of, logits_from, pro
 from bhpvas.model.pruning import narrowed
 from bhpvas.progress import Progress, silent
 
-# Padded tokens of all variants that go through a layer at once.
-_TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 131072, "mps": 16384}
+#: Padded tokens of all variants that go through a layer at once.
+TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 131072, "mps": 16384}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def logits_without_each(
         whole = project(layer, outputs, layer_gates)  # [B, T, D]
         residual = states[:, : outputs.shape[1]]
         kept = np.flatnonzero(mask.kept[number])
-        at_once = max(1, _TOKENS_AT_ONCE[classifier.device.type] // batch.real.numel())
+        at_once = max(1, TOKENS_AT_ONCE[classifier.device.type] // batch.real.numel())
         for start in range(0, len(kept), at_once):
             chosen = torch.as_tensor(kept[start : start + at_once], device=classifier.device)
             weights = layer.output.weight.view(layer.output.out_features, -1, size)[:, chosen]

@@ -18,7 +18,7 @@ from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
 from bhpvas.interpret.saliency import check_label
 from bhpvas.model.batching import Batch, load_batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Seen, predict, stream
+from bhpvas.model.engine import Gradients, Seen, predict, stream
 from bhpvas.model.pruning import narrowed
 
 #: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
@@ -38,7 +38,7 @@ class _KeptMaps:
         assert seen.maps is not None
         self.layers.append(seen.maps[0].float().cpu().numpy())
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
         """Everything was seen layer by layer."""
 
 

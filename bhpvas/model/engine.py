@@ -3,7 +3,8 @@
 Nothing else runs the network over a dataset. Batches are made in :mod:`bhpvas.model.batching`, what
 a layer does stands in :mod:`bhpvas.model.layers`.
 
-Letters: B sentences, L layers, H heads, T tokens, D hidden size, d_h head size, C labels.
+Letters: B sentences, L layers, H heads, T tokens, D hidden size, d_h head size, F neurons, C
+labels.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, each_batch, numbers_per_token
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
-from bhpvas.model.layers import attend, finish_layer, gates_of, project, run_layers
+from bhpvas.model.layers import attend, gates_of, neurons_of, project, run_layers
 from bhpvas.model.memory import trim
 from bhpvas.model.pruning import narrowed
 from bhpvas.model.states import StateCache, changes_below
@@ -116,13 +117,27 @@ class Seen:
     layer: int
     outputs: Tensor  # Z before gating, [B, T, H, d_h]
     maps: Tensor | None  # [B, H, T, T]
+    # What enters the feed-forward part, [B, T, D], and its activations, [B, T, F] of the neurons
+    # that the mask keeps; T = 1 in the last layer.
+    attended: Tensor | None = None
+    neurons: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Of each sentence's loss, for the gates of each head and each kept neuron of every layer."""
+
+    heads: Tensor  # [B, L, H]
+    neurons: tuple[Tensor, ...]  # [B, F] by layer; none where they are not needed
 
 
 class Collector(Protocol):
     """Gathers statistics during one pass; ``needs`` says what the pass must provide.
 
     ``needs`` holds any of ``"outputs"`` (Z of every token, the last layer included), ``"maps"``
-    (attention maps) and ``"gradients"`` (of each sentence's loss for each gate).
+    (attention maps), ``"neurons"`` (activations of the feed-forward part; in the last layer those
+    of the first token), ``"gradients"`` and ``"neuron gradients"`` (of each sentence's loss for the
+    gate of each head, and besides of each neuron).
 
     A batch that does not fit into memory is begun again in halves. So what ``see_layer`` counts is
     settled in ``see_batch`` and not before, and layer 0 is a fresh start.
@@ -131,10 +146,10 @@ class Collector(Protocol):
     needs: frozenset[str]
 
     def see_layer(self, seen: Seen) -> None:
-        """Called for every layer of every batch where outputs or maps are needed."""
+        """Called for every layer of every batch where outputs, maps or neurons are needed."""
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
-        """Called at the end of every batch: logits ``[B, C]``, gate gradients ``[B, L, H]``."""
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
+        """Called at the end of every batch: logits ``[B, C]``, and gradients where needed."""
 
 
 def stream(
@@ -156,17 +171,20 @@ def stream(
     Raises :class:`ModelError` where the model answers with numbers that are not finite.
     """
     needs = frozenset[str]().union(*(collector.needs for collector in collectors))
-    watchers = [one for one in collectors if one.needs & {"outputs", "maps"}]
+    watchers = [one for one in collectors if one.needs & {"outputs", "maps", "neurons"}]
+    of_neurons = "neuron gradients" in needs
+    with_gradients = of_neurons or "gradients" in needs
     layers, heads = classifier.geometry.layers, classifier.geometry.heads
     classifier, base = narrowed(classifier, mask), gates_of(classifier, mask)
     if base is None:
         base = torch.ones(1, layers, heads, device=classifier.device, dtype=classifier.dtype)
 
-    def run(batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Logits ``[B, C]`` and, where needed, gate gradients ``[B, L, H]``."""
+    def run(batch: Batch) -> tuple[Tensor, Gradients | None]:
+        """Logits ``[B, C]`` and, where needed, gradients."""
         gates = base.expand(len(batch.rows), -1, -1).clone()  # [B, L, H]
-        with torch.set_grad_enabled("gradients" in needs):
-            gates.requires_grad_("gradients" in needs)
+        neuron_gates: list[Tensor] = []
+        with torch.set_grad_enabled(with_gradients):
+            gates.requires_grad_(with_gradients)
             states = classifier.embed(batch.input_ids, batch.token_type_ids)
             for number, layer in enumerate(classifier.layers):
                 is_last = number == layers - 1
@@ -175,24 +193,37 @@ def stream(
                     layer,
                     states,
                     batch.attention_mask,
-                    first_only=is_last and not watchers,
+                    first_only=is_last and not needs & {"outputs", "maps"},
                     with_maps="maps" in needs,
                 )
+                some = slice(1 if is_last else None)  # the tokens that the rest of the layer reads
+                attention = project(layer, outputs[:, some], gates[:, number])
+                attended = layer.attention_norm(attention + states[:, some])
+                neurons = neurons_of(layer, attended)
                 # Statistics are exact, whatever the network multiplies in.
                 with torch.no_grad(), torch.autocast(classifier.device.type, enabled=False):
-                    shown = None if maps is None else maps.detach()
-                    seen = Seen(batch, number, outputs.detach(), shown)
+                    seen = Seen(
+                        batch,
+                        number,
+                        outputs.detach(),
+                        None if maps is None else maps.detach(),
+                        attended.detach(),
+                        neurons.detach(),
+                    )
                     for collector in watchers:
                         collector.see_layer(seen)
-                if is_last:
-                    states, outputs = states[:, :1], outputs[:, :1]
-                states = finish_layer(layer, states, project(layer, outputs, gates[:, number]))
+                if of_neurons:
+                    ones = neurons.new_ones(len(neurons), 1, neurons.shape[2])  # [B, 1, F]
+                    neuron_gates.append(ones.requires_grad_())
+                    neurons = neurons * ones
+                states = layer.output_norm(layer.down(neurons) + attended)
             found = classifier.classify(states[:, 0]).float()
-            if "gradients" not in needs:
+            if not with_gradients:
                 return found, None
             target = torch.as_tensor(labels[batch.rows], device=classifier.device)
             loss = F.cross_entropy(found, target, reduction="sum")
-            return found.detach(), torch.autograd.grad(loss, gates)[0]
+            of_heads, *rest = torch.autograd.grad(loss, [gates, *neuron_gates])
+            return found.detach(), Gradients(of_heads, tuple(one[:, 0] for one in rest))
 
     logits = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
     passed = each_batch(classifier, encoded, run, indices=indices, progress=progress)

@@ -6,7 +6,8 @@ on one classifier. Written out, it can also do what a module's ``forward`` canno
 layer, stack many variants of one attention output, and compute the last layer for the first token
 only, which is all that a classifier reads.
 
-Letters: B sentences, L layers, H heads, T tokens, D hidden size, d_h head size, C labels.
+Letters: B sentences, L layers, H heads, T tokens, D hidden size, d_h head size, F neurons, C
+labels.
 """
 
 from __future__ import annotations
@@ -69,10 +70,16 @@ def project(layer: Layer, outputs: Tensor, gates: Tensor | None) -> Tensor:
     return layer.output(outputs.flatten(2))
 
 
+def neurons_of(layer: Layer, attended: Tensor) -> Tensor:
+    """A layer's feed-forward neurons ``[B, T, F]`` from what its attention leaves ``[B, T, D]``."""
+    neurons: Tensor = layer.activation(layer.up(attended))
+    return neurons
+
+
 def finish_layer(layer: Layer, states: Tensor, attention_output: Tensor) -> Tensor:
     """What a layer does after its attention: add & norm, feed-forward, add & norm."""
     attended = layer.attention_norm(attention_output + states)
-    return layer.output_norm(layer.down(layer.activation(layer.up(attended))) + attended)
+    return layer.output_norm(layer.down(neurons_of(layer, attended)) + attended)
 
 
 def run_layers(

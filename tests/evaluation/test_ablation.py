@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bhpvas.evaluation.ablation import _TOKENS_AT_ONCE, ablate, logits_without_each
+from bhpvas.evaluation.ablation import TOKENS_AT_ONCE, ablate, logits_without_each
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadMask
 from bhpvas.model.batching import load_batch
@@ -38,5 +38,5 @@ def test_ablation_equals_one_evaluation_per_head(tmp_path, dataset, family, remo
 
 def test_ablation_is_the_same_in_small_pieces(classifier, dataset, monkeypatch):
     whole = ablate(classifier, dataset).loss_change
-    monkeypatch.setitem(_TOKENS_AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(TOKENS_AT_ONCE, "cpu", 1)
     np.testing.assert_allclose(ablate(classifier, dataset).loss_change, whole, atol=1e-6)

@@ -22,6 +22,7 @@ from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate, evaluate_progressively
+from bhpvas.evaluation.widths import ablate_widths
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.align import sentences_of
 from bhpvas.interpret.roles import find_roles
@@ -90,6 +91,7 @@ def found(classifier, dataset) -> dict[str, Any]:
     return {
         "scores": score(classifier, dataset, tuple(CRITERIA), mask=mask),
         "ablation": ablate(classifier, dataset, mask),
+        "widths": ablate_widths(classifier, dataset, mask),
         "evaluation": evaluate(classifier, dataset, mask),
         "part": next(evaluate_progressively(classifier, dataset, mask, first=4)),
         "components": (components, components.coordinates(states)),
@@ -100,7 +102,7 @@ def found(classifier, dataset) -> dict[str, Any]:
     }
 
 
-KINDS = ("scores", "ablation", "evaluation", "part", "components", "map", "roles")
+KINDS = ("scores", "ablation", "widths", "evaluation", "part", "components", "map", "roles")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,7 +17,7 @@ from bhpvas.interpret.roles.relations import RelationBatch, RelationCounter
 from bhpvas.interpret.roles.result import Roles
 from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engine import Seen, stream
+from bhpvas.model.engine import Gradients, Seen, stream
 from bhpvas.progress import Progress, silent
 
 
@@ -74,7 +74,7 @@ class RoleCollector:
         self._waiting += self.relations.count(seen.layer, self._batch[0], maps)
         self._waiting += self.patterns.count(seen.layer, self._batch[1], maps)
 
-    def see_batch(self, batch: Batch, logits: Tensor, gradients: Tensor | None) -> None:
+    def see_batch(self, batch: Batch, logits: Tensor, gradients: Gradients | None) -> None:
         """Add what was counted, now that all layers of the batch were seen."""
         for total, count in self._waiting:
             total += count
