@@ -28,12 +28,15 @@ def summary(found: Findings) -> list[str]:
     mask, before, after = found.mask, found.before, found.after
     total = mask.kept_count + len(mask.masked)
     recovered = [done(step) for step in found.scheme.path() if step.what == "recover"]
-    said = f"{len(mask.masked)} of {text.plural(total, 'attention head')} are removed"
-    if not mask.masked:
-        said = f"All {text.plural(total, 'attention head')} are kept"
+    removed = []
+    if mask.masked:
+        removed.append(f"{len(mask.masked)} of {text.plural(total, 'attention head')}")
     if neurons := len(mask.masked_neurons or ()):
         every = text.plural(_neurons_before(found), "feed-forward neuron")
-        said += f", {neurons:,} of {every} are removed"
+        removed.append(f"{neurons:,} of {every}")
+    said = f"{' and '.join(removed)} are removed"
+    if not removed:
+        said = f"All {text.plural(total, 'attention head')} are kept"
     if recovered:
         said += f", and the rest is {' and then '.join(dict.fromkeys(recovered))}"
     rows = both_measures(found)

@@ -209,7 +209,7 @@ def _settings(step: Step) -> str:
 
 
 #: Scalars among the settings that a method found and was not told.
-_RESULTS = ("held_out", "seconds", "steps", "stopped_at")
+_RESULTS = ("cost", "divergence", "held_out", "seconds", "steps", "stopped_at")
 
 
 def _reasons(step: Step, why: Sequence[tuple[str, str]]) -> TableBlock:
