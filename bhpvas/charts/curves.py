@@ -13,6 +13,7 @@ from bhpvas.criteria import CRITERIA
 from bhpvas.recovery import RECOVERIES
 from bhpvas.search import METHODS
 from bhpvas.search.curves import Curve
+from bhpvas.search.registry import TO_TARGET
 from bhpvas.text import interval, percent, plural
 
 #: How a line is drawn by what followed each removal; without anything it is dotted.
@@ -22,8 +23,9 @@ SYMBOLS = ("circle", "square", "triangle-up")
 
 def method_title(name: str) -> str:
     """A method's title; a criterion that is followed as it is says so, another name is its own."""
-    if name in METHODS:
-        return METHODS[name].title
+    for registry in (METHODS, TO_TARGET):
+        if name in registry:
+            return registry[name].title
     return f"{CRITERIA[name].title}, one-shot" if name in CRITERIA else name
 
 

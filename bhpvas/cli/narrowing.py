@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class TargetOptions(CalibrationOptions):
     )
     target: str | None = option(
         "remove heads and feed-forward neurons until this share stays, such as flops=0.33 or "
-        "parameters=0.5, and write the refitted weights, too",
+        "parameters=0.5, and write the weights that the method refits, too",
         "WHAT=SHARE",
     )
     family: str | None = option(
@@ -47,23 +48,27 @@ class TargetOptions(CalibrationOptions):
     )
 
 
-def run(options: TargetOptions, constraints: Constraints) -> None:
+def run(options: TargetOptions, method: str | None, constraints: Constraints) -> None:
     """Remove heads and neurons down to each target, and write a scheme for it, weights included."""
     from bhpvas.evaluation.data_record import data_record
     from bhpvas.scheme.scheme import Scheme
+    from bhpvas.search import DEFAULT_METHOD
+    from bhpvas.search.registry import to_target_named
     from bhpvas.search.target import narrow_to
 
+    method = to_target_named(method or DEFAULT_METHOD).name
     targets, units = _targets(options), _units(options.units)
     outs = _outs(options, targets)
     for out in outs:
         check_out("The scheme", out)
     classifier, dataset = load_calibration(options)
     mask_without(classifier, options.protect)  # so that a head that does not exist is named
-    with Bar(f"searching to {', '.join(map(str, targets))}") as progress:
+    with Bar(f"searching to {', '.join(map(str, targets))} by {method}") as progress:
         found = narrow_to(
             classifier,
             dataset,
             targets,
+            method,
             units=units,
             multiple_of=options.multiple_of,
             constraints=constraints,
@@ -73,8 +78,7 @@ def run(options: TargetOptions, constraints: Constraints) -> None:
     documents, said = [], list[str]()
     for one, out in zip(found, outs, strict=True):
         start = Scheme.of(classifier, name=Path(out).stem)
-        weights = one.recovered.weights if one.mask.changes else None
-        written = write_scheme(start, Path(), one.on(start), weights, out)
+        written = write_scheme(start, Path(), one.on(start), one.weights, out)
         documents.append(document(classifier, one, out, written))
         said += lines(classifier, one, out)
     common = {"seed": options.seed, "model": model_record(classifier)}
@@ -133,24 +137,38 @@ def document(
 ) -> dict[str, Any]:
     from bhpvas.model.cost import neurons_kept
 
-    return found.record() | {
-        "expected": found.expected,
-        "heads_kept": list(found.mask.kept_per_layer),
-        "neurons_kept": neurons_kept(classifier.geometry, found.mask),
-        "removed_heads": removed_heads(found.mask),
-        "scheme": out,
-        "weights": None if written is None else str(written),
-    }
+    expected = {} if found.expected is None else {"expected": found.expected}
+    return (
+        found.record()
+        | expected
+        | {
+            "method": found.method,
+            "heads_kept": list(found.mask.kept_per_layer),
+            "neurons_kept": neurons_kept(classifier.geometry, found.mask),
+            "removed_heads": removed_heads(found.mask),
+            "scheme": out,
+            "weights": None if written is None else str(written),
+        }
+    )
 
 
 def lines(classifier: Classifier, found: Narrowed, out: str) -> list[str]:
     geometry, neurons = classifier.geometry, len(found.mask.neurons or ())
     measure = "FLOPs" if found.target.measure == "flops" else "parameters"
-    return [
+    how = "As masked" if found.recovered is None else "Refitted"
+    learnt = " that it learnt from" if found.learnt_from else ", from which nothing was learnt"
+    said = [
         *found.reasons,
         f"{len(found.mask.masked)} of {geometry.layers * geometry.heads} heads and {neurons:,} of "
-        f"{geometry.layers * geometry.intermediate_size:,} neurons removed: "
-        f"{100 * found.cost:.1f}% of the {measure} stay. Refitted, the answers move by "
+        f"{geometry.layers * geometry.intermediate_size:,} neurons removed by {found.method}: "
+        f"{100 * found.cost:.1f}% of the {measure} stay. {how}, the answers move by "
         f"{found.divergence:.4f} nats (KL) on the {found.sentences} sentences of "
-        f"{found.calibration} that it learnt from; written to {out}",
+        f"{found.calibration}{learnt}; written to {out}",
     ]
+    if found.mask.changes and found.recovered is None:
+        again = ["bhpvas", "recover", "--scheme", out, "--out", "recovered.json"]
+        said.append(
+            f"Nothing is refitted by this method: {shlex.join(again)}, with the same model and "
+            "sentences, does so."
+        )
+    return said

@@ -26,7 +26,8 @@ class Options(narrowing.TargetOptions):
     method: str | None = option(
         # Named here, since the registry would import torch.
         "random, importance, fisher, combined, iterative, redundancy, mask-search, "
-        "reconstruction, shares (default), greedy, layers, or any criterion",
+        "reconstruction, shares (default), greedy, layers, or any criterion; to a target random, "
+        "magnitude, mask-search or shares (default)",
         "NAME",
     )
     max_drop: float | None = option(
@@ -52,7 +53,7 @@ def run(options: Options) -> None:
     constraints = Constraints(frozenset(parse_heads(options.protect)), options.min_per_layer)
     _check(options)
     if options.heads is None:
-        narrowing.run(options, constraints)
+        narrowing.run(options, options.method, constraints)
         return
     method = method_named(options.method or DEFAULT_METHOD).name
     if options.max_drop is not None and not 0 <= options.max_drop <= 1:
@@ -92,7 +93,7 @@ def _check(options: Options) -> None:
             "How much is to go? Give a number of heads with --heads, or a share of the cost that "
             "stays with --target flops=0.5."
         )
-    others = ("method", "max_drop") if to_target else ("units", "multiple_of")
+    others = ("max_drop",) if to_target else ("units", "multiple_of")
     for name in others:
         if getattr(options, name) is not None:
             beside = "--heads" if to_target else "--target or --family"

@@ -88,9 +88,11 @@ class Costs:
     def allotted(
         self, choices: Mapping[What, Sequence[int]], moves: Mapping[Sublayer, np.ndarray]
     ) -> dict[Sublayer, int]:
-        """The width of each part for which answers are expected to move least, within the budget.
+        """The width of each part for which least is lost in all, within the budget.
 
-        One of several choices each, by dynamic programming over what is spent so far.
+        One of several choices each, by dynamic programming over what is spent so far. ``moves`` say
+        what is lost with each, infinite where it may not be chosen; with the least finite ones of
+        all parts the budget must be kept (:meth:`check`).
         """
         whole = {one: choices[one.what][-1] for one in moves}
         if self.share_of(whole) * self.whole <= self.budget:
@@ -111,6 +113,9 @@ class Costs:
                     better = total < after
                     after[better], choice[better] = total[better], place
             best, chosen[one] = after, choice
+        if np.isinf(best).all():  # as good as no room, once prices are rounded up
+            first = {one: int(np.argmax(np.isfinite(moved))) for one, moved in moves.items()}
+            return {one: choices[one.what][place] for one, place in first.items()}
         left, plan = int(np.argmin(best)), dict[Sublayer, int]()
         for one, choice in reversed(chosen.items()):
             place = int(choice[left])
@@ -118,13 +123,11 @@ class Costs:
             left -= spent[one.what][place]
         return dict(reversed(plan.items()))
 
-    def check(self, target: Target, layers: int, choices: Mapping[What, Sequence[int]]) -> None:
-        """Raise :class:`BhpvasError` where even the least that must stay costs more."""
-        least = self.rest + layers * sum(
-            self.each[what] * min(counts) for what, counts in choices.items()
-        )
-        if least > self.budget:
+    def check(self, target: Target, fewest: Mapping[Sublayer, int]) -> None:
+        """Raise :class:`BhpvasError` where even the fewest units that must stay cost more."""
+        least = self.share_of(fewest)
+        if least * self.whole > self.budget:
             raise BhpvasError(
-                f"{target} cannot be reached: {least / self.whole:.3f} of it stays when all goes "
-                "that may go. Give a larger share, or more units."
+                f"{target} cannot be reached: {least:.3f} of it stays when all goes that may go. "
+                "Give a larger share, or more units."
             )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bhpvas.criteria import removal_order
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
+from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to
 
 
 def search(problem: SearchProblem) -> list[Removal]:
@@ -31,33 +33,37 @@ def search(problem: SearchProblem) -> list[Removal]:
             how = "least Fisher information" if head in begun else "exchanged in its layer"
             others = int((diagonal == diagonal[layer, head]).sum()) - 1
             said = f"{how} ({diagonal[layer, head]:z.3g}){equal_to(others)}"
-            chosen.append(Removal(HeadId(layer, head), said))
+            chosen.append(Removal(HeadId(layer, int(head)), said))
     return sorted(chosen, key=lambda one: order.index(one.head))
 
 
-def rearranged(block: np.ndarray, removed: list[int], free: list[int]) -> list[int]:
-    """The removed heads after every exchange that lowers ``1ᵀ block 1`` over them.
+def rearranged(
+    block: np.ndarray, removed: Sequence[int] | np.ndarray, free: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """The removed units after every exchange that lowers ``1ᵀ block 1`` over them.
+
+    Of equal exchanges, that for the first of the ``free`` ones is taken.
 
     >>> alike = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.1]])
-    >>> rearranged(alike, [0, 1], [0, 1, 2])
+    >>> rearranged(alike, [0, 1], [0, 1, 2]).tolist()
     [2, 1]
     """
-    removed = list(removed)
-    improved = True
+    gone, others = np.array(removed, dtype=np.int64), np.array(free, dtype=np.int64)
+    own, sums = block.diagonal(), block[:, gone].sum(1)  # of each unit with all that are removed
+    taken = np.isin(np.arange(len(block)), gone)
+    improved = 0 < len(gone) < len(others)
     while improved:
         improved = False
-        for place in range(len(removed)):
-            rest = removed[:place] + removed[place + 1 :]
-            # The part of the sum that depends on which head stands here.
-            costs = {
-                head: float(block[head, head] + 2 * block[head, rest].sum())
-                for head in free
-                if head not in rest
-            }
-            now, (best, _) = costs[removed[place]], least(costs, costs.__getitem__)
-            if costs[best] < now - 1e-12 * max(1.0, abs(now)):
-                removed[place], improved = best, True
-    return removed
+        for place, unit in enumerate(gone):
+            rest = sums - block[:, unit]
+            # The part of the sum that depends on which unit stands here.
+            costs = own + 2 * rest
+            best = others[np.argmin(np.where(taken, np.inf, costs)[others])]
+            if costs[best] < costs[unit] - 1e-12 * max(1.0, abs(costs[unit])):
+                gone[place], improved = best, True
+                taken[[unit, best]] = False, True
+                sums = rest + block[:, best]
+    return gone
 
 
 METHOD = SearchMethod(

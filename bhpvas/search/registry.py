@@ -1,4 +1,4 @@
-"""Registry of search methods: every method by its name, and the default."""
+"""Registry of search methods: to a number of heads, to a target, and the default of both."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from bhpvas.search import (
     reconstruction,
     redundancy,
     shares,
+    target_fisher,
+    target_shares,
+    target_values,
 )
 from bhpvas.search.base import SearchMethod
+from bhpvas.search.target_base import TargetMethod
 
 #: Every method by name, from the simplest on.
 METHODS: dict[str, SearchMethod] = {
@@ -31,6 +35,17 @@ METHODS: dict[str, SearchMethod] = {
         shares.METHOD,
         greedy.METHOD,
         layers.METHOD,
+    )
+}
+#: Every method that narrows a model to a target, by name; one that also chooses a number of heads
+#: has the name that it has above.
+TO_TARGET: dict[str, TargetMethod] = {
+    one.name: one
+    for one in (
+        target_values.RANDOM,
+        target_values.MAGNITUDE,
+        target_fisher.METHOD,
+        target_shares.METHOD,
     )
 }
 #: Where no method is named: that of the largest mean area on the sample model over five calibration
@@ -51,3 +66,10 @@ def method_named(name: str) -> SearchMethod:
         f"{name!r} is no method; choose from {', '.join(METHODS)}, or a criterion: "
         f"{', '.join(sorted(CRITERIA.keys() - METHODS.keys()))}."
     )
+
+
+def to_target_named(name: str) -> TargetMethod:
+    """A method that narrows to a target; raises :class:`BhpvasError` for a name of none."""
+    if name in TO_TARGET:
+        return TO_TARGET[name]
+    raise BhpvasError(f"{name!r} is no method to a target; choose from {', '.join(TO_TARGET)}.")

@@ -1,53 +1,35 @@
-"""Target: heads and neurons to remove until a share of the cost is left, repaired on the way.
+"""Target: heads and neurons to remove until a share of the cost is left.
 
-How far the answers move when one attention or feed-forward part alone is narrowed is measured
-(:mod:`~bhpvas.search.sensitivity`); taken for additive, it says which widths cost least at a
-budget, for any number of budgets at once (:mod:`~bhpvas.search.budget`). At these widths each layer
-is then narrowed and refitted, from the lowest up, on what the pruned network feeds it
-(:mod:`~bhpvas.search.narrowing`).
+What may be narrowed and what it costs stands here and in :mod:`~bhpvas.search.budget`; which heads
+and neurons go, and what is fitted then, is a method's (:data:`~bhpvas.search.registry.TO_TARGET`).
+The default one is in :mod:`~bhpvas.search.target_shares`, which says which file does what of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
-
-import numpy as np
-import torch
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.progress import Progress, part, silent
-from bhpvas.recovery.base import LayerReport, Recovered
-from bhpvas.recovery.closed_form import as_weights
-from bhpvas.recovery.compensation import RECOVERY as COMPENSATION
-from bhpvas.recovery.layerwise import (
-    CalibrationPart,
-    LayerwisePass,
-    Originals,
-    calibration_parts,
-)
+from bhpvas.model.weights import Weights
+from bhpvas.progress import Progress, silent
+from bhpvas.recovery.base import Recovered
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.base import FREE, Constraints
 from bhpvas.search.budget import Costs, Target
-from bhpvas.search.narrowing import narrow
-from bhpvas.search.sensitivity import Sublayer, What, sensitivities
-from bhpvas.search.shares import divergence
+from bhpvas.search.registry import DEFAULT_METHOD, to_target_named
+from bhpvas.search.sensitivity import What
+from bhpvas.search.target_base import TargetProblem
 
 Unit = Literal["heads", "neurons", "sublayers"]
 
 #: What may be narrowed, if not told otherwise.
 UNITS: tuple[Unit, ...] = ("heads", "neurons")
-#: The name by which a step says how its heads and neurons were chosen.
-METHOD = "target"
-# Shares of the neurons at which a feed-forward part is tried; between them the curve is straight.
-_SHARES = (0, 1 / 24, 1 / 12, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3)
-# Sentences on which is measured how far the answers move.
-_FEW = 160
 # Widths of a feed-forward part that may be chosen, about.
 _STEPS = 96
 
@@ -64,17 +46,19 @@ def unit_named(name: str) -> Unit:
 class Narrowed:
     """What a search to a target found: a mask of heads and neurons, and weights fitted for it.
 
+    ``recovered`` is None where the method leaves its masks as they are, and where nothing goes.
     ``cost`` is the share of the measure that stays, by arithmetic. ``expected`` is how far the
-    answers were expected to move, the sum over parts that were narrowed alone, and ``divergence``
-    how far they do once everything is refitted: mean KL divergence from the unpruned model in nats,
-    on the calibration sentences.
+    answers were expected to move, the sum over parts that were narrowed alone, None where the
+    method does not say, and ``divergence`` how far they do with the fitted weights, if there are
+    any: mean KL divergence from the unpruned model in nats, on the calibration sentences.
     """
 
+    method: str
     target: Target
     mask: HeadMask
-    recovered: Recovered
+    recovered: Recovered | None
     cost: float
-    expected: float
+    expected: float | None
     divergence: float
     reasons: tuple[str, ...]
     settings: dict[str, Any] = field(hash=False)
@@ -83,12 +67,18 @@ class Narrowed:
     sentences: int
     learnt_from: LearntSentences
 
+    @property
+    def weights(self) -> Weights | None:
+        """The fitted weights, None where there are none."""
+        return None if self.recovered is None else self.recovered.weights
+
     def record(self) -> dict[str, Any]:
         """What a scheme step keeps of it, ready for JSON."""
         return {
             **self.settings,
             "target": str(self.target),
             "cost": self.cost,
+            "recovery": None if self.recovered is None else self.recovered.method,
             "divergence": self.divergence,
             "calibration": {"name": self.calibration, "sentences": self.sentences},
             "reasons": list(self.reasons),
@@ -103,19 +93,20 @@ class Narrowed:
             return scheme
         removed = scheme.removing(
             self.mask.masked,
-            METHOD,
+            self.method,
             self.record(),
             seed=self.seed,
             learnt_from=self.learnt_from,
             neurons=self.mask.neurons,
         )
-        return self.recovered.on(removed, self.seed)
+        return removed if self.recovered is None else self.recovered.on(removed, self.seed)
 
 
 def narrow_to(
     classifier: Classifier,
     calibration: Dataset,
     targets: Sequence[Target],
+    method: str = DEFAULT_METHOD,
     *,
     units: Sequence[Unit] = UNITS,
     multiple_of: int | None = None,
@@ -125,15 +116,18 @@ def narrow_to(
 ) -> list[Narrowed]:
     """Narrow the unpruned model to each target; one search serves them all.
 
-    - ``calibration``: all sentences that anything is learnt from. Labels are not read.
+    - ``calibration``: all sentences that anything is learnt from.
+    - ``method``: a key of :data:`~bhpvas.search.registry.TO_TARGET`, where each has its source,
+      says what it ends with, and whether it reads labels.
     - ``units``: what may go; ``sublayers`` are whole attention or feed-forward parts, and nothing
       smaller then.
     - ``multiple_of``: numbers of neurons that a layer keeps are multiples of it (default: of a
-      96th of all).
+      96th of all), or all of them.
     - ``constraints``: heads that must stay.
 
-    Raises :class:`BhpvasError` where a target cannot be reached, layers share their weights or the
-    model is pruned already, and :class:`~bhpvas.errors.DataError` for fewer than two sentences.
+    Raises :class:`BhpvasError` for an unknown method, and where a target cannot be reached, layers
+    share their weights or the model is pruned already, and :class:`~bhpvas.errors.DataError` where
+    something is to be fitted to fewer than two sentences.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take(range(16))
@@ -141,64 +135,51 @@ def narrow_to(
     >>> 0.48 < half.cost <= 0.5
     True
     """
+    chosen = to_target_named(method)
     classifier = classifier.with_weights(None)
     classifier.check_removal()
+    if chosen.reads_labels:
+        calibration = calibration.aligned(classifier.label_names)
     encoded = classifier.encode(calibration)
     choices = _choices(classifier, units, multiple_of, constraints)
-    costs = {target: Costs.of(classifier, target, encoded.lengths) for target in targets}
-    for target, cost in costs.items():
-        cost.check(target, classifier.geometry.layers, choices)
-    parts = calibration_parts(classifier, encoded, seed=seed)
-    few = calibration
-    if len(calibration) > _FEW:
-        drawn = np.random.default_rng(seed).permutation(len(calibration))[:_FEW]
-        few = calibration.take(np.sort(drawn))
-    steps = 1 + len(targets)
-    measured = sensitivities(
-        classifier,
-        parts,
-        calibration_parts(classifier, classifier.encode(few), seed=seed),
-        {what: _tried(classifier, what, counts) for what, counts in choices.items()},
-        progress=part(progress, 0, steps),
+    problem = TargetProblem(
+        classifier=classifier,
+        calibration=calibration,
+        encoded=encoded,
+        choices=choices,
+        costs={target: Costs.of(classifier, target, encoded.lengths) for target in targets},
+        constraints=constraints,
+        seed=seed,
+        progress=progress,
     )
-    moves = _moves(classifier, choices, measured)
-    learnt = LearntSentences.of(encoded.fingerprints)
+    fewest = {one: problem.fewest(one) for one in problem.sublayers}
+    for target, cost in problem.costs.items():
+        cost.check(target, fewest)
+    learnt_from = LearntSentences.of(encoded.fingerprints if chosen.learns else ())
     settings: dict[str, Any] = {"units": list(units)}
     settings |= {} if multiple_of is None else {"multiple_of": multiple_of}
     if constraints.protected:
         settings["protected"] = [str(head) for head in sorted(constraints.protected)]
     if constraints.min_per_layer:
         settings["min_per_layer"] = constraints.min_per_layer
-    found = []
-    for place, (target, cost) in enumerate(costs.items(), 1):
-        plan = cost.allotted(choices, moves)
-        with torch.inference_mode():
-            originals = Originals(classifier, parts)
-            at = part(progress, place, steps)
-            mask, fits = narrow(originals, plan, constraints, progress=at)
-            moved = divergence(originals.logits, fits.logits)
-        found.append(
-            Narrowed(
-                target=target,
-                mask=mask,
-                recovered=_recovered(classifier, mask, fits, calibration, parts, learnt),
-                cost=cost.share_of(plan),
-                expected=sum(
-                    float(moves[one][choices[one.what].index(count)]) for one, count in plan.items()
-                ),
-                divergence=moved,
-                reasons=_reasons(classifier, plan, choices, moves),
-                settings=settings,
-                seed=seed,
-                calibration=calibration.name,
-                sentences=len(calibration),
-                learnt_from=learnt,
-            )
+    return [
+        Narrowed(
+            method=method,
+            target=target,
+            mask=one.mask,
+            recovered=one.recovered,
+            cost=cost.share_of(one.plan),
+            expected=one.expected,
+            divergence=one.divergence,
+            reasons=one.reasons,
+            settings=settings,
+            seed=seed,
+            calibration=calibration.name,
+            sentences=len(calibration),
+            learnt_from=learnt_from,
         )
-    return found
-
-
-# --- what may be kept, and at what cost -----------------------------------------------------------
+        for (target, cost), one in zip(problem.costs.items(), chosen.search(problem), strict=True)
+    ]
 
 
 def _choices(
@@ -225,75 +206,5 @@ def _choices(
         heads = [geometry.heads]
     elif "neurons" not in units:
         neurons = [width]
-    least = constraints.min_per_layer
+    least = min(constraints.min_per_layer, geometry.heads)
     return {"heads": [count for count in heads if count >= least], "neurons": neurons}
-
-
-def _tried(classifier: Classifier, what: What, counts: Sequence[int]) -> list[int]:
-    """At which of the widths a part is tried: all but the whole, or few of many."""
-    *less, whole = counts
-    if len(less) <= len(_SHARES):
-        return less
-    wanted = {min(less, key=lambda one: abs(one - share * whole)) for share in _SHARES}
-    return sorted(wanted)
-
-
-def _moves(
-    classifier: Classifier,
-    choices: Mapping[What, Sequence[int]],
-    measured: Mapping[Sublayer, np.ndarray],
-) -> dict[Sublayer, np.ndarray]:
-    """How far answers move for each width that a part may have; straight between two tried ones."""
-    found = {}
-    for number in range(len(classifier.layers)):
-        for what, counts in choices.items():
-            tried, one = _tried(classifier, what, counts), Sublayer(number, what)
-            known = [*measured[one], 0.0] if tried else [0.0]
-            found[one] = np.interp(counts, [*tried, counts[-1]], known)
-    return found
-
-
-def _recovered(
-    classifier: Classifier,
-    mask: HeadMask,
-    found: LayerwisePass,
-    calibration: Dataset,
-    parts: Sequence[CalibrationPart],
-    learnt_from: LearntSentences,
-) -> Recovered:
-    """What was fitted, as the recovery is that it is."""
-    return Recovered(
-        method=COMPENSATION.name,
-        mask=mask,
-        weights=as_weights(classifier, mask, found),
-        layers=tuple(LayerReport.of(number, fit) for number, fit in found.fits.items()),
-        calibration=calibration.name,
-        sentences=len(calibration),
-        held_out=sum(int(one.held_out.sum()) for one in parts),
-        learnt_from=learnt_from,
-        feed_forward=tuple(
-            LayerReport.of(number, fit) for number, fit in found.feed_forward_fits.items()
-        ),
-    )
-
-
-def _reasons(
-    classifier: Classifier,
-    plan: Mapping[Sublayer, int],
-    choices: Mapping[What, Sequence[int]],
-    moves: Mapping[Sublayer, np.ndarray],
-) -> tuple[str, ...]:
-    """A clause for each layer: what it keeps, and what that moves where it alone is narrowed."""
-    geometry, said = classifier.geometry, []
-    for number in range(geometry.layers):
-        heads, neurons = (plan[Sublayer(number, what)] for what in ("heads", "neurons"))
-        alone = sum(
-            float(moves[Sublayer(number, what)][choices[what].index(plan[Sublayer(number, what)])])
-            for what in choices
-        )
-        said.append(
-            f"layer {number} keeps {heads} of {geometry.heads} heads and {neurons:,} of "
-            f"{geometry.intermediate_size:,} neurons: each narrowed alone, the answers would move "
-            f"by {alone:.4f} nats (KL) in all"
-        )
-    return tuple(said)

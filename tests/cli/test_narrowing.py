@@ -69,6 +69,35 @@ def test_a_family_is_one_scheme_for_each_reduction(capsys, files, tmp_path):
     assert all(row["random_median"] is None for row in table["rows"])
 
 
+def test_methods_say_what_they_end_with(capsys, files, tmp_path):
+    path = str(tmp_path / "s.json")
+    words = [*common(files), "--target", "flops=0.5", "--out", path, "--method"]
+    for method, recovery in (
+        ("random", None),
+        ("mask-search", "rescale"),
+        ("shares", "compensate"),
+    ):
+        found = run(capsys, *words, method)
+        schema("propose").validate(found)
+        assert (found["method"], found["recovery"]) == (method, recovery)
+        assert (found["weights"] is None) == (recovery is None)
+        assert ("expected" in found) == (method == "shares")
+        steps = json.loads(Path(path).read_text(encoding="utf-8"))["steps"]
+        assert [one["method"] for one in steps[1:]] == [method, *([recovery] if recovery else [])]
+        assert main([*words, method]) == 0
+        said = capsys.readouterr().out
+        if recovery:
+            assert "Refitted, the answers move by" in said
+            assert "60 sentences of data.tsv that it learnt from;" in said
+        else:
+            assert "As masked, the answers move by" in said
+            assert "60 sentences of data.tsv, from which nothing was learnt;" in said
+            again = said[said.index("bhpvas recover") :].split(",")[0].split()
+            more = ["--model", files[0], "--calibration", files[1]]
+            assert main([*again[1:-1], str(tmp_path / "r.json"), *more]) == 0
+            capsys.readouterr()
+
+
 def test_the_terminal_says_what_each_layer_keeps(capsys, files, tmp_path):
     path = str(tmp_path / "s.json")
     arguments = ["--target", "parameters=0.9", "--units", "neurons", "--multiple-of", "8"]
@@ -92,7 +121,7 @@ def test_the_terminal_says_what_each_layer_keeps(capsys, files, tmp_path):
         (["--family", "0.5"], "no list of reductions"),
         (["--family", "2,2"], "no list of reductions"),
         (["--target", "flops=0.5", "--units", "layers"], "'layers' is no unit"),
-        (["--target", "flops=0.5", "--method", "greedy"], "--method goes with --heads"),
+        (["--target", "flops=0.5", "--method", "greedy"], "'greedy' is no method to a target"),
         (["--heads", "1", "--multiple-of", "8"], "--multiple-of goes with --target or --family"),
         (["--target", "flops=0.00001"], "cannot be reached"),
     ],

@@ -19,6 +19,7 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.recovery import RECOVERIES
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import METHODS
+from bhpvas.search.registry import TO_TARGET
 from bhpvas.text import MINUS, number, plural
 from bhpvas.ui.pages.learn import checks, glossary
 from bhpvas.ui.pages.learn.examples import worked
@@ -362,7 +363,12 @@ def test_every_criterion_is_explained(app: AppTest, name: str) -> None:
 def test_the_glossary_has_every_registered_thing_and_can_be_searched() -> None:
     words = glossary.entries()
     assert {one.title for one in CRITERIA.values()} <= set(words)
-    for kind, registry in (("Role", ROLES), ("Method", METHODS), ("Recovery", RECOVERIES)):
+    for kind, registry in (
+        ("Role", ROLES),
+        ("Method", METHODS),
+        ("Method to a target", TO_TARGET),
+        ("Recovery", RECOVERIES),
+    ):
         assert {f"{kind}: {one.title}" for one in registry.values()} <= set(words)
     assert next(iter(glossary.matching("mcnemar"))) == "McNemar"
     assert "Gate" in glossary.matching("gradient") and not glossary.matching("xylophone")

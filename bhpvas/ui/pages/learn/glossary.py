@@ -10,6 +10,7 @@ from bhpvas.criteria import CRITERIA
 from bhpvas.interpret.roles import ROLES
 from bhpvas.recovery import RECOVERIES
 from bhpvas.search import METHODS
+from bhpvas.search.registry import TO_TARGET
 from bhpvas.ui.pages.roles import texts as roles_texts
 from bhpvas.ui.pages.samples import texts as samples_texts
 from bhpvas.ui.pages.schemes import texts as schemes_texts
@@ -110,7 +111,8 @@ def entries() -> dict[str, tuple[str, str | None]]:
         word: (said, None) if isinstance(said, str) else (said.definition, said.source)
         for word, said in whole.items()
     }
-    for kind, registry in (("Method", METHODS), ("Recovery", RECOVERIES)):
+    registries = {"Method": METHODS, "Method to a target": TO_TARGET, "Recovery": RECOVERIES}
+    for kind, registry in registries.items():
         for one in registry.values():
             found[f"{kind}: {one.title}"] = one.summary, one.source.strip("—") or None
     return dict(sorted(found.items(), key=lambda one: one[0].strip("[").casefold()))
