@@ -111,9 +111,12 @@ def entries() -> dict[str, tuple[str, str | None]]:
         word: (said, None) if isinstance(said, str) else (said.definition, said.source)
         for word, said in whole.items()
     }
-    registries = {"Method": METHODS, "Method to a target": TO_TARGET, "Recovery": RECOVERIES}
-    for kind, registry in registries.items():
-        for one in registry.values():
+    for kind, registered in (
+        ("Method", [*METHODS.values()]),
+        ("Method to a target", [*TO_TARGET.values()]),
+        ("Recovery", [*RECOVERIES.values()]),
+    ):
+        for one in registered:
             found[f"{kind}: {one.title}"] = one.summary, one.source.strip("—") or None
     return dict(sorted(found.items(), key=lambda one: one[0].strip("[").casefold()))
 
