@@ -47,10 +47,11 @@ def fisher_information(
     sums, n = _Sums(classifier, layers), len(encoded)
     stream(classifier, encoded, labels, [sums], progress=progress)
     blocks = {number: block.numpy() for number, block in sums.blocks.items()}
-    distributed.add_up(sums.heads, sums.neurons, *blocks.values())
-    return Fisher(
-        sums.heads / n, sums.neurons / n, {number: one / n for number, one in blocks.items()}
-    )
+    arrays = [sums.heads, sums.neurons, *blocks.values()]
+    distributed.add_up(*arrays)
+    for one in arrays:
+        one /= n
+    return Fisher(sums.heads, sums.neurons, blocks)
 
 
 class _Sums:

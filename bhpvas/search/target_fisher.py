@@ -31,7 +31,7 @@ from bhpvas.search.target_values import (
 )
 
 # Bytes that the blocks of neurons may take at once; layers beyond it cost passes of their own.
-_BLOCK_BYTES = 256 * 2**20
+_BLOCK_BYTES = 128 * 2**20
 
 #: The units that go, of each part.
 _Gone = dict[Sublayer, np.ndarray]

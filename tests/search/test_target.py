@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
@@ -14,15 +15,19 @@ from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.cost import flops_per_sentence, parameters
+from bhpvas.model.engine import predict
 from bhpvas.neurons import NeuronSet
 from bhpvas.recovery import recover
+from bhpvas.recovery.closed_form import as_weights
+from bhpvas.recovery.layerwise import Originals, calibration_parts
 from bhpvas.scheme.scheme import Scheme, load_scheme
 from bhpvas.search.base import Constraints
 from bhpvas.search.budget import Costs, Target
+from bhpvas.search.narrowing import narrow
 from bhpvas.search.sensitivity import Sublayer, sensitivities
 from bhpvas.search.shares import divergence
 from bhpvas.search.target import narrow_to
-from tests.tiny import SEPARATE, many_sentences, save_tiny
+from tests.tiny import SEPARATE, many_sentences, save_tiny, with_heads
 
 DATA = many_sentences(60)
 WIDTH = 64
@@ -60,8 +65,6 @@ def test_a_target_is_kept_and_its_weights_are_those_of_a_recovery(tmp_path, fami
 
 
 def _tensor(logits: np.ndarray):
-    import torch
-
     return torch.from_numpy(logits)
 
 
@@ -153,8 +156,6 @@ def test_a_budget_is_spent_as_well_as_by_trying_everything(classifier):
 
 def test_sensitivity_is_what_a_narrowed_part_alone_does(classifier):
     """Against the mask of that part, refitted by the recovery on the same sentences."""
-    from bhpvas.recovery.layerwise import calibration_parts
-
     data = many_sentences(300)
     encoded = classifier.encode(data)
     parts = calibration_parts(classifier, encoded)
@@ -167,6 +168,32 @@ def test_sensitivity_is_what_a_narrowed_part_alone_does(classifier):
     moved = divergence(_tensor(before.logits), _tensor(after.logits))
     assert found[Sublayer(0, "neurons")][0] == pytest.approx(moved, rel=0.05)
     assert found[Sublayer(0, "neurons")][1] < found[Sublayer(0, "neurons")][0]
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_of_neurons_that_are_active_alike_one_is_enough(classifier, layer):
+    """Nine that are active alike and write their own: eight of them go, and no answer moves."""
+    alike = [2, *range(20, 28)]
+
+    def copy(layers):
+        up, down = layers[layer].up, layers[layer].down
+        up.bias.data += 2  # so that none is hardly ever active
+        up.weight.data[alike], up.bias.data[alike] = up.weight.data[2].clone(), 2.0
+        down.weight.data *= 2 / down.weight.data.norm(dim=0)
+
+    copied, data = with_heads(classifier, copy), many_sentences(800)
+    parts = calibration_parts(copied, copied.encode(data))
+    plan = {Sublayer(number, "heads"): 4 for number in range(2)}
+    plan |= {Sublayer(number, "neurons"): WIDTH - 8 * (number == layer) for number in range(2)}
+    with torch.inference_mode():
+        mask, fits = narrow(Originals(copied, parts), plan)
+    assert mask.neurons is not None
+    assert len(set(np.flatnonzero(mask.neurons.array[layer])) & set(alike)) == 8
+    changed = copied.with_weights(as_weights(copied, mask, fits))
+    encoded = copied.encode(many_sentences(50, seed=9))
+    whole = predict(copied, encoded)
+    np.testing.assert_allclose(predict(changed, encoded, mask), whole, atol=1e-4)
+    assert np.abs(predict(copied, encoded, mask) - whole).max() > 0.05
 
 
 def test_a_scheme_holds_all_of_it(classifier, tmp_path):
