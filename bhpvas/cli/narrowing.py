@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bhpvas.cli.inputs import load_calibration, mask_without
+from bhpvas.cli.inputs import kept_results, load_calibration, mask_without
 from bhpvas.cli.options import CalibrationOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
 from bhpvas.errors import BhpvasError
@@ -31,10 +31,16 @@ class TargetOptions(CalibrationOptions):
         required=True,
     )
     target: str | None = option(
-        "remove heads and feed-forward neurons until this share stays, such as flops=0.33 or "
-        "parameters=0.5, and write the weights that the method refits, too",
+        "remove heads and feed-forward neurons until this share stays, such as flops=0.33, "
+        "parameters=0.5 or latency=0.4, or this time, such as latency=12ms, and write the weights "
+        "that the method refits, too",
         "WHAT=SHARE",
     )
+    engine: str | None = option(
+        "what a latency is of: torch (default), onnx or onnx-int8, on this machine", "NAME"
+    )
+    batch: int | None = option("sentences at once that a latency is of (default: 8)", "N")
+    length: int | None = option("tokens of each that a latency is of (default: 32)", "N")
     family: str | None = option(
         "one search for several targets: how many times fewer FLOPs, such as 1.5,2,3,4; --out is "
         "then a folder, with a scheme for each",
@@ -57,7 +63,7 @@ def run(options: TargetOptions, method: str | None, constraints: Constraints) ->
     from bhpvas.search.target import narrow_to
 
     method = to_target_named(method or DEFAULT_METHOD).name
-    targets, units = _targets(options), _units(options.units)
+    targets, units = targets_of(options), _units(options.units)
     outs = _outs(options, targets)
     for out in outs:
         check_out("The scheme", out)
@@ -73,6 +79,7 @@ def run(options: TargetOptions, method: str | None, constraints: Constraints) ->
             multiple_of=options.multiple_of,
             constraints=constraints,
             seed=options.seed,
+            results=kept_results(True),
             progress=progress,
         )
     documents, said = [], list[str]()
@@ -90,12 +97,29 @@ def run(options: TargetOptions, method: str | None, constraints: Constraints) ->
     )
 
 
-def _targets(options: TargetOptions) -> list[Target]:
+def targets_of(options: TargetOptions) -> list[Target]:
+    """The targets that are asked for, one or a family."""
+    from bhpvas.model.engines import Timing, engine_named
     from bhpvas.search.budget import Target
 
+    given = {name: getattr(options, name) for name in ("engine", "batch", "length")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "engine" in given:
+        engine_named(given["engine"])
     if options.target is not None:
-        return [Target.parse(options.target)]
+        target = Target.parse(options.target, Timing(**given))
+        if given and target.timing is None:
+            raise BhpvasError(
+                f"--{next(iter(given))} goes with a latency, such as --target latency=0.5: leave "
+                "one of the two out."
+            )
+        return [target]
     assert options.family is not None
+    if given:
+        raise BhpvasError(
+            f"--{next(iter(given))} goes with --target latency=0.5, and a --family is one of "
+            "FLOPs: leave it out."
+        )
     try:
         reductions = [float(one) for one in options.family.split(",")]
     except ValueError:
@@ -129,7 +153,7 @@ def _outs(options: TargetOptions, targets: list[Target]) -> list[str]:
             f"The folder {folder} for the family cannot be made ({error.strerror}): name one in a "
             "folder that exists and that you may write to."
         ) from None
-    return [str(folder / f"{1 / one.share:g}.json") for one in targets]
+    return [str(folder / f"{1 / (one.share or 1):g}.json") for one in targets]
 
 
 def document(
@@ -154,11 +178,15 @@ def document(
 
 def lines(classifier: Classifier, found: Narrowed, out: str) -> list[str]:
     geometry, neurons = classifier.geometry, len(found.mask.neurons or ())
-    measure = "FLOPs" if found.target.measure == "flops" else "parameters"
+    measure = {"flops": "FLOPs", "parameters": "parameters", "latency": "time, by the table,"}[
+        found.target.measure
+    ]
     how = "As masked" if found.recovered is None else "Refitted"
     learnt = " that it learnt from" if found.learnt_from else ", from which nothing was learnt"
+    timed = [] if found.milliseconds is None else [found.milliseconds.line()]
     said = [
         *found.reasons,
+        *timed,
         f"{len(found.mask.masked)} of {geometry.layers * geometry.heads} heads and {neurons:,} of "
         f"{geometry.layers * geometry.intermediate_size:,} neurons removed by {found.method}: "
         f"{100 * found.cost:.1f}% of the {measure} stay. {how}, the answers move by "

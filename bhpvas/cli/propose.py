@@ -93,7 +93,9 @@ def _check(options: Options) -> None:
             "How much is to go? Give a number of heads with --heads, or a share of the cost that "
             "stays with --target flops=0.5."
         )
-    others = ("max_drop",) if to_target else ("units", "multiple_of")
+    others: tuple[str, ...] = ("max_drop",)
+    if not to_target:
+        others = ("units", "multiple_of", "engine", "batch", "length")
     for name in others:
         if getattr(options, name) is not None:
             beside = "--heads" if to_target else "--target or --family"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.model.engine import predict
-from bhpvas.model.loading import quiet_transformers
+from bhpvas.model.loading import quiet
 from bhpvas.progress import Progress, part, silent
 from bhpvas.scheme.scheme import EXPORTED_SCHEME, Scheme
 from bhpvas.storage.files import not_written, refused
@@ -140,7 +138,7 @@ def _measured(
         names = classifier.label_names
         return Evaluation(mask, dataset.name, logits, dataset.labels, names, dataset.tags)
 
-    with _quiet(), _write_errors(folder):
+    with quiet(), _write_errors(folder):
         chosen.write(changed, mask, folder)
         after = answers(chosen.read(exact, folder), 2)
         difference = float(np.abs(after.logits - expected).max())
@@ -206,15 +204,3 @@ def _write_errors(folder: Path) -> Iterator[None]:
         if (why := refused(error)) is None:
             raise
         raise ExportError(not_written("The export", folder.absolute().parent, why)) from None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the bars and remarks of the libraries that write and read the files."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with quiet_transformers(), warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(before)

@@ -1,4 +1,4 @@
-"""Latency of pruned models, with their heads really removed, beside the unpruned one.
+"""Latency of pruned models, with what they lack really removed, beside the unpruned one.
 
 A processor's speed drifts while one measures. So the models take turns in every round, each round
 begins with another one, and a speed-up is the ratio of two times of the same round.
@@ -7,16 +7,15 @@ begins with another one, and a speed-up is the ratio of two times of the same ro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.pruning import remove_heads
+from bhpvas.model.engines import Engine, Pass, Timing, pass_of
 from bhpvas.progress import Progress, silent
 from bhpvas.stats import SEED, Median
 
@@ -39,6 +38,7 @@ class Latencies:
     length: int
     threads: int
     device: str
+    engine: Engine = "torch"
 
     def milliseconds(self, name: str) -> Median:
         """The time of one pass."""
@@ -54,18 +54,22 @@ def measure_latency(
     *,
     batch: int,
     length: int,
+    engine: Engine = "torch",
     rounds: int = ROUNDS,
     seed: int = SEED,
     progress: Progress = silent,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Latencies:
-    """Time one forward pass of each model, without its removed heads, on the same random tokens.
+    """Time one forward pass of each model, without what it lacks, on the same random tokens.
 
     ``candidates`` are, by name, a mask and the classifier under it; the first is what the others
-    are compared with. Sentences are exactly ``length`` tokens long, so nothing is padded. Times are
-    in seconds, and medians come with a 95% interval from six ``rounds`` on.
+    are compared with. Sentences are exactly ``length`` tokens long, so nothing is padded.
+    ``engine`` is what runs them: torch, on the classifier's device, or ONNX Runtime, on the
+    processor, from graphs as an export writes them. Times are in seconds, and medians come with a
+    95% interval from six ``rounds`` on.
 
-    Raises :class:`ModelError` for a length that the model cannot read.
+    Raises :class:`~bhpvas.errors.ModelError` for a length that the model cannot read, and where a
+    package that ONNX needs is missing.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -75,33 +79,49 @@ def measure_latency(
     >>> found.seconds.shape, found.speed_up("all").value
     ((6, 2), 1.0)
     """
-    classifier = next(iter(candidates.values()))[0]
-    longest = classifier.geometry.max_length
-    if not 1 <= length <= longest or batch < 1:
-        raise ModelError(
-            f"{batch} sentences of {length} tokens cannot be timed: the model reads at least one "
-            f"sentence of 1 to {longest} tokens."
-        )
-    models = [remove_heads(one, mask, shared=True) for one, mask in candidates.values()]
-    tokens = np.random.default_rng(seed).integers(
-        classifier.model.get_input_embeddings().num_embeddings, size=(batch, length)
-    )
-    inputs = torch.from_numpy(tokens).to(classifier.device)
-    count = len(models)
-    seconds = np.empty((WARM_UP + rounds, count))
-    with torch.inference_mode():
-        for turn in range(WARM_UP + rounds):
-            for place in range(count):
-                number = (turn + place) % count
-                began = clock()
-                models[number](input_ids=inputs).logits.cpu()  # a GPU answers at once and works on
-                seconds[turn, number] = clock() - began
-                progress(turn * count + place + 1, (WARM_UP + rounds) * count)
+    timing = Timing(engine, batch, length)
+    passes = {name: pass_of(one, mask, timing, seed) for name, (one, mask) in candidates.items()}
+    device = str(next(iter(candidates.values()))[0].device) if engine == "torch" else "cpu"
+    return time_passes(passes, timing, device, rounds=rounds, progress=progress, clock=clock)
+
+
+def time_passes(
+    passes: Mapping[str, Pass],
+    timing: Timing,
+    device: str = "cpu",
+    *,
+    rounds: int = ROUNDS,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Latencies:
+    """Time passes of models, as :func:`measure_latency` does; the first is compared with."""
     return Latencies(
-        names=tuple(candidates),
-        seconds=seconds[WARM_UP:],
-        batch=batch,
-        length=length,
+        names=tuple(passes),
+        seconds=in_turns([*passes.values()], rounds, progress=progress, clock=clock),
+        batch=timing.batch,
+        length=timing.length,
         threads=torch.get_num_threads(),
-        device=str(classifier.device),
+        device=device,
+        engine=timing.engine,
     )
+
+
+def in_turns(
+    passes: Sequence[Pass],
+    rounds: int,
+    *,
+    warm_up: int = WARM_UP,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.perf_counter,
+) -> np.ndarray:
+    """Seconds ``[rounds, passes]``: every pass once in a round, each round from another one on."""
+    count = len(passes)
+    seconds = np.empty((warm_up + rounds, count))
+    for turn in range(warm_up + rounds):
+        for place in range(count):
+            number = (turn + place) % count
+            began = clock()
+            passes[number]()
+            seconds[turn, number] = clock() - began
+            progress(turn * count + place + 1, (warm_up + rounds) * count)
+    return seconds[warm_up:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,17 +23,29 @@ from bhpvas.model.weights import unusable
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Without the bars and remarks of transformers."""
-    from transformers.utils import logging
+    from transformers.utils import logging as remarks
 
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    verbosity, bars = remarks.get_verbosity(), remarks.is_progress_bar_enabled()
+    remarks.set_verbosity_error()
+    remarks.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        remarks.set_verbosity(verbosity)
         if bars:
-            logging.enable_progress_bar()
+            remarks.enable_progress_bar()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the bars and remarks of the libraries that write and read models."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with quiet_transformers(), warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def load_weights(found: ModelFiles, dtype: torch.dtype) -> Any:

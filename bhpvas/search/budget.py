@@ -1,9 +1,9 @@
-"""Budget: a share of the cost that may stay, and the widths that spend it best."""
+"""Budget: what may stay of the cost, and the widths that spend it best."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -13,55 +13,99 @@ from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters
+from bhpvas.model.engines import Timing, engine_named
 from bhpvas.neurons import NeuronSet
 from bhpvas.search.sensitivity import Sublayer, What
 
-Measure = Literal["flops", "parameters"]
+Measure = Literal["flops", "parameters", "latency"]
 
 # Steps in which a budget is spent.
 _BINS = 4000
 
 
 class Target(NamedTuple):
-    """The share of the unpruned model's FLOPs or parameters that may stay.
+    """The share of the unpruned model's FLOPs, parameters or time that may stay.
 
-    >>> Target.parse("flops=0.33")
-    Target(measure='flops', share=0.33)
+    A time may be said in ``milliseconds`` instead, and then ``share`` is None. It is the time of
+    one pass, for the batch and length and on the engine of ``timing``, on this machine.
+
+    >>> Target.parse("flops=0.33").share
+    0.33
+    >>> target = Target.parse("latency=12ms,engine=onnx,batch=1,length=64")
+    >>> target.milliseconds, target.timing.batch, Target.parse(str(target)) == target
+    (12.0, 1, True)
     """
 
     measure: Measure
-    share: float
+    share: float | None
+    milliseconds: float | None = None
+    timing: Timing | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Target:
-        """Read ``flops=0.33``; raises :class:`BhpvasError` for anything else."""
-        measure, _, share = text.partition("=")
+    def parse(cls, text: str, timing: Timing | None = None) -> Target:
+        """Read ``flops=0.33``, ``latency=0.4`` or ``latency=12ms``; the time is that of ``timing``,
+        or of what follows of ``engine=onnx,batch=1,length=64``.
+
+        Raises :class:`BhpvasError` for anything else.
+        """
+        first, *more = (one.partition("=")[::2] for one in text.split(","))
+        measure, amount = (one.strip() for one in first)
         try:
-            found = cls(measure.strip(), float(share))  # type: ignore[arg-type]
-        except ValueError:
-            found = cls("flops", 0)
-        if measure.strip() not in get_args(Measure) or not 0 < found.share <= 1:
+            if measure != "latency":
+                found = cls(measure, float(amount))  # type: ignore[arg-type]
+            else:
+                timing = _timing(dict(more), timing or Timing())
+                if amount.endswith("ms"):
+                    found = cls("latency", None, float(amount.removesuffix("ms")), timing)
+                else:
+                    found = cls("latency", float(amount), None, timing)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, BhpvasError):
+                raise
+            found = cls("flops", 0.0)
+        possible = 0 < found.share <= 1 if found.share is not None else _positive(found)
+        if not possible or measure not in get_args(Measure) or (more and measure != "latency"):
             raise BhpvasError(
-                f"{text!r} is no target: give the share that may stay, such as flops=0.33 or "
-                "parameters=0.5."
+                f"{text!r} is no target: give the share that may stay, such as flops=0.33, "
+                "parameters=0.5 or latency=0.4, or a time, such as latency=12ms."
             )
         return found
 
     def __str__(self) -> str:
-        return f"{self.measure}={self.share:g}"
+        if self.timing is None:
+            return f"{self.measure}={self.share:g}"
+        amount = f"{self.milliseconds:g}ms" if self.share is None else f"{self.share:g}"
+        more = ",".join(f"{name}={value}" for name, value in self.timing._asdict().items())
+        return f"latency={amount},{more}"
+
+
+def _positive(target: Target) -> bool:
+    return target.milliseconds is not None and 0 < target.milliseconds < math.inf
+
+
+def _timing(given: Mapping[str, str], timing: Timing) -> Timing:
+    """A timing with what is given of it as text; raises TypeError or ValueError otherwise."""
+    numbers = {name: int(value) for name, value in given.items() if name != "engine"}
+    engine = engine_named(given.get("engine", timing.engine))
+    return Timing(**(timing._asdict() | numbers | {"engine": engine}))
+
+
+#: What each of some numbers of units of a part costs.
+Price = Callable[[Sublayer, Sequence[int]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a head, a neuron and everything else cost, all of it, and what may stay of that."""
+    """What units of a part and everything else cost, all of it, and what may stay of that."""
 
-    each: dict[What, float]
+    price: Price
     rest: float
     whole: float
     budget: float
 
     @classmethod
     def of(cls, classifier: Classifier, target: Target, lengths: np.ndarray) -> Costs:
+        """By arithmetic, of FLOPs at these ``lengths`` of sentences, or of parameters."""
         geometry, full = classifier.geometry, classifier.full_mask()
         neuron = NeuronSet.of_layers(geometry.layers, geometry.intermediate_size, {0: [0]})
 
@@ -77,13 +121,18 @@ class Costs:
         }
         units = {"heads": geometry.heads, "neurons": geometry.intermediate_size}
         rest = whole - geometry.layers * sum(each[what] * units[what] for what in each)
-        return cls(each, rest, whole, target.share * whole)
+        assert target.share is not None
+        return cls(
+            lambda one, counts: each[one.what] * np.array(counts, dtype=float),
+            rest,
+            whole,
+            target.share * whole,
+        )
 
     def share_of(self, plan: Mapping[Sublayer, int]) -> float:
         """The share of the whole that widths leave."""
-        return (self.rest + sum(self.each[one.what] * count for one, count in plan.items())) / (
-            self.whole
-        )
+        spent = sum(float(self.price(one, [count])[0]) for one, count in plan.items())
+        return (self.rest + spent) / self.whole
 
     def allotted(
         self, choices: Mapping[What, Sequence[int]], moves: Mapping[Sublayer, np.ndarray]
@@ -101,12 +150,12 @@ class Costs:
         best = np.full(_BINS + 1, np.inf)
         best[0], chosen = 0.0, dict[Sublayer, np.ndarray]()
         spent = {
-            what: [math.ceil(count * self.each[what] / unit - 1e-9) for count in counts]
-            for what, counts in choices.items()
+            one: np.ceil(self.price(one, choices[one.what]) / unit - 1e-9).astype(int).tolist()
+            for one in moves
         }
         for one, moved in moves.items():
             after, choice = np.full(_BINS + 1, np.inf), np.full(_BINS + 1, -1)
-            for place, price in enumerate(spent[one.what]):
+            for place, price in enumerate(spent[one]):
                 if price <= _BINS:
                     total = np.full(_BINS + 1, np.inf)
                     total[price:] = best[: _BINS + 1 - price] + moved[place]
@@ -120,7 +169,7 @@ class Costs:
         for one, choice in reversed(chosen.items()):
             place = int(choice[left])
             plan[one] = choices[one.what][place]
-            left -= spent[one.what][place]
+            left -= spent[one][place]
         return dict(reversed(plan.items()))
 
     def check(self, target: Target, fewest: Mapping[Sublayer, int]) -> None:

@@ -16,15 +16,17 @@ from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.weights import Weights
-from bhpvas.progress import Progress, silent
+from bhpvas.progress import Progress, part, silent
 from bhpvas.recovery.base import Recovered
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.base import FREE, Constraints
 from bhpvas.search.budget import Costs, Target
+from bhpvas.search.latency import Milliseconds, Stopwatch
 from bhpvas.search.registry import DEFAULT_METHOD, to_target_named
 from bhpvas.search.sensitivity import What
-from bhpvas.search.target_base import TargetProblem
+from bhpvas.search.target_base import Found, TargetProblem
+from bhpvas.storage.results import Results
 
 Unit = Literal["heads", "neurons", "sublayers"]
 
@@ -47,7 +49,8 @@ class Narrowed:
     """What a search to a target found: a mask of heads and neurons, and weights fitted for it.
 
     ``recovered`` is None where the method leaves its masks as they are, and where nothing goes.
-    ``cost`` is the share of the measure that stays, by arithmetic. ``expected`` is how far the
+    ``cost`` is the share of the measure that stays, by arithmetic, of a time as it was predicted;
+    ``milliseconds`` how that was measured then, None of other measures. ``expected`` is how far the
     answers were expected to move, the sum over parts that were narrowed alone, None where the
     method does not say, and ``divergence`` how far they do with the fitted weights, if there are
     any: mean KL divergence from the unpruned model in nats, on the calibration sentences.
@@ -66,6 +69,7 @@ class Narrowed:
     calibration: str
     sentences: int
     learnt_from: LearntSentences
+    milliseconds: Milliseconds | None = None
 
     @property
     def weights(self) -> Weights | None:
@@ -74,11 +78,13 @@ class Narrowed:
 
     def record(self) -> dict[str, Any]:
         """What a scheme step keeps of it, ready for JSON."""
+        timed = self.milliseconds
         return {
             **self.settings,
             "target": str(self.target),
             "cost": self.cost,
             "recovery": None if self.recovered is None else self.recovered.method,
+            **({} if timed is None else {"milliseconds": timed.record()}),
             "divergence": self.divergence,
             "calibration": {"name": self.calibration, "sentences": self.sentences},
             "reasons": list(self.reasons),
@@ -112,6 +118,7 @@ def narrow_to(
     multiple_of: int | None = None,
     constraints: Constraints = FREE,
     seed: int = 0,
+    results: Results | None = None,
     progress: Progress = silent,
 ) -> list[Narrowed]:
     """Narrow the unpruned model to each target; one search serves them all.
@@ -124,6 +131,13 @@ def narrow_to(
     - ``multiple_of``: numbers of neurons that a layer keeps are multiples of it (default: of a
       96th of all), or all of them.
     - ``constraints``: heads that must stay.
+    - ``results``: where the tables of latencies are kept that targets of milliseconds need.
+
+    A target's time is that of its engine, batch and length (``Target("latency", 0.5, timing=
+    Timing("onnx", 1, 64))``, ``Target("latency", None, 12.0, Timing("torch", 8, 32))``): parts of
+    several widths are timed once a machine and model, in some seconds, the rest is a search like
+    any other, and what was found is timed in turns with the unpruned model
+    (:attr:`Narrowed.milliseconds`).
 
     Raises :class:`BhpvasError` for an unknown method, and where a target cannot be reached, layers
     share their weights or the model is pruned already, and :class:`~bhpvas.errors.DataError` where
@@ -142,15 +156,25 @@ def narrow_to(
         calibration = calibration.aligned(classifier.label_names)
     encoded = classifier.encode(calibration)
     choices = _choices(classifier, units, multiple_of, constraints)
+    timings = dict.fromkeys(target.timing for target in targets if target.timing is not None)
+    watches = {timing: Stopwatch(classifier, timing, results) for timing in timings}
+    jobs = len(watches) + 1
+    costs = dict[Target, Costs]()
+    for target in targets:
+        if target.timing is None:
+            costs[target] = Costs.of(classifier, target, encoded.lengths)
+        else:
+            at = part(progress, list(watches).index(target.timing), jobs)
+            costs[target] = watches[target.timing].costs(target, choices, at)
     problem = TargetProblem(
         classifier=classifier,
         calibration=calibration,
         encoded=encoded,
         choices=choices,
-        costs={target: Costs.of(classifier, target, encoded.lengths) for target in targets},
+        costs=costs,
         constraints=constraints,
         seed=seed,
-        progress=progress,
+        progress=part(progress, jobs - 1, jobs),
     )
     fewest = {one: problem.fewest(one) for one in problem.sublayers}
     for target, cost in problem.costs.items():
@@ -162,6 +186,14 @@ def narrow_to(
         settings["protected"] = [str(head) for head in sorted(constraints.protected)]
     if constraints.min_per_layer:
         settings["min_per_layer"] = constraints.min_per_layer
+
+    def timed(target: Target, one: Found) -> Milliseconds | None:
+        if target.timing is None:
+            return None
+        weights = None if one.recovered is None else one.recovered.weights
+        narrowed = classifier.with_weights(weights)
+        return watches[target.timing].timed(narrowed, one.mask, costs[target], one.plan)
+
     return [
         Narrowed(
             method=method,
@@ -177,6 +209,7 @@ def narrow_to(
             calibration=calibration.name,
             sentences=len(calibration),
             learnt_from=learnt_from,
+            milliseconds=timed(target, one),
         )
         for (target, cost), one in zip(problem.costs.items(), chosen.search(problem), strict=True)
     ]

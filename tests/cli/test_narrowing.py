@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bhpvas.cli.main import main
 from bhpvas.model.classifier import load_classifier
+from bhpvas.model.engines import Timing
+from bhpvas.model.latency import Latencies
+from bhpvas.model.latency_table import LatencyTable
 from bhpvas.scheme.scheme import load_scheme
+from bhpvas.search import latency
 from bhpvas.search.budget import Target
 from bhpvas.search.target import narrow_to
 from tests.cli.conftest import run
@@ -124,6 +129,11 @@ def test_the_terminal_says_what_each_layer_keeps(capsys, files, tmp_path):
         (["--target", "flops=0.5", "--method", "greedy"], "'greedy' is no method to a target"),
         (["--heads", "1", "--multiple-of", "8"], "--multiple-of goes with --target or --family"),
         (["--target", "flops=0.00001"], "cannot be reached"),
+        (["--heads", "1", "--engine", "onnx"], "--engine goes with --target or --family"),
+        (["--target", "flops=0.5", "--batch", "1"], "--batch goes with a latency"),
+        (["--family", "2", "--length", "9"], "--length goes with --target latency=0.5"),
+        (["--target", "latency=5ms", "--engine", "tpu"], "'tpu' is no engine"),
+        (["--target", "latency=0.5", "--length", "41"], "cannot be timed"),
     ],
 )
 def test_what_does_not_go_together_is_said(capsys, files, tmp_path, arguments, said):
@@ -156,3 +166,38 @@ def test_a_recovery_and_a_training_go_on_from_there(capsys, files, tmp_path):
     run(capsys, "recover", *more, "--scheme", path, "--method", "finetune", "--out", tuned)
     steps = json.loads(Path(tuned).read_text(encoding="utf-8"))["steps"]
     assert [step["what"] for step in steps] == ["start", "remove", "recover", "recover"]
+
+
+def test_a_target_of_time_is_told_beside_what_was_measured(capsys, files, tmp_path, monkeypatch):
+    """On a machine whose passes take 2 ms a layer, less what neurons take of them."""
+
+    def pass_of(classifier, mask, timing):
+        assert timing == Timing("onnx", 1, 12)
+        gone = 0 if mask.neurons is None else len(mask.neurons) / 128
+        return lambda: 0.004 * (1 - 0.8 * gone)
+
+    def time_passes(passes, timing, device="cpu", *, rounds=21, **settings):
+        took = np.array([[one() for one in passes.values()]] * rounds)
+        return Latencies(tuple(passes), took, timing.batch, timing.length, 1, device, timing.engine)
+
+    widths = {"heads": np.array([0, 4]), "neurons": np.array([0, 64])}
+    added = {"heads": np.zeros((2, 2)), "neurons": np.array([[0, 0.002]] * 2)}
+    table = LatencyTable(2, widths, added, 0.001, 0.005)
+    monkeypatch.setattr(latency, "pass_of", pass_of)
+    monkeypatch.setattr(latency, "time_passes", time_passes)
+    monkeypatch.setattr(latency, "latency_table", lambda *given, **more: table)
+    timing = ["--engine", "onnx", "--batch", "1", "--length", "12", "--units", "neurons"]
+    path = str(tmp_path / "s.json")
+    arguments = [*common(files), "--target", "latency=2.5ms", *timing, "--out", path]
+    found = run(capsys, *arguments)
+    schema("propose").validate(found)
+    assert found["target"] == "latency=2.5ms,engine=onnx,batch=1,length=12"
+    kept = sum(found["neurons_kept"]) / 128
+    assert 2.4 < found["milliseconds"]["measured"] <= 2.5
+    assert found["milliseconds"]["measured"] == pytest.approx(4 * (0.2 + 0.8 * kept))
+    assert found["milliseconds"]["predicted"] == pytest.approx(found["milliseconds"]["measured"])
+    assert found["cost"] == pytest.approx(found["milliseconds"]["predicted"] / 4)
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "1 sentence of 12 tokens in ONNX Runtime: 2." in said
+    assert "the unpruned model in turns with it 4.00 ms" in said

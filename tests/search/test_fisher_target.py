@@ -100,11 +100,12 @@ def test_the_search_keeps_as_much_as_the_best_of_all_thresholds(classifier, shar
 
     def best(share: float) -> float:
         costs = Costs.of(classifier, Target("flops", share), problem.encoded.lengths)
+        head, neuron = (costs.price(Sublayer(0, what), [1])[0] for what in ("heads", "neurons"))
         kept = []
         for count in range(len(heads) + 1):
-            room = costs.budget - costs.rest - count * costs.each["heads"]
+            room = costs.budget - costs.rest - count * head
             if room >= 0:
-                fit = int(room / costs.each["neurons"])
+                fit = int(room / neuron)
                 kept.append(heads[:count].sum() + neurons[:fit].sum())
         return max(kept)
 
