@@ -9,6 +9,8 @@ import argparse
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+from bhpvas.errors import BhpvasError
+
 _KINDS = {"int": int, "float": float}
 
 
@@ -182,6 +184,25 @@ class BothOptions(DrawOptions):
     """For a command that learns from some sentences and measures on others."""
 
     calibration: str | None = option(_LEARNT_FROM, "D")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitOptions(CommandOptions):
+    """What is measured: heads, feed-forward neurons or both."""
+
+    units: str = option(
+        "what is measured: heads, neurons, or both as heads,neurons (default: heads)",
+        "LIST",
+        default="heads",
+    )
+
+    def check_units(self) -> tuple[str, ...]:
+        """The units asked for; raises :class:`BhpvasError` for any other."""
+        found = tuple(dict.fromkeys(one.strip() for one in self.units.split(",")))
+        for one in found:
+            if one not in ("heads", "neurons"):
+                raise BhpvasError(f"{one!r} is no unit to measure; choose from heads, neurons.")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,14 +15,19 @@ from bhpvas.criteria.ranking import (
     ranks,
     removal_order,
 )
-from bhpvas.criteria.registry import CRITERIA, DEFAULT_CRITERIA, NEURON_CRITERIA
+from bhpvas.criteria.registry import (
+    CRITERIA,
+    DEFAULT_CRITERIA,
+    DEFAULT_NEURON_CRITERIA,
+    NEURON_CRITERIA,
+)
 from bhpvas.criteria.scoring import Scores, score
 from bhpvas.criteria.shift import RankShift, rank_shift, rise_intervals, rise_p
 from bhpvas.criteria.similarity import similarity_to_kept
 
 __all__ = [
-    "CRITERIA", "DEFAULT_CRITERIA", "DEFAULT_WEIGHTS", "NEURON_CRITERIA", "PROFILE_PARTS",
-    "Criterion", "Measurement", "NeuronCriterion", "RankShift", "Scores", "combined", "drawn_order",
-    "places", "rank_intervals", "rank_shift", "ranks", "removal_order", "rise_intervals", "rise_p",
-    "score", "similarity_to_kept",
+    "CRITERIA", "DEFAULT_CRITERIA", "DEFAULT_NEURON_CRITERIA", "DEFAULT_WEIGHTS",
+    "NEURON_CRITERIA", "PROFILE_PARTS", "Criterion", "Measurement", "NeuronCriterion", "RankShift",
+    "Scores", "combined", "drawn_order", "places", "rank_intervals", "rank_shift", "ranks",
+    "removal_order", "rise_intervals", "rise_p", "score", "similarity_to_kept",
 ]  # fmt: skip

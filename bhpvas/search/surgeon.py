@@ -10,9 +10,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-# Share of the mean variance that is added to every direction, so that a covariance from few
-# sentences can be inverted.
-_DAMPING = 1e-3
+from bhpvas.criteria.surgeon import damping
+
 # Units that go at once, as a share of all: one head, 16 of 1,536 neurons.
 _AT_ONCE = 1 / 96
 
@@ -31,7 +30,7 @@ def removal_order(
     - ``unit``: inputs of a unit; ``p`` is a multiple of it.
     """
     count = len(covariance) // unit
-    inverse = torch.linalg.inv(covariance + _damping(covariance))
+    inverse = torch.linalg.inv(covariance + damping(covariance))
     columns = columns.clone()
     left = [one for one in range(count) if one not in set(stay)]
     at_once, order = max(1, round(_AT_ONCE * count)), list[int]()
@@ -54,9 +53,9 @@ def removal_order(
 
 def refitted(covariance: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
     """The columns ``[k, D]`` of the kept ``rows`` that say most of what all of them said."""
-    damping = _damping(covariance)[rows][:, rows]
-    wanted = covariance[rows] @ columns + damping @ columns[rows]
-    solved: Tensor = torch.linalg.solve(covariance[rows][:, rows] + damping, wanted)
+    added = damping(covariance)[rows][:, rows]
+    wanted = covariance[rows] @ columns + added @ columns[rows]
+    solved: Tensor = torch.linalg.solve(covariance[rows][:, rows] + added, wanted)
     return solved
 
 
@@ -67,8 +66,3 @@ def rows_of(units: Collection[int], unit: int) -> Tensor:
 
 def _rows(units: Tensor, unit: int) -> Tensor:
     return (units[:, None] * unit + torch.arange(unit)).flatten()
-
-
-def _damping(covariance: Tensor) -> Tensor:
-    scale = covariance.diagonal().mean().clamp(min=1e-12)
-    return _DAMPING * scale * torch.eye(len(covariance), dtype=covariance.dtype)

@@ -53,8 +53,20 @@ def files(tmp_path_factory) -> dict[str, str]:
 
 COMMANDS = {
     "info": [[]],
-    "score": [[], ["--criteria", "all"], ["--remove", "L0H1"], ["--criteria", "stability"]],
-    "ablate": [[], ["--remove", "L0H1,L1H0"]],
+    "score": [
+        [],
+        ["--criteria", "all"],
+        ["--remove", "L0H1"],
+        ["--criteria", "stability"],
+        ["--units", "neurons"],
+        ["--units", "heads,neurons", "--criteria", "all"],
+    ],
+    "ablate": [
+        [],
+        ["--remove", "L0H1,L1H0"],
+        ["--units", "neurons", "--by", "activation"],
+        ["--units", "heads,neurons"],
+    ],
     "evaluate": [[], ["--remove", "L0H1"], ["--scheme", "r.json"]],
     "roles": [["--min-count", "5"], []],
     "export": [["--scheme", "r.json", "--format", "dense"]],

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bhpvas.cli.main import main
-from bhpvas.criteria import CRITERIA, score
+from bhpvas.criteria import (
+    CRITERIA,
+    DEFAULT_CRITERIA,
+    DEFAULT_NEURON_CRITERIA,
+    NEURON_CRITERIA,
+    score,
+)
 from bhpvas.data.reading import read_dataset
+from bhpvas.export import export_model
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import load_classifier
+from bhpvas.neurons import NeuronSet
+from bhpvas.scheme.scheme import Scheme
 from tests.cli.conftest import run
 from tests.tiny import with_dead_heads
 
@@ -66,3 +76,77 @@ def test_score_by_every_criterion(capsys, files):
 def test_an_unknown_criterion_is_refused_before_anything_is_loaded(capsys):
     assert main(["score", "--model", "./nowhere", "--criteria", "magic"]) == 2
     assert "'magic' is no criterion; choose from importance" in capsys.readouterr().err
+
+
+# --- neurons --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("units", "criteria", "heads", "neurons"),
+    [
+        ("neurons", None, (), DEFAULT_NEURON_CRITERIA),
+        ("neurons", "all", (), tuple(NEURON_CRITERIA)),
+        ("heads,neurons", None, DEFAULT_CRITERIA, DEFAULT_NEURON_CRITERIA),
+        ("neurons,heads", "surgeon,stability", ("stability",), ("surgeon",)),
+        ("heads,neurons", "fisher", ("fisher",), ("fisher",)),
+    ],
+)
+def test_each_unit_is_scored_by_the_criteria_that_it_has(
+    capsys, files, units, criteria, heads, neurons
+):
+    more = [] if criteria is None else ["--criteria", criteria]
+    common = ["--model", files[0], "--data", files[1], "--remove", "L1H2"]
+    found = run(capsys, "score", *common, "--units", units, *more)
+    assert tuple(found["criteria"]) == heads
+    assert tuple(found["neurons"]) == tuple(found["neuron_criteria"]) == neurons
+    assert found["neurons_kept"] == [64, 64]
+    expected = score(
+        load_classifier(files[0]),
+        read_dataset(files[1]),
+        heads,
+        neurons=neurons,
+        mask=HeadMask.parse("L1H2", 2, 4),
+    )
+    for name, values in expected.neurons.items():
+        np.testing.assert_allclose(found["neurons"][name], values, rtol=1e-6)
+        assert found["neuron_criteria"][name]["higher_means"] == "keep"
+
+
+def test_neurons_that_a_model_lacks_are_null_and_counted(capsys, files, tmp_path):
+    whole, data = load_classifier(files[0]), read_dataset(files[1])
+    gone = NeuronSet.of_layers(2, 64, {0: range(64), 1: [0, 9]})
+    scheme = Scheme.of(whole).removing((), "by hand", neurons=gone)
+    export_model(whole, scheme, tmp_path / "out", dataset=data)
+    more = ["--model", str(tmp_path / "out"), "--data", files[1], "--units", "neurons"]
+    found = run(capsys, "score", *more)
+    for values in found["neurons"].values():
+        assert values[0] == [None] * 64
+        assert [place for place, one in enumerate(values[1]) if one is None] == [0, 9]
+    assert found["neurons_kept"] == [0, 62]
+    assert main(["score", *more, "--criteria", "importance"]) == 0
+    said = capsys.readouterr().out
+    values = found["neurons"]["importance"][1]
+    _, *cells = next(line for line in said.splitlines() if line.startswith("L1")).split()
+    least = min(one for one in values if one is not None)
+    assert cells[:3] == ["62", f"{least:.3g}", str(values.index(least))]
+    assert next(line for line in said.splitlines() if line.startswith("L0")).split() == ["L0", "0"]
+    assert "Importance of neurons (higher = keep), 12 sentences" in said
+    assert "put out nothing" not in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--units", "neurons", "--criteria", "stability"], "'stability' is no criterion; choose"),
+        (["--criteria", "surgeon"], "'surgeon' is no criterion; choose from importance"),
+        (
+            ["--units", "heads,neurons", "--criteria", "stability"],
+            "--criteria stability has none of neurons: name one of importance, fisher, activation, "
+            "surgeon, or leave neurons out of --units.",
+        ),
+        (["--units", ""], "'' is no unit to measure; choose from heads, neurons."),
+    ],
+)
+def test_criteria_of_another_unit_are_refused_before_anything_is_loaded(capsys, more, said):
+    assert main(["score", "--model", "./nowhere", *more]) == 2
+    assert said in capsys.readouterr().err

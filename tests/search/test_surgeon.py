@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bhpvas.search import surgeon
+from bhpvas.criteria import surgeon
 from bhpvas.search.surgeon import refitted, removal_order, rows_of
 
 
@@ -31,7 +31,7 @@ def error_without(inputs: np.ndarray, columns: np.ndarray, kept: list[int], unit
 @pytest.mark.parametrize(("units", "unit"), [(9, 1), (6, 3)])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_order_is_that_of_refitting_every_time(units, unit, seed, monkeypatch):
-    monkeypatch.setattr(surgeon, "_DAMPING", 1e-12)
+    monkeypatch.setattr(surgeon, "DAMPING", 1e-12)
     inputs, columns, covariance = made(units, unit, seed=seed)
     left, expected = list(range(units)), []
     while left:
@@ -42,7 +42,7 @@ def test_the_order_is_that_of_refitting_every_time(units, unit, seed, monkeypatc
 
 
 def test_a_refit_is_least_squares(monkeypatch):
-    monkeypatch.setattr(surgeon, "_DAMPING", 1e-12)
+    monkeypatch.setattr(surgeon, "DAMPING", 1e-12)
     inputs, columns, covariance = made(7, 1)
     rows = rows_of({1, 2, 5, 6}, 1)
     expected = np.linalg.lstsq(inputs[:, rows], inputs @ columns.numpy(), rcond=None)[0]

@@ -17,7 +17,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from bhpvas.cli import main
-from bhpvas.criteria import CRITERIA, score
+from bhpvas.criteria import CRITERIA, NEURON_CRITERIA, score
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.ablation import ablate
@@ -89,7 +89,9 @@ def found(classifier, dataset) -> dict[str, Any]:
         for words in (text.split() for text in dataset.texts)
     ]
     return {
-        "scores": score(classifier, dataset, tuple(CRITERIA), mask=mask),
+        "scores": score(
+            classifier, dataset, tuple(CRITERIA), neurons=tuple(NEURON_CRITERIA), mask=mask
+        ),
         "ablation": ablate(classifier, dataset, mask),
         "widths": ablate_widths(classifier, dataset, mask),
         "evaluation": evaluate(classifier, dataset, mask),
