@@ -62,8 +62,9 @@ def method_named(name: str) -> SearchMethod:
         return METHODS[name]
     if name in CRITERIA:
         return one_shot.one_shot(name)
+    what = "a method to a target alone" if name in TO_TARGET else "no method"
     raise BhpvasError(
-        f"{name!r} is no method; choose from {', '.join(METHODS)}, or a criterion: "
+        f"{name!r} is {what}; choose from {', '.join(METHODS)}, or a criterion: "
         f"{', '.join(sorted(CRITERIA.keys() - METHODS.keys()))}."
     )
 
@@ -72,4 +73,5 @@ def to_target_named(name: str) -> TargetMethod:
     """A method that narrows to a target; raises :class:`BhpvasError` for a name of none."""
     if name in TO_TARGET:
         return TO_TARGET[name]
-    raise BhpvasError(f"{name!r} is no method to a target; choose from {', '.join(TO_TARGET)}.")
+    what = "a method for a number of heads alone" if name in {*METHODS, *CRITERIA} else "no method"
+    raise BhpvasError(f"{name!r} is {what}; to a target, choose from {', '.join(TO_TARGET)}.")

@@ -126,7 +126,11 @@ def test_the_terminal_says_what_each_layer_keeps(capsys, files, tmp_path):
         (["--family", "0.5"], "no list of reductions"),
         (["--family", "2,2"], "no list of reductions"),
         (["--target", "flops=0.5", "--units", "layers"], "'layers' is no unit"),
-        (["--target", "flops=0.5", "--method", "greedy"], "'greedy' is no method to a target"),
+        (
+            ["--target", "flops=0.5", "--method", "greedy"],
+            "'greedy' is a method for a number of heads alone",
+        ),
+        (["--heads", "1", "--method", "magnitude"], "'magnitude' is a method to a target alone"),
         (["--heads", "1", "--multiple-of", "8"], "--multiple-of goes with --target or --family"),
         (["--target", "flops=0.00001"], "cannot be reached"),
         (["--heads", "1", "--engine", "onnx"], "--engine goes with --target or --family"),

@@ -20,7 +20,7 @@ from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.base import Constraints
 from bhpvas.search.budget import Target
-from bhpvas.search.registry import DEFAULT_METHOD, METHODS, TO_TARGET, to_target_named
+from bhpvas.search.registry import DEFAULT_METHOD, METHODS, TO_TARGET, method_named, to_target_named
 from bhpvas.search.target import Narrowed, narrow_to
 from tests.tiny import many_sentences, save_tiny, with_heads
 
@@ -230,11 +230,18 @@ def _without_neurons(count: int) -> HeadMask:
     return HeadMask(2, HEADS).without_neurons(NeuronSet.of_layers(2, WIDTH, {0: range(count)}))
 
 
-def test_names_are_those_of_the_other_registry_or_new(tiny):
+def test_names_are_those_of_the_other_registry_or_new():
     assert DEFAULT_METHOD in TO_TARGET
     assert TO_TARGET.keys() - METHODS.keys() == {"magnitude"}
-    with pytest.raises(BhpvasError, match="'greedy' is no method to a target; choose from random,"):
-        to_target_named("greedy")
+    for name, said in (
+        ("greedy", "a method for a number of heads alone"),
+        ("entropy", "a method for a number of heads alone"),
+        ("magic", "no method"),
+    ):
+        with pytest.raises(BhpvasError, match=f"'{name}' is {said}; to a target, choose from ran"):
+            to_target_named(name)
+    with pytest.raises(BhpvasError, match="'magnitude' is a method to a target alone; choose from"):
+        method_named("magnitude")
 
 
 def test_more_heads_than_there_are_cannot_be_asked_for_a_layer(tiny):
