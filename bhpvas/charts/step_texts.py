@@ -15,6 +15,8 @@ from bhpvas.scheme.step import Step
 
 #: Of no step is it known that sentences that measure it were learnt from.
 NONE_LEARNT: Mapping[int, int] = {}
+#: Of no step it matters what its FLOPs are, as where heads alone were removed.
+NO_FLOPS: Mapping[int, float] = {}
 #: What a recovery did to the weights, by the name of its method.
 DONE = {
     "compensate": "compensated",
@@ -45,11 +47,15 @@ def outcome(scheme: Scheme, step: Step) -> str:
 
 
 def timeline_points(
-    scheme: Scheme, accuracies: Mapping[int, Accuracy], learnt: Mapping[int, int] = NONE_LEARNT
+    scheme: Scheme,
+    accuracies: Mapping[int, Accuracy],
+    learnt: Mapping[int, int] = NONE_LEARNT,
+    flops: Mapping[int, float] = NO_FLOPS,
 ) -> list[TimelinePoint]:
     """The steps whose accuracy is known, by its number, as a figure wants them.
 
-    ``learnt`` is how many of the sentences that measured a step were learnt from.
+    ``learnt`` is how many of the sentences that measured a step were learnt from, ``flops`` the
+    share of the unpruned model's FLOPs that it keeps.
     """
     on_path = {step.id for step in scheme.path()}
     return [
@@ -62,6 +68,7 @@ def timeline_points(
             high=accuracies[step.id].high,
             what=what_happened(step),
             learnt=learnt.get(step.id, 0),
+            flops=flops.get(step.id),
             on_path=step.id in on_path,
             current=step.id == scheme.current,
         )

@@ -15,7 +15,8 @@ from bhpvas.text import interval, percent, plural
 class TimelinePoint:
     """One measured step: its number, the step before it, and what it kept and scored.
 
-    ``learnt`` is how many of the sentences that measured it were learnt from.
+    ``learnt`` is how many of the sentences that measured it were learnt from, ``flops`` the share
+    of the unpruned model's FLOPs that it kept, where steps are told apart by that.
     """
 
     step: int
@@ -26,6 +27,7 @@ class TimelinePoint:
     high: float
     what: str
     learnt: int = 0
+    flops: float | None = None
     on_path: bool = True
     current: bool = False
 
@@ -33,6 +35,8 @@ class TimelinePoint:
         """What it kept of so many heads, and scored on so many sentences."""
         accuracy = f"accuracy {percent(self.accuracy)}% {interval(self.low, self.high)}"
         kept = f"{self.kept} of {plural(all_heads, 'head')} kept"
+        if self.flops is not None:
+            kept += f", {percent(self.flops)}% of the FLOPs"
         learnt = f", {self.learnt:,} learnt from" if self.learnt else ""
         return f"{kept}<br>{accuracy}, {plural(sentences, 'sentence')}{learnt}"
 
@@ -45,17 +49,24 @@ class TimelinePoint:
 def timeline(
     points: Sequence[TimelinePoint], *, all_heads: int, sentences: int, height: int = 240
 ) -> go.Figure:
-    """Draw each step's accuracy with its 95% interval against the number of heads kept.
+    """Draw each step's accuracy with its 95% interval against the number of heads kept, or, where
+    the points know that, against the share of the FLOPs.
 
-    Time runs to the right, so the axis counts the heads down. Lines join a step to the one that it
+    Time runs to the right, so the axis counts down. Lines join a step to the one that it
     came from; the way to the current step is drawn strong, other branches faint. Every point
     carries its step number as custom data.
     """
     figure = style.blank(height=height, margin=(48, 14, 12, 42))
     where: dict[int | None, TimelinePoint] = {point.step: point for point in points}
+    by_flops = any(point.flops is not None for point in points)
+    every = 100.0 if by_flops else all_heads
+
+    def across(point: TimelinePoint) -> float:
+        return point.kept if point.flops is None else 100 * point.flops
+
     for strong in (False, True):
         lines = (
-            [(end.kept, 100 * end.accuracy) for end in (where[point.parent], point)]
+            [(across(end), 100 * end.accuracy) for end in (where[point.parent], point)]
             for point in points
             if point.parent in where and point.on_path is strong
         )
@@ -65,7 +76,7 @@ def timeline(
             name="path" if strong else "branches",
         )
     figure.add_scatter(
-        x=[point.kept for point in points],
+        x=[across(point) for point in points],
         y=[100 * point.accuracy for point in points],
         error_y=style.interval_bars(
             [100 * (point.high - point.accuracy) for point in points],
@@ -88,11 +99,10 @@ def timeline(
         name="steps",
     )
     # At least a quarter of the way, so that a first step is not drawn as a fall off the edge.
-    fewest = min([*(point.kept for point in points), round(all_heads * 0.75)])
-    room = (all_heads - fewest) * 0.05 + 0.5
-    figure.update_xaxes(
-        **style.axis("heads kept", 8, grid=False), range=[all_heads + room, fewest - room]
-    )
+    fewest = min([*map(across, points), round(every * 0.75)])
+    room = (every - fewest) * 0.05 + 0.5
+    title = "FLOPs kept, %" if by_flops else "heads kept"
+    figure.update_xaxes(**style.axis(title, 8, grid=False), range=[every + room, fewest - room])
     lowest = min((100 * point.low for point in points), default=50)
     highest = max((100 * point.high for point in points), default=100)
     figure.update_yaxes(

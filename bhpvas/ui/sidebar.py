@@ -157,8 +157,9 @@ def _neurons(mask: HeadMask) -> dict[str, str]:
     neurons = mask.neurons
     if neurons is None:
         return {}
-    every = mask.layers * neurons.width
-    return {"Neurons": f"{every - len(neurons):,} of {every:,} kept"}
+    every, lacking = mask.layers * neurons.width, mask.pruned_neurons
+    kept = f"{every - len(neurons):,} of {every:,} kept"
+    return {"Neurons": kept if lacking is None else f"{kept}, {len(lacking):,} not in this model"}
 
 
 def _about_the_sample(session: Session, now: Evaluation | None) -> str:

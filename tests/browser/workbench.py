@@ -195,7 +195,7 @@ class Workbench(WaitingPage):
 
     def expect_selected(self, *heads: str) -> None:
         """Wait until exactly these heads are selected, as the panel beside the map lists them."""
-        names = self.page.locator(".st-key-panel td.name")
+        names = self.page.locator("[class*=st-key-panel] td.name")
         expect(names).to_have_count(len(heads))
         for head in heads:
             expect(names.filter(has_text=re.compile(f"^{head}$"))).to_have_count(1)

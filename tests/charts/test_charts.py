@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,19 @@ def test_maps_fit_the_page(layers: int, heads: int) -> None:
     width, height = size(layers, heads)
     assert width <= 560
     assert height <= 430
+
+
+def test_a_timeline_counts_flops_where_its_points_know_them() -> None:
+    shares = [
+        replace(point, flops=flops) for point, flops in zip(points(), (1, 0.9, 0.4), strict=True)
+    ]
+    figure = timeline(shares, all_heads=8, sentences=100)
+    steps = trace(figure, "steps")
+    assert list(steps.x) == pytest.approx([100, 90, 40])
+    assert "5 of 8 heads kept, 40.0% of the FLOPs" in steps.text[2]
+    assert figure.layout.xaxis.title.text == "FLOPs kept, %"
+    assert figure.layout.xaxis.range[0] > 100 > 40 > figure.layout.xaxis.range[1]
+    assert timeline(points(), all_heads=8, sentences=100).layout.xaxis.title.text == "heads kept"
 
 
 def test_figures_travel_as_json() -> None:

@@ -108,7 +108,10 @@ _FORMS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda some: None if some is None else [some.width, *some.bits],
         lambda record: None if record is None else NeuronSet.of_bits(record[0], record[1:]),
     ),
-    "Weighed": (list, lambda rows: tuple(map(tuple, rows))),
+    **dict.fromkeys(
+        ("Weighed", "tuple[tuple[int, int], ...]"),
+        (list, lambda rows: tuple(map(tuple, rows))),
+    ),
     "tuple[DeletedSteps, ...]": (
         lambda deleted: [vars(one) | {"steps": [step.id for step in one.steps]} for one in deleted],
         tuple,

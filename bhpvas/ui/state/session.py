@@ -7,7 +7,7 @@ are of.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     #: How criteria count: the name of each, its weight, and what a high value of it means.
     Weighed = tuple[tuple[str, float, Direction], ...]
 
+#: What a step says of how it was chosen where a person chose heads alone.
+NO_SETTINGS: Mapping[str, Any] = {}
 _KEY = "bhpvas"
 #: Of a field that no reload brings back: what one click makes in seconds, or what is of the moment.
 #: All others are kept, in a file by their names or by the ``key`` of their metadata.
@@ -35,11 +37,12 @@ PASSING = {"kept": False}
 LATER = {"later": True}
 
 #: Fields of a session that ask for a job without its name.
-Request = Literal["pending", "ablating", "measuring", "recovering"]
+Request = Literal["pending", "ablating", "narrowing", "measuring", "recovering"]
 #: Fields by which :meth:`Session.asking` asks for a job.
 Asked = Literal[
-    "ablating", "measuring", "timing", "exporting", "reporting", "recovering", "tuning", "curves"
-]
+    "ablating", "narrowing", "measuring", "timing", "exporting", "reporting", "recovering",
+    "tuning", "curves",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -158,19 +161,21 @@ class Session:
     """Model, data, scheme, and what the person is about to do.
 
     ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
-    removed heads; ``picks`` counts how often it changed outside the tables of heads. ``scored`` is
-    the variant whose criteria are on screen until newer ones are there. ``cancelled`` names jobs
-    that the person stopped, which do not start again by themselves. ``dialog`` says whether another
-    model or other data are being chosen; nothing is computed meanwhile. ``sentences`` are the
-    selected ones of the ``split`` that is looked at, by their places in it. ``opened`` is the
-    sentence that is read closely, the first where none was chosen; ``switched`` are heads that are
-    off (or, where the scheme removed them, on) for that sentence alone; ``labelled`` says whether
-    head maps show the heads' roles, ``heads_only`` that they leave the feed-forward parts out.
-    ``measuring`` says that every step is to be measured, ``timing`` which latencies are,
-    ``exporting`` and ``reporting`` which export and which report are to be made; ``deleted`` are
-    steps that can be put back, the last first to come back.
-    ``search`` is the proposal that was asked for, ``turned`` the heads that the person turned over
-    in it, ``recovering`` the recovery that is to be the next step, ``tuning`` the training that is,
+    removed heads, ``widths`` are the layers whose feed-forward part is selected, in order, each
+    with how many neurons are to be kept; ``picks`` counts how often the heads changed outside their
+    tables. ``scored`` is the variant whose criteria are on screen until newer ones are there.
+    ``ablating`` and ``narrowing`` say that every head and every width is to be measured.
+    ``cancelled`` names jobs that the person stopped, which do not start again by themselves.
+    ``dialog`` says whether another model or other data are being chosen; nothing is computed
+    meanwhile. ``sentences`` are the selected ones of the ``split`` that is looked at, by their
+    places in it. ``opened`` is the sentence that is read closely, the first where none was chosen;
+    ``switched`` are heads that are off (or, where the scheme removed them, on) for that sentence
+    alone; ``labelled`` says whether head maps show the heads' roles, ``heads_only`` that they leave
+    the feed-forward parts out. ``measuring`` says that every step is to be measured, ``timing``
+    which latencies are, ``exporting`` and ``reporting`` which export and which report are to be
+    made; ``deleted`` are steps that can be put back, the last first to come back. ``search`` is the
+    proposal that was asked for, ``turned`` the heads that the person turned over in it,
+    ``recovering`` the recovery that is to be the next step, ``tuning`` the training that is,
     ``curves`` the evidence.
     """
 
@@ -178,10 +183,12 @@ class Session:
     data: Splits = field(metadata=PASSING)
     scheme: Scheme
     selected: frozenset[HeadId] = frozenset()
+    widths: tuple[tuple[int, int], ...] = field(default=(), metadata=LATER)
     picks: int = 0
     pending: PendingStep | None = field(default=None, metadata={"key": "wish"})
     scored: Variant | None = field(default=None, metadata=PASSING)
     ablating: bool = False
+    narrowing: bool = field(default=False, metadata=LATER)
     measuring: bool = False
     timing: Hashable | None = field(default=None, metadata=PASSING)
     exporting: Hashable | None = field(default=None, metadata=PASSING)
@@ -268,6 +275,21 @@ class Session:
         """Each of these heads selected where it was not, and the other way round."""
         return self.choosing(self.selected ^ frozenset(heads))
 
+    def clearing(self) -> Session:
+        """Nothing selected."""
+        return replace(self.choosing(()), widths=())
+
+    def choosing_width(self, layer: int, kept: int) -> Session:
+        """A layer's feed-forward part selected, with so many neurons to be kept."""
+        return replace(self, widths=tuple(sorted((dict(self.widths) | {layer: kept}).items())))
+
+    def turning_part(self, layer: int, kept: int) -> Session:
+        """A layer's feed-forward part selected so, or not any more where it was."""
+        left = tuple(one for one in self.widths if one[0] != layer)
+        return (
+            replace(self, widths=left) if left != self.widths else self.choosing_width(layer, kept)
+        )
+
     # --- one sentence ---------------------------------------------------------------------------
 
     @property
@@ -321,10 +343,19 @@ class Session:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def requesting(self, what: Literal["remove", "restore"], method: str = "by hand") -> Session:
-        """The selected heads asked to go or to come back; measured in the next run."""
+    def requesting(
+        self,
+        what: Literal["remove", "restore"],
+        neurons: NeuronSet | None = None,
+        settings: Mapping[str, Any] = NO_SETTINGS,
+    ) -> Session:
+        """The selected heads, and some neurons, asked to go or to come back; measured in the next
+        run. ``settings`` say how the neurons were chosen.
+        """
         heads = self.selected_kept if what == "remove" else self.selected_removed
-        pending = PendingStep(what, heads, method) if heads else None
+        pending = None
+        if heads or neurons:
+            pending = PendingStep(what, heads, settings=dict(settings), neurons=neurons)
         return replace(self, pending=pending, cancelled=frozenset())
 
     def learning_from(self, fingerprints: Iterable[int]) -> Session:
@@ -339,7 +370,7 @@ class Session:
         The one that was requested together with it is requested from here on.
         """
         assert self.pending is not None, "no step was requested"
-        done = self.moved(self.pending.completed(self.scheme, metrics)).choosing(())
+        done = self.moved(self.pending.completed(self.scheme, metrics)).clearing()
         return replace(done, pending=self.pending.then)
 
     def moved(self, scheme: Scheme) -> Session:
@@ -349,6 +380,7 @@ class Session:
             scheme=scheme,
             pending=None,
             ablating=False,
+            narrowing=False,
             cost_asked=False,
             switched=frozenset(),
             search=None,
@@ -363,7 +395,7 @@ class Session:
 
     def opening(self, scheme: Scheme) -> Session:
         """Another scheme of the same model instead of this one."""
-        opened = self.moved(scheme).choosing(())
+        opened = self.moved(scheme).clearing()
         return replace(opened, cancelled=frozenset(), deleted=(), measuring=False)
 
     # --- the tree -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from bhpvas import text
+from bhpvas.charts.feed_forward import GAP, WIDE
 from bhpvas.charts.head_columns import Column
 from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
@@ -19,7 +20,7 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures
 from bhpvas.ui.widgets.clicks import clicks
-from bhpvas.ui.widgets.feed_forward import feed_forward
+from bhpvas.ui.widgets.feed_forward import clickable, feed_forward, measure_button, turn_part
 from bhpvas.ui.widgets.synced import hold
 
 
@@ -33,12 +34,14 @@ def head_grid(
     hover: np.ndarray | None = None,
     labelled: bool | None = None,
     palette: Sequence[str] | None = None,
+    widths: bool = False,
 ) -> None:
     """Draw the head map of a column; a click or a box changes the selection.
 
     Another ``mask`` than the scheme's and another ``hover`` text can be given. The roles can be
     written on every map; with ``labelled`` the page decides that, without it a switch below does.
-    With a ``palette`` the values are places in it.
+    With a ``palette`` the values are places in it. Where the page draws the ``widths`` of selected
+    feed-forward parts, these can be clicked, too.
     """
     mask = session.mask if mask is None else mask
     hover = column.hover(mask) if hover is None else hover
@@ -54,7 +57,7 @@ def head_grid(
         rise_is_bad=column.rise_is_bad,
         labels=tags,
         palette=palette,
-        feed_forward=feed_forward(session, mask),
+        feed_forward=feed_forward(session, mask, costed=widths),
     )
     coloured = bool(np.isfinite(column.values).any())
     clickable_map(
@@ -64,9 +67,10 @@ def head_grid(
         key=key,
         alt=f"Head map of {mask.layers} layers by {mask.heads} heads, "
         f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
-        f"{_removed(mask)}, {len(session.selected)} selected",
+        f"{_removed(mask)}, {len(session.selected) + len(session.widths)} selected",
+        widths=widths and clickable(session),
     )
-    switches(session, key, roles=labelled is None)
+    switches(session, key, roles=labelled is None, widths=widths)
 
 
 def _removed(mask: HeadMask) -> str:
@@ -75,9 +79,14 @@ def _removed(mask: HeadMask) -> str:
     return said if neurons is None else f"{said}, and {text.plural(len(neurons), 'neuron')}"
 
 
-def switches(session: Session, key: str, *, roles: bool = True) -> None:
-    """What head maps show beside their colours; each is one switch wherever it stands."""
-    with st.container(horizontal=True, gap="medium", key=f"switches-{key}"):
+def switches(session: Session, key: str, *, roles: bool = True, widths: bool = False) -> None:
+    """What head maps show beside their colours; each is one switch wherever it stands.
+
+    With ``widths`` what colours the feed-forward parts can be measured here.
+    """
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="medium", key=f"switches-{key}"
+    ):
         if roles:
             _switch(
                 "Roles on the map",
@@ -96,6 +105,8 @@ def switches(session: Session, key: str, *, roles: bool = True) -> None:
             "One wide cell a layer at the right: its feed-forward part, filled as far as its "
             "neurons are kept.",
         )
+        if widths:
+            measure_button(session, f"measure-{key}")
 
 
 def _switch(
@@ -114,8 +125,19 @@ def wide_chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None
         figures.chart(figure, key=key, width=width, height=height, alt=alt, **options)
 
 
-def clickable_map(figure: go.Figure, mask: HeadMask, *, pointer: str, key: str, alt: str) -> None:
-    """Draw a head map, and let clicks on its cells, or a box, change the selection."""
+def clickable_map(
+    figure: go.Figure,
+    mask: HeadMask,
+    *,
+    pointer: str,
+    key: str,
+    alt: str,
+    widths: bool = False,
+) -> None:
+    """Draw a head map, and let clicks on its cells, or a box, change the selection.
+
+    With ``widths`` a click on a feed-forward part selects it.
+    """
     width, height = int(figure.layout.width), int(figure.layout.height)
     if pointer == "box":
         selecting(figure, pointer=pointer, key=key, width=width, height=height, alt=alt)
@@ -123,7 +145,9 @@ def clickable_map(figure: go.Figure, mask: HeadMask, *, pointer: str, key: str, 
     figure.update_layout(dragmode=False, hovermode="closest")
     figures.chart(figure, key=key, width=width, height=height, alt=alt)
     take = partial(_pick, pointer=pointer)
-    clicks(figure, key=key, layers=mask.layers, heads=mask.heads, take=take)
+    start = mask.heads + GAP
+    column = (start, start + WIDE) if widths else None
+    clicks(figure, key=key, layers=mask.layers, heads=mask.heads, take=take, column=column)
 
 
 def selecting(
@@ -165,9 +189,15 @@ def _pick(picked: list[HeadId], *, pointer: str) -> None:
 def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:
     """The session after a click on a head or a box around some.
 
-    The pointer ``switch`` turns heads off and on for the open sentence, ``propose`` those of a
-    proposal; all others select.
+    A layer's feed-forward part counts as the head behind the last one. The pointer ``switch`` turns
+    heads off and on for the open sentence, ``propose`` those of a proposal; all others select.
     """
+    parts = [head for head in picked if head.head >= session.mask.heads]
+    for part in parts:
+        session = turn_part(session, part.layer)
+    picked = [head for head in picked if head not in parts]
+    if not picked:
+        return session
     if pointer == "switch":
         return session.switching(picked)
     if pointer == "propose":

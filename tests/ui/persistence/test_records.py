@@ -58,6 +58,8 @@ CHOICES = some.fixed_dictionaries(
         "selected": HEADS,
         "switched": HEADS,
         "heads_only": some.booleans(),
+        "narrowing": some.booleans(),
+        "widths": some.dictionaries(SMALL, SMALL).map(lambda one: tuple(sorted(one.items()))),
         "turned": HEADS,
         "picks": SMALL,
         "sentences": some.frozensets(some.integers(0, 11)),

@@ -86,6 +86,30 @@ def test_neurons_go_and_come_back_with_heads(session: Session) -> None:
     assert after.asking_for(back).completed(METRICS).mask.neurons == both - one
 
 
+def test_a_feed_forward_part_is_selected_with_a_width_and_let_go(session: Session) -> None:
+    chosen = session.turning_part(1, 32).turning_part(0, 8)
+    assert chosen.widths == ((0, 8), (1, 32))
+    assert chosen.choosing_width(1, 5).widths == ((0, 8), (1, 5))
+    assert chosen.turning_part(0, 8).widths == ((1, 32),)
+    both = chosen.choosing(heads("L1H2"))
+    assert both.widths == chosen.widths, "heads are chosen beside it"
+    assert (both.clearing().widths, both.clearing().selected) == ((), frozenset())
+
+
+def test_a_wish_takes_heads_and_neurons_together(session: Session) -> None:
+    some = NeuronSet.of_layers(2, 6, {0: [1, 2]})
+    how = {"widths": {"L0F": 4}}
+    asked = session.choosing(heads("L1H2")).choosing_width(0, 4).requesting("remove", some, how)
+    wish = PendingStep("remove", parse_heads("L1H2"), settings=how, neurons=some)
+    assert asked.pending == wish
+    done = asked.completed(METRICS)
+    assert done.mask == session.mask.without(heads("L1H2")).without_neurons(some)
+    assert done.scheme.path()[-1].settings == how
+    assert (done.widths, done.selected) == ((), frozenset())
+    alone = session.requesting("remove", some, how).pending
+    assert alone is not None and alone.heads == ()
+
+
 def test_cancelling_leaves_scheme_and_selection(session: Session) -> None:
     asked = session.choosing(heads("L1H2")).requesting("remove")
     stopped = asked.cancelling("job", "pending")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bhpvas.charts.feed_forward import GAP, WIDE, FeedForward
 from bhpvas.charts.head_map import head_map
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.ui.widgets import clicks, synced
@@ -74,6 +75,27 @@ def test_a_server_takes_no_click_that_the_one_before_has_answered(
     assert taken == [[HeadId(1, 2)]]
     clicks.clicks(figure, key="map", layers=3, heads=4, take=taken.append)
     assert [one["data"]["taken"] for one in drawn] == [0, 15]
+
+
+def test_the_listener_knows_where_the_feed_forward_parts_are(
+    state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In cells from the left, of as many as the figure is wide."""
+    drawn = list[dict[str, Any]]()
+
+    def listener(**given: Any) -> SimpleNamespace:
+        drawn.append(given["data"])
+        return SimpleNamespace(clicks=[])
+
+    monkeypatch.setattr(clicks, "_listener", lambda: listener)
+    mask = HeadMask(3, 4)
+    for parts in (None, FeedForward(16)):
+        figure = head_map(np.zeros((3, 4)), mask, feed_forward=parts)
+        column = None if parts is None else (4 + GAP, 4 + GAP + WIDE)
+        take = list[list[HeadId]]().append
+        clicks.clicks(figure, key="map", layers=3, heads=4, take=take, column=column)
+    assert [one["across"] for one in drawn] == [4, pytest.approx(4 + GAP + WIDE)]
+    assert drawn[1]["column"][1] == pytest.approx(drawn[1]["across"])
 
 
 # --- synced widgets -------------------------------------------------------------------------------

@@ -363,7 +363,7 @@ def _ways(name: str, tour: Tour, session: Session) -> None:
 
 def started(name: str) -> TourProgress:
     """A tour at its first stop, with every head there."""
-    sessions.change(lambda session: session.moved(session.scheme.at(0)).choosing(()))
+    sessions.change(lambda session: session.moved(session.scheme.at(0)).clearing())
     return TourProgress(name, since=max(step.id for step in sessions.current().scheme.steps) + 1)
 
 

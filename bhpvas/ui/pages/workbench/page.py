@@ -10,7 +10,7 @@ from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.state import session as sessions
-from bhpvas.ui.widgets import help
+from bhpvas.ui.widgets import feed_forward, help
 from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.head_map import head_grid
 from bhpvas.ui.widgets.learnt import warn
@@ -25,9 +25,13 @@ def draw() -> None:
 
     help.heading(
         "Which heads can go?",
-        "Each cell is an attention head. Select some, see what removing them costs, remove them.",
+        "Each cell is an attention head. Select some, see what removing them costs, remove them."
+        if session.heads_only
+        else "Each cell is an attention head, the wide one a layer's feed-forward part. Select "
+        "some, see what removing them costs, remove them.",
         *help.column_help(settings.colour),
         ("Head map", texts.HEAD_MAP),
+        ("Feed-forward part", texts.WIDTH),
         ("What would it cost?", texts.COST),
         key="workbench",
         page=True,
@@ -45,8 +49,10 @@ def draw() -> None:
     workbench_settings.selection_controls(column, session)
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=width):
-            head_grid(column, session, pointer=settings.pointer)
-            st.caption(column.reading if settings.weighing.usable else workbench_settings.NO_WEIGHT)
+            head_grid(column, session, pointer=settings.pointer, widths=True)
+            said = column.reading if settings.weighing.usable else workbench_settings.NO_WEIGHT
+            beside = "" if session.heads_only else feed_forward.reading(session)
+            st.caption(f"{said} {beside}")
         with st.container(width="stretch"):
             workbench_views.selected_heads(scores, found, session, height=height)
     workbench_views.actions(scores, session)

@@ -12,6 +12,7 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.settings import kept_as, kept_key
 from bhpvas.ui.widgets.controls import choice, selected_list
+from bhpvas.ui.widgets.feed_forward import parts_list
 from bhpvas.ui.widgets.head_map import layer_heads
 
 NO_WEIGHT = "Every weight is 0, so nothing is combined: raise one, or colour by a criterion."
@@ -110,11 +111,12 @@ def selection_controls(column: Column, session: Session) -> None:
                         args=(Session.toggling, layer_heads(session, layer)),
                     )
             selected_list(session)
+            parts_list(session)
         st.button(
             "Clear",
             on_click=sessions.change,
-            args=(Session.choosing, ()),
-            disabled=not session.selected,
+            args=(Session.clearing,),
+            disabled=not (session.selected or session.widths),
             type="tertiary",
         )
 

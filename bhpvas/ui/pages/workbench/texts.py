@@ -7,10 +7,25 @@ from bhpvas.ui.widgets.help import HelpText
 HEAD_MAP = HelpText(
     definition="One cell a head: layers upward from 0, the layer that reads the words first; heads "
     "left to right. Heads of one layer have no order, so neighbours in a row mean nothing. A "
-    "crossed-out cell is a removed head, a framed one is selected.",
+    "crossed-out cell is a removed head, a framed one is selected. The wide cell at the right of a "
+    "layer is its feed-forward part, filled as far as its neurons are kept.",
     source="Head numbering as in transformers, counted from zero",
     misleads="Colours are comparable within one map. After a removal every value is measured anew "
     "on the smaller model, so a head's colour can change.",
+)
+WIDTH = HelpText(
+    definition="The feed-forward part of a layer passes each word by itself through many neurons; "
+    "its width is how many. A neuron is an activation between the up and the down projection, and "
+    "leaves with its row of the one and its column of the other. Which go first, their gradients "
+    "say: the mean over calibration sentences of the squared gradient at a factor on the neuron. "
+    "The curve is exact: the change of the loss, or of the accuracy, when this layer alone is "
+    "narrowed so, measured at each dot; between two dots it is read off the straight line.",
+    formula=r"F(l,j)=\mathrm{mean}_b\,(\partial\mathrm{loss}_b/\partial g_{b,l,j})^2",
+    source="Kwon et al. 2022, A Fast Post-Training Pruning Framework for Transformers, for the "
+    "order of neurons",
+    misleads="Each curve is of one layer alone: several together cost more or less than the sum. "
+    "Nothing is refitted in it, and a refit can win most of a loss back. Where a model is too sure "
+    "of itself, the loss can fall while the accuracy falls, too: look at both.",
 )
 COST = HelpText(
     definition="The estimate follows from the gradients at the current mask alone: first order in "
@@ -46,8 +61,9 @@ SCATTER = HelpText(
 )
 TIMELINE = HelpText(
     definition="Each point is a measured step: accuracy on the evaluation split, with its 95% "
-    "interval, against the number of heads kept. Steps run to the right as heads go; branches you "
-    "left stay as dotted lines.",
+    "interval, against the number of heads kept; where any step lost neurons, against the share of "
+    "the unpruned model's FLOPs. Steps run to the right as parts go; branches you left stay as "
+    "dotted lines.",
     source="Wilson 1927 for the interval of each accuracy",
     misleads="The intervals are for each accuracy alone. Two steps share their sentences, so their "
     "difference is far more certain than the overlap suggests: its interval is in the sidebar.",

@@ -23,8 +23,10 @@ from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnema
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.ui.jobs import learnt, measuring, tasks
+from bhpvas.model.cost import flops_per_sentence
+from bhpvas.ui.jobs import learnt, measuring, models, tasks, widths
 from bhpvas.ui.pages.workbench import texts
+from bhpvas.ui.pages.workbench import widths as widths_view
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
@@ -42,17 +44,31 @@ _CRITERIA, _PAIRS = "Criteria", "Pairs of heads"
 def selected_heads(
     scores: Scores | None, found: Mapping[str, Column], session: Session, *, height: int
 ) -> None:
-    """Each selected head: criteria with rank and interval, where it looks, what class it is for."""
+    """Each selected head: criteria with rank and interval, where it looks, what class it is for.
+
+    Before these the widths of selected feed-forward parts.
+    """
     if not session.selected:
-        _nothing_selected(session.mask.heads)
+        if session.widths:
+            widths_view.panel(session)
+        else:
+            _nothing_selected(session)
         return
     if scores is None:
+        if session.widths:
+            widths_view.panel(session)
         st.caption("What is known of the selected heads follows as soon as they are scored.")
         return
     kept = [head for head in session.selected_kept if head in set(scores.mask)]
     order = next(iter(found.values()))
     by_rank = sorted(kept, key=lambda head: -order.ranks[head.layer, head.head])
-    numbers, looks, classes = st.tabs(["Numbers", "Where they look", "By class"], key="panel")
+    titles = ["Numbers", "Where they look", "By class"]
+    if session.widths:
+        wide, numbers, looks, classes = st.tabs(["Widths", *titles], key="panel-with-widths")
+        with wide:
+            widths_view.panel(session)
+    else:
+        numbers, looks, classes = st.tabs(titles, key="panel")
     with numbers:
         names = [name for name in (COMBINED, *DEFAULT_CRITERIA) if name in found]
         tables.reading_table(
@@ -103,16 +119,17 @@ def where_they_look(scores: Scores, shown: list[HeadId], every: list[HeadId]) ->
     )
 
 
-def _nothing_selected(heads: int) -> None:
+def _nothing_selected(session: Session) -> None:
     st.markdown(
         "**1. Select** heads: press the blue button, or click cells on the map.  \n"
         "**2. Ask** what removing them would cost: an estimate, at once.  \n"
         "**3. Remove** them: measured exactly, and you can always go back."
     )
     st.caption(
-        f"An attention head moves information between words; each layer has {heads} of them. Many "
-        "can go without a change in what the model answers; which ones is the question of this "
-        "page."
+        "An attention head moves information between words; each layer has "
+        f"{session.mask.heads} of them. Many can go without a change in what the model answers; "
+        "which ones is the question of this page. Beside its heads a layer has a feed-forward "
+        "part, which holds most of the arithmetic: the wide cell at its right."
     )
     st.page_link(
         "pages/learn.py",
@@ -138,7 +155,9 @@ def _which(shown: list[HeadId], every: list[HeadId]) -> str:
 
 def actions(scores: Scores | None, session: Session) -> None:
     """The estimate and the two buttons that change the mask."""
-    going, back = session.selected_kept, session.selected_removed
+    heads, heads_back = session.selected_kept, session.selected_removed
+    neurons, neurons_back = widths.going(session), widths.back(session)
+    going, back = _parts(len(heads), neurons.count), _parts(len(heads_back), neurons_back.count)
     with st.container(
         key="actions", horizontal=True, vertical_alignment="center", border=True, gap="small"
     ):
@@ -149,33 +168,52 @@ def actions(scores: Scores | None, session: Session) -> None:
                 "What would it cost?",
                 on_click=sessions.change,
                 args=(Session.asking_cost,),
-                disabled=not session.selected,
-                help="An estimate from gradients, at once and without running the model.",
+                disabled=not (session.selected or session.widths),
+                help="An estimate from gradients, at once and without running the model; of a "
+                "width what its curve says.",
             )
             if back:
                 st.button(
-                    f"Restore {text.plural(len(back), 'head')}",
+                    f"Restore {back}",
                     key="restore",
                     on_click=sessions.change,
-                    args=(Session.requesting, "restore"),
-                )
+                    args=(
+                        Session.requesting, "restore", neurons_back.neurons, neurons_back.settings,
+                    ),
+                    disabled=not neurons_back.ranked,
+                )  # fmt: skip
             st.button(
-                f"Remove {text.plural(len(going), 'head')}" if going else "Remove heads",
+                f"Remove {going or 'heads'}",
                 key="remove",
                 type="primary",
                 on_click=sessions.change,
-                args=(Session.requesting, "remove"),
-                disabled=not going,
-                help="Measured exactly on the evaluation split; a step that you can undo.",
+                args=(Session.requesting, "remove", neurons.neurons, neurons.settings),
+                disabled=not going or not neurons.ranked,
+                help="Measured exactly on the evaluation split; a step that you can undo."
+                if neurons.ranked
+                else "In a moment: which neurons go first is being worked out.",
             )
 
 
+def _parts(heads: int, neurons: int) -> str:
+    """How many heads and neurons, as far as there are any."""
+    counts = {"head": heads, "neuron": neurons}
+    return " and ".join(text.plural(count, noun) for noun, count in counts.items() if count)
+
+
 def _cost(scores: Scores | None, session: Session) -> str:
-    if not session.selected:
+    if not session.selected and not session.widths:
         return standing(session)
-    named = text.head_list(session.selected, 5)
     if not session.cost_asked:
-        return f"Selected: {named}"
+        named = [text.head_list(session.selected, 5)] if session.selected else []
+        named += [f"L{layer}F to {kept:,}" for layer, kept in session.widths]
+        return f"Selected: {', '.join(named)}"
+    heads = [_estimate(scores, session)] if session.selected else []
+    return "  \n".join(heads + [widths_view.cost(session)] * bool(session.widths))
+
+
+def _estimate(scores: Scores | None, session: Session) -> str:
+    """What changing the selected heads would cost, by their gradients."""
     if scores is None or sessions.current().scored != session.now:
         return "The estimate follows as soon as this model is scored."
     changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
@@ -223,18 +261,31 @@ def steps(session: Session) -> None:
     )
     scheme = session.scheme
     counts = learnt.counts_at_steps(session)
-    points = timeline_points(scheme, measuring.accuracies(session), counts)
+    points = timeline_points(scheme, measuring.accuracies(session), counts, _flops(session))
     every, sentences = scheme.layers * scheme.heads, len(session.data.evaluation)
+    against = "the share of the FLOPs" if any(point.flops for point in points) else "heads"
     figures.chart(
         timeline(points, all_heads=every, sentences=sentences, height=196),
         key="timeline-chart",
         on_select=_step_selected,
         selection_mode="points",
         height=196,
-        alt=f"Accuracy against heads kept, {text.plural(len(points), 'step')}",
+        alt=f"Accuracy against {against} kept, {text.plural(len(points), 'step')}",
     )
     if any(counts.values()):
         st.caption(OPEN)
+
+
+def _flops(session: Session) -> dict[int, float]:
+    """The share of the unpruned model's FLOPs that each step keeps, where any step lost neurons."""
+    scheme = session.scheme
+    masks = {step.id: scheme.mask_at(step.id) for step in scheme.steps}
+    if all(mask.masked_neurons is None for mask in masks.values()):
+        return {}
+    geometry = models.classifier_named(session.model).geometry
+    lengths = models.lengths(session)
+    flops = {step: flops_per_sentence(geometry, mask, lengths) for step, mask in masks.items()}
+    return {step: count / flops[0] for step, count in flops.items()}
 
 
 def _step_selected() -> None:
