@@ -22,17 +22,25 @@ class Options(DataOptions):
         required=True,
     )
     int8: bool = option("with onnx: add a quantised graph, measured by itself")
+    batch: int = option(
+        "sentences at once that the files are timed on (default: 8)", "N", default=8
+    )
+    length: int | None = option("tokens of each (default: 32, or as many as the model reads)", "N")
     out: str = option("folder to write; must not exist yet", "FOLDER", required=True)
 
 
 def run(options: Options) -> None:
     """Write the pruned model as files that work elsewhere, read back and measured."""
     from bhpvas.export import check_folder, export_model, format_named
+    from bhpvas.model.engines import Timing
 
     format_named(options.format)
     check_folder(options.out)
     with opened_scheme(options.scheme, options.model) as (scheme, folder):
         classifier, dataset = load(options)
+        length = options.length
+        if length is None:
+            length = min(Timing().length, classifier.geometry.max_length)
         with Bar("exporting") as progress:
             found = export_model(
                 classifier,
@@ -43,6 +51,7 @@ def run(options: Options) -> None:
                 weights=folder,
                 int8=options.int8,
                 data=options.data,
+                timed=(options.batch, length),
                 progress=progress,
             )
     document = found.record() | {"model": model_record(classifier)}
@@ -65,6 +74,8 @@ def lines(options: Options, found: Exported) -> list[str]:
             )
         if counted is not None:
             said += learnt_lines(counted)
+    if found.latencies is not None:
+        said.append(found.latencies.line())
     return [
         *said,
         f"Read back: logits differ from the masked model's by {found.difference:.1g} at most; "

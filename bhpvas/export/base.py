@@ -18,6 +18,7 @@ from bhpvas.heads import HeadMask
 from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
+from bhpvas.model.engines import Engine
 from bhpvas.model.pruning import remove_heads
 from bhpvas.progress import Progress
 
@@ -41,7 +42,7 @@ class Format:
     folder)`` gives what they answer. ``smaller`` says whether what was removed is really gone,
     ``weight_bytes(classifier, mask)`` how large its weight file will be. ``usage(mask)`` is code
     for the model card that loads it from ``FOLDER``. ``packages`` are those that its figures depend
-    on.
+    on, ``engine`` what runs its files.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Format:
     write: Callable[[Classifier, HeadMask, Path], None]
     read: Callable[[Classifier, Path], Forward]
     weight_bytes: Callable[[Classifier, HeadMask], int]
+    engine: Engine = "torch"
 
 
 def in_float32(classifier: Classifier) -> Classifier:
@@ -119,7 +121,11 @@ def save_tokenizer(classifier: Classifier, folder: Path) -> None:
 def module_forward(kind: Any, classifier: Classifier, folder: Path) -> Forward:
     """What a class of transformers answers with a folder's files, on the classifier's device."""
     model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    model.to(classifier.device).eval()
+    return model_forward(model.to(classifier.device).eval(), classifier)
+
+
+def model_forward(model: Any, classifier: Classifier) -> Forward:
+    """What a model of transformers answers, with its classifier's kind of tokens."""
     typed = "token_type_ids" in classifier.tokenizer.model_input_names
 
     def forward(batch: Batch) -> np.ndarray:

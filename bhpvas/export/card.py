@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
+from bhpvas.model.engines import Timing, processor
 from bhpvas.text import plural, signed, verbatim
 from bhpvas.version import versions
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bhpvas.evaluation.learnt_from import LearntFrom
     from bhpvas.export.exported import Exported
     from bhpvas.model.classifier import Classifier
+    from bhpvas.model.latency import Latencies
     from bhpvas.scheme.scheme import Scheme
     from bhpvas.scheme.step import Step
 
@@ -70,6 +72,10 @@ def command(found: Exported, classifier: Classifier, data: str | None) -> str:
     words += ["--scheme", "scheme/scheme.json", "--format", found.format.name]
     if found.int8 is not None:
         words.append("--int8")
+    if (times := found.latencies) is not None and times.batch != Timing().batch:
+        words += ["--batch", str(times.batch)]
+    if times is not None and times.length != Timing().length:
+        words += ["--length", str(times.length)]
     return shlex.join([*words, "--out", "../again"])
 
 
@@ -157,6 +163,11 @@ def _figures(found: Exported, dataset: Dataset) -> str:
         "parameters": [f"{found.parameters_before:,}", *[f"{found.parameters:,}"] * len(columns)],
         "FLOPs a sentence": [f"{one / 1e6:,.1f} million" for one in flops],
     }
+    if (times := found.latencies) is not None:
+        medians = [times.milliseconds(name) for name in times.names]
+        rows["milliseconds (95% interval)"] = [
+            f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})" for one in medians
+        ]
     lines = [
         f"Measured on {before.n} sentences of {before.dataset} "
         f"(fingerprint {dataset.fingerprint[:16]}); {found.learnt_from.line()}.\n",
@@ -170,6 +181,8 @@ def _figures(found: Exported, dataset: Dataset) -> str:
     if found.int8 is not None and found.int8_learnt_from is not None:
         lines.append(_change("After, int8", before, found.int8))
         lines += _warnings(found.int8_learnt_from)
+    if times is not None:
+        lines.append(f"\n{_timed(times)}")
     sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in found.weight_files.items())
     lines += [
         f"\nAt the lengths of these sentences the arithmetic allows it to be "
@@ -180,6 +193,23 @@ def _figures(found: Exported, dataset: Dataset) -> str:
         "\nIntervals: Wilson 1927 for an accuracy, Tango 1998 for a change; p: exact McNemar test.",
     ]
     return "\n".join(lines)
+
+
+def _timed(found: Latencies) -> str:
+    """What the times are of, where they were taken, and how much faster that is."""
+    timing = Timing(found.engine, found.batch, found.length)
+    place = f"{processor()}, " if found.device == "cpu" else f"{found.device}, "
+    ratios = []
+    for name in found.names[1:]:
+        ratio, low, high = found.speed_up(name)
+        said = "" if name == "after" else f" ({name})"
+        ratios.append(f"{ratio:.2f} times as fast{said}, 95% interval {low:.2f} to {high:.2f}")
+    return (
+        f"Milliseconds: one pass of {timing}, {plural(found.threads, 'thread')} ({place}"
+        f"{platform.system()} {platform.machine()}), the median of "
+        f"{plural(len(found.seconds), 'round')} in turns with the model before in the same format: "
+        f"{'; '.join(ratios)}. Another machine, batch or length has other times."
+    )
 
 
 def _warnings(counted: LearntFrom) -> list[str]:

@@ -12,6 +12,7 @@ from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.learnt_from import LearntFrom
 from bhpvas.export.base import Format
 from bhpvas.heads import HeadMask
+from bhpvas.model.latency import Latencies
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +25,9 @@ class Exported:
     same with what the quantised graph answers on the others.
     ``difference`` is the largest one between a logit of the files and of the masked model.
     ``files`` are their bytes by name. ``neurons_kept`` is how many feed-forward neurons the mask
-    keeps in each layer. ``speed_bound`` is what the arithmetic allows at the data's
-    lengths.
+    keeps in each layer. ``speed_bound`` is what the arithmetic allows at the data's lengths.
+    ``latencies`` are times of ``before``, ``after`` and, where there is one, ``int8``, all in this
+    format; None where nothing was timed.
 
     >>> from tempfile import TemporaryDirectory
     >>> import bhpvas
@@ -58,6 +60,7 @@ class Exported:
     flops_before: float
     flops_per_sentence: float
     speed_bound: float
+    latencies: Latencies | None = None
 
     @property
     def weight_files(self) -> dict[str, int]:
@@ -89,6 +92,7 @@ class Exported:
             "flops_before": self.flops_before,
             "flops_per_sentence": self.flops_per_sentence,
             "speed_bound": self.speed_bound,
+            "milliseconds": None if self.latencies is None else _milliseconds(self.latencies),
         }
 
     def _int8_record(self) -> dict[str, Any] | None:
@@ -96,3 +100,17 @@ class Exported:
         if self.int8 is None or self.int8_learnt_from is None:
             return None
         return self.int8.metrics() | self.int8_learnt_from.record()
+
+
+def _milliseconds(found: Latencies) -> dict[str, Any]:
+    """Times ready for JSON: medians with their 95% intervals."""
+    times: dict[str, Any] = {"int8": None}
+    for name in found.names:
+        median, low, high = found.milliseconds(name)
+        times[name] = {"median": median, "interval": [low, high]}
+        if name != "before":
+            ratio, low, high = found.speed_up(name)
+            times[name] |= {"speed_up": ratio, "speed_up_interval": [low, high]}
+    return times | {
+        name: getattr(found, name) for name in ("engine", "device", "batch", "length", "threads")
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from bhpvas.errors import ModelError
 from bhpvas.export.base import ExportError, Format, Forward, save_tokenizer
@@ -39,8 +40,8 @@ def quantise(folder: Path) -> None:
 
 
 def read_graph(path: Path) -> Forward:
-    """What ONNX Runtime answers, on the processor."""
-    session = onnx_graph.session_of(path)
+    """What ONNX Runtime answers, on the processor, with as many threads as torch has."""
+    session = onnx_graph.session_of(path, torch.get_num_threads())
     names = [one.name for one in session.get_inputs()]
 
     def forward(batch: Batch) -> np.ndarray:
@@ -72,6 +73,7 @@ inputs = dict(tokenizer(["A sentence."], padding=True, return_tensors="np"))
     ),
     smaller=True,
     packages=("torch", "onnx", "onnxscript", "onnxruntime"),
+    engine="onnx",
     write=_write,
     read=lambda classifier, folder: read_graph(folder / GRAPH),
     weight_bytes=lambda classifier, mask: sum(

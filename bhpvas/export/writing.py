@@ -7,24 +7,36 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.data_record import data_record
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.evaluation.learnt_from import LearntFrom, learnt_from
 from bhpvas.export import onnx_graph
-from bhpvas.export.base import ExportError, Format, Forward, in_float32, logits_of
+from bhpvas.export.base import (
+    ExportError,
+    Format,
+    Forward,
+    in_float32,
+    logits_of,
+    model_forward,
+)
 from bhpvas.export.card import model_card
 from bhpvas.export.exported import Exported
 from bhpvas.export.formats import format_named
 from bhpvas.heads import HeadMask
+from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.model.engine import predict
+from bhpvas.model.engines import Timing
+from bhpvas.model.latency import Latencies, time_passes
 from bhpvas.model.loading import quiet
 from bhpvas.progress import Progress, part, silent
 from bhpvas.scheme.scheme import EXPORTED_SCHEME, Scheme
@@ -44,6 +56,7 @@ def export_model(
     weights: str | Path = ".",
     int8: bool = False,
     data: str | None = None,
+    timed: tuple[int, int] | None = None,
     progress: Progress = silent,
 ) -> Exported:
     """Write the model at a scheme's current step into a new folder, and read it back.
@@ -52,7 +65,9 @@ def export_model(
     model before and after, and its sentences are those on which the files must answer as the masked
     model does, to :data:`TOLERANCE`. ``int8`` adds a quantised graph to the format onnx; its
     difference is no error, and its accuracy is measured by itself. ``data`` is what the command
-    line calls the dataset, for the model card (None: the sample sentences).
+    line calls the dataset, for the model card (None: the sample sentences). ``timed`` is how many
+    sentences of how many tokens at once the files are timed on, in turns with the unpruned model in
+    the same format (None: not at all).
 
     The folder appears whole or not at all. Raises :class:`ExportError` where it exists already,
     cannot be written, a package is missing, or the files do not answer as they should, and
@@ -70,6 +85,9 @@ def export_model(
     22615490
     """
     chosen, folder = format_named(format), Path(folder)
+    timing = None if timed is None else Timing(chosen.engine, *timed)
+    if timing is not None:
+        timing.check(classifier)
     if int8 and chosen is not onnx_graph.FORMAT:
         raise ExportError(
             f"int8 is for the format onnx, and not for {format}: choose --format onnx, or leave "
@@ -82,7 +100,7 @@ def export_model(
     changed = scheme.on(classifier, weights)
     with _new_folder(folder) as beside:
         found = _measured(
-            classifier, scheme, changed, mask, chosen, beside, dataset, int8, progress
+            classifier, scheme, changed, mask, chosen, beside, dataset, int8, timing, progress
         )
         with _write_errors(folder):
             scheme_file = beside / EXPORTED_SCHEME
@@ -118,16 +136,17 @@ def _measured(
     folder: Path,
     dataset: Dataset,
     int8: bool,
+    timing: Timing | None,
     progress: Progress,
 ) -> Exported:
     """Write the files of ``chosen`` into a new ``folder``, and measure what they answer.
 
     ``classifier`` is the model before the ``scheme``, ``changed`` the one with its weights, whose
     heads outside ``mask`` are removed; ``dataset`` measures both, ``int8`` asks for a quantised
-    graph.
+    graph, ``timing`` for times.
     """
     dataset = dataset.aligned(classifier.label_names)
-    passes = 4 if int8 else 3
+    passes = 3 + int8 + (timing is not None)
     before = evaluate(classifier, dataset, progress=part(progress, 0, passes))
     exact = in_float32(changed)
     encoded = exact.encode(dataset)
@@ -140,7 +159,8 @@ def _measured(
 
     with quiet(), _write_errors(folder):
         chosen.write(changed, mask, folder)
-        after = answers(chosen.read(exact, folder), 2)
+        files = {"after": chosen.read(exact, folder)}
+        after = answers(files["after"], 2)
         difference = float(np.abs(after.logits - expected).max())
         if not difference <= TOLERANCE:
             raise ExportError(
@@ -151,7 +171,13 @@ def _measured(
         quantised = None
         if int8:
             onnx_graph.quantise(folder)
-            quantised = answers(onnx_graph.read_graph(folder / onnx_graph.INT8), 3)
+            files["int8"] = onnx_graph.read_graph(folder / onnx_graph.INT8)
+            quantised = answers(files["int8"], 3)
+        latencies = None
+        if timing is not None:
+            forwards = {"before": _unpruned(classifier, chosen, folder), **files}
+            at = part(progress, passes - 1, passes)
+            latencies = _latencies(classifier, forwards, timing, at)
 
     def counted(one: Evaluation) -> LearntFrom:
         return learnt_from(scheme, encoded.fingerprints, before, one)
@@ -176,7 +202,30 @@ def _measured(
         flops_before=flops_per_sentence(geometry, whole, lengths),
         flops_per_sentence=flops_per_sentence(geometry, left, lengths),
         speed_bound=speed_bound(geometry, left, lengths),
+        latencies=latencies,
     )
+
+
+def _unpruned(classifier: Classifier, chosen: Format, folder: Path) -> Forward:
+    """The model before the scheme, as the format has it; ``folder`` is beside one for its files."""
+    if chosen is not onnx_graph.FORMAT:
+        exact = in_float32(classifier)
+        return model_forward(exact.model, exact)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        chosen.write(classifier, classifier.full_mask(), Path(beside))
+        return chosen.read(classifier, Path(beside))
+
+
+def _latencies(
+    classifier: Classifier, forwards: Mapping[str, Forward], timing: Timing, progress: Progress
+) -> Latencies:
+    """Times of the same random tokens, in turns."""
+    tokens = torch.from_numpy(timing.tokens(classifier)).to(classifier.device)
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    batch = Batch(np.arange(timing.batch), tokens, torch.zeros_like(tokens), real, padded=False)
+    passes = {name: partial(forward, batch) for name, forward in forwards.items()}
+    device = str(classifier.device) if timing.engine == "torch" else "cpu"
+    return time_passes(passes, timing, device, progress=progress)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -103,3 +104,14 @@ def graph_pass(path: Path, tokens: np.ndarray) -> Pass:
     values["token_type_ids"] = np.zeros_like(tokens)
     inputs = {one.name: values[one.name] for one in session.get_inputs()}
     return lambda: session.run(["logits"], inputs)
+
+
+def processor() -> str:
+    """What this machine's processor is called, as far as the system says it."""
+    cpus = Path("/proc/cpuinfo")
+    if cpus.exists():
+        for line in cpus.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

@@ -18,6 +18,7 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.model.engines import Engine, Pass, Timing, pass_of
 from bhpvas.progress import Progress, silent
 from bhpvas.stats import SEED, Median
+from bhpvas.text import plural
 
 #: Rounds that are measured; the median's 95% interval then goes from the 6th to the 16th of 21.
 ROUNDS = 21
@@ -47,6 +48,24 @@ class Latencies:
     def speed_up(self, name: str) -> Median:
         """How many times faster than the first model, from the ratios within each round."""
         return Median.of(self.seconds[:, 0] / self.seconds[:, self.names.index(name)])
+
+    def line(self) -> str:
+        """A sentence with all of them."""
+        said = []
+        for name in self.names:
+            value, low, high = self.milliseconds(name)
+            ratio, slowest, fastest = self.speed_up(name)
+            times = (
+                ""
+                if name == self.names[0]
+                else (f", {ratio:.2f} times as fast ({slowest:.2f} to {fastest:.2f})")
+            )
+            said.append(f"{name} {value:.2f} ms ({low:.2f} to {high:.2f}){times}")
+        timing = Timing(self.engine, self.batch, self.length)
+        return (
+            f"{timing}, {plural(self.threads, 'thread')} on this machine, medians of "
+            f"{plural(len(self.seconds), 'round')} in turns (95% intervals): {'; '.join(said)}"
+        )
 
 
 def measure_latency(

@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engines import Timing, pass_of
+from bhpvas.model.engines import Timing, pass_of, processor
 from bhpvas.model.latency import ROUNDS, in_turns
 from bhpvas.model.latency_parts import Part, What, first_neurons, passes_of_parts
 from bhpvas.progress import Progress, silent
@@ -92,19 +91,10 @@ def _key(classifier: Classifier, timing: Timing) -> ResultKey:
             ("timing", timing),
             ("threads", torch.get_num_threads()),
             ("arithmetic", "" if onnx else f"{classifier.dtype} {classifier.device}"),
-            ("machine", f"{platform.system()} {_processor()} {os.cpu_count()}"),
+            ("machine", f"{platform.system()} {processor()} {os.cpu_count()}"),
             ("onnxruntime", versions("onnx", "onnxruntime") if onnx else None),
         ),
     )
-
-
-def _processor() -> str:
-    cpus = Path("/proc/cpuinfo")
-    if cpus.exists():
-        for line in cpus.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line
-    return platform.processor()
 
 
 def measured_table(

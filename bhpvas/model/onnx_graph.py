@@ -115,11 +115,10 @@ def quantise(graph: Any, path: Path) -> None:
     quantize_dynamic(graph, path, weight_type=QuantType.QInt8)
 
 
-def session_of(graph: Path | bytes, threads: int | None = None) -> InferenceSession:
-    """A session of ONNX Runtime on the processor, with so many threads (None: as it chooses)."""
+def session_of(path: Path, threads: int) -> InferenceSession:
+    """A session of ONNX Runtime on the processor."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -43,6 +43,10 @@ def test_export_says_what_it_wrote(capsys, files, tmp_path, pruned):
     assert main(["export", *arguments, "--format", "dense", "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "model.safetensors" in said and "accuracy after" in said and "Read back" in said
+    assert (
+        "8 sentences of 32 tokens in PyTorch, " in said
+        and "in turns (95% intervals): before " in said
+    )
 
 
 def test_export_refuses_in_one_line(capsys, files, tmp_path, pruned):
@@ -53,6 +57,8 @@ def test_export_refuses_in_one_line(capsys, files, tmp_path, pruned):
         ("dense", "full", [], "exists already"),
         ("dense", "no/out", [], "choose a folder that exists"),
         ("dense", "out", ["--int8"], "int8 is for the format onnx"),
+        ("dense", "out", ["--batch", "0"], "0 sentences of 32 tokens cannot be timed"),
+        ("dense", "out", ["--length", "41"], "8 sentences of 41 tokens cannot be timed"),
     ):
         arguments = ["--model", files[0], "--data", files[1], "--scheme", pruned, *more]
         out = str(tmp_path / out)

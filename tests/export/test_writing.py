@@ -19,13 +19,16 @@ from bhpvas.data.provenance import Provenance
 from bhpvas.errors import ModelError
 from bhpvas.evaluation.data_record import data_record
 from bhpvas.evaluation.evaluation import evaluate
-from bhpvas.export import FORMATS, Exported, ExportError, base, export_model, onnx_graph
+from bhpvas.export import FORMATS, Exported, ExportError, base, export_model, onnx_graph, writing
 from bhpvas.export.base import logits_of, smallest_exact, weight_bytes
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.config import read_info
 from bhpvas.model.cost import flops_per_sentence, parameters
 from bhpvas.model.engine import predict
+from bhpvas.model.engines import Engine, Timing
+from bhpvas.model.latency import Latencies
+from bhpvas.model.pruning import remove_heads
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, silent
 from bhpvas.recovery import recover
@@ -368,3 +371,50 @@ def test_pruned_heads_that_cannot_be_are_refused(tmp_path, classifier):
         with pytest.raises(ModelError, match=message):
             load_classifier(tmp_path / "out")
     shutil.rmtree(tmp_path / "out")
+
+
+@pytest.mark.parametrize("format", FORMATS_HERE)
+def test_the_files_are_timed_beside_the_unpruned_model(tmp_path, classifier, monkeypatch, format):
+    """A round takes three seconds before, two after, and one in int8."""
+    answers: dict[str, np.ndarray] = {}
+
+    def time_passes(passes, timing, device, **settings) -> Latencies:
+        answers.update({name: one() for name, one in passes.items()})
+        seconds = np.array([[3.0, 2.0, 1.0][: len(passes)]] * 6)
+        return Latencies(
+            tuple(passes), seconds, timing.batch, timing.length, 2, device, timing.engine
+        )
+
+    monkeypatch.setattr(writing, "time_passes", time_passes)
+    int8 = format == "onnx"
+    found = exported(classifier, UNEVEN, tmp_path / "out", format, timed=(3, 7), int8=int8)
+    engine: Engine = "onnx" if int8 else "torch"
+    tokens = Timing(engine, 3, 7).tokens(classifier)
+    with torch.inference_mode():
+        whole = classifier.model(input_ids=torch.from_numpy(tokens)).logits.numpy()
+        pruned = remove_heads(classifier, found.mask)(input_ids=torch.from_numpy(tokens)).logits
+    np.testing.assert_allclose(answers["before"], whole, atol=1e-4)
+    np.testing.assert_allclose(answers["after"], pruned.numpy(), atol=1e-4)
+    said = found.record()["milliseconds"]
+    assert said["before"] == {"median": 3000, "interval": [3000, 3000]}
+    assert said["after"] == {
+        "median": 2000, "interval": [2000, 2000], "speed_up": 1.5, "speed_up_interval": [1.5, 1.5],
+    }  # fmt: skip
+    assert (said["int8"] or {}).get("speed_up") == (3 if int8 else None)
+    assert {key: said[key] for key in ("engine", "device", "batch", "length", "threads")} == {
+        "engine": engine, "device": "cpu", "batch": 3, "length": 7, "threads": 2,
+    }  # fmt: skip
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "| milliseconds (95% interval) | 3000.00 (3000.00 to 3000.00) | 2000.00 (" in card
+    assert "one pass of 3 sentences of 7 tokens in " in card and "1.50 times as fast, 95%" in card
+    assert "--batch 3 --length 7 --out" in card
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_what_cannot_be_timed_is_said_before_anything_is_written(tmp_path, classifier):
+    with pytest.raises(ModelError, match="8 sentences of 41 tokens cannot be timed"):
+        exported(classifier, UNEVEN, tmp_path / "out", "dense", timed=(8, 41))
+    assert not [*tmp_path.iterdir()]
+    found = exported(classifier, UNEVEN, tmp_path / "out", "dense")
+    assert found.record()["milliseconds"] is None
+    assert "illiseconds" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")

@@ -97,7 +97,7 @@ def test_a_table_is_kept_by_machine_and_sizes_and_not_by_weights(tmp_path, monke
     assert asked(one, TIMING._replace(length=6)) == asked(one, TIMING._replace(engine="onnx")) == 1
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     assert asked(one) == 1
-    monkeypatch.setattr(tables, "_processor", lambda: "another")
+    monkeypatch.setattr(tables, "processor", lambda: "another")
     assert asked(one) == 1
     assert asked(replace(one, dtype=torch.bfloat16)) == 1
 
