@@ -18,11 +18,12 @@ import torch
 import transformers
 from torch import Tensor
 
-from bhpvas.criteria import score
+from bhpvas.criteria import DEFAULT_NEURON_CRITERIA, NEURON_CRITERIA, score
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.reading import read_dataset, sample_splits
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.estimate import Estimate
+from bhpvas.evaluation.widths import POINTS, ablate_widths
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.cost import speed_bound
@@ -107,9 +108,16 @@ def rows_of(
     return [
         Row("three criteria in one pass / one plain evaluation",
             lambda: score(classifier, dataset), plain, 2.6, on),
+        Row("the same with three criteria of all neurons / one plain evaluation",
+            lambda: score(classifier, dataset, neurons=DEFAULT_NEURON_CRITERIA), plain, 2.8, on),
+        Row("the same with the refit saliency of neurons too / one plain evaluation",
+            lambda: score(classifier, dataset, neurons=tuple(NEURON_CRITERIA)), plain, 2.8, on),
         Row("exact ablation of all heads / heads × one plain evaluation",
             lambda: ablate(classifier, dataset), plain, 0.42 if geometry.layers < 12 else 0.48, on,
             per=heads),
+        Row("exact loss of every layer at fewer neurons / points × one plain evaluation",
+            lambda: ablate_widths(classifier, dataset), plain,
+            0.42 if geometry.layers < 12 else 0.48, on, per=len(POINTS) * geometry.layers),
         Row("metrics after one toggled head / one plain evaluation",
             toggles, plain, 0.5, f"{len(toggled)} heads, {on}", per=len(toggled) + 1),
         Row("compensation of half of the heads / one plain pass over the calibration sentences",

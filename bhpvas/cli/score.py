@@ -174,7 +174,7 @@ def _layer_lines(values: np.ndarray) -> list[str]:
     import numpy as np
 
     heads = ("kept", "least", "(neuron)", "quarter", "median", "three q.", "most", "(neuron)")
-    lines = ["    " + " ".join(f"{head:>9}" for head in heads) + "  below 1% of the mean"]
+    lines = ["    " + " ".join(f"{head:>9}" for head in heads) + "  below 10% of the mean"]
     for layer, row in reversed(list(enumerate(values))):
         kept = row[~np.isnan(row)]
         if not len(kept):
@@ -185,8 +185,8 @@ def _layer_lines(values: np.ndarray) -> list[str]:
             f"{len(kept):,}", f"{low:.3g}", np.nanargmin(row), f"{quarter:.3g}", f"{median:.3g}",
             f"{three:.3g}", f"{high:.3g}", np.nanargmax(row),
         )  # fmt: skip
-        small = int((kept < 0.01 * kept.mean()).sum())
-        lines.append(f"L{layer:<3}" + " ".join(f"{one:>9}" for one in shown) + f"  {small:>20,}")
+        small = int((kept < 0.1 * kept.mean()).sum())
+        lines.append(f"L{layer:<3}" + " ".join(f"{one:>9}" for one in shown) + f"  {small:>21,}")
     return lines
 
 
