@@ -16,6 +16,7 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import latency
 from bhpvas.search.budget import Costs, Target
 from bhpvas.search.latency import Stopwatch
+from bhpvas.search.registry import TO_TARGET
 from bhpvas.search.sensitivity import Sublayer
 from bhpvas.search.target import narrow_to
 from tests.tiny import many_sentences
@@ -133,9 +134,10 @@ def test_where_wider_is_faster_the_wider_part_is_chosen():
     assert {plan[Sublayer(layer, "neurons")] for layer in range(2)} <= {0, 8, 16, 64}
 
 
-def test_a_search_to_a_time_tells_what_was_expected_and_what_is(classifier, machine):
+@pytest.mark.parametrize("method", TO_TARGET)
+def test_a_search_to_a_time_tells_what_was_expected_and_what_is(classifier, machine, method):
     target = Target("latency", 0.6, None, TIMING)
-    (found,) = narrow_to(classifier, DATA, [target])
+    (found,) = narrow_to(classifier, DATA, [target], method)
     said = found.record()["milliseconds"]
     assert found.cost <= 0.6
     assert said["predicted"] == pytest.approx(8000 * found.cost)
