@@ -14,15 +14,21 @@ from bhpvas.text import number
 _LAYERS, _HIGHEST, _LOWEST = 432, 30, 16
 
 
-def layer_errors(layers: Sequence[Mapping[str, Any]]) -> go.Figure:
+def layer_errors(
+    layers: Sequence[Mapping[str, Any]], feed_forward: Sequence[Mapping[str, Any]] = ()
+) -> go.Figure:
     """Draw a row a layer, upward from the lowest: from the error before to the error after.
 
     Each of ``layers`` has ``layer``, ``error_before`` and ``error_after`` as shares of the variance
-    of what the layer should say, and ``ridge``, None where the layer was left as it was.
+    of what its attention should say, and ``ridge``, None where the layer was left as it was. Those
+    of ``feed_forward`` have the same of feed-forward parts, in rows such as ``L3F`` above ``L3``.
     """
+    named = [*((one, "") for one in layers), *((one, "F") for one in feed_forward)]
+    named.sort(key=lambda row: (row[0]["layer"], row[1]))
+    names = [f"L{one['layer']}{part}" for one, part in named]
+    layers = [one for one, _ in named]
     row = max(min(_LAYERS // max(len(layers), 1), _HIGHEST), _LOWEST)
-    figure = style.blank(height=row * len(layers) + 58, margin=(34, 14, 8, 42))
-    names = [f"L{one['layer']}" for one in layers]
+    figure = style.blank(height=row * len(layers) + 58, margin=(38, 14, 8, 42))
     changes = (
         [(one["error_before"], name), (one["error_after"], name)]
         for one, name in zip(layers, names, strict=True)

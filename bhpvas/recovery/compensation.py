@@ -37,8 +37,9 @@ def compensate(
 RECOVERY = Recovery(
     name="compensate",
     title="Compensation",
-    summary="The kept heads' output projection is refitted so that each layer's attention output "
-    "on the calibration sentences stays close to the original; no labels, no gradient.",
+    summary="What is kept is refitted so that each layer's output on the calibration sentences "
+    "stays close to the original: the attention's output projection where heads are gone, the "
+    "feed-forward part's where neurons are. No labels, no gradient.",
     source="Ours; relatives are Kwon et al. 2022 and the optimal brain surgeon (Hassibi 1993)",
     fitter=compensate,
 )

@@ -70,6 +70,7 @@ class Narrowed:
     sentences: int
     learnt_from: LearntSentences
     milliseconds: Milliseconds | None = None
+    alone: tuple[float, ...] | None = None
 
     @property
     def weights(self) -> Weights | None:
@@ -210,6 +211,7 @@ def narrow_to(
             sentences=len(calibration),
             learnt_from=learnt_from,
             milliseconds=timed(target, one),
+            alone=one.alone,
         )
         for (target, cost), one in zip(problem.costs.items(), chosen.search(problem), strict=True)
     ]

@@ -72,6 +72,8 @@ class TargetProblem:
 class Found(NamedTuple):
     """What a search found for one target.
 
+    ``alone`` is how far the answers move where the parts of each layer are narrowed alone, in nats,
+    None where that was not measured.
     ``expected`` is how far the answers were expected to move, None where a method expects nothing
     of the kind; ``divergence`` how far they do, mean KL in nats on the calibration sentences, with
     the weights that were ``recovered``, as masked where there are none.
@@ -83,6 +85,7 @@ class Found(NamedTuple):
     expected: float | None
     divergence: float
     reasons: tuple[str, ...]
+    alone: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,9 @@ def search(problem: TargetProblem) -> list[Found]:
         alone = {
             one: float(moves[one][choices[one.what].index(count)]) for one, count in plan.items()
         }
+        by_layer = np.zeros(classifier.geometry.layers)
+        for one, by in alone.items():
+            by_layer[one.layer] += by
         with torch.inference_mode():
             originals = Originals(classifier, parts)
             at = part(problem.progress, place, steps)
@@ -72,7 +75,8 @@ def search(problem: TargetProblem) -> list[Found]:
                 recovered=_recovered(problem, mask, fits, parts) if mask.changes else None,
                 expected=sum(alone.values()),
                 divergence=moved,
-                reasons=_reasons(problem, plan, alone),
+                reasons=_reasons(problem, plan, by_layer),
+                alone=tuple(by_layer.tolist()),
             )
         )
     return found
@@ -123,16 +127,13 @@ def _recovered(
 
 
 def _reasons(
-    problem: TargetProblem, plan: Mapping[Sublayer, int], alone: Mapping[Sublayer, float]
+    problem: TargetProblem, plan: Mapping[Sublayer, int], alone: np.ndarray
 ) -> tuple[str, ...]:
     """A clause for each layer: what it keeps, and what that moves where it alone is narrowed."""
-    moved = np.zeros(problem.classifier.geometry.layers)
-    for one, by in alone.items():
-        moved[one.layer] += by
     return tuple(
         f"{what_stays(problem, plan, layer)}: each narrowed alone, the answers would move by "
         f"{by:.4f} nats (KL) in all"
-        for layer, by in enumerate(moved)
+        for layer, by in enumerate(alone)
     )
 
 

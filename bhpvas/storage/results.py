@@ -119,6 +119,12 @@ class Results:
             evict_files(self.folder, f"*{_ENDING}", most_bytes=self.most_bytes)
             remove_older(self.folder, "*.tmp", _ABANDONED)
 
+    def drop(self, key: ResultKey) -> None:
+        """Let go of a result that is of no use any more; nothing where it is not there."""
+        if self.folder is not None:
+            with self._forgiving():
+                self._file(key).unlink(missing_ok=True)
+
     def recall(self, key: ResultKey, make: Callable[[], Result]) -> Result:
         """The result: found, or made and kept."""
         found = self.get(key)

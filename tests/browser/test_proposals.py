@@ -128,6 +128,7 @@ def test_propose_change_compensate_compare_go_back_and_branch(
 def test_a_search_can_be_cancelled_and_leaves_the_scheme_as_it_was(app: Workbench) -> None:
     page = app.page
     propose_view(app)
+    app.by_heads()
     page.get_by_label("Heads to remove").fill("60")
     page.keyboard.press("Enter")
     app.settle()

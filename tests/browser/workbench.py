@@ -178,8 +178,14 @@ class Workbench(WaitingPage):
         self.page.locator(".st-key-view").get_by_text(name, exact=True).click()
         self.settle()
 
+    def by_heads(self) -> None:
+        """Choose a number of heads on the view Propose, instead of a target."""
+        self.page.locator(".st-key-how-small").get_by_text("Number of heads", exact=True).click()
+        self.settle()
+
     def propose(self, method: str, heads: int) -> None:
         """Ask a method, by its title, for so many heads, on the view Propose."""
+        self.by_heads()
         box = self.page.locator(".st-key-method").get_by_role("combobox")
         box.click()
         box.fill(method)

@@ -9,6 +9,7 @@ import pytest
 
 from bhpvas.charts import style
 from bhpvas.charts.curves import accuracy_curves, line_style
+from bhpvas.charts.family_curve import FamilyPoint, family_curve
 from bhpvas.charts.layer_errors import layer_errors
 from bhpvas.charts.proposal_map import proposal_map
 from bhpvas.charts.timeline import TimelinePoint
@@ -71,6 +72,17 @@ def test_each_layer_goes_from_its_error_before_to_that_after() -> None:
     assert trace(figure, "after").text[1].endswith("left as it was")
 
 
+def test_errors_of_feed_forward_parts_stand_above_those_of_attention() -> None:
+    record = {"ridge": 0.1, "error_before": 0.5, "error_after": 0.125}
+    figure = layer_errors(
+        [{"layer": 1, **record}, {"layer": 2, **record}],
+        [{"layer": 1, "ridge": None, "error_before": 0.25, "error_after": 0.25}],
+    )
+    assert list(trace(figure, "after").y) == ["L1", "L1F", "L2"]
+    assert list(trace(figure, "after").x) == [0.125, 0.25, 0.125]
+    assert trace(figure, "after").text[1].endswith("left as it was")
+
+
 # --- curves ---------------------------------------------------------------------------------------
 
 POINTS = pd.DataFrame(
@@ -121,3 +133,31 @@ def test_one_method_has_one_colour_and_each_recovery_its_dash() -> None:
     assert len({look["color"] for look in looks}) == 1
     assert len({look["dash"] for look in looks}) == 3
     assert line_style(len(style.LINES), None) == line_style(0, None)
+
+
+# --- a family -------------------------------------------------------------------------------------
+
+FAMILY = [
+    FamilyPoint(1.0, 0.0, "unpruned", "all"),
+    FamilyPoint(0.25, 0.4, "÷ 4", "a quarter", "flops=0.25", 0.3, 0.6),
+    FamilyPoint(0.5, 0.1, "÷ 2", "half", "flops=0.5"),
+]
+
+
+def test_a_family_runs_down_to_the_right_and_frames_what_is_chosen() -> None:
+    now = FamilyPoint(0.8, 0.2, "", "step 3")
+    figure = family_curve(FAMILY, now, chosen="flops=0.5", cost="FLOPs that stay", lost="KL")
+    points = trace(figure, "family")
+    assert list(points.x) == [100, 50, 25] and list(points.y) == [0, 0.1, 0.4]
+    assert [one[0] for one in points.customdata] == [None, "flops=0.5", "flops=0.25"]
+    assert list(points.marker.line.width) == [0, 3, 0]
+    np.testing.assert_allclose(points.error_y.array, [0, 0, 0.2])
+    np.testing.assert_allclose(points.error_y.arrayminus, [0, 0, 0.1])
+    assert list(trace(figure, "labels").text) == ["unpruned", "÷ 2", "÷ 4"]
+    current = trace(figure, "current scheme")
+    assert (list(current.x), list(current.y), current.marker.symbol) == ([80], [0.2], "diamond")
+    low, high = figure.layout.xaxis.range
+    assert low > 100 and high < 25
+    without = family_curve(FAMILY, None, chosen=None, cost="FLOPs that stay", lost="KL")
+    assert "current scheme" not in [one.name for one in without.data]
+    assert not any(trace(without, "family").marker.line.width)

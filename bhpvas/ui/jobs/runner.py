@@ -149,9 +149,11 @@ class JobRunner:
         return found
 
     def forget(self, key: Hashable) -> None:
-        """Let go of a result that is of no use any more; one that is kept on disk stays there."""
+        """Let go of a result that is of no use any more, on disk as well."""
         with self._lock:
             self._results.drop(key)
+        if isinstance(key, ResultKey):
+            self.kept.drop(key)
 
     def quick(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What takes milliseconds: made here and now, and remembered like any result."""

@@ -17,7 +17,15 @@ from bhpvas.heads import format_heads, parse_heads
 from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.ui.state.session import Curves, DeletedSteps, Opened, PendingStep, Search, Session
+from bhpvas.ui.state.session import (
+    Curves,
+    DeletedSteps,
+    FamilySearch,
+    Opened,
+    PendingStep,
+    Search,
+    Session,
+)
 
 
 def recorded(session: Session) -> dict[str, Any]:
@@ -118,7 +126,7 @@ _FORMS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     ),
     **{
         f"{kind.__name__} | None": (_parts, partial(_of_parts, kind))
-        for kind in (Curves, Opened, PendingStep, Search)
+        for kind in (Curves, FamilySearch, Opened, PendingStep, Search)
     },
     "TuningSettings | None": (_parts, _tuning),
 }

@@ -41,7 +41,7 @@ Request = Literal["pending", "ablating", "narrowing", "measuring", "recovering"]
 #: Fields by which :meth:`Session.asking` asks for a job.
 Asked = Literal[
     "ablating", "narrowing", "measuring", "timing", "exporting", "reporting", "recovering",
-    "tuning", "curves",
+    "tuning", "curves", "measuring_family",
 ]  # fmt: skip
 
 
@@ -123,6 +123,22 @@ class Search:
 
 
 @dataclass(frozen=True)
+class FamilySearch:
+    """What a search to a target was asked for: as in :func:`bhpvas.search.target.narrow_to`.
+
+    ``targets`` are all those that one search is for, written as ``flops=0.5``.
+    """
+
+    targets: tuple[str, ...]
+    method: str
+    units: tuple[str, ...]
+    multiple_of: int | None = None
+    protected: frozenset[HeadId] = frozenset()
+    min_per_layer: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Curves:
     """Which curves of accuracy were asked for: methods and recoveries (None = without one).
 
@@ -175,8 +191,9 @@ class Session:
     which latencies are, ``exporting`` and ``reporting`` which export and which report are to be
     made; ``deleted`` are steps that can be put back, the last first to come back. ``search`` is the
     proposal that was asked for, ``turned`` the heads that the person turned over in it,
-    ``recovering`` the recovery that is to be the next step, ``tuning`` the training that is,
-    ``curves`` the evidence.
+    ``family`` the search to targets that was asked for and ``target`` the one of them that is
+    looked at; of ``measuring_family`` all that it finds is to be measured. ``recovering`` is the
+    recovery that is to be the next step, ``tuning`` the training that is, ``curves`` the evidence.
     """
 
     model: str | None
@@ -206,6 +223,9 @@ class Session:
     sentences: frozenset[int] = frozenset()
     search: Search | None = None
     turned: frozenset[HeadId] = frozenset()
+    family: FamilySearch | None = field(default=None, metadata=LATER)
+    target: str | None = field(default=None, metadata=LATER)
+    measuring_family: FamilySearch | None = field(default=None, metadata=PASSING)
     recovering: str | None = None
     tuning: TuningSettings | None = None
     curves: Curves | None = None
@@ -437,6 +457,18 @@ class Session:
     def turning(self, heads: Collection[HeadId]) -> Session:
         """Kept heads turned over in the proposal, or back: one that would go stays, or goes."""
         return replace(self, turned=self.turned ^ (frozenset(heads) - self.mask.removed))
+
+    def searching_family(self, family: FamilySearch, target: str) -> Session:
+        """A search to targets asked for, one of which is looked at."""
+        return replace(self, family=family, target=target, cancelled=frozenset())
+
+    def looking_at_target(self, target: str) -> Session:
+        """Another target of the search looked at."""
+        return replace(self, target=target)
+
+    def from_start(self) -> Session:
+        """The start of the scheme as the current step: what is asked for next begins a branch."""
+        return self.moved(self.scheme.at(0))
 
     def asking_for(self, pending: PendingStep) -> Session:
         """A step asked for; measured in the next run."""

@@ -205,6 +205,7 @@ def test_the_second_tour_leads_from_all_heads_to_a_scheme(app: AppTest) -> None:
     fine(app.button(key="start-schemes").click().run())
     fine(app.switch_page("pages/schemes.py").run())
     assert "**1 of 8**" in stop(app) and "**Done.**" not in stop(app)
+    fine(app.segmented_control(key="how-small").set_value("heads").run())
     fine(app.segmented_control(key="how-many").set_value("Accuracy drop").run())
     fine(app.number_input(key="max-drop").set_value(50.0).run())
     press(app, "Propose")
@@ -272,6 +273,7 @@ def test_a_tour_can_be_left_and_taken_up_again(app: AppTest) -> None:
 def test_a_tour_begins_with_every_head_and_counts_only_what_is_done_on_it(app: AppTest) -> None:
     fine(app.switch_page("pages/schemes.py").run())
     fine(app.segmented_control(key="view").set_value("Propose").run())
+    fine(app.segmented_control(key="how-small").set_value("heads").run())
     press(app, "Propose")
     press(app, "Take as a step")
     assert session(app).mask.masked

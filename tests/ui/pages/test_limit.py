@@ -45,7 +45,10 @@ def proposed(started: Session, method: str) -> AppTest:
     """The page with a proposal of a method within the drop."""
     asked = started.searching(Search(method, 8, max_drop=DROP))
     return open_app(
-        asked, "schemes", view="Propose", **{"how-many": "Accuracy drop", "max-drop": 100 * DROP}
+        asked,
+        "schemes",
+        view="Propose",
+        **{"how-small": "heads", "how-many": "Accuracy drop", "max-drop": 100 * DROP},
     )
 
 

@@ -58,7 +58,7 @@ def started(folder: Path, tiny: Classifier) -> Session:
 
 def opened(at: Session, view: str = "Propose") -> AppTest:
     """The Schemes page with one of its views."""
-    return open_app(at, "schemes", view=view)
+    return open_app(at, "schemes", view=view, **{"how-small": "heads"})
 
 
 def asked(app: AppTest, method: str, heads: int) -> AppTest:

@@ -281,6 +281,7 @@ def test_settings_of_pages_that_were_not_opened_again_stay_kept(app: AppTest) ->
     fine(app.segmented_control(key="pointer").set_value("layer").run())
     fine(app.switch_page("pages/schemes.py").run())
     fine(app.segmented_control(key="view").set_value("Propose").run())
+    fine(app.segmented_control(key="how-small").set_value("heads").run())
     fine(app.selectbox(key="method").set_value("fisher").run())
     again = opened(work=work_of(app))
     select(again, "L0H2")

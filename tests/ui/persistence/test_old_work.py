@@ -15,7 +15,13 @@ from tests.scheme.test_old_files import branched
 
 WORKS = Workspaces(Path(__file__).parent / "old")
 #: Of which a work that was kept then knows nothing.
-LATER = {"heads_only": False, "narrowing": False, "widths": []}
+LATER = {
+    "heads_only": False,
+    "narrowing": False,
+    "widths": [],
+    "family": None,
+    "target": None,
+}
 HEADS = frozenset(parse_heads("L0H1,L1H3"))
 
 

@@ -19,7 +19,7 @@ from bhpvas.recovery.finetuning import TuningSettings
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.persistence.records import recorded, restored, untouched
-from bhpvas.ui.state.session import Curves, Opened, PendingStep, Search, Session
+from bhpvas.ui.state.session import Curves, FamilySearch, Opened, PendingStep, Search, Session
 from tests.scheme.trees import MOVES, grown
 
 HEADS = some.frozensets(some.builds(HeadId, some.integers(0, 1), some.integers(0, 3)))
@@ -53,6 +53,16 @@ CURVES = some.builds(
     SMALL,
     SMALL,
 )
+FAMILIES = some.builds(
+    FamilySearch,
+    some.lists(some.sampled_from(["flops=0.5", "parameters=0.9"])).map(tuple),
+    some.just("shares"),
+    some.just(("heads", "neurons")),
+    some.none() | SMALL,
+    HEADS,
+    SMALL,
+    SMALL,
+)
 CHOICES = some.fixed_dictionaries(
     {
         "selected": HEADS,
@@ -66,6 +76,8 @@ CHOICES = some.fixed_dictionaries(
         "split": some.sampled_from(["evaluation", "calibration"]),
         "opened": some.none() | some.builds(Opened, some.text(), some.none() | some.text(), SMALL),
         "search": some.none() | SEARCHES,
+        "family": some.none() | FAMILIES,
+        "target": some.none() | some.just("flops=0.5"),
         "pending": some.none() | WISHES,
         "curves": some.none() | CURVES,
         "recovering": some.none() | some.just("compensate"),
@@ -109,7 +121,7 @@ def test_a_search_of_before_weights_were_part_of_it_comes_back(fresh: Session) -
 
 def test_whatever_a_session_holds_is_recorded_or_left_out_on_purpose(fresh: Session) -> None:
     left_out = {"data", "scored", "timing", "exporting", "reporting", "cancelled"}
-    left_out |= {"dialog", "error", "notice"}
+    left_out |= {"dialog", "error", "notice", "measuring_family"}
     kept = (set(recorded(fresh)) - {"wish", "cuts"}) | {"pending", "deleted"}
     assert {field.name for field in fields(Session)} == left_out | kept
 

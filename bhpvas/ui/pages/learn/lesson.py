@@ -21,7 +21,7 @@ from bhpvas.ui.pages.samples.page import panel
 from bhpvas.ui.pages.samples.selection import selection
 from bhpvas.ui.pages.samples.sentence_map import MAP_HEIGHT
 from bhpvas.ui.pages.samples.slices import answer
-from bhpvas.ui.pages.schemes import propose, tree
+from bhpvas.ui.pages.schemes import propose, recover, tree
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.pages.workbench import settings as workbench_settings
@@ -333,7 +333,7 @@ LESSONS = (
         "their outputs are mixed, layer by layer, in seconds and without labels.",
         "Press *Compensation*, and compare the accuracy before and after.",
         lambda session: bool(checks.made(session, "recover")),
-        propose.recovery,
+        recover.recovery,
     ),
     Lesson(
         "It is yours",

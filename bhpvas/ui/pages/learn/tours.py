@@ -181,8 +181,8 @@ SCHEMES_TOUR = Tour(
     stops=(
         Stop(
             SCHEMES,
-            "How many heads can go? Under *How many go* choose *Accuracy drop*, put "
-            f"{MAY_LOSE:g} point, and press *Propose*. The search takes half a minute or more.",
+            "How many heads can go? Choose *Number of heads*, under *How many go* *Accuracy drop*, "
+            f"put {MAY_LOSE:g} point, and press *Propose*. The search takes half a minute or more.",
             lambda session, since: (
                 bool(_proposed(session, since))
                 or (session.search is not None and session.search.max_drop is not None)

@@ -1,4 +1,4 @@
-"""The view Propose: a method names heads to remove and says why; a recovery wins accuracy back."""
+"""The view Propose: how small, by a target or by a number of heads, which a method names."""
 
 from __future__ import annotations
 
@@ -13,40 +13,64 @@ from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.head_map import size
-from bhpvas.charts.layer_errors import layer_errors
 from bhpvas.charts.proposal_map import proposal_map
-from bhpvas.charts.step_texts import done, outcome
 from bhpvas.criteria import CRITERIA
 from bhpvas.data.tables import csv_text
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.recovery import RECOVERIES, Recovered
-from bhpvas.scheme.step import Step
-from bhpvas.search import DEFAULT_METHOD, METHODS, Constraints, Proposal, SearchMethod, method_named
-from bhpvas.ui.jobs import learnt, models, tasks
+from bhpvas.recovery import Recovered
+from bhpvas.search import DEFAULT_METHOD, METHODS, Proposal, SearchMethod, method_named
+from bhpvas.ui.jobs import models, tasks
+from bhpvas.ui.pages.schemes import narrowing, texts
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
-from bhpvas.ui.pages.schemes import texts
+from bhpvas.ui.pages.schemes.constraints import constraints
+from bhpvas.ui.pages.schemes.recover import recovery
 from bhpvas.ui.pages.schemes.tasks import ExpectedEffect
 from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import PendingStep, Search, Session
 from bhpvas.ui.state.settings import kept_as
-from bhpvas.ui.widgets import controls, figures, help, tables
+from bhpvas.ui.widgets import controls, help, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import clickable_map
-from bhpvas.ui.widgets.learnt import MEASURED_AFTERWARDS, warn_briefly, warn_of_common
+from bhpvas.ui.widgets.learnt import MEASURED_AFTERWARDS, warn_of_common
 from bhpvas.ui.widgets.synced import hold
 
 if TYPE_CHECKING:
     from bhpvas.ui.state.session import Weighed
 
+#: What says how small: a measure of the cost, or a number of heads.
+HEADS = "heads"
+_BY = {**narrowing.MEASURES, HEADS: "Number of heads"}
 _COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
 #: Pixels that a head map has for a colour scale, which a proposal does not need.
 _SCALE = 64
 
 
 def view(session: Session) -> None:
-    """Draw the settings beside the proposal, and the recovery below."""
+    """Draw how small, then what would go for it and why, and the recovery below."""
+    help.heading(
+        "How small?",
+        "Down to a share of the cost, by whatever goes with least loss, or by a number of heads.",
+        ("Target", texts.TARGET),
+        ("Number of heads", texts.PROPOSAL),
+        key="propose",
+    )
+    trouble = narrowing.trouble(session)
+    by = _BY if trouble is None else [HEADS]
+    if session.search is not None or trouble is not None:
+        st.session_state.setdefault("how-small", HEADS)
+    if st.session_state.get("how-small") not in by:
+        st.session_state.pop("how-small", None)
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="how-far")
+    with row:
+        chosen = controls.choice("How small", by, format_func=_BY.get, **kept_as("how-small"))
+    if chosen != HEADS:
+        narrowing.view(session, chosen, row)
+        recovery(session)
+        return
+    if trouble is not None:
+        st.caption(text.verbatim(trouble))
     left, right = st.columns([1, 2.3], gap="large")
     with left:
         _settings(session)
@@ -70,9 +94,6 @@ def default_method(session: Session) -> str:
 
 
 def _settings(session: Session) -> None:
-    help.heading(
-        "Propose", "Which heads should go next?", ("Proposal", texts.PROPOSAL), key="propose"
-    )
     _as_asked(session)
     names = method_names(compensating=models.only_masks(session) is None)
     if st.session_state.get("method") not in names:
@@ -86,11 +107,11 @@ def _settings(session: Session) -> None:
         st.caption("Every weight on the Workbench is 0: raise one there, or choose another method.")
     elif weighed:
         st.caption(f"Weights, as set on the Workbench: {weights_in_words(weighed)}.")
-    protected, least = _constraints(session)
-    most = Constraints(protected, least).most(session.mask)
-    heads, max_drop = _how_many(session, most, method)
+    limits = constraints(session, session.mask)
+    heads, max_drop = _how_many(session, limits.most(session.mask), method)
     seed = st.number_input("Seed", 0, 10_000, 0, **kept_as("search-seed"))
-    search = Search(name, heads, protected, least, max_drop, seed, weighed or ())
+    limited = limits.protected, limits.min_per_layer
+    search = Search(name, heads, *limited, max_drop, seed, weighed or ())
     data = session.data.calibration
     st.button(
         "Propose",
@@ -184,37 +205,6 @@ def _how_many(session: Session, most: int, method: SearchMethod) -> tuple[int, f
         else "Measured as masked: taken, it makes one step, the removal."
     )
     return most, drop / 100
-
-
-def _constraints(session: Session) -> tuple[frozenset[HeadId], int]:
-    kept = [str(head) for head in session.mask]
-    hold("protected", [name for name in st.session_state.get("protected", []) if name in kept])
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        named = st.multiselect(
-            "Protected heads",
-            kept,
-            key="protected",
-            placeholder="Type L3H7",
-            persist_state="session",
-            help="These stay, whatever the method says.",
-        )
-        selected = session.selected_kept
-        st.button(
-            f"Protect selected ({len(selected)})",
-            on_click=_protect,
-            disabled=not selected,
-            help="Heads are selected on the Workbench.",
-        )
-    least = st.number_input(
-        "Least heads a layer", 0, session.mask.heads, 0, key="least", persist_state="session"
-    )
-    return frozenset(HeadId.parse(name) for name in named), int(least)
-
-
-def _protect() -> None:
-    chosen = {str(head) for head in sessions.current().selected_kept}
-    named = sorted({*st.session_state["protected"], *chosen}, key=HeadId.parse)
-    st.session_state["protected"] = named
 
 
 def ask(search: Search | None) -> None:
@@ -408,90 +398,3 @@ def _take(search: Search, found: Proposal) -> None:
         sessions.change(taking, search, found)
     except BhpvasError as error:
         sessions.put(replace(sessions.current(), error=str(error)))
-
-
-def recovery(session: Session) -> None:
-    """Draw the choice of a recovery, and what the last one did."""
-    help.heading(
-        "Recover",
-        "Win back accuracy in seconds, without training: the kept heads learn to stand in.",
-        ("Recovery without training", texts.RECOVERY),
-        key="recover",
-    )
-    if said := models.only_masks(session):
-        st.caption(text.verbatim(said))
-        return
-    if not session.mask.changes:
-        st.caption("Nothing is removed, so there is nothing to make up for.")
-        return
-    if session.recovering is not None:
-        fitted = tasks.want(schemes_tasks.recovering(session, session.recovering))
-        if fitted is not None:
-            sessions.put(session.asking_for(fitted.step(session.recovering, seed=0)))
-    left, right = st.columns([1, 1.6], gap="medium")
-    with left:
-        name = st.selectbox(
-            "How",
-            list(RECOVERIES),
-            format_func=lambda name: RECOVERIES[name].title,
-            **kept_as("recovery"),
-        )
-        recovery = RECOVERIES[name]
-        st.caption(f"{recovery.summary}  \nSource: {recovery.source}")
-        trained = _last(session)
-        if trained is not None and trained.method not in RECOVERIES:
-            st.caption(
-                f"It starts from the model's own weights: what step {trained.id} "
-                f"{text.verbatim(done(trained))} is not in it."
-            )
-        st.button(
-            f"{recovery.title} of {text.kept_briefly(session.mask)}",
-            key="recover",
-            type="primary",
-            width="stretch",
-            on_click=sessions.change,
-            args=(Session.asking, "recovering", name),
-            disabled=session.recovering is not None,
-            help="A step of its own, measured on the evaluation split; you can undo it.",
-        )
-    with right:
-        _report(session)
-
-
-def _last(session: Session) -> Step | None:
-    """The step whose weights hold now."""
-    return next((one for one in reversed(session.scheme.path()) if one.weights), None)
-
-
-def _report(session: Session) -> None:
-    """What the last recovery before the current step did, layer by layer."""
-    scheme, step = session.scheme, _last(session)
-    if step is None or "layers" not in step.settings:
-        st.caption("This scheme is not recovered yet.")
-        return
-    calibration, held_out = step.settings["calibration"], step.settings.get("held_out")
-    st.markdown(outcome(scheme, step))
-    warn_briefly(learnt.counted(session, step.id))
-    if session.mask != (fitted := scheme.mask_at(step.id)):
-        st.caption(
-            f"Fitted for what was kept there ({text.kept_briefly(fitted)}); now it is "
-            f"{text.kept_briefly(session.mask)}. Recover again to fit those."
-        )
-    layers = step.settings["layers"]
-    figure = layer_errors(layers)
-    figures.chart(
-        figure,
-        key="recovery-chart",
-        height=int(figure.layout.height),
-        alt=f"Error of {text.plural(len(layers), 'layer')} before and after the recovery",
-    )
-    tables.keys(
-        tables.key(style.LOST, "before"),
-        tables.key(style.GAINED, "after"),
-        tables.key(
-            None,
-            # Steps of earlier versions do not say how many.
-            f"on {held_out if isinstance(held_out, int) else 'a quarter'} held out of "
-            f"{text.plural(calibration['sentences'], 'sentence')} of {calibration['name']}",
-        ),
-    )

@@ -26,17 +26,34 @@ PROPOSAL = HelpText(
     misleads="What is expected comes from the sentences that the method learnt from, so new ones "
     "may like it less. A reason says what the method saw, not that it is right.",
 )
+TARGET = HelpText(
+    definition="How far the answers move when one attention or feed-forward part alone is narrowed "
+    "and refitted is measured on calibration sentences; taken as adding up, it says which widths "
+    "lose least for each share of the cost. So narrowed, each layer is refitted from the lowest "
+    "up, on what the layers below feed it. KL is how far the answers then are from the unpruned "
+    "model's, on average over the calibration sentences. FLOPs are those of a mean calibration "
+    "sentence, parameters those of the whole model with its embeddings. A crossed-out head goes, "
+    "and a feed-forward part is filled as far as it stays. Click a point to look at it; nothing "
+    "is removed until you take it.",
+    formula=r"\mathrm{KL}=\mathrm{mean}_b\sum_c p_b(c)\,\log\frac{p_b(c)}{q_b(c)}",
+    source="Own; relatives are optimal brain surgeon (Hassibi 1993), optimal brain compression "
+    "(Frantar, Alistarh 2022) and ZipLM (Kurtic et al. 2023)",
+    misleads="KL on the sentences that it learnt from flatters, the more the fewer they are: what "
+    "a model loses on others, the evaluation split says once it is measured. Parts narrowed "
+    "together lose more, or less, than the sum of each alone.",
+)
 RECOVERY = HelpText(
-    definition="The kept heads of each layer are fitted to say what the whole layer used to say, "
-    "from the lowest layer up, on what the pruned network feeds them. The result is folded into "
-    "the output projection (thorough: the second feed-forward matrix as well), so the model does "
-    "not grow. The error is on calibration sentences that were held out of the fit: 0 is as the "
+    definition="The kept heads of each layer are fitted to say what its attention used to say, and "
+    "where neurons are gone, the kept ones what its feed-forward part did, from the lowest layer "
+    "up, on what the pruned network feeds them. The result is folded into the output projection "
+    "and the second feed-forward matrix (thorough: that one in every layer), so the model does not "
+    "grow. The error is on calibration sentences that were held out of the fit: 0 is as the "
     "unpruned layer, 1 is no better than its mean.",
     formula=r"\min_{W,b}\ \sum_{t}\lVert y_t-Wz_t-b\rVert^2+\lambda\lVert W-W_0\rVert^2",
     source="Our own; relatives are Kwon et al. 2022 and optimal brain surgeon (Hassibi 1993)",
     misleads="A small error in every layer is no promise: the accuracy is measured on the "
-    "evaluation split, in the next step. It is fitted for these heads; restoring one afterwards "
-    "gives it no part in the fitted weights.",
+    "evaluation split, in the next step. It is fitted for what is kept; a head or neurons "
+    "restored afterwards have no part in the fitted weights.",
 )
 FINE_TUNING = HelpText(
     definition="The model without the removed heads is trained on by gradient descent (AdamW), "
