@@ -221,6 +221,8 @@ def label(target: Target) -> str:
     >>> label(Target("flops", 1 / 3)), label(Target("flops", 0.4)), label(Target("flops", 0.92))
     ('÷ 3', '÷ 2.5', '92%')
     """
+    if target.share is None:
+        return f"{target.milliseconds:g} ms"
     times = 1 / target.share
     if abs(times - round(2 * times) / 2) < 1e-4:
         return f"÷ {round(2 * times) / 2:g}"
