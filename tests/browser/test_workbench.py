@@ -43,6 +43,42 @@ def test_a_second_click_takes_a_head_out_of_the_selection(workbench: Workbench) 
     workbench.expect_selected("L5H11")
 
 
+def test_a_feed_forward_part_is_narrowed_as_heads_are_removed(
+    workbench: Workbench, tmp_path: Path
+) -> None:
+    page = workbench.page
+    kept = page.get_by_label("Neurons that L3F keeps")
+    workbench.click_part(3)
+    expect(kept).to_have_value("768")
+    workbench.click_part(3)
+    expect(kept).to_have_count(0)
+    workbench.click_head(2, 5)
+    workbench.click_part(3)
+    workbench.expect_selected("L2H5")
+    kept.fill("1200")
+    kept.press("Enter")
+    workbench.settle()
+    page.get_by_role("slider", name="L3F keeps, of 1,536 neurons").press("ArrowLeft")
+    workbench.settle()
+    expect(kept).to_have_value("1199")
+    page.locator(".st-key-widths").get_by_role("button", name="Measure widths").click()
+    page.locator(".st-key-width-curves .main-svg").first.wait_for()
+    workbench.settle()
+    assert "337 go: about loss " in workbench.text()
+    assert grave(page) == []
+    workbench.press("Remove 1 head and 337 neurons")
+    workbench.expect_fact("heads", "71 of 72 kept")
+    workbench.expect_fact("neurons", "8,879 of 9,216 kept")
+    file = tmp_path / "narrower.json"
+    file.write_text(workbench.saved().to_json(), encoding="utf-8")
+    expected = command_line("evaluate", "--scheme", str(file))
+    assert expected["neurons_kept"] == [1536, 1536, 1536, 1199, 1536, 1536]
+    assert workbench.accuracy() == pytest.approx(100 * expected["accuracy"], abs=0.05)
+    last = page.get_by_test_id("stSidebar").get_by_role("link", name="Export", exact=True)
+    below = last.bounding_box()
+    assert below is not None and below["y"] + below["height"] <= 900
+
+
 def test_quick_clicks_all_count(workbench: Workbench) -> None:
     """Nobody waits for the map to be drawn anew before the next click."""
     cells = [(1, 1), (1, 2), (1, 3), (2, 3), (2, 4), (3, 6)]

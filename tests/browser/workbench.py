@@ -60,8 +60,8 @@ class Workbench(WaitingPage):
         self.settle()
         assert not self.complaints()
 
-    def cell(self, layer: int, head: int, grid: str = "head-map") -> tuple[float, float]:
-        """Where a head's cell is on the screen."""
+    def cell(self, layer: int, head: float, grid: str = "head-map") -> tuple[float, float]:
+        """Where a head's cell is on the screen, or another place so many cells from the first."""
         area = self.page.locator(f".st-key-{grid} .nsewdrag").first
         area.evaluate("element => element.scrollIntoView({block: 'center'})")
         box = area.bounding_box()
@@ -77,6 +77,12 @@ class Workbench(WaitingPage):
     def click_head(self, layer: int, head: int, grid: str = "head-map") -> None:
         """Click a cell of a head map."""
         self.point_at(*self.cell(layer, head, grid))
+        self.settle()
+
+    def click_part(self, layer: int, grid: str = "head-map") -> None:
+        """Click a feed-forward part, in the wide cell behind the twelve heads of the sample."""
+        x, y = self.cell(layer, 13, grid)
+        self.point_at(x, y)
         self.settle()
 
     def point_at(self, x: float, y: float) -> None:

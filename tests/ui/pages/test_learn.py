@@ -68,7 +68,7 @@ def next_step(app: AppTest) -> None:
 
 
 def test_from_one_head_to_half_of_them(app: AppTest, classifier: Classifier, data: Splits) -> None:
-    assert "**Do this.**" in said(app) and "0 of 10 done" in said(app)
+    assert "**Do this.**" in said(app) and "0 of 11 done" in said(app)
     fine(app.selectbox(key="sentence-row").set_value(3).run())
     next_step(app)
 
@@ -109,8 +109,14 @@ def test_from_one_head_to_half_of_them(app: AppTest, classifier: Classifier, dat
     next_step(app)
     press(app, "Compensation of 4 heads")
     next_step(app)
+    neurons, heads = checks.shares_of_flops(session(app))
+    assert f"unpruned, {100 * neurons:.0f}% on these sentences" in said(app)
+    assert f"all heads together {100 * heads:.0f}%" in said(app)
+    fine(listed(app, "parts").set_value(["L1F"]).run())
+    press(app, "Remove 32 neurons")
+    next_step(app)
     fine(app.text_input(key="scheme-name").set_value("half").run())
-    assert "**Done.**" in said(app) and "10 of 10 done" in said(app)
+    assert "**Done.**" in said(app) and "11 of 11 done" in said(app)
 
 
 def test_the_map_of_habits_shows_what_its_task_asks_for(
@@ -134,12 +140,12 @@ def test_a_person_can_jump_and_what_was_done_elsewhere_is_noticed(app: AppTest) 
     press(app, "Select lowest 1")
     press(app, "Remove 1 head")
     fine(app.switch_page("pages/learn.py").run())
-    assert "1 of 10 done" in said(app)
+    assert "1 of 11 done" in said(app)
     (step,) = [at for at, lesson in enumerate(LESSONS) if lesson.title == "Remove and measure"]
     fine(app.pills(key="lesson-step").set_value(step).run())
     assert "**Done.**" in said(app)
     press(app, "Undo")
-    assert "1 of 10 done" in said(app), "what was done stays done"
+    assert "1 of 11 done" in said(app), "what was done stays done"
 
 
 def test_progress_is_a_value() -> None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, Scores, removal_order
 from bhpvas.heads import HeadId
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.step import Step
-from bhpvas.ui.jobs import measuring, tasks
+from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.state.session import Session, Variant
 
@@ -87,6 +88,22 @@ def strongest(session: Session) -> HeadId | None:
         return None
     values = np.nan_to_num(found.removal_log_odds, nan=-np.inf)
     return HeadId(*map(int, np.unravel_index(int(values.argmax()), values.shape)))
+
+
+def shares_of_flops(session: Session) -> tuple[float, float]:
+    """The shares of the unpruned model's FLOPs on the evaluation sentences that all its neurons
+    have, and all its heads.
+    """
+    from bhpvas.model.cost import flops_per_sentence
+
+    geometry, whole = models.classifier_named(session.model).geometry, session.start.mask
+    every = NeuronSet.of(np.ones((geometry.layers, geometry.intermediate_size), dtype=bool))
+    lengths = models.lengths(session)
+    all_of_it, neurons_gone, heads_gone = (
+        flops_per_sentence(geometry, mask, lengths)
+        for mask in (whole, whole.without_neurons(every), whole.without(whole.every_head()))
+    )
+    return 1 - neurons_gone / all_of_it, 1 - heads_gone / all_of_it
 
 
 def made(session: Session, what: str, since: int = 0) -> list[Step]:

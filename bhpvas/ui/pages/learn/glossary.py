@@ -46,6 +46,7 @@ _WORDS: Mapping[str, str | HelpText] = {
     "whether high values are worth keeping or first to go.",
     "Dependency": "A relation of grammar between two words: one depends on the other, as an object "
     "on its verb. Grammar calls the other word the head of the first; it is no attention head.",
+    "Down projection": "The matrix W_D that mixes what the neurons of a layer put out.",
     "Estimate": workbench_texts.COST,
     "Evaluation split": "The sentences that measure. Criteria, searches and recoveries are given "
     "the calibration split alone, since what is measured on sentences learnt from flatters; one "
@@ -53,6 +54,7 @@ _WORDS: Mapping[str, str | HelpText] = {
     "F1": "The harmonic mean of precision (how many of the answers with a label are right) and "
     "recall (how many of its sentences get it): of the second label where there are two, else the "
     "mean over the labels.",
+    "Feed-forward part": workbench_texts.WIDTH,
     "Fine-tuning": "Training the pruned model further, with labels and gradients.",
     "Flip": "A sentence that two models answer differently. Lost: right before, wrong now; gained: "
     "the other way round.",
@@ -73,21 +75,25 @@ _WORDS: Mapping[str, str | HelpText] = {
     "effects can be compared.",
     "Loss": "How badly a model's probabilities fit the labels: minus the logarithm of the "
     "probability of the label, in nats. Guessing between two labels gives 0.693.",
-    "Mask": "Which heads are kept and which are removed: one value for the whole model.",
+    "Mask": "Which heads and neurons are kept, and which removed: one value for the whole model.",
     "McNemar": "A test of two models on the same sentences: whether answers lost and gained are as "
     "many as by chance. Sentences that both answer alike say nothing about it.",
     "Nat": "The unit of loss and KL divergence, from the natural logarithm. Where the loss of a "
     "sentence rises by 1 nat, the probability of its label falls to 37% of what it was.",
+    "Neuron": "An activation of a feed-forward part: one row of its first matrix, the up "
+    "projection, makes it, and one column of its second, the down projection, carries it on.",
     "Output projection": "The matrix W_O that mixes what the heads of a layer put out.",
     "Parameters": "The numbers that a model has learnt. Those of a head are its rows of the query, "
-    "key and value matrices and its columns of the output projection.",
+    "key and value matrices and its columns of the output projection, those of a neuron its row of "
+    "the up projection and its column of the down projection.",
     "p-value": "How often chance alone would give something at least as extreme. Small: hardly "
     "chance. Large: too little to tell, which is not the same as no effect.",
     "Proposal": schemes_texts.PROPOSAL,
-    "Pruning": "Removing parts of a trained model, here whole heads, so that it becomes smaller.",
+    "Pruning": "Removing parts of a trained model, here whole heads and feed-forward neurons, so "
+    "that it becomes smaller.",
     "Random order": "Heads removed by lot, many times: what a criterion has to beat.",
     "Rank correlation": "Agreement of two orders: 1 the same, 0 none, −1 reversed (Spearman).",
-    "Recovery": "Other weights for the model without the removed heads, which win accuracy back: "
+    "Recovery": "Other weights for the model without the removed parts, which win accuracy back: "
     "by compensation or rescaling in seconds, or by fine-tuning.",
     "Role": roles_texts.ROLES,
     "Rollout": sentence_texts.ROLLOUT,
@@ -99,6 +105,7 @@ _WORDS: Mapping[str, str | HelpText] = {
     "Step": "One change of the mask or of the weights, with what was measured after it.",
     "Token, word piece": "What the model reads: a word, or a part of a rare one.",
     "UMAP": samples_texts.SENTENCE_MAP,
+    "Width": "How many neurons a layer's feed-forward part keeps. L3F is that of layer 3.",
 }
 
 

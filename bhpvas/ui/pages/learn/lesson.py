@@ -13,7 +13,7 @@ from bhpvas import text
 from bhpvas.charts.head_columns import Column, Weighing, columns
 from bhpvas.criteria import Scores
 from bhpvas.interpret.saliency import SALIENCIES
-from bhpvas.ui.jobs import learnt, measuring, runner, tasks
+from bhpvas.ui.jobs import learnt, measuring, models, runner, tasks
 from bhpvas.ui.pages.learn import checks
 from bhpvas.ui.pages.learn.texts import Text, in_words
 from bhpvas.ui.pages.samples import tasks as samples_tasks
@@ -26,10 +26,11 @@ from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import views as sentence_views
 from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.pages.workbench import views as workbench_views
+from bhpvas.ui.pages.workbench import widths as widths_view
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state.lessons import LESSON, LessonProgress
 from bhpvas.ui.state.session import Search, Session
-from bhpvas.ui.widgets import controls, help
+from bhpvas.ui.widgets import controls, feed_forward, help
 from bhpvas.ui.widgets.feed_forward import map_size
 from bhpvas.ui.widgets.head_map import head_grid
 from bhpvas.ui.widgets.learnt import warn
@@ -235,6 +236,49 @@ def _half_task(session: Session) -> str:
     )
 
 
+def _widths(session: Session) -> None:
+    scored = _scored(session, "importance")
+    if scored is None:
+        return
+    scores, column = scored
+    with st.container(width=map_size(session)[0]):
+        head_grid(column, session, pointer="head", key="width-map", widths=True)
+        st.caption(feed_forward.reading(session))
+        feed_forward.parts_list(session)
+    if session.widths:
+        widths_view.panel(session)
+    workbench_views.actions(scores, session)
+    workbench_views.steps(session)
+
+
+def _widths_said(session: Session) -> str:
+    neurons, heads = checks.shares_of_flops(session)
+    geometry = models.classifier_named(session.model).geometry
+    return (
+        "After its heads each layer has a **feed-forward part**, which passes every word by itself "
+        f"through {geometry.intermediate_size:,} **neurons**. In a BERT it does about two thirds "
+        f"of the arithmetic: in this model, unpruned, {text.percent(neurons, 0)}% on these "
+        f"sentences, and all heads together {text.percent(heads, 0)}%. So whoever wants a model "
+        "twice as fast narrows these parts, too. Grey is what is kept; the neurons that hardly "
+        "move the loss go first."
+    )
+
+
+def _widths_task(session: Session) -> str:
+    if models.only_masks(session) is not None:
+        return "The layers of this model share their weights, so none can be narrowed: go on."
+    shown = "Turn on *Feed-forward* below the map. " * session.heads_only
+    return (
+        f"{shown}Click one of the wide cells at the right, choose how many neurons it keeps, and "
+        "press *Remove*. What each width costs, *Measure widths* says before."
+    )
+
+
+def _widths_done(session: Session) -> bool:
+    shared = models.only_masks(session) is not None
+    return shared or any(step.neurons is not None for step in checks.made(session, "remove"))
+
+
 def _yours(session: Session) -> None:
     warn(learnt.counted(session))
     tree.scheme_bar(session)
@@ -335,6 +379,7 @@ LESSONS = (
         lambda session: bool(checks.made(session, "recover")),
         recover.recovery,
     ),
+    Lesson("The other two thirds", _widths_said, _widths_task, _widths_done, _widths),
     Lesson(
         "It is yours",
         _yours_said,
