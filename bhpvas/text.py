@@ -143,6 +143,16 @@ def head_list(heads: Iterable[HeadId], at_most: int = 6) -> str:
     return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
 
 
+def heads_and_neurons(heads: int, neurons: int) -> str:
+    """How many heads and how many feed-forward neurons, as far as there are any of these.
+
+    >>> heads_and_neurons(2, 768), heads_and_neurons(1, 0), heads_and_neurons(0, 1)
+    ('2 heads and 768 neurons', '1 head', '1 neuron')
+    """
+    counts = {"head": heads, "neuron": neurons}
+    return " and ".join(plural(count, noun) for noun, count in counts.items() if count)
+
+
 def kept(mask: HeadMask) -> str:
     """How many heads a mask keeps, and how many feed-forward neurons where some are removed.
 

@@ -319,13 +319,22 @@ def way_back(session: Session) -> str:
     return "Kept in this page's address, not on this server."
 
 
+def _neurons_removed(scheme: dict[str, Any]) -> int:
+    """How many neurons a scheme, as JSON, removes at its current step."""
+    steps, at, count = {one["id"]: one for one in scheme["steps"]}, scheme["current"], 0
+    while (step := steps.get(at)) is not None:
+        if (neurons := step.get("neurons")) is not None:
+            change = sum(int(bits or "0", 16).bit_count() for bits in neurons["bits"])
+            count += -change if step["what"] == "restore" else change
+        at = step.get("parent")
+    return count
+
+
 def _label(kept: KeptWork) -> str:
     scheme = kept.content["scheme"]
-    removed, steps = len(scheme["removed_heads"]), len(scheme["steps"]) - 1
-    said = [
-        text.verbatim(scheme["name"][:40]),
-        f"{removed} heads removed" if removed != 1 else "1 head removed",
-    ]
+    heads, steps = len(scheme["removed_heads"]), len(scheme["steps"]) - 1
+    removed = text.heads_and_neurons(heads, _neurons_removed(scheme)) or "0 heads"
+    said = [text.verbatim(scheme["name"][:40]), f"{removed} removed"]
     if steps:
         said.append(text.plural(steps, "step"))
     return " · ".join([*said, text.ago(time.time() - kept.saved)])

@@ -62,7 +62,7 @@ def test_without_pruning_it_says_so_and_lists_every_sentence(
     data: Splits, classifier: Classifier
 ) -> None:
     app = opened(data, classifier)
-    assert "No head is removed" in said(app)
+    assert "Nothing is removed" in said(app)
     assert table(app)["sentence"].tolist() == list(data.evaluation.texts)
     assert "before" not in table(app)
     assert "change" not in app.selectbox(key="sentence-colour").options

@@ -221,6 +221,16 @@ def test_without_the_column_there_is_nothing_of_it(app: AppTest) -> None:
     assert not [one for one in app.multiselect if str(one.key).startswith("parts-")]
 
 
+def test_other_pages_count_the_neurons(app: AppTest) -> None:
+    choose_parts(app, "L0F")
+    press(app, "Remove 32 neurons")
+    fine(app.switch_page("pages/sentence.py").run())
+    assert "Scheme, 8 of 8 heads and 96 of 128 neurons" in "".join(one.value for one in app.html)
+    assert trace(app, "contribution-map", "neurons kept, in numbers")["text"] == ["32", "64"]
+    fine(app.switch_page("pages/roles.py").run())
+    assert "**32 neurons removed.**" in said(app)
+
+
 def test_where_layers_share_their_weights_no_part_can_be_narrowed(
     tmp_path: Path, dataset: Dataset
 ) -> None:

@@ -22,7 +22,7 @@ from bhpvas.ui.persistence import kept_work, links, workspaces
 from bhpvas.ui.state.lessons import LessonProgress, TourProgress
 from bhpvas.ui.state.session import Session
 from tests.tiny import save_tiny
-from tests.ui.driver import SCRIPT, facts, fine, press, select
+from tests.ui.driver import SCRIPT, facts, fine, listed, press, select
 from tests.ui.driver import session as session_of
 
 ROOT = SCRIPT.parent
@@ -143,11 +143,13 @@ def test_looking_at_it_in_a_second_tab_makes_no_copy(app: AppTest) -> None:
 def test_a_fresh_page_writes_nothing_and_offers_the_latest_works(app: AppTest) -> None:
     select(app, "L0H1,L1H2")
     press(app, "Remove 2 heads")
+    fine(listed(app, "parts").set_value(["L1F"]).run())
+    press(app, "Remove 32 neurons")
     fresh = opened()
     assert "work" not in fresh.query_params
     assert len(files()) == 1
     (offer,) = [button for button in fresh.button if (button.key or "").startswith("continue-")]
-    assert offer.label == "main · 2 heads removed · 1 step · just now"
+    assert offer.label == "main · 2 heads and 32 neurons removed · 2 steps · just now"
     fine(offer.click().run())
     assert session_of(fresh).scheme == session_of(app).scheme
     assert not [button for button in fresh.button if (button.key or "").startswith("continue-")]

@@ -392,8 +392,10 @@ def changes(roles: Roles, session: Session) -> None:
     every = role_changes(roles, session.mask, now)
     found = [one for one in every if set(one.before) != set(one.after)]
     lost = [_titled(one.label) for one in found if one.lost]
+    neurons = session.mask.masked_neurons or ()
+    removed = text.heads_and_neurons(len(session.mask.masked), len(neurons))
     st.markdown(
-        f"**{text.plural(len(session.mask.masked), 'head')} removed.** "
+        f"**{removed or 'No head'} removed.** "
         + (f"Carried by nobody now: {', '.join(lost)}." if lost else "Every role is still carried.")
     )
     if found:

@@ -84,9 +84,9 @@ def answer(found: MeasuredStates) -> str:
     n = found.after.n
     if not found.pruned:
         return (
-            f"No head is removed: accuracy **{text.percent(found.after.accuracy)}%** on "
-            f"{text.plural(n, 'sentence')}. Remove heads in the Workbench to see which sentences "
-            "that changes."
+            f"Nothing is removed: accuracy **{text.percent(found.after.accuracy)}%** on "
+            f"{text.plural(n, 'sentence')}. Remove heads or neurons on the Workbench to see which "
+            "sentences that changes."
         )
     changed = int((found.table["outcome"] != "same").sum())
     test = mcnemar(found.before, found.after)

@@ -19,7 +19,7 @@ from bhpvas.charts.attention import attention_matrix, layer_maps, rollout_map
 from bhpvas.charts.bertviz import head_view, model_view
 from bhpvas.charts.head_columns import Column
 from bhpvas.data.dataset import Split
-from bhpvas.heads import HeadId, HeadMask
+from bhpvas.heads import HeadId
 from bhpvas.interpret.roles import followed
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
@@ -149,9 +149,9 @@ def decision(session: Session) -> int | None:
     """
     models = {"Unpruned": session.start}
     if session.now != session.start:
-        models[f"Scheme, {_kept(session.mask)}"] = session.now
+        models[f"Scheme, {text.kept(session.mask)}"] = session.now
     if session.switched:
-        models[f"Here, {_kept(session.mask_here)}"] = session.here
+        models[f"Here, {text.kept(session.mask_here)}"] = session.here
     predictions = [
         tasks.promptly(sentence_tasks.prediction(session, variant)) for variant in models.values()
     ]
@@ -181,10 +181,6 @@ def decision(session: Session) -> int | None:
                 key="switch-back",
             )
     return None if decided is None else int(np.argmax(decided))
-
-
-def _kept(mask: HeadMask) -> str:
-    return f"{mask.kept_count} of {mask.layers * mask.heads} heads"
 
 
 def _dot(label: int) -> str:

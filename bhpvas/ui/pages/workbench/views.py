@@ -157,7 +157,8 @@ def actions(scores: Scores | None, session: Session) -> None:
     """The estimate and the two buttons that change the mask."""
     heads, heads_back = session.selected_kept, session.selected_removed
     neurons, neurons_back = widths.going(session), widths.back(session)
-    going, back = _parts(len(heads), neurons.count), _parts(len(heads_back), neurons_back.count)
+    going = text.heads_and_neurons(len(heads), neurons.count)
+    back = text.heads_and_neurons(len(heads_back), neurons_back.count)
     with st.container(
         key="actions", horizontal=True, vertical_alignment="center", border=True, gap="small"
     ):
@@ -193,12 +194,6 @@ def actions(scores: Scores | None, session: Session) -> None:
                 if neurons.ranked
                 else "In a moment: which neurons go first is being worked out.",
             )
-
-
-def _parts(heads: int, neurons: int) -> str:
-    """How many heads and neurons, as far as there are any."""
-    counts = {"head": heads, "neuron": neurons}
-    return " and ".join(text.plural(count, noun) for noun, count in counts.items() if count)
 
 
 def _cost(scores: Scores | None, session: Session) -> str:
