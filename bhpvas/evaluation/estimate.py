@@ -28,6 +28,9 @@ class Estimate:
     Accuracy follows from each sentence's margin,
     log-odds of its right label, moved along its own gradient.
 
+    It is of heads: neurons are those of the mask, and masks that differ in them are refused. Of
+    neurons only sums are kept, no gradient of a sentence, so nothing would follow for the accuracy.
+
     Both are of the sentences that the gradients are of, and from :data:`WEAK_FROM` of the heads on
     they are weak. Other sentences differ by as much as a few heads do (docs/benchmarks.md).
     """
@@ -67,8 +70,15 @@ class Estimate:
 
     def _change(self, masks: Sequence[HeadMask] | np.ndarray) -> np.ndarray:
         """Change of the gates ``[M, L·H]`` from masks or from gates ``[M, L, H]``."""
-        ready = isinstance(masks, np.ndarray)
-        gates = np.asarray(masks if ready else [mask.array for mask in masks])
+        if isinstance(masks, np.ndarray):
+            gates = masks
+        else:
+            if any(mask.neurons != self.mask.neurons for mask in masks):
+                raise BhpvasError(
+                    "An estimate is of heads alone, and this mask differs in feed-forward neurons: "
+                    "evaluate it, or measure each layer's widths with ablate_widths."
+                )
+            gates = np.asarray([mask.array for mask in masks])
         return gates.reshape(len(gates), -1) - self.mask.array.reshape(1, -1)
 
     def loss_change(self, masks: Sequence[HeadMask] | np.ndarray) -> np.ndarray:

@@ -12,9 +12,10 @@ from bhpvas.data.reading import sample_splits
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import evaluate
-from bhpvas.heads import HeadMask
+from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.engine import predict
+from bhpvas.neurons import NeuronSet
 from tests.tiny import save_tiny
 
 
@@ -103,3 +104,16 @@ def test_from_a_third_of_the_heads_on_it_is_weak(classifier, dataset):
 def test_estimate_needs_gradients(classifier, dataset):
     with pytest.raises(BhpvasError, match="score 'importance' first"):
         Estimate.from_scores(score(classifier, dataset, ["entropy"]))
+
+
+def test_masks_that_differ_in_neurons_are_refused(classifier, dataset):
+    """Heads around a mask without neurons are estimated; the neurons themselves are not."""
+    narrow = HeadMask(2, 4).without_neurons(NeuronSet.of_layers(2, 64, {0: range(30)}))
+    estimate = Estimate.from_scores(score(classifier, dataset, ["importance"], mask=narrow))
+    fewer = narrow.without(parse_heads("L0H1"))
+    first = score(classifier, dataset, ["first-order"], mask=narrow).values["first-order"]
+    assert estimate.loss_change([fewer])[0] == pytest.approx(first[0, 1], abs=1e-6)
+    for other in (HeadMask(2, 4), narrow.without_neurons(NeuronSet.of_layers(2, 64, {1: [3]}))):
+        for change in (estimate.loss_change, estimate.accuracy_change):
+            with pytest.raises(BhpvasError, match="of heads alone, and this mask differs in feed"):
+                change([fewer, other])
