@@ -59,8 +59,8 @@ def add_column(figure: go.Figure, parts: FeedForward, mask: HeadMask, cell: int)
     """Draw the column at the right of a head map whose cells are of so many pixels.
 
     As in the map: what is gone is crossed out, what the model never had has no ground, what is
-    selected is framed, with a line where it would be cut. The last trace catches the pointer and
-    carries ``[layer, heads]`` as custom data, so as if it stood behind the last head.
+    selected is framed, with a line where it would be cut. What catches the pointer or a box carries
+    ``[layer, heads]`` as custom data, as if it stood behind the last head.
     """
     there = np.array(neurons_there(mask, parts.width)) / parts.width  # [L], shares of the column
     left = np.array(neurons_left(mask, parts.width))
@@ -118,6 +118,15 @@ def add_column(figure: go.Figure, parts: FeedForward, mask: HeadMask, cell: int)
         cliponaxis=False,
         name="selected feed-forward",
     )
+    which = [[int(layer), mask.heads] for layer in layers]
+    # A box takes a bar by its end, and a part by its middle.
+    figure.add_scatter(
+        x=np.full(mask.layers, start + WIDE / 2),
+        y=layers,
+        customdata=which,
+        **style.marks(symbol="square", size=4, color=style.NOWHERE),
+        name="middles of feed-forward parts",
+    )
     texts = parts.hover or [layer_width(mask, layer, parts.width) for layer in range(mask.layers)]
     figure.add_bar(
         orientation="h",
@@ -126,7 +135,7 @@ def add_column(figure: go.Figure, parts: FeedForward, mask: HeadMask, cell: int)
         base=start,
         width=1,
         marker={"color": style.NOWHERE, "line": {"width": 0}},
-        customdata=[[int(layer), mask.heads] for layer in layers],
+        customdata=which,
         **style.says(texts),
         # Plotly writes a text into a bar as well.
         textposition="none",

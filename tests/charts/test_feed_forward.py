@@ -86,6 +86,9 @@ def test_the_pointer_finds_every_layer_over_its_whole_cell() -> None:
     assert list(column.text) == ["a", "b", "c"] and column.textposition == "none"
     assert [list(one) for one in column.customdata] == [[0, 4], [1, 4], [2, 4]]
     assert column.x == pytest.approx([WIDE] * 3)
+    middles = trace(drawn(), "middles of feed-forward parts")
+    assert [list(one) for one in middles.customdata] == [[0, 4], [1, 4], [2, 4]]
+    assert middles.x == pytest.approx([START + WIDE / 2] * 3)
 
 
 @pytest.mark.parametrize("change", [False, True])

@@ -99,7 +99,7 @@ def turn_part(session: Session, layer: int) -> Session:
     """
     width = models.classifier_named(session.model).geometry.intermediate_size
     left, there = (count(session.mask, width)[layer] for count in (neurons_left, neurons_there))
-    if not there:
+    if not there or not clickable(session):
         return session
     return session.turning_part(layer, left // 2 if left else there)
 

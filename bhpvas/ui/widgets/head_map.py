@@ -192,9 +192,11 @@ def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:
     A layer's feed-forward part counts as the head behind the last one. The pointer ``switch`` turns
     heads off and on for the open sentence, ``propose`` those of a proposal; all others select.
     """
-    parts = [head for head in picked if head.head >= session.mask.heads]
-    for part in parts:
-        session = turn_part(session, part.layer)
+    parts = {head for head in picked if head.head >= session.mask.heads}
+    layers = {part.layer for part in parts}
+    # As of heads: those that were not selected are, or else none of them is.
+    for layer in sorted(layers - {layer for layer, _ in session.widths} or layers):
+        session = turn_part(session, layer)
     picked = [head for head in picked if head not in parts]
     if not picked:
         return session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.evaluation.widths import ORDER, ablate_widths
 from bhpvas.export import export_model
-from bhpvas.heads import HeadMask
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.cost import flops_per_sentence
 from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import feed_forward
+from bhpvas.ui.widgets.head_map import picking
 from tests.tiny import save_tiny
 from tests.ui.driver import facts, fine, listed, open_app, press, said, select, session
 
@@ -137,6 +140,19 @@ def test_what_comes_back_is_what_would_have_gone_last(
     assert session(app).mask.neurons == first_to_go(tiny, dataset, 1, 34)
 
 
+def test_a_box_selects_parts_as_it_does_heads(app: AppTest, monkeypatch: Any) -> None:
+    """Each once, however many marks of it lie within."""
+    at = session(app)
+    geometry = SimpleNamespace(intermediate_size=WIDTH)
+    models = SimpleNamespace(geometry=geometry, check_removal=lambda: None)
+    monkeypatch.setattr(feed_forward.models, "classifier_named", lambda source: models)
+    first = picking(at, [HeadId(0, 3), HeadId(0, 4), HeadId(0, 4)], "box")
+    assert (first.selected, first.widths) == ({HeadId(0, 3)}, ((0, 32),))
+    both = picking(first, [HeadId(0, 4), HeadId(1, 4)], "box")
+    assert both.widths == ((0, 32), (1, 32))
+    assert picking(both, [HeadId(0, 4), HeadId(1, 4)], "box").widths == ()
+
+
 def test_a_width_that_is_kept_already_changes_nothing(app: AppTest) -> None:
     choose_parts(app, "L0F")
     keep(app, 0, 64)
@@ -240,7 +256,9 @@ def test_where_layers_share_their_weights_no_part_can_be_narrowed(
     assert "parameters" not in trace(app, "head-map", "feed-forward")["text"][0]
     assert not [one for one in app.button if one.label == "Measure widths"]
     assert not [one for one in app.multiselect if str(one.key).startswith("parts-")]
-    assert "share" in said(app)
+    assert "all layers share these, so none can be narrowed" in said(app)
+    at = session(app)
+    assert picking(at, [HeadId(0, 4)], "box") == at
 
 
 def test_what_a_smaller_model_lacks_is_part_of_its_start(
