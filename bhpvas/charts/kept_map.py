@@ -7,7 +7,9 @@ from collections.abc import Collection
 import numpy as np
 import plotly.graph_objects as go
 
+from bhpvas.charts import feed_forward as column
 from bhpvas.charts import style
+from bhpvas.charts.feed_forward import FeedForward
 from bhpvas.heads import HeadId, HeadMask
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 24, 2, 2, 18
@@ -19,17 +21,24 @@ def small_cell(layers: int, heads: int) -> int:
     return max(min(18, 216 // heads, 240 // layers), 9)
 
 
-def small_size(layers: int, heads: int) -> tuple[int, int]:
-    """Width and height of the map in pixels."""
+def small_size(layers: int, heads: int, *, feed_forward: bool = False) -> tuple[int, int]:
+    """Width and height of the map in pixels, with or without its feed-forward column."""
     cell = small_cell(layers, heads)
-    return heads * cell + _LEFT + _RIGHT, layers * cell + _TOP + _BOTTOM
+    wide = heads + (column.GAP + column.WIDE if feed_forward else 0)
+    return round(wide * cell) + _LEFT + _RIGHT, layers * cell + _TOP + _BOTTOM
 
 
-def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
+def kept_map(
+    mask: HeadMask,
+    different: Collection[HeadId] = (),
+    *,
+    feed_forward: FeedForward | None = None,
+) -> go.Figure:
     """Draw kept heads as cells and cross out removed ones; ``different`` heads stand out.
 
     A head that the model never had has no cell. What is different is blue where this mask keeps it
-    and has a red cross where it does not; what is not is pale.
+    and has a red cross where it does not; what is not is pale. With ``feed_forward`` one wide cell
+    a layer stands at the right, filled as far as the mask keeps its neurons.
 
     >>> import bhpvas
     >>> mask = bhpvas.HeadMask.parse("L0H3,L5H11", layers=6, heads=12)
@@ -39,7 +48,7 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
     """
     layers, heads = mask.layers, mask.heads
     cell = small_cell(layers, heads)
-    width, height = small_size(layers, heads)
+    width, height = small_size(layers, heads, feed_forward=feed_forward is not None)
     figure = style.blank(height=height, width=width, margin=(_LEFT, _RIGHT, _TOP, _BOTTOM))
     kinds = np.where(mask.kept, 0.0, 1.0)
     for head in different:
@@ -68,11 +77,14 @@ def kept_map(mask: HeadMask, different: Collection[HeadId] = ()) -> go.Figure:
             **style.marks(symbol="x-thin", size=0.4 * cell, line={"width": 2, "color": colour}),
             name=name,
         )
-    figure.update_xaxes(
-        **style.ticks([f"H{head}" for head in range(heads)], 8, every=2),
-        range=[-0.5, heads - 0.5],
-        tickangle=0,
-    )
+    places, right = [*range(0, heads, 2)], heads - 0.5
+    names = [f"H{head}" for head in places]
+    if feed_forward is not None:
+        column.add_column(figure, feed_forward, mask, cell)
+        places.append(right + column.GAP + column.WIDE / 2)
+        names.append("neurons")
+        right += column.GAP + column.WIDE
+    figure.update_xaxes(**style.ticks(names, 8, at=places), range=[-0.5, right], tickangle=0)
     figure.update_yaxes(
         **style.ticks([f"L{layer}" for layer in range(layers)], 9, every=1 if cell >= 12 else 2),
         range=[-0.5, layers - 0.5],

@@ -36,7 +36,8 @@ class TreeStep:
     """One step as the picture shows it; ``accuracy`` is None where it is not measured.
 
     ``what`` says in a few words what the step did; ``hover`` is the rest of what is known.
-    ``learnt`` is how many of the sentences that measured it were learnt from.
+    ``learnt`` is how many of the sentences that measured it were learnt from, ``neurons`` how many
+    feed-forward neurons it keeps, None where that is not to be told.
     """
 
     step: int
@@ -50,6 +51,7 @@ class TreeStep:
     learnt: int = 0
     on_path: bool = True
     current: bool = False
+    neurons: int | None = None
 
 
 class Place(NamedTuple):
@@ -254,7 +256,9 @@ def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
             scored = f"{percent(value)}% {interval(low, high)}"
         did = f"{one.what}, {one.note}" if one.note else one.what
         short = literal(shortened(" ".join(did.split()), _LONGEST_LINE))
-        lines.append(f"<b>{one.kept}</b> · {scored}<br><span style='opacity:.85'>{short}</span>")
+        kept = f"<b>{one.kept}</b>"
+        kept += "" if one.neurons is None else f" + <b>{one.neurons:,}</b>"
+        lines.append(f"{kept} · {scored}<br><span style='opacity:.85'>{short}</span>")
     figure.add_scatter(
         x=[0] * len(steps),
         y=[places[one.step].row for one in steps],

@@ -80,7 +80,7 @@ def timeline_points(
 def what_happened(step: Step) -> str:
     """A step in a line."""
     if step.what == "start":
-        return "Start: every head kept"
+        return "Start: nothing removed"
     if step.what == "recover":
         return f"Step {step.id}: {done(step)}"
     verb = "removed" if step.what == "remove" else "restored"
@@ -155,6 +155,7 @@ def steps_table(
                 "heads": ",".join(map(str, step.heads)),
                 "kept": scheme.mask_at(step.id).kept_count,
                 "removed": ",".join(map(str, sorted(step.removed))),
+                "neurons_removed": len(step.removed_neurons or ()),
                 "accuracy": known.get("accuracy"),
                 "accuracy_low": low,
                 "accuracy_high": high,

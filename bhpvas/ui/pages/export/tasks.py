@@ -177,7 +177,11 @@ def name(session: Session) -> str:
         letter if letter.isalnum() or letter in "-_." else "-"
         for letter in f"{classifier.name}-{session.scheme.name}"
     )
-    return f"{plain}-{session.mask.kept_count}-heads"
+    mask = session.mask
+    made = f"{plain}-{mask.kept_count}-heads"
+    if mask.neurons is None:
+        return made
+    return f"{made}-{mask.layers * mask.neurons.width - len(mask.neurons)}-neurons"
 
 
 def _key(session: Session, choice: ExportChoice) -> Hashable:

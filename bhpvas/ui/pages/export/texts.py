@@ -22,15 +22,17 @@ EXPORT = HelpText(
     "that of this evaluation split; on other sentences it is another.",
 )
 SAVINGS = HelpText(
-    definition="What removing the heads takes away: their rows of the query, key and value "
-    "matrices and their columns of the output projection. The bound is the ratio of the FLOPs "
+    definition="What removal takes away: of heads their rows of the query, key and value matrices "
+    "and their columns of the output projection, of feed-forward neurons their row of the up and "
+    "their column of the down projection. The bound is the ratio of the FLOPs "
     "before and after at the chosen length: a machine that stays as busy as before gains no more, "
     "apart from noise.",
-    formula=r"\mathrm{FLOPs}=\sum_l 8\,T D\,k_l d_h + 4\,T^2 k_l d_h + 4\,T D I",
+    formula=r"\mathrm{FLOPs}=\sum_l 8\,T D\,k_l d_h + 4\,T^2 k_l d_h + 4\,T D\,n_l",
     source="Counted as multiply-adds times two, embeddings and normalisation left out",
-    misleads="A bound is no promise: short inputs and small batches often gain less. In BERT-base "
-    "the heads hold 26% of the parameters: with half of them gone it can be about 1.2 times as "
-    "fast, with all of them 1.5 to 1.67 times.",
+    misleads="A bound is no promise: short inputs and small batches often gain less. What heads "
+    "alone can bring is small: in BERT-base they hold 26% of the parameters, so with half of them "
+    "gone it can be about 1.2 times as fast, with all of them 1.5 to 1.67 times. The feed-forward "
+    "parts hold most of the rest.",
 )
 REPORT = HelpText(
     definition="One HTML file: model, data, exact versions and command; what was removed, how and "

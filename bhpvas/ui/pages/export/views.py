@@ -13,7 +13,7 @@ from bhpvas.evaluation.comparison import accuracy_change_interval
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
-from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
+from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.model.latency import Latencies
 from bhpvas.report import ReportSettings
 from bhpvas.ui.jobs import learnt, measuring, models, tasks
@@ -42,7 +42,7 @@ def format_choice() -> ExportChoice:
 
 
 def savings(session: Session, choice: ExportChoice, length: int) -> None:
-    """The unpruned model beside the export: heads, size, arithmetic, accuracy."""
+    """The unpruned model beside the export: heads, neurons, size, arithmetic, accuracy."""
     help.heading(
         "What it saves and costs",
         "The unpruned model beside the files that you would get.",
@@ -51,6 +51,7 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
     )
     geometry = models.classifier_named(session.model).geometry
     whole, lengths = session.start.mask, models.lengths(session)
+    masks = whole, session.mask
     left = session.mask if choice.about.smaller else whole
     counted = parameters(geometry, whole), parameters(geometry, left)
     before, after = (flops_per_sentence(geometry, mask, lengths) for mask in (whole, left))
@@ -65,17 +66,18 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
         ["", "Unpruned", "Exported"],
         [
             tables.row("Heads", str(whole.kept_count), str(session.mask.kept_count)),
+            tables.row("Neurons", *(f"{sum(neurons_kept(geometry, one)):,}" for one in masks)),
             _counts("Parameters", counted, text.big),
             weights,
             _counts("FLOPs a sentence", (before, after), text.big),
             _accuracy(session),
             tables.row("Speed", "1", (f"at most {bound:.2f}", by_flops)),
         ],
-        height=300,
+        height=330,
     )
     warn(learnt.counted(session))
     if not choice.about.smaller:
-        st.caption("In this format the heads are zeros that are stored and computed like others.")
+        st.caption("In this format what is removed is zeros, stored and computed like the rest.")
 
 
 def _counts(name: str, counts: tuple[float, float], said: Callable[[float], str]) -> list[str]:
@@ -110,7 +112,7 @@ def latency(session: Session, choice: ExportChoice) -> int:
     """How long a batch takes before and after, measured on request; returns the chosen length."""
     help.heading(
         "How fast is it here?",
-        "One pass with the heads really removed, in turn with the unpruned model.",
+        "One pass with what is gone really removed, in turn with the unpruned model.",
         ("Measured latency", texts.LATENCY),
         key="speed",
     )

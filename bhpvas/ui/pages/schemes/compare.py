@@ -27,7 +27,7 @@ from bhpvas.evaluation.comparison import (
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.learnt_from import LearntFrom
 from bhpvas.evaluation.slices import Grouping, groupings, slice_table
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.cost import speed_bound
 from bhpvas.model.latency import Latencies
 from bhpvas.scheme.scheme import Scheme
@@ -38,6 +38,7 @@ from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import controls, figures, help, tables
 from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.feed_forward import feed_forward
 from bhpvas.ui.widgets.latency import latencies
 
 FEWEST, MOST = 2, 4
@@ -79,7 +80,7 @@ def view(session: Session) -> None:
     """Choose steps, then everything in which they differ."""
     chosen = _choice(session)
     if len(chosen) < FEWEST:
-        only_start = "There is only the start so far: remove heads in the Workbench first."
+        only_start = "There is only the start so far: remove some in the Workbench, or Propose."
         few = len(session.scheme.steps) < FEWEST
         st.caption(only_start if few else "Choose at least two steps.")
         return
@@ -130,8 +131,13 @@ def suggested(scheme: Scheme) -> list[int]:
 
 def _named(scheme: Scheme, number: int) -> str:
     step = scheme.step(number)
-    said = f"{number} · {scheme.mask_at(number).kept_count} kept · {briefly(step)}"
+    said = f"{number} · {_kept(scheme.mask_at(number))} · {briefly(step)}"
     return f"{said} · {step.note[:24]}" if step.note else said
+
+
+def _kept(mask: HeadMask) -> str:
+    """How many heads are kept, and how many neurons where some are gone."""
+    return f"{mask.kept_count if mask.neurons is None else text.kept_briefly(mask)} kept"
 
 
 def _measured(session: Session, chosen: list[int]) -> Compared | None:
@@ -150,27 +156,29 @@ def _maps(found: Compared, session: Session) -> None:
     everywhere = every - len(frozenset.union(*(mask.removed for mask in masks)))
     nowhere = len(frozenset.intersection(*(mask.masked for mask in masks)))
     help.heading(
-        "Heads",
-        f"Pale: alike in all, {everywhere} kept and {nowhere} removed everywhere. Blue: kept here "
-        f"and not in all; red cross: removed here and not in all ({len(found.disputed)} heads).",
+        "What is kept",
+        f"Heads. Pale: alike in all, {everywhere} kept and {nowhere} removed everywhere. Blue: "
+        f"kept here and not in all; red cross: removed here and not in all ({len(found.disputed)} "
+        "heads). At the right, feed-forward parts, filled as far as they are kept.",
         ("Difference of head maps", texts.KEPT),
         key="compare-maps",
     )
-    width, height = small_size(session.mask.layers, session.mask.heads)
+    size = session.mask.layers, session.mask.heads
+    width, height = small_size(*size, feed_forward=not session.heads_only)
     with st.container(horizontal=True, gap="medium", key="kept-maps"):
         for letter, step in found.steps.items():
             with st.container(width=width + 8, gap="xsmall"):
                 mask = session.scheme.mask_at(step)
                 st.html(
-                    f'<div class="letter"><b>{letter}</b> step {step}, {mask.kept_count} kept'
+                    f'<div class="letter"><b>{letter}</b> step {step}, {_kept(mask)}'
                     f"<small>{_about(session.scheme, step)}</small></div>"
                 )
                 figures.chart(
-                    kept_map(mask, found.disputed),
+                    kept_map(mask, found.disputed, feed_forward=feed_forward(session, mask)),
                     key=f"kept-{letter}",
                     width=width,
                     height=height,
-                    alt=f"Heads kept by {letter}: {mask.kept_count} of {every}",
+                    alt=f"Kept by {letter}: {text.kept(mask)}",
                 )
 
 
@@ -416,7 +424,7 @@ def _slice_tables(
 def _latency(found: Compared, session: Session) -> None:
     help.heading(
         "Measured latency",
-        "One pass of the model with its heads really removed, in turn with the unpruned one.",
+        "One pass of the model with what is gone really removed, in turn with the unpruned one.",
         ("Measured latency", export_texts.LATENCY),
         key="latency",
     )

@@ -45,8 +45,9 @@ def view(session: Session) -> None:
     """Draw what is asked for, then the curves as far as they are measured, and their areas."""
     help.heading(
         "Whose order keeps most?",
-        "Accuracy on the evaluation split as heads leave; higher is better. Grey: random orders, "
-        "nothing recovered: compare them with dotted lines, or choose By chance as a method.",
+        "Accuracy on the evaluation split as heads, and heads alone, leave; higher is better. "
+        "Grey: random orders, nothing recovered: compare them with dotted lines, or choose By "
+        "chance as a method.",
         ("Accuracy curves", texts.CURVES),
         key="evidence",
     )
@@ -141,12 +142,16 @@ def _chart(
         st.skeleton(_HEIGHT)
         return
     points, counts = lines(chosen, random), learnt.counts_at_steps(session)
+    scheme = session.scheme
+    narrowed = {step.id for step in scheme.steps if step.removed_neurons != scheme.pruned_neurons}
+    known = measuring.accuracies(session)
+    accuracies = {step: found for step, found in known.items() if step not in narrowed}
     random = [one for one in random if one.recovery is None]
     figures.chart(
         accuracy_curves(
             points,
             band(random) if random else None,
-            timeline_points(session.scheme, measuring.accuracies(session), counts),
+            timeline_points(scheme, accuracies, counts),
             names=curves.methods,
             all_heads=session.mask.layers * session.mask.heads,
             sentences=len(session.data.evaluation),
@@ -163,6 +168,11 @@ def _chart(
         said = f"{drawn}, not recovered: median, band 5 to 95%"
         keys.append(tables.key(style.MUTED, said))
     tables.keys(*keys)
+    if narrowed & known.keys():
+        st.caption(
+            f"{text.plural(len(narrowed & known.keys()), 'step')} of yours also lost feed-forward "
+            "neurons, which no curve does, and so have no mark here."
+        )
     if any(counts.values()):
         st.caption(OPEN)
 

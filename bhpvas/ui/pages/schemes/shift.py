@@ -22,7 +22,7 @@ from bhpvas.criteria import (
     rise_p,
 )
 from bhpvas.data.tables import csv_text
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.stats import SIGNIFICANT
 from bhpvas.ui.jobs import measuring, runner, tasks
 from bhpvas.ui.pages.schemes import texts
@@ -62,8 +62,8 @@ def view(session: Session) -> None:
         width=210,
         persist_state="session",
     )
-    if not session.mask.masked:
-        st.caption("Every head is kept, so none has moved: remove heads, or go to a later step.")
+    if not session.mask.changes:
+        st.caption("Nothing is removed, so no head has moved: remove some, or go to a later step.")
         return
     if session.mask.kept_count == 0:
         st.caption("No head is left to rank.")
@@ -115,7 +115,7 @@ def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hash
 
 def _sentence(found: Shifted, session: Session) -> str:
     """Who rose most, and whether that is more than chance."""
-    shift, removed = found.shift, text.plural(len(session.mask.masked), "head")
+    shift, removed = found.shift, _removed(session.mask)
     if not shift.risers:
         return f"After {removed} left, no head overtook another by {found.title.lower()}."
     known = found.p is not None
@@ -132,6 +132,15 @@ def _sentence(found: Shifted, session: Session) -> str:
     who = "these heads" if len(risers) > 1 else "one head"
     sentence = f"{sure}{who} became more important after {removed} left: {said}{more}."
     return sentence[0].upper() + sentence[1:]
+
+
+def _removed(mask: HeadMask) -> str:
+    """How many heads and neurons are gone."""
+    heads, neurons = mask.masked, mask.masked_neurons
+    said = [text.plural(len(heads), "head")] if heads or neurons is None else []
+    if neurons is not None:
+        said.append(text.plural(len(neurons), "neuron"))
+    return " and ".join(said)
 
 
 def _moved(shift: RankShift, head: HeadId) -> str:

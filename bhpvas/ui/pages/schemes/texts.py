@@ -5,12 +5,13 @@ from __future__ import annotations
 from bhpvas.ui.widgets.help import HelpText
 
 TREE = HelpText(
-    definition="A node is a step: heads removed or restored, or weights changed. Its number is how "
-    "many heads it keeps, its height the accuracy on the evaluation split with the 95% interval. A "
-    "line leads to the step that it was made from; a step made after going back starts a branch. "
-    "Each step keeps which sentences it learnt from: those that chose its heads or fitted its "
-    "weights. Heads chosen by hand here count as chosen by the calibration split, which the head "
-    "maps are of. An open mark: some of these sentences measured it, too.",
+    definition="A node is a step: heads or feed-forward neurons removed or restored, or weights "
+    "changed. Its number is how many heads it keeps, with how many neurons where some are gone, "
+    "its height the accuracy on the evaluation split with the 95% interval. A line leads to the "
+    "step that it was made from; a step made after going back starts a branch. Each step keeps "
+    "which sentences it learnt from: those that chose its heads or fitted its weights. Heads "
+    "chosen by hand here count as chosen by the calibration split, which the head maps are of. An "
+    "open mark: some of these sentences measured it, too.",
     source="Wilson 1927 for the interval of each accuracy; the picture is our own",
     misleads="Choosing the best of many steps by the same sentences flatters it: its accuracy on "
     "new sentences is likely a little lower. Compare says how sure a difference is.",
@@ -56,7 +57,7 @@ RECOVERY = HelpText(
     "restored afterwards have no part in the fitted weights.",
 )
 FINE_TUNING = HelpText(
-    definition="The model without the removed heads is trained on by gradient descent (AdamW), "
+    definition="The model without what is removed is trained on by gradient descent (AdamW), "
     "from the weights of the current step. Its loss mixes two: the cross-entropy of the labels, "
     "and how far its answers, softened by the temperature, are from those of the unpruned model. "
     "An eighth of the sentences, at most 1,024, is held out; the state with the lowest loss on "
@@ -70,10 +71,11 @@ FINE_TUNING = HelpText(
     "command line with all that there is.",
 )
 CURVES = HelpText(
-    definition="Each method orders the heads by what it learns on the calibration split; each "
-    "point is the model without the first of them, measured on the evaluation split. The band "
-    "holds 5 to 95% of random orders, without compensation; its line is their median. The area is "
-    "the mean accuracy over all numbers of heads: one number for the whole curve.",
+    definition="Of heads alone: each method orders them by what it learns on the calibration "
+    "split, and every feed-forward neuron stays; each point is the model without the first of "
+    "them, measured on the evaluation split. The band holds 5 to 95% of random orders, without "
+    "compensation; its line is their median. The area is the mean accuracy over all numbers of "
+    "heads: one number for the whole curve.",
     formula=r"A=\frac{1}{n}\int_0^{n}\mathrm{accuracy}(k)\,dk",
     source="Curves after Michel, Levy, Neubig 2019, figure 3; the trapezoid rule",
     misleads="A point has its own uncertainty, about as wide as the accuracy interval in the "
@@ -81,24 +83,27 @@ CURVES = HelpText(
     "looks better than it is.",
 )
 STEP = HelpText(
-    definition="What the current step did, and which heads it keeps: layers upward from 0, heads "
-    "left to right. Coloured: the heads that this very step changed. A note stays with the step, "
-    "in the file too. Deleting takes the later steps along; *Put back* returns them.",
+    definition="What the current step did, and what it keeps: layers upward from 0, heads left to "
+    "right, and at the right each layer's feed-forward part, filled as far as it is kept. "
+    "Coloured: the heads that this very step changed. A note stays with the step, in the file too. "
+    "Deleting takes the later steps along; *Put back* returns them.",
     source="Own view",
-    misleads="A step that only changed weights has the same heads as the one before it.",
+    misleads="A step that only changed weights keeps the same as the one before it.",
 )
 KEPT = HelpText(
-    definition="One map a step: layers upward from 0, heads left to right. Heads on which all "
-    "chosen steps agree are pale; the others stand out.",
+    definition="One map a step: layers upward from 0, heads left to right, each layer's "
+    "feed-forward part at the right, filled as far as it is kept. Heads on which all chosen steps "
+    "agree are pale; the others stand out.",
     source="Own view",
-    misleads="Two steps may keep different heads and still answer alike: look at the flips.",
+    misleads="Two steps may keep different heads and still answer alike: look at the flips. As "
+    "many neurons need not be the same ones.",
 )
 MEASURES = HelpText(
     definition="All on the evaluation split; where a step learnt from some of its sentences, the "
     "others are counted by themselves as well. KL is how far a sentence's answer moved from the "
     "unpruned model's, on average, in nats; it sees a probability that falls without a flip. Lost: "
-    "right before, wrong now. Parameters and FLOPs are those of the model with its heads really "
-    "removed.",
+    "right before, wrong now. Parameters and FLOPs are those of the model with what is gone "
+    "really removed.",
     source="Intervals of accuracy: Wilson 1927, of its change: Tango 1998, of losses and KL: "
     "Student's, of F1: after Jeffreys (Brown, Cai, DasGupta 2001). Test: McNemar 1947, exact; "
     "corrected for the number of steps, and of pairs, by Holm 1979",
@@ -117,10 +122,10 @@ FLIPS = HelpText(
 )
 SHIFT = HelpText(
     definition="Heads that are kept now, ranked by a criterion in the unpruned model and measured "
-    "anew in the current one. Both orders are of the same heads, so removing others moves nobody "
-    "by itself. A rise means that a head took over, or that those above it fell. Beyond chance is "
-    "one with p up to 0.05: p is corrected for all heads, so where nothing changed no head is "
-    "named in 95% of cases.",
+    "anew in the current one. Both orders are of the same heads, so removing others, or neurons, "
+    "moves nobody by itself. A rise means that a head took over, or that those above it fell. "
+    "Beyond chance is one with p up to 0.05: p is corrected for all heads, so where nothing "
+    "changed no head is named in 95% of cases.",
     source="Own view; test by exchanging the two models' values sentence by sentence, single-step "
     "minP (Westfall, Young 1993); intervals by drawing the sentences again for both (Efron 1979)",
     misleads="In the middle of the order heads lie close, and small changes move them many places. "

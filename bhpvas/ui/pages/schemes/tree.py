@@ -6,18 +6,20 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas import text
+from bhpvas.charts.feed_forward import neurons_left
 from bhpvas.charts.kept_map import kept_map, small_size
 from bhpvas.charts.scheme_tree import TreeStep, folded, scheme_tree
 from bhpvas.charts.step_texts import briefly, changed_parts, in_full, steps_table, weights_origin
 from bhpvas.data.tables import csv_text
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
-from bhpvas.ui.jobs import learnt, measuring, tasks
+from bhpvas.ui.jobs import learnt, measuring, models, tasks
 from bhpvas.ui.pages.schemes import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import figures, help
 from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.feed_forward import feed_forward
 from bhpvas.ui.widgets.learnt import OPEN, warn
 from bhpvas.ui.widgets.synced import hold
 
@@ -33,7 +35,7 @@ def view(session: Session) -> None:
     with st.container(horizontal=True, gap="large", key="tree-and-step"):
         with st.container(width="stretch", key="tree"):
             picture(session)
-        width, _ = small_size(session.mask.layers, session.mask.heads)
+        width, _ = _map_size(session)
         with st.container(width=max(width, 300), key="step"):
             _step(session)
     _table(session)
@@ -87,6 +89,7 @@ def picture(session: Session) -> None:
     parents = folded({step.id: step.parent for step in scheme.steps}, shown)
     on_path = {step.id for step in scheme.path()}
     accuracies, counts = measuring.accuracies(session), learnt.counts_at_steps(session)
+    width, narrowed = _width(session), _narrowed(scheme)
     figure = scheme_tree(
         [
             TreeStep(
@@ -94,6 +97,7 @@ def picture(session: Session) -> None:
                 parent=parent,
                 kind=scheme.step(number).what,
                 kept=scheme.mask_at(number).kept_count,
+                neurons=sum(neurons_left(scheme.mask_at(number), width)) if narrowed else None,
                 what=_what(scheme, number, parent),
                 accuracy=accuracies.get(number),
                 note=scheme.step(number).note,
@@ -117,14 +121,30 @@ def picture(session: Session) -> None:
             height=height,
             alt=f"Tree of {text.plural(len(scheme.steps), 'step')}, step {scheme.current} current",
         )
+    neurons = f" + neurons kept of {scheme.layers * width:,}" * narrowed
     help.footnote(
-        f"Bold: heads kept of {scheme.layers * scheme.heads}. Then accuracy with its 95% interval, "
-        "drawn on the right; dotted: that of the start. Click a step to go there.",
+        f"Bold: heads kept of {scheme.layers * scheme.heads}{neurons}. Then accuracy with its 95% "
+        "interval, drawn on the right; dotted: that of the start. Click a step to go there.",
         ("Tree of schemes", texts.TREE),
         key="tree",
     )
     if any(counts.values()):
         st.caption(OPEN)
+
+
+def _width(session: Session) -> int:
+    """How many feed-forward neurons a layer of the model's geometry has."""
+    return models.classifier_named(session.model).geometry.intermediate_size
+
+
+def _narrowed(scheme: Scheme) -> bool:
+    """Whether any step lacks feed-forward neurons."""
+    return any(step.removed_neurons is not None for step in scheme.steps)
+
+
+def _map_size(session: Session) -> tuple[int, int]:
+    mask = session.mask
+    return small_size(mask.layers, mask.heads, feed_forward=not session.heads_only)
 
 
 def _landmarks(scheme: Scheme) -> list[int]:
@@ -170,17 +190,17 @@ def _step(session: Session) -> None:
         ("Step", texts.STEP),
         key="current-step",
     )
-    width, height = small_size(scheme.layers, scheme.heads)
+    width, height = _map_size(session)
     figures.chart(
-        kept_map(scheme.mask, step.heads),
+        kept_map(scheme.mask, step.heads, feed_forward=feed_forward(session)),
         key="step-map",
         width=width,
         height=height,
-        alt=f"{scheme.mask.kept_count} heads kept, {len(step.heads)} changed by this step",
+        alt=f"{text.kept(scheme.mask)} kept, {len(step.heads)} heads changed by this step",
     )
     if step.heads:
         colour = "Red crosses" if step.what == "remove" else "Blue"
-        st.caption(f"{colour}: what this step {step.what}d.")
+        st.caption(f"{colour}: heads that this step {step.what}d.")
     if (found := learnt.counted(session)) is not None and step.parent is not None:
         warn(found)
         if found.clean:
@@ -209,7 +229,7 @@ def _step(session: Session) -> None:
 
 
 def _in_a_sentence(scheme: Scheme, step: Step) -> str:
-    said = "Every head kept" if step.parent is None else briefly(step)
+    said = "Nothing removed" if step.parent is None else briefly(step)
     if changed := changed_parts(step):
         said += f": {changed}"
     if (weights := weights_origin(scheme)) is not None and step.what != "recover":
@@ -228,7 +248,8 @@ def _table(session: Session) -> None:
     measured = [step for step in scheme.steps if measuring.is_measured(session, step)]
     counts = learnt.counts_at_steps(session)
     whole = steps_table(scheme, {step.id: step.metrics for step in measured}, counts)
-    steps = tuple(int(step) for step in whole["step"])
+    steps, width = tuple(int(step) for step in whole["step"]), _width(session)
+    neurons = [sum(neurons_left(scheme.mask_at(step), width)) for step in steps]
     shown = pd.DataFrame(
         {
             "go": ["" if step == scheme.current else "Go" for step in steps],
@@ -236,6 +257,7 @@ def _table(session: Session) -> None:
             "after": whole["after"],
             "did": [briefly(step) for step in scheme.steps],
             "kept": whole["kept"],
+            **({"neurons": neurons} if _narrowed(scheme) else {}),
             "accuracy": 100 * whole["accuracy"].astype(float),
             "low": 100 * whole["accuracy_low"].astype(float),
             "high": 100 * whole["accuracy_high"].astype(float),
@@ -268,6 +290,7 @@ def _table(session: Session) -> None:
             "after": number("After", width=56, help="The step that it was made from"),
             "did": st.column_config.TextColumn("What it did", width=180),
             "kept": number("Heads kept", width=86),
+            "neurons": number("Neurons kept", format="localized", width=98),
             "accuracy": number("Accuracy, %", format="%.1f"),
             "low": number("95% from", format="%.1f"),
             "high": number("to", format="%.1f"),
