@@ -104,6 +104,7 @@ def briefly(step: Step) -> str:
     how = step.method if step.method == "by hand" else f"by {step.method}"
     counts = [str(len(step.heads))] if step.heads else []
     if step.neurons is not None:
+        counts = [text.plural(len(step.heads), "head")] if step.heads else []
         counts.append(text.plural(len(step.neurons), "neuron"))
     return f"{step.what}d {', '.join(counts)} {how}"
 

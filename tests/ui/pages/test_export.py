@@ -56,7 +56,7 @@ def test_it_shows_what_removal_saves(dataset, classifier):
     assert f"{parameters(classifier.geometry, mask) / 1000:.1f}k" in shown
     app.segmented_control(key="export-format").set_value("dense").run()
     assert "at most 1.00<" in said(fine(app))
-    assert "zeros that are stored and computed like others" in said(app)
+    assert "zeros, stored and computed like the rest" in said(app)
 
 
 def test_nobody_gets_what_was_made_of_other_columns_or_another_file(dataset, classifier):

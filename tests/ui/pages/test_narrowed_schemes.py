@@ -54,7 +54,7 @@ def test_the_tree_counts_heads_and_neurons(narrowed: Session) -> None:
     (table,) = app.dataframe
     assert list(table.value["kept"]) == [8, 6, 5]
     assert list(table.value["neurons"]) == [128, 128, 103]
-    assert "removed 1, 25 neurons by hand: L1H0, 25 neurons" in said(app)
+    assert "removed 1 head, 25 neurons by hand: L1H0, 25 neurons" in said(app)
     heads_alone = replace(narrowed, scheme=narrowed.scheme.without_step(2))
     app = open_app(heads_alone, "schemes", view="Tree")
     assert "Bold: heads kept of 8. Then" in said(app)

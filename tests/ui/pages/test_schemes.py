@@ -326,4 +326,4 @@ def test_without_a_removal_nothing_has_shifted(app: AppTest) -> None:
     press(app, "Undo")
     press(app, "Undo")
     view(app, "Shift")
-    assert "none has moved" in said(app)
+    assert "no head has moved" in said(app)
