@@ -22,7 +22,7 @@ from bhpvas.criteria import (
     rise_p,
 )
 from bhpvas.data.tables import csv_text
-from bhpvas.heads import HeadId, HeadMask
+from bhpvas.heads import HeadId
 from bhpvas.stats import SIGNIFICANT
 from bhpvas.ui.jobs import measuring, runner, tasks
 from bhpvas.ui.pages.schemes import texts
@@ -115,7 +115,8 @@ def _scores(session: Session, variant: Variant, name: str) -> tuple[Scores, Hash
 
 def _sentence(found: Shifted, session: Session) -> str:
     """Who rose most, and whether that is more than chance."""
-    shift, removed = found.shift, _removed(session.mask)
+    shift, mask = found.shift, session.mask
+    removed = text.heads_and_neurons(len(mask.masked), len(mask.masked_neurons or ()))
     if not shift.risers:
         return f"After {removed} left, no head overtook another by {found.title.lower()}."
     known = found.p is not None
@@ -132,15 +133,6 @@ def _sentence(found: Shifted, session: Session) -> str:
     who = "these heads" if len(risers) > 1 else "one head"
     sentence = f"{sure}{who} became more important after {removed} left: {said}{more}."
     return sentence[0].upper() + sentence[1:]
-
-
-def _removed(mask: HeadMask) -> str:
-    """How many heads and neurons are gone."""
-    heads, neurons = mask.masked, mask.masked_neurons
-    said = [text.plural(len(heads), "head")] if heads or neurons is None else []
-    if neurons is not None:
-        said.append(text.plural(len(neurons), "neuron"))
-    return " and ".join(said)
 
 
 def _moved(shift: RankShift, head: HeadId) -> str:
