@@ -11,16 +11,20 @@ import numpy as np
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters
+from bhpvas.model.engines import Timing
 from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.search.base import FREE, Constraints
 from bhpvas.search.budget import Measure, Target
+from bhpvas.search.latency import Milliseconds
 from bhpvas.search.target import UNITS, Narrowed, Unit
 
 #: How many times fewer FLOPs or parameters the members of a family need.
 REDUCTIONS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 # Fewer than these are no curve: then shares are spread between all and the least.
 _FEWEST, _SPREAD = 3, 6
+# Of what all parts could save by arithmetic, the share that is not counted on in milliseconds.
+_TIME_THAT_STAYS = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Member:
     alone: tuple[float, ...] | None
     learnt: str
     recovery: Recovery | None
+    milliseconds: Milliseconds | None = None
 
     @classmethod
     def of(cls, found: Narrowed) -> Member:
@@ -72,6 +77,7 @@ class Member:
             recovery=None
             if recovered is None
             else Recovery(recovered.method, recovered.weights.fingerprint, recovered.record()),
+            milliseconds=found.milliseconds,
         )
 
     @property
@@ -92,22 +98,34 @@ def family_targets(
     *,
     units: Collection[Unit] = UNITS,
     constraints: Constraints = FREE,
+    timing: Timing | None = None,
 ) -> tuple[Target, ...]:
     """The targets of a family: those of :data:`REDUCTIONS` that can be reached with some units.
 
     Where fewer than three can be, five shares in whole percent between all of the cost and the
-    least of it that can stay. ``lengths`` are tokens a sentence.
+    least of it that can stay. ``lengths`` are tokens a sentence. Of the time of a ``timing`` it is
+    not known before it is measured what can be reached, so they go less far down than arithmetic
+    does.
 
     >>> import bhpvas
     >>> [str(one) for one in family_targets(bhpvas.load_classifier(), "parameters", [16])]
     ['parameters=0.92', 'parameters=0.84', 'parameters=0.77', 'parameters=0.69', 'parameters=0.61']
     """
-    least = least_share(classifier, measure, lengths, units=units, constraints=constraints)
-    reached = [Target(measure, 1 / one) for one in REDUCTIONS if 1 / one > least]
+    given: Any = {"units": units, "constraints": constraints}
+    if timing is None:
+        least = least_share(classifier, measure, lengths, **given)
+    else:
+        least = least_share(classifier, "flops", [timing.length], **given)
+        least += _TIME_THAT_STAYS * (1 - least)
+
+    def target(share: float) -> Target:
+        return Target(measure, share, timing=timing)
+
+    reached = [target(1 / one) for one in REDUCTIONS if 1 / one > least]
     if len(reached) < _FEWEST:
         steps = np.arange(1, _SPREAD) / _SPREAD
         shares = (round(float(1 - step * (1 - least)), 2) for step in steps)
-        reached = [Target(measure, one) for one in dict.fromkeys(shares) if least < one < 1]
+        reached = [target(one) for one in dict.fromkeys(shares) if least < one < 1]
     return tuple(reached)
 
 

@@ -25,7 +25,7 @@ from bhpvas.search.target import Narrowed, narrow_to
 from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.pages.schemes import family_tasks
-from bhpvas.ui.pages.schemes.narrowing import label
+from bhpvas.ui.pages.schemes.family import label
 from bhpvas.ui.state.session import FamilySearch, Session, Variant
 from tests.tiny import many_sentences, save_tiny
 from tests.ui.driver import fine, open_app, press, said, session
@@ -223,6 +223,29 @@ def test_a_page_opened_anew_asks_as_its_family_was_asked_for(started: Session) -
     assert app.multiselect(key="protected").value == ["L0H1"]
     assert app.number_input(key="least").value == 1
     assert app.number_input(key="search-seed").value == 4
+
+
+def test_milliseconds_are_those_of_this_machine(started: Session) -> None:
+    app = opened(started, **{"how-small": "latency", "target-batch": 2, "target-length": 8})
+    assert "The time of 2 sentences of 8 tokens in PyTorch, on this machine." in said(app)
+    target = "latency=0.9,engine=torch,batch=2,length=8"
+    asked = FamilySearch((target,), "magnitude", ("heads", "neurons"))
+    app = opened(started.searching_family(asked, target), **{"how-small": "latency"})
+    (one,) = family_tasks.tasks.known(family_tasks.searching(started, asked))
+    timed = one.milliseconds
+    assert timed.timing.batch == 2
+    assert f"{timed.measured.value:.1f}<small>predicted {timed.predicted:.1f}" in tables(app)
+    assert text.verbatim(timed.line()) in said(app)
+    assert app.number_input(key="target-batch").value == 2
+    assert "Take 90% as a step" in [one.label for one in app.button]  # weights stay as they are
+
+
+def test_a_typed_time_is_a_target(started: Session) -> None:
+    app = opened(started, **{"how-small": "latency", "target-batch": 2, "target-length": 8})
+    fine(app.number_input(key="other-latency").set_value(12.0).run())
+    target = app.segmented_control(key="target-latency").value
+    assert target == "latency=12ms,engine=torch,batch=2,length=8"
+    assert label(Target.parse(target)) == "12 ms"
 
 
 class Forbidden:

@@ -35,6 +35,7 @@ def searching(session: Session, asked: FamilySearch) -> Task:
             multiple_of=asked.multiple_of,
             constraints=Constraints(asked.protected, asked.min_per_layer),
             seed=asked.seed,
+            results=runner.shared().kept,
             progress=job,
         )
         for one in found:

@@ -1,41 +1,34 @@
-"""A target on the view Propose: what may go, the family that is found, and one of it to take."""
+"""A target on the view Propose: how small, what may go, and the search that is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from operator import truediv
 from typing import Any, cast
 
-import numpy as np
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.charts import style
-from bhpvas.charts.family_curve import FamilyPoint, family_curve
-from bhpvas.charts.head_map import head_map
-from bhpvas.evaluation.comparison import accuracy_change_interval
-from bhpvas.evaluation.evaluation import Evaluation
-from bhpvas.heads import HeadMask
-from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters
+from bhpvas.model.engines import TITLES, Timing
 from bhpvas.search import Constraints
 from bhpvas.search.budget import Measure, Target
 from bhpvas.search.family import Member, family_targets
 from bhpvas.search.registry import DEFAULT_METHOD, TO_TARGET
 from bhpvas.search.target import Unit
-from bhpvas.ui.jobs import measuring, models, tasks
+from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.pages.schemes import family_tasks, texts
 from bhpvas.ui.pages.schemes.constraints import constraints
-from bhpvas.ui.pages.schemes.tree import go
+from bhpvas.ui.pages.schemes.family import draw_family, label, look_at
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import FamilySearch, Session
 from bhpvas.ui.state.settings import kept_as
-from bhpvas.ui.widgets import controls, figures, help, tables
-from bhpvas.ui.widgets.feed_forward import feed_forward, map_size
-from bhpvas.ui.widgets.head_map import wide_chart
+from bhpvas.ui.widgets import controls, help
 from bhpvas.ui.widgets.learnt import MEASURED_AFTERWARDS, warn_of_common
 
 #: What a target is a share of, by its name.
-MEASURES: dict[str, str] = {"flops": "FLOPs", "parameters": "Parameters"}
+MEASURES: dict[str, str] = {
+    "flops": "FLOPs",
+    "parameters": "Parameters",
+    "latency": "Milliseconds",
+}
 _UNITS: dict[str, tuple[Unit, ...]] = {
     "Heads and neurons": ("heads", "neurons"),
     "Heads": ("heads",),
@@ -44,10 +37,7 @@ _UNITS: dict[str, tuple[Unit, ...]] = {
 }
 # Widths that suit hardware; None: any, in steps of a 96th.
 _MULTIPLES = (None, 8, 16, 64)
-_KL, _POINTS = "KL", "Accuracy"
 _HEIGHT = 290
-#: Pixels that a head map has for a colour scale, which this one does not need.
-_SCALE = 64
 
 
 def trouble(session: Session) -> str | None:
@@ -81,7 +71,7 @@ def view(session: Session, measure: str, row: Any) -> None:
         st.skeleton(_HEIGHT)
         return
     looked_at = (one for one in family if str(one.target) == session.target)
-    _answer(session, asked, family, next(looked_at, family[-1]))
+    draw_family(session, asked, family, next(looked_at, family[-1]))
 
 
 # --- what is asked for ----------------------------------------------------------------------------
@@ -93,10 +83,11 @@ def _settings(session: Session, measure: Measure, row: Any) -> None:
     with row:
         pills, other = st.container(width="content"), st.container(width=130)
         with st.popover("Settings"):
+            timing = _timing(session) if measure == "latency" else None
             method, units, multiple_of, limits, seed = _how(session)
-        family = _family(session, measure, units, limits)
+        family = _family(session, measure, units, limits, timing)
         with other:
-            extra = _other(measure)
+            extra = _other(measure, timing)
         targets = [*family, *([extra] if extra is not None and extra not in family else [])]
         with pills:
             target = _pills(session, measure, targets)
@@ -112,7 +103,8 @@ def _settings(session: Session, measure: Measure, row: Any) -> None:
         )
     data = session.data.calibration
     st.caption(
-        f"One search finds all {len(targets)}, in minutes: it starts from the unpruned model, "
+        ("" if timing is None else f"The time of {timing}, on this machine. ")
+        + f"One search finds all {len(targets)}, in minutes: it starts from the unpruned model, "
         f"learns from {text.plural(len(data), 'calibration sentence')} of "
         f"{text.verbatim(data.name)}, and does not read the evaluation split."
     )
@@ -130,8 +122,29 @@ def _as_asked(asked: FamilySearch) -> None:
         "least": asked.min_per_layer,
         "search-seed": asked.seed,
     }
+    timing = Target.parse(asked.targets[0]).timing
+    if timing is not None:
+        known |= {f"target-{name}": one for name, one in timing._asdict().items()}
     for key, value in known.items():
         st.session_state.setdefault(key, value)
+
+
+def _timing(session: Session) -> Timing:
+    """What is timed: the engine, and how many sentences of how many tokens at once."""
+    longest = models.classifier_named(session.model).geometry.max_length
+    engine = st.selectbox(
+        "Engine", list(TITLES), format_func=TITLES.__getitem__, **kept_as("target-engine")
+    )
+    batch = st.number_input("Sentences at once", 1, 256, 8, **kept_as("target-batch"))
+    length = st.number_input(
+        "Tokens each",
+        1,
+        longest,
+        min(32, longest),
+        key="target-length",
+        persist_state="session",
+    )
+    return Timing(engine, int(batch), int(length))
 
 
 def _how(session: Session) -> tuple[str, tuple[Unit, ...], int | None, Constraints, int]:
@@ -161,36 +174,51 @@ def _how(session: Session) -> tuple[str, tuple[Unit, ...], int | None, Constrain
 
 
 def _family(
-    session: Session, measure: Measure, units: tuple[Unit, ...], limits: Constraints
+    session: Session,
+    measure: Measure,
+    units: tuple[Unit, ...],
+    limits: Constraints,
+    timing: Timing | None,
 ) -> list[str]:
     """The targets that one search is for."""
     classifier = models.classifier_named(session.model)
     lengths = models.lengths(session, session.data.calibration)
-    found = family_targets(classifier, measure, lengths, units=units, constraints=limits)
+    found = family_targets(
+        classifier, measure, lengths, units=units, constraints=limits, timing=timing
+    )
     return [str(one) for one in found]
 
 
-def _other(measure: Measure) -> str | None:
-    """A target that is typed."""
-    percent = st.number_input(
-        "Or % that stays",
+def _other(measure: Measure, timing: Timing | None) -> str | None:
+    """A target that is typed: percent that stay, or milliseconds."""
+    label, most, step = ("Or % that stays", 99.5, 0.5)
+    if timing is not None:
+        label, most, step = ("Or milliseconds", 1e6, 1.0)
+    typed = st.number_input(
+        label,
         0.5,
-        99.5,
+        most,
         None,
-        0.5,
+        step,
         key=f"other-{measure}",
         placeholder="45",
         persist_state="session",
         on_change=_typed,
-        args=(measure,),
+        args=(measure, timing),
     )
-    return None if percent is None else str(Target(measure, percent / 100))
+    return None if typed is None else _target_of(measure, typed, timing)
 
 
-def _typed(measure: Measure) -> None:
-    percent = st.session_state[f"other-{measure}"]
-    if percent is not None:
-        st.session_state[f"target-{measure}"] = str(Target(measure, percent / 100))
+def _target_of(measure: Measure, typed: float, timing: Timing | None) -> str:
+    if timing is not None:
+        return str(Target(measure, None, typed, timing))
+    return str(Target(measure, typed / 100))
+
+
+def _typed(measure: Measure, timing: Timing | None) -> None:
+    typed = st.session_state[f"other-{measure}"]
+    if typed is not None:
+        st.session_state[f"target-{measure}"] = _target_of(measure, typed, timing)
 
 
 def _pills(session: Session, measure: Measure, targets: list[str]) -> str:
@@ -205,304 +233,5 @@ def _pills(session: Session, measure: Measure, targets: list[str]) -> str:
         key=key,
         default=None,
         format_func=lambda one: label(Target.parse(one)),
-        on_change=lambda: _look_at(state[key]),
+        on_change=lambda: look_at(state[key]),
     )
-
-
-def _look_at(target: str) -> None:
-    asked = sessions.current().family
-    if asked is not None and target in asked.targets:
-        sessions.change(Session.looking_at_target, target)
-
-
-def label(target: Target) -> str:
-    """A target in a word: how many times less of it, where that is a round number, or percent.
-
-    >>> label(Target("flops", 1 / 3)), label(Target("flops", 0.4)), label(Target("flops", 0.92))
-    ('÷ 3', '÷ 2.5', '92%')
-    """
-    if target.share is None:
-        return f"{target.milliseconds:g} ms"
-    times = 1 / target.share
-    if abs(times - round(2 * times) / 2) < 1e-4:
-        return f"÷ {round(2 * times) / 2:g}"
-    return f"{100 * target.share:.3g}%"
-
-
-# --- what was found -------------------------------------------------------------------------------
-
-
-def _answer(
-    session: Session, asked: FamilySearch, family: Sequence[Member], member: Member
-) -> None:
-    data = session.data.calibration
-    shares = _shares(session, member.mask)
-    help.heading(
-        f"{label(member.target)}: {text.kept(member.mask)} stay",
-        f"{text.percent(shares['flops'])}% of the FLOPs and "
-        f"{text.percent(shares['parameters'])}% of the parameters. "
-        f"{'As masked' if member.recovery is None else 'Refitted'}, its answers are "
-        f"{text.number(member.divergence)} nats (KL) from the unpruned model's on the "
-        f"{text.plural(len(data), 'calibration sentence')}"
-        f"{' that it learnt from; new ones may like it less' * bool(member.learnt)}.",
-        ("Target", texts.TARGET),
-        key="family",
-    )
-    judged = session.measuring_family == asked
-    results: dict[str, Evaluation | None] = {}
-    for one in family:
-        task = family_tasks.evaluating(session, one)
-        results[str(one.target)] = (tasks.want if judged else tasks.known)(task)
-    with st.container(horizontal=True, gap="medium", key="proposal-and-promise"):
-        with st.container(width=map_size(session)[0] - _SCALE):
-            _map(session, member)
-            _take(session, member, results[str(member.target)])
-        with st.container(width="stretch", key="family-curve"):
-            _curve(session, family, member, results)
-    left, right = st.columns([1.25, 1], gap="large")
-    with left:
-        _table(session, asked, family, results)
-    with right:
-        _reasons(session, member)
-
-
-def _shares(session: Session, mask: HeadMask) -> dict[str, float]:
-    """What a mask leaves of each measure, for sentences as long as those of calibration."""
-    geometry, whole = models.classifier_named(session.model).geometry, session.start.mask
-    lengths = models.lengths(session, session.data.calibration)
-    flops = (flops_per_sentence(geometry, one, lengths) for one in (mask, whole))
-    counts = (parameters(geometry, one) for one in (mask, whole))
-    return {"flops": truediv(*flops), "parameters": truediv(*counts)}
-
-
-def _map(session: Session, member: Member) -> None:
-    mask = member.mask
-    figure = head_map(
-        np.zeros((mask.layers, mask.heads)),
-        mask,
-        palette=(style.KEPT,),
-        feed_forward=feed_forward(session, mask),
-    )
-    wide_chart(
-        figure,
-        key="family-map",
-        alt=f"Head map of {label(member.target)}: {text.kept(mask)} stay",
-    )
-    tables.keys(
-        tables.key(style.KEPT, "stays"),
-        tables.key(style.REMOVED_FILL, f"{text.CROSS} goes"),
-        tables.key(None, "feed-forward: filled as far as it stays"),
-    )
-
-
-def _take(session: Session, member: Member, found: Evaluation | None) -> None:
-    step, name = family_tasks.step_of(session, member), label(member.target)
-    unpruned = tasks.known(measuring.evaluating(session, session.start))
-    if found is not None and unpruned is not None:
-        st.markdown(f"On the evaluation split: {_measured(unpruned, found)}.")
-    if step == session.scheme.current:
-        st.caption(f"{name} is the current step, {step}.")
-        return
-    if step is not None:
-        st.button(
-            f"Go to step {step}", type="primary", key="take-target", on_click=go, args=(step,)
-        )
-        return
-    st.button(
-        f"Take {name} as {'a step' if member.recovery is None else 'two steps'}",
-        type="primary",
-        key="take-target",
-        on_click=sessions.change,
-        args=(family_tasks.taking, member),
-        disabled=not member.mask.changes,
-        help="Removes what goes"
-        + ("" if member.recovery is None else ", then takes the fitted weights")
-        + "; measured on the evaluation split, and you can undo it.",
-    )
-    st.caption(
-        "It is made from the unpruned model, so it begins a branch at the start"
-        + ("." if session.scheme.current == 0 else "; your steps stay in the tree.")
-    )
-
-
-def _measured(unpruned: Evaluation, found: Evaluation) -> str:
-    change, low, high = accuracy_change_interval(unpruned, found)
-    return (
-        f"accuracy {text.percent(found.accuracy)}%, {text.signed(100 * change)} points "
-        f"{text.change_interval(low, high)}, {text.plural(found.n, 'sentence')}"
-    )
-
-
-def _curve(
-    session: Session,
-    family: Sequence[Member],
-    member: Member,
-    results: Mapping[str, Evaluation | None],
-) -> None:
-    measure = member.target.measure
-    unpruned = tasks.known(measuring.evaluating(session, session.start))
-    every = unpruned is not None and None not in results.values()
-    by = controls.choice("Lost by", [_KL, _POINTS], key="lost-by") if every else _KL
-    points = [FamilyPoint(1.0, 0.0, "unpruned", "<b>Unpruned</b>")]
-    for one in family:
-        found = results[str(one.target)]
-        said = f"<b>{label(one.target)}</b> {text.kept(one.mask)}<br>{_nats(one.divergence)}"
-        bounds = None
-        if found is not None and unpruned is not None:
-            said += f"<br>{_measured(unpruned, found)}"
-            bounds = _points_lost(unpruned, found)
-        lost = (one.divergence, None, None) if by == _KL or bounds is None else bounds
-        points.append(
-            FamilyPoint(one.cost, lost[0], label(one.target), said, str(one.target), *lost[1:])
-        )
-    figures.chart(
-        family_curve(
-            points,
-            _now(session, family, measure, by, unpruned),
-            chosen=str(member.target),
-            cost=f"{MEASURES[measure]} that stay",
-            lost="KL from unpruned, nats" if by == _KL else "points of accuracy lost",
-            height=_HEIGHT,
-        ),
-        key="family-chart",
-        on_select=_clicked,
-        selection_mode="points",
-        height=_HEIGHT,
-        alt=f"What {text.plural(len(family), 'smaller model')} lose against the cost that stays",
-    )
-    tables.keys(
-        tables.key(style.MARK, "found by one search, framed: shown"),
-        tables.key(style.SELECTED, "current step"),
-    )
-    st.caption(
-        "Click a point to look at it. "
-        + (
-            "KL on the calibration sentences that all was learnt from."
-            if by == _KL
-            else f"On {text.plural(len(session.data.evaluation), 'evaluation sentence')}, with 95% "
-            "intervals; whoever picks the best of many picks some luck."
-        )
-    )
-
-
-def _nats(divergence: float) -> str:
-    return f"KL {text.number(divergence)} nats"
-
-
-def _points_lost(unpruned: Evaluation, found: Evaluation) -> tuple[float, float, float]:
-    """Points of accuracy lost, with the bounds of their interval."""
-    change, low, high = accuracy_change_interval(unpruned, found)
-    return -100 * change, -100 * high, -100 * low
-
-
-def _now(
-    session: Session,
-    family: Sequence[Member],
-    measure: Measure,
-    by: str,
-    unpruned: Evaluation | None,
-) -> FamilyPoint | None:
-    """The current step in the same picture; None as long as what it loses is not known."""
-    same = [one for one in family if family_tasks.variant(one) == session.now]
-    said = f"<b>Step {session.scheme.current}, current</b><br>{text.kept(session.mask)}"
-    share = _shares(session, session.mask)[measure]
-    if by == _KL:
-        moved = same[0].divergence if same else family_tasks.moved_now(session)
-        if moved is None:
-            return None
-        return FamilyPoint(share, moved, "", f"{said}<br>{_nats(moved)}")
-    now = tasks.known(measuring.evaluating(session, session.now))
-    if now is None or unpruned is None:
-        return None
-    lost, low, high = _points_lost(unpruned, now)
-    return FamilyPoint(share, lost, "", f"{said}<br>{_measured(unpruned, now)}", None, low, high)
-
-
-def _clicked() -> None:
-    points = st.session_state["family-chart"].selection.points
-    targets = [point["customdata"][0] for point in points if point.get("customdata")]
-    if targets and targets[0]:
-        target = str(targets[0])
-        st.session_state[f"target-{Target.parse(target).measure}"] = target
-        _look_at(target)
-
-
-def _table(
-    session: Session,
-    asked: FamilySearch,
-    family: Sequence[Member],
-    results: Mapping[str, Evaluation | None],
-) -> None:
-    help.heading(
-        "The family",
-        "FLOPs and parameters that stay. KL is on calibration; accuracy, with its 95% interval, on "
-        "the evaluation split.",
-        ("Target", texts.TARGET),
-        key="family-table",
-    )
-    unpruned = tasks.known(measuring.evaluating(session, session.start))
-    rows = [_row(session, "Unpruned", session.start.mask, 0.0, unpruned)]
-    for one in family:
-        rows.append(
-            _row(session, label(one.target), one.mask, one.divergence, results[str(one.target)])
-        )
-    tables.reading_table(
-        ["", "FLOPs", "Parameters", "Heads", "Neurons", "KL, nats", "Accuracy"], rows, height=290
-    )
-    unknown = [one for one in results.values() if one is None]
-    if unknown:
-        st.button(
-            f"Measure {text.plural(len(unknown), 'model')} on the evaluation split",
-            key="measure-family",
-            on_click=sessions.change,
-            args=(Session.asking, "measuring_family", asked),
-            disabled=session.measuring_family == asked,
-            help="Choosing the best of many by the same sentences flatters it.",
-        )
-
-
-def _row(
-    session: Session, name: str, mask: HeadMask, moved: float, found: Evaluation | None
-) -> list[str]:
-    shares = _shares(session, mask)
-    geometry = models.classifier_named(session.model).geometry
-    accuracy = (text.NOTHING, "")
-    if found is not None:
-        interval = text.interval(*found.accuracy_interval)
-        accuracy = (f"{text.percent(found.accuracy)}%", interval)
-    return tables.row(
-        name,
-        f"{text.percent(shares['flops'])}%",
-        f"{text.percent(shares['parameters'])}%",
-        str(mask.kept_count),
-        f"{sum(neurons_kept(geometry, mask)):,}",
-        text.number(moved),
-        accuracy,
-    )
-
-
-def _reasons(session: Session, member: Member) -> None:
-    alone = member.alone
-    help.heading(
-        "Why, layer by layer",
-        TO_TARGET[member.method].summary
-        if alone is None
-        else "How far the answers move, in nats (KL), where each part alone is narrowed so far, "
-        "added up for a layer: little is why it goes.",
-        ("Target", texts.TARGET),
-        key="family-reasons",
-    )
-    geometry = models.classifier_named(session.model).geometry
-    heads, neurons = member.mask.kept_per_layer, neurons_kept(geometry, member.mask)
-    rows = []
-    for layer in reversed(range(geometry.layers)):
-        cells = tables.row(
-            f"L{layer}",
-            (f"{heads[layer]}", f"of {geometry.heads}"),
-            (f"{neurons[layer]:,}", f"of {geometry.intermediate_size:,}"),
-        )
-        reason = member.reasons[layer].partition(": ")[2] or member.reasons[layer]
-        why = tables.text(reason) if alone is None else tables.text(text.number(alone[layer]))
-        rows.append([*cells, why])
-    said = "Why" if alone is None else "Moves alone"
-    tables.reading_table(["", "Heads", "Neurons", said], rows, height=290)
