@@ -47,6 +47,9 @@ def test_nobody_is_kept_out(app: Workbench, theme: Any) -> None:
     look("Workbench, a head under the pointer")
     app.press("Select lowest 9")
     look("Workbench, some selected")
+    app.click_part(3)
+    look("Workbench, a feed-forward part selected")
+    app.click_part(3)
     app.remove()
     look("Workbench, some removed")
     for title, sign in PAGES.items():

@@ -21,6 +21,10 @@ from bhpvas.ui.widgets import synced
 if TYPE_CHECKING:
     from bhpvas.evaluation.widths import WidthCurves
 
+#: Plain evaluations that the curve of a layer takes, with its share of the ranking: of the sample
+#: model (docs/benchmarks.md).
+_A_LAYER = 3
+
 
 def map_size(session: Session) -> tuple[int, int]:
     """Width and height in pixels of the session's head map."""
@@ -118,7 +122,7 @@ def measure_button(session: Session, key: str) -> None:
         args=(Session.asking, "narrowing"),
         disabled=session.narrowing,
         help="Each layer's feed-forward part alone, narrowed in steps to nothing, on "
-        f"{_sentences(session)}. It takes about as long as {8 * session.mask.layers // 2} plain "
+        f"{_sentences(session)}. It takes about as long as {_A_LAYER * session.mask.layers} plain "
         "evaluations of these.",
     )
 
