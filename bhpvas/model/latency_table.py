@@ -97,14 +97,27 @@ def _key(classifier: Classifier, timing: Timing) -> ResultKey:
     )
 
 
+def steady_clock(classifier: Classifier, timing: Timing) -> Callable[[], float]:
+    """The clock that other work on the machine disturbs least: the processor time of this process.
+
+    By the time on the wall a long pass is interrupted more often than a short one, so that narrow
+    parts would seem too fast. On a GPU, and where the system counts coarsely, it is that all the
+    same.
+    """
+    gpu = timing.engine == "torch" and classifier.device.type != "cpu"
+    coarse = time.get_clock_info("process_time").resolution > 1e-6
+    return time.perf_counter if gpu or coarse else time.process_time
+
+
 def measured_table(
     classifier: Classifier,
     timing: Timing,
     *,
     progress: Progress = silent,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ) -> LatencyTable:
-    """The table, measured now."""
+    """The table, measured now, by :func:`steady_clock` unless told otherwise."""
+    clock = clock or steady_clock(classifier, timing)
     geometry, full = classifier.geometry, classifier.full_mask()
     most: dict[What, int] = {"heads": geometry.heads, "neurons": geometry.intermediate_size}
     widths = {
@@ -124,7 +137,7 @@ def measured_table(
     once = in_turns(passes, 1, warm_up=1, progress=progress, clock=clock).sum()
     rounds = int(np.clip(_SECONDS / once, _FEWEST_ROUNDS, ROUNDS))
     seconds = in_turns(passes, rounds, warm_up=0, progress=progress, clock=clock)
-    # Other work makes a pass slower, and a long one more often than a short one; never faster.
+    # Other work makes a pass slower, also by taking its cache; never faster.
     whole, rest, *each = seconds.min(axis=0)
     took = dict(zip(parts, each, strict=True))
     added = {}

@@ -13,7 +13,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engines import Pass, Timing, pass_of
 from bhpvas.model.latency import Latencies, time_passes
-from bhpvas.model.latency_table import LatencyTable, latency_table
+from bhpvas.model.latency_table import LatencyTable, latency_table, steady_clock
 from bhpvas.neurons import NeuronSet
 from bhpvas.progress import Progress, silent
 from bhpvas.search.budget import Costs, Target
@@ -121,7 +121,9 @@ class Stopwatch:
         if len(enough := np.flatnonzero(together < 0.9 * together[-1])):
             shares = (table.rest + together) / table.whole
             near = enough[np.argmin(np.abs(shares - share)[enough])]
-            found = self.beside(self.classifier, _mask(self.classifier, plans[near]), rounds=_LOOK)
+            mask = _mask(self.classifier, plans[near])
+            clock = steady_clock(self.classifier, self.timing)
+            found = self.beside(self.classifier, mask, rounds=_LOOK, clock=clock)
             fastest = found.seconds.min(axis=0)  # other work makes a pass slower, never faster
             gone = whole * max(1 - fastest[1] / fastest[0], 0.0)
             slope = gone / (together[-1] - together[near])
