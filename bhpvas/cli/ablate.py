@@ -113,10 +113,12 @@ def head_lines(found: Ablation) -> list[str]:
 
 def width_lines(found: WidthCurves, by: str) -> list[str]:
     """A line for each layer: neurons kept, and the change of the loss and of accuracy there."""
-    base = found.baseline
+    from bhpvas.criteria import NEURON_CRITERIA
+
+    base, title = found.baseline, NEURON_CRITERIA[by].title
     said = [
         f"Change of the loss (and of accuracy in points) when a layer alone keeps so many neurons, "
-        f"those with the lowest {by} gone (base {base.loss:.4f}, {100 * base.accuracy:.1f}, "
+        f"those lowest by {title} gone (base {base.loss:.4f}, {100 * base.accuracy:.1f}, "
         f"{base.n} sentences of {base.dataset})"
     ]
     for layer in reversed(range(len(found.kept))):

@@ -76,11 +76,14 @@ def run(options: Options) -> None:
         learnt_from(scheme, encoded.fingerprints, evaluations[UNPRUNED], evaluations[name])
         for name, scheme in {UNPRUNED: Scheme.of(classifier), **schemes}.items()
     ]
+    said = lines(table, counted)
+    if options.random and table["neurons_removed"].nunique() > 1:
+        said.append(f"{'random':12}beside schemes of heads alone: random masks lack no neurons")
     write("The table", options.out, csv_text(with_counts(table, counted)).encode("utf-8"))
     answer(
         options.json,
         document(options, classifier, dataset, table, counted),
-        lines(table, counted),
+        said,
         read=data_record(classifier, dataset, encoded, unpruned=evaluations[UNPRUNED]),
     )
 

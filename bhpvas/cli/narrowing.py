@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load_calibration, mask_without
-from bhpvas.cli.options import CalibrationOptions, option
+from bhpvas.cli.options import CacheOptions, CalibrationOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
 from bhpvas.errors import BhpvasError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetOptions(CalibrationOptions):
+class TargetOptions(CalibrationOptions, CacheOptions):
     """What may go, for a number of heads and for a target alike, and how much for a target."""
 
     protect: str = option("heads that must stay, such as L0H3,L5H11", "HEADS", default="")
@@ -47,7 +48,9 @@ class TargetOptions(CalibrationOptions):
         "LIST",
     )
     units: str | None = option(
-        "what may go for a target: heads, neurons or sublayers (default: heads,neurons)", "LIST"
+        "what may go for a target: heads, neurons, sublayers (whole attention and feed-forward "
+        "parts), or several of them (default: heads,neurons)",
+        "LIST",
     )
     multiple_of: int | None = option(
         "numbers of neurons that layers keep for a target are multiples of N", "N"
@@ -79,7 +82,7 @@ def run(options: TargetOptions, method: str | None, constraints: Constraints) ->
             multiple_of=options.multiple_of,
             constraints=constraints,
             seed=options.seed,
-            results=kept_results(True),
+            results=kept_results(options.cache),
             progress=progress,
         )
     documents, said = [], list[str]()
@@ -124,7 +127,7 @@ def targets_of(options: TargetOptions) -> list[Target]:
         reductions = [float(one) for one in options.family.split(",")]
     except ValueError:
         reductions = [0.0]
-    if not all(one >= 1 for one in reductions) or len(set(reductions)) < len(reductions):
+    if not all(1 <= one < math.inf for one in reductions) or len(set(reductions)) < len(reductions):
         raise BhpvasError(
             f"--family {options.family} is no list of reductions: give how many times fewer FLOPs "
             "each scheme is to need, such as 1.5,2,3,4."

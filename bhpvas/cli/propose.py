@@ -99,6 +99,8 @@ def _check(options: Options) -> None:
     for name in others:
         if getattr(options, name) is not None:
             beside = "--heads" if to_target else "--target or --family"
+            if name in ("engine", "batch", "length"):
+                beside = "a latency, such as --target latency=0.5"
             raise BhpvasError(
                 f"--{name.replace('_', '-')} goes with {beside}: leave one of the two out."
             )

@@ -86,7 +86,8 @@ def _criteria(names: str | None, units: tuple[str, ...]) -> tuple[list[str], lis
     unknown = [name for name in found if name not in every_name]
     if unknown or not found:
         raise BhpvasError(
-            f"{(unknown or [names])[0]!r} is no criterion; choose from {', '.join(every_name)}."
+            f"{(unknown or [names])[0]!r} is no criterion of {' or '.join(units)}; choose from "
+            f"{', '.join(every_name)}."
         )
     for unit in units:
         chosen[unit] = [name for name in found if name in known[unit]]

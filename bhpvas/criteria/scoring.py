@@ -129,7 +129,7 @@ def score(
     >>> scores.neurons["fisher"].shape
     (6, 1536)
     """
-    check_names(names, CRITERIA, "criterion")
+    check_names(names, CRITERIA, "criterion of heads")
     check_names(neurons, NEURON_CRITERIA, "criterion of neurons")
     dataset = dataset.aligned(classifier.label_names)
     mask = mask or classifier.full_mask()

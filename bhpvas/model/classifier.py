@@ -135,8 +135,8 @@ class Classifier:
         if self.geometry.shared:
             raise ModelError(
                 f"The layers of {self.name!r} use the same weights, as all of {self.family.title} "
-                "do: its heads can be scored and masked, but not removed from the weights, nor "
-                "compensated."
+                "do: its heads and neurons can be scored, and its heads masked, but nothing can be "
+                "removed from the weights, nor compensated."
             )
 
     def full_mask(self) -> HeadMask:

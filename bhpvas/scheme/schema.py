@@ -349,10 +349,10 @@ _WANTED = {
     **dict.fromkeys(("list_type", "tuple_type"), "a list"),
     "greater_than_equal": "{ge} or more",
     "less_than": "a number below {lt}",
-    "less_than_equal": "{le}",
+    "less_than_equal": "{le} or less",
     "literal_error": "{expected}",
     "union_tag_invalid": "{expected_tags}",
-    "string_pattern_mismatch": "a hash",
+    "string_pattern_mismatch": "hexadecimal digits",
     "too_long": "an empty list",
     "too_short": "a list with an entry",
 }

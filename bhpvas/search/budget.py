@@ -176,7 +176,12 @@ class Costs:
         """Raise :class:`BhpvasError` where even the fewest units that must stay cost more."""
         least = self.share_of(fewest)
         if least * self.whole > self.budget:
+            amount, larger = f"{math.ceil(1000 * least) / 1000:g}", "share"
+            if target.milliseconds is not None:
+                time = math.ceil(1e5 * least * self.whole) / 100
+                amount, larger = f"{time:.2f}ms", "time"
             raise BhpvasError(
-                f"{target} cannot be reached: {least:.3f} of it stays when all goes that may go. "
-                "Give a larger share, or more units."
+                f"{target} cannot be reached: when all goes that may go, {target.measure}={amount} "
+                f"stays. Give a larger {larger}, or let more go: other units, fewer heads that "
+                "must stay."
             )

@@ -139,15 +139,15 @@ def least_share(
 ) -> float:
     """The share of the unpruned model's cost that stays when all goes that may go."""
     geometry, whole = classifier.geometry, classifier.full_mask()
-    least, every = whole, "sublayers" in units
-    if every or "heads" in units:
+    least, sublayers = whole, "sublayers" in units
+    if sublayers or "heads" in units:
         for layer in range(geometry.layers):
             heads = [head for head in whole if head.layer == layer]
             free = [head for head in heads if head not in constraints.protected]
             kept = max(constraints.min_per_layer, len(heads) - len(free))
-            if not (every and kept):  # a whole part goes or stays
+            if "heads" in units or not kept:  # else a whole part goes or stays
                 least = least.without(free[: len(heads) - kept])
-    if every or "neurons" in units:
+    if sublayers or "neurons" in units:
         neurons = np.ones((geometry.layers, geometry.intermediate_size), dtype=bool)
         least = least.without_neurons(NeuronSet.of(neurons))
 

@@ -127,10 +127,10 @@ def narrow_to(
     - ``calibration``: all sentences that anything is learnt from.
     - ``method``: a key of :data:`~bhpvas.search.registry.TO_TARGET`, where each has its source,
       says what it ends with, and whether it reads labels.
-    - ``units``: what may go; ``sublayers`` are whole attention or feed-forward parts, and nothing
-      smaller then.
+    - ``units``: what may go; ``sublayers`` are whole attention and feed-forward parts, of which
+      nothing smaller goes unless ``heads`` or ``neurons`` are named, too.
     - ``multiple_of``: numbers of neurons that a layer keeps are multiples of it (default: of a
-      96th of all), or all of them.
+      96th of all), or all of them; only where ``neurons`` may go.
     - ``constraints``: heads that must stay.
     - ``results``: where the tables of latencies are kept that targets of milliseconds need.
 
@@ -231,15 +231,19 @@ def _choices(
             "made from."
         )
     width = geometry.intermediate_size
+    if multiple_of is not None and "neurons" not in units:
+        raise BhpvasError(
+            f"Multiples of {multiple_of} are numbers of neurons, and none of these may go by "
+            f"themselves: add the unit neurons to {', '.join(units)}, or ask for no multiples."
+        )
     step = max(1, width // _STEPS) if multiple_of is None else multiple_of
     if not 0 < step <= width:
         raise BhpvasError(f"Widths cannot be multiples of {step}: a layer has {width:,} neurons.")
-    heads, neurons = [*range(geometry.heads + 1)], sorted({*range(0, width, step), width})
-    if "sublayers" in units:
-        heads, neurons = [0, geometry.heads], [0, width]
-    elif "heads" not in units:
-        heads = [geometry.heads]
-    elif "neurons" not in units:
-        neurons = [width]
+    none = {0} if "sublayers" in units else set[int]()
+    heads = set(range(geometry.heads)) if "heads" in units else none
+    neurons = set(range(0, width, step)) if "neurons" in units else none
     least = min(constraints.min_per_layer, geometry.heads)
-    return {"heads": [count for count in heads if count >= least], "neurons": neurons}
+    return {
+        "heads": [count for count in sorted({*heads, geometry.heads}) if count >= least],
+        "neurons": sorted({*neurons, width}),
+    }

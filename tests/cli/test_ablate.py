@@ -45,7 +45,7 @@ def test_what_a_person_reads_of_widths(capsys, files):
     widths = run(capsys, "ablate", *more)["widths"]
     assert main(["ablate", *more]) == 0
     said = capsys.readouterr().out
-    assert "those with the lowest fisher gone" in said and "one more head" not in said
+    assert "those lowest by Fisher information gone" in said and "one more head" not in said
     top, bottom = (line for line in said.splitlines() if line.startswith("L"))
     for line, one in ((top, widths[1]), (bottom, widths[0])):
         assert line.count(": ") == len(one["kept"])

@@ -132,8 +132,10 @@ def test_the_terminal_says_what_each_layer_keeps(capsys, files, tmp_path):
         ),
         (["--heads", "1", "--method", "magnitude"], "'magnitude' is a method to a target alone"),
         (["--heads", "1", "--multiple-of", "8"], "--multiple-of goes with --target or --family"),
+        (["--family", "2,inf"], "no list of reductions"),
         (["--target", "flops=0.00001"], "cannot be reached"),
-        (["--heads", "1", "--engine", "onnx"], "--engine goes with --target or --family"),
+        (["--heads", "1", "--engine", "onnx"], "--engine goes with a latency, such as --target la"),
+        (["--target", "flops=0.9", "--units", "heads", "--multiple-of", "8"], "add the unit neuro"),
         (["--target", "flops=0.5", "--batch", "1"], "--batch goes with a latency"),
         (["--family", "2", "--length", "9"], "--length goes with --target latency=0.5"),
         (["--target", "latency=5ms", "--engine", "tpu"], "'tpu' is no engine"),
@@ -157,7 +159,20 @@ def test_a_report_says_what_goes_and_by_which_sentences_it_was_chosen(capsys, fi
     evaluated = run(capsys, "evaluate", *report[1:5], "--scheme", path)
     assert found["neurons_kept"] == evaluated["neurons_kept"]
     assert found["after"]["accuracy"] == evaluated["accuracy"]
-    assert "choice of heads and neurons by target" in " ".join(found["summary"])
+    assert "choice of heads and neurons by shares" in " ".join(found["summary"])
+
+
+def test_a_comparison_says_where_no_random_masks_stand(capsys, files, tmp_path):
+    both, heads, table = (str(tmp_path / name) for name in ("b.json", "h.json", "t.csv"))
+    run(capsys, *common(files), "--target", "flops=0.5", "--method", "magnitude", "--out", both)
+    run(capsys, *common(files), "--heads", "2", "--method", "random", "--out", heads)
+    for schemes, said in (([both, heads], True), ([heads], False)):
+        compare = ["compare", *schemes, "--model", files[0], "--data", files[1]]
+        compare += ["--random", "2", "--out", table]
+        beside = [row["random_median"] for row in run(capsys, *compare)["rows"][1:]]
+        assert [one is None for one in beside] == [True, False][-len(schemes) :]
+        assert main(compare) == 0
+        assert ("random masks lack no neurons" in capsys.readouterr().out) == said
 
 
 def test_a_recovery_and_a_training_go_on_from_there(capsys, files, tmp_path):
@@ -189,7 +204,14 @@ def test_a_target_of_time_is_told_beside_what_was_measured(capsys, files, tmp_pa
     table = LatencyTable(2, widths, added, 0.001, 0.005)
     monkeypatch.setattr(latency, "pass_of", pass_of)
     monkeypatch.setattr(latency, "time_passes", time_passes)
-    monkeypatch.setattr(latency, "latency_table", lambda *given, **more: table)
+    monkeypatch.setenv("BHPVAS_CACHE", str(tmp_path / "kept"))
+    on_disk = list[bool]()
+
+    def latency_table(*given, results, **more):
+        on_disk.append(results.folder is not None)
+        return table
+
+    monkeypatch.setattr(latency, "latency_table", latency_table)
     timing = ["--engine", "onnx", "--batch", "1", "--length", "12", "--units", "neurons"]
     path = str(tmp_path / "s.json")
     arguments = [*common(files), "--target", "latency=2.5ms", *timing, "--out", path]
@@ -205,3 +227,5 @@ def test_a_target_of_time_is_told_beside_what_was_measured(capsys, files, tmp_pa
     said = capsys.readouterr().out
     assert "1 sentence of 12 tokens in ONNX Runtime: 2." in said
     assert "the unpruned model in turns with it 4.00 ms" in said
+    assert main([*arguments, "--no-cache"]) == 0
+    assert on_disk == [True, True, False]

@@ -75,7 +75,7 @@ def test_score_by_every_criterion(capsys, files):
 
 def test_an_unknown_criterion_is_refused_before_anything_is_loaded(capsys):
     assert main(["score", "--model", "./nowhere", "--criteria", "magic"]) == 2
-    assert "'magic' is no criterion; choose from importance" in capsys.readouterr().err
+    assert "'magic' is no criterion of heads; choose from importance" in capsys.readouterr().err
 
 
 # --- neurons --------------------------------------------------------------------------------------
@@ -137,8 +137,11 @@ def test_neurons_that_a_model_lacks_are_null_and_counted(capsys, files, tmp_path
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--units", "neurons", "--criteria", "stability"], "'stability' is no criterion; choose"),
-        (["--criteria", "surgeon"], "'surgeon' is no criterion; choose from importance"),
+        (
+            ["--units", "neurons", "--criteria", "stability"],
+            "'stability' is no criterion of neurons;",
+        ),
+        (["--criteria", "surgeon"], "'surgeon' is no criterion of heads; choose from imp"),
         (
             ["--units", "heads,neurons", "--criteria", "stability"],
             "--criteria stability has none of neurons: name one of importance, fisher, activation, "

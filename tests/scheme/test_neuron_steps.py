@@ -88,6 +88,16 @@ def test_neurons_that_cannot_be_are_refused_in_a_sentence(change):
     assert "\n" not in str(refused.value)
 
 
+def test_bits_that_are_none_are_said_to_be_no_digits():
+    document = json.loads(started().removing((), neurons=SOME).to_json())
+    document["steps"][1]["neurons"]["bits"][0] = "xx00"
+    with pytest.raises(SchemeError, match="is 'xx00' and not hexadecimal digits"):
+        Scheme.from_json(json.dumps(document))
+    document["steps"][1]["neurons"]["width"] = 10**9
+    with pytest.raises(SchemeError, match="is 1000000000 and not 1000000 or less"):
+        Scheme.from_json(json.dumps(document))
+
+
 def test_a_link_holds_no_neurons():
     scheme = started().removing(parse_heads("L0H3")).removing((), neurons=SOME)
     with pytest.raises(LinkError, match="neurons are removed, which no address can hold"):

@@ -92,7 +92,10 @@ def damage(*path: str | int, to: Any) -> Callable[[Any], None]:
 
 DAMAGED = {
     "other program": (damage("format", "name", to="svg"), "'name' of 'format' is 'svg' and not"),
-    "later version": (damage("format", "version", to=3), "'version' of 'format' is 3 and not 2;"),
+    "later version": (
+        damage("format", "version", to=3),
+        "'version' of 'format' is 3 and not 2 or less;",
+    ),
     "version as text": (damage("format", "version", to="1"), "'version' of 'format' is '1'"),
     "version true": (damage("format", "version", to=True), "'version' of 'format' is True"),
     "no format": (lambda document: document.pop("format"), "no 'format'"),
@@ -124,7 +127,7 @@ DAMAGED = {
         lambda document: document["steps"][4].update(
             what="recover", heads=[], weights="../../etc/passwd"
         ),
-        "'weights' of step number 4 is '../../etc/passwd' and not a hash",
+        "'weights' of step number 4 is '../../etc/passwd' and not hexadecimal digits",
     ),
     "weights a number": (
         lambda document: document["steps"][4].update(what="recover", heads=[], weights=7),

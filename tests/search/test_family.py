@@ -38,6 +38,8 @@ def test_the_least_share_is_what_stays_when_all_goes_that_may(tiny: Classifier) 
         (("heads", "neurons"), limits, limited.without_neurons(neurons)),
         (("sublayers",), limits, whole.without_neurons(neurons)),
         (("sublayers",), Constraints(), whole.without(whole).without_neurons(neurons)),
+        (("heads", "sublayers"), limits, limited.without_neurons(neurons)),
+        (("neurons", "sublayers"), limits, whole.without_neurons(neurons)),
     ):
         chosen: tuple[Unit, ...] = units  # type: ignore[assignment]
         flops = least_share(tiny, "flops", LENGTHS, units=chosen, constraints=constraints)

@@ -156,5 +156,5 @@ def test_a_search_to_a_time_tells_what_was_expected_and_what_is(classifier, mach
 
 
 def test_what_no_narrowing_reaches_is_said(classifier, machine):
-    with pytest.raises(BhpvasError, match="cannot be reached"):
+    with pytest.raises(BhpvasError, match=r"cannot be reached: .*, latency=\d+\.\d\dms stays\."):
         narrow_to(classifier, DATA, [Target("latency", None, 1000.0, TIMING)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -95,6 +96,29 @@ def test_constraints_hold(classifier):
     assert all((WIDTH - count) % 16 == 0 for count in found.mask.neurons.counts)
 
 
+def test_all_units_together_are_all_that_each_lets_go(classifier):
+    """Whole parts are among what heads and neurons let go, so naming them takes nothing away."""
+    both, every = (
+        narrow_to(classifier, DATA, [Target("flops", 0.6)], units=units)[0]
+        for units in (("heads", "neurons"), ("heads", "neurons", "sublayers"))
+    )
+    assert both.mask == every.mask
+    assert any(0 < count < 4 for count in both.mask.kept_per_layer)
+    (mixed,) = narrow_to(classifier, DATA, [Target("flops", 0.2)], units=("heads", "sublayers"))
+    assert mixed.mask.neurons is not None
+    assert set(mixed.mask.neurons.counts) <= {0, WIDTH}
+
+
+def test_the_target_that_is_said_to_be_the_least_can_be_reached(classifier):
+    for units in (("heads",), ("neurons",), ("sublayers",)):
+        with pytest.raises(BhpvasError) as said:
+            narrow_to(classifier, DATA, [Target("flops", 0.001)], "magnitude", units=units)
+        least = re.search(r"(flops=[\d.]+) stays", str(said.value))
+        assert least is not None
+        (found,) = narrow_to(classifier, DATA, [Target.parse(least[1])], "magnitude", units=units)
+        assert found.cost <= Target.parse(least[1]).share + 1e-12
+
+
 @pytest.mark.parametrize("units", [("heads",), ("neurons",), ("sublayers",)])
 def test_only_the_units_that_may_go_do(classifier, units):
     (found,) = narrow_to(classifier, DATA, [Target("flops", 0.8)], units=units)
@@ -113,8 +137,9 @@ def test_only_the_units_that_may_go_do(classifier, units):
 @pytest.mark.parametrize(
     ("target", "more", "said"),
     [
-        ("flops=0.001", {}, "cannot be reached: 0"),
-        ("flops=0.1", {"units": ("heads",)}, "or more units"),
+        ("flops=0.001", {}, "cannot be reached: when all goes that may go, flops=0"),
+        ("flops=0.1", {"units": ("heads",)}, "other units, fewer heads that must stay"),
+        ("flops=0.9", {"multiple_of": 8, "units": ("heads",)}, "none of these may go"),
         ("flops=0.9", {"multiple_of": 65}, "cannot be multiples of 65"),
     ],
 )

@@ -167,7 +167,10 @@ def _how(session: Session) -> tuple[str, tuple[Unit, ...], int | None, Constrain
         key="multiple-of",
         persist_state="session",
         help="Processors like widths in round numbers.",
+        disabled="neurons" not in units,
     )
+    if "neurons" not in units:
+        multiple_of = None
     limits = constraints(session, session.start.mask)
     seed = st.number_input("Seed", 0, 10_000, 0, **kept_as("search-seed"))
     return method, units, multiple_of, limits, int(seed)
