@@ -16,9 +16,9 @@ from bhpvas.data.reading import sample_splits
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.cost import neurons_kept, speed_bound
-from bhpvas.model.engines import TITLES, Engine, Timing
 from bhpvas.model.latency import measure_latency
 from bhpvas.model.latency_table import measured_table
+from bhpvas.model.runtimes import TITLES, Engine, Timing
 from bhpvas.scheme.scheme import load_scheme
 from bhpvas.search.budget import Target
 from bhpvas.search.target import narrow_to

@@ -32,7 +32,7 @@ class Options(DataOptions):
 def run(options: Options) -> None:
     """Write the pruned model as files that work elsewhere, read back and measured."""
     from bhpvas.export import check_folder, export_model, format_named
-    from bhpvas.model.engines import Timing
+    from bhpvas.model.runtimes import Timing
 
     format_named(options.format)
     check_folder(options.out)

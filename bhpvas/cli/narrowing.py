@@ -102,7 +102,7 @@ def run(options: TargetOptions, method: str | None, constraints: Constraints) ->
 
 def targets_of(options: TargetOptions) -> list[Target]:
     """The targets that are asked for, one or a family."""
-    from bhpvas.model.engines import Timing, engine_named
+    from bhpvas.model.runtimes import Timing, engine_named
     from bhpvas.search.budget import Target
 
     given = {name: getattr(options, name) for name in ("engine", "batch", "length")}

@@ -18,8 +18,8 @@ from bhpvas.heads import HeadMask
 from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
-from bhpvas.model.engines import Engine
 from bhpvas.model.pruning import remove_heads
+from bhpvas.model.runtimes import Engine
 from bhpvas.progress import Progress
 
 WEIGHTS = "model.safetensors"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
 from bhpvas.heads import HeadId, format_heads
-from bhpvas.model.engines import Timing, processor
+from bhpvas.model.runtimes import Timing, processor
 from bhpvas.text import plural, signed, verbatim
 from bhpvas.version import versions
 

@@ -35,9 +35,9 @@ from bhpvas.model.batching import Batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.model.engine import predict
-from bhpvas.model.engines import Timing
 from bhpvas.model.latency import Latencies, time_passes
 from bhpvas.model.loading import quiet
+from bhpvas.model.runtimes import Timing
 from bhpvas.progress import Progress, part, silent
 from bhpvas.scheme.scheme import EXPORTED_SCHEME, Scheme
 from bhpvas.storage.files import not_written, refused

@@ -15,7 +15,7 @@ import torch
 
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engines import Engine, Pass, Timing, pass_of
+from bhpvas.model.runtimes import Engine, Pass, Timing, pass_of
 from bhpvas.progress import Progress, silent
 from bhpvas.stats import SEED, Median
 from bhpvas.text import plural

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from bhpvas.heads import HeadId
 from bhpvas.model import onnx_graph
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engines import Pass, Timing
 from bhpvas.model.families.base import Layer
 from bhpvas.model.layers import attend
 from bhpvas.model.loading import quiet
 from bhpvas.model.pruning import prune_layer
+from bhpvas.model.runtimes import Pass, Timing
 from bhpvas.neurons import NeuronSet
 from bhpvas.stats import SEED
 

@@ -11,7 +11,7 @@ import numpy as np
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters
-from bhpvas.model.engines import Timing
+from bhpvas.model.runtimes import Timing
 from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.search.base import FREE, Constraints

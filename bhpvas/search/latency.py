@@ -11,9 +11,9 @@ import numpy as np
 
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.engines import Pass, Timing, pass_of
 from bhpvas.model.latency import Latencies, time_passes
 from bhpvas.model.latency_table import LatencyTable, latency_table, steady_clock
+from bhpvas.model.runtimes import Pass, Timing, pass_of
 from bhpvas.neurons import NeuronSet
 from bhpvas.progress import Progress, silent
 from bhpvas.search.budget import Costs, Target

@@ -10,9 +10,9 @@ import pytest
 
 from bhpvas.cli.main import main
 from bhpvas.model.classifier import load_classifier
-from bhpvas.model.engines import Timing
 from bhpvas.model.latency import Latencies
 from bhpvas.model.latency_table import LatencyTable
+from bhpvas.model.runtimes import Timing
 from bhpvas.scheme.scheme import load_scheme
 from bhpvas.search import latency
 from bhpvas.search.budget import Target

@@ -26,9 +26,9 @@ from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.config import read_info
 from bhpvas.model.cost import flops_per_sentence, parameters
 from bhpvas.model.engine import predict
-from bhpvas.model.engines import Engine, Timing
 from bhpvas.model.latency import Latencies
 from bhpvas.model.pruning import remove_heads
+from bhpvas.model.runtimes import Engine, Timing
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, silent
 from bhpvas.recovery import recover

@@ -12,11 +12,11 @@ from bhpvas.errors import BhpvasError, ModelError
 from bhpvas.heads import HeadId
 from bhpvas.model import latency_table as tables
 from bhpvas.model.classifier import load_classifier
-from bhpvas.model.engines import Timing, engine_named, pass_of
 from bhpvas.model.latency_parts import Part, first_neurons, passes_of_parts
 from bhpvas.model.latency_table import LatencyTable, latency_table, measured_table
 from bhpvas.model.layers import attend
 from bhpvas.model.pruning import prune_layer
+from bhpvas.model.runtimes import Timing, engine_named, pass_of
 from bhpvas.storage.results import Results
 from tests.tiny import save_tiny
 

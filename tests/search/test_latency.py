@@ -9,9 +9,9 @@ import pytest
 
 from bhpvas.errors import BhpvasError
 from bhpvas.model.cost import flops_per_sentence
-from bhpvas.model.engines import Timing
 from bhpvas.model.latency import Latencies
 from bhpvas.model.latency_table import LatencyTable
+from bhpvas.model.runtimes import Timing
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import latency
 from bhpvas.search.budget import Costs, Target

@@ -7,7 +7,7 @@ from typing import Any, cast
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.model.engines import TITLES, Timing
+from bhpvas.model.runtimes import TITLES, Timing
 from bhpvas.search import Constraints
 from bhpvas.search.budget import Measure, Target
 from bhpvas.search.family import Member, family_targets

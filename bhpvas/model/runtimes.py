@@ -1,4 +1,4 @@
-"""Engine: what runs an exported model, and one pass of a pruned model on it, to be timed."""
+"""Runtimes: what runs an exported model, and one pass of a pruned model on it, to be timed."""
 
 from __future__ import annotations
 
