@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,30 +69,30 @@ def run(options: TargetOptions, method: str | None, constraints: Constraints) ->
 
     method = to_target_named(method or DEFAULT_METHOD).name
     targets, units = targets_of(options), _units(options.units)
-    outs = _outs(options, targets)
-    for out in outs:
-        check_out("The scheme", out)
-    classifier, dataset = load_calibration(options)
-    mask_without(classifier, options.protect)  # so that a head that does not exist is named
-    with Bar(f"searching to {', '.join(map(str, targets))} by {method}") as progress:
-        found = narrow_to(
-            classifier,
-            dataset,
-            targets,
-            method,
-            units=units,
-            multiple_of=options.multiple_of,
-            constraints=constraints,
-            seed=options.seed,
-            results=kept_results(options.cache),
-            progress=progress,
-        )
-    documents, said = [], list[str]()
-    for one, out in zip(found, outs, strict=True):
-        start = Scheme.of(classifier, name=Path(out).stem)
-        written = write_scheme(start, Path(), one.on(start), one.weights, out)
-        documents.append(document(classifier, one, out, written))
-        said += lines(classifier, one, out)
+    with _outs(options, targets) as outs:
+        for out in outs:
+            check_out("The scheme", out)
+        classifier, dataset = load_calibration(options)
+        mask_without(classifier, options.protect)  # so that a head that does not exist is named
+        with Bar(f"searching to {', '.join(map(str, targets))} by {method}") as progress:
+            found = narrow_to(
+                classifier,
+                dataset,
+                targets,
+                method,
+                units=units,
+                multiple_of=options.multiple_of,
+                constraints=constraints,
+                seed=options.seed,
+                results=kept_results(options.cache),
+                progress=progress,
+            )
+        documents, said = [], list[str]()
+        for one, out in zip(found, outs, strict=True):
+            start = Scheme.of(classifier, name=Path(out).stem)
+            written = write_scheme(start, Path(), one.on(start), one.weights, out)
+            documents.append(document(classifier, one, out, written))
+            said += lines(classifier, one, out)
     common = {"seed": options.seed, "model": model_record(classifier)}
     answer(
         options.json,
@@ -127,7 +129,8 @@ def targets_of(options: TargetOptions) -> list[Target]:
         reductions = [float(one) for one in options.family.split(",")]
     except ValueError:
         reductions = [0.0]
-    if not all(1 <= one < math.inf for one in reductions) or len(set(reductions)) < len(reductions):
+    names = {f"{one:g}" for one in reductions}
+    if not all(1 <= one < math.inf for one in reductions) or len(names) < len(reductions):
         raise BhpvasError(
             f"--family {options.family} is no list of reductions: give how many times fewer FLOPs "
             "each scheme is to need, such as 1.5,2,3,4."
@@ -144,11 +147,14 @@ def _units(text: str | None) -> tuple[Unit, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _outs(options: TargetOptions, targets: list[Target]) -> list[str]:
-    """The file of each scheme: in the folder that is made for a family."""
+@contextmanager
+def _outs(options: TargetOptions, targets: list[Target]) -> Iterator[list[str]]:
+    """The file of each scheme: in a folder that is made for a family, and goes if nothing comes."""
     if options.family is None:
-        return [options.out]
+        yield [options.out]
+        return
     folder = Path(options.out)
+    made = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -156,7 +162,13 @@ def _outs(options: TargetOptions, targets: list[Target]) -> list[str]:
             f"The folder {folder} for the family cannot be made ({error.strerror}): name one in a "
             "folder that exists and that you may write to."
         ) from None
-    return [str(folder / f"{1 / (one.share or 1):g}.json") for one in targets]
+    try:
+        yield [str(folder / f"{1 / (one.share or 1):g}.json") for one in targets]
+    except BaseException:
+        if made:
+            with suppress(OSError):  # schemes that are written already stay
+                folder.rmdir()
+        raise
 
 
 def document(

@@ -74,6 +74,17 @@ def test_a_family_is_one_scheme_for_each_reduction(capsys, files, tmp_path):
     assert all(row["random_median"] is None for row in table["rows"])
 
 
+def test_a_family_that_cannot_be_leaves_no_folder(capsys, files, tmp_path):
+    for folder, before in ((tmp_path / "new", []), (tmp_path, [tmp_path])):
+        out = ["--out", str(folder)]
+        assert main([*common(files), "--family", "1.5,9999", *out]) == 2
+        assert "cannot be reached" in capsys.readouterr().err
+        assert [one for one in (folder,) if one.exists()] == before
+    assert not list(tmp_path.iterdir())
+    assert main([*common(files), "--family", "2,2.0000001", "--out", str(tmp_path / "new")]) == 2
+    assert "no list of reductions" in capsys.readouterr().err
+
+
 def test_methods_say_what_they_end_with(capsys, files, tmp_path):
     path = str(tmp_path / "s.json")
     words = [*common(files), "--target", "flops=0.5", "--out", path, "--method"]
