@@ -55,9 +55,18 @@ def layer_width(mask: HeadMask, layer: int, width: int) -> str:
     return said if there == width else f"{said}, {width - there:,} not in this model"
 
 
-def add_column(figure: go.Figure, parts: FeedForward, mask: HeadMask, cell: int) -> None:
+def add_column(
+    figure: go.Figure,
+    parts: FeedForward,
+    mask: HeadMask,
+    cell: int,
+    *,
+    color: str = style.PLAIN,
+) -> None:
     """Draw the column at the right of a head map whose cells are of so many pixels.
 
+    ``color`` is that of what is kept and has no cost: the map's own of heads of which nothing is
+    said but that they are kept.
     As in the map: what is gone is crossed out, what the model never had has no ground, what is
     selected is framed, with a line where it would be cut. What catches the pointer or a box carries
     ``[layer, heads]`` as custom data, as if it stood behind the last head.
@@ -89,7 +98,7 @@ def add_column(figure: go.Figure, parts: FeedForward, mask: HeadMask, cell: int)
 
     bars(there > 0, there, "neurons", color=style.REMOVED_FILL)
     shares = left / parts.width
-    bars((left > 0) & np.isnan(known), shares, "neurons kept", color=style.PLAIN)
+    bars((left > 0) & np.isnan(known), shares, "neurons kept", color=color)
     scale = {
         "color": known[np.isfinite(known)],
         "colorscale": style.CHANGES,

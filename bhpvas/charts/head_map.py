@@ -118,7 +118,8 @@ def head_map(
         name="selected",
     )
     if feed_forward is not None:
-        column.add_column(figure, feed_forward, mask, cell)
+        plain = style.KEPT if style.KEPT in (palette or ()) else style.PLAIN
+        column.add_column(figure, feed_forward, mask, cell, color=plain)
     every = list(mask.every_head())
     if hover is None:
         unknown = {True: "removed", False: "undefined"}

@@ -80,7 +80,7 @@ def kept_map(
     places, right = [*range(0, heads, 2)], heads - 0.5
     names = [f"H{head}" for head in places]
     if feed_forward is not None:
-        column.add_column(figure, feed_forward, mask, cell)
+        column.add_column(figure, feed_forward, mask, cell, color=style.KEPT)
         places.append(right + column.GAP + column.WIDE / 2)
         names.append("neurons")
         right += column.GAP + column.WIDE

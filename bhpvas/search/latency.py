@@ -11,6 +11,8 @@ import numpy as np
 
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
+from bhpvas.model.config import Geometry
+from bhpvas.model.cost import neurons_kept
 from bhpvas.model.latency import Latencies, time_passes
 from bhpvas.model.latency_table import LatencyTable, latency_table, steady_clock
 from bhpvas.model.runtimes import Pass, Timing, pass_of
@@ -149,6 +151,20 @@ class Stopwatch:
             predicted_speed_up=1 / share,
             speed_up=found.speed_up("pruned"),
         )
+
+
+def predicted_share(table: LatencyTable, geometry: Geometry, mask: HeadMask) -> float:
+    """The share of the unpruned model's time that a mask leaves, by the table alone."""
+    widths: dict[What, Sequence[int]] = {
+        "heads": mask.kept_per_layer,
+        "neurons": neurons_kept(geometry, mask),
+    }
+    plan = {
+        Sublayer(layer, what): count
+        for what, counts in widths.items()
+        for layer, count in enumerate(counts)
+    }
+    return (table.rest + _together(table, plan)) / table.whole
 
 
 def _together(table: LatencyTable, plan: Mapping[Sublayer, int]) -> float:

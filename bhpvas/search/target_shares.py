@@ -35,6 +35,8 @@ from bhpvas.search.target_base import Found, TargetMethod, TargetProblem, what_s
 _SHARES = (0, 1 / 24, 1 / 12, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3)
 # Sentences on which is measured how far the answers move.
 _FEW = 160
+# How long measuring the parts takes, and each target: measured with the sample model.
+_MEASURING, _A_TARGET = 7, 3
 
 
 def search(problem: TargetProblem) -> list[Found]:
@@ -45,17 +47,17 @@ def search(problem: TargetProblem) -> list[Found]:
     if len(calibration) > _FEW:
         drawn = np.random.default_rng(problem.seed).permutation(len(calibration))[:_FEW]
         few = calibration.take(np.sort(drawn))
-    steps = 1 + len(problem.costs)
+    steps = _MEASURING + _A_TARGET * len(problem.costs)
     measured = sensitivities(
         classifier,
         parts,
         calibration_parts(classifier, classifier.encode(few), seed=problem.seed),
         {what: _tried(counts) for what, counts in choices.items()},
-        progress=part(problem.progress, 0, steps),
+        progress=part(problem.progress, 0, steps, _MEASURING),
     )
     moves = _moves(problem, measured)
     found = []
-    for place, target in enumerate(problem.costs, 1):
+    for place, target in enumerate(problem.costs):
         plan = problem.plan(target, moves)
         alone = {
             one: float(moves[one][choices[one.what].index(count)]) for one, count in plan.items()
@@ -65,7 +67,7 @@ def search(problem: TargetProblem) -> list[Found]:
             by_layer[one.layer] += by
         with torch.inference_mode():
             originals = Originals(classifier, parts)
-            at = part(problem.progress, place, steps)
+            at = part(problem.progress, _MEASURING + _A_TARGET * place, steps, _A_TARGET)
             mask, fits = narrow(originals, plan, problem.constraints, progress=at)
             moved = divergence(originals.logits, fits.logits)
         found.append(

@@ -186,7 +186,7 @@ class Workbench(WaitingPage):
 
     def by_heads(self) -> None:
         """Choose a number of heads on the view Propose, instead of a target."""
-        self.page.locator(".st-key-how-small").get_by_text("Number of heads", exact=True).click()
+        self.page.locator(".st-key-how-small").get_by_text("Heads", exact=True).click()
         self.settle()
 
     def propose(self, method: str, heads: int) -> None:

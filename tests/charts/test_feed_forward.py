@@ -12,6 +12,7 @@ import pytest
 from bhpvas.charts import style
 from bhpvas.charts.feed_forward import GAP, WIDE, FeedForward
 from bhpvas.charts.head_map import head_map, size
+from bhpvas.charts.kept_map import kept_map
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.neurons import NeuronSet
 
@@ -42,6 +43,19 @@ def test_a_cell_is_filled_as_far_as_its_neurons_are_kept() -> None:
     assert filled.base == ground.base == START
     assert list(trace(figure, "neurons kept, in numbers").text) == ["16", "12"]
     assert list(trace(figure, "removed feed-forward").y) == [2]
+
+
+def test_without_a_cost_it_has_the_colour_of_heads_that_are_kept() -> None:
+    parts = FeedForward(WIDTH)
+    of_kinds = head_map(VALUES, MASK, palette=style.KINDS, feed_forward=parts)
+    of_kept = head_map(0 * VALUES, MASK, palette=(style.KEPT,), feed_forward=parts)
+    colours = {
+        style.PLAIN: (drawn(), of_kinds),
+        style.KEPT: (of_kept, kept_map(MASK, feed_forward=parts)),
+    }
+    for colour, figures in colours.items():
+        for figure in figures:
+            assert trace(figure, "neurons kept").marker.color == colour
 
 
 def test_neurons_that_the_model_never_had_have_no_ground() -> None:

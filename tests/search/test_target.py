@@ -76,6 +76,25 @@ def test_smaller_targets_move_the_answers_further(classifier):
     assert np.all(np.diff([one.cost for one in found]) < 0)
 
 
+def test_progress_counts_the_measuring_for_more_than_a_target(classifier):
+    told = []
+    narrow_to(
+        classifier,
+        DATA,
+        [Target("flops", 0.5), Target("flops", 0.3)],
+        progress=lambda done, total: told.append(done / total),
+    )
+    layers = classifier.geometry.layers
+    # Each layer's beginning and the end: of the measuring, and of both targets.
+    measuring, first, second = (
+        told[at * (layers + 1) : (at + 1) * (layers + 1)] for at in range(3)
+    )
+    assert told == [*measuring, *first, *second] and told == sorted(told)
+    assert (measuring[0], measuring[-1]) == (0, first[0])
+    assert (first[-1], second[-1]) == (second[0], 1)
+    assert measuring[-1] > 2 * (first[-1] - first[0]) == pytest.approx(2 * (1 - second[0]))
+
+
 def test_labels_are_never_read(classifier):
     other = replace(DATA, labels=1 - DATA.labels)
     target = [Target("flops", 0.5)]

@@ -33,12 +33,16 @@ def map_size(session: Session) -> tuple[int, int]:
 
 
 def feed_forward(
-    session: Session, mask: HeadMask | None = None, *, costed: bool = False
+    session: Session,
+    mask: HeadMask | None = None,
+    *,
+    costed: bool = False,
+    selected: bool = False,
 ) -> FeedForward | None:
     """The column beside the head map of a mask (default: the scheme's); None where it is hidden.
 
     ``costed`` is for a map of the scheme's mask: coloured by what removal costs, once that is
-    measured.
+    measured. ``selected`` is for a map that frames what is selected.
     """
     if session.heads_only:
         return None
@@ -56,7 +60,9 @@ def feed_forward(
         changes = curves.loss_change if measure() == LOSS else curves.accuracy_change
         sign = 1 if measure() == LOSS else -1
         costs = sign * np.array([one[-1] if len(one) > 1 else np.nan for one in changes])
-    return FeedForward(width, costs=costs, chosen=dict(session.widths), hover=hover)
+    return FeedForward(
+        width, costs=costs, chosen=dict(session.widths if selected else ()), hover=hover
+    )
 
 
 def clickable(session: Session) -> bool:

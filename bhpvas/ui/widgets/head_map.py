@@ -57,7 +57,7 @@ def head_grid(
         rise_is_bad=column.rise_is_bad,
         labels=tags,
         palette=palette,
-        feed_forward=feed_forward(session, mask, costed=widths),
+        feed_forward=feed_forward(session, mask, costed=widths, selected=True),
     )
     coloured = bool(np.isfinite(column.values).any())
     clickable_map(

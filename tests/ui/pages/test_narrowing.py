@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from bhpvas.export import export_model
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.weights import weights_file
+from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import Constraints
 from bhpvas.search.budget import Target
@@ -240,6 +242,30 @@ def test_milliseconds_are_those_of_this_machine(started: Session) -> None:
     assert "Take 90% as a step" in [one.label for one in app.button]  # weights stay as they are
 
 
+def test_a_step_of_its_own_is_placed_on_the_curve_of_times_by_the_table(started: Session) -> None:
+    target = "latency=0.9,engine=torch,batch=2,length=8"
+    asked = FamilySearch((target,), "magnitude", ("heads", "neurons"))
+    narrow = NeuronSet.of_layers(2, 64, {0: range(16), 1: range(64)})
+    by_hand = started.moved(started.scheme.removing(parse_heads("L0H1,L1H0"), neurons=narrow))
+    app = opened(by_hand.searching_family(asked, target), **{"how-small": "latency"})
+    timing = Target.parse(target).timing
+    table = family_tasks.tasks.known(family_tasks.timing_parts(session(app), timing))
+    parts = [(0, "heads", 3), (1, "heads", 3), (0, "neurons", 48), (1, "neurons", 0)]
+    seconds = table.rest + sum(table.price(*part[:2], [part[2]])[0] for part in parts)
+    (chart,) = [one for one in app.get("plotly_chart") if one.key == "family-chart"]
+    (step,) = [one for one in json.loads(chart.spec)["data"] if one["name"] == "current scheme"]
+    assert step["x"] == pytest.approx([100 * seconds / table.whole])
+
+
+@pytest.mark.parametrize("measure", ["flops", "parameters", "latency"])
+def test_where_nothing_may_go_that_is_said(started: Session, measure: str) -> None:
+    app = opened(started, **{"how-small": measure, "units": "Heads", "least": 4})
+    assert "Nothing may go as the settings are" in said(app)
+    assert "narrow" not in [one.key for one in app.button]
+    fine(app.number_input(key="least").set_value(0).run())
+    assert app.button(key="narrow")
+
+
 def test_a_typed_time_is_a_target(started: Session) -> None:
     app = opened(started, **{"how-small": "latency", "target-batch": 2, "target-length": 8})
     fine(app.number_input(key="other-latency").set_value(12.0).run())
@@ -284,5 +310,5 @@ def test_a_smaller_model_says_that_it_cannot_be_narrowed_further(
     exported = Session(model=smaller.source, data=started.data, scheme=Scheme.of(smaller))
     app = opened(exported)
     assert "open the model that it was made from" in said(app)
-    assert app.segmented_control(key="how-small").options == ["Number of heads"]
+    assert app.segmented_control(key="how-small").options == ["Heads"]
     assert app.button(key="propose")

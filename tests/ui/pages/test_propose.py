@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -181,6 +182,16 @@ def test_heads_turned_over_by_hand_are_taken_as_they_are_then(
     assert step.metrics["accuracy"] == evaluate(tiny, EVALUATION, scheme.mask).accuracy
     assert step.metrics["n"] == len(EVALUATION)
     assert session(app).search is None
+
+
+def test_its_map_has_the_feed_forward_column_that_every_map_has(started: Session) -> None:
+    for hidden in (False, True):
+        app = asked(opened(replace(started, heads_only=hidden, widths=((0, 8),))), "importance", 3)
+        (figure,) = [one for one in app.get("plotly_chart") if one.key == "proposal-map"]
+        traces = {one.get("name"): one for one in json.loads(figure.proto.spec)["data"]}
+        assert ("neurons kept" in traces) is not hidden
+        if not hidden:  # frames are of what was turned over, here, and not of what is selected
+            assert not traces["selected feed-forward"]["x"]
 
 
 def test_a_click_on_the_map_turns_a_head_over_and_back(started: Session) -> None:

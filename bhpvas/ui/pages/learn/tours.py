@@ -181,7 +181,7 @@ SCHEMES_TOUR = Tour(
     stops=(
         Stop(
             SCHEMES,
-            "How many heads can go? Choose *Number of heads*, under *How many go* *Accuracy drop*, "
+            "How many heads can go? Choose *Heads*, under *How many go* *Accuracy drop*, "
             f"put {MAY_LOSE:g} point, and press *Propose*. The search takes half a minute or more.",
             lambda session, since: (
                 bool(_proposed(session, since))

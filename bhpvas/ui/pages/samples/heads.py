@@ -57,7 +57,7 @@ def heads_that_matter(found: MeasuredStates, session: Session, row: DeltaGenerat
         title=f"selected − rest, {unit}",
         hover=hover if evidence is None else np.char.add(hover.astype(str), evidence),
         labels=tags,
-        feed_forward=feed_forward(session, mask),
+        feed_forward=feed_forward(session, mask, selected=True),
     )
     about = f"Difference in importance of each head, {result.chosen} sentences against the rest"
     if session.split == "calibration":

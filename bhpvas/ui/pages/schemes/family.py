@@ -16,8 +16,10 @@ from bhpvas.evaluation.comparison import accuracy_change_interval
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadMask
 from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters
-from bhpvas.search.budget import Measure, Target
+from bhpvas.model.latency_table import LatencyTable
+from bhpvas.search.budget import Target
 from bhpvas.search.family import Member
+from bhpvas.search.latency import predicted_share
 from bhpvas.search.registry import TO_TARGET
 from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.schemes import family_tasks, texts
@@ -26,7 +28,6 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import FamilySearch, Session
 from bhpvas.ui.widgets import controls, figures, help, tables
 from bhpvas.ui.widgets.feed_forward import feed_forward, map_size
-from bhpvas.ui.widgets.head_map import wide_chart
 
 _THAT_STAY = {
     "flops": "FLOPs that stay",
@@ -111,9 +112,11 @@ def _map(session: Session, member: Member) -> None:
         palette=(style.KEPT,),
         feed_forward=feed_forward(session, mask),
     )
-    wide_chart(
+    figures.chart(
         figure,
         key="family-map",
+        width=int(figure.layout.width),
+        height=int(figure.layout.height),
         alt=f"Head map of {label(member.target)}: {text.kept(mask)} stay",
     )
     tables.keys(
@@ -167,7 +170,6 @@ def _curve(
     member: Member,
     results: Mapping[str, Evaluation | None],
 ) -> None:
-    measure = member.target.measure
     unpruned = tasks.known(measuring.evaluating(session, session.start))
     every = unpruned is not None and None not in results.values()
     by = controls.choice("Lost by", [_KL, _POINTS], key="lost-by") if every else _KL
@@ -186,9 +188,9 @@ def _curve(
     figures.chart(
         family_curve(
             points,
-            _now(session, family, measure, by, unpruned),
+            _now(session, family, member.target, by, unpruned),
             chosen=str(member.target),
-            cost=_THAT_STAY[measure],
+            cost=_THAT_STAY[member.target.measure],
             lost="KL from unpruned, nats" if by == _KL else "points of accuracy lost",
             height=_HEIGHT,
         ),
@@ -226,16 +228,25 @@ def _points_lost(unpruned: Evaluation, found: Evaluation) -> tuple[float, float,
 def _now(
     session: Session,
     family: Sequence[Member],
-    measure: Measure,
+    target: Target,
     by: str,
     unpruned: Evaluation | None,
 ) -> FamilyPoint | None:
-    """The current step in the same picture; None as long as what it loses is not known."""
+    """The current step in the same picture; None as long as its place there is not known."""
     same = [one for one in family if family_tasks.variant(one) == session.now]
     said = f"<b>Step {session.scheme.current}, current</b><br>{text.kept(session.mask)}"
-    if measure == "latency" and not same:
-        return None  # what the step takes of the time is not measured
-    share = same[0].cost if same else _shares(session, session.mask)[measure]
+    if same:
+        share = same[0].cost
+    elif session.now == session.start:
+        share = 1.0
+    elif target.timing is None:
+        share = _shares(session, session.mask)[target.measure]
+    else:
+        table: LatencyTable | None = tasks.want(family_tasks.timing_parts(session, target.timing))
+        if table is None:
+            return None
+        geometry = models.classifier_named(session.model).geometry
+        share = predicted_share(table, geometry, session.mask)
     if by == _KL:
         moved = same[0].divergence if same else family_tasks.moved_now(session)
         if moved is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bhpvas import text
 from bhpvas.evaluation.comparison import divergences
+from bhpvas.model.latency_table import LatencyTable, latency_table
+from bhpvas.model.runtimes import Timing
 from bhpvas.model.weights import weights_file
 from bhpvas.search import Constraints
 from bhpvas.search.budget import Target
@@ -87,6 +89,22 @@ def moved_now(session: Session) -> float | None:
     if before is None or now is None:
         return None
     return float(divergences(before, now).mean())
+
+
+def timing_parts(session: Session, timing: Timing) -> Task:
+    """The table of latencies that a search to a time goes by, kept from then where it still is."""
+    data = session.data.calibration
+
+    def do(job: Job) -> LatencyTable:
+        classifier = models.classifier_of(session, session.start)
+        return latency_table(classifier, timing, results=runner.shared().kept, progress=job)
+
+    return Task(
+        key=models.lasting("latency table", session, session.start, data, timing=timing),
+        description=f"Timing parts of {timing}",
+        work=do,
+        turn=4,
+    )
 
 
 def taking(session: Session, member: Member) -> Session:

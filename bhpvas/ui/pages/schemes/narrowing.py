@@ -89,6 +89,12 @@ def _settings(session: Session, measure: Measure, row: Any) -> None:
         with other:
             extra = _other(measure, timing)
         targets = [*family, *([extra] if extra is not None and extra not in family else [])]
+        if not targets:
+            st.caption(
+                "Nothing may go as the settings are: let more kinds of parts go, protect fewer "
+                "heads, or let a layer keep fewer."
+            )
+            return
         with pills:
             target = _pills(session, measure, targets)
         limited = limits.protected, limits.min_per_layer

@@ -12,7 +12,6 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.curves import method_title
-from bhpvas.charts.head_map import size
 from bhpvas.charts.proposal_map import proposal_map
 from bhpvas.criteria import CRITERIA
 from bhpvas.data.tables import csv_text
@@ -32,6 +31,7 @@ from bhpvas.ui.state.session import PendingStep, Search, Session
 from bhpvas.ui.state.settings import kept_as
 from bhpvas.ui.widgets import controls, help, tables
 from bhpvas.ui.widgets.downloads import download
+from bhpvas.ui.widgets.feed_forward import feed_forward, map_size
 from bhpvas.ui.widgets.head_map import clickable_map
 from bhpvas.ui.widgets.learnt import MEASURED_AFTERWARDS, warn_of_common
 from bhpvas.ui.widgets.synced import hold
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 #: What says how small: a measure of the cost, or a number of heads.
 HEADS = "heads"
-_BY = {**narrowing.MEASURES, HEADS: "Number of heads"}
+_BY = {**narrowing.MEASURES, HEADS: "Heads"}
 _COUNT, _SHARE, _DROP = "Heads", "Share", "Accuracy drop"
 #: Pixels that a head map has for a colour scale, which a proposal does not need.
 _SCALE = 64
@@ -71,7 +71,7 @@ def view(session: Session) -> None:
         return
     if trouble is not None:
         st.caption(text.verbatim(trouble))
-    left, right = st.columns([1, 2.3], gap="large")
+    left, right = st.columns([1, 3.1], gap="medium")
     with left:
         _settings(session)
     with right:
@@ -225,7 +225,7 @@ def proposal(session: Session) -> None:
         return
     found: Proposal | None = tasks.want(schemes_tasks.proposing(session, search))
     if found is None:
-        st.skeleton(size(session.mask.layers, session.mask.heads)[1])
+        st.skeleton(map_size(session)[1])
         return
     proposed = schemes_tasks.heads_to_remove(found, session)
     help.heading(
@@ -236,7 +236,7 @@ def proposal(session: Session) -> None:
         key="proposal",
     )
     with st.container(horizontal=True, gap="medium", key="proposal-and-promise"):
-        width = size(session.mask.layers, session.mask.heads)[0] - _SCALE
+        width = map_size(session)[0] - _SCALE
         with st.container(width=width):
             _map(session, found, proposed, search, width)
         with st.container(width="stretch"):
@@ -272,7 +272,12 @@ def _map(
     session: Session, found: Proposal, proposed: list[HeadId], search: Search, width: int
 ) -> None:
     figure = proposal_map(
-        session.mask, proposed, dict(found.removals), session.turned, search.protected
+        session.mask,
+        proposed,
+        dict(found.removals),
+        session.turned,
+        search.protected,
+        feed_forward=feed_forward(session),
     )
     figure.update_layout(margin={"r": 8}, width=width)
     clickable_map(
