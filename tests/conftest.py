@@ -121,6 +121,8 @@ def app(one_page: Workbench, address: str) -> Iterator[Workbench]:
     one_page.page.set_viewport_size({"width": 1440, "height": 900})
     one_page.page.emulate_media(color_scheme="light")
     yield one_page
+    # Streamlit remembers there whether the sidebar is folded; a page that is not open has none.
+    one_page.page.evaluate("() => { try { localStorage.clear(); } catch {} }")
     one_page.page.goto("about:blank")
 
 

@@ -207,8 +207,6 @@ def test_what_was_read_opens_within_the_screen(app: Workbench, theme: Any) -> No
             assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
         assert grave(page) == []
         page.keyboard.press("Escape")
-    # Streamlit remembers it open, and on a narrow screen it would lie over the next test's map.
-    page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
 
 
 def test_a_narrow_screen_shows_the_whole_map(app: Workbench) -> None:

@@ -15,7 +15,7 @@ from bhpvas.errors import ModelError
 from bhpvas.model import batching
 from bhpvas.model.batching import batches, length_sorted_batches
 from bhpvas.model.engine import first_states, predict, stream
-from bhpvas.model.layers import finish_layer
+from bhpvas.model.layers import neurons_of
 from bhpvas.progress import Cancelled
 from tests.conftest import TEXTS
 
@@ -65,15 +65,15 @@ def little_memory(classifier, monkeypatch):
     """The last layer has room for three sentences; what was seen below it is seen again."""
     tried: list[int] = []
 
-    def finish(layer, states, attention_output):
+    def feed(layer, attended):
         if layer is classifier.layers[-1]:
-            tried.append(len(states))
-            if len(states) > 3:
+            tried.append(len(attended))
+            if len(attended) > 3:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return finish_layer(layer, states, attention_output)
+        return neurons_of(layer, attended)
 
     for module in ("engine", "layers"):
-        monkeypatch.setattr(f"bhpvas.model.{module}.finish_layer", finish)
+        monkeypatch.setattr(f"bhpvas.model.{module}.neurons_of", feed)
     return tried
 
 
@@ -117,9 +117,9 @@ def test_no_room_for_one_sentence_is_one_sentence(classifier, monkeypatch):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     encoded = classifier.encode_texts(TEXTS)
-    monkeypatch.setattr("bhpvas.model.layers.finish_layer", never)
+    monkeypatch.setattr("bhpvas.model.layers.neurons_of", never)
     with pytest.raises(ModelError, match=r"^A sentence of 17 tokens does not fit .* of cpu: "):
         predict(classifier, encoded)
-    monkeypatch.setattr("bhpvas.model.layers.finish_layer", broken)
+    monkeypatch.setattr("bhpvas.model.layers.neurons_of", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         predict(classifier, encoded)

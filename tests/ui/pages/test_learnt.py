@@ -181,7 +181,7 @@ def test_the_lesson_says_how_many_sentences_are_in_both_splits(started: Session)
 
 
 def test_the_last_lesson_warns_beside_its_figure(started: Session, tiny: Classifier) -> None:
-    app = open_app(overlapping(started, tiny), "learn", **{LESSON: LessonProgress(at=9)})
+    app = open_app(overlapping(started, tiny), "learn", **{LESSON: LessonProgress(at=10)})
     assert any(COUNTED in one.value for one in app.main.warning)
 
 
