@@ -10,11 +10,15 @@ are drawn more than once. With ``--read-only`` they are read and put into tokens
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +52,32 @@ def measured(arguments: list[str]) -> tuple[float, float]:
         raise SystemExit(f"python {' '.join(arguments)} ended with {process.returncode}.")
     unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024  # bytes there, kilobytes elsewhere
     return usage.ru_maxrss / unit, time.perf_counter() - begun
+
+
+def anonymous_gigabytes() -> float:
+    """Memory of this process without mapped files; not a number where the system is no Linux."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return math.nan
+    return int(status.read_text().split("RssAnon:")[1].split()[0]) * 1024 / 1e9
+
+
+@contextmanager
+def watched_memory() -> Iterator[list[float]]:
+    """Anonymous memory of this process in GB: before, then ten times a second while this lasts."""
+    found, done = [anonymous_gigabytes()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            found.append(anonymous_gigabytes())
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        watching.join()
 
 
 def drawn(whole: Dataset, count: int, folder: Path) -> Path:

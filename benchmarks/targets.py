@@ -2,8 +2,9 @@
 
 Heads and neurons are chosen and refitted on sentences drawn from TRAIN, one draw a seed; accuracy
 is measured on each of the OTHERS, whose sentences nothing learns from. Of ``--methods`` one such as
-``random+compensate`` is followed by a recovery. What the store holds is not computed again, so the
-work can be stopped.
+``random+compensate`` is followed by a recovery. What the store holds of a model is not computed
+again, so the work can be stopped. ``--model`` names another than the sample model: a folder or hub
+id.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.memory import watched_memory
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.reading import read_dataset
 from bhpvas.data.sampling import calibration_sample
@@ -33,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("train")
     parser.add_argument("others", nargs="+")
+    parser.add_argument("--model", help="folder or hub id (default: the sample model)")
     parser.add_argument("--store", help="file that keeps what was measured")
     parser.add_argument("--methods", nargs="+", default=[DEFAULT_METHOD], metavar="NAME")
     parser.add_argument("--reductions", nargs="+", type=float, default=[2, 3, 4], metavar="X")
@@ -40,11 +43,12 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4], metavar="SEED")
     given = parser.parse_args()
 
-    classifier = load_classifier()
+    classifier = load_classifier(given.model)
     train, others = read_dataset(given.train), [read_dataset(one) for one in given.others]
     store = None if given.store is None else Path(given.store)
     known = [] if store is None or not store.exists() else store.read_text("utf-8").splitlines()
-    rows = [{"method": DEFAULT_METHOD, **json.loads(line)} for line in known]
+    kept = [{"method": DEFAULT_METHOD, "model": None, **json.loads(line)} for line in known]
+    rows = [row for row in kept if row["model"] == given.model]
     unpruned = {other.name: evaluate(classifier, other) for other in others}
     began = time.process_time()
     evaluate(classifier, calibration_sample(train, given.sentences, 0))
@@ -55,14 +59,17 @@ def main() -> None:
         if not wanted:
             continue
         calibration = calibration_sample(train, given.sentences, seed)
-        began = time.process_time()
-        found = _found(classifier, calibration, method, wanted, seed)
-        took = (time.process_time() - began) / one_pass
+        with watched_memory() as memory:
+            began, of_processor = time.perf_counter(), time.process_time()
+            found = _found(classifier, calibration, method, wanted, seed)
+            seconds = time.perf_counter() - began
+            took = (time.process_time() - of_processor) / one_pass
         for reduction, (mask, changed, moved) in zip(wanted, found, strict=True):
             for other in others:
                 after = evaluate(changed, other, mask)
                 change, low, high = accuracy_change_interval(unpruned[other.name], after)
                 row = {
+                    "model": given.model,
                     "seed": seed,
                     "method": method,
                     "reduction": reduction,
@@ -72,6 +79,9 @@ def main() -> None:
                     "high": -100 * low,
                     "divergence": moved,
                     "passes": took,
+                    "seconds": seconds,
+                    "memory_before": memory[0],
+                    "memory": max(memory),
                     "together": len(wanted),
                 }
                 rows.append(row)
@@ -89,6 +99,11 @@ def main() -> None:
     print(_said(table, given.methods[0]).to_string())
     for method, mine in table.groupby("method"):
         print(f"{method}: {mine['passes'].mean():.1f} such passes for all reductions at once")
+        if "seconds" in mine:  # an old store has none
+            print(
+                f"{method}: {mine['seconds'].mean():.0f} s for them; anonymous memory at most "
+                f"{mine['memory'].max():.2f} GB, of which {mine['memory_before'].max():.2f} before"
+            )
 
 
 def _found(
