@@ -104,12 +104,13 @@ def logits_without_each(
     shape = (layers, heads, len(batch.rows), classifier.geometry.labels)
     logits = np.full(shape, np.nan, dtype=np.float32)
     gates = gates_of(classifier, mask)
-    last = len(classifier.layers) - 1
     size = classifier.geometry.head_size
     keys = batch.attention_mask
     states = classifier.embed(batch.input_ids, batch.token_type_ids)
     for number, layer in enumerate(classifier.layers):
-        outputs, _ = attend(classifier, layer, states, keys, first_only=number == last)
+        outputs, _ = attend(
+            classifier, layer, states, keys, first_only=classifier.first_only(number)
+        )
         layer_gates = None if gates is None else gates[:, number]
         whole = project(layer, outputs, layer_gates)  # [B, T, D]
         residual = states[:, : outputs.shape[1]]
@@ -126,4 +127,4 @@ def logits_without_each(
                 found.float().view(len(chosen), len(batch.rows), -1).cpu().numpy()
             )
         states = finish_layer(layer, residual, whole)
-    return classifier.classify(states[:, 0]).float().cpu().numpy(), logits
+    return classifier.classify(states, keys).float().cpu().numpy(), logits

@@ -22,7 +22,15 @@ from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.families.base import Layer
-from bhpvas.model.layers import attend, gates_of, logits_from, neurons_of, project
+from bhpvas.model.layers import (
+    after_attention,
+    after_feed_forward,
+    attend,
+    gates_of,
+    logits_from,
+    neurons_of,
+    project,
+)
 from bhpvas.model.pruning import narrowed
 from bhpvas.neurons import NeuronSet
 from bhpvas.progress import Progress, part, silent
@@ -178,22 +186,26 @@ def logits_at_widths(
     """
     found = []
     gates = gates_of(classifier, mask)
-    last = len(classifier.layers) - 1
     keys = batch.attention_mask
     at_once = max(1, TOKENS_AT_ONCE[classifier.device.type] // batch.real.numel())
     states = classifier.embed(batch.input_ids, batch.token_type_ids)
     for number, layer in enumerate(classifier.layers):
-        outputs, _ = attend(classifier, layer, states, keys, first_only=number == last)
+        outputs, _ = attend(
+            classifier, layer, states, keys, first_only=classifier.first_only(number)
+        )
         attention = project(layer, outputs, None if gates is None else gates[:, number])
-        attended = layer.attention_norm(attention + states[:, : outputs.shape[1]])  # [B, T, D]
+        added = attention + states[:, : outputs.shape[1]]
+        attended = after_attention(layer, added)  # [B, T, D]
         neurons = neurons_of(layer, attended)  # [B, T, n]
         logits = np.zeros((len(steps[number]) - 1, len(batch.rows), classifier.geometry.labels))
-        fed = layer.down.bias + torch.zeros_like(attended)
+        fed = torch.zeros_like(attended)
+        if layer.down.bias is not None:
+            fed = fed + layer.down.bias
         for start in range(0, len(logits), at_once):
             some = []
             for places in steps[number][:-1][start : start + at_once]:
                 fed = fed + _added(layer, neurons, places)
-                some.append(layer.output_norm(fed + attended))
+                some.append(after_feed_forward(layer, fed + attended))
             variants = torch.cat(some)  # [k·B, T, D]
             mask_of_keys = None if keys is None else keys.repeat(len(some), 1, 1, 1)
             answered = logits_from(classifier, variants, mask_of_keys, gates, start=number + 1)
@@ -201,8 +213,8 @@ def logits_at_widths(
                 answered.float().view(len(some), len(batch.rows), -1).cpu().numpy()
             )
         found.append(logits[::-1])
-        states = layer.output_norm(layer.down(neurons) + attended)
-    return classifier.classify(states[:, 0]).float().cpu().numpy(), found
+        states = after_feed_forward(layer, layer.down(neurons) + attended)
+    return classifier.classify(states, keys).float().cpu().numpy(), found
 
 
 def _added(layer: Layer, neurons: Tensor, places: Tensor) -> Tensor:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from bhpvas.export.base import Format, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.pruning import remove_heads
+from bhpvas.model.families.base import ROWS, Layer
+from bhpvas.model.linear import linear
+from bhpvas.model.pruning import with_layers
 
 
 def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
@@ -23,26 +26,27 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     """
     if mask.removed:
         classifier.check_removal()
-    # With heads that the model lacks, as zeros. Layers that lose neurons get new matrices.
-    whole = HeadMask(mask.layers, mask.heads, neurons=mask.neurons)
-    model = remove_heads(classifier, whole, shared=True)
-    for number, layer in enumerate(classifier.family.layers(model)):
-        removed = torch.from_numpy(np.repeat(~mask.kept[number], classifier.geometry.head_size))
-        for linear in (layer.query, layer.key, layer.value):
-            linear.weight[removed] = 0
-            linear.bias[removed] = 0
-        layer.output.weight[:, removed] = 0
+    layers = []
+    for number, layer in enumerate(classifier.layers):
+        removed = np.repeat(~mask.kept[number], classifier.geometry.head_size)
+        if removed.any():
+            layer = _without(layer, ROWS["heads"], "output", removed)
         if mask.neurons is not None and mask.neurons.counts[number]:
-            gone = torch.tensor(mask.neurons.array[number], device=classifier.device)
-            up, down = classifier.layers[number].up, classifier.layers[number].down
-            layer.up.weight = _frozen(up.weight.masked_fill(gone[:, None], 0))
-            layer.up.bias = _frozen(up.bias.masked_fill(gone, 0))
-            layer.down.weight = _frozen(down.weight.masked_fill(gone, 0))
-    return model
+            layer = _without(layer, ROWS["neurons"], "down", mask.neurons.array[number])
+        layers.append(layer)
+    return with_layers(classifier, layers, shared=True)
 
 
-def _frozen(values: Tensor) -> nn.Parameter:
-    return nn.Parameter(values, requires_grad=False)
+def _without(layer: Layer, rows: Iterable[str], columns: str, removed: np.ndarray) -> Layer:
+    """A layer in which the ``removed`` rows and columns of some parts are zero."""
+    gone = torch.from_numpy(removed).to(layer.output.weight.device)
+    parts = {columns: getattr(layer, columns)}
+    parts[columns] = linear(parts[columns].weight.masked_fill(gone, 0), parts[columns].bias)
+    for name in rows:
+        if (part := getattr(layer, name)) is not None:
+            bias = None if part.bias is None else part.bias.masked_fill(gone, 0)
+            parts[name] = linear(part.weight.masked_fill(gone[:, None], 0), bias)
+    return replace(layer, **parts)
 
 
 FORMAT = Format(

@@ -17,24 +17,30 @@ from torch import Tensor, nn
 
 
 class Constant(nn.Module):
-    """The same vector for every token, in place of an output projection without input."""
+    """The same vector for every token, in place of an output projection without input.
 
-    def __init__(self, size: int) -> None:
+    Of a projection that has no bias it is zero.
+    """
+
+    def __init__(self, size: int, bias: bool) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(size))
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(size))
 
     def forward(self, hidden_states: Tensor) -> Tensor:
+        if not self._parameters:
+            return torch.zeros_like(hidden_states)
         return self.bias.expand(hidden_states.shape)
 
 
 class NoHeads(nn.Module):
     """In place of an attention's heads, and of its output projection where they hold it."""
 
-    def __init__(self, output: str = "", size: int = 0) -> None:
+    def __init__(self, output: str = "", size: int = 0, bias: bool = True) -> None:
         super().__init__()
         self.output = output
         if output:
-            self.add_module(output, Constant(size))
+            self.add_module(output, Constant(size, bias))
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
         if self.output:
@@ -51,13 +57,14 @@ def put(layer: Any, name: str, part: nn.Module) -> None:
 class Pruned:
     """Gives a model's layers the sizes that its config states, before weights are loaded.
 
-    A class for each family says where its layers are listed, and what their parts are called.
+    A class for each family says where its layers are listed, what their parts are called, and how
+    many rows for each unit of a head, or for each neuron, a part has.
     """
 
     LAYERS: str
-    PROJECTIONS: tuple[str, ...]
+    PROJECTIONS: dict[str, int]
     OUTPUT: str
-    UP: str
+    NEURONS: dict[str, int]
     DOWN: str
     base_model: Any
     _keys_to_ignore_on_load_unexpected: Any
@@ -66,26 +73,35 @@ class Pruned:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
         layers = self.base_model.get_submodule(self.LAYERS)
         size, heads = config.hidden_size, config.num_attention_heads
+
+        def resize(number: Any, name: str, inputs: int, outputs: int) -> None:
+            biased = layers[int(number)].get_submodule(name).bias is not None
+            put(layers[int(number)], name, nn.Linear(inputs, outputs, bias=biased))
+
         for number, width in enumerate(getattr(config, "feed_forward_sizes", ())):
-            put(layers[number], self.UP, nn.Linear(size, width))
-            put(layers[number], self.DOWN, nn.Linear(width, size))
+            for name, rows in self.NEURONS.items():
+                resize(number, name, size, rows * width)
+            resize(number, self.DOWN, width, size)
         if hasattr(transformers.PreTrainedModel, "prune_heads"):
             return
-        holder, attention = (name.rpartition(".") for name in (self.OUTPUT, self.PROJECTIONS[0]))
+        holder, attention = (
+            name.rpartition(".") for name in (self.OUTPUT, next(iter(self.PROJECTIONS)))
+        )
         parts = "|".join([*self.PROJECTIONS, f"{self.OUTPUT}.weight"])
         left_out = set(self._keys_to_ignore_on_load_unexpected or ())
         for number in config.constant_attention:
+            biased = layers[number].get_submodule(self.OUTPUT).bias is not None
             if holder[0] == attention[0]:
-                put(layers[number], attention[0], NoHeads(holder[2], size))
+                put(layers[number], attention[0], NoHeads(holder[2], size, biased))
             else:
                 put(layers[number], attention[0], NoHeads())
-                put(layers[number], self.OUTPUT, Constant(size))
+                put(layers[number], self.OUTPUT, Constant(size, biased))
             left_out.add(rf"{self.LAYERS}\.{number}\.({parts})")
         self._keys_to_ignore_on_load_unexpected = left_out
         for number, removed in config.pruned_heads.items():
             if int(number) in config.constant_attention:
                 continue
             kept = size // heads * (heads - len(removed))
-            for name in self.PROJECTIONS:
-                put(layers[int(number)], name, nn.Linear(size, kept))
-            put(layers[int(number)], self.OUTPUT, nn.Linear(kept, size))
+            for name, rows in self.PROJECTIONS.items():
+                resize(number, name, size, rows * kept)
+            resize(number, self.OUTPUT, kept, size)

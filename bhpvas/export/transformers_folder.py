@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from bhpvas.export import modeling_pruned
 from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.families import FAMILIES
-from bhpvas.model.families.base import Family
-from bhpvas.model.pruning import linear, remove_heads
+from bhpvas.model.families.base import COLUMNS, ROWS, Family
+from bhpvas.model.linear import linear
+from bhpvas.model.pruning import prune_layer, with_layers
 
 CODE = Path(modeling_pruned.__file__)
 
@@ -20,17 +24,23 @@ def _with_stand_ins(classifier: Classifier, mask: HeadMask) -> Any:
     """The smaller model, with one head of zeros where a layer has none left; what stays is the
     classifier's own.
     """
-    model = remove_heads(classifier, mask, shared=True)
+    layers = [prune_layer(classifier, number, mask) for number in range(mask.layers)]
     size, head_size = classifier.geometry.hidden_size, classifier.geometry.head_size
-    for number, layer in enumerate(classifier.family.layers(model)):
+    for number, layer in enumerate(layers):
         if mask.kept_per_layer[number]:
             continue
-        bias = layer.output.bias
-        for part in (layer.query, layer.key, layer.value):
-            head = linear(bias.new_zeros(head_size, size), bias.new_zeros(head_size))
-            part.weight, part.bias = head.weight, head.bias
-        layer.output.weight = linear(bias.new_zeros(size, head_size), bias).weight
-    return model
+        parts = {COLUMNS["heads"]: _zeros(layer.output, size, head_size, layer.output.bias)}
+        for name in ROWS["heads"]:
+            if (part := getattr(layer, name)) is not None:
+                parts[name] = _zeros(part, head_size, size, part.weight.new_zeros(head_size))
+        layers[number] = replace(layer, **parts)
+    return with_layers(classifier, layers, shared=True)
+
+
+def _zeros(part: Any, rows: int, columns: int, bias: Tensor) -> Any:
+    """A linear map of zeros; with a bias where ``part`` has one."""
+    weight = part.weight.new_zeros(rows, columns)
+    return linear(weight, None if part.bias is None else bias)
 
 
 def _class(classifier: Classifier) -> str:
@@ -40,13 +50,20 @@ def _class(classifier: Classifier) -> str:
 
 def _class_names(family: Family) -> dict[str, Any]:
     """Where a family's class finds layers and their parts: the attributes of ``Pruned``."""
-    parts = family.parts
+
+    def rows(what: str) -> dict[str, int]:
+        return {
+            name: len(parts)
+            for name, parts in family.modules_of_parts.items()
+            if parts[0] in ROWS[what]
+        }
+
     return {
         "LAYERS": family.modules,
-        "PROJECTIONS": (parts["query"], parts["key"], parts["value"]),
-        "OUTPUT": parts["output"],
-        "UP": parts["up"],
-        "DOWN": parts["down"],
+        "PROJECTIONS": rows("heads"),
+        "OUTPUT": family.parts["output"],
+        "NEURONS": rows("neurons"),
+        "DOWN": family.parts["down"],
     }
 
 

@@ -155,9 +155,24 @@ class Classifier:
         """Embeddings of tokens ``[B, T]``: ``[B, T, D]``; at the places that tokens ``at`` have."""
         return self.family.embed(self.model, input_ids, token_type_ids, at)
 
-    def classify(self, first: Tensor) -> Tensor:
-        """Logits ``[B, C]`` from the last hidden state of the first token ``[B, D]``."""
-        return self.family.classify(self.model, first)
+    def first_only(self, number: int) -> bool:
+        """Whether of what a layer leaves the first token alone is read: in the last, mostly."""
+        return number == len(self.layers) - 1 and self._reads_first
+
+    @cached_property
+    def _reads_first(self) -> bool:
+        return not self.family.mean(self.model.config)
+
+    def classify(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Logits ``[B, C]`` from the last hidden states, ``[B, T, D]`` or of the first token alone.
+
+        ``attention_mask`` is ``[B, 1, 1, T]``, None where nothing is padded.
+        """
+        return self.family.logits(self.model, states, attention_mask)
+
+    def pool(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """What stands for each sentence in hidden states ``[B, T, D]``: ``[B, D]``."""
+        return self.family.pool(self.model, states, attention_mask)
 
     def arithmetic(self) -> torch.autocast:
         """The context in which a pass over sentences multiplies matrices."""

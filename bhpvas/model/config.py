@@ -17,7 +17,7 @@ from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId
 from bhpvas.model import files, tensors
 from bhpvas.model.families import FAMILIES, ORDINARY
-from bhpvas.model.families.base import Family
+from bhpvas.model.families.base import ROWS, Family
 from bhpvas.model.lacking import PRUNING, pruned_heads, pruned_neurons
 from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
 from bhpvas.neurons import NeuronSet
@@ -65,7 +65,8 @@ class Geometry:
 
     ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do, and
     ``pruned_neurons`` feed-forward neurons, None where there are none. ``shared``: its layers use
-    the same weights.
+    the same weights; ``gated``: its feed-forward parts are gated. ``head_biases`` are the biases of
+    a unit of a head, ``neuron_biases`` those of a neuron.
     """
 
     layers: int
@@ -79,6 +80,9 @@ class Geometry:
     pruned: frozenset[HeadId] = frozenset()
     pruned_neurons: NeuronSet | None = None
     shared: bool = False
+    gated: bool = False
+    head_biases: int = 3
+    neuron_biases: int = 1
 
     @property
     def head_parameters(self) -> int:
@@ -88,14 +92,14 @@ class Geometry:
         """
         if self.shared:
             return 0
-        return 4 * self.hidden_size * self.head_size + 3 * self.head_size
+        return (4 * self.hidden_size + self.head_biases) * self.head_size
 
     @property
     def neuron_parameters(self) -> int:
-        """Parameters that leave with one neuron: row and bias of the up, column of the down
-        projection; 0 where layers share their weights.
+        """Parameters that leave with one neuron: row and bias of the up projection and of the gate,
+        column of the down projection; 0 where layers share their weights.
         """
-        return 0 if self.shared else 2 * self.hidden_size + 1
+        return 0 if self.shared else (2 + self.gated) * self.hidden_size + self.neuron_biases
 
 
 @dataclass(frozen=True)
@@ -206,11 +210,22 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
         pruned=found.pruned,
         pruned_neurons=found.pruned_neurons,
         shared=found.family.shared,
+        gated=found.family.gated,
+        head_biases=_biases(found, "heads"),
+        neuron_biases=_biases(found, "neurons"),
     )
     # A layer without heads has one of zeros in its file, which is no part of the model.
     zeros = len(found.config.get("constant_attention") or ()) * geometry.head_parameters
     geometry = replace(geometry, parameters=found.numbers - zeros)
     return Info(found.name, geometry, found.label_names, found.notes)
+
+
+def _biases(found: ModelFiles, what: str) -> int:
+    """How many biases belong to a unit of a head, or to a neuron."""
+    family, without = found.family, found.family.without(found.config, 0)
+    return sum(
+        f"{family.parts[part]}.bias" not in without for part in ROWS[what] if part in family.parts
+    )
 
 
 def _says_all(config: Mapping[str, Any], family: Family) -> bool:

@@ -3,13 +3,13 @@
 Per layer with k kept heads and n kept feed-forward neurons, a sentence of T tokens costs, counting
 a multiply-add as two floating-point operations (FLOPs):
 
-====================================  =====================
+====================================  =========================================
 queries, keys and values              3 · 2 · T · D · k d_h
 scores QKᵀ                            2 · T · T · k d_h
 weighted sum of values                2 · T · T · k d_h
 output projection W_O                 2 · T · k d_h · D
-feed-forward                          2 · 2 · T · D · n
-====================================  =====================
+feed-forward                          2 · 2 · T · D · n (gated: 2 · 3 · T · D · n)
+====================================  =========================================
 
 and once, for the first token, the dense layer below the classifier (2 · D · D) and the classifier
 (2 · D · C). Biases, softmax, normalisation, activation functions and embeddings are left out, as is
@@ -84,7 +84,7 @@ def flops_per_sentence(
     hidden, kept = geometry.hidden_size, heads * geometry.head_size
     projections = 8 * hidden * kept
     neurons = geometry.intermediate_size * geometry.layers - removed_neurons(geometry, mask)
-    feed_forward = 4 * hidden * neurons
+    feed_forward = 2 * (2 + geometry.gated) * hidden * neurons
     top = 2 * hidden * (hidden + geometry.labels)
     quadratic = 4 * kept
     mean, mean_square = tokens.mean(), (tokens**2).mean()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bhpvas.model.families.base import Layer
+from bhpvas.model.linear import bias_of
 
 # Of the largest that a head of the layer could put out: less than float32 adds to it.
 _NOTHING = 1e-7
@@ -31,7 +32,7 @@ def _dead(layer: Layer, head_size: int) -> np.ndarray:
         by_head = rows.detach().cpu().double().view(-1, head_size, rows.shape[1])
         return by_head @ by_head.transpose(1, 2)
 
-    value = torch.cat([layer.value.weight, layer.value.bias[:, None]], 1)  # [H·d_h, D + 1]
+    value = torch.cat([layer.value.weight, bias_of(layer.value)[:, None]], 1)  # [H·d_h, D + 1]
     read, written = products(value), products(layer.output.weight.T)
     put_out = (read * written).sum((1, 2)).clamp(min=0).sqrt()  # ‖W_O [W_V b_V]‖ of each head
     most = (read.diagonal(dim1=1, dim2=2).sum(1) * written.diagonal(dim1=1, dim2=2).sum(1)).sqrt()

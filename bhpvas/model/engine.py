@@ -24,7 +24,15 @@ from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, each_batch, numbers_per_token
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
-from bhpvas.model.layers import attend, gates_of, neurons_of, project, run_layers
+from bhpvas.model.layers import (
+    after_attention,
+    after_feed_forward,
+    attend,
+    gates_of,
+    neurons_of,
+    project,
+    run_layers,
+)
 from bhpvas.model.memory import trim
 from bhpvas.model.pruning import narrowed
 from bhpvas.model.states import StateCache, changes_below
@@ -66,7 +74,7 @@ def predict(
             if cache and start < number < len(classifier.layers):
                 cache.keep(key, below, number, entering)
             states = entering
-        return classifier.classify(states[:, 0]).float()
+        return classifier.classify(states, batch.attention_mask).float()
 
     logits = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
     for batch, found in each_batch(classifier, encoded, run, indices=chosen, progress=progress):
@@ -83,9 +91,10 @@ def first_states(
     layers: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> np.ndarray:
-    """The first token's ([CLS]) state as it leaves each of ``layers``: float32 ``[K, N, D]``.
+    """What stands for each sentence as it leaves each of ``layers``: float32 ``[K, N, D]``.
 
-    By default all L layers, lowest first. What lies above the highest one is not computed.
+    That is the state of the first token ([CLS]) or, where the model reads their mean, of all. By
+    default all L layers, lowest first. What lies above the highest one is not computed.
     """
     wanted = list(range(len(classifier.layers))) if layers is None else list(layers)
     gates = gates_of(classifier, mask)
@@ -96,7 +105,7 @@ def first_states(
         embedded = classifier.embed(batch.input_ids, batch.token_type_ids)
         leaving: dict[int, Tensor] = {}
         for number, entering in run_layers(classifier, embedded, batch.attention_mask, gates):
-            leaving[number - 1] = entering[:, 0].float()  # [B, D]
+            leaving[number - 1] = classifier.pool(entering, batch.attention_mask).float()
             if number > max(wanted):
                 break
         return torch.stack([leaving[number] for number in wanted])  # [K, B, D]
@@ -118,7 +127,7 @@ class Seen:
     outputs: Tensor  # Z before gating, [B, T, H, d_h]
     maps: Tensor | None  # [B, H, T, T]
     # What enters the feed-forward part, [B, T, D], and its activations, [B, T, F] of the neurons
-    # that the mask keeps; T = 1 in the last layer.
+    # that the mask keeps; T = 1 in the last layer of a model that reads the first token alone.
     attended: Tensor | None = None
     neurons: Tensor | None = None
 
@@ -136,8 +145,8 @@ class Collector(Protocol):
 
     ``needs`` holds any of ``"outputs"`` (Z of every token, the last layer included), ``"maps"``
     (attention maps), ``"neurons"`` (activations of the feed-forward part; in the last layer those
-    of the first token), ``"gradients"`` and ``"neuron gradients"`` (of each sentence's loss for the
-    gate of each head, and besides of each neuron).
+    of the first token, where the model reads no other), ``"gradients"`` and ``"neuron gradients"``
+    (of each sentence's loss for the gate of each head, and besides of each neuron).
 
     A batch that does not fit into memory is begun again in halves. So what ``see_layer`` counts is
     settled in ``see_batch`` and not before, and layer 0 is a fresh start.
@@ -187,18 +196,20 @@ def stream(
             gates.requires_grad_(with_gradients)
             states = classifier.embed(batch.input_ids, batch.token_type_ids)
             for number, layer in enumerate(classifier.layers):
-                is_last = number == layers - 1
+                first_only = classifier.first_only(number)
                 outputs, maps = attend(
                     classifier,
                     layer,
                     states,
                     batch.attention_mask,
-                    first_only=is_last and not needs & {"outputs", "maps"},
+                    first_only=first_only and not needs & {"outputs", "maps"},
                     with_maps="maps" in needs,
                 )
-                some = slice(1 if is_last else None)  # the tokens that the rest of the layer reads
+                some = slice(
+                    1 if first_only else None
+                )  # the tokens that the rest of the layer reads
                 attention = project(layer, outputs[:, some], gates[:, number])
-                attended = layer.attention_norm(attention + states[:, some])
+                attended = after_attention(layer, attention + states[:, some])
                 neurons = neurons_of(layer, attended)
                 # Statistics are exact, whatever the network multiplies in.
                 with torch.no_grad(), torch.autocast(classifier.device.type, enabled=False):
@@ -216,8 +227,8 @@ def stream(
                     ones = neurons.new_ones(len(neurons), 1, neurons.shape[2])  # [B, 1, F]
                     neuron_gates.append(ones.requires_grad_())
                     neurons = neurons * ones
-                states = layer.output_norm(layer.down(neurons) + attended)
-            found = classifier.classify(states[:, 0]).float()
+                states = after_feed_forward(layer, layer.down(neurons) + attended)
+            found = classifier.classify(states, batch.attention_mask).float()
             if not with_gradients:
                 return found, None
             target = torch.as_tensor(labels[batch.rows], device=classifier.device)

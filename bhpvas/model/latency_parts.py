@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from bhpvas.heads import HeadId
 from bhpvas.model import onnx_graph
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.families.base import Layer
-from bhpvas.model.layers import attend
+from bhpvas.model.families.base import COLUMNS, ROWS, Layer
+from bhpvas.model.layers import after_attention, after_feed_forward, attend, neurons_of
+from bhpvas.model.linear import bias_of
 from bhpvas.model.loading import quiet
 from bhpvas.model.pruning import prune_layer
 from bhpvas.model.runtimes import Pass, Timing
@@ -26,6 +27,11 @@ from bhpvas.neurons import NeuronSet
 from bhpvas.stats import SEED
 
 What = Literal["heads", "neurons"]
+#: What each kind of part is made of.
+_PARTS: dict[What, tuple[str, ...]] = {
+    "heads": (*ROWS["heads"], COLUMNS["heads"]),
+    "neurons": (*ROWS["neurons"], COLUMNS["neurons"]),
+}
 
 
 class Part(NamedTuple):
@@ -71,11 +77,11 @@ def _attention(
     classifier: Classifier, layer: Layer, states: Tensor, real: Tensor | None, first_only: bool
 ) -> Tensor:
     outputs, _ = attend(classifier, layer, states, real, first_only=first_only)
-    return layer.attention_norm(layer.output(outputs.flatten(2)) + states[:, : outputs.shape[1]])
+    return after_attention(layer, layer.output(outputs.flatten(2)) + states[:, : outputs.shape[1]])
 
 
 def _feed_forward(layer: Layer, states: Tensor) -> Tensor:
-    return layer.output_norm(layer.down(layer.activation(layer.up(states))) + states)
+    return after_feed_forward(layer, layer.down(neurons_of(layer, states)) + states)
 
 
 def _module_pass(classifier: Classifier, part: Part, states: Tensor) -> Pass:
@@ -95,61 +101,70 @@ def _module_pass(classifier: Classifier, part: Part, states: Tensor) -> Pass:
 class _Module(nn.Module):
     """Some function of states and of weights that are inputs, so that one graph serves all widths.
 
-    Weights are ``[in, out]``, as graphs of an export have them.
+    Weights are ``[in, out]``, as graphs of an export have them, and come by the names of ``parts``:
+    of each its weight, and its bias where it has one.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, parts: Sequence[str] = ()) -> None:
         super().__init__()
-        self.norm = copy.deepcopy(layer.attention_norm).float().cpu()
-        self.layer = replace(layer, attention_norm=self.norm, output_norm=self.norm)
+        norm = layer.feed_forward_norm  # the attention's may be none
+        self.norm = copy.deepcopy(norm).float().cpu()
+        self.layer = replace(layer, attention_norm=self.norm, feed_forward_norm=self.norm)
+        self.names = _weight_names(layer, parts)
 
-    def linear(self, weight: Tensor, bias: Tensor) -> Any:
-        return lambda states: states @ weight + bias
+    def narrower(self, weights: Sequence[Tensor]) -> Layer:
+        """The layer with the weights that were given."""
+        given = dict(zip(self.names, weights, strict=True))
+        parts = {
+            name: _Linear(given[name], given.get(f"{name}_bias"))
+            for name in self.names
+            if not name.endswith("_bias")
+        }
+        return replace(self.layer, **parts)
+
+
+class _Linear:
+    """A linear map of weights ``[in, out]``."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.weight, self.bias = weight, bias
+
+    def __call__(self, states: Tensor) -> Tensor:
+        answer = states @ self.weight
+        return answer if self.bias is None else answer + self.bias
+
+
+def _weight_names(layer: Layer, parts: Sequence[str]) -> list[str]:
+    """The weights and biases that some parts of a layer have."""
+    return [
+        name
+        for part in parts
+        if (whole := getattr(layer, part)) is not None
+        for name in [part, *[f"{part}_bias"] * (whole.bias is not None)]
+    ]
 
 
 class _Attention(_Module):
     def __init__(self, classifier: Classifier, first_only: bool) -> None:
-        super().__init__(classifier.layers[0])
+        super().__init__(classifier.layers[0], _PARTS["heads"])
         self.classifier, self.first_only = classifier, first_only
 
-    def forward(
-        self,
-        states: Tensor,
-        attention_mask: Tensor,
-        query: Tensor,
-        query_bias: Tensor,
-        key: Tensor,
-        key_bias: Tensor,
-        value: Tensor,
-        value_bias: Tensor,
-        output: Tensor,
-        output_bias: Tensor,
-    ) -> Tensor:
-        layer = replace(
-            self.layer,
-            query=self.linear(query, query_bias),
-            key=self.linear(key, key_bias),
-            value=self.linear(value, value_bias),
-            output=self.linear(output, output_bias),
-        )
+    def forward(self, states: Tensor, attention_mask: Tensor, *weights: Tensor) -> Tensor:
         real = attention_mask[:, None, None, :].bool()  # [B, 1, 1, T]
+        layer = self.narrower(weights)
         return _attention(self.classifier, layer, states, real, self.first_only)
 
 
 class _FeedForward(_Module):
-    def forward(
-        self, states: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor
-    ) -> Tensor:
-        up_, down_ = self.linear(up, up_bias), self.linear(down, down_bias)
-        return _feed_forward(replace(self.layer, up=up_, down=down_), states)
+    def forward(self, states: Tensor, *weights: Tensor) -> Tensor:
+        return _feed_forward(self.narrower(weights), states)
 
 
 class _Nothing(_Module):
     """What a part without any head or neuron is in a graph: a constant vector, add & norm."""
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        made: Tensor = self.norm(bias + states)
-        return made
+        return after_feed_forward(self.layer, bias + states)
 
 
 class _Graphs:
@@ -167,22 +182,13 @@ class _Graphs:
             "states": (states, {0: batch, 1: length}),
         }
         attended = inputs | {"attention_mask": (mask, {0: batch, 1: length})}
-        for name in ("query", "key", "value"):
-            attended[name] = (torch.zeros(hidden, 3 * size), {1: size * heads})
-            attended[f"{name}_bias"] = (torch.zeros(3 * size), {0: size * heads})
-        attended["output"] = (torch.zeros(3 * size, hidden), {0: size * heads})
-        attended["output_bias"] = (torch.zeros(hidden), {})
-        fed = inputs | {
-            "up": (torch.zeros(hidden, 16), {1: neurons}),
-            "up_bias": (torch.zeros(16), {0: neurons}),
-            "down": (torch.zeros(16, hidden), {0: neurons}),
-            "down_bias": (torch.zeros(hidden), {}),
-        }
+        attended |= _example(layer, "heads", 3 * size, size * heads)
+        fed = inputs | _example(layer, "neurons", 16, neurons)
         nothing = inputs | {"bias": (torch.zeros(hidden), {})}
         self.models = {
             "heads": _exported(_Attention(classifier, False), attended),
             "last heads": _exported(_Attention(classifier, True), attended),
-            "neurons": _exported(_FeedForward(layer), fed),
+            "neurons": _exported(_FeedForward(layer, _PARTS["neurons"]), fed),
             "nothing": _exported(_Nothing(layer), nothing),
         }
 
@@ -192,12 +198,10 @@ class _Graphs:
         name: str = part.what if part.units else "nothing"
         inputs = {"states": states}
         if name == "nothing":
-            weights["bias"] = layer.down.bias
-        for linear in {"heads": ("query", "key", "value", "output"), "neurons": ("up", "down")}.get(
-            name, ()
-        ):
-            weights[linear] = getattr(layer, linear).weight.T
-            weights[f"{linear}_bias"] = getattr(layer, linear).bias
+            weights["bias"] = bias_of(layer.down)
+        for given in _weight_names(layer, _PARTS[part.what] if part.units else ()):
+            whole = getattr(layer, given.removesuffix("_bias"))
+            weights[given] = whole.bias if given.endswith("_bias") else whole.weight.T
         if name == "heads":
             inputs["attention_mask"] = torch.ones(states.shape[:2], dtype=torch.long)
             name = "last heads" if part.last else name
@@ -211,6 +215,23 @@ class _Graphs:
         session = onnx_graph.session_of(path, torch.get_num_threads())
         values = {given: tensor.numpy() for given, tensor in inputs.items()}
         return partial(session.run, ["made"], values)
+
+
+def _example(layer: Layer, what: What, width: int, units: Any) -> dict[str, tuple[Tensor, Any]]:
+    """Weights of a layer's part for an export, of some ``width`` that stands for any."""
+    hidden = layer.output.weight.shape[0]
+    of_columns = COLUMNS[what]
+    found: dict[str, tuple[Tensor, Any]] = {}
+    for name in _weight_names(layer, _PARTS[what]):
+        if name == f"{of_columns}_bias":
+            found[name] = (torch.zeros(hidden), {})
+        elif name.endswith("_bias"):
+            found[name] = (torch.zeros(width), {0: units})
+        elif name == of_columns:
+            found[name] = (torch.zeros(width, hidden), {0: units})
+        else:
+            found[name] = (torch.zeros(hidden, width), {1: units})
+    return found
 
 
 def _exported(module: nn.Module, inputs: dict[str, tuple[Tensor, dict[int, Any]]]) -> Any:

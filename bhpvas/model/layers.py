@@ -49,18 +49,40 @@ def attend(
 
     With ``first_only`` the queries are those of the first token alone, so Z has T = 1.
     """
+    if layer.pre_norm:
+        states = layer.attention_norm(states)
     queries = states[:, :1] if first_only else states
     query = _split_heads(classifier, layer.query(queries))
     key = _split_heads(classifier, layer.key(states))
     value = _split_heads(classifier, layer.value(states))
+    if layer.positions is not None:
+        query, key, placed = layer.positions(layer, query, key)
+        attention_mask = _together(attention_mask, placed)
     if not with_maps:
         outputs = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
         return outputs.transpose(1, 2), None  # [B, T, H, d_h]
     scores = query @ key.transpose(2, 3) * (classifier.geometry.head_size**-0.5)  # [B, H, T, T]
     if attention_mask is not None:
-        scores = scores.masked_fill(~attention_mask, -math.inf)
+        if attention_mask.dtype == torch.bool:
+            scores = scores.masked_fill(~attention_mask, -math.inf)
+        else:
+            scores = scores + attention_mask
     maps = scores.softmax(-1)
     return (maps @ value).transpose(1, 2), maps
+
+
+def _together(attention_mask: Tensor | None, placed: Tensor | None) -> Tensor | None:
+    """Which keys may be attended, bool ``[B, 1, 1, T]``, with what positions add to scores.
+
+    A token of padding may always attend to itself: with nothing at all to attend to it would be no
+    number.
+    """
+    if attention_mask is None or placed is None:
+        return placed if attention_mask is None else attention_mask
+    if placed.dtype != torch.bool:
+        return placed.masked_fill(~attention_mask, -math.inf)
+    itself = torch.eye(placed.shape[-2], placed.shape[-1], dtype=torch.bool, device=placed.device)
+    return attention_mask & placed | itself
 
 
 def project(layer: Layer, outputs: Tensor, gates: Tensor | None) -> Tensor:
@@ -70,16 +92,28 @@ def project(layer: Layer, outputs: Tensor, gates: Tensor | None) -> Tensor:
     return layer.output(outputs.flatten(2))
 
 
+def after_attention(layer: Layer, added: Tensor) -> Tensor:
+    """What a layer's attention leaves, of the states that entered and its output, ``added`` up."""
+    return added if layer.pre_norm else layer.attention_norm(added)
+
+
 def neurons_of(layer: Layer, attended: Tensor) -> Tensor:
     """A layer's feed-forward neurons ``[B, T, F]`` from what its attention leaves ``[B, T, D]``."""
+    if layer.pre_norm:
+        attended = layer.feed_forward_norm(attended)
     neurons: Tensor = layer.activation(layer.up(attended))
-    return neurons
+    return neurons if layer.gate is None else neurons * layer.gate(attended)
+
+
+def after_feed_forward(layer: Layer, added: Tensor) -> Tensor:
+    """What a layer leaves, of what its attention left and its feed-forward output, ``added`` up."""
+    return added if layer.pre_norm else layer.feed_forward_norm(added)
 
 
 def finish_layer(layer: Layer, states: Tensor, attention_output: Tensor) -> Tensor:
-    """What a layer does after its attention: add & norm, feed-forward, add & norm."""
-    attended = layer.attention_norm(attention_output + states)
-    return layer.output_norm(layer.down(neurons_of(layer, attended)) + attended)
+    """What a layer does after its attention."""
+    attended = after_attention(layer, attention_output + states)
+    return after_feed_forward(layer, layer.down(neurons_of(layer, attended)) + attended)
 
 
 def run_layers(
@@ -92,16 +126,16 @@ def run_layers(
 ) -> Iterator[tuple[int, Tensor]]:
     """Run the layers from ``start``; yields each layer's number and the states that enter it.
 
-    After the last layer it yields ``(L, states)`` with the first token alone: ``[B, 1, D]``.
+    After the last layer it yields ``(L, states)``, of a model that reads the first token alone with
+    that token: ``[B, 1, D]``.
     """
-    last = len(classifier.layers) - 1
-    for number in range(start, last + 1):
+    for number in range(start, len(classifier.layers)):
         yield number, states
-        layer = classifier.layers[number]
-        outputs, _ = attend(classifier, layer, states, attention_mask, first_only=number == last)
+        layer, first_only = classifier.layers[number], classifier.first_only(number)
+        outputs, _ = attend(classifier, layer, states, attention_mask, first_only=first_only)
         attention_output = project(layer, outputs, None if gates is None else gates[:, number])
         states = finish_layer(layer, states[:, : outputs.shape[1]], attention_output)
-    yield last + 1, states
+    yield len(classifier.layers), states
 
 
 def logits_from(
@@ -115,4 +149,4 @@ def logits_from(
     """Logits ``[B, C]`` from the states that enter layer ``start``."""
     for _, entering in run_layers(classifier, states, attention_mask, gates, start=start):
         states = entering
-    return classifier.classify(states[:, 0])
+    return classifier.classify(states, attention_mask)

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.config import ModelFiles, filled_config
+from bhpvas.model.families.base import COLUMNS, ROWS
 from bhpvas.model.files import SMALLER, check_memory, reason
 from bhpvas.model.lacking import PRUNING
 from bhpvas.model.memory import exhausted
@@ -97,7 +99,7 @@ def _read_model(found: ModelFiles, dtype: torch.dtype) -> tuple[Any, dict[str, A
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
-        attn_implementation="sdpa",
+        attn_implementation=found.family.attention,
         output_loading_info=True,
     )
 
@@ -137,18 +139,18 @@ def _fill(weights: dict[str, Tensor], found: ModelFiles, model: Any) -> None:
 
     config, neurons = model.config, found.pruned_neurons
     mask = HeadMask(config.num_hidden_layers, config.num_attention_heads, found.pruned)
-    for number, layer in enumerate(found.family.layers(model)):
+    for number, module in enumerate(found.family.encoder_layers(model)):
         kept = torch.tensor(mask.kept[number]).repeat_interleave(config.hidden_size // mask.heads)
-        places = dict.fromkeys(("query", "key", "value", "output"), kept)  # [D] each
+        places = {"heads": kept}  # [D]
         if neurons is not None:
-            there = torch.tensor(~neurons.array[number])  # [F]
-            places |= dict.fromkeys(("up", "down"), there)
-        for name, there in places.items():
+            places["neurons"] = torch.tensor(~neurons.array[number])  # [F]
+        for what, there in places.items():
             if there.all():
                 continue
-            part = getattr(layer, name)
-            if name in ("output", "down"):
-                grow(part, "weight", slice(None), there)
-            else:
-                grow(part, "weight", there)
-                grow(part, "bias", there)
+            for name, parts in found.family.modules_of_parts.items():
+                part = attrgetter(name)(module)
+                if parts[0] in ROWS[what]:
+                    for kind, _ in part.named_parameters():
+                        grow(part, kind, there.repeat(len(parts)))
+                elif parts[0] == COLUMNS[what]:
+                    grow(part, "weight", slice(None), there)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.layers import attend, finish_layer
+from bhpvas.model.layers import after_attention, after_feed_forward, attend, finish_layer
+from bhpvas.model.linear import bias_of
 from bhpvas.model.pruning import remove_heads
 
 if TYPE_CHECKING:
@@ -24,13 +25,14 @@ _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 class Network(nn.Module):
     """The pruned network from token ids to logits, written out as in :mod:`bhpvas.model.layers`.
 
-    In the last layer only the first token's query is computed, which is all that is read.
+    In the last layer only the first token's query is computed, where that is all that is read.
     """
 
     def __init__(self, classifier: Classifier, mask: HeadMask) -> None:
         super().__init__()
         self.classifier, self.kept = classifier, mask.kept_per_layer
         self.model = remove_heads(classifier, mask).float().cpu()
+        self.layers = classifier.family.layers(self.model)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -39,20 +41,20 @@ class Network(nn.Module):
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         real = attention_mask[:, None, None, :].bool()  # [B, 1, 1, T]
         states = family.embed(model, input_ids, types)  # [B, T, D]
-        for number, layer in enumerate(family.layers(model)):
-            last = number == len(self.kept) - 1
-            queries = states[:, :1] if last else states
+        for number, layer in enumerate(self.layers):
+            first_only = self.classifier.first_only(number)
+            queries = states[:, :1] if first_only else states
             if self.kept[number]:
-                outputs, _ = attend(self.classifier, layer, states, real, first_only=last)
+                outputs, _ = attend(self.classifier, layer, states, real, first_only=first_only)
                 attention = layer.output(outputs.flatten(2))
             else:  # ONNX Runtime cannot run an attention without heads: its output is constant
-                attention = layer.output.bias.expand(queries.shape)
+                attention = bias_of(layer.output).expand(queries.shape)
             if layer.up.out_features:
                 states = finish_layer(layer, queries, attention)
             else:  # int8 of an empty matrix gives every sentence the same answer
-                attended = layer.attention_norm(attention + queries)
-                states = layer.output_norm(layer.down.bias + attended)
-        return family.classify(model, states[:, 0])
+                attended = after_attention(layer, attention + queries)
+                states = after_feed_forward(layer, bias_of(layer.down) + attended)
+        return family.logits(model, states, real)
 
 
 def check_packages() -> None:

@@ -8,7 +8,9 @@ transformers for this fall back to the default number type and switch gradients 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ from torch import Tensor, nn
 
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.families.base import Layer
+from bhpvas.model.families.base import COLUMNS, ROWS, Layer
+from bhpvas.model.linear import joined, linear
 from bhpvas.model.weights import Weights
 
 
@@ -40,13 +43,26 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     >>> model.bert.encoder.layer[0].attention.self.query
     Linear(in_features=384, out_features=352, bias=True)
     """
+    layers = [prune_layer(classifier, number, mask) for number in range(len(classifier.layers))]
+    made = with_layers(classifier, layers, shared=shared)
+    for module, kept in zip(classifier.family.encoder_layers(made), mask.kept, strict=True):
+        classifier.family.resize(module, torch.from_numpy(np.flatnonzero(kept)))
+    return made
+
+
+def with_layers(classifier: Classifier, layers: Sequence[Layer], *, shared: bool = False) -> Any:
+    """A copy of the model in which the layers have some other parts; ``shared`` as in
+    :func:`remove_heads`.
+    """
     known: dict[int, Any] = {}
-    for number, whole in enumerate(classifier.layers):
-        smaller = prune_layer(classifier, number, mask)
-        parts = ["query", "key", "value", "output"]
-        parts += ["up", "down"] * (smaller.up is not whole.up)
-        for name in parts:
-            known[id(getattr(whole, name))] = getattr(smaller, name)
+    modules = classifier.family.encoder_layers(classifier.model)
+    for module, whole, other in zip(modules, classifier.layers, layers, strict=True):
+        for name, parts in classifier.family.modules_of_parts.items():
+            pieces = [getattr(other, part) for part in parts]
+            if any(
+                one is not getattr(whole, part) for one, part in zip(pieces, parts, strict=True)
+            ):
+                known[id(attrgetter(name)(module))] = joined(pieces)
     return _around(classifier.model, known) if shared else _copied(classifier.model, known)
 
 
@@ -96,22 +112,31 @@ def narrowed(classifier: Classifier, mask: HeadMask | None) -> Classifier:
         return classifier
     classifier.check_removal()
     layers = (
-        _narrowed(classifier, layer, removed)
+        narrowed_layer(classifier, layer, removed)
         for layer, removed in zip(classifier.layers, mask.neurons.array, strict=True)
     )
     return replace(classifier, layers=tuple(layers))
 
 
-def _narrowed(classifier: Classifier, layer: Layer, removed: np.ndarray) -> Layer:
+def narrowed_layer(classifier: Classifier, layer: Layer, removed: np.ndarray) -> Layer:
     """A layer without the ``removed`` neurons, bool ``[F]``."""
     if not removed.any():
         return layer
     kept = torch.from_numpy(np.flatnonzero(~removed)).to(classifier.device)
-    return replace(
-        layer,
-        up=_linear_of(layer.up, kept),
-        down=linear(layer.down.weight.index_select(1, kept), layer.down.bias.clone()),
-    )
+    return _with_units(layer, "neurons", kept)
+
+
+def _with_units(layer: Layer, what: str, places: Tensor) -> Layer:
+    """A layer with some of its heads or neurons, by the ``places`` of their rows and columns."""
+    parts = {
+        name: _linear_of(whole, places)
+        for name in ROWS[what]
+        if (whole := getattr(layer, name)) is not None
+    }
+    columns: nn.Linear = getattr(layer, COLUMNS[what])
+    bias = None if columns.bias is None else columns.bias.clone()
+    parts[COLUMNS[what]] = linear(columns.weight.index_select(1, places), bias)
+    return replace(layer, **parts)
 
 
 def prune_layer(classifier: Classifier, number: int, mask: HeadMask) -> Layer:
@@ -121,17 +146,13 @@ def prune_layer(classifier: Classifier, number: int, mask: HeadMask) -> Layer:
     """
     kept, layer = mask.kept[number], classifier.layers[number]
     if mask.neurons is not None:
-        layer = _narrowed(classifier, layer, mask.neurons.array[number])
+        layer = narrowed_layer(classifier, layer, mask.neurons.array[number])
     if not kept.all() or mask.neurons is not None:
         classifier.check_removal()
-    rows = _rows(classifier, kept)
-    return replace(
-        layer,
-        query=_linear_of(layer.query, rows),
-        key=_linear_of(layer.key, rows),
-        value=_linear_of(layer.value, rows),
-        output=linear(layer.output.weight.index_select(1, rows), layer.output.bias.clone()),
-    )
+    if layer.positions is not None:
+        heads = torch.from_numpy(np.flatnonzero(kept)).to(classifier.device)
+        layer = replace(layer, positions=layer.positions.of_heads(heads))
+    return _with_units(layer, "heads", _rows(classifier, kept))
 
 
 def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
@@ -143,30 +164,53 @@ def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
     it was loaded is left out.
     """
     whole = {name: one.detach() for name, one in pruned.named_parameters()}
-    for number, smaller in enumerate(classifier.family.layers(pruned)):
-        larger = classifier.layers[number]
-        rows = dict.fromkeys(("query", "key", "value"), _rows(classifier, mask.kept[number]))
-        columns = {"output": rows["query"]}
-        if smaller.up.out_features < larger.up.out_features and mask.neurons is not None:
-            kept = np.flatnonzero(~mask.neurons.array[number])
-            rows["up"] = columns["down"] = torch.from_numpy(kept).to(classifier.device)
-        for name, places in rows.items():
-            for part in ("weight", "bias"):
-                there = getattr(getattr(larger, name), part)
-                grown = there.float().clone()
-                grown[places] = getattr(getattr(smaller, name), part).detach().float()
-                whole[classifier.name_of(there)] = grown
-        for name, places in columns.items():
-            there = getattr(larger, name).weight
-            grown = torch.zeros_like(there, dtype=torch.float32)
-            grown[:, places] = getattr(smaller, name).weight.detach().float()
-            whole[classifier.name_of(there)] = grown
-    loaded = dict(classifier.with_weights(None).model.named_parameters())
+    family, unpruned = classifier.family, classifier.with_weights(None).model
+    kept = [_places(classifier, mask, number) for number in range(len(classifier.layers))]
+    modules = family.encoder_layers(classifier.model)
+    both = zip(modules, classifier.layers, family.layers(pruned), kept, strict=True)
+    for module, larger, smaller, places in both:
+        for name, parts in family.modules_of_parts.items():
+            if not places.keys() & {*parts}:
+                continue
+            grown = joined(
+                [
+                    _grown(getattr(larger, part), getattr(smaller, part), part, places[part])
+                    for part in parts
+                ]
+            )
+            for key, one in attrgetter(name)(module).named_parameters():
+                whole[classifier.name_of(one)] = getattr(grown, key).detach()
+    loaded = dict(unpruned.named_parameters())
     whole = {name: one.float().cpu() for name, one in whole.items()}
     changed = {
         name: one for name, one in whole.items() if not torch.equal(one, loaded[name].float().cpu())
     }
     return Weights(changed)
+
+
+def _places(classifier: Classifier, mask: HeadMask, number: int) -> dict[str, Tensor]:
+    """Where the rows, or columns, that a mask keeps of the parts of a layer stand in the whole."""
+    places = {"heads": _rows(classifier, mask.kept[number])}
+    if mask.neurons is not None:
+        kept = np.flatnonzero(~mask.neurons.array[number])
+        places["neurons"] = torch.from_numpy(kept).to(classifier.device)
+    return {part: rows for what, rows in places.items() for part in (*ROWS[what], COLUMNS[what])}
+
+
+def _grown(larger: nn.Linear, smaller: nn.Linear, part: str, places: Tensor) -> nn.Linear:
+    """A smaller part at its ``places`` in the larger: other rows as they are, other columns 0."""
+    bias = None if smaller.bias is None else smaller.bias.detach().float()
+    if part in COLUMNS.values():
+        weight = torch.zeros_like(larger.weight, dtype=torch.float32)
+        weight[:, places] = smaller.weight.detach().float()
+        return linear(weight, bias)
+    weight = larger.weight.float().clone()
+    weight[places] = smaller.weight.detach().float()
+    if bias is not None:
+        whole = larger.bias.float().clone()
+        whole[places] = bias
+        bias = whole
+    return linear(weight, bias)
 
 
 def _rows(classifier: Classifier, kept: np.ndarray) -> Tensor:
@@ -177,15 +221,5 @@ def _rows(classifier: Classifier, kept: np.ndarray) -> Tensor:
 
 def _linear_of(whole: nn.Linear, rows: Tensor) -> nn.Linear:
     """Those rows of a linear map."""
-    return linear(whole.weight.index_select(0, rows), whole.bias.index_select(0, rows))
-
-
-def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A frozen linear map with weight ``[out, in]`` and bias ``[out]``; either may be empty."""
-    outputs, inputs = weight.shape
-    made = nn.Linear.__new__(nn.Linear)  # its own way of being made would draw values
-    nn.Module.__init__(made)
-    made.in_features, made.out_features, made.training = inputs, outputs, False
-    made.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
-    made.bias = nn.Parameter(bias, requires_grad=False)
-    return made
+    bias = None if whole.bias is None else whole.bias.index_select(0, rows)
+    return linear(whole.weight.index_select(0, rows), bias)

@@ -15,7 +15,7 @@ from typing import Any
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId
 from bhpvas.model.families import FAMILIES, ORDINARY
-from bhpvas.model.families.base import Family, Shapes, linear
+from bhpvas.model.families.base import COLUMNS, ROWS, Family, Shapes, linear
 from bhpvas.model.files import Stored
 from bhpvas.neurons import NeuronSet
 from bhpvas.text import plural
@@ -149,7 +149,8 @@ class _Stock:
                 )
             else:
                 names[own] = file
-                prefixes.add(file.removesuffix(_plain(file)))
+                if file != own:
+                    prefixes.add(file.removesuffix(_plain(file)))
         return names, others, prefixes - {""}
 
     def _readings(self, file: str) -> Iterator[str]:
@@ -254,41 +255,53 @@ class _Stock:
         for number, module in enumerate(self.family.layer_modules(self.config)):
             kept = heads - sum(head.layer == number for head in pruned)
             width = kept * (hidden // heads)
-            for part in _ROWS:
-                shapes = linear(f"{module}.{self.family.parts[part]}", width, hidden)
-                found |= shapes if kept else dict.fromkeys(shapes, _ANY)
-            output = f"{module}.{self.family.parts['output']}.weight"
-            found |= {output: (hidden, width) if kept else _ANY}
+            shapes = self._of_units("heads", number, module, width)
+            found |= shapes if kept else dict.fromkeys(shapes, _ANY)
         return found
+
+    def _of_units(self, what: str, number: int, module: str, width: int) -> Shapes:
+        """The shapes of all tensors of a layer whose size depends on how many ``what`` it has,
+        with rows or columns for ``width``.
+        """
+        hidden, without = (
+            self.family.sizes(self.config)[2],
+            self.family.without(self.config, number),
+        )
+        found: Shapes = {}
+        for name, parts in self.family.modules_of_parts.items():
+            if parts[0] in ROWS[what]:
+                found |= linear(name, len(parts) * width, hidden)
+            elif parts[0] == COLUMNS[what]:
+                found[f"{name}.weight"] = (hidden, width)
+        return {f"{module}.{key}": shape for key, shape in found.items() if key not in without}
 
     def feed_forward(self, pruned: NeuronSet | None) -> Shapes:
         """The shapes of all tensors whose size depends on how many neurons a layer has."""
-        _, _, hidden, width = self.family.sizes(self.config)
+        width = self.family.sizes(self.config)[3]
         found: Shapes = {}
-        modules = self.family.layer_modules(self.config)
-        for module, count in zip(modules, pruned.counts if pruned else (), strict=False):
-            found |= linear(f"{module}.{self.family.parts['up']}", width - count, hidden)
-            found[f"{module}.{self.family.parts['down']}.weight"] = (hidden, width - count)
+        modules = enumerate(self.family.layer_modules(self.config))
+        for (number, module), count in zip(modules, pruned.counts if pruned else (), strict=False):
+            found |= self._of_units("neurons", number, module, width - count)
         return found
 
     def narrower(self, key: str, found: tuple[int, ...], stated: tuple[int, ...]) -> str:
         """What to do about an attention of another size, which pruning by other tools leaves."""
         _, heads, hidden, _ = self.family.sizes(self.config)
-        layer, part = next(
-            (number, part)
+        layer, part, parts = next(
+            (number, parts[0], len(parts))
             for number, module in enumerate(self.family.layer_modules(self.config))
-            for part in (*_ROWS, "output")
-            if key.startswith(f"{module}.{self.family.parts[part]}.")
+            for name, parts in self.family.modules_of_parts.items()
+            if key.startswith(f"{module}.{name}.")
         )
-        if part in _ROWS and found == (hidden, *stated[1:]):
+        if part in _ROWS and found == (parts * hidden, *stated[1:]):
             return (
                 f"The weights of {self.name!r} have all heads of layer {layer} ({key}), of which "
                 "its config.json names some as pruned_heads: take that layer out of them if the "
                 "heads are meant to be there."
             )
-        if part not in _ROWS or found[1:] != stated[1:] or not 0 < found[0] < hidden:
+        rows, size = found[0] // parts, hidden // heads
+        if part not in _ROWS or found[1:] != stated[1:] or not 0 < rows < hidden:
             return self.mismatch(key, found, stated)
-        rows, size = found[0], hidden // heads
         way = (
             f"write the numbers of the {plural(heads - rows // size, 'head')} that it lacks there, "
             f'as "pruned_heads": {{"{layer}": […]}}'
@@ -297,7 +310,8 @@ class _Stock:
         )
         return (
             f"The weights of {self.name!r} were pruned by another tool: its layer {layer} has "
-            f"{rows} rows of {_ROWS[part]} ({key}) where its config.json says {stated[0]}; {way}."
+            f"{rows} rows of {_ROWS[part]} ({key}) where its config.json says "
+            f"{stated[0] // parts}; {way}."
         )
 
     def mismatch(self, key: str, found: tuple[int, ...], stated: tuple[int, ...]) -> str:

@@ -108,7 +108,8 @@ def as_weights(classifier: Classifier, mask: HeadMask, pruned: LayerwisePass) ->
         weight = torch.zeros(projection.weight.shape)
         weight[:, slice(None) if kept is None else torch.from_numpy(kept)] = fit.weight.float()
         made[classifier.name_of(projection.weight)] = weight
-        made[classifier.name_of(projection.bias)] = fit.bias.float()
+        if projection.bias is not None:
+            made[classifier.name_of(projection.bias)] = fit.bias.float()
 
     for number, fit in pruned.fits.items():
         put(classifier.layers[number].output, fit, mask.kept[number].repeat(size))

@@ -22,8 +22,15 @@ from bhpvas.model.batching import Batch, batches, load_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
 from bhpvas.model.families.base import Layer
-from bhpvas.model.layers import attend, finish_layer, project
-from bhpvas.model.pruning import linear, prune_layer
+from bhpvas.model.layers import (
+    after_attention,
+    attend,
+    finish_layer,
+    neurons_of,
+    project,
+)
+from bhpvas.model.linear import bias_of, linear
+from bhpvas.model.pruning import prune_layer
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.kept_states import KeptStates
 from bhpvas.recovery.ridge import CrossMoments
@@ -109,22 +116,22 @@ class Originals:
         """The states of a layer after its feed-forward part and before the norm, part by part."""
         layer = self.classifier.layers[number]
         for attended in self.attended(number):
-            states = layer.attention_norm(attended)
-            yield layer.down(layer.activation(layer.up(states))) + states
+            states = after_attention(layer, attended)
+            yield layer.down(neurons_of(layer, states)) + states
 
     @property
     def logits(self) -> Tensor:
         """The unpruned network's logits ``[n, C]``, part after part."""
-        return logits_of(self.classifier, self.entering(len(self.classifier.layers)))
+        return logits_of(self.classifier, self.parts, self.entering(len(self.classifier.layers)))
 
     def _run_to(self, number: int) -> None:
         classifier = self.classifier
         for current in range(max(self._entering), number):
-            layer, last = classifier.layers[current], current == len(classifier.layers) - 1
+            layer, first_only = classifier.layers[current], classifier.first_only(current)
             attended, leaving = KeptStates(), KeptStates()
             for part, states in zip(self.parts, self._entering[current], strict=True):
                 mask = part.batch.attention_mask
-                outputs, _ = attend(classifier, layer, states, mask, first_only=last)
+                outputs, _ = attend(classifier, layer, states, mask, first_only=first_only)
                 states = states[:, : outputs.shape[1]]
                 attention = project(layer, outputs, None)
                 attended.append(attention + states)
@@ -136,13 +143,19 @@ class Originals:
             self._attended[current] = attended
 
 
-def logits_of(classifier: Classifier, states: Sequence[Tensor]) -> Tensor:
+def logits_of(
+    classifier: Classifier, parts: Sequence[CalibrationPart], states: Sequence[Tensor]
+) -> Tensor:
     """Logits ``[n, C]`` from the last states of each part."""
-    return torch.cat([classifier.classify(one[:, 0]) for one in states]).float()
+    both = zip(states, parts, strict=True)
+    found = [classifier.classify(one, part.batch.attention_mask) for one, part in both]
+    return torch.cat(found).float()
 
 
 class LayerFit(NamedTuple):
     """A fitted projection of what is kept: W ``[D, p]``, bias ``[D]``, and how good it is.
+
+    Where the projection has no bias, that is 0, and the variance the mean square.
 
     ``p`` is k·d_h of k heads, or the number of neurons.
     Errors are sums of squares over the held-out samples, as is the variance of what is aimed at.
@@ -208,35 +221,35 @@ def layerwise_pass(
         progress(number - begin, layers - begin)
         if keep:
             kept_states[number] = states
-        kept, last = mask.kept[number], number == layers - 1
+        kept, first_only = mask.kept[number], classifier.first_only(number)
         layer = prune_layer(classifier, number, mask)
         outputs = KeptStates(
-            heads_of(classifier, layer, one, part, first_only=last)
+            heads_of(classifier, layer, one, part, first_only=first_only)
             for one, part in zip(states, parts, strict=True)
         )  # [B, T, k·d_h] each
-        counted = slice(1 if last else None)  # the tokens that the rest of the layer reads
+        counted = slice(1 if first_only else None)  # the tokens that the rest of the layer reads
         if not kept.all():
             both = zip(originals.attended(number), states, strict=True)
             aims = (attended - one[:, counted] for attended, one in both)
             size = classifier.geometry.head_size
             fits[number] = _fit(layer.output, size, fitter, parts, outputs, aims)
-            layer = replace(layer, output=as_linear(classifier, fits[number]))
+            layer = replace(layer, output=as_linear(classifier, fits[number], layer.output))
         if feed_forward or (mask.neurons is not None and mask.neurons.counts[number]):
             normed = KeptStates(
-                layer.attention_norm(layer.output(out) + one[:, counted])
+                after_attention(layer, layer.output(out) + one[:, counted])
                 for one, out in zip(states, outputs, strict=True)
             )
-            inner = (layer.activation(layer.up(one)) for one in normed)  # [B, T, F], one at a time
+            inner = (neurons_of(layer, one) for one in normed)  # [B, T, F], one at a time
             fed = (aim - one for aim, one in zip(originals.fed(number), normed, strict=True))
             fit = _fit(layer.down, 1, fitter, parts, inner, fed)
             feed_forward_fits[number] = fit
-            layer = replace(layer, down=as_linear(classifier, fit))
+            layer = replace(layer, down=as_linear(classifier, fit, layer.down))
         states = KeptStates(
             finish_layer(layer, one[:, counted], layer.output(out))
             for one, out in zip(states, outputs, strict=True)
         )
     progress(layers - begin, layers - begin)
-    return LayerwisePass(fits, feed_forward_fits, kept_states, logits_of(classifier, states))
+    return LayerwisePass(fits, feed_forward_fits, kept_states, logits_of(classifier, parts, states))
 
 
 def heads_of(
@@ -259,7 +272,7 @@ def _fit(
 ) -> LayerFit:
     """Fit ``projection`` to ``aims`` ``[B, T, D]`` from ``outputs`` ``[B, T, p]``, part by part."""
     fitted, held_out = moments_of(projection, parts, outputs, aims)
-    weight, bias = projection.weight.double().cpu(), projection.bias.double().cpu()
+    weight, bias = projection.weight.double().cpu(), bias_of(projection).double().cpu()
     return fitter(weight, bias, unit, fitted, held_out)
 
 
@@ -271,7 +284,8 @@ def moments_of(
 ) -> tuple[CrossMoments, CrossMoments]:
     """Moments of what is projected and what is aimed at: to be fitted, and held out."""
     sizes = projection.in_features, projection.out_features
-    fitted, held_out = CrossMoments(*sizes), CrossMoments(*sizes)
+    biased = projection.bias is not None
+    fitted, held_out = CrossMoments(*sizes, bias=biased), CrossMoments(*sizes, bias=biased)
     for part, out, aim in zip(parts, outputs, aims, strict=True):
         checks = part.held_out_samples(out.shape[1])
         inputs, targets = part.samples(out), part.samples(aim)
@@ -280,6 +294,7 @@ def moments_of(
     return fitted, held_out
 
 
-def as_linear(classifier: Classifier, fit: LayerFit) -> nn.Linear:
+def as_linear(classifier: Classifier, fit: LayerFit, projection: nn.Linear) -> nn.Linear:
+    """What was fitted, as a projection; without a bias where that has none."""
     weight, bias = (one.to(classifier.device, classifier.dtype) for one in (fit.weight, fit.bias))
-    return linear(weight, bias)
+    return linear(weight, None if projection.bias is None else bias)

@@ -21,10 +21,14 @@ class Products(NamedTuple):
 
 
 class CrossMoments:
-    """Sums over samples of inputs ``[n, p]`` and targets ``[n, q]``, in float64 on the CPU."""
+    """Sums over samples of inputs ``[n, p]`` and targets ``[n, q]``, in float64 on the CPU.
 
-    def __init__(self, inputs: int, targets: int) -> None:
-        self.count = 0.0
+    Without ``bias`` they are for a projection that has none: means stay 0, so that everything is
+    about the origin, and what is fitted has a bias of 0.
+    """
+
+    def __init__(self, inputs: int, targets: int, *, bias: bool = True) -> None:
+        self.count, self.bias = 0.0, bias
         self.inputs = torch.zeros(inputs, dtype=torch.float64)
         self.targets = torch.zeros(targets, dtype=torch.float64)
         self.inputs_inputs = torch.zeros(inputs, inputs, dtype=torch.float64)
@@ -36,21 +40,22 @@ class CrossMoments:
         targets = inputs[:, :0] if targets is None else targets
         inputs, targets = inputs.float(), targets.float()
         self.count += len(inputs)
-        self.inputs += inputs.sum(0).cpu()
-        self.targets += targets.sum(0).cpu()
+        if self.bias:
+            self.inputs += inputs.sum(0).cpu()
+            self.targets += targets.sum(0).cpu()
         self.inputs_inputs += (inputs.T @ inputs).cpu()
         self.inputs_targets += (inputs.T @ targets).cpu()
         self.targets_targets += float(targets.square().sum())
 
     def __add__(self, other: CrossMoments) -> CrossMoments:
-        total = CrossMoments(len(self.inputs), len(self.targets))
-        for name in vars(total):
+        total = CrossMoments(len(self.inputs), len(self.targets), bias=self.bias)
+        for name in vars(total).keys() - {"bias"}:
             setattr(total, name, getattr(self, name) + getattr(other, name))
         return total
 
     def of(self, inputs: Tensor) -> CrossMoments:
         """The moments of some inputs alone, by their places ``[k]``."""
-        some = CrossMoments(0, 0)
+        some = CrossMoments(0, 0, bias=self.bias)
         some.count, some.targets, some.targets_targets = (
             self.count, self.targets, self.targets_targets,
         )  # fmt: skip
@@ -63,7 +68,7 @@ class CrossMoments:
         return self.inputs / self.count, self.targets / self.count
 
     def covariance(self) -> Tensor:
-        """The inputs' covariance ``[p, p]``, a mean over samples."""
+        """The inputs' covariance ``[p, p]``, a mean over samples; without bias that of products."""
         return (
             self.inputs_inputs / self.count - torch.outer(self.inputs, self.inputs) / self.count**2
         )

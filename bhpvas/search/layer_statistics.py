@@ -46,7 +46,9 @@ def measure_layers(
     width = classifier.geometry.heads * classifier.geometry.head_size
     hidden = classifier.geometry.hidden_size
     draws = torch.Generator().manual_seed(seed)
-    moments = [CrossMoments(width, 0) for _ in range(layers)]
+    moments = [
+        CrossMoments(width, 0, bias=layer.output.bias is not None) for layer in classifier.layers
+    ]
     metrics = [torch.zeros(hidden, hidden, dtype=torch.float64) for _ in range(layers)]
     answers: list[Tensor] = []
     for done, part in enumerate(parts):
@@ -56,16 +58,15 @@ def measure_layers(
         leaves: list[Tensor] = []
         for number, layer in enumerate(classifier.layers):
             with torch.enable_grad():
-                outputs, _ = attend(
-                    classifier, layer, states, mask, first_only=number == layers - 1
-                )
+                first_only = classifier.first_only(number)
+                outputs, _ = attend(classifier, layer, states, mask, first_only=first_only)
                 attention = project(layer, outputs, None)
                 leaf = torch.zeros_like(attention).requires_grad_()
                 states = finish_layer(layer, states[:, : outputs.shape[1]], attention + leaf)
             leaves.append(leaf)
             moments[number].add(part.samples(outputs.detach().flatten(2)))
         with torch.enable_grad():
-            logits = classifier.classify(states[:, 0]).float()  # [B, C]
+            logits = classifier.classify(states, mask).float()  # [B, C]
             answers.append(logits.detach().cpu())
             direction = torch.randn(len(logits), labels, generator=draws).to(logits.device)
             direction -= direction.mean(1, keepdim=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.model.pruning import linear
+from bhpvas.model.layers import after_attention, after_feed_forward, neurons_of
+from bhpvas.model.linear import bias_of
+from bhpvas.model.pruning import narrowed_layer
 from bhpvas.neurons import NeuronSet
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.compensation import compensate
@@ -50,10 +53,10 @@ def narrow(
     gone, narrow = list[HeadId](), np.zeros((layers, geometry.intermediate_size), dtype=bool)
     for number, layer in enumerate(classifier.layers):
         progress(number, layers)
-        last = number == layers - 1
-        counted = slice(1 if last else None)  # the tokens that the rest of the layer reads
+        first_only = classifier.first_only(number)
+        counted = slice(1 if first_only else None)  # the tokens that the rest of the layer reads
         outputs = KeptStates(
-            heads_of(classifier, layer, one, part, first_only=last)
+            heads_of(classifier, layer, one, part, first_only=first_only)
             for one, part in zip(states, parts, strict=True)
         )
         output, count = layer.output, plan[Sublayer(number, "heads")]
@@ -66,28 +69,28 @@ def narrow(
                 output, geometry.head_size, count, stay, moments_of(output, parts, outputs, aims)
             )
             gone += [HeadId(number, head) for head in range(geometry.heads) if head not in kept]
-            output, rows = as_linear(classifier, fits[number]), rows_of(kept, geometry.head_size)
+            output = as_linear(classifier, fits[number], output)
+            rows = rows_of(kept, geometry.head_size)
         normed = KeptStates(
-            layer.attention_norm(output(out[:, :, rows.to(out.device)]) + one[:, counted])
+            after_attention(layer, output(out[:, :, rows.to(out.device)]) + one[:, counted])
             for one, out in zip(states, outputs, strict=True)
         )
-        up, down, count = layer.up, layer.down, plan[Sublayer(number, "neurons")]
+        count = plan[Sublayer(number, "neurons")]
         if count < geometry.intermediate_size:
-            inner = (layer.activation(layer.up(one)) for one in normed)
+            inner = (neurons_of(layer, one) for one in normed)
             fed = (aim - one for aim, one in zip(originals.fed(number), normed, strict=True))
-            found = moments_of(down, parts, inner, fed)
-            kept, fit = _chosen(down, 1, count, set(), found)
-            feed_forward_fits[number], down = fit, as_linear(classifier, fit)
-            places = rows_of(kept, 1).to(classifier.device)
-            up = linear(up.weight[places], up.bias[places])
+            found = moments_of(layer.down, parts, inner, fed)
+            kept, fit = _chosen(layer.down, 1, count, set(), found)
+            feed_forward_fits[number], down = fit, as_linear(classifier, fit, layer.down)
             narrow[number] = True
             narrow[number, sorted(kept)] = False
+            layer = replace(narrowed_layer(classifier, layer, narrow[number]), down=down)
         states = KeptStates(
-            layer.output_norm(down(layer.activation(up(one))) + one) for one in normed
+            after_feed_forward(layer, layer.down(neurons_of(layer, one)) + one) for one in normed
         )
     progress(layers, layers)
     mask = classifier.full_mask().without(gone).without_neurons(NeuronSet.of(narrow))
-    return mask, LayerwisePass(fits, feed_forward_fits, {}, logits_of(classifier, states))
+    return mask, LayerwisePass(fits, feed_forward_fits, {}, logits_of(classifier, parts, states))
 
 
 def _chosen(
@@ -100,7 +103,7 @@ def _chosen(
     """Which units of a projection stay, so many, and the fit of their columns."""
     fitted, held_out = moments
     together = fitted + held_out
-    weight, bias = projection.weight.double().cpu(), projection.bias.double().cpu()
+    weight, bias = projection.weight.double().cpu(), bias_of(projection).double().cpu()
     # The order is by what the units would say at their best, refitted with all of them there.
     best = solve(together.about(*together.means()), weight.T, _LIGHT_RIDGE)
     order = removal_order(together.covariance(), best, unit, stay=stay)

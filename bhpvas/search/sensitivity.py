@@ -12,8 +12,8 @@ from torch import Tensor
 
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.families.base import Layer
-from bhpvas.model.layers import logits_from
-from bhpvas.model.pruning import linear
+from bhpvas.model.layers import after_attention, logits_from, neurons_of
+from bhpvas.model.linear import bias_of, linear
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.layerwise import CalibrationPart, Originals, heads_of
 from bhpvas.recovery.ridge import CrossMoments
@@ -66,20 +66,21 @@ def sensitivities(
 def _narrowed(originals: Originals, number: int, what: What, counts: Sequence[int]) -> list[Layer]:
     """The layer with each number of kept units, refitted."""
     classifier = originals.classifier
-    layer, last = classifier.layers[number], number == len(classifier.layers) - 1
+    layer, first_only = classifier.layers[number], classifier.first_only(number)
     unit = classifier.geometry.head_size if what == "heads" else 1
     projection = layer.output if what == "heads" else layer.down
-    moments = CrossMoments(projection.in_features, 0)
+    moments = CrossMoments(projection.in_features, 0, bias=projection.bias is not None)
     if what == "heads":
         for states, part in zip(originals.entering(number), originals.parts, strict=True):
-            moments.add(part.samples(heads_of(classifier, layer, states, part, first_only=last)))
+            heads = heads_of(classifier, layer, states, part, first_only=first_only)
+            moments.add(part.samples(heads))
     else:
         for attended, part in zip(originals.attended(number), originals.parts, strict=True):
-            inner = layer.activation(layer.up(layer.attention_norm(attended)))
+            inner = neurons_of(layer, after_attention(layer, attended))
             moments.add(part.samples(inner))
     covariance, (mean, _) = moments.covariance(), moments.means()
     columns = projection.weight.double().cpu().T
-    target = mean @ columns + projection.bias.double().cpu()
+    target = mean @ columns + bias_of(projection).double().cpu()
     order = removal_order(covariance, columns, unit)
     layers = []
     for count in counts:
@@ -89,7 +90,8 @@ def _narrowed(originals: Originals, number: int, what: What, counts: Sequence[in
         whole[rows] = fitted
         bias = target - mean @ whole
         place, dtype = classifier.device, classifier.dtype
-        made = linear(whole.T.to(place, dtype), bias.to(place, dtype))
+        fitted_bias = None if projection.bias is None else bias.to(place, dtype)
+        made = linear(whole.T.to(place, dtype), fitted_bias)
         narrower = replace(layer, output=made) if what == "heads" else replace(layer, down=made)
         layers.append(narrower)
     return layers

@@ -103,10 +103,10 @@ class _PrunedNetwork:
         """A layer's error on what the pruned network feeds it, from the columns fitted there."""
         classifier, kept = self.originals.classifier, self.mask.kept[number]
         layer = prune_layer(classifier, number, self.mask)
-        moments = CrossMoments(layer.query.out_features, 0)
-        last = number == len(self.metrics) - 1
+        moments = CrossMoments(layer.query.out_features, 0, bias=layer.output.bias is not None)
+        first_only = classifier.first_only(number)
         for states, part in zip(self._states[number], self.originals.parts, strict=True):
-            outputs = heads_of(classifier, layer, states, part, first_only=last)
+            outputs = heads_of(classifier, layer, states, part, first_only=first_only)
             moments.add(part.samples(outputs))
         fit = self._fits.get(number)
         weight = layer.output.weight.cpu() if fit is None else fit.weight

@@ -17,6 +17,7 @@ from torch import nn
 
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.engine import predict
+from bhpvas.model.linear import bias_of
 from bhpvas.neurons import NeuronSet
 from bhpvas.recovery.base import Recovered
 from bhpvas.search.budget import Costs, Target
@@ -187,7 +188,9 @@ def magnitudes(problem: TargetProblem) -> dict[Sublayer, np.ndarray]:
     for number, layer in enumerate(problem.classifier.layers):
         heads = _squares(layer.query, layer.key, layer.value, then=layer.output)
         found[Sublayer(number, "heads")] = heads.reshape(geometry.heads, -1).sum(1)
-        found[Sublayer(number, "neurons")] = _squares(layer.up, then=layer.down)
+        found[Sublayer(number, "neurons")] = _squares(
+            *([layer.up] if layer.gate is None else [layer.up, layer.gate]), then=layer.down
+        )
     return found
 
 
@@ -195,7 +198,7 @@ def _squares(*read: nn.Linear, then: nn.Linear) -> np.ndarray:
     """Of each row that is read with, its squared length, and that of the column that it meets."""
     sums = then.weight.double().square().sum(0)
     for one in read:
-        sums = sums + one.weight.double().square().sum(1) + one.bias.double().square()
+        sums = sums + one.weight.double().square().sum(1) + bias_of(one).double().square()
     found: np.ndarray = sums.cpu().numpy()
     return found
 

@@ -39,7 +39,7 @@ ALBERT = Family(
         "up": "ffn",
         "activation": "activation",
         "down": "ffn_output",
-        "output_norm": "full_layer_layer_norm",
+        "feed_forward_norm": "full_layer_layer_norm",
     },
     modules="encoder.albert_layer_groups",
     in_order=_in_order,

@@ -5,10 +5,11 @@ Nothing here or in a family's own file imports torch: a config is read without i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,17 +20,50 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Layer:
-    """The parts of one encoder layer: attention, add & norm, feed-forward, add & norm."""
+    """The parts of one encoder layer; what is done with them stands in :mod:`bhpvas.model.layers`.
+
+    The norms stand behind the attention and the feed-forward part, or, with ``pre_norm``, before
+    them. With a ``gate`` the feed-forward part is gated: each of its neurons is the activation of a
+    row of ``up`` times the answer of a row of ``gate``. ``positions`` is how the attention knows
+    where tokens stand, if not from their embeddings.
+    """
 
     query: nn.Linear
     key: nn.Linear
     value: nn.Linear
     output: nn.Linear
-    attention_norm: nn.LayerNorm
+    attention_norm: nn.Module
     up: nn.Linear
     activation: Callable[[Tensor], Tensor]
     down: nn.Linear
-    output_norm: nn.LayerNorm
+    feed_forward_norm: nn.Module
+    gate: nn.Linear | None = None
+    pre_norm: bool = False
+    positions: Positions | None = None
+
+
+class Positions(Protocol):
+    """How the heads of a layer know where tokens stand, beyond what is in their embeddings."""
+
+    def __call__(
+        self, layer: Layer, query: Tensor, key: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Queries ``[B, H, Q, d_h]`` and keys ``[B, H, T, d_h]`` as they are multiplied, and what
+        that is masked by or has added: bool or a number, broadcast to ``[B, H, Q, T]``, or None.
+
+        Q is T, or 1 where the first token's query alone is asked for.
+        """
+
+    def of_heads(self, heads: Tensor) -> Positions:
+        """The same for some heads alone, by their places ``[k]``."""
+
+
+#: Parts whose rows belong to units, so many each, and the part whose columns do.
+ROWS: Mapping[str, tuple[str, ...]] = {
+    "heads": ("query", "key", "value"),
+    "neurons": ("up", "gate"),
+}
+COLUMNS = {"heads": "output", "neurons": "down"}
 
 
 @dataclass(frozen=True)
@@ -53,22 +87,30 @@ class TokenizerClass:
 
 @dataclass(frozen=True)
 class Family:
-    """All that is known of one family of post-norm encoders.
+    """All that is known of one family of encoders.
 
     ``name`` is the ``model_type`` of its configs, ``title`` what people call it, ``model_class``
     what transformers calls its classifiers. ``modules`` says where a base model lists its encoder
-    layers, ``parts`` where each of them keeps the parts of a :class:`Layer`, as dotted names;
-    ``in_order(config, modules)`` gives the layers that run, lowest first. ``size_keys`` are what a
+    layers, ``parts`` where each of them keeps the parts of a :class:`Layer`, as dotted names; parts
+    of one name share its rows, one after the other. ``pre_norm`` as in a layer, ``positions(model,
+    number)`` are those of one. ``in_order(config, modules)`` gives the layers that run, lowest
+    first. ``size_keys`` are what a
     config calls layers, heads, hidden and intermediate size. ``unsupported(config)`` says what of a
     config cannot be run, or nothing. ``base`` is what a classifier calls its base model, ``others``
-    the shapes of all its tensors that are in no embedding and no layer. ``embedding_size``: token
+    the shapes of all its tensors that are in no embedding and no layer; ``tables`` those of its
+    embeddings, where they are not three tables and a norm, and ``without(config, number)`` names
+    tensors that a layer has not, such as biases. ``embedding_size``: token
     embeddings have a size of their own; ``more_keys`` are further numbers of a config that shapes
     depend on. ``unused`` are tensors of the base model that classifiers do without,
     ``pretraining`` the modules of its models for pretraining. ``tokenizer`` is the class of its
     tokenizers.
 
-    ``classify(model, first)`` gives logits ``[B, C]`` from the last hidden state of the first token
-    ``[B, D]``; ``project(model, embedded)`` makes embeddings as wide as the hidden states.
+    ``classify(model, pooled)`` gives logits ``[B, C]`` from what stands for a sentence ``[B, D]``:
+    the last hidden state of its first token or, where ``mean(config)``, the mean over its tokens;
+    ``finish(model, states)`` is done to the states before. ``project(model, embedded)`` makes
+    embeddings as wide as the hidden states. ``resize(module, heads)`` tells a module which of its
+    heads are left, int64 ``[k]``, where its own attention has to know. ``attention`` is what
+    transformers is asked to run.
     ``places(model, tokens)`` numbers the places of tokens ``[B, T]``, where those depend on them.
     ``typed``: embeddings tell the two texts of a pair apart. ``after_padding``: positions are
     counted from the padding index + 1, so that many are never used. ``shared``: layers use the same
@@ -103,6 +145,27 @@ class Family:
     typed: bool = True
     after_padding: bool = False
     shared: bool = False
+    pre_norm: bool = False
+    positions: Callable[[Any, int], Positions] | None = None
+    mean: Callable[[Any], bool] = lambda config: False
+    finish: Callable[[Any, Tensor], Tensor] = lambda model, states: states
+    tables: Callable[[Mapping[str, Any]], Shapes] | None = None
+    without: Callable[[Mapping[str, Any], int], Collection[str]] = lambda config, number: ()
+    resize: Callable[[nn.Module, Tensor], None] = lambda module, heads: None
+    attention: str = "sdpa"
+
+    @cached_property
+    def modules_of_parts(self) -> dict[str, tuple[str, ...]]:
+        """The parts that each module of a layer holds, by its dotted name."""
+        found: dict[str, tuple[str, ...]] = {}
+        for part, name in self.parts.items():
+            found[name] = (*found.get(name, ()), part)
+        return found
+
+    @property
+    def gated(self) -> bool:
+        """Whether its feed-forward parts are gated."""
+        return "gate" in self.parts
 
     def encoder_layers(self, model: Any) -> Iterable[nn.Module]:
         """The encoder layers of a model, lowest first."""
@@ -111,9 +174,39 @@ class Family:
     def layers(self, model: Any) -> tuple[Layer, ...]:
         """The parts of a model's encoder layers, lowest first."""
         return tuple(
-            Layer(**{part: attrgetter(name)(module) for part, name in self.parts.items()})
-            for module in self.encoder_layers(model)
+            Layer(
+                **self._parts_of(module),
+                pre_norm=self.pre_norm,
+                positions=None if self.positions is None else self.positions(model, number),
+            )
+            for number, module in enumerate(self.encoder_layers(model))
         )
+
+    def _parts_of(self, module: nn.Module) -> dict[str, Any]:
+        from bhpvas.model.linear import pieces_of
+
+        found: dict[str, Any] = {}
+        for name, parts in self.modules_of_parts.items():
+            whole = attrgetter(name)(module)
+            pieces = [whole] if len(parts) == 1 else pieces_of(whole, len(parts))
+            found |= zip(parts, pieces, strict=True)
+        return found
+
+    def logits(self, model: Any, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Logits ``[B, C]`` from the last hidden states ``[B, T, D]``; T may be 1 where the first
+        token alone is read. ``attention_mask`` is ``[B, 1, 1, T]``, None where all are real.
+        """
+        return self.classify(model, self.pool(model, states, attention_mask))
+
+    def pool(self, model: Any, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """What stands for each sentence, ``[B, D]``, as :meth:`logits` has it."""
+        if not self.mean(model.config):
+            return self.finish(model, states[:, 0])
+        states = self.finish(model, states)
+        if attention_mask is None:
+            return states.mean(1)
+        real = attention_mask[:, 0, 0, :, None].to(states.dtype)  # [B, T, 1]
+        return (states * real).sum(1) / real.sum(1)
 
     def embed(
         self, model: Any, input_ids: Tensor, token_type_ids: Tensor, at: Tensor | None = None
@@ -153,7 +246,25 @@ class Family:
         :attr:`number_keys` and an ``id2label``.
         """
         _, _, hidden, inner = self.sizes(config)
-        wide = config["embedding_size"] if self.embedding_size else hidden
+        found = self._tables(config) if self.tables is None else self.tables(config)
+        rows = {"up": inner, "gate": inner}
+        for number, module in enumerate(self.layer_modules(config)):
+            without = self.without(config, number)
+            for name, parts in self.modules_of_parts.items():
+                tensors: Shapes = {}
+                if parts[0].endswith("norm"):
+                    tensors = norm(name, hidden)
+                elif parts != ("activation",):
+                    wide = inner if parts == ("down",) else hidden
+                    tensors = linear(name, sum(rows.get(part, hidden) for part in parts), wide)
+                found |= {
+                    f"{module}.{key}": shape for key, shape in tensors.items() if key not in without
+                }
+        return found | self.others(config)
+
+    def _tables(self, config: Mapping[str, Any]) -> Shapes:
+        """The shapes of the embeddings: three tables, or two, and a norm."""
+        wide = config["embedding_size"] if self.embedding_size else self.sizes(config)[2]
         rows = {"word": config["vocab_size"], "position": config["max_position_embeddings"]}
         if self.typed:
             rows["token_type"] = config["type_vocab_size"]
@@ -161,15 +272,7 @@ class Family:
         found: Shapes = {
             f"{place}.{table}_embeddings.weight": (many, wide) for table, many in rows.items()
         }
-        found |= norm(f"{place}.LayerNorm", wide)
-        shapes = {"up": (inner, hidden), "down": (hidden, inner)}
-        for module in self.layer_modules(config):
-            for part, name in self.parts.items():
-                if part.endswith("norm"):
-                    found |= norm(f"{module}.{name}", hidden)
-                elif part != "activation":
-                    found |= linear(f"{module}.{name}", *shapes.get(part, (hidden, hidden)))
-        return found | self.others(config)
+        return found | norm(f"{place}.LayerNorm", wide)
 
 
 def linear(name: str, rows: int, columns: int) -> Shapes:

@@ -13,7 +13,7 @@ PARTS = {
     "up": "intermediate.dense",
     "activation": "intermediate.intermediate_act_fn",
     "down": "output.dense",
-    "output_norm": "output.LayerNorm",
+    "feed_forward_norm": "output.LayerNorm",
 }
 
 WORD_PIECES = TokenizerClass(

@@ -21,7 +21,7 @@ DISTILBERT = Family(
         "up": "ffn.lin1",
         "activation": "ffn.activation",
         "down": "ffn.lin2",
-        "output_norm": "output_layer_norm",
+        "feed_forward_norm": "output_layer_norm",
     },
     modules="transformer.layer",
     typed=False,
