@@ -17,6 +17,7 @@ from transformers import (
     BertConfig,
     DistilBertConfig,
     ElectraConfig,
+    ModernBertConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
 )
@@ -59,6 +60,16 @@ CONFIGS = {
         num_labels=labels,
     ),
     "albert": lambda labels: AlbertConfig(**_SIZES, embedding_size=16, num_labels=labels),
+    # Its second layer looks at most four tokens far.
+    "modernbert": lambda labels: ModernBertConfig(
+        **_SIZES,
+        local_attention=8,
+        bos_token_id=2,
+        eos_token_id=3,
+        cls_token_id=2,
+        sep_token_id=3,
+        num_labels=labels,
+    ),
 }
 #: Families whose layers have weights of their own, so that heads can be removed.
 SEPARATE = [family for family in CONFIGS if family != "albert"]

@@ -236,7 +236,10 @@ def _example(layer: Layer, what: What, width: int, units: Any) -> dict[str, tupl
 
 def _exported(module: nn.Module, inputs: dict[str, tuple[Tensor, dict[int, Any]]]) -> Any:
     example, sizes = zip(*inputs.values(), strict=True)
-    return onnx_graph.exported(module, example, [*inputs], "made", sizes).model_proto
+    # Weights are one argument to torch, however many they are.
+    first = sum(name in ("states", "attention_mask", "bias") for name in inputs)
+    nested = (*sizes[:first], sizes[first:]) if first < len(sizes) else sizes
+    return onnx_graph.exported(module, example, [*inputs], "made", nested).model_proto
 
 
 def _with_constants(graph: Any, weights: dict[str, Tensor]) -> Any:

@@ -90,9 +90,10 @@ def exported(
     example: tuple[Tensor, ...],
     inputs: Sequence[str],
     output: str,
-    sizes: Sequence[dict[int, Any]],
+    sizes: Sequence[Any],
 ) -> Any:
-    """A module as torch makes a graph of it; ``sizes`` are the dimensions of each input that vary.
+    """A module as torch makes a graph of it; ``sizes`` are the dimensions of each argument that
+    vary.
 
     Raises :class:`ModelError` where a package is missing.
     """

@@ -39,9 +39,13 @@ _CLEANING = {
 }
 # More embeddings than this without a token are not there to fill up a block of a table.
 _PADDING = 512
-_CLASSES = {one.tokenizer.name: one.tokenizer for one in FAMILIES.values()}
 # Classes, without the ending of the older fast ones, that are made of a tokenizer.json alone.
 _GENERAL = ("PreTrainedTokenizer", "TokenizersBackend")
+_CLASSES = {
+    one.tokenizer.name: one.tokenizer
+    for one in FAMILIES.values()
+    if one.tokenizer.name not in _GENERAL
+}
 
 
 def check_tokenizer(folder: Path, name: str, config: Mapping[str, Any]) -> None:

@@ -24,8 +24,9 @@ Tensors = dict[str, Tensor]
 def files_of(family: str) -> dict[str, bytes]:
     """The files of a tiny model, built once."""
     with tempfile.TemporaryDirectory() as folder:
-        place = save_tiny(Path(folder) / "tiny", "roberta" if family == "xlm-roberta" else family)
-        if family == "xlm-roberta":  # the same but for its names
+        alike = family in ("xlm-roberta", "camembert")
+        place = save_tiny(Path(folder) / "tiny", "roberta" if alike else family)
+        if alike:  # the same but for its names
             own = {"model_type": family, "architectures": [FAMILIES[family].model_class]}
             change_config(place, **own)
         return {path.name: path.read_bytes() for path in place.iterdir()}

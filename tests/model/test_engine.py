@@ -142,5 +142,5 @@ def test_first_states_of_one_layer_under_a_mask(classifier, dataset):
     for layer in range(2):
         (one,) = first_states(classifier, encoded, mask, layers=[layer])
         np.testing.assert_array_equal(one, every[layer])
-    logits = classifier.classify(torch.tensor(every[1])).detach().numpy()
+    logits = classifier.classify(torch.tensor(every[1])[:, None], None).detach().numpy()
     np.testing.assert_allclose(logits, predict(classifier, encoded, mask), atol=1e-5)

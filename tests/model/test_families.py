@@ -66,9 +66,11 @@ def test_every_part_of_a_layer_is_found_once(name: str) -> None:
     layers = family.layers(model)
     assert len(layers) == model.config.num_hidden_layers == family.sizes(model.config.to_dict())[0]
     for layer in layers:
-        assert len({id(part) for part in vars(layer).values()}) == 9
+        parts = [part for part in vars(layer).values() if callable(part)]
+        assert len({id(part) for part in parts}) == len(parts) >= len(family.parts)
         assert layer.up.out_features == layer.down.in_features == 64
 
 
 def test_every_family_has_a_tiny_model() -> None:
-    assert {*FAMILIES} - {*CONFIGS} == {"xlm-roberta"}  # the same as RoBERTa but for its name
+    # The same as RoBERTa but for their names.
+    assert {*FAMILIES} - {*CONFIGS} == {"xlm-roberta", "camembert"}

@@ -117,14 +117,14 @@ def test_parts_of_graphs_answer_as_the_layer_does(classifier, last):
     for heads, answer in zip((1, 4), answers, strict=False):
         gone = [HeadId(number, head) for head in range(heads, 4)]
         layer = prune_layer(classifier, number, classifier.full_mask().without(gone))
-        norm = classifier.layers[0].attention_norm  # of no consequence for times
+        norm = classifier.layers[0].feed_forward_norm  # of no consequence for times
         outputs, _ = attend(classifier, layer, states, None, first_only=last)
         expected = norm(layer.output(outputs.flatten(2)) + states[:, : 1 if last else 5])
         torch.testing.assert_close(answer, expected, atol=1e-4, rtol=0)
     short = states[:, :1] if last else states
     mask = classifier.full_mask().without_neurons(first_neurons(classifier, 20))
     layer = prune_layer(classifier, number, mask)
-    norm = classifier.layers[0].attention_norm
+    norm = classifier.layers[0].feed_forward_norm
     expected = norm(layer.down(layer.activation(layer.up(short))) + short)
     torch.testing.assert_close(answers[2], expected, atol=1e-4, rtol=0)
     assert answers[3].shape == short.shape

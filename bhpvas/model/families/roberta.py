@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al. 2019) and XLM-RoBERTa (Conneau et al. 2020), the same in many languages."""
+"""RoBERTa (Liu et al. 2019), XLM-RoBERTa (Conneau et al. 2020), CamemBERT (Martin et al. 2020)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def _places(model: Any, tokens: Tensor) -> Tensor:
     """Places are counted without padding, which all has one place of its own."""
-    padding = model.roberta.embeddings.padding_idx
+    padding = model.base_model.embeddings.padding_idx
     real = tokens.ne(padding).long()
     return real.cumsum(1) * real + padding
 
@@ -67,4 +67,11 @@ XLM_ROBERTA = replace(
         "<unk>",
         "<mask>",
     ),
+)
+CAMEMBERT = replace(
+    XLM_ROBERTA,
+    name="camembert",
+    title="CamemBERT",
+    model_class="CamembertForSequenceClassification",
+    tokenizer=replace(XLM_ROBERTA.tokenizer, name="CamembertTokenizer"),
 )
