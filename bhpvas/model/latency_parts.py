@@ -115,7 +115,7 @@ class _Module(nn.Module):
     def narrower(self, weights: Sequence[Tensor]) -> Layer:
         """The layer with the weights that were given."""
         given = dict(zip(self.names, weights, strict=True))
-        parts = {
+        parts: dict[str, Any] = {
             name: _Linear(given[name], given.get(f"{name}_bias"))
             for name in self.names
             if not name.endswith("_bias")

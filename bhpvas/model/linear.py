@@ -37,7 +37,7 @@ def joined(pieces: Sequence[nn.Linear]) -> nn.Linear:
     """One linear map that answers as all of them do, one after the other."""
     if len(pieces) == 1:
         return pieces[0]
-    biases = [piece.bias for piece in pieces if piece.bias is not None]
+    biases: list[Tensor] = [piece.bias for piece in pieces if piece.bias is not None]
     return linear(
         torch.cat([piece.weight for piece in pieces]), torch.cat(biases) if biases else None
     )

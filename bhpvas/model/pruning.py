@@ -128,7 +128,7 @@ def narrowed_layer(classifier: Classifier, layer: Layer, removed: np.ndarray) ->
 
 def _with_units(layer: Layer, what: str, places: Tensor) -> Layer:
     """A layer with some of its heads or neurons, by the ``places`` of their rows and columns."""
-    parts = {
+    parts: dict[str, Any] = {
         name: _linear_of(whole, places)
         for name in ROWS[what]
         if (whole := getattr(layer, name)) is not None
