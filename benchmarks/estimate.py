@@ -18,12 +18,12 @@ import pandas as pd
 
 from bhpvas.criteria import Scores, removal_order, score
 from bhpvas.data.reading import sample_splits
-from bhpvas.evaluation import task
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier, load_classifier
 from bhpvas.model.encoding import Encoded
 from bhpvas.model.engine import predict
+from bhpvas.tasks.single_label import margins
 
 SIZES = (1, 3, 6, 9, 12, 18, 24, 36)
 
@@ -96,11 +96,11 @@ def judged(
     scores: Scores, asked: list[Trial], logits: np.ndarray, own: int, draws: int
 ) -> pd.DataFrame:
     """A row for each size, pool, judged sentences and quantity: means over splits."""
-    before, _ = task.margins(scores.logits, scores.labels)
+    before, _ = margins(scores.logits, scores.labels)
     masks, every = [one.mask for one in asked], np.arange(len(scores.rows))
-    losses = task.losses_of(logits, scores.labels) - np.logaddexp(0, -before)  # [M, N]
-    gained = (task.answers(logits) == scores.labels).astype(float)  # [M, N]
-    gained -= task.answers(scores.logits) == scores.labels
+    losses = scores.task.losses(logits, scores.labels) - np.logaddexp(0, -before)  # [M, N]
+    gained = (scores.task.answers(logits) == scores.labels).astype(float)  # [M, N]
+    gained -= scores.task.answers(scores.logits) == scores.labels
     shuffled = (np.random.default_rng(seed).permutation(every) for seed in range(draws))
     rows = []
     for order in (every, *shuffled):

@@ -31,6 +31,7 @@ from bhpvas.criteria import (
 from bhpvas.criteria.base import Statistic, weighted_statistic
 from bhpvas.heads import HeadMask
 from bhpvas.stats import bootstrap_weights, mean_ranks, percentile_interval
+from bhpvas.tasks.single_label import SingleLabel
 
 SENTENCES = (5, 10, 20, 60, 120, 240)
 #: At either end of the order, where the choice is made.
@@ -69,7 +70,7 @@ def scores_of(values: np.ndarray, name: str, statistic: Statistic) -> Scores:
     return Scores(
         mask=HeadMask(layers, heads),
         dataset="drawn",
-        label_names=("", ""),
+        task=SingleLabel(("", "")),
         sentences=n,
         rows=np.arange(n),
         logits=np.zeros((n, 2)),

@@ -6,7 +6,7 @@ and without the third of a second that its import takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import sqrt
 from typing import Literal, NamedTuple
 
@@ -33,8 +33,8 @@ PERMUTATIONS = 1_000
 PERMUTATIONS_A_TEST = 50
 #: Seed of everything that is drawn here.
 SEED = 0
-# Divisions drawn at once, which bounds the memory.
-_BLOCK = 200
+# Divisions drawn at once, and cells of what is drawn again, which bounds the memory.
+_BLOCK, _CELLS = 200, 2_000_000
 
 
 # --- intervals ------------------------------------------------------------------------------------
@@ -159,6 +159,105 @@ def bootstrap_weights(n: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarra
     A statistic under these weights varies as it would for other sentences (Efron 1979).
     """
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws) / n
+
+
+def bootstrap_means(terms: np.ndarray, *, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
+    """Means of rows ``[N, K]`` that are drawn again with replacement: float64 ``[R, K]``.
+
+    Of two arrays of as many rows the same ones are drawn.
+    """
+    return np.concatenate([weights @ terms for weights in _drawn_weights(len(terms), draws, seed)])
+
+
+def _drawn_weights(n: int, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """The rows of :func:`bootstrap_weights`, a bounded number of cells at once."""
+    random, at_once = np.random.default_rng(seed), max(1, _CELLS // n)
+    for begin in range(0, draws, at_once):
+        size = min(at_once, draws - begin)
+        yield random.multinomial(n, np.full(n, 1 / n), size=size) / n
+
+
+def bootstrap_rank_correlations(
+    one: np.ndarray, other: np.ndarray, *, draws: int = DRAWS, seed: int = SEED
+) -> np.ndarray:
+    """Spearman's rank correlation ``[R]`` of pairs ``[N]`` that are drawn again.
+
+    NaN where one of the two does not vary. Ranks are those among the pairs that are drawn.
+    """
+    found = []
+    for weights in _drawn_weights(len(one), draws, seed):
+        ranks = [_ranks_of(values, weights) for values in (one, other)]
+        centred = [rank - (weights * rank).sum(1, keepdims=True) for rank in ranks]
+        both, *each = (
+            (weights * first * second).sum(1)
+            for first, second in (centred, centred[:1] * 2, centred[1:] * 2)
+        )
+        scale = np.sqrt(each[0] * each[1])
+        found.append(np.where(scale > 1e-12, both / np.where(scale > 1e-12, scale, 1.0), np.nan))
+    return np.concatenate(found)
+
+
+def _ranks_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The middle rank, from 0 to 1, that each value ``[N]`` has under weights ``[R, N]``."""
+    distinct, code = np.unique(values, return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    ends = np.append(np.searchsorted(code[order], np.arange(1, len(distinct))), len(code)) - 1
+    up_to = np.cumsum(weights[:, order], axis=1)[:, ends]  # [R, G]
+    below = np.concatenate([np.zeros((len(weights), 1)), up_to[:, :-1]], axis=1)
+    return np.asarray(((below + up_to) / 2)[:, code])
+
+
+def drawn_interval(value: float, drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The percentile interval of a statistic that was drawn again ``[R]``, and holds its value.
+
+    NaN where the value is; draws without a value are left out.
+    """
+    drawn = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or not drawn.size:
+        return np.nan, np.nan
+    low, high = percentile_interval(drawn, level)
+    return min(float(low), value), max(float(high), value)
+
+
+class PairedChange(NamedTuple):
+    """How a statistic changed on the same sentences, its interval, and p of no change."""
+
+    change: float
+    low: float
+    high: float
+    p: float
+
+
+def paired_bootstrap(
+    before: np.ndarray,
+    after: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> PairedChange:
+    """How a statistic of means of rows ``[N, K]`` changed: the same sentences are drawn of both.
+
+    ``statistic`` gives ``[…]`` for means ``[…, K]``. The interval is the percentile one; p is twice
+    the share of draws, with the observed one, on the rarer side of no change, at most 1 (Efron and
+    Tibshirani 1993, An Introduction to the Bootstrap, chapters 13 and 15). NaN where the statistic
+    is not defined.
+
+    >>> rows = np.arange(8.0)[:, None]
+    >>> paired_bootstrap(rows, rows, lambda means: means[..., 0])
+    PairedChange(change=0.0, low=0.0, high=0.0, p=1.0)
+    """
+    change = float(statistic(after.mean(0)) - statistic(before.mean(0)))
+    drawn_before, drawn_after = (
+        statistic(bootstrap_means(one, draws=draws, seed=seed)) for one in (before, after)
+    )
+    drawn = drawn_after - drawn_before
+    if not np.isfinite(change):
+        return PairedChange(np.nan, np.nan, np.nan, np.nan)
+    known = drawn[np.isfinite(drawn)]
+    rarer = min((known <= 0).sum(), (known >= 0).sum())
+    p = min(1.0, 2 * (1 + float(rarer)) / (1 + len(known)))
+    return PairedChange(change, *drawn_interval(change, known), p)
 
 
 def percentile_interval(

@@ -149,7 +149,7 @@ def main() -> None:
     label = int(data.labels[row])
     one = contributions(classifier, data.texts[row], label=label)
     without = evaluate(classifier, data.take([row]), alone)
-    removal = one.removal_log_odds
+    removal = one.removal
     place = 1 + int((removal > removal[head.layer, head.head]).sum())
 
     test = mcnemar(before, after)

@@ -9,6 +9,7 @@ import torch
 from bhpvas import text
 from bhpvas.cli.output import grid
 from bhpvas.search import shares
+from bhpvas.tasks.single_label import SingleLabel
 
 TINY = [-1e-9, -0.0, 0.0, 1e-9]
 
@@ -39,4 +40,4 @@ def test_no_divergence_is_below_zero():
     for _ in range(50):
         logits = 5 * torch.randn(8, 3, generator=draws)
         shift = torch.rand(8, 1, generator=draws)  # the same answers, up to rounding
-        assert shares.divergence(logits, logits + shift) >= 0
+        assert shares.divergence(SingleLabel(tuple("abc")), logits, logits + shift) >= 0

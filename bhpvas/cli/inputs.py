@@ -45,7 +45,7 @@ def _with_classifier(options: DataOptions, dataset: Dataset) -> tuple[Classifier
         dtype=options.dtype,
         max_unknown=options.max_unknown,
     )
-    return classifier, dataset.aligned(classifier.label_names)
+    return classifier, dataset.for_task(classifier.task)
 
 
 def _dataset(options: DataOptions, source: str | None, split: Split) -> Dataset:

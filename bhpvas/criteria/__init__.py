@@ -1,7 +1,7 @@
 """Criteria: what is known of each head and neuron, in one registry and pass, and the ranks.
 
-One module holds the criteria that read the same thing. It imports data, model and the files at the
-root.
+One module holds the criteria that read the same thing. It imports tasks, data, model and the files
+at the root.
 """
 
 from bhpvas.criteria.attention import PROFILE_PARTS

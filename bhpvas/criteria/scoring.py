@@ -19,6 +19,7 @@ from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import stream
 from bhpvas.model.pruning import narrowed
 from bhpvas.progress import Progress, silent
+from bhpvas.tasks.base import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Scores:
 
     mask: HeadMask
     dataset: str
-    label_names: tuple[str, ...]
+    task: Task
     sentences: int
     rows: np.ndarray
     logits: np.ndarray
@@ -90,7 +91,7 @@ class Scores:
             raise BhpvasError(
                 f"{name} compares heads over all sentences, so it has no part by class."
             )
-        member = self.labels[None, :] == np.arange(len(self.label_names))[:, None]  # [C, N]
+        member = self.labels[None, :] == np.arange(len(self.task.label_names))[:, None]  # [C, N]
         counts = member.sum(1, keepdims=True)
         weights = member / np.where(counts > 0, counts, 1)
         values = weighted_statistic(one.per_example, weights, one.statistic)
@@ -131,7 +132,7 @@ def score(
     """
     check_names(names, CRITERIA, "criterion of heads")
     check_names(neurons, NEURON_CRITERIA, "criterion of neurons")
-    dataset = dataset.aligned(classifier.label_names)
+    dataset = dataset.for_task(classifier.task)
     mask = mask or classifier.full_mask()
     sample = Sample.of(len(dataset), keep)
     collectors: dict[object, Gatherer] = {
@@ -163,7 +164,7 @@ def score(
     return Scores(
         mask=mask,
         dataset=dataset.name,
-        label_names=classifier.label_names,
+        task=classifier.task,
         sentences=len(dataset),
         rows=sample.rows,
         logits=logits[sample.rows],

@@ -15,6 +15,7 @@ from bhpvas.data.labels import LabelNames
 from bhpvas.data.provenance import Provenance
 from bhpvas.data.text_store import Texts
 from bhpvas.errors import DataError
+from bhpvas.tasks.base import Task
 
 #: The parts of :class:`Splits`.
 Split = Literal["evaluation", "calibration"]
@@ -123,6 +124,13 @@ class Dataset:
             lines=None if self.lines is None else self.lines[rows],
             groups={name: taken(column) for name, column in self.groups.items()},
         )
+
+    def for_task(self, task: Task) -> Dataset:
+        """The same sentences with labels as a model's task has them.
+
+        Raises :class:`DataError` with the first label that the model lacks, as :meth:`aligned`.
+        """
+        return self.aligned(task.label_names)
 
     def aligned(self, label_names: Sequence[str]) -> Dataset:
         """The same sentences with labels numbered as a model numbers them.

@@ -9,7 +9,6 @@ import torch
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.evaluation.evaluation import Evaluation
-from bhpvas.evaluation.task import answers, losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, each_batch
@@ -66,7 +65,8 @@ def ablate(
     >>> loss_change.shape, float(loss_change[0, 3])
     ((6, 12), nan)
     """
-    dataset = dataset.aligned(classifier.label_names)
+    task = classifier.task
+    dataset = dataset.for_task(task)
     encoded = classifier.encode(dataset)
     mask = mask or classifier.full_mask()
     smaller = narrowed(classifier, mask)
@@ -79,12 +79,10 @@ def ablate(
     for batch, (whole, without) in each_batch(classifier, encoded, run, progress=progress):
         base[batch.rows] = whole
         labels = dataset.labels[batch.rows]
-        losses += losses_of(without, labels).sum(-1)
-        right += (answers(without) == labels).sum(-1)
+        losses += task.losses(without, labels).sum(-1)
+        right += (task.answers(without) == labels).sum(-1)
     distributed.add_up(base, losses, right)
-    baseline = Evaluation(
-        mask, dataset.name, base, dataset.labels, classifier.label_names, dataset.tags
-    )
+    baseline = Evaluation.of(classifier, dataset, mask, base)
     return Ablation(
         baseline=baseline,
         loss_change=losses / len(dataset) - baseline.loss,

@@ -12,7 +12,6 @@ import pandas as pd
 from bhpvas import stats
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import DataError
-from bhpvas.evaluation import task
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
@@ -49,11 +48,11 @@ def accuracy_change_interval(before: Evaluation, after: Evaluation) -> stats.Cha
 def divergences(before: Evaluation, after: Evaluation) -> np.ndarray:
     """How far each sentence's answer moved: KL(before ‖ after) in nats, float64, 0 = not at all.
 
-    Of the sentences that both evaluations have, in the order of the dataset; errors as for
-    :func:`mcnemar`.
+    Of what distributions stands at the task's own method. Of the sentences that both evaluations
+    have, in the order of the dataset; errors as for :func:`mcnemar`.
     """
     _, first, second = _paired(before, after)
-    return task.divergences(before.log_probabilities[first], after.log_probabilities[second])
+    return before.task.divergences(before.logits[first], after.logits[second])
 
 
 def flips(before: Evaluation, after: Evaluation) -> np.ndarray:
@@ -62,7 +61,8 @@ def flips(before: Evaluation, after: Evaluation) -> np.ndarray:
     Errors as for :func:`mcnemar`.
     """
     common, first, second = _paired(before, after)
-    return common[before.predictions[first] != after.predictions[second]]
+    of = before.task, before.logits[first], after.logits[second], before.labels[first]
+    return common[of[0].changed(*of[1:])]
 
 
 def summary(unpruned: Evaluation, found: Evaluation) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def data_record(
     >>> found.rows, found.source.matched, found.truncated, found.notes
     ({'negative': 120, 'positive': 120}, 'name', 0, ())
     """
-    dataset = dataset.aligned(classifier.label_names)
+    dataset = dataset.for_task(classifier.task)
     if encoded is None:
         encoded = classifier.encode(dataset)
     different = len(np.unique(encoded.first_copies))

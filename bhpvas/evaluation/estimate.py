@@ -9,8 +9,8 @@ import numpy as np
 
 from bhpvas.criteria import Scores
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation import task
 from bhpvas.heads import HeadMask
+from bhpvas.tasks.single_label import margins as margins_of
 
 #: From this share of all heads on, an estimate is weak: over masks without 24 of the sample's 72
 #: heads its accuracy correlates with the measured one by 0.5, without 36 by 0.3
@@ -47,7 +47,7 @@ class Estimate:
         if scores.gate_gradients is None:
             raise BhpvasError("An estimate needs gate gradients: score 'importance' first.")
         gradients = scores.gate_gradients.reshape(len(scores.rows), -1).astype(np.float64)
-        margins, thresholds = task.margins(scores.logits, scores.labels)
+        margins, thresholds = margins_of(scores.logits, scores.labels)
         # The loss is log(1 + exp(-margin)), so d margin = -d loss · (1 + exp(margin)).
         margin_gradient = -gradients * (1.0 + np.exp(np.minimum(margins, 50.0)))[:, None]
         return cls(

@@ -14,10 +14,11 @@ import numpy as np
 
 from bhpvas import stats
 from bhpvas.data.sampling import Sample, stratified_sample
-from bhpvas.evaluation import task
 from bhpvas.heads import HeadMask
 from bhpvas.model.engine import check_finite, predict
 from bhpvas.progress import Progress, silent
+from bhpvas.tasks import single_label
+from bhpvas.tasks.base import Task
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
@@ -33,15 +34,16 @@ FIRST_PART = 128
 class Evaluation:
     """The logits of a masked model on a dataset and everything that follows from them.
 
-    ``labels`` are numbered as the model numbers them, so ``label_names`` are the model's C names.
-    ``part`` says which sentences they are of, None = all. Raises :class:`ModelError` where a
+    ``labels`` are those of the model's ``task``: numbered as the model numbers them, or scores, or
+    sets. ``part`` says which sentences they are of, None = all. Raises :class:`ModelError` where a
     logit is not a finite number.
 
     >>> import numpy as np
     >>> import bhpvas
+    >>> from bhpvas.tasks.single_label import SingleLabel
     >>> logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.0, 3.0]])
-    >>> mask, names = bhpvas.HeadMask(2, 4), ("negative", "positive")
-    >>> found = bhpvas.Evaluation(mask, "four", logits, np.array([0, 1, 1, 1]), names)
+    >>> mask, task = bhpvas.HeadMask(2, 4), SingleLabel(("negative", "positive"))
+    >>> found = bhpvas.Evaluation(mask, "four", logits, np.array([0, 1, 1, 1]), task)
     >>> found.accuracy, [round(end, 2) for end in found.accuracy_interval], round(found.f1, 2)
     (0.75, [0.3, 0.95], 0.8)
     """
@@ -49,8 +51,8 @@ class Evaluation:
     mask: HeadMask
     dataset: str
     logits: np.ndarray  # float32 [n, C]
-    labels: np.ndarray  # int64 [n]
-    label_names: tuple[str, ...]
+    labels: np.ndarray  # int64 or float64 [n], or bool [n, C]
+    task: Task
     tags: tuple[str, ...] | None = None
     part: Sample | None = None
 
@@ -58,6 +60,26 @@ class Evaluation:
         assert self.logits.shape == (len(self.labels), len(self.label_names)), self.logits.shape
         assert len(self.labels) > 0, "a dataset is never empty"
         check_finite(self.logits, self.dataset)
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        dataset: Dataset,
+        mask: HeadMask,
+        logits: np.ndarray,
+        part: Sample | None = None,
+    ) -> Evaluation:
+        """The evaluation of logits ``[n, C]`` of a dataset, or of a part of it, that is aligned."""
+        rows = np.arange(len(dataset)) if part is None else part.rows
+        tags = None if dataset.tags is None else tuple(dataset.tags[row] for row in rows)
+        labels = dataset.labels[rows]
+        return cls(mask, dataset.name, logits, labels, classifier.task, tags, part)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the C outputs are called."""
+        return self.task.label_names
 
     @property
     def n(self) -> int:
@@ -82,7 +104,7 @@ class Evaluation:
     @cached_property
     def log_probabilities(self) -> np.ndarray:
         """Logarithms of the probabilities, float64 ``[n, C]``."""
-        return task.log_probabilities(self.logits)
+        return single_label.log_probabilities(self.logits)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -92,7 +114,7 @@ class Evaluation:
     @cached_property
     def predictions(self) -> np.ndarray:
         """The label with the highest logit, int64 ``[n]``; the lower one of equals."""
-        return task.answers(self.logits)
+        return self.task.answers(self.logits)
 
     @cached_property
     def right(self) -> np.ndarray:
@@ -102,7 +124,7 @@ class Evaluation:
     @cached_property
     def losses(self) -> np.ndarray:
         """Cross-entropy of each sentence in nats, float64 ``[n]``."""
-        return task.losses_of(self.logits, self.labels)
+        return self.task.losses(self.logits, self.labels)
 
     @property
     def loss(self) -> float:
@@ -127,12 +149,12 @@ class Evaluation:
     @cached_property
     def confusion(self) -> np.ndarray:
         """Sentences by label (row) and prediction (column), int64 ``[C, C]``."""
-        return task.confusion_of(self.labels, self.predictions, len(self.label_names))
+        return single_label.confusion_of(self.labels, self.predictions, len(self.label_names))
 
     @property
     def f1(self) -> float:
         """F1 of class 1 where there are two classes, else the mean over classes, in [0, 1]."""
-        return float(task.f1_of(self.confusion))
+        return float(single_label.f1_of(self.confusion))
 
     @property
     def f1_of(self) -> str:
@@ -152,18 +174,18 @@ class Evaluation:
     @property
     def _occurring(self) -> np.ndarray:
         """Whether a class is some sentence's label or prediction, bool ``[C]``."""
-        return np.asarray(self.confusion.sum(0) + self.confusion.sum(1) > 0)
+        return single_label.occurring(self.confusion)
 
     def f1_interval(self, *, draws: int = stats.MATRIX_DRAWS) -> tuple[float, float]:
         """The 95% interval of F1, after Jeffreys (:func:`bhpvas.stats.confusion_interval`)."""
         return stats.confusion_interval(
-            self.confusion, lambda one: task.f1_of(one, self._occurring), draws=draws
+            self.confusion, lambda one: single_label.f1_of(one, self._occurring), draws=draws
         )
 
     @property
     def matthews(self) -> float:
         """Matthews correlation of labels and predictions, in [-1, 1]; 0 = no better than chance."""
-        return task.matthews_of(self.confusion)
+        return float(single_label.matthews_of(self.confusion))
 
     def metrics(self) -> dict[str, Any]:
         """The numbers that a scheme step keeps, ready for JSON."""
@@ -225,7 +247,7 @@ def evaluate_progressively(
     - ``progress``: counts sentences.
     """
     mask = classifier.full_mask() if mask is None else mask
-    dataset = dataset.aligned(classifier.label_names)
+    dataset = dataset.for_task(classifier.task)
     encoded = classifier.encode(dataset)
     whole = len(dataset)
 
@@ -235,20 +257,14 @@ def evaluate_progressively(
 
         return predict(classifier, encoded, mask, indices=indices, cache=cache, progress=passed_on)
 
-    def evaluation(logits: np.ndarray, part: Sample | None = None) -> Evaluation:
-        picked = np.arange(whole) if part is None else part.rows
-        tags = None if dataset.tags is None else tuple(dataset.tags[i] for i in picked)
-        labels = dataset.labels[picked]
-        return Evaluation(mask, dataset.name, logits, labels, classifier.label_names, tags, part)
-
     if whole <= first:
-        yield evaluation(logits_of(np.arange(whole), 0))
+        yield Evaluation.of(classifier, dataset, mask, logits_of(np.arange(whole), 0))
         return
-    sample = stratified_sample(dataset.labels, first, seed=0)
+    sample = stratified_sample(classifier.task.strata(dataset.labels), first, seed=0)
     begun = logits_of(sample, 0)
-    yield evaluation(begun, Sample(sample, whole))
+    yield Evaluation.of(classifier, dataset, mask, begun, Sample(sample, whole))
     rest = np.setdiff1d(np.arange(whole), sample)
     logits = np.empty((whole, begun.shape[1]), begun.dtype)
     logits[sample] = begun
     logits[rest] = logits_of(rest, first)
-    yield evaluation(logits)
+    yield Evaluation.of(classifier, dataset, mask, logits)

@@ -200,7 +200,7 @@ def _part(whole: Evaluation, chosen: np.ndarray) -> Evaluation:
     rows = np.flatnonzero(chosen)
     tags = None if whole.tags is None else tuple(whole.tags[row] for row in rows)
     return Evaluation(
-        whole.mask, whole.dataset, whole.logits[rows], whole.labels[rows], whole.label_names, tags,
+        whole.mask, whole.dataset, whole.logits[rows], whole.labels[rows], whole.task, tags,
         Sample(whole.indices[rows], whole.total),
     )  # fmt: skip
 

@@ -16,7 +16,6 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError, HeadError
 from bhpvas.evaluation.ablation import TOKENS_AT_ONCE
 from bhpvas.evaluation.evaluation import Evaluation
-from bhpvas.evaluation.task import answers, losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, each_batch
@@ -117,7 +116,8 @@ def ablate_widths(
         if not 0 <= share <= 1:
             raise BhpvasError(f"A layer cannot keep {share} of its neurons: take 0 to 1.")
     classifier.check_removal()
-    dataset = dataset.aligned(classifier.label_names)
+    task = classifier.task
+    dataset = dataset.for_task(task)
     mask = mask or classifier.full_mask()
     scores = score(classifier, dataset, (), neurons=(by,), mask=mask, progress=part(progress, 0, 2))
     order = tuple(leaving_order(values) for values in scores.neurons[by])
@@ -141,13 +141,11 @@ def ablate_widths(
         labels = dataset.labels[batch.rows]
         for number, found in enumerate(narrow):
             every = np.concatenate([whole[None], found])  # [P, B, C]
-            losses[number] += losses_of(every, labels).sum(-1)
-            right[number] += (answers(every) == labels).sum(-1)
+            losses[number] += task.losses(every, labels).sum(-1)
+            right[number] += (task.answers(every) == labels).sum(-1)
     distributed.add_up(base, *losses, *right)
     return WidthCurves(
-        baseline=Evaluation(
-            mask, dataset.name, base, dataset.labels, classifier.label_names, dataset.tags
-        ),
+        baseline=Evaluation.of(classifier, dataset, mask, base),
         order=order,
         kept=kept,
         loss_change=tuple((one - one[0]) / len(dataset) for one in losses),

@@ -1,7 +1,7 @@
 """Export: a pruned model as files that work without bhpvas, read back before they are given.
 
-One module holds one format, one registry names them. It imports storage, data, model, scheme,
-evaluation and the files at the root.
+One module holds one format, one registry names them. It imports storage, tasks, data, model,
+scheme, evaluation and the files at the root.
 """
 
 from bhpvas.export.base import ExportError as ExportError

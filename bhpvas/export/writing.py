@@ -145,7 +145,7 @@ def _measured(
     heads outside ``mask`` are removed; ``dataset`` measures both, ``int8`` asks for a quantised
     graph, ``timing`` for times.
     """
-    dataset = dataset.aligned(classifier.label_names)
+    dataset = dataset.for_task(classifier.task)
     passes = 3 + int8 + (timing is not None)
     before = evaluate(classifier, dataset, progress=part(progress, 0, passes))
     exact = in_float32(changed)
@@ -154,8 +154,7 @@ def _measured(
 
     def answers(forward: Forward, turn: int) -> Evaluation:
         logits = logits_of(forward, exact, encoded, part(progress, turn, passes))
-        names = classifier.label_names
-        return Evaluation(mask, dataset.name, logits, dataset.labels, names, dataset.tags)
+        return Evaluation.of(classifier, dataset, mask, logits)
 
     with quiet(), _write_errors(folder):
         chosen.write(changed, mask, folder)

@@ -1,8 +1,9 @@
-"""Saliency: how much each token speaks for a class, attributed by captum to its embedding.
+"""Saliency: how much each token speaks for an answer, attributed by captum to its embedding.
 
-What is attributed is the class's log-odds, its logit less the log-sum-exp of all others: with two
-classes the difference of the logits. A token's value is the sum over its embedding, above 0 where
-it speaks for the class.
+What is attributed is what the model's task explains: the log-odds of a class, its logit less the
+log-sum-exp of all others (with two classes the difference of the logits), a label's own logit where
+there can be several, or the score. A token's value is the sum over its embedding, above 0 where it
+speaks for it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import torch
 from torch import Tensor
 
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.task import log_odds
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.layers import gates_of, logits_from
@@ -69,15 +69,16 @@ SALIENCIES: dict[str, SaliencyMethod] = {
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
-    """What each token adds to the log-odds of ``label``.
+    """What each token adds to what the task explains of ``label``.
 
-    ``values`` by method ``[T]``, above 0 = speaks for the class; ``log_odds`` of the sentence and
-    of the ``baseline``; ``gap`` is what the integrated gradients miss of their difference.
+    ``values`` by method ``[T]``, above 0 = speaks for it; ``explained`` is that of the sentence,
+    ``baseline`` that of the one of padding; ``gap`` is what the integrated gradients miss of their
+    difference.
     """
 
     label: int
     values: dict[str, np.ndarray]
-    log_odds: float
+    explained: float
     baseline: float
     gap: float
 
@@ -99,10 +100,10 @@ def saliency(
     mask: HeadMask | None = None,
     steps: int = STEPS,
 ) -> Saliency:
-    """What each token of one sentence adds to the log-odds of a class, by every method.
+    """What each token of one sentence adds to what the task explains, by every method.
 
     - ``text``, ``pair``: the sentence and, where the model reads two, the second one.
-    - ``label``: the class, counted from 0.
+    - ``label``: the class or output, counted from 0.
     - ``mask``: the heads that are kept, all if not given.
     - ``steps``: points on the way from the baseline to the sentence.
 
@@ -115,7 +116,8 @@ def saliency(
     gates, classifier = gates_of(classifier, mask), narrowed(classifier, mask)
 
     def decide(embedded: Tensor) -> Tensor:  # [B, T, D] → [B]
-        return log_odds(logits_from(classifier, embedded, None, gates).float(), label)
+        logits = logits_from(classifier, embedded, None, gates).float()
+        return classifier.task.explained(logits, label)
 
     integrated, gap = IntegratedGradients(decide).attribute(
         embedded,
@@ -131,7 +133,7 @@ def saliency(
     return Saliency(
         label=label,
         values={name: one.detach()[0].sum(-1).float().cpu().numpy() for name, one in found.items()},
-        log_odds=float(ends[0]),
+        explained=float(ends[0]),
         baseline=float(ends[1]),
         gap=float(gap[0]),
     )

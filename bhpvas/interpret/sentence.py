@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from bhpvas.criteria.gradients import GateGradients
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.sampling import Sample
 from bhpvas.evaluation.ablation import logits_without_each
-from bhpvas.evaluation.task import answers, log_odds, losses_of
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.align import TOKEN_PARTS, Sentence, sentences_of
 from bhpvas.interpret.saliency import check_label
@@ -20,6 +20,7 @@ from bhpvas.model.batching import Batch, load_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import Gradients, Seen, predict, stream
 from bhpvas.model.pruning import narrowed
+from bhpvas.tasks.base import Task
 
 #: Tokens of one sentence that are kept for drawing; no screen shows more side by side.
 MOST_TOKENS = 96
@@ -152,38 +153,40 @@ def read(
 
 @dataclass(frozen=True, eq=False)
 class Contributions:
-    """What each head contributes to the decision on one sentence, for the class ``label``.
+    """What each head contributes to the decision on one sentence.
 
-    ``gradient`` ``[L, H]`` is the slope of the loss at each gate: above 0 the loss falls as the
-    head is turned down. ``loss_change`` ``[L, H]`` is exact removal of the head alone: above 0 the
-    head speaks for ``label``. ``logits`` ``[C]`` are those under the mask, ``removed_logits``
-    ``[L, H, C]`` those without each head as well. NaN where a head is removed.
+    It speaks for or against what the ``task`` explains of the output ``label``
+    (:meth:`~bhpvas.tasks.base.Task.explained`): the log-odds of a label, or the score. ``logits``
+    ``[C]`` are those under the mask, ``removed_logits`` ``[L, H, C]`` those without each head as
+    well, and ``slope`` ``[L, H]`` is that of what is explained at each gate: what a head adds to
+    first order. NaN where a head is removed.
     """
 
     label: int
+    task: Task
     logits: np.ndarray
-    gradient: np.ndarray
-    loss_change: np.ndarray
+    slope: np.ndarray
     removed_logits: np.ndarray
 
     @property
-    def removal_log_odds(self) -> np.ndarray:
-        """What each head adds to the log-odds of the class, by exact removal: ``[L, H]``."""
-        return self._log_odds(self.logits) - self._log_odds(self.removed_logits)
+    def removal(self) -> np.ndarray:
+        """What each head adds to what is explained, by exact removal: ``[L, H]``."""
+        return self._explained(self.logits) - self._explained(self.removed_logits)
 
-    @property
-    def gradient_log_odds(self) -> np.ndarray:
-        """The same to first order: the slope of the log-odds at each gate, ``[L, H]``.
+    def _explained(self, logits: np.ndarray) -> np.ndarray:
+        found = self.task.explained(torch.from_numpy(logits).double(), self.label)
+        return np.asarray(found.numpy())
 
-        The loss is −log p and the log-odds are log p − log(1 − p), so the slopes differ by the
-        factor −1/(1 − p).
-        """
-        odds = np.exp(self._log_odds(self.logits))
-        return -self.gradient * (1 + odds)
 
-    def _log_odds(self, logits: np.ndarray) -> np.ndarray:
-        found: np.ndarray = log_odds(torch.from_numpy(logits).double(), self.label).numpy()
-        return found
+@dataclass(frozen=True)
+class _Slope:
+    """In place of a task where a pass is to find the slope of what it explains, not of the loss."""
+
+    task: Task
+    label: int
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.task.explained(logits, self.label)
 
 
 def contributions(
@@ -194,25 +197,26 @@ def contributions(
     label: int | None = None,
     mask: HeadMask | None = None,
 ) -> Contributions:
-    """What each head contributes to one sentence; without a label, to the class predicted.
+    """What each head contributes to one sentence; without a label, to what is answered.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for a label that the model does not have.
     """
-    pairs = None if pair is None else (pair,)
+    pairs, task = None if pair is None else (pair,), classifier.task
     encoded = classifier.encode_texts([text], pairs)
     if label is None:
-        label = int(answers(predict(classifier, encoded, mask))[0])
+        label = task.label_to_explain(predict(classifier, encoded, mask)[0])
     check_label(classifier, label)
-    labels, mask = np.array([label]), mask or classifier.full_mask()
+    mask = mask or classifier.full_mask()
     gates = GateGradients(classifier, Sample.of(1, 1))
-    stream(classifier, encoded, labels, [gates], mask=mask)
+    explaining: Any = _Slope(task, label)
+    nothing = np.zeros(1, dtype=np.int64)
+    stream(replace(classifier, task=explaining), encoded, nothing, [gates], mask=mask)
     batch = load_batch(classifier, encoded, np.zeros(1, dtype=np.int64))
     logits, removed = logits_without_each(narrowed(classifier, mask), batch, mask)
-    change = losses_of(removed, labels) - losses_of(logits, labels)  # [L, H, 1]
     return Contributions(
         label=label,
+        task=task,
         logits=logits[0],
-        gradient=np.where(mask.kept, gates.gradients[0], np.nan),
-        loss_change=change[..., 0],
+        slope=np.where(mask.kept, gates.gradients[0], np.nan),
         removed_logits=removed[:, :, 0],
     )

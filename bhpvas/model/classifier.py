@@ -31,6 +31,7 @@ from bhpvas.model.files import fingerprint, locate, tokenizer_fingerprint
 from bhpvas.model.loading import load_weights
 from bhpvas.model.tokenizer import load_tokenizer
 from bhpvas.model.weights import Weights
+from bhpvas.tasks.base import Task
 from bhpvas.text import listed
 
 if TYPE_CHECKING:
@@ -45,11 +46,12 @@ class Classifier:
     """A loaded classifier. Its weights are frozen and never written to, so threads can share it.
 
     ``source`` is what it was loaded from, ``revision`` that of a hub id, ``fingerprint`` a hash of
-    its config and weights, ``tokenizer_fingerprint`` one of its other files; ``geometry`` has its
-    sizes. ``weights`` are those that a recovery put in place of the model's own, and ``loaded`` is
-    the classifier without them. ``model`` is a module of transformers, and ``layers`` are its
-    parts by ``family``. ``notes`` say in a sentence each what was guessed or left out of its files,
-    ``max_unknown`` how large a share of a dataset's tokens may be unknown.
+    its config and weights, ``tokenizer_fingerprint`` one of its other files; ``task`` is what its
+    outputs answer, ``geometry`` has its sizes. ``weights`` are those that a recovery put in place
+    of the model's own, and ``loaded`` is the classifier without them. ``model`` is a module of
+    transformers, and ``layers`` are its parts by ``family``. ``notes`` say in a sentence each what
+    was guessed or left out of its files, ``max_unknown`` how large a share of a dataset's tokens
+    may be unknown.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -64,7 +66,7 @@ class Classifier:
     revision: str | None
     fingerprint: str
     tokenizer_fingerprint: str
-    label_names: tuple[str, ...]
+    task: Task
     geometry: Geometry
     model: Any
     tokenizer: Any
@@ -77,6 +79,11 @@ class Classifier:
     loaded: Classifier | None = None
     notes: tuple[str, ...] = ()
     max_unknown: float = MAX_UNKNOWN
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the outputs are called."""
+        return self.task.label_names
 
     @property
     def identity(self) -> str:
@@ -264,7 +271,7 @@ def load_classifier(
         revision=revision,
         fingerprint=fingerprint(folder, found.weights),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
-        label_names=info.label_names,
+        task=info.task,
         geometry=info.geometry,
         model=model,
         tokenizer=tokenizer,

@@ -21,6 +21,8 @@ from bhpvas.model.families.base import ROWS, Family
 from bhpvas.model.lacking import PRUNING, pruned_heads, pruned_neurons
 from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
 from bhpvas.neurons import NeuronSet
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.choosing import task_of
 
 # Far beyond any model; of layers that share their weights a config may state any number.
 _MOST_LAYERS = 1000
@@ -106,13 +108,19 @@ class Geometry:
 class Info:
     """What a model's files say of it, without loading its weights.
 
-    ``notes`` are one sentence each: what was guessed, or left out of what the folder holds.
+    ``task`` is what its outputs answer. ``notes`` are one sentence each: what was guessed, or left
+    out of what the folder holds.
     """
 
     name: str
     geometry: Geometry
-    label_names: tuple[str, ...]
+    task: Task
     notes: tuple[str, ...] = ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the outputs are called."""
+        return self.task.label_names
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ class ModelFiles:
 
     ``config`` states all that its family asks for. ``weights`` are the files to read, ``contents``
     what these hold, ``numbers`` how many numbers of the model. ``pruned`` and ``pruned_neurons`` as
-    in :class:`Geometry`. ``notes`` as in :class:`Info`.
+    in :class:`Geometry`, ``task`` and ``notes`` as in :class:`Info`.
     """
 
     name: str
@@ -132,7 +140,7 @@ class ModelFiles:
     numbers: int
     pruned: frozenset[HeadId]
     pruned_neurons: NeuronSet | None
-    label_names: tuple[str, ...]
+    task: Task
     notes: tuple[str, ...]
 
     @property
@@ -185,7 +193,7 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         numbers=sum(prod(stored[file].shape) for file in contents.names.values()),
         pruned=pruned,
         pruned_neurons=neurons,
-        label_names=label_names,
+        task=task_of(config, label_names, name),
         notes=(
             *files.other_weights(folder, weights),
             *contents.notes,
@@ -204,7 +212,7 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
         hidden_size=hidden_size,
         head_size=hidden_size // heads,
         intermediate_size=intermediate_size,
-        labels=len(found.label_names),
+        labels=len(found.task.label_names),
         parameters=found.numbers,
         max_length=longest_input(found.config, allowed, found.name),
         pruned=found.pruned,
@@ -217,7 +225,7 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
     # A layer without heads has one of zeros in its file, which is no part of the model.
     zeros = len(found.config.get("constant_attention") or ()) * geometry.head_parameters
     geometry = replace(geometry, parameters=found.numbers - zeros)
-    return Info(found.name, geometry, found.label_names, found.notes)
+    return Info(found.name, geometry, found.task, found.notes)
 
 
 def _biases(found: ModelFiles, what: str) -> int:

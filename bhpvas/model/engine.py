@@ -15,7 +15,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bhpvas.errors import ModelError
@@ -174,8 +173,9 @@ def stream(
     """Pass every sentence through the network once, feed the collectors, return logits ``[N, C]``.
 
     With ``indices`` only those sentences pass; the logits of all others are 0. Gradients are those
-    of each sentence's own cross-entropy loss, by the batch dimension of the gates (Michel, Levy,
-    Neubig 2019 take the absolute value per sentence, so they must stay apart).
+    of each sentence's own loss (:meth:`~bhpvas.tasks.base.Task.loss`), by the batch dimension of
+    the gates (Michel, Levy, Neubig 2019 take the absolute value per sentence, so they must stay
+    apart).
 
     Raises :class:`ModelError` where the model answers with numbers that are not finite.
     """
@@ -232,7 +232,7 @@ def stream(
             if not with_gradients:
                 return found, None
             target = torch.as_tensor(labels[batch.rows], device=classifier.device)
-            loss = F.cross_entropy(found, target, reduction="sum")
+            loss = classifier.task.loss(found, target).sum()
             of_heads, *rest = torch.autograd.grad(loss, [gates, *neuron_gates])
             return found.detach(), Gradients(of_heads, tuple(one[:, 0] for one in rest))
 

@@ -1,6 +1,7 @@
 """Recovery: other weights for a mask, in closed form or by fine-tuning.
 
-One registry names the ways. It imports storage, data, model, scheme and the files at the root.
+One registry names the ways. It imports storage, tasks, data, model, scheme and the files at the
+root.
 """
 
 from bhpvas.recovery.base import LayerReport, Recovered, Recovery

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bhpvas.data.dataset import Dataset
@@ -247,7 +246,8 @@ class _Training:
                 "is left to choose the best state: take others."
             )
         size = min(math.ceil(HELD_OUT_SHARE * len(different)), MOST_HELD_OUT)
-        drawn = different[stratified_sample(self.labels[different], size, settings.seed)]
+        strata = classifier.task.strata(self.labels)[different]
+        drawn = different[stratified_sample(strata, size, settings.seed)]
         self.held_out = np.flatnonzero(np.isin(first, drawn))
         self.learnt = np.setdiff1d(np.arange(len(sentences)), self.held_out)
         self._answers = np.full((len(sentences), classifier.geometry.labels), np.nan, np.float32)
@@ -279,12 +279,11 @@ class _Training:
         (Hinton, Vinyals, Dean 2015, section 2.1).
         """
         share, temperature = self.settings.distillation, self.settings.temperature
-        loss = F.cross_entropy(logits, inputs["labels"])
+        task = self.classifier.task
+        loss = task.loss(logits, inputs["labels"]).mean()
         if not share:
             return loss
-        softened = F.log_softmax(logits / temperature, dim=-1)
-        aim = F.log_softmax(inputs["answers"] / temperature, dim=-1)
-        divergence = F.kl_div(softened, aim, log_target=True, reduction="batchmean")
+        divergence = task.divergence(inputs["answers"] / temperature, logits / temperature).mean()
         return (1 - share) * loss + share * temperature**2 * divergence
 
 

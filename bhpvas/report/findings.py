@@ -157,8 +157,8 @@ def measure(
     steps, by number, and points of curves in the ``store`` are not measured again.
     """
     asked.check()
-    calibration = calibration.aligned(classifier.label_names)
-    evaluation = evaluation.aligned(classifier.label_names)
+    calibration = calibration.for_task(classifier.task)
+    evaluation = evaluation.for_task(classifier.task)
     path, store, known = scheme.path(), store or Store(), dict(known or {})
     changed = scheme.on(classifier, weights)
     plain = classifier.with_weights(None)

@@ -1,7 +1,7 @@
 """Search: proposals of heads to remove, each with its reason, and curves that judge them.
 
-One module holds one method, one registry names them. It imports storage, data, model, scheme,
-criteria, evaluation, recovery and the files at the root.
+One module holds one method, one registry names them. It imports storage, tasks, data, model,
+scheme, criteria, evaluation, recovery and the files at the root.
 """
 
 from bhpvas.search.base import Constraints, Removal, SearchMethod

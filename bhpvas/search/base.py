@@ -101,7 +101,8 @@ class SearchProblem:
         """The same problem on at most so many of its sentences, each label in its proportion."""
         if len(self.calibration) <= size:
             return self
-        rows = stratified_sample(self.calibration.labels, size, self.seed)
+        strata = self.classifier.task.strata(self.calibration.labels)
+        rows = stratified_sample(strata, size, self.seed)
         return replace(self, calibration=self.calibration.take(rows))
 
     def scores(self, names: Sequence[str]) -> Scores:

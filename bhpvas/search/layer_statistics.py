@@ -37,8 +37,8 @@ def measure_layers(
 ) -> list[LayerStatistics]:
     """One pass forward and backward over the sentences, without labels.
 
-    The answer is a random direction of the logits, drawn anew for each sentence and orthogonal to
-    their mean, so that over sentences it stands for all of them; unlike the gradient of a loss, it
+    The answer is a random direction of the logits, drawn anew for each sentence, without what moves
+    no answer, so that over sentences it stands for all of them; unlike the gradient of a loss, it
     does not vanish where the model is sure. Raises :class:`ModelError` where the model answers with
     numbers that are not finite.
     """
@@ -69,7 +69,7 @@ def measure_layers(
             logits = classifier.classify(states, mask).float()  # [B, C]
             answers.append(logits.detach().cpu())
             direction = torch.randn(len(logits), labels, generator=draws).to(logits.device)
-            direction -= direction.mean(1, keepdim=True)
+            direction = classifier.task.moving(direction)
             gradients = torch.autograd.grad((logits * direction).sum(), leaves)
         for number, gradient in enumerate(gradients):
             samples = part.samples(gradient).float()

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.task import answers
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.engine import check_finite, predict
@@ -130,7 +127,7 @@ def propose(
         )
     problem = SearchProblem(
         classifier=classifier.with_weights(None) if chosen.for_compensation else classifier,
-        calibration=calibration.aligned(classifier.label_names),
+        calibration=calibration.for_task(classifier.task),
         mask=start,
         count=heads,
         constraints=constraints,
@@ -178,7 +175,7 @@ def _within(
     def accuracy(classifier: Classifier, mask: HeadMask) -> float:
         logits = predict(classifier, encoded, mask)
         check_finite(logits, problem.calibration.name)
-        return float(np.mean(answers(logits) == problem.calibration.labels))
+        return start.task.headline_value(logits, problem.calibration.labels)
 
     halvings = problem.count.bit_length()  # at most
 

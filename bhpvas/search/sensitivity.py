@@ -55,7 +55,7 @@ def sensitivities(
                     continue
                 narrowed = _narrowed(originals, number, what, counts)
                 moved = [
-                    divergence(answers, _logits(classifier, tried, number, layer))
+                    divergence(classifier.task, answers, _logits(classifier, tried, number, layer))
                     for layer in narrowed
                 ]
                 found[Sublayer(number, what)] = np.array(moved)

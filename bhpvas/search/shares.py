@@ -26,13 +26,13 @@ from bhpvas.recovery.ridge import CrossMoments
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 from bhpvas.search.layer_statistics import LayerStatistics, measure_layers
 from bhpvas.search.reconstruction import LayerError
+from bhpvas.tasks.base import Task
 
 
-def divergence(original: Tensor, other: Tensor) -> float:
+def divergence(task: Task, original: Tensor, other: Tensor) -> float:
     """Mean KL divergence in nats of answers from the original ones, both as logits ``[n, C]``."""
-    before, after = original.log_softmax(1), other.log_softmax(1)
     # Rounding can leave a hair below 0, which no divergence is.
-    return max(float((before.exp() * (before - after)).sum(1).mean()), 0.0)
+    return max(float(task.divergence(original, other).mean()), 0.0)
 
 
 class _Tried(NamedTuple):
@@ -53,7 +53,7 @@ class _PrunedNetwork:
 
     def __init__(self, originals: Originals, metrics: Sequence[Tensor], mask: HeadMask) -> None:
         self.originals, self.metrics, self.mask = originals, metrics, mask
-        self._answers = originals.logits
+        self._task, self._answers = originals.classifier.task, originals.logits
         self._fits: dict[int, LayerFit] = {}
         self._states: dict[int, Sequence[Tensor]] = {}
         self._errors: dict[int, LayerError] = {}
@@ -76,7 +76,7 @@ class _PrunedNetwork:
             keep=True,
             progress=progress,
         )
-        found = divergence(self._answers, pruned.logits)
+        found = divergence(self._task, self._answers, pruned.logits)
         return _Tried(heads, found, (found - self.divergence) / len(heads), pruned)
 
     def next_heads(self, layer: int, problem: SearchProblem, most: int) -> list[HeadId]:
@@ -94,7 +94,7 @@ class _PrunedNetwork:
         return heads
 
     def _take(self, pruned: LayerwisePass, *, begin: int) -> None:
-        self.divergence = divergence(self._answers, pruned.logits)
+        self.divergence = divergence(self._task, self._answers, pruned.logits)
         self._fits |= pruned.fits
         self._states |= pruned.states
         self._errors |= {layer: self._error(layer) for layer in range(begin, len(self.metrics))}

@@ -154,7 +154,7 @@ def narrow_to(
     classifier = classifier.with_weights(None)
     classifier.check_removal()
     if chosen.reads_labels:
-        calibration = calibration.aligned(classifier.label_names)
+        calibration = calibration.for_task(classifier.task)
     encoded = classifier.encode(calibration)
     choices = _choices(classifier, units, multiple_of, constraints)
     timings = dict.fromkeys(target.timing for target in targets if target.timing is not None)

@@ -69,7 +69,7 @@ def search(problem: TargetProblem) -> list[Found]:
             originals = Originals(classifier, parts)
             at = part(problem.progress, _MEASURING + _A_TARGET * place, steps, _A_TARGET)
             mask, fits = narrow(originals, plan, problem.constraints, progress=at)
-            moved = divergence(originals.logits, fits.logits)
+            moved = divergence(classifier.task, originals.logits, fits.logits)
         found.append(
             Found(
                 mask=mask,

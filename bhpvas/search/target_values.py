@@ -75,7 +75,8 @@ def divergence_of(
     """How far the answers are from the original logits under a mask, with what was recovered."""
     weights = None if recovered is None else recovered.weights
     changed = predict(problem.classifier.with_weights(weights), problem.encoded, mask)
-    return divergence(torch.from_numpy(original), torch.from_numpy(changed))
+    task = problem.classifier.task
+    return divergence(task, torch.from_numpy(original), torch.from_numpy(changed))
 
 
 def share_lost(values: Values, gone: Mapping[Sublayer, np.ndarray], layer: int) -> float:

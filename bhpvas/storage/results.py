@@ -46,7 +46,7 @@ _FOUNDATION = (
 #: Packages whose code computes results or stands below it; what shows results changes none.
 COMPUTING = (
     "criteria", "data", "evaluation", "interpret", "model", "recovery", "scheme", "search",
-    "storage",
+    "storage", "tasks",
 )  # fmt: skip
 # A file is the SHA-256 of the rest, then the rest.
 _ENDING, _DIGEST = ".result", 32

@@ -41,7 +41,7 @@ def fresh_session(model: str | None, data: Splits) -> Session:
     allowed.check_sentences(data)
     allowed.check_text(data)
     classifier = models.classifier_named(model)
-    parts = [part.aligned(classifier.label_names) for part in (data.calibration, data.evaluation)]
+    parts = [part.for_task(classifier.task) for part in (data.calibration, data.evaluation)]
     data = replace(data, calibration=parts[0], evaluation=parts[1])
     if allowed.tokens is not None:
         tokens = sum(models.tokens(model, part) for part in parts)

@@ -14,6 +14,7 @@ from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.slices import Grouping, slice_table, worst_hit
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.tasks.single_label import SingleLabel
 
 PLACES = np.arange(20.0).reshape(10, 2)
 HOVER = [f"sentence {row}" for row in range(10)]
@@ -120,7 +121,10 @@ def table() -> pd.DataFrame:
     wrong = np.array([[0.0, 1.0]], dtype=np.float32)
     before, after = logits.copy(), logits.copy()
     before[0], after[8:] = wrong, wrong
-    made = [Evaluation(HeadMask(2, 4), "made", one, labels, ("a", "b")) for one in (before, after)]
+    made = [
+        Evaluation(HeadMask(2, 4), "made", one, labels, SingleLabel(("a", "b")))
+        for one in (before, after)
+    ]
     codes = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
     return slice_table(Grouping("Tag", ("first", "second", "third"), codes), *made)
 

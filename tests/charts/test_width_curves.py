@@ -13,10 +13,16 @@ from bhpvas.charts.width_curves import ACCURACY, width_cost, width_curves
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.widths import WidthCurves
 from bhpvas.heads import HeadMask
+from bhpvas.tasks.single_label import SingleLabel
 
 CURVES = WidthCurves(
     baseline=Evaluation(
-        HeadMask(2, 4), "some", np.zeros((2, 2), np.float32), np.array([0, 1]), ("a", "b"), None
+        HeadMask(2, 4),
+        "some",
+        np.zeros((2, 2), np.float32),
+        np.array([0, 1]),
+        SingleLabel(("a", "b")),
+        None,
     ),
     order=(np.arange(16), np.arange(8)),
     kept=(np.array([16, 8, 0]), np.array([8, 0])),

@@ -12,6 +12,7 @@ from bhpvas.criteria import Measurement, Scores, rank_intervals, ranks
 from bhpvas.criteria.base import Statistic, jackknife_values, steadiness
 from bhpvas.heads import HeadMask
 from bhpvas.stats import rank_bounds
+from bhpvas.tasks.single_label import SingleLabel
 
 
 def scored(values: np.ndarray, statistic: Statistic = "mean") -> Scores:
@@ -21,7 +22,7 @@ def scored(values: np.ndarray, statistic: Statistic = "mean") -> Scores:
     return Scores(
         mask=HeadMask(1, values.shape[2]),
         dataset="drawn",
-        label_names=("a", "b"),
+        task=SingleLabel(("a", "b")),
         sentences=n,
         rows=np.arange(n),
         logits=np.zeros((n, 2)),

@@ -9,6 +9,7 @@ import pytest
 
 from bhpvas.criteria import Measurement, Scores, rank_shift, ranks, rise_intervals, rise_p, score
 from bhpvas.heads import HeadId, HeadMask, format_heads
+from bhpvas.tasks.single_label import SingleLabel
 
 MASK = HeadMask.parse("L0H0,L1H3", 2, 4)
 
@@ -77,7 +78,7 @@ def scores(values: np.ndarray, mask: HeadMask) -> Scores:
     return Scores(
         mask=mask,
         dataset="drawn",
-        label_names=("a", "b"),
+        task=SingleLabel(("a", "b")),
         sentences=n,
         rows=np.arange(n),
         logits=np.zeros((n, 2)),

@@ -30,6 +30,7 @@ from bhpvas.evaluation.comparison import (
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.stats import McNemar, holm, tango_interval, wilson_interval
+from bhpvas.tasks.single_label import SingleLabel
 from tests.evaluation.made import MASK, evaluation
 from tests.model.test_weights import random_projections
 
@@ -125,7 +126,7 @@ def test_what_is_known_is_not_measured_again(classifier, dataset):
 def drawn(rng: np.random.Generator, labels: np.ndarray, classes: int) -> Evaluation:
     logits = rng.normal(size=(len(labels), classes)).astype(np.float32)
     names = tuple(f"label {number}" for number in range(classes))
-    return Evaluation(HeadMask(2, 4), "random", logits, labels, names)
+    return Evaluation(HeadMask(2, 4), "random", logits, labels, SingleLabel(names))
 
 
 @pytest.fixture(params=[2, 3], ids=["two classes", "three classes"])

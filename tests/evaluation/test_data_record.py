@@ -176,7 +176,7 @@ def turned(classifier, mask: HeadMask) -> tuple[Dataset, Evaluation]:
     labels = np.arange(40) % 2
     data = replace(repeated(40, 0), labels=labels)
     logits = np.eye(2, dtype=np.float32)[1 - labels]
-    return data, Evaluation(mask, "made", logits, labels, classifier.label_names)
+    return data, Evaluation(mask, "made", logits, labels, classifier.task)
 
 
 def test_notes_are_of_sentences_and_model_and_doubts_by_the_answers_of_the_unpruned_model_alone(

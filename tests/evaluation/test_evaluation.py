@@ -20,6 +20,7 @@ from bhpvas.evaluation.evaluation import (
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.states import StateCache
+from bhpvas.tasks.single_label import SingleLabel
 from tests.evaluation.made import MASK, evaluation
 
 # --- one evaluation -------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ def test_right_answers_alone_do_not_prove_a_perfect_f1():
 def test_logits_that_are_not_finite_are_refused():
     logits = np.array([[0, np.nan], [0, 1], [np.inf, 0]], dtype=np.float32)
     with pytest.raises(ModelError, match="2 of 3 sentences of toy"):
-        Evaluation(MASK, "toy", logits, np.array([0, 1, 1]), ("no", "yes"))
+        Evaluation(MASK, "toy", logits, np.array([0, 1, 1]), SingleLabel(("no", "yes")))
 
 
 # --- running --------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class ToyDataset:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def aligned(self, label_names):
+    def for_task(self, task):
         return replace(self, labels=self.labels)
 
 
@@ -134,7 +135,7 @@ def toy(monkeypatch):
 
     monkeypatch.setattr(bhpvas.evaluation.evaluation, "predict", predict)
     classifier = SimpleNamespace(
-        label_names=("no", "yes"), encode=lambda dataset: None, full_mask=lambda: MASK
+        task=SingleLabel(("no", "yes")), encode=lambda dataset: None, full_mask=lambda: MASK
     )
     return classifier, asked
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bhpvas.evaluation.label_doubt import FEWEST, LEVEL, label_doubt
-from bhpvas.evaluation.task import confusion_of
+from bhpvas.tasks.single_label import confusion_of
 
 NAMES = [f"{number} stars" for number in range(1, 21)]
 

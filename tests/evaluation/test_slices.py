@@ -21,6 +21,7 @@ from bhpvas.evaluation.slices import (
     worst_hit,
 )
 from bhpvas.heads import HeadMask
+from bhpvas.tasks.single_label import SingleLabel
 
 N = 90
 NAMES = ("negative", "positive", "neutral")
@@ -31,7 +32,7 @@ def evaluation(seed: int, mask: str = "") -> Evaluation:
     labels = np.random.default_rng(7).integers(0, 3, N)
     logits = random.normal(size=(N, 3)).astype(np.float32)
     logits[np.arange(N), labels] += 1
-    return Evaluation(HeadMask.parse(mask, 2, 4), "made", logits, labels, NAMES)
+    return Evaluation(HeadMask.parse(mask, 2, 4), "made", logits, labels, SingleLabel(NAMES))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_a_slice_is_what_its_sentences_say(
         assert (row["lost"], row["gained"]) == (lost, gained)
         raw[tag] = binomtest(lost, lost + gained).pvalue
         picked = [
-            Evaluation(one.mask, "part", one.logits[rows], one.labels[rows], NAMES)
+            Evaluation(one.mask, "part", one.logits[rows], one.labels[rows], one.task)
             for one in (before, after)
         ]
         change, low, high = accuracy_change_interval(*picked)

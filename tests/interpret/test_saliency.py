@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.task import log_odds
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.saliency import SALIENCIES, saliency
 from bhpvas.model.classifier import load_classifier
+from bhpvas.tasks.single_label import log_odds
 from tests import reference
 from tests.conftest import TEXTS
 from tests.tiny import CONFIGS, save_tiny
@@ -31,8 +31,8 @@ def test_integrated_gradients_sum_to_what_the_words_add(classifier, removed):
     with torch.no_grad():
         model = reference.zeroed(classifier, mask)
         logits = model(**reference.inputs_of(classifier, TEXTS[4])).logits
-    assert found.log_odds == pytest.approx(float(log_odds(logits, 1)), abs=1e-4)
-    added = found.log_odds - found.baseline
+    assert found.explained == pytest.approx(float(log_odds(logits, 1)), abs=1e-4)
+    added = found.explained - found.baseline
     assert found.values["integrated-gradients"].sum() == pytest.approx(added, abs=0.02)
     assert abs(found.values["integrated-gradients"].sum() - added - found.gap) < 1e-3
 

@@ -81,8 +81,8 @@ def test_whatever_runs_the_network_leaves_the_neurons_out(classifier, mask):
         (first_states(classifier, encoded, mask), first_states(other, encoded, heads)),
         (ablate(classifier, DATA, mask).loss_change, ablate(other, DATA, heads).loss_change),
         (
-            contributions(classifier, DATA.texts[0], mask=mask, label=1).loss_change,
-            contributions(other, DATA.texts[0], mask=heads, label=1).loss_change,
+            contributions(classifier, DATA.texts[0], mask=mask, label=1).removal,
+            contributions(other, DATA.texts[0], mask=heads, label=1).removal,
         ),
         (
             saliency(classifier, DATA.texts[0], label=1, mask=mask).values["gradient-input"],

@@ -22,6 +22,7 @@ FLOORS = (
     "heads",
     "text",
     "stats",
+    "tasks",
     "storage",
     "data",
     "model",

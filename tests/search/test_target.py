@@ -60,7 +60,7 @@ def test_a_target_is_kept_and_its_weights_are_those_of_a_recovery(tmp_path, fami
         before, after = (evaluate(one, DATA, mask) for one, mask in (
             (classifier, None), (changed, found.mask)
         ))  # fmt: skip
-        moved = divergence(*map(_tensor, (before.logits, after.logits)))
+        moved = divergence(classifier.task, *map(_tensor, (before.logits, after.logits)))
         assert found.divergence == pytest.approx(moved, rel=0.02, abs=1e-5)
         assert len(found.learnt_from) == len(set(encoded.fingerprints.tolist()))
 
@@ -209,7 +209,7 @@ def test_sensitivity_is_what_a_narrowed_part_alone_does(classifier):
     mask = HeadMask(2, 4).without_neurons(nothing)
     changed = classifier.with_weights(recover(classifier, data, mask).weights)
     before, after = evaluate(classifier, data), evaluate(changed, data, mask)
-    moved = divergence(_tensor(before.logits), _tensor(after.logits))
+    moved = divergence(classifier.task, _tensor(before.logits), _tensor(after.logits))
     assert found[Sublayer(0, "neurons")][0] == pytest.approx(moved, rel=0.05)
     assert found[Sublayer(0, "neurons")][1] < found[Sublayer(0, "neurons")][0]
 

@@ -59,7 +59,7 @@ class RoleCollector:
     ) -> None:
         """Count in one pass over the sentences, which are those of ``dataset``."""
         assert len(self.sentences) == len(dataset)
-        dataset = dataset.aligned(classifier.label_names)
+        dataset = dataset.for_task(classifier.task)
         encoded = classifier.encode(dataset)
         stream(classifier, encoded, dataset.labels, [self], mask=mask, progress=progress)
 

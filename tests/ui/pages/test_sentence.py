@@ -69,7 +69,7 @@ def test_it_opens_on_the_first_sentence_with_its_prediction(classifier, dataset)
     answer = classifier.label_names[found.argmax()]
     assert f"{answer} {100 * found.max():.1f}%" in html(app)
     assert "Label in the data" in html(app)
-    strength = np.abs(contributions(classifier, dataset.texts[0]).removal_log_odds)
+    strength = np.abs(contributions(classifier, dataset.texts[0]).removal)
     best = np.unravel_index(strength.argmax(), strength.shape)
     assert f"No head is selected: L{best[0]}H{best[1]}" in said(app)
 

@@ -86,7 +86,7 @@ def strongest(session: Session) -> HeadId | None:
     found = tasks.known(sentence_tasks.contributing(plain, int(np.argmax(answer))))
     if found is None:
         return None
-    values = np.nan_to_num(found.removal_log_odds, nan=-np.inf)
+    values = np.nan_to_num(found.removal, nan=-np.inf)
     return HeadId(*map(int, np.unravel_index(int(values.argmax()), values.shape)))
 
 

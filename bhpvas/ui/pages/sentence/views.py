@@ -213,7 +213,7 @@ def shown_heads(session: Session, found: Contributions | None) -> list[HeadId]:
         return sorted(session.selected)[: len(style.HEADS)]
     if found is None:
         return []
-    strength = np.nan_to_num(np.abs(found.removal_log_odds), nan=-1.0)
+    strength = np.nan_to_num(np.abs(found.removal), nan=-1.0)
     layer, head = np.unravel_index(int(strength.argmax()), strength.shape)
     return [HeadId(int(layer), int(head))]
 
@@ -349,7 +349,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
             click = controls.choice("A click", [_SWITCH, _SELECT], **kept_as("click"))
     values = np.full((mask.layers, mask.heads), np.nan)
     if found is not None:
-        values = found.removal_log_odds if measure == _EXACT else found.gradient_log_odds
+        values = found.removal if measure == _EXACT else found.slope
     column = Column(
         name="contribution",
         title="log-odds",

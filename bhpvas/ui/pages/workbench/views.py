@@ -92,7 +92,7 @@ def selected_heads(
         if "importance" in scores.per_example and shown:
             values, title = scores.by_class("importance"), "importance, mean |∂loss/∂gate|"
             figures.chart(
-                by_class(values, shown, scores.label_names, title=title),
+                by_class(values, shown, scores.task.label_names, title=title),
                 key="by-class-chart",
                 alt=f"Importance of {text.plural(len(shown), 'head')} by class",
             )

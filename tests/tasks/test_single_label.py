@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bhpvas.evaluation import task
 from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.tasks import single_label
 from tests.evaluation.made import evaluation, random_evaluations
 
 
@@ -76,19 +76,21 @@ def test_a_class_that_never_occurs_does_not_count_and_one_never_predicted_does()
 
 @given(random_evaluations(st.integers(2, 5)))
 def test_log_odds_give_the_loss_and_pass_a_threshold_where_the_answer_is_right(result: Evaluation):
-    margins, thresholds = task.margins(result.logits, result.labels)
+    margins, thresholds = single_label.margins(result.logits, result.labels)
     np.testing.assert_array_equal(margins > thresholds, result.right)
     np.testing.assert_allclose(np.logaddexp(0, -margins), result.losses, atol=1e-9)
     logits = torch.from_numpy(result.logits).double()
     for label in range(len(result.label_names)):
         here = result.labels == label
-        np.testing.assert_allclose(task.log_odds(logits[here], label), margins[here], atol=1e-9)
+        np.testing.assert_allclose(
+            single_label.log_odds(logits[here], label), margins[here], atol=1e-9
+        )
 
 
 @given(random_evaluations(st.integers(2, 4)))
 def test_a_divergence_is_summed_over_the_labels(result: Evaluation):
     after = np.roll(result.log_probabilities, 1, axis=0)
-    found = task.divergences(result.log_probabilities, after)
+    found = single_label.kl_divergences(result.log_probabilities, after)
     for row, (one, other) in enumerate(zip(result.log_probabilities, after, strict=True)):
         slow = sum(math.exp(p) * (p - q) for p, q in zip(one, other, strict=True))
         assert found[row] == pytest.approx(slow, abs=1e-9) and found[row] >= 0

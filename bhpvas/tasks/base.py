@@ -1,0 +1,167 @@
+"""Task: what a model's output answers, its loss, metrics, and what counts as a change.
+
+Logits are ``[…, C]``, one a label name. Labels are what the data say: int64 numbers of labels,
+float64 scores or bool sets, by the kind of the task. ``before`` and ``after`` are the logits of two
+models on the same sentences.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bhpvas.stats import PairedChange
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of many answers.
+
+    ``title`` is what a table calls it. A ``share`` lies in 0 to 1 and is written in percent.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool = True
+    share: bool = False
+
+
+class Measured(NamedTuple):
+    """A metric's value with its 95% interval; NaN where it is not defined."""
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+
+    def record(self) -> dict[str, Any]:
+        """The value ready for JSON: null where it, or its interval, is not defined.
+
+        >>> Measured(0.5, 0.25, 0.75).record(), Measured(float("nan")).record()
+        ({'value': 0.5, 'interval': [0.25, 0.75]}, {'value': None, 'interval': None})
+        """
+        ends = [self.low, self.high]
+        return {
+            "value": self.value if isfinite(self.value) else None,
+            "interval": ends if all(map(isfinite, ends)) else None,
+        }
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What the outputs of a model answer; ``label_names`` are those of its C outputs.
+
+    ``name`` is the task's in a config (``problem_type``), ``title`` its words, and ``test`` says
+    what the p of :meth:`change` is of.
+    """
+
+    label_names: tuple[str, ...]
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    test: ClassVar[str]
+
+    # --- one sentence -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """What logits ``[…, C]`` answer, in the form of labels: ``[…]``, or ``[…, C]`` of sets."""
+
+    @abstractmethod
+    def losses(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The loss of each sentence, float64 ``[…]``, for labels that broadcast."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each sentence ``[B]``, a function with a gradient of logits ``[B, C]``."""
+
+    @abstractmethod
+    def divergences(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """How far each answer moved, in nats, float64 ``[B]``; 0 = not at all."""
+
+    @abstractmethod
+    def divergence(self, before: Tensor, after: Tensor) -> Tensor:
+        """As :meth:`divergences`, a function with a gradient of logits ``[B, C]``."""
+
+    def moving(self, directions: Tensor) -> Tensor:
+        """Directions of logits ``[B, C]`` without what moves no answer: all of it, where each
+        output counts by itself.
+        """
+        return directions
+
+    @abstractmethod
+    def changed(self, before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Which answers count as changed, bool ``[B]``."""
+
+    @abstractmethod
+    def outcomes(self, before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What became of each answer, text ``[B]``: ``lost``, ``gained``, ``other``, ``same``."""
+
+    def right(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+        """Which answers are right, bool ``[…]``; None where answers are only better or worse."""
+        return None
+
+    @abstractmethod
+    def explained(self, logits: Tensor, label: int) -> Tensor:
+        """What heads and words speak for or against ``[…]``, with a gradient of ``[…, C]``."""
+
+    @abstractmethod
+    def explained_title(self, label: int) -> str:
+        """What :meth:`explained` is, in words, as "log-odds of positive"."""
+
+    @abstractmethod
+    def label_to_explain(self, logits: np.ndarray) -> int:
+        """The output that is explained unless another is asked for, of logits ``[C]``."""
+
+    @abstractmethod
+    def words(self, answers: np.ndarray) -> list[str]:
+        """Answers or labels ``[B]`` or ``[B, C]`` as they stand in a table."""
+
+    @abstractmethod
+    def plain(self, answers: np.ndarray) -> list[Any]:
+        """Answers or labels ready for JSON."""
+
+    # --- many sentences ---------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric, the headline first."""
+
+    @property
+    def headline(self) -> Metric:
+        """The metric that curves, drops and comparisons are of."""
+        return self.metrics[0]
+
+    @abstractmethod
+    def measured(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Measured]:
+        """Every metric by its name, of logits ``[N, C]``."""
+
+    @abstractmethod
+    def terms(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What a sentence adds to the sums that the headline follows from: float64 ``[…, K]``."""
+
+    @abstractmethod
+    def headline_of(self, sums: np.ndarray, sentences: int) -> np.ndarray:
+        """The headline ``[…]`` from sums ``[…, K]`` of the terms of so many sentences."""
+
+    def headline_value(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        """The headline of logits ``[N, C]``."""
+        return float(self.headline_of(self.terms(logits, labels).sum(0), len(logits)))
+
+    @abstractmethod
+    def change(self, before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> PairedChange:
+        """How the headline changed from logits ``[N, C]`` to others of the same sentences.
+
+        With its 95% interval, and the p of :attr:`test`.
+        """
+
+    @abstractmethod
+    def strata(self, labels: np.ndarray) -> np.ndarray:
+        """Groups of like labels, int64 ``[N]``, of which a sample holds each in its proportion."""
