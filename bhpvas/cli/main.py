@@ -44,6 +44,7 @@ _EXAMPLES = """examples:
   bhpvas ablate --data reviews.csv
   bhpvas evaluate --remove L0H3,L5H11
   bhpvas roles --min-count 50
+  bhpvas roles --model owner/model --data avis.csv --parser fr_core_news_sm
   bhpvas propose --heads 36 --protect L0H3 --out scheme.json
   bhpvas propose --heads 60 --max-drop 0.01 --calibration train.tsv --out scheme.json
   bhpvas recover --scheme scheme.json --method compensate --out recovered.json

@@ -115,6 +115,18 @@ class CacheOptions(CommandOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParserOptions(CommandOptions):
+    """What parses the sentences."""
+
+    parser: str | None = option(
+        "spaCy pipeline that parses the sentences, by its package or folder; named, it parses "
+        "whatever it is given (default: en_core_web_sm, for text that is not plainly of another "
+        "language)",
+        "NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataOptions(RunOptions):
     """The sentences too: a file or hub id, and columns that are not found by their names."""
 

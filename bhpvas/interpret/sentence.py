@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,16 +131,24 @@ class SentenceUnits:
 
 
 def read(
-    classifier: Classifier, text: str, pair: str | None = None, mask: HeadMask | None = None
+    classifier: Classifier,
+    text: str,
+    pair: str | None = None,
+    mask: HeadMask | None = None,
+    *,
+    parser: str | None = None,
+    among: Sequence[str] = (),
 ) -> Reading:
     """Parse one sentence and pass it through the network once.
 
-    Raises :class:`~bhpvas.errors.BhpvasError` where the parser is not installed.
+    ``parser`` is the name or folder of a spaCy pipeline; without one, a sentence that is plainly
+    not English, by itself or as those that it stands ``among`` are, has no relations. Raises
+    :class:`~bhpvas.errors.BhpvasError` where the parser is not installed.
     """
     mask = mask or classifier.full_mask()
     pairs, labels = None if pair is None else (pair,), np.zeros(1, dtype=np.int64)
     one = Dataset("one sentence", (text,), pairs, labels, classifier.label_names)
-    (sentence,) = sentences_of(classifier, one)
+    (sentence,) = sentences_of(classifier, one, parser=parser, among=among)
     maps = attention_maps(classifier, text, pair, mask)
     kept, of_tokens = slice(MOST_TOKENS), ("tokens", "token_ids", "word_of", "parts")
     return Reading(

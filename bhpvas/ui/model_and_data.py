@@ -14,6 +14,7 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.data.dataset import Splits
 from bhpvas.errors import BhpvasError, DataError, ModelError
+from bhpvas.interpret.parser import DEFAULT_PARSER, installed_parsers, pipeline_named
 from bhpvas.model.families import FAMILIES
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.text import listed
@@ -29,6 +30,7 @@ _UTF = "UTF-8, or as the file says"
 # What the numbers of labels count from.
 _STARTS = {"Find out": None, "0": 0, "1": 1, "-1": -1}
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
+_ENGLISH = f"{DEFAULT_PARSER}, where the text is not plainly of another language"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 
 
@@ -71,6 +73,7 @@ def choose_model_and_data() -> None:
     model = _model_choice(session)
     st.markdown("**Data**")
     read = _data_choice(session)
+    parser = _parser_choice(session)
     if len(session.scheme.steps) > 1:
         st.caption(
             f"The scheme {text.verbatim(repr(session.scheme.name))} belongs to this model: save "
@@ -87,7 +90,7 @@ def choose_model_and_data() -> None:
     if pressed and read is not None:
         try:
             with st.spinner("Loading"):
-                opened = _reopened(session, model, read())
+                opened = _reopened(session, model, read(), parser)
         except BhpvasError as error:
             st.error(text.verbatim(str(error)))
             return
@@ -95,12 +98,18 @@ def choose_model_and_data() -> None:
         st.rerun()
 
 
-def _reopened(session: Session, model: str | None, data: Splits) -> Session:
-    """The session on another model or other data; the scheme stays where the model does."""
+def _reopened(
+    session: Session, model: str | None, data: Splits, parser: str | None = None
+) -> Session:
+    """The session on another model, other data or by another parser; the scheme stays where the
+    model does.
+    """
     if model == "":
         raise ModelError("No model is named: type a hub id such as owner/model, or a folder.")
+    if parser is not None:
+        pipeline_named(parser)  # raises where it cannot parse
     try:
-        fresh = fresh_session(model, data)
+        fresh = replace(fresh_session(model, data), parser=parser)
     except DataError as error:
         names = data.evaluation.label_names
         if data is not session.data or not all(re.fullmatch(r"LABEL_\d+", one) for one in names):
@@ -192,6 +201,25 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
         f"score heads on, {len(data.evaluation):,} to measure on ({text.verbatim(data.made)})."
     )
     return lambda: session.data
+
+
+def _parser_choice(session: Session) -> str | None:
+    """The spaCy pipeline that parses the sentences; None is the English one, for English alone."""
+    offered = [_ENGLISH, *installed_parsers()]
+    hosted = limits.current().hosted
+    if session.parser is not None and session.parser not in offered:
+        offered.append(session.parser)
+    chosen = st.selectbox(
+        "Parser of dependencies",
+        offered,
+        index=offered.index(session.parser or _ENGLISH),
+        key="parser",
+        accept_new_options=not hosted,
+        help="A spaCy pipeline: its relations are those of Roles, and the arcs of Sentence. "
+        + ("" if hosted else "Any that is installed, by its name, or a folder of one. ")
+        + "Named, it parses text of whatever language.",
+    )
+    return None if chosen in (_ENGLISH, None) else chosen.strip()
 
 
 def _column_choice(*, hub: bool = False) -> dict[str, Any]:

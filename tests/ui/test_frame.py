@@ -21,6 +21,7 @@ from bhpvas.ui.jobs import measuring, models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.model_and_data import fresh_session
 from bhpvas.ui.state.session import Session
+from tests.interpret.pipelines import save_chain
 from tests.tiny import save_tiny
 from tests.ui.driver import (
     facts,
@@ -243,6 +244,29 @@ def test_a_bad_model_is_one_sentence_and_all_stays(
     assert part in app.error[0].value
     assert session(app).scheme == before.scheme
     assert session(app).model == before.model
+
+
+def test_a_parser_is_chosen_or_one_sentence_and_all_stays(app: AppTest, tmp_path: Path) -> None:
+    def named(parser: str) -> None:
+        box = app.selectbox(key="parser")
+        box.options.append(parser)  # typed, which the driver knows no way to do
+        box.set_value(parser)
+
+    assert session(app).parser is None
+    open_dialog(app)
+    named("sv_core_news_nowhere")
+    use(app)
+    assert "'sv_core_news_nowhere' is not installed" in app.error[0].value
+    assert session(app).parser is None
+    folder = save_chain(tmp_path / "chain")
+    named(folder)
+    use(app)
+    assert not app.error and session(app).parser == folder
+    open_dialog(app)
+    assert app.selectbox(key="parser").value == folder
+    app.selectbox(key="parser").set_value(app.selectbox(key="parser").options[0])
+    use(app)
+    assert session(app).parser is None
 
 
 @pytest.mark.parametrize(

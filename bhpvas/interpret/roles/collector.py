@@ -10,6 +10,7 @@ from torch import Tensor
 from bhpvas.data.dataset import Dataset
 from bhpvas.heads import HeadMask
 from bhpvas.interpret.align import Sentence, sentences_of
+from bhpvas.interpret.parse import Parsed
 from bhpvas.interpret.roles.evidence import evidence_of
 from bhpvas.interpret.roles.patterns import PatternBatch, PatternCounter
 from bhpvas.interpret.roles.registry import RoleSettings
@@ -96,6 +97,7 @@ class RoleCollector:
             dataset=dataset,
             settings=settings,
             sentences=len(self.sentences),
+            parsed=Parsed.of(sentence.parse for sentence in self.sentences),
             relations=relations,
             patterns=patterns,
             evidence=evidence,
@@ -108,6 +110,7 @@ def find_roles(
     dataset: Dataset,
     *,
     sentences: Sequence[Sentence] | None = None,
+    parser: str | None = None,
     mask: HeadMask | None = None,
     settings: RoleSettings | None = None,
     keep_predictions: bool = True,
@@ -120,6 +123,9 @@ def find_roles(
 
     - ``sentences``: those of :func:`~bhpvas.interpret.align.sentences_of`, made here if not given;
       whoever wants :func:`~bhpvas.interpret.roles.example.examples` afterwards keeps them.
+    - ``parser``: the name or folder of the spaCy pipeline that parses the sentences made here. If
+      not given, the English one does, and sentences that are plainly not English count for no
+      relation.
     - ``mask``: the heads that are kept, all if not given.
     - ``settings``: where the lines are drawn.
     - ``keep_predictions``: whether examples can be shown afterwards.
@@ -135,7 +141,8 @@ def find_roles(
     (6, 12)
     """
     mask = mask or classifier.full_mask()
-    sentences = sentences_of(classifier, dataset) if sentences is None else sentences
+    if sentences is None:
+        sentences = sentences_of(classifier, dataset, parser=parser)
     layers, heads = classifier.geometry.layers, classifier.geometry.heads
     collector = RoleCollector(
         sentences, layers, heads, settings=settings, keep_predictions=keep_predictions

@@ -22,8 +22,10 @@ Direction = Literal["dependent to head", "head to dependent"]
 DIRECTIONS: tuple[Direction, Direction] = ("dependent to head", "head to dependent")
 #: Fixed offsets that a head must beat; of equally good ones the first is named.
 OFFSETS = (-1, 1, -2, 2, -3, 3)
-#: No relations in a grammarian's sense: the root, punctuation, and what the parser cannot name.
-NOT_JUDGED = frozenset({"ROOT", "root", "punct", "dep", ""})
+#: No relations in a grammarian's sense: the root, punctuation, and what the parser cannot name, as
+#: ClearNLP (spaCy's English pipelines), Universal Dependencies and TIGER (its German ones) call it.
+#: All others are looked for under the names that the parser has for them.
+NOT_JUDGED = frozenset({"ROOT", "root", "punct", "dep", "--", "_", ""})
 # Attention that differs by less, relatively, is equal: rounding decides nothing.
 _TIE = 1e-5
 

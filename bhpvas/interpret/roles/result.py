@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.interpret.parse import Parsed
 from bhpvas.interpret.roles.evidence import Evidence
 from bhpvas.interpret.roles.patterns import DELIMITERS, Pattern
 from bhpvas.interpret.roles.registry import NO_ROLE, ROLES, RoleSettings
-from bhpvas.interpret.roles.relations import Predictions, Relation
+from bhpvas.interpret.roles.relations import NOT_JUDGED, Predictions, Relation
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,10 +21,23 @@ class Roles:
     dataset: str
     settings: RoleSettings
     sentences: int
+    parsed: Parsed
     relations: dict[str, Relation]
     patterns: dict[str, Pattern]
     evidence: dict[HeadId, tuple[Evidence, ...]]
     predictions: Predictions | None
+
+    @property
+    def looked_for(self) -> tuple[str, ...]:
+        """The relations that were looked for, as the parser calls them, sorted.
+
+        Those that it can find, or where it does not say, those that it found; none where every
+        sentence was too foreign for it.
+        """
+        if self.parsed.foreign == self.parsed.sentences > 0:
+            return ()
+        known = self.parsed.parser.labels if self.parsed.parser else ()
+        return tuple(sorted({*known, *self.relations} - NOT_JUDGED))
 
     def label(self, head: HeadId) -> str:
         """The head's first role with its detail, or ``NO_ROLE``."""

@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from bhpvas import text
+from bhpvas.interpret.parser import parser_identity
 from bhpvas.ui.jobs import models, runner, tasks
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
@@ -45,10 +46,10 @@ def _parsing(session: Session) -> Task:
     def do(job: Job) -> tuple[Sentence, ...]:
         from bhpvas.interpret.align import sentences_of
 
-        return sentences_of(classifier, data, progress=job)
+        return sentences_of(classifier, data, parser=session.parser, progress=job)
 
     return Task(
-        key=("parses", classifier.identity, data.fingerprint),
+        key=("parses", classifier.identity, data.fingerprint, parser_identity(session.parser)),
         description=f"Parsing {text.plural(len(data), 'sentence')}",
         work=do,
         turn=2,
@@ -79,7 +80,8 @@ def _counting(session: Session, variant: Variant, sentences: tuple[Sentence, ...
 
 
 def _counting_key(session: Session, variant: Variant) -> tuple[object, ...]:
-    return ("roles", *models.named(session, variant), session.data.calibration.fingerprint)
+    data, parser = session.data.calibration.fingerprint, parser_identity(session.parser)
+    return ("roles", *models.named(session, variant), data, parser)
 
 
 def counted(session: Session, variant: Variant, *, ask: bool = True) -> Counted | None:
@@ -101,6 +103,10 @@ def judged(session: Session, found: Counted, fewest: int) -> Roles:
             found.variant.mask, session.data.calibration.name, RoleSettings(min_count=fewest)
         ),
     )
+
+
+#: What to do about text that is plainly not English.
+FOREIGN_WAY_OUT = "choose a parser of its language under “Change model or data”"
 
 
 def fewest() -> int:

@@ -176,7 +176,8 @@ class Opened:
 class Session:
     """Model, data, scheme, and what the person is about to do.
 
-    ``model`` is None for the sample model, else a folder or hub id. ``selected`` may hold kept and
+    ``model`` is None for the sample model, else a folder or hub id; ``parser`` the spaCy pipeline
+    that parses, None where nobody named one. ``selected`` may hold kept and
     removed heads, ``widths`` are the layers whose feed-forward part is selected, in order, each
     with how many neurons are to be kept; ``picks`` counts how often the heads changed outside their
     tables. ``scored`` is the variant whose criteria are on screen until newer ones are there.
@@ -229,6 +230,7 @@ class Session:
     recovering: str | None = None
     tuning: TuningSettings | None = None
     curves: Curves | None = None
+    parser: str | None = field(default=None, metadata=LATER)
     deleted: tuple[DeletedSteps, ...] = field(default=(), metadata={"key": "cuts"})
 
     @property

@@ -11,6 +11,7 @@ from transformers import AutoModelForSequenceClassification
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.roles import ROLES, RoleSettings, find_roles
 from bhpvas.model.classifier import Classifier, load_classifier
+from tests.interpret.pipelines import save_chain
 from tests.tiny import save_tiny
 from tests.ui.driver import listed, said, session
 from tests.ui.pages.test_sentence import fine, html, opened, press
@@ -116,3 +117,30 @@ def test_words_that_were_cut_are_said(classifier, dataset) -> None:
     said_of = "6 words of 1 of the 12 calibration sentences have no token"
     assert said_of in said(opened("roles", classifier, cut))
     assert "no token" not in said(opened("roles", classifier, dataset))
+
+
+def test_it_says_what_parsed_and_what_was_looked_for(classifier, dataset, tmp_path) -> None:
+    app = opened("roles", classifier, dataset)
+    found = find_roles(classifier, dataset)
+    assert f"Parsed by {found.parsed.by}; looked for {len(found.looked_for)} relations" in said(app)
+    folder = save_chain(tmp_path / "chain")
+    app = opened("roles", classifier, dataset, parser=folder)
+    fine(app.number_input(key="fewest").set_value(3).run())
+    assert app.selectbox(key="role-relation").options == ["role", "any relation", "nsubj:pass"]
+    assert "looked for 1 relation, found 1" in said(app)
+    assert "whether it fits the text was not checked" in said(app)
+
+
+def test_sentences_of_another_language_get_a_sentence_and_no_relation(classifier, dataset) -> None:
+    # Of words half of which the tiny tokenizer knows: no page measures on sentences of others.
+    german = replace(dataset, texts=("der film und das film ist film film .",) * len(dataset))
+    app = opened("roles", classifier, german)
+    (warning,) = [one.value for one in app.warning]
+    assert "The sentences are plainly not English" in warning
+    assert "choose a parser of its language under “Change model or data”" in warning
+    assert "dependents here" not in said(app) and "Parsed by" not in said(app)
+    some = replace(german, texts=(*dataset.texts[:-1], german.texts[0]))
+    app = opened("roles", classifier, some)
+    (warning,) = [one.value for one in app.warning]
+    assert "1 of the 12 sentences is plainly not English" in warning
+    assert "Parsed by" in said(app)

@@ -244,3 +244,34 @@ def test_what_the_model_cannot_read_of_a_sentence_is_said(classifier, dataset) -
     assert unknown.startswith("Unknown to the tokenizer: 2 of 4 tokens.")
     (both,) = captions("xyzzy" + " long" * 40, "a film")
     assert "This pair is cut" in both and "1 of 37 tokens" in both
+
+
+GERMAN = "Das Essen war kalt und der Kellner ist nicht freundlich gewesen."
+
+
+def test_a_sentence_of_another_language_gets_a_sentence_and_no_dependency(
+    classifier, dataset
+) -> None:
+    def drawn(**settings) -> tuple[bool, bool]:
+        app = opened("sentence", classifier, dataset, **settings)
+        arcs = (
+            "nsubj" in next(one for one in app.get("plotly_chart") if "arcs" in one.proto.id).spec
+        )
+        return "The text is plainly not English" in said(app), arcs
+
+    assert drawn(opened=Opened("The cat sleeps .")) == (False, True)
+    assert drawn(opened=Opened(GERMAN)) == (True, False)
+    assert not drawn(opened=Opened(GERMAN), parser="en_core_web_sm")[0]
+    # Too short to be told by itself, it is what the data are.
+    assert drawn(opened=Opened("Wunderbar."))[0] is False
+    # Of words half of which the tiny tokenizer knows: no page measures on sentences of others.
+    german = replace(dataset, texts=("der film und das film ist film film .",) * len(dataset))
+    app = opened("sentence", classifier, german, opened=Opened("Wunderbar."))
+    assert "choose a parser of its language under “Change model or data”" in said(app)
+
+
+def test_text_without_blanks_is_drawn(classifier, dataset) -> None:
+    for text in ("电池连半天都用不了。", "料理は冷たくて、店員も親切ではなかった。"):
+        for asked in (None, "en_core_web_sm"):
+            app = opened("sentence", classifier, dataset, opened=Opened(text), parser=asked)
+            assert ("plainly not English" in said(app)) == (asked is None)

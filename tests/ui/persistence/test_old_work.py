@@ -21,6 +21,7 @@ LATER = {
     "widths": [],
     "family": None,
     "target": None,
+    "parser": None,
 }
 HEADS = frozenset(parse_heads("L0H1,L1H3"))
 

@@ -85,6 +85,7 @@ CHOICES = some.fixed_dictionaries(
         "measuring": some.booleans(),
         "ablating": some.booleans(),
         "labelled": some.booleans(),
+        "parser": some.none() | some.just("fr_core_news_sm"),
     }
 )
 
@@ -144,6 +145,7 @@ def test_measuring_touches_nothing(fresh: Session) -> None:
         lambda session: session.naming("mine"),
         lambda session: session.noting(0, "why"),
         lambda session: session.looking_at("calibration"),
+        lambda session: replace(session, parser="en_core_web_sm"),
         lambda session: session.opening_sentence(3),
         lambda session: session.moved(session.scheme.removing([HeadId(0, 1)])),
         lambda session: replace(session, data=replace(session.data)),

@@ -17,10 +17,12 @@ RELATIONS = HelpText(
     "an attention head): is that other word the one that it attends to most (dependent to head), "
     "or the one that attends to it most (head to dependent)? Among words alone, no word itself. "
     "The rival always answers the word at the best fixed offset from the dependent; colour is the "
-    "difference in points. A dot marks a role.",
+    "difference in points. A dot marks a role. Relations have the names that the parser has for "
+    "them: ClearNLP's in English, those of Universal Dependencies in most other languages.",
     source="Clark et al. 2019, section 4.2, with the baseline of table 1",
     misleads="The best of many heads looks good by chance: trust the dots. Relations with few "
-    "dependents are not judged, and the parser makes mistakes of its own.",
+    "dependents are not judged, and the parser makes mistakes of its own. Of text in another "
+    "language than its own it makes nothing else.",
 )
 ROLE_CHANGES = HelpText(
     definition="Who carries each role in the unpruned model, and which of these heads the scheme "

@@ -206,6 +206,9 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
         ("Relations", texts.RELATIONS),
         key="relations",
     )
+    _parsed(roles)
+    if not roles.looked_for:
+        return None
     judged = [one for one in roles.relations.values() if one.judged]
     if not judged:
         most = max((one.count for one in roles.relations.values()), default=0)
@@ -233,6 +236,18 @@ def relations(roles: Roles, way: str, session: Session) -> tuple[str, HeadId] | 
         )
     _choose_cell([row.name for row in rows], roles, chosen)
     return chosen
+
+
+def _parsed(roles: Roles) -> None:
+    """What parsed the sentences, what it looked for, and how many are foreign to it."""
+    if note := roles.parsed.note(role_tasks.FOREIGN_WAY_OUT):
+        st.warning(text.verbatim(note))
+    if roles.looked_for:
+        st.caption(
+            f"Parsed by {text.verbatim(roles.parsed.by)}; looked for "
+            f"{text.plural(len(roles.looked_for), 'relation')}, found {len(roles.relations):,}.",
+            help=text.verbatim(", ".join(roles.looked_for)),
+        )
 
 
 def _choose_cell(names: list[str], roles: Roles, chosen: tuple[str, HeadId]) -> None:

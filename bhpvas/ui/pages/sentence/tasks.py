@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from bhpvas import text
+from bhpvas.interpret.parser import parser_identity
 from bhpvas.interpret.saliency import Saliency, saliency
 from bhpvas.interpret.sentence import Contributions, Reading, contributions, read
 from bhpvas.model.engine import predict
@@ -13,6 +14,9 @@ from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
+
+#: Sentences of its split by which a short one is taken for English or not.
+AROUND = 200
 
 
 def _name(what: str, session: Session, variant: Variant, *more: object) -> tuple[object, ...]:
@@ -25,9 +29,19 @@ def reading(session: Session) -> Task:
     said, variant = session.sentence, session.here
 
     def do(job: Job) -> Reading:
-        return read(models.classifier_of(session, variant), said.text, said.pair, variant.mask)
+        data = session.sentences_of(said.split)
+        around = (*data.texts[:AROUND], *(data.pairs or ())[:AROUND])
+        return read(
+            models.classifier_of(session, variant),
+            said.text,
+            said.pair,
+            variant.mask,
+            parser=session.parser,
+            among=around,
+        )
 
-    return Task(_name("reading", session, variant), "Reading the sentence", do, turn=0)
+    parsing = parser_identity(session.parser), session.sentences_of(said.split).fingerprint
+    return Task(_name("reading", session, variant, *parsing), "Reading the sentence", do, turn=0)
 
 
 def unread(session: Session) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bhpvas.ui.widgets.help import HelpText
 
 ARCS = HelpText(
-    definition="Above the words: spaCy's dependency parse, an arc from each word to those that "
-    "depend on it; the root and punctuation have none. Below: the attention of the shown heads, an "
-    "arc from the unit that looks to a triangle at the one that is looked at, thicker for more "
-    "weight. For words, attention is the sum over the pieces that are looked at and the mean over "
-    "those that look. A relation is strong where the strongest attention among words follows it, "
-    "from the dependent or from its head.",
+    definition="Above the words: the dependency parse of a spaCy pipeline, an arc from each word "
+    "to those that depend on it; the root and punctuation have none. Below: the attention of the "
+    "shown heads, an arc from the unit that looks to a triangle at the one that is looked at, "
+    "thicker for more weight. For words, attention is the sum over the pieces that are looked at "
+    "and the mean over those that look. A relation is strong where the strongest attention among "
+    "words follows it, from the dependent or from its head.",
     source="Clark et al. 2019, What Does BERT Look At?, section 4.1, for words from word pieces",
     misleads="Attention says where a head reads, not what it does with it. One sentence shows a "
     "coincidence as readily as a habit: the Roles page counts over many.",

@@ -20,10 +20,12 @@ from bhpvas.charts.bertviz import head_view, model_view
 from bhpvas.charts.head_columns import Column
 from bhpvas.data.dataset import Split
 from bhpvas.heads import HeadId
+from bhpvas.interpret.parse import Parsed
 from bhpvas.interpret.roles import followed
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
 from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs.roles import FOREIGN_WAY_OUT
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.state import session as sessions
@@ -285,8 +287,10 @@ def arcs(
     )
     for note in _notes(session, found, heads, drawn, threshold):
         st.caption(note)
+    parser = found.sentence.parse.parser
+    by = "" if parser is None else f" by {text.verbatim(parser.name)}"
     help.footnote(
-        f"Above: dependencies, strong where a shown head follows them. Bars: up speaks for "
+        f"Above: dependencies{by}, strong where a shown head follows them. Bars: up speaks for "
         f"{name or 'the answer'}, down against. Below: who looks at whom, thicker for more.",
         ("Dependencies and attention", texts.ARCS),
         *((one.title, help.saliency_help(one.name)) for one in SALIENCIES.values()),
@@ -315,7 +319,7 @@ def _notes(
     session: Session, found: Reading, heads: list[HeadId], drawn: list[HeadArcs], threshold: float
 ) -> list[str]:
     """What is not as it was asked for."""
-    said = []
+    said = [Parsed.of([found.sentence.parse]).note(FOREIGN_WAY_OUT)]
     if not session.selected and heads:
         said.append(f"No head is selected: {heads[0]}, which contributes most here, is shown.")
     elif len(heads) < len(session.selected):
@@ -325,7 +329,7 @@ def _notes(
     most = MOST_ARCS // max(len(drawn), 1)
     if any(len(strongest(one.attention, threshold, most + 1)) > most for one in drawn):
         said.append(f"Of each head the strongest {most} arcs are drawn.")
-    return said
+    return list(filter(None, said))
 
 
 # --- what each head contributes -------------------------------------------------------------------
