@@ -127,6 +127,11 @@ def with_heads(classifier: Classifier, change: Callable[[Any], None]) -> Classif
     return replace(classifier, model=model, layers=layers)
 
 
+def tensors_of(part: Any) -> list[Any]:
+    """The weight of a linear map, and its bias where it has one, to be written to."""
+    return [one.data for one in (part.weight, part.bias) if one is not None]
+
+
 #: Ways in which nothing of a head reaches its layer, whatever it attends to.
 DEATHS = ("projection", "values", "nothing in common")
 
@@ -141,8 +146,8 @@ def with_dead_heads(classifier: Classifier, heads: Iterable[HeadId], death: str)
             # What is written on, and what is read: all, none, or a half each.
             written = {"projection": size, "values": 0}.get(death, size // 2)
             layer.output.weight.data[:, first : first + written] = 0
-            layer.value.weight.data[first + written : first + size] = 0
-            layer.value.bias.data[first + written : first + size] = 0
+            for tensor in tensors_of(layer.value):
+                tensor[first + written : first + size] = 0
 
     return with_heads(classifier, change)
 
@@ -161,8 +166,7 @@ def with_copied_head(classifier: Classifier, layer: int, source: int, target: in
         size = classifier.geometry.head_size
         here, there = (slice(head * size, (head + 1) * size) for head in (target, source))
         for name in ("query", "key", "value"):
-            part = getattr(layers[layer], name)
-            part.weight.data[here] = part.weight.data[there]
-            part.bias.data[here] = part.bias.data[there]
+            for tensor in tensors_of(getattr(layers[layer], name)):
+                tensor[here] = tensor[there]
 
     return with_heads(classifier, change)

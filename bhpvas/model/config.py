@@ -240,7 +240,8 @@ def _says_all(config: Mapping[str, Any], family: Family) -> bool:
     """Whether a config.json states itself what transformers would otherwise fill in or refuse."""
     labels = config.get("id2label")
     return (
-        all(type(config.get(key)) is int for key in family.number_keys)
+        not family.asked
+        and all(type(config.get(key)) is int for key in family.number_keys)
         and isinstance(labels, dict)
         and sorted(labels) == sorted(map(str, range(len(labels))))
         and config.get("num_labels", len(labels)) == len(labels)

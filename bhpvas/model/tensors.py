@@ -94,7 +94,7 @@ def compared(
         stock.check_number_type(file, stored[file].dtype)
     missing = [key for key in shapes if key not in names]
     if beyond:
-        raise ModelError(stock.beyond(sorted(beyond), missing, alone=not names))
+        raise ModelError(stock.beyond(beyond, missing, alone=not names))
     if missing:
         raise ModelError(stock.missing(missing))
     attention = stock.attention(pruned)
@@ -141,7 +141,7 @@ class _Stock:
         for file in stored:
             own = next((one for one in self._readings(file) if one in shapes), None)
             if own is None:
-                others[_plain(file)] = file
+                others[self._named(file)] = file
             elif own in names:
                 raise ModelError(
                     f"The weights of {self.name!r} hold {own} twice, as {names[own]} and as "
@@ -152,6 +152,11 @@ class _Stock:
                 if file != own:
                     prefixes.add(file.removesuffix(_plain(file)))
         return names, others, prefixes - {""}
+
+    def _named(self, file: str) -> str:
+        """The name of a tensor without what wrappers put before it, where that is not the base."""
+        plain, base = _plain(file), f"{self.family.base}."
+        return base + plain if file.removesuffix(plain).endswith(base) else plain
 
     def _readings(self, file: str) -> Iterator[str]:
         """What a tensor in a file may be called in the model, the likeliest first.
@@ -184,11 +189,13 @@ class _Stock:
                 "them with the tool that wrote them, and save the model in floating point."
             )
 
-    def beyond(self, keys: list[str], missing: list[str], *, alone: bool) -> str:
+    def beyond(self, files: Mapping[str, str], missing: list[str], *, alone: bool) -> str:
         """What to do about tensors that the stock model does not have; ``alone``: all of them.
 
+        ``files`` has their names in the files by those without what wrappers put before them;
         ``missing`` are those that only the stock model has.
         """
+        keys = sorted(files)
         model_class = self.family.model_class
         more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
         if adapters := [key for key in keys if _ADAPTERS.search(key)]:
@@ -206,7 +213,8 @@ class _Stock:
                 "model again."
             )
         for other in FAMILIES.values():
-            theirs = [key for key in keys if key.startswith(f"{other.base}.")]
+            places = (f"{other.base}.{other.modules}.", f"{other.base}.embeddings.")
+            theirs = [key for key in keys if files[key].startswith(places)]
             if theirs and other.base != self.family.base:
                 return (
                     f"The weights of {self.name!r} are called as those of {other.title} are "

@@ -26,7 +26,7 @@ from bhpvas.recovery import recover
 from bhpvas.scheme.scheme import Scheme
 from tests.cli.conftest import run
 from tests.conftest import tiny_dataset
-from tests.tiny import SEPARATE, save_tiny
+from tests.tiny import SEPARATE, save_tiny, tensors_of
 
 WIDTH = 64
 UNEVEN = NeuronSet.of_layers(2, WIDTH, {0: range(0, 64, 3), 1: [5]})
@@ -72,8 +72,9 @@ def test_a_smaller_model_holds_what_is_counted(tmp_path, family, case):
     assert NeuronSet(WIDTH, tuple(again)) == mask.neurons
     parts = classifier.family.parts
     names = classifier.family.layer_modules(config)
+    rows = [*parts.values()].count(parts["up"])  # with those of a gate
     for name, width in zip(names, widths, strict=True):
-        assert stored[f"{name}.{parts['up']}.weight"].shape == (width, 32)
+        assert stored[f"{name}.{parts['up']}.weight"].shape == (rows * width, 32)
         assert stored[f"{name}.{parts['down']}.weight"].shape == (32, width)
 
 
@@ -95,7 +96,8 @@ def test_a_dense_model_has_zeros_in_their_places(tmp_path, family, case):
     assert found.parameters == found.parameters_before == again.geometry.parameters
     removed = torch.tensor(mask.neurons.array)
     for layer, own, gone in zip(again.layers, classifier.layers, removed, strict=True):
-        assert not layer.up.weight[gone].any() and not layer.up.bias[gone].any()
+        for part in (layer.up, layer.gate):
+            assert part is None or not any(one[gone].any() for one in tensors_of(part))
         assert not layer.down.weight[:, gone].any()
         assert torch.equal(layer.up.weight[~gone], own.up.weight[~gone])
         assert torch.equal(layer.down.weight[:, ~gone], own.down.weight[:, ~gone])

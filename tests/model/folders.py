@@ -73,12 +73,16 @@ def layer_parts(family: str, layer: int) -> dict[str, str]:
 
 def remove_heads(family: str, layer: int, rows: Tensor, tensors: Tensors) -> None:
     """Cut an attention to some of its rows, as tools do that prune."""
-    for part, name in layer_parts(family, layer).items():
-        if part == "output":
-            tensors[f"{name}.weight"] = tensors[f"{name}.weight"][:, rows]
-        else:
-            for kind in ("weight", "bias"):
-                tensors[f"{name}.{kind}"] = tensors[f"{name}.{kind}"][rows]
+    names = [*layer_parts(family, layer).values()]
+    output = names.pop()
+    tensors[f"{output}.weight"] = tensors[f"{output}.weight"][:, rows]
+    whole = tensors[f"{output}.weight"].shape[0]
+    for name in dict.fromkeys(names):
+        # Several parts may lie in one tensor, one after the other.
+        held = names.count(name)
+        of_all = torch.cat([rows + place * whole for place in range(held)])
+        for key in {f"{name}.weight", f"{name}.bias"} & tensors.keys():
+            tensors[key] = tensors[key][of_all]
 
 
 def head_rows(*heads: int, size: int = 8) -> Tensor:

@@ -33,7 +33,8 @@ def random_projections(
     for layer in layers:
         output = classifier.layers[layer].output
         tensors[classifier.name_of(output.weight)] = torch.randn(32, 32, generator=made) * 0.4
-        tensors[classifier.name_of(output.bias)] = torch.randn(32, generator=made)
+        if output.bias is not None:
+            tensors[classifier.name_of(output.bias)] = torch.randn(32, generator=made)
     return Weights(tensors)
 
 

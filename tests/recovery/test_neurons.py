@@ -15,7 +15,7 @@ from bhpvas.recovery import RECOVERIES, recover
 from bhpvas.recovery.finetuning import TuningSettings, finetune
 from tests import reference
 from tests.conftest import TEXTS
-from tests.tiny import SEPARATE, many_sentences, save_tiny, with_heads
+from tests.tiny import SEPARATE, many_sentences, save_tiny, tensors_of, with_heads
 
 WIDTH = 64
 SENTENCES = many_sentences(150)
@@ -29,8 +29,10 @@ def with_copied_neuron(classifier: Classifier, layer: int, same_column: bool = F
     """A classifier whose neuron 5 is active as neuron 2 is, and writes its own, or the same."""
 
     def change(layers):
-        up, down = layers[layer].up, layers[layer].down
-        up.weight.data[5], up.bias.data[5] = up.weight.data[2], up.bias.data[2]
+        down = layers[layer].down
+        for part in (layers[layer].up, layers[layer].gate):
+            for tensor in [] if part is None else tensors_of(part):
+                tensor[5] = tensor[2]
         if same_column:
             down.weight.data[:, 5] = down.weight.data[:, 2]
 

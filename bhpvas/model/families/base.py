@@ -110,7 +110,8 @@ class Family:
     ``finish(model, states)`` is done to the states before. ``project(model, embedded)`` makes
     embeddings as wide as the hidden states. ``resize(module, heads)`` tells a module which of its
     heads are left, int64 ``[k]``, where its own attention has to know. ``attention`` is what
-    transformers is asked to run.
+    transformers is asked to run. ``asked``: transformers is always asked what it makes of a config,
+    since more than numbers decides what a model is.
     ``places(model, tokens)`` numbers the places of tokens ``[B, T]``, where those depend on them.
     ``typed``: embeddings tell the two texts of a pair apart. ``after_padding``: positions are
     counted from the padding index + 1, so that many are never used. ``shared``: layers use the same
@@ -153,6 +154,7 @@ class Family:
     without: Callable[[Mapping[str, Any], int], Collection[str]] = lambda config, number: ()
     resize: Callable[[nn.Module, Tensor], None] = lambda module, heads: None
     attention: str = "sdpa"
+    asked: bool = False
 
     @cached_property
     def modules_of_parts(self) -> dict[str, tuple[str, ...]]:

@@ -98,10 +98,22 @@ def _others(config: Mapping[str, Any]) -> Shapes:
 
 
 def _unsupported(config: Mapping[str, Any]) -> str:
+    window, kinds = config.get("local_attention", 128), config.get("layer_types")
+    if type(window) is not int or window < 0:
+        return f"has a local_attention of {window!r:.20}"
+    if kinds is not None and not (
+        isinstance(kinds, list)
+        and len(kinds) == config.get("num_hidden_layers", 22)
+        and set(kinds) <= {"full_attention", "sliding_attention"}
+    ):
+        return f"has layers of the types {kinds!r:.40}"
     scaling = config.get("rope_scaling") or {}
     stated = config.get("rope_parameters") or {}
-    kinds = [one.get("rope_type") for one in (scaling, *stated.values()) if isinstance(one, dict)]
-    return next((f"has {kind} rotary positions" for kind in kinds if kind in _DYNAMIC), "")
+    if not (isinstance(scaling, dict) and isinstance(stated, dict)):
+        return "has rotary positions of no known kind"
+    both = (scaling, *stated.values())
+    named = [one.get("rope_type") for one in both if isinstance(one, dict)]
+    return next((f"has {kind} rotary positions" for kind in named if kind in _DYNAMIC), "")
 
 
 MODERNBERT = Family(
@@ -140,4 +152,5 @@ MODERNBERT = Family(
     finish=lambda model, states: model.model.final_norm(states),
     classify=lambda model, pooled: model.classifier(model.head(pooled)),
     unsupported=_unsupported,
+    asked=True,
 )
