@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,10 +95,36 @@ def tiny_tokenizer(family: str = "bert") -> PreTrainedTokenizerFast:
     )
 
 
-def save_tiny(folder: Path, family: str = "bert", *, labels: int = 2, seed: int = 0) -> Path:
-    """Save a random classifier of a family with its tokenizer; returns the folder."""
+#: What configs of a family may state that makes its models run otherwise.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{family: (family, {}) for family in CONFIGS},
+    "modernbert, mean": ("modernbert", {"classifier_pooling": "mean"}),
+    "modernbert, biases": (
+        "modernbert",
+        dict.fromkeys(("attention_bias", "mlp_bias", "norm_bias", "classifier_bias"), True),
+    ),
+    "modernbert, windows below": (
+        "modernbert",
+        {"layer_types": ["sliding_attention", "full_attention"], "classifier_pooling": "mean"},
+    ),
+}
+
+
+def save_tiny(
+    folder: Path,
+    family: str = "bert",
+    *,
+    labels: int = 2,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> Path:
+    """Save a random classifier of a family with its tokenizer; returns the folder.
+
+    ``settings`` are those of its config that differ.
+    """
     torch.manual_seed(seed)
     config = CONFIGS[family](labels)
+    config.update(dict(settings or {}))
     if labels == 2:
         config.id2label = {0: "negative", 1: "positive"}
         config.label2id = {"negative": 0, "positive": 1}
