@@ -219,7 +219,10 @@ def _parser_choice(session: Session) -> str | None:
         + ("" if hosted else "Any that is installed, by its name, or a folder of one. ")
         + "Named, it parses text of whatever language.",
     )
-    return None if chosen in (_ENGLISH, None) else chosen.strip()
+    # What a browser sends is not kept to what it was offered.
+    if chosen in (_ENGLISH, None) or (hosted and chosen not in offered):
+        return None
+    return chosen.strip()
 
 
 def _column_choice(*, hub: bool = False) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.interpret.align import Sentence, align, sentences_of
 from bhpvas.interpret.parse import Parse, parse_texts
 from tests.conftest import TEXTS
+from tests.interpret.pipelines import save_chain
 from tests.interpret.roles.hand_made import parse_of_words
 
 # Letters with and without accents (one and two code points), contractions, signs, scripts, emoji.
@@ -197,6 +198,24 @@ def test_alignment_by_hand(case):
             if start <= first < last <= start + len(part)
         ]
         assert inside == owners
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_text_without_blanks_is_aligned_by_its_letters(kind, tmp_path):
+    text = "中中、中👍𠮷。"
+    english, by_letter = (
+        parse_texts([text], parser=parser)[0]
+        for parser in ("en_core_web_sm", save_chain(tmp_path / "chain", "zh"))
+    )
+    assert by_letter.words == tuple(text)
+    for parse in (english, by_letter):
+        encoding = encode(TOKENIZERS[kind], parse, None)
+        sentence = sentence_of(parse, encoding)
+        for owner, span, side in zip(
+            sentence.word_of, encoding.offsets, encoding.sequence_ids, strict=True
+        ):
+            assert owner == slow_owner(parse, span, side)
+        assert sentence.seen.any()
 
 
 def test_units_carry_names_in_the_order_of_the_text():

@@ -22,6 +22,7 @@ from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import limits
+from tests.interpret.pipelines import save_chain
 from tests.ui.driver import SCRIPT, facts, fine, open_dialog, press, said, select, session, use
 
 COLUMNS = ("text", "pair", "label", "split")
@@ -89,6 +90,20 @@ def test_limits_are_said_in_the_dialog_before_they_are_hit(hosted: None) -> None
     assert limits.current().sentence() in said(app)
     assert [box.key for box in app.text_input if box.key in ("model-id", "data-id")] == []
     assert "Hub id" not in app.segmented_control(key="data-kind").options
+
+
+def test_no_stranger_opens_a_folder_of_the_server_as_a_parser(hosted: None, tmp_path: Path) -> None:
+    app = opened()
+    open_dialog(app)
+    box = app.selectbox(key="parser")
+    box.options.append(save_chain(tmp_path / "chain"))  # as a browser could send it
+    box.set_value(str(tmp_path / "chain"))
+    use(app)
+    assert not app.error and session(app).parser is None
+    open_dialog(app)
+    app.selectbox(key="parser").set_value("en_core_web_sm")
+    use(app)
+    assert session(app).parser == "en_core_web_sm"
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,17 @@ def test_another_sentence_can_be_chosen(classifier, dataset) -> None:
     assert f"{100 * chances(classifier, dataset.texts[4]).max():.1f}%" in html(app)
 
 
+def test_a_row_of_other_data_is_shown_anew(classifier, dataset) -> None:
+    app = opened("sentence", classifier, dataset)
+    fine(app.run())
+    assert not app.selectbox(key="sentence-row").proto.set_value
+    other = replace(dataset, texts=dataset.texts[::-1])
+    app.session_state["bhpvas"] = replace(session(app), data=Splits(other, other, "by hand"))
+    fine(app.run())
+    # Of the same number as before, the browser would go on showing the sentence of the old data.
+    assert app.selectbox(key="sentence-row").proto.set_value
+
+
 def test_a_sentence_of_the_calibration_split_can_be_chosen(classifier, dataset) -> None:
     app = opened("sentence", classifier, dataset)
     fine(app.segmented_control(key="sentence-from").set_value("Calibration").run())

@@ -88,6 +88,10 @@ def _choose_row(session: Session, split: Split) -> None:
     row = said.row if said.split == split else None
     if row is not None and row not in listed:
         listed.insert(0, row)
+    state = st.session_state
+    if state.get("sentence-list") != data.fingerprint:  # whose rows the browser does not know yet
+        state["sentence-list"] = data.fingerprint
+        state.pop("sentence-row", None)
     hold("sentence-row", row)
     st.selectbox(
         f"Sentence of the {split} split",
@@ -287,14 +291,23 @@ def arcs(
     )
     for note in _notes(session, found, heads, drawn, threshold):
         st.caption(note)
-    parser = found.sentence.parse.parser
-    by = "" if parser is None else f" by {text.verbatim(parser.name)}"
     help.footnote(
-        f"Above: dependencies{by}, strong where a shown head follows them. Bars: up speaks for "
-        f"{name or 'the answer'}, down against. Below: who looks at whom, thicker for more.",
+        f"{_above(found)}Bars: up speaks for {name or 'the answer'}, down against. "
+        "Below: who looks at whom, thicker for more.",
         ("Dependencies and attention", texts.ARCS),
         *((one.title, help.saliency_help(one.name)) for one in SALIENCIES.values()),
         key="arcs",
+    )
+
+
+def _above(found: Reading) -> str:
+    """What stands above the words; "" where nothing does."""
+    parse = found.sentence.parse
+    if parse.foreign or parse.parser is None:
+        return ""
+    return (
+        f"Above: dependencies by {text.verbatim(parse.parser.name)}, strong where a shown head "
+        "follows them. "
     )
 
 
