@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: What to do about text that is plainly not English.
 WAY_OUT = (
-    "name a spaCy pipeline of its language with --parser, or say --parser en_core_web_sm to have "
-    "it parsed all the same"
+    "name a spaCy pipeline of that language with --parser, or say --parser en_core_web_sm to have "
+    "all text parsed by it"
 )
 
 

@@ -28,8 +28,8 @@ class Parse:
     ``spans`` are the characters of each word in ``texts[side]``; ``heads[i]`` is the position of
     the word on which word i depends, the word itself for a root; ``relations[i]`` names the
     relation. White space is no word. ``parser`` is what parsed, None where the parse comes from
-    elsewhere. ``foreign``: a text is plainly not in the language of a parser that nobody asked for
-    by name, so no word depends on another.
+    elsewhere. ``foreign`` are the sides whose text is plainly not in the language of a parser that
+    nobody asked for by name: no word of them depends on another.
     """
 
     texts: tuple[str, ...]
@@ -39,7 +39,7 @@ class Parse:
     relations: tuple[str, ...]
     sides: tuple[int, ...]
     parser: Parser | None = None
-    foreign: bool = False
+    foreign: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         columns = (self.spans, self.heads, self.relations, self.sides)
@@ -65,24 +65,27 @@ class Parse:
             relations=self.relations + second.relations,
             sides=self.sides + tuple(side + len(self.texts) for side in second.sides),
             parser=self.parser,
-            foreign=self.foreign or second.foreign,
+            foreign=self.foreign + tuple(side + len(self.texts) for side in second.foreign),
         )
 
     def unrelated(self) -> Parse:
         """The same words of a text that the parser does not know the language of."""
         heads, relations = tuple(range(len(self))), ("",) * len(self)
-        return replace(self, heads=heads, relations=relations, foreign=True)
+        foreign = tuple(range(len(self.texts)))
+        return replace(self, heads=heads, relations=relations, foreign=foreign)
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """What parsed some ``sentences``, and how many of them were too foreign for it.
+    """What parsed some sentences, and how many of their texts were too foreign for it.
 
-    ``parser`` is None where the parses come from elsewhere.
+    Of pairs each sentence has two ``texts``. ``parser`` is None where the parses come from
+    elsewhere.
     """
 
     parser: Parser | None
     sentences: int
+    texts: int
     foreign: int
 
     @classmethod
@@ -90,7 +93,8 @@ class Parsed:
         """What is said of these parses, which one parser made."""
         found = list(parses)
         parser = found[0].parser if found else None
-        return cls(parser, len(found), sum(parse.foreign for parse in found))
+        texts = sum(len(parse.texts) for parse in found)
+        return cls(parser, len(found), texts, sum(len(parse.foreign) for parse in found))
 
     @property
     def by(self) -> str:
@@ -106,18 +110,15 @@ class Parsed:
         if not self.foreign:
             return ""
         assert self.parser is not None
-        name = self.parser.name
-        if self.foreign == self.sentences:
-            what = "The text is" if self.sentences == 1 else "The sentences are"
-            return (
-                f"{what} plainly not English, and {name} parses nothing else, so no relation is "
-                f"shown: {way_out}."
-            )
-        counted = f"{self.foreign:,} of the {self.sentences:,} sentences"
+        noun = "sentence" if self.texts == self.sentences > 1 else "text"
+        if self.foreign < self.texts:
+            what = f"{self.foreign:,} of the {self.texts:,} {noun}s"
+        else:
+            what = f"The {noun}" if self.texts == 1 else f"The {noun}s"
+        one = self.foreign == 1
         return (
-            f"{counted} {'is' if self.foreign == 1 else 'are'} plainly not English, and "
-            f"{name} parses nothing else, so no relation is counted in "
-            f"{'it' if self.foreign == 1 else 'them'}: {way_out}."
+            f"{what} {'is' if one else 'are'} plainly not English, and {self.parser.name} parses "
+            f"nothing else, so no relation is looked for in {'it' if one else 'them'}: {way_out}."
         )
 
 

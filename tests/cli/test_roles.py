@@ -86,6 +86,20 @@ def test_german_gets_a_sentence_and_no_relation(capsys, files, german):
     assert "plainly not English" in shown and "looked for no relation" in shown
 
 
+def test_the_english_half_of_pairs_has_relations(capsys, files, tmp_path):
+    rows = [
+        f"the film is good .\tDer Film ist nicht gut und auch nicht neu.\t{at % 2}"
+        for at in range(4)
+    ]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join(["sentence1\tsentence2\tlabel", *rows]), encoding="utf-8")
+    found = run(capsys, "roles", "--model", files[0], "--data", str(path), "--max-unknown", "1")
+    assert found["relations"]["det"]["count"] == 4
+    assert {"det", "nsubj"} <= set(found["parser"]["looked_for"])
+    assert found["parser"]["not_english"] == 4
+    assert "4 of the 8 texts are plainly not English" in found["parser"]["note"]
+
+
 def test_a_parser_that_is_named_parses_whatever_it_is_given(capsys, files, german, tmp_path):
     common = ["roles", "--model", files[0], "--data", german, "--max-unknown", "1"]
     common += ["--min-count", "1"]

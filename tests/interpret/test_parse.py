@@ -37,28 +37,32 @@ GERMAN = "Das Essen war kalt und der Kellner ist nicht freundlich gewesen."
 def test_words_of_another_language_depend_on_none():
     english, german = parse_texts(["The cat sleeps.", GERMAN])
     assert not english.foreign and english.relations[0] == "det"
-    assert german.foreign and german.words[:3] == ("Das", "Essen", "war")
+    assert german.foreign == (0,) and german.words[:3] == ("Das", "Essen", "war")
     assert german.heads == tuple(range(len(german))) and set(german.relations) == {""}
     (pair,) = parse_texts(["The cat sleeps."], [GERMAN])
-    assert pair.foreign and pair.relations[:4] == english.relations
+    assert pair.foreign == (1,) and pair.relations[:4] == english.relations
     assert set(pair.relations[4:]) == {""}
     (asked,) = parse_texts([GERMAN], parser="en_core_web_sm")
     assert not asked.foreign and set(asked.relations) != {""}
 
 
 def test_a_short_text_goes_with_those_that_it_stands_among():
-    assert [parse.foreign for parse in parse_texts(["Wunderbar."])] == [False]
-    assert [parse.foreign for parse in parse_texts(["Wunderbar."], among=[GERMAN])] == [True]
+    assert [parse.foreign for parse in parse_texts(["Wunderbar."])] == [()]
+    assert [parse.foreign for parse in parse_texts(["Wunderbar."], among=[GERMAN])] == [(0,)]
 
 
 def test_parses_say_what_parsed_them_and_how_many_were_foreign():
     english, german = parse_texts(["The cat sleeps.", GERMAN])
     both = Parsed.of([english, german])
-    assert (both.sentences, both.foreign) == (2, 1)
+    assert (both.sentences, both.texts, both.foreign) == (2, 2, 1)
     assert both.by == f"en_core_web_sm {both.parser.version} (en)"
     assert both.note("do it").startswith("1 of the 2 sentences is plainly not English, and en_core")
     assert both.note("do it").endswith("in it: do it.")
     assert Parsed.of([german]).note("do it").startswith("The text is plainly not English")
+    assert Parsed.of([german] * 2).note("do it").startswith("The sentences are plainly not English")
+    pair = Parsed.of(parse_texts(["The cat sleeps."] * 3, [GERMAN] * 3))
+    assert (pair.sentences, pair.texts, pair.foreign) == (3, 6, 3)
+    assert pair.note("do it").startswith("3 of the 6 texts are plainly not English")
     assert Parsed.of([english]).note("do it") == ""
     asked = Parsed.of(parse_texts([GERMAN], parser="en_core_web_sm"))
     assert asked.note("do it") == "" and asked.by.endswith("was not checked")

@@ -32,9 +32,9 @@ class Roles:
         """The relations that were looked for, as the parser calls them, sorted.
 
         Those that it can find, or where it does not say, those that it found; none where every
-        sentence was too foreign for it.
+        text was too foreign for it.
         """
-        if self.parsed.foreign == self.parsed.sentences > 0:
+        if self.parsed.foreign == self.parsed.texts > 0:
             return ()
         known = self.parsed.parser.labels if self.parsed.parser else ()
         return tuple(sorted({*known, *self.relations} - NOT_JUDGED))

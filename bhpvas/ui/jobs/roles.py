@@ -106,7 +106,7 @@ def judged(session: Session, found: Counted, fewest: int) -> Roles:
 
 
 #: What to do about text that is plainly not English.
-FOREIGN_WAY_OUT = "choose a parser of its language under “Change model or data”"
+FOREIGN_WAY_OUT = "choose a parser of that language under “Change model or data”"
 
 
 def fewest() -> int:

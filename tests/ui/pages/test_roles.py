@@ -8,12 +8,15 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from bhpvas.data.dataset import Splits
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.interpret.roles import ROLES, RoleSettings, find_roles
 from bhpvas.model.classifier import Classifier, load_classifier
+from bhpvas.scheme.scheme import Scheme
+from bhpvas.ui.state.session import Session
 from tests.interpret.pipelines import save_chain
 from tests.tiny import save_tiny
-from tests.ui.driver import listed, said, session
+from tests.ui.driver import listed, open_app, said, session
 from tests.ui.pages.test_sentence import fine, html, opened, press
 
 
@@ -137,10 +140,20 @@ def test_sentences_of_another_language_get_a_sentence_and_no_relation(classifier
     app = opened("roles", classifier, german)
     (warning,) = [one.value for one in app.warning]
     assert "The sentences are plainly not English" in warning
-    assert "choose a parser of its language under “Change model or data”" in warning
+    assert "choose a parser of that language under “Change model or data”" in warning
     assert "dependents here" not in said(app) and "Parsed by" not in said(app)
     some = replace(german, texts=(*dataset.texts[:-1], german.texts[0]))
     app = opened("roles", classifier, some)
     (warning,) = [one.value for one in app.warning]
     assert "1 of the 12 sentences is plainly not English" in warning
     assert "Parsed by" in said(app)
+
+
+def test_a_parser_that_is_gone_is_a_sentence_with_the_way_out(classifier, dataset) -> None:
+    for page in ("roles", "sentence"):
+        data = Splits(dataset, dataset, "by hand")
+        gone = Session(
+            classifier.source, data, Scheme.of(classifier), parser="nb_core_news_nowhere"
+        )
+        app = open_app(gone, page)
+        assert any("'nb_core_news_nowhere' is not installed" in box.value for box in app.error)

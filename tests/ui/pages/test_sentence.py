@@ -278,7 +278,7 @@ def test_a_sentence_of_another_language_gets_a_sentence_and_no_dependency(
     # Of words half of which the tiny tokenizer knows: no page measures on sentences of others.
     german = replace(dataset, texts=("der film und das film ist film film .",) * len(dataset))
     app = opened("sentence", classifier, german, opened=Opened("Wunderbar."))
-    assert "choose a parser of its language under “Change model or data”" in said(app)
+    assert "choose a parser of that language under “Change model or data”" in said(app)
 
 
 def test_text_without_blanks_is_drawn(classifier, dataset) -> None:

@@ -303,7 +303,7 @@ def arcs(
 def _above(found: Reading) -> str:
     """What stands above the words; "" where nothing does."""
     parse = found.sentence.parse
-    if parse.foreign or parse.parser is None:
+    if len(parse.foreign) == len(parse.texts) or parse.parser is None:
         return ""
     return (
         f"Above: dependencies by {text.verbatim(parse.parser.name)}, strong where a shown head "
