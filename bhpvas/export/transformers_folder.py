@@ -13,7 +13,7 @@ from bhpvas.export.base import Format, Forward, module_forward, save_model, weig
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.families import FAMILIES
-from bhpvas.model.families.base import COLUMNS, ROWS, Family
+from bhpvas.model.families.base import COLUMNS, ROWS, Family, What
 from bhpvas.model.linear import linear
 from bhpvas.model.pruning import prune_layer, with_layers
 
@@ -51,7 +51,7 @@ def _class(classifier: Classifier) -> str:
 def _class_names(family: Family) -> dict[str, Any]:
     """Where a family's class finds layers and their parts: the attributes of ``Pruned``."""
 
-    def rows(what: str) -> dict[str, int]:
+    def rows(what: What) -> dict[str, int]:
         return {
             name: len(parts)
             for name, parts in family.modules_of_parts.items()

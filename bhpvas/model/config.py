@@ -17,7 +17,7 @@ from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId
 from bhpvas.model import files, tensors
 from bhpvas.model.families import FAMILIES, ORDINARY
-from bhpvas.model.families.base import ROWS, Family
+from bhpvas.model.families.base import ROWS, Family, What
 from bhpvas.model.lacking import PRUNING, pruned_heads, pruned_neurons
 from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
 from bhpvas.neurons import NeuronSet
@@ -228,7 +228,7 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
     return Info(found.name, geometry, found.task, found.notes)
 
 
-def _biases(found: ModelFiles, what: str) -> int:
+def _biases(found: ModelFiles, what: What) -> int:
     """How many biases belong to a unit of a head, or to a neuron."""
     family, without = found.family, found.family.without(found.config, 0)
     return sum(

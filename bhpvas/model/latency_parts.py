@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bhpvas.heads import HeadId
 from bhpvas.model import onnx_graph
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.families.base import COLUMNS, ROWS, Layer
+from bhpvas.model.families.base import COLUMNS, ROWS, Layer, What
 from bhpvas.model.layers import after_attention, after_feed_forward, attend, neurons_of
 from bhpvas.model.linear import bias_of
 from bhpvas.model.loading import quiet
@@ -26,7 +26,6 @@ from bhpvas.model.runtimes import Pass, Timing
 from bhpvas.neurons import NeuronSet
 from bhpvas.stats import SEED
 
-What = Literal["heads", "neurons"]
 #: What each kind of part is made of.
 _PARTS: dict[What, tuple[str, ...]] = {
     "heads": (*ROWS["heads"], COLUMNS["heads"]),

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from bhpvas.model.classifier import Classifier
+from bhpvas.model.families.base import What
 from bhpvas.model.latency import ROUNDS, in_turns
-from bhpvas.model.latency_parts import Part, What, first_neurons, passes_of_parts
+from bhpvas.model.latency_parts import Part, first_neurons, passes_of_parts
 from bhpvas.model.runtimes import Timing, pass_of, processor
 from bhpvas.progress import Progress, silent
 from bhpvas.stats import SEED

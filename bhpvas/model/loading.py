@@ -15,7 +15,7 @@ from torch import Tensor
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.config import ModelFiles, filled_config
-from bhpvas.model.families.base import COLUMNS, ROWS
+from bhpvas.model.families.base import COLUMNS, ROWS, What
 from bhpvas.model.files import SMALLER, check_memory, reason
 from bhpvas.model.lacking import PRUNING
 from bhpvas.model.memory import exhausted
@@ -141,7 +141,7 @@ def _fill(weights: dict[str, Tensor], found: ModelFiles, model: Any) -> None:
     mask = HeadMask(config.num_hidden_layers, config.num_attention_heads, found.pruned)
     for number, module in enumerate(found.family.encoder_layers(model)):
         kept = torch.tensor(mask.kept[number]).repeat_interleave(config.hidden_size // mask.heads)
-        places = {"heads": kept}  # [D]
+        places: dict[What, Tensor] = {"heads": kept}  # [D]
         if neurons is not None:
             places["neurons"] = torch.tensor(~neurons.array[number])  # [F]
         for what, there in places.items():

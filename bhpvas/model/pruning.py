@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.families.base import COLUMNS, ROWS, Layer
+from bhpvas.model.families.base import COLUMNS, ROWS, Layer, What
 from bhpvas.model.linear import joined, linear
 from bhpvas.model.weights import Weights
 
@@ -126,7 +126,7 @@ def narrowed_layer(classifier: Classifier, layer: Layer, removed: np.ndarray) ->
     return _with_units(layer, "neurons", kept)
 
 
-def _with_units(layer: Layer, what: str, places: Tensor) -> Layer:
+def _with_units(layer: Layer, what: What, places: Tensor) -> Layer:
     """A layer with some of its heads or neurons, by the ``places`` of their rows and columns."""
     parts: dict[str, Any] = {
         name: _linear_of(whole, places)
@@ -190,7 +190,7 @@ def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
 
 def _places(classifier: Classifier, mask: HeadMask, number: int) -> dict[str, Tensor]:
     """Where the rows, or columns, that a mask keeps of the parts of a layer stand in the whole."""
-    places = {"heads": _rows(classifier, mask.kept[number])}
+    places: dict[What, Tensor] = {"heads": _rows(classifier, mask.kept[number])}
     if mask.neurons is not None:
         kept = np.flatnonzero(~mask.neurons.array[number])
         places["neurons"] = torch.from_numpy(kept).to(classifier.device)

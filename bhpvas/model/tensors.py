@@ -15,7 +15,7 @@ from typing import Any
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId
 from bhpvas.model.families import FAMILIES, ORDINARY
-from bhpvas.model.families.base import COLUMNS, ROWS, Family, Shapes, linear
+from bhpvas.model.families.base import COLUMNS, ROWS, Family, Shapes, What, linear
 from bhpvas.model.files import Stored
 from bhpvas.neurons import NeuronSet
 from bhpvas.text import plural
@@ -267,7 +267,7 @@ class _Stock:
             found |= shapes if kept else dict.fromkeys(shapes, _ANY)
         return found
 
-    def _of_units(self, what: str, number: int, module: str, width: int) -> Shapes:
+    def _of_units(self, what: What, number: int, module: str, width: int) -> Shapes:
         """The shapes of all tensors of a layer whose size depends on how many ``what`` it has,
         with rows or columns for ``width``.
         """

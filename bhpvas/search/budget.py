@@ -13,9 +13,10 @@ from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, parameters
+from bhpvas.model.families.base import What
 from bhpvas.model.runtimes import Timing, engine_named
 from bhpvas.neurons import NeuronSet
-from bhpvas.search.sensitivity import Sublayer, What
+from bhpvas.search.sensitivity import Sublayer
 
 Measure = Literal["flops", "parameters", "latency"]
 

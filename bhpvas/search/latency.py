@@ -13,13 +13,14 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.config import Geometry
 from bhpvas.model.cost import neurons_kept
+from bhpvas.model.families.base import What
 from bhpvas.model.latency import Latencies, time_passes
 from bhpvas.model.latency_table import LatencyTable, latency_table, steady_clock
 from bhpvas.model.runtimes import Pass, Timing, pass_of
 from bhpvas.neurons import NeuronSet
 from bhpvas.progress import Progress, silent
 from bhpvas.search.budget import Costs, Target
-from bhpvas.search.sensitivity import Sublayer, What
+from bhpvas.search.sensitivity import Sublayer
 from bhpvas.stats import Median
 from bhpvas.storage.results import Results
 from bhpvas.text import plural

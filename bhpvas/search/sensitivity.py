@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bhpvas.model.classifier import Classifier
-from bhpvas.model.families.base import Layer
+from bhpvas.model.families.base import Layer, What
 from bhpvas.model.layers import after_attention, logits_from, neurons_of
 from bhpvas.model.linear import bias_of, linear
 from bhpvas.progress import Progress, silent
@@ -19,8 +19,6 @@ from bhpvas.recovery.layerwise import CalibrationPart, Originals, heads_of
 from bhpvas.recovery.ridge import CrossMoments
 from bhpvas.search.shares import divergence
 from bhpvas.search.surgeon import refitted, removal_order, rows_of
-
-What = Literal["heads", "neurons"]
 
 
 class Sublayer(NamedTuple):

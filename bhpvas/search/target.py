@@ -15,6 +15,7 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
+from bhpvas.model.families.base import What
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Progress, part, silent
 from bhpvas.recovery.base import Recovered
@@ -24,7 +25,6 @@ from bhpvas.search.base import FREE, Constraints
 from bhpvas.search.budget import Costs, Target
 from bhpvas.search.latency import Milliseconds, Stopwatch
 from bhpvas.search.registry import DEFAULT_METHOD, to_target_named
-from bhpvas.search.sensitivity import What
 from bhpvas.search.target_base import Found, TargetProblem
 from bhpvas.storage.results import Results
 

@@ -13,11 +13,12 @@ from bhpvas.data.dataset import Dataset
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
+from bhpvas.model.families.base import What
 from bhpvas.progress import Progress, silent
 from bhpvas.recovery.base import Recovered
 from bhpvas.search.base import FREE, Constraints
 from bhpvas.search.budget import Costs, Target
-from bhpvas.search.sensitivity import Sublayer, What
+from bhpvas.search.sensitivity import Sublayer
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,12 +58,14 @@ class Positions(Protocol):
         """The same for some heads alone, by their places ``[k]``."""
 
 
-#: Parts whose rows belong to units, so many each, and the part whose columns do.
-ROWS: Mapping[str, tuple[str, ...]] = {
+#: What a layer can lose: heads of its attention, or neurons of its feed-forward part.
+What = Literal["heads", "neurons"]
+#: Parts whose rows belong to those, so many each, and the part whose columns do.
+ROWS: Mapping[What, tuple[str, ...]] = {
     "heads": ("query", "key", "value"),
     "neurons": ("up", "gate"),
 }
-COLUMNS = {"heads": "output", "neurons": "down"}
+COLUMNS: Mapping[What, str] = {"heads": "output", "neurons": "down"}
 
 
 @dataclass(frozen=True)

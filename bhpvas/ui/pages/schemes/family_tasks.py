@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bhpvas import text
 from bhpvas.evaluation.comparison import divergences
 from bhpvas.model.latency_table import LatencyTable, latency_table
-from bhpvas.model.runtimes import Timing
+from bhpvas.model.runtimes import Timing, processor
 from bhpvas.model.weights import weights_file
 from bhpvas.search import Constraints
 from bhpvas.search.budget import Target
@@ -46,13 +48,19 @@ def searching(session: Session, asked: FamilySearch) -> Task:
         return tuple(map(Member.of, found))
 
     return Task(
-        key=_unless_lost(models.lasting("family", session, session.start, data, asked=asked)),
+        key=_unless_lost(_here("family", session, asked=asked)),
         description=f"Searching for {text.plural(len(asked.targets), 'smaller model')} "
         f"({TO_TARGET[asked.method].title}) "
         f"on {text.plural(len(data), 'calibration sentence')}",
         work=do,
         turn=1,
     )
+
+
+def _here(what: str, session: Session, **settings: Any) -> ResultKey:
+    """The key of a result that is of this machine: times of another would be wrong here."""
+    data = session.data.calibration
+    return models.lasting(what, session, session.start, data, machine=processor(), **settings)
 
 
 def _unless_lost(key: ResultKey) -> ResultKey:
@@ -93,14 +101,13 @@ def moved_now(session: Session) -> float | None:
 
 def timing_parts(session: Session, timing: Timing) -> Task:
     """The table of latencies that a search to a time goes by, kept from then where it still is."""
-    data = session.data.calibration
 
     def do(job: Job) -> LatencyTable:
         classifier = models.classifier_of(session, session.start)
         return latency_table(classifier, timing, results=runner.shared().kept, progress=job)
 
     return Task(
-        key=models.lasting("latency table", session, session.start, data, timing=timing),
+        key=_here("latency table", session, timing=timing),
         description=f"Timing parts of {timing}",
         work=do,
         turn=4,
