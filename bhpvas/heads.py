@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,6 +13,8 @@ from bhpvas.errors import HeadError
 from bhpvas.neurons import NeuronSet
 
 _HEAD = re.compile(r"L(\d{1,6})H(\d{1,6})", re.IGNORECASE)
+# The same head of several layers.
+_COLUMN = re.compile(r"L(\d{1,4})-(\d{1,4})H(\d{1,6})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -44,14 +46,26 @@ class HeadId:
 def parse_heads(text: str) -> tuple[HeadId, ...]:
     """Read a comma-separated list such as ``L0H3,L5H11``, sorted, each head once.
 
-    An empty text is the empty list. Raises :class:`HeadError` on a part that names no head.
+    ``L0-11H3`` names head 3 of the layers 0 to 11. An empty text is the empty list. Raises
+    :class:`HeadError` on a part that names no head.
 
     >>> from bhpvas import parse_heads
     >>> [str(head) for head in parse_heads("L5H11, L0H3,L0H3")]
     ['L0H3', 'L5H11']
+    >>> [str(head) for head in parse_heads("L0-2H3")]
+    ['L0H3', 'L1H3', 'L2H3']
     """
-    parts = [part for part in text.split(",") if part.strip()]
-    return tuple(sorted({HeadId.parse(part) for part in parts}))
+    heads = set[HeadId]()
+    for part in filter(str.strip, text.split(",")):
+        column = _COLUMN.fullmatch(part.strip())
+        if column is None:
+            heads.add(HeadId.parse(part))
+            continue
+        first, last, head = map(int, column.groups())
+        if first > last:
+            raise HeadError(f"{part.strip()!r} names no head: write the lower layer first.")
+        heads |= {HeadId(layer, head) for layer in range(first, last + 1)}
+    return tuple(sorted(heads))
 
 
 def format_heads(heads: Iterable[HeadId]) -> str:
@@ -127,6 +141,23 @@ class HeadMask:
     def restored(self, heads: Iterable[HeadId]) -> HeadMask:
         """The mask with ``heads`` kept again, the pruned ones excepted."""
         return replace(self, removed=self.removed - frozenset(heads))
+
+    def common(self, groups: Iterable[Sequence[int]]) -> HeadMask:
+        """The mask with only those heads and neurons of some layers removed that all of a group are
+        without.
+
+        >>> str(HeadMask.parse("L0H3,L1H3,L1H4,L2H0", 3, 12).common([(0, 1)]))
+        'L0H3,L1H3,L2H0'
+        """
+        gone, removed = ~self.kept, None if self.neurons is None else self.neurons.array.copy()
+        for group in map(list, groups):
+            gone[group] = gone[group].all(0)
+            if removed is not None:
+                removed[group] = removed[group].all(0)
+        heads = HeadMask.from_array(~gone).removed
+        return replace(
+            self, removed=heads, neurons=None if removed is None else NeuronSet.of(removed)
+        )
 
     def without_neurons(self, neurons: NeuronSet) -> HeadMask:
         """The mask with feed-forward neurons removed as well."""

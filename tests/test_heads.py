@@ -42,7 +42,30 @@ def test_masks_are_values():
         one.layers = 3
 
 
-@pytest.mark.parametrize("text", ["3.7", "L3", "LH", "L-1H2", "L3H7;L2H1", "L3H7 L2H1", "head"])
+def test_a_head_of_several_layers_is_named_at_once():
+    assert format_heads(parse_heads("L1-3H2, l0h0,L2H2")) == "L0H0,L1H2,L2H2,L3H2"
+    assert parse_heads("L4-4H1") == (HeadId(4, 1),)
+
+
+@given(st.sets(HEADS), st.integers(0, 5))
+def test_what_layers_have_in_common(heads, split):
+    mask = HeadMask(6, 12, frozenset(heads))
+    groups = [tuple(range(split)), tuple(range(split, 6))]
+    every = {
+        HeadId(layer, head)
+        for group in groups
+        for head in range(12)
+        if all(HeadId(one, head) in heads for one in group)
+        for layer in group
+    }
+    assert mask.common(groups).removed == every
+    assert mask.common([(layer,) for layer in range(6)]) == mask.common([]) == mask
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["3.7", "L3", "LH", "L-1H2", "L3H7;L2H1", "L3H7 L2H1", "head", "L3-1H0", "L0-H1", "L0-2"],
+)
 def test_text_that_names_no_head_is_named(text):
     with pytest.raises(HeadError, match="names no head"):
         parse_heads(text)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class TargetOptions(CalibrationOptions, CacheOptions):
     """What may go, for a number of heads and for a target alike, and how much for a target."""
 
-    protect: str = option("heads that must stay, such as L0H3,L5H11", "HEADS", default="")
+    protect: str = option(
+        "heads that must stay, such as L0H3,L5H11 or L0-11H3", "HEADS", default=""
+    )
     min_per_layer: int = option("heads that every layer keeps", "N", default=0)
     out: str = option(
         "scheme file to write; refitted weights are written beside it, or into a .zip",

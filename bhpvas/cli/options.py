@@ -221,4 +221,8 @@ class UnitOptions(CommandOptions):
 class RemoveOptions(CommandOptions):
     """The heads to remove."""
 
-    remove: str = option("heads to remove, such as L0H3,L5H11", "HEADS", default="")
+    remove: str = option(
+        "heads to remove, such as L0H3,L5H11, or L0-11H3: head 3 of layers 0 to 11",
+        "HEADS",
+        default="",
+    )

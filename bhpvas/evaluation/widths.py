@@ -100,8 +100,7 @@ def ablate_widths(
       such a point is left out.
     - ``by``: a key of :data:`~bhpvas.criteria.NEURON_CRITERIA`.
 
-    Raises :class:`BhpvasError` for another name or a share outside 0 to 1, and
-    :class:`~bhpvas.errors.ModelError` where layers share their weights.
+    Raises :class:`BhpvasError` for another name or a share outside 0 to 1.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -115,7 +114,6 @@ def ablate_widths(
     for share in points:
         if not 0 <= share <= 1:
             raise BhpvasError(f"A layer cannot keep {share} of its neurons: take 0 to 1.")
-    classifier.check_removal()
     task = classifier.task
     dataset = dataset.for_task(task)
     mask = mask or classifier.full_mask()

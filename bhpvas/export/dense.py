@@ -24,8 +24,7 @@ def _zeroed(classifier: Classifier, mask: HeadMask) -> Any:
     With values and output columns both zero no gradient reaches them, so that they stay zero when
     the model is trained further; neither does it with a neuron's row and column.
     """
-    if mask.removed:
-        classifier.check_removal()
+    classifier.check_removal(mask)
     layers = []
     for number, layer in enumerate(classifier.layers):
         removed = np.repeat(~mask.kept[number], classifier.geometry.head_size)

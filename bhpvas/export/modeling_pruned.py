@@ -1,6 +1,7 @@
 """Sequence classifiers without the heads and neurons that their config names. Written by bhpvas.
 
-``pruned_heads`` maps a layer to the heads that it lacks. transformers 4 removes them by itself;
+``pruned_heads`` maps a layer to the heads that it lacks, counting layers by their weights: several
+of the model may have the same. transformers 4 removes them by itself;
 from version 5 on that is done here. ``constant_attention`` lists layers without any head: all that
 such an attention adds is the bias of its output. transformers 4 cannot run a layer without heads,
 so the weight file holds one for it whose weights are all zero; here it is left out.
@@ -34,18 +35,26 @@ class Constant(nn.Module):
 
 
 class NoHeads(nn.Module):
-    """In place of an attention's heads, and of its output projection where they hold it."""
+    """In place of an attention's heads, of its output projection where they hold it, and of the
+    norm behind that where they hold it, too.
+    """
 
-    def __init__(self, output: str = "", size: int = 0, bias: bool = True) -> None:
+    def __init__(self, attention: Any = None, output: str = "", norm: str = "") -> None:
         super().__init__()
-        self.output = output
+        self.output, self.norm = output, norm
         if output:
-            self.add_module(output, Constant(size, bias))
+            whole = attention.get_submodule(output)
+            self.add_module(output, Constant(whole.out_features, whole.bias is not None))
+        if norm:
+            self.add_module(norm, attention.get_submodule(norm))
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+        said = hidden_states
         if self.output:
-            hidden_states = self.get_submodule(self.output)(hidden_states)
-        return hidden_states, None
+            said = self.get_submodule(self.output)(said)
+        if self.norm:
+            said = self.get_submodule(self.norm)(hidden_states + said)
+        return said, None
 
 
 def put(layer: Any, name: str, part: nn.Module) -> None:
@@ -64,6 +73,7 @@ class Pruned:
     LAYERS: str
     PROJECTIONS: dict[str, int]
     OUTPUT: str
+    NORM: str
     NEURONS: dict[str, int]
     DOWN: str
     base_model: Any
@@ -90,12 +100,15 @@ class Pruned:
         parts = "|".join([*self.PROJECTIONS, f"{self.OUTPUT}.weight"])
         left_out = set(self._keys_to_ignore_on_load_unexpected or ())
         for number in config.constant_attention:
-            biased = layers[number].get_submodule(self.OUTPUT).bias is not None
+            whole = layers[number].get_submodule(self.OUTPUT)
             if holder[0] == attention[0]:
-                put(layers[number], attention[0], NoHeads(holder[2], size, biased))
+                held = self.NORM.startswith(f"{holder[0]}.")
+                norm = self.NORM.rpartition(".")[2] if held else ""
+                module = layers[number].get_submodule(holder[0])
+                put(layers[number], attention[0], NoHeads(module, holder[2], norm))
             else:
                 put(layers[number], attention[0], NoHeads())
-                put(layers[number], self.OUTPUT, Constant(size, biased))
+                put(layers[number], self.OUTPUT, Constant(size, whole.bias is not None))
             left_out.add(rf"{self.LAYERS}\.{number}\.({parts})")
         self._keys_to_ignore_on_load_unexpected = left_out
         for number, removed in config.pruned_heads.items():

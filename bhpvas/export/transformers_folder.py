@@ -6,16 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from bhpvas.export import modeling_pruned
 from bhpvas.export.base import Format, Forward, module_forward, save_model, weight_bytes
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import Classifier
+from bhpvas.model.cost import neurons_kept
 from bhpvas.model.families import FAMILIES
 from bhpvas.model.families.base import COLUMNS, ROWS, Family, What
 from bhpvas.model.linear import linear
-from bhpvas.model.pruning import prune_layer, with_layers
+from bhpvas.model.pruning import pruned_layers, with_layers
 
 CODE = Path(modeling_pruned.__file__)
 
@@ -24,7 +26,7 @@ def _with_stand_ins(classifier: Classifier, mask: HeadMask) -> Any:
     """The smaller model, with one head of zeros where a layer has none left; what stays is the
     classifier's own.
     """
-    layers = [prune_layer(classifier, number, mask) for number in range(mask.layers)]
+    layers = pruned_layers(classifier, mask)
     size, head_size = classifier.geometry.hidden_size, classifier.geometry.head_size
     for number, layer in enumerate(layers):
         if mask.kept_per_layer[number]:
@@ -62,6 +64,7 @@ def _class_names(family: Family) -> dict[str, Any]:
         "LAYERS": family.modules,
         "PROJECTIONS": rows("heads"),
         "OUTPUT": family.parts["output"],
+        "NORM": family.parts["attention_norm"],
         "NEURONS": rows("neurons"),
         "DOWN": family.parts["down"],
     }
@@ -84,10 +87,14 @@ def _code() -> str:
 
 def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
     model = _with_stand_ins(classifier, mask)
-    removed: dict[int, list[int]] = {}
-    for head in sorted(mask.removed):
-        removed.setdefault(head.layer, []).append(head.head)
-    constant = [number for number, kept in enumerate(mask.kept_per_layer) if kept == 0]
+    # Layers are numbered by their weights, of which some may have the same.
+    firsts = dict(enumerate(classifier.geometry.firsts))
+    removed = {
+        number: np.flatnonzero(~mask.kept[layer]).tolist()
+        for number, layer in firsts.items()
+        if not mask.kept[layer].all()
+    }
+    constant = [number for number, layer in firsts.items() if not mask.kept[layer].any()]
     for number in constant:
         removed[number].pop(0)  # the stand-in's place
     settings: dict[str, Any] = {
@@ -96,10 +103,11 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
         "auto_map": {"AutoModelForSequenceClassification": f"{CODE.stem}.{_class(classifier)}"},
     }
     if mask.neurons is not None:
-        width, counted = mask.neurons.width, enumerate(mask.neurons.bits)
+        kept = neurons_kept(classifier.geometry, mask)
+        bits = {number: mask.neurons.bits[layer] for number, layer in firsts.items()}
         settings |= {
-            "feed_forward_sizes": [width - gone for gone in mask.neurons.counts],
-            "pruned_neurons": {number: digits for number, digits in counted if digits},
+            "feed_forward_sizes": [kept[layer] for layer in firsts.values()],
+            "pruned_neurons": {number: digits for number, digits in bits.items() if digits},
         }
     save_model(classifier, model, folder, settings)
     (folder / CODE.name).write_text(_code(), encoding="utf-8")

@@ -129,22 +129,39 @@ class Classifier:
 
     @cached_property
     def _layer_of(self) -> dict[str, int]:
-        """In which layer the parameters of layers stand, by their names."""
+        """In which layer the parameters of layers stand, by their names; the lowest of several."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         return {
             names[id(parameter)]: number
-            for number, layer in enumerate(self.family.encoder_layers(self.model))
+            for number, layer in reversed([*enumerate(self.family.encoder_layers(self.model))])
             for parameter in layer.parameters()
         }
 
-    def check_removal(self) -> None:
-        """Raise :class:`ModelError` where a layer's weights cannot be changed by themselves."""
-        if self.geometry.shared:
-            raise ModelError(
-                f"The layers of {self.name!r} use the same weights, as all of {self.family.title} "
-                "do: its heads and neurons can be scored, and its heads masked, but nothing can be "
-                "removed from the weights, nor compensated."
-            )
+    def check_removal(self, mask: HeadMask) -> None:
+        """Raise :class:`ModelError` where a mask removes from a layer what others go on using."""
+        can = self.geometry.removable(mask)
+        if can == mask:
+            return
+        if heads := sorted(mask.removed - can.removed):
+            group = self.geometry.group_of(heads[0].layer)
+            what = str(heads[0])
+            way = f"L{group[0]}-{group[-1]}H{heads[0].head}, which is the head in all of them"
+        else:
+            assert mask.neurons is not None
+            lost = mask.neurons if can.neurons is None else mask.neurons - can.neurons
+            layer = next(layer for layer, count in enumerate(lost.counts) if count)
+            group = self.geometry.group_of(layer)
+            what, way = f"a neuron of layer {layer}", "the same neurons from all of them"
+        raise ModelError(
+            f"Layers {group[0]} to {group[-1]} of {self.name!r} use the same weights, and {what} "
+            "is removed from some of them alone, so it can be masked there but not leave the "
+            f"weights: remove {way}, or keep it."
+        )
+
+    def check_apart(self, what: str) -> None:
+        """Raise :class:`ModelError`, which says ``what`` is refused, where layers share weights."""
+        if self.geometry.groups:
+            raise ModelError(f"The layers of {self.name!r} share their weights, and {what}.")
 
     def full_mask(self) -> HeadMask:
         """The mask that keeps every head and neuron that the model's files hold."""

@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any
 
 from bhpvas.errors import ModelError
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model import files, tensors
 from bhpvas.model.families import FAMILIES, ORDINARY
 from bhpvas.model.families.base import ROWS, Family, What
@@ -66,9 +66,10 @@ class Geometry:
     """The sizes of a classifier; ``parameters`` counts the model as its files hold it.
 
     ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do, and
-    ``pruned_neurons`` feed-forward neurons, None where there are none. ``shared``: its layers use
-    the same weights; ``gated``: its feed-forward parts are gated. ``head_biases`` are the biases of
-    a unit of a head, ``neuron_biases`` those of a neuron.
+    ``pruned_neurons`` feed-forward neurons, None where there are none. ``groups``: layers that use
+    the same weights, lowest first; empty where each has its own. ``gated``: its feed-forward parts
+    are gated. ``head_biases`` are the biases of a unit of a head, ``neuron_biases`` those of a
+    neuron.
     """
 
     layers: int
@@ -81,27 +82,35 @@ class Geometry:
     max_length: int
     pruned: frozenset[HeadId] = frozenset()
     pruned_neurons: NeuronSet | None = None
-    shared: bool = False
+    groups: tuple[tuple[int, ...], ...] = ()
     gated: bool = False
     head_biases: int = 3
     neuron_biases: int = 1
 
     @property
     def head_parameters(self) -> int:
-        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O.
-
-        0 where layers share their weights, since the others go on using them.
-        """
-        if self.shared:
-            return 0
+        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O."""
         return (4 * self.hidden_size + self.head_biases) * self.head_size
 
     @property
     def neuron_parameters(self) -> int:
         """Parameters that leave with one neuron: row and bias of the up projection and of the gate,
-        column of the down projection; 0 where layers share their weights.
+        column of the down projection.
         """
-        return 0 if self.shared else (2 + self.gated) * self.hidden_size + self.neuron_biases
+        return (2 + self.gated) * self.hidden_size + self.neuron_biases
+
+    @property
+    def firsts(self) -> tuple[int, ...]:
+        """The layers of which each weight is counted once: of a group the first."""
+        return tuple(group[0] for group in self.groups) or tuple(range(self.layers))
+
+    def group_of(self, layer: int) -> tuple[int, ...]:
+        """The layers that use a layer's weights, itself among them."""
+        return next((group for group in self.groups if layer in group), (layer,))
+
+    def removable(self, mask: HeadMask) -> HeadMask:
+        """What of a mask can leave the weights: of layers that share them, what all lose."""
+        return mask.common(self.groups) if self.groups else mask
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,7 @@ def read_files(folder: Path, name: str) -> ModelFiles:
 def info_of(found: ModelFiles, *, allowed: Any) -> Info:
     """What a model's files say of it; ``allowed`` is the longest input by the tokenizer."""
     layers, heads, hidden_size, intermediate_size = found.family.sizes(found.config)
+    groups = found.family.groups(found.config)
     geometry = Geometry(
         layers=layers,
         heads=heads,
@@ -217,7 +227,7 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
         max_length=longest_input(found.config, allowed, found.name),
         pruned=found.pruned,
         pruned_neurons=found.pruned_neurons,
-        shared=found.family.shared,
+        groups=groups if len(groups) < layers else (),
         gated=found.family.gated,
         head_biases=_biases(found, "heads"),
         neuron_biases=_biases(found, "neurons"),

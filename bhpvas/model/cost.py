@@ -34,7 +34,8 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
 
     Each removed head takes its d_h rows and biases of queries, keys and values and its d_h columns
     of W_O, each removed neuron its row and bias of the up projection and its column of the down
-    projection. What the model's files lack is not counted in the first place.
+    projection; of layers that share their weights, once, and where all of them lose it. What the
+    model's files lack is not counted in the first place.
 
     >>> import bhpvas
     >>> geometry = bhpvas.load_classifier().geometry
@@ -42,9 +43,14 @@ def parameters(geometry: Geometry, mask: HeadMask) -> int:
     >>> geometry.parameters - bhpvas.parameters(geometry, mask)
     98496
     """
-    heads = len(mask.removed - geometry.pruned) * geometry.head_parameters
-    neurons = removed_neurons(geometry, mask) - len(geometry.pruned_neurons or ())
-    return geometry.parameters - heads - neurons * geometry.neuron_parameters
+    left, lacking = geometry.removable(mask), geometry.pruned_neurons
+    heads = sum(head.layer in geometry.firsts for head in left.removed - geometry.pruned)
+    kept = neurons_kept(geometry, left if lacking is None else left.without_neurons(lacking))
+    neurons = len(geometry.firsts) * geometry.intermediate_size - sum(
+        kept[layer] + (0 if lacking is None else lacking.counts[layer]) for layer in geometry.firsts
+    )
+    saved = heads * geometry.head_parameters + neurons * geometry.neuron_parameters
+    return geometry.parameters - saved
 
 
 def removed_neurons(geometry: Geometry, mask: HeadMask) -> int:
@@ -69,8 +75,8 @@ def flops_per_sentence(
     """Mean FLOPs of one sentence through the physically pruned model, without padding.
 
     ``lengths`` are tokens a sentence, special tokens included; at least one. What is counted stands
-    at the top of :mod:`bhpvas.model.cost`. Where layers share their weights no head can be removed
-    from them, so every head counts whatever the mask.
+    at the top of :mod:`bhpvas.model.cost`. Of layers that share their weights, only what all of
+    them lose is really removed.
 
     >>> import bhpvas
     >>> geometry = bhpvas.load_classifier().geometry
@@ -79,8 +85,8 @@ def flops_per_sentence(
     '510.9 million'
     """
     tokens = np.asarray(lengths, dtype=np.float64)
-    every = geometry.layers * geometry.heads
-    heads = every if geometry.shared else mask.without(geometry.pruned).kept_count
+    mask = geometry.removable(mask)
+    heads = mask.without(geometry.pruned).kept_count
     hidden, kept = geometry.hidden_size, heads * geometry.head_size
     projections = 8 * hidden * kept
     neurons = geometry.intermediate_size * geometry.layers - removed_neurons(geometry, mask)

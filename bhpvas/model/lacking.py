@@ -8,7 +8,7 @@ from typing import Any
 
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.model.families import FAMILIES, ORDINARY
+from bhpvas.model.families import FAMILIES
 from bhpvas.neurons import NeuronSet
 
 #: Settings that say what the files of a smaller model lack.
@@ -16,24 +16,31 @@ PRUNING = ("pruned_heads", "constant_attention", "feed_forward_sizes", "pruned_n
 
 
 def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
-    """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``."""
-    layers, heads, _, _ = FAMILIES[config["model_type"]].sizes(config)
+    """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``.
+
+    Both number the layers whose weights the files hold; where several layers of the model share
+    those, each of them lacks the head.
+    """
+    family = FAMILIES[config["model_type"]]
+    layers, heads, _, _ = family.sizes(config)
     constant = config.get("constant_attention") or ()
-    if FAMILIES[config["model_type"]].shared and (constant or config.get("pruned_heads")):
-        raise ModelError(
-            f"The config.json of {name!r} names pruned_heads, and its layers share their weights, "
-            f"so that none can lack some: {ORDINARY}."
-        )
     try:
         if not isinstance(constant, list | tuple):
             raise TypeError(f"its constant_attention is {reprlib.repr(constant)} and no list")
         named = config.get("pruned_heads") or {}
         if alone := [layer for layer in constant if str(layer) not in set(map(str, named))]:
             raise ValueError(f"its constant_attention names layer {alone[0]}, and they do not")
+        groups = family.groups(config)
+        if beyond := [number for number in named if not 0 <= int(number) < len(groups)]:
+            raise ValueError(
+                f"they name layer {beyond[0]}, and its weights are those of layers 0 to "
+                f"{len(groups) - 1}"
+            )
         pruned = frozenset(
-            HeadId(int(number), int(head))
+            HeadId(layer, int(head))
             for number, removed in named.items()
             for head in (range(heads) if int(number) in constant else removed)
+            for layer in groups[int(number)]
         )
         return HeadMask(layers, heads, pruned).removed
     except (AttributeError, TypeError, ValueError) as error:
@@ -46,19 +53,22 @@ def pruned_neurons(config: Mapping[str, Any], name: str) -> NeuronSet | None:
 
     Raises :class:`ModelError` where ``feed_forward_sizes`` are not what it leaves.
     """
-    layers, _, _, width = FAMILIES[config["model_type"]].sizes(config)
+    family = FAMILIES[config["model_type"]]
+    layers, _, _, width = family.sizes(config)
     named, sizes = config.get("pruned_neurons"), config.get("feed_forward_sizes")
     if named is None and sizes is None:
         return None
-    if FAMILIES[config["model_type"]].shared:
-        raise ModelError(
-            f"The config.json of {name!r} names pruned_neurons, and its layers share their "
-            f"weights, so that none can lack some: {ORDINARY}."
-        )
     try:
         digits = {int(number): bits for number, bits in (named or {}).items()}
-        found = NeuronSet.of_bits(width, (digits.pop(layer, "") for layer in range(layers)))
-        if digits or sizes != [width - count for count in found.counts]:
+        bits = [""] * layers
+        stated = list[int]()
+        for number, group in enumerate(family.groups(config)):
+            for layer in group:
+                bits[layer] = digits.get(number, "")
+            stated.append(group[0])
+            digits.pop(number, None)
+        found = NeuronSet.of_bits(width, bits)
+        if digits or sizes != [width - found.counts[layer] for layer in stated]:
             raise ValueError
     except (AttributeError, TypeError, ValueError):
         raise ModelError(

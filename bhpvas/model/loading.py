@@ -139,7 +139,8 @@ def _fill(weights: dict[str, Tensor], found: ModelFiles, model: Any) -> None:
 
     config, neurons = model.config, found.pruned_neurons
     mask = HeadMask(config.num_hidden_layers, config.num_attention_heads, found.pruned)
-    for number, module in enumerate(found.family.encoder_layers(model)):
+    modules = [*found.family.encoder_layers(model)]
+    for number in (group[0] for group in found.family.groups(found.config)):
         kept = torch.tensor(mask.kept[number]).repeat_interleave(config.hidden_size // mask.heads)
         places: dict[What, Tensor] = {"heads": kept}  # [D]
         if neurons is not None:
@@ -148,7 +149,7 @@ def _fill(weights: dict[str, Tensor], found: ModelFiles, model: Any) -> None:
             if there.all():
                 continue
             for name, parts in found.family.modules_of_parts.items():
-                part = attrgetter(name)(module)
+                part = attrgetter(name)(modules[number])
                 if parts[0] in ROWS[what]:
                     for kind, _ in part.named_parameters():
                         grow(part, kind, there.repeat(len(parts)))

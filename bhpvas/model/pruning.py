@@ -34,6 +34,8 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     runs as it is, even where a layer has no head left. Weights stay frozen and of the same number
     type, on the same device.
 
+    Raises :class:`~bhpvas.errors.ModelError` where a layer is to lose what others go on using.
+
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
     >>> mask = classifier.full_mask().without(bhpvas.parse_heads("L0H3,L5H11"))
@@ -43,11 +45,19 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     >>> model.bert.encoder.layer[0].attention.self.query
     Linear(in_features=384, out_features=352, bias=True)
     """
-    layers = [prune_layer(classifier, number, mask) for number in range(len(classifier.layers))]
-    made = with_layers(classifier, layers, shared=shared)
+    made = with_layers(classifier, pruned_layers(classifier, mask), shared=shared)
     for module, kept in zip(classifier.family.encoder_layers(made), mask.kept, strict=True):
         classifier.family.resize(module, torch.from_numpy(np.flatnonzero(kept)))
     return made
+
+
+def pruned_layers(classifier: Classifier, mask: HeadMask) -> list[Layer]:
+    """Every :func:`prune_layer`; layers that share their weights are one."""
+    found: dict[int, Layer] = {}
+    for number in classifier.geometry.firsts:
+        layer = prune_layer(classifier, number, mask)
+        found |= dict.fromkeys(classifier.geometry.group_of(number), layer)
+    return [found[number] for number in range(mask.layers)]
 
 
 def with_layers(classifier: Classifier, layers: Sequence[Layer], *, shared: bool = False) -> Any:
@@ -105,16 +115,19 @@ def _copied(module: nn.Module, known: dict[int, Any]) -> Any:
 def narrowed(classifier: Classifier, mask: HeadMask | None) -> Classifier:
     """The classifier with layers that lack the feed-forward neurons that a mask removes.
 
-    Heads stay, since gates mask them; only :attr:`Classifier.layers` differ, the model is whole.
-    Raises :class:`~bhpvas.errors.ModelError` where layers share their weights.
+    Heads stay, since gates mask them; only :attr:`Classifier.layers` differ, the model is whole. So
+    layers that share their weights may lack different ones.
     """
     if mask is None or mask.neurons is None:
         return classifier
-    classifier.check_removal()
-    layers = (
-        narrowed_layer(classifier, layer, removed)
-        for layer, removed in zip(classifier.layers, mask.neurons.array, strict=True)
-    )
+    known: dict[tuple[int, str], Layer] = {}
+    layers = list[Layer]()
+    for number, bits in enumerate(mask.neurons.bits):
+        same = classifier.geometry.group_of(number)[0], bits
+        if same not in known:
+            removed = mask.neurons.array[number]
+            known[same] = narrowed_layer(classifier, classifier.layers[number], removed)
+        layers.append(known[same])
     return replace(classifier, layers=tuple(layers))
 
 
@@ -142,13 +155,12 @@ def _with_units(layer: Layer, what: What, places: Tensor) -> Layer:
 def prune_layer(classifier: Classifier, number: int, mask: HeadMask) -> Layer:
     """A layer with what the mask keeps of it alone; the attention's matrices are new ones.
 
-    Raises :class:`~bhpvas.errors.ModelError` where something is to go whose weights layers share.
+    Raises :class:`~bhpvas.errors.ModelError` where a layer is to lose what others go on using.
     """
+    classifier.check_removal(mask)
     kept, layer = mask.kept[number], classifier.layers[number]
     if mask.neurons is not None:
         layer = narrowed_layer(classifier, layer, mask.neurons.array[number])
-    if not kept.all() or mask.neurons is not None:
-        classifier.check_removal()
     if layer.positions is not None:
         heads = torch.from_numpy(np.flatnonzero(kept)).to(classifier.device)
         layer = replace(layer, positions=layer.positions.of_heads(heads))
@@ -165,10 +177,11 @@ def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
     """
     whole = {name: one.detach() for name, one in pruned.named_parameters()}
     family, unpruned = classifier.family, classifier.with_weights(None).model
-    kept = [_places(classifier, mask, number) for number in range(len(classifier.layers))]
-    modules = family.encoder_layers(classifier.model)
-    both = zip(modules, classifier.layers, family.layers(pruned), kept, strict=True)
-    for module, larger, smaller, places in both:
+    modules, smaller_layers = family.encoder_layers(classifier.model), family.layers(pruned)
+    both = [*zip(modules, classifier.layers, smaller_layers, strict=True)]
+    for number in classifier.geometry.firsts:
+        module, larger, smaller = both[number]
+        places = _places(classifier, mask, number)
         for name, parts in family.modules_of_parts.items():
             if not places.keys() & {*parts}:
                 continue

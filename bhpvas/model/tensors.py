@@ -260,8 +260,9 @@ class _Stock:
         """The shapes of all tensors whose size depends on how many heads a layer has."""
         _, heads, hidden, _ = self.family.sizes(self.config)
         found: Shapes = {}
+        groups = self.family.groups(self.config)
         for number, module in enumerate(self.family.layer_modules(self.config)):
-            kept = heads - sum(head.layer == number for head in pruned)
+            kept = heads - sum(head.layer == groups[number][0] for head in pruned)
             width = kept * (hidden // heads)
             shapes = self._of_units("heads", number, module, width)
             found |= shapes if kept else dict.fromkeys(shapes, _ANY)
@@ -287,9 +288,13 @@ class _Stock:
         """The shapes of all tensors whose size depends on how many neurons a layer has."""
         width = self.family.sizes(self.config)[3]
         found: Shapes = {}
-        modules = enumerate(self.family.layer_modules(self.config))
-        for (number, module), count in zip(modules, pruned.counts if pruned else (), strict=False):
-            found |= self._of_units("neurons", number, module, width - count)
+        if pruned is None:
+            return found
+        both = zip(
+            self.family.layer_modules(self.config), self.family.groups(self.config), strict=True
+        )
+        for number, (module, group) in enumerate(both):
+            found |= self._of_units("neurons", number, module, width - pruned.counts[group[0]])
         return found
 
     def narrower(self, key: str, found: tuple[int, ...], stated: tuple[int, ...]) -> str:

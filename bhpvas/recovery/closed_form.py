@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -14,12 +17,12 @@ from bhpvas.progress import Progress, silent
 from bhpvas.recovery.base import LayerReport, Recovered
 from bhpvas.recovery.layerwise import (
     LayerFit,
-    LayerwisePass,
     Originals,
     calibration_parts,
     layerwise_pass,
 )
 from bhpvas.recovery.registry import RECOVERIES
+from bhpvas.recovery.shared_layers import shared_fits
 from bhpvas.scheme.learnt import LearntSentences
 
 
@@ -39,14 +42,15 @@ def recover(
     the unpruned model's attention output, or feed-forward output, plus what the lower layers have
     gone astray, so that what enters the rest stays as it was. Labels are not read. In the last
     layer only the first token counts, since the classifier reads no other. The seed draws the held-
-    out quarter of the sentences that the ridge is chosen on.
+    out quarter of the sentences that the ridge is chosen on. Layers that share their weights are
+    refitted once, as :mod:`bhpvas.recovery.shared_layers` says, and reported on by the first.
 
     ``method`` is a key of :data:`~bhpvas.recovery.registry.RECOVERIES`, where each has its source.
     The errors that it reports are squared errors as shares of the variance of what a layer should
     say: 0 = as in the unpruned model, 1 = no better than its mean.
 
     Raises :class:`~bhpvas.errors.BhpvasError` for an unknown method, a mask that removes nothing,
-    layers that share their weights, or fewer than two sentences.
+    one that removes from a layer what others go on using, or fewer than two sentences.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -62,31 +66,33 @@ def recover(
         raise BhpvasError(f"{method!r} is no recovery; choose from {', '.join(RECOVERIES)}.")
     if not mask.changes:
         raise BhpvasError("Every head is kept, so there is nothing to recover: remove some first.")
-    classifier.check_removal()
+    classifier.check_removal(mask)
     encoded = classifier.encode(calibration)
     parts = calibration_parts(classifier, encoded, seed=seed)
     chosen = RECOVERIES[method]
+    how: Any = {
+        "begin": _lowest(mask),
+        "feed_forward": chosen.feed_forward,
+        "progress": progress,
+    }
     with torch.inference_mode():
-        pruned = layerwise_pass(
-            Originals(classifier, parts),
-            mask,
-            chosen.fitter,
-            begin=_lowest(mask),
-            feed_forward=chosen.feed_forward,
-            progress=progress,
-        )
+        if classifier.geometry.groups:
+            fits, fed = shared_fits(classifier, parts, mask, chosen.fitter, **how)
+        else:
+            pruned = layerwise_pass(Originals(classifier, parts), mask, chosen.fitter, **how)
+            fits, fed = pruned.fits, pruned.feed_forward_fits
     return Recovered(
         method=method,
         mask=mask,
-        weights=as_weights(classifier, mask, pruned),
-        layers=tuple(LayerReport.of(number, fit) for number, fit in pruned.fits.items()),
+        weights=as_weights(classifier, mask, fits, fed),
+        layers=tuple(LayerReport.of(number, fit) for number, fit in fits.items()),
         calibration=calibration.name,
         sentences=len(calibration),
         held_out=sum(int(part.held_out.sum()) for part in parts),
         learnt_from=LearntSentences.of(encoded.fingerprints),
         feed_forward=tuple(
             LayerReport.of(number, fit)
-            for number, fit in pruned.feed_forward_fits.items()
+            for number, fit in fed.items()
             if mask.neurons is not None and mask.neurons.counts[number]
         ),
     )
@@ -99,8 +105,13 @@ def _lowest(mask: HeadMask) -> int:
     return min({head.layer for head in mask.masked} | narrowed)
 
 
-def as_weights(classifier: Classifier, mask: HeadMask, pruned: LayerwisePass) -> Weights:
-    """Fitted columns at their places, zeros at those of what is removed."""
+def as_weights(
+    classifier: Classifier,
+    mask: HeadMask,
+    fits: Mapping[int, LayerFit],
+    feed_forward_fits: Mapping[int, LayerFit],
+) -> Weights:
+    """Fitted columns at their places, zeros at those of what is removed; fits are by layer."""
     size = classifier.geometry.head_size
     made: dict[str, torch.Tensor] = {}
 
@@ -111,9 +122,9 @@ def as_weights(classifier: Classifier, mask: HeadMask, pruned: LayerwisePass) ->
         if projection.bias is not None:
             made[classifier.name_of(projection.bias)] = fit.bias.float()
 
-    for number, fit in pruned.fits.items():
+    for number, fit in fits.items():
         put(classifier.layers[number].output, fit, mask.kept[number].repeat(size))
-    for number, fit in pruned.feed_forward_fits.items():
+    for number, fit in feed_forward_fits.items():
         neurons = None if mask.neurons is None else ~mask.neurons.array[number]
         put(classifier.layers[number].down, fit, neurons)
     return Weights(made)

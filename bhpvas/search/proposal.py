@@ -116,7 +116,10 @@ def propose(
             f"{', '.join(chosen.defaults) or 'none'}."
         )
     if chosen.for_compensation:
-        classifier.check_removal()
+        classifier.check_apart(
+            f"the method {method} refits one layer after the other: choose another, such as "
+            "importance, and compensate afterwards"
+        )
     start = mask or classifier.full_mask()
     most = constraints.most(start)
     if not 0 <= heads <= most:

@@ -152,7 +152,9 @@ def narrow_to(
     """
     chosen = to_target_named(method)
     classifier = classifier.with_weights(None)
-    classifier.check_removal()
+    classifier.check_apart(
+        "a target is searched for in one layer after the other: propose a number of heads instead"
+    )
     if chosen.reads_labels:
         calibration = calibration.for_task(classifier.task)
     encoded = classifier.encode(calibration)

@@ -116,7 +116,7 @@ def _recovered(
     return Recovered(
         method=COMPENSATION.name,
         mask=mask,
-        weights=as_weights(problem.classifier, mask, found),
+        weights=as_weights(problem.classifier, mask, found.fits, found.feed_forward_fits),
         layers=tuple(LayerReport.of(number, fit) for number, fit in found.fits.items()),
         calibration=problem.calibration.name,
         sentences=len(problem.calibration),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bhpvas.criteria import NEURON_CRITERIA, score
-from bhpvas.errors import BhpvasError, HeadError, ModelError
+from bhpvas.errors import BhpvasError, HeadError
 from bhpvas.evaluation.ablation import TOKENS_AT_ONCE
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.evaluation.widths import ablate_widths
@@ -76,7 +76,7 @@ def test_a_layer_that_is_narrower_than_every_point_has_one(classifier, dataset):
     assert not curves.at_width(0, 24)
 
 
-def test_what_is_not_there_is_refused(tmp_path, classifier, dataset):
+def test_what_is_not_there_is_refused(classifier, dataset):
     curves = ablate_widths(classifier, dataset, MASKS["without neurons"], points=[0.5])
     with pytest.raises(HeadError, match="Layer 0 keeps 24 neurons: 25 cannot stay"):
         curves.at_width(0, 25)
@@ -86,5 +86,12 @@ def test_what_is_not_there_is_refused(tmp_path, classifier, dataset):
         ablate_widths(classifier, dataset, by="loudness")
     with pytest.raises(BhpvasError, match=r"cannot keep 1.5 of its neurons"):
         ablate_widths(classifier, dataset, points=[1.5])
-    with pytest.raises(ModelError, match="use the same weights"):
-        ablate_widths(load_classifier(save_tiny(tmp_path, "albert")), dataset)
+
+
+def test_a_layer_is_narrowed_alone_where_others_share_its_weights(tmp_path, dataset):
+    albert = load_classifier(save_tiny(tmp_path, "albert"))
+    curves = ablate_widths(albert, dataset, points=[0.25])
+    for layer in range(2):
+        mask = albert.full_mask().without_neurons(curves.at_width(layer, 16))
+        change = evaluate(albert, dataset, mask).loss - curves.baseline.loss
+        assert curves.loss_change[layer][-1] == pytest.approx(change, abs=1e-5)

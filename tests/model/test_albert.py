@@ -1,35 +1,48 @@
-"""ALBERT, whose layers share their weights: heads are scored and masked, and nothing else.
+"""ALBERT, whose layers share their weights: what leaves one leaves all, or is masked in it alone.
 
 On screen every page works, or says why it cannot.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
+from torch import Tensor
 from transformers import AlbertForSequenceClassification
 
 from bhpvas.criteria import CRITERIA, score
 from bhpvas.data.dataset import Splits
 from bhpvas.errors import ModelError
-from bhpvas.export import export_model
-from bhpvas.heads import HeadMask
+from bhpvas.export import FORMATS, export_model
+from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.model.classifier import load_classifier
+from bhpvas.model.config import read_info
 from bhpvas.model.cost import flops_per_sentence, parameters, speed_bound
 from bhpvas.model.engine import predict
+from bhpvas.model.layers import attend
 from bhpvas.model.pruning import remove_heads
-from bhpvas.recovery import recover
+from bhpvas.model.states import StateCache
+from bhpvas.model.weights import Weights
+from bhpvas.neurons import NeuronSet
+from bhpvas.progress import silent
+from bhpvas.recovery import RECOVERIES, recover
+from bhpvas.recovery.compensation import compensate
 from bhpvas.recovery.finetuning import TuningSettings, finetune
+from bhpvas.recovery.layerwise import Originals, calibration_parts
+from bhpvas.recovery.ridge import CrossMoments
+from bhpvas.recovery.shared_layers import shared_fits
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import METHODS, propose
 from bhpvas.ui.state.session import Session
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
-from tests.tiny import CONFIGS, many_sentences, save_tiny
+from tests.tiny import CONFIGS, many_sentences, save_tiny, with_heads
 from tests.ui.driver import open_app, said
 from tests.ui.pages.test_sentence import fine, press
 
@@ -67,22 +80,17 @@ def test_every_criterion_tells_its_layers_apart(albert):
         assert values[0, 1] != values[1, 1], name
 
 
-def test_removal_saves_no_parameters(albert):
-    assert parameters(albert.geometry, MASK) == albert.geometry.parameters
-    assert albert.geometry.parameters == sum(one.numel() for one in albert.model.parameters())
-
-
-def test_removal_saves_no_arithmetic(albert):
+def test_what_only_one_layer_loses_saves_nothing(albert):
     """Heads that cannot leave the weights are computed and multiplied by zero."""
-    whole, lengths = albert.full_mask(), [9, 30]
-    assert flops_per_sentence(albert.geometry, MASK, lengths) == flops_per_sentence(
-        albert.geometry, whole, lengths
+    whole, lengths, geometry = albert.full_mask(), [9, 30], albert.geometry
+    assert parameters(geometry, MASK) == geometry.parameters
+    assert geometry.parameters == sum(one.numel() for one in albert.model.parameters())
+    assert flops_per_sentence(geometry, MASK, lengths) == flops_per_sentence(
+        geometry, whole, lengths
     )
-    apart = replace(albert.geometry, shared=False)
-    assert flops_per_sentence(albert.geometry, whole, lengths) == flops_per_sentence(
-        apart, whole, lengths
-    )
-    assert speed_bound(albert.geometry, MASK, lengths) == 1
+    apart = replace(geometry, groups=())
+    assert flops_per_sentence(geometry, whole, lengths) == flops_per_sentence(apart, whole, lengths)
+    assert speed_bound(geometry, MASK, lengths) == 1
 
 
 @pytest.mark.parametrize("method", ["importance", "fisher"])
@@ -102,14 +110,7 @@ REFUSED = {
             format,
             dataset=data,
         )
-        for format in ("transformers", "dense", "onnx")
-    },
-    **{
-        f"the method {name}": lambda albert, data, out, name=name: propose(
-            albert, data, name, heads=3
-        )
-        for name, method in METHODS.items()
-        if method.for_compensation
+        for format in FORMATS
     },
 }
 
@@ -120,17 +121,231 @@ def test_with_all_its_heads_it_is_exported(albert, tmp_path):
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_changes_weights_is_refused_in_one_sentence(albert, tmp_path, what):
+def test_what_only_one_layer_loses_cannot_leave_the_weights(albert, tmp_path, what):
     data = tiny_dataset()
     data = data.take(np.arange(2 * len(data)) % len(data))
-    with pytest.raises(ModelError, match=r"^The layers of 'tiny-albert\d+' use the same weights"):
+    with pytest.raises(ModelError, match=r"^Layers 0 to 1 of 'tiny-albert\d+' use") as refused:
         REFUSED[what](albert, data, tmp_path / "out")
+    assert "L0H2 is removed from some of them alone" in str(refused.value)
+    (way,) = re.findall(r": remove (\S+), which", str(refused.value))
+    albert.check_removal(MASK.without(parse_heads(f"{way},L0H0,L0H3")))
     assert not (tmp_path / "out").exists()
+
+
+def test_neurons_that_only_one_layer_loses_cannot_leave_the_weights(albert):
+    some = NeuronSet.of_layers(2, 64, {0: [1, 2], 1: [2]})
+    mask = albert.full_mask().without_neurons(some)
+    with pytest.raises(ModelError, match="a neuron of layer 0 is removed from some of them alone"):
+        remove_heads(albert, mask)
+    assert parameters(albert.geometry, mask) == albert.geometry.parameters - (2 * 32 + 1)
+
+
+@pytest.mark.parametrize("method", [name for name, one in METHODS.items() if one.for_compensation])
+def test_methods_that_refit_layer_by_layer_are_refused(albert, method):
+    with pytest.raises(ModelError, match=f"share their weights, and the method {method} refits"):
+        propose(albert, tiny_dataset(), method, heads=2)
+
+
+# --- in all layers of a group ---------------------------------------------------------------------
+
+EVERYWHERE = {
+    "heads": ("L0-2H1,L3-5H0", {}),
+    "all heads of a group": ("L0-2H0,L0-2H1,L0-2H2,L0-2H3,L3-5H2", {}),
+    "neurons": ("", {0: range(5, 30), 1: [63]}),
+    "heads and neurons": ("L0-2H1,L3-5H0,L3-5H1", {0: range(9), 1: range(64)}),
+}
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one group", "two groups"])
+def deep(request, tmp_path_factory):
+    """Six layers, of one or two groups."""
+    folder = tmp_path_factory.mktemp("deep-albert")
+    more = {"num_hidden_layers": 6, "num_hidden_groups": request.param}
+    return load_classifier(save_tiny(folder, "albert", settings=more))
+
+
+def mask_of(classifier, case: str) -> HeadMask:
+    """The mask of a case; of one group with what both of two have."""
+    heads, neurons = EVERYWHERE[case]
+    groups = classifier.geometry.groups
+    columns = [(head.layer // 3, head.head) for head in parse_heads(heads)]
+    if len(groups) == 1:
+        columns = [(0, head) for _, head in columns]
+        neurons = {0: [one for some in neurons.values() for one in some]}
+    removed = {HeadId(layer, head) for group, head in columns for layer in groups[group]}
+    by_layer = {layer: some for group, some in neurons.items() for layer in groups[group]}
+    return (
+        classifier.full_mask()
+        .without(removed)
+        .without_neurons(NeuronSet.of_layers(6, 64, by_layer))
+    )
+
+
+def scheme_of(classifier, mask: HeadMask) -> Scheme:
+    return Scheme.of(classifier).removing(mask.masked, "by hand", neurons=mask.masked_neurons)
+
+
+@pytest.mark.parametrize("case", EVERYWHERE)
+def test_masked_is_removed(deep, case):
+    mask = mask_of(deep, case)
+    before = [one.clone() for one in deep.model.state_dict().values()]
+    smaller = remove_heads(deep, mask)
+    assert sum(one.numel() for one in smaller.parameters()) == parameters(deep.geometry, mask)
+    assert parameters(deep.geometry, mask) < deep.geometry.parameters
+    assert speed_bound(deep.geometry, mask, [20]) > 1
+    for text in TEXTS:
+        with torch.no_grad():
+            found = smaller(**reference.inputs_of(deep, text)).logits.numpy()
+        expected = predict(deep, deep.encode_texts([text]), mask)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert all(map(torch.equal, before, deep.model.state_dict().values()))
+
+
+def test_arithmetic_is_that_of_layers_apart(deep):
+    mask, lengths = mask_of(deep, "heads and neurons"), [9, 30]
+    apart = replace(deep.geometry, groups=())
+    assert flops_per_sentence(deep.geometry, mask, lengths) == flops_per_sentence(
+        apart, mask, lengths
+    )
+
+
+@pytest.mark.parametrize(
+    ("format", "case"),
+    [
+        *((format, case) for format in FORMATS for case in EVERYWHERE if format != "onnx"),
+        ("onnx", "heads and neurons"),
+    ],
+)
+def test_masked_is_exported_and_opened_again(deep, tmp_path, format, case):
+    mask, data = mask_of(deep, case), tiny_dataset()
+    encoded = deep.encode(data)
+    expected = predict(deep, encoded, mask)
+    found = export_model(deep, scheme_of(deep, mask), tmp_path / "out", format, dataset=data)
+    np.testing.assert_allclose(found.after.logits, expected, atol=1e-5)
+    if format == "onnx":
+        return
+    again = load_classifier(found.folder)
+    np.testing.assert_allclose(predict(again, encoded), expected, atol=1e-5)
+    assert again.geometry == read_info(found.folder).geometry
+    if format == "transformers":
+        assert again.full_mask() == mask
+        assert again.geometry.parameters == found.parameters == parameters(deep.geometry, mask)
+        # What is left can be made smaller still.
+        head = next(iter(again.full_mask()), None)
+        if head is not None:
+            column = {HeadId(one, head.head) for one in again.geometry.group_of(head.layer)}
+            less = again.full_mask().without(column)
+            count = sum(one.numel() for one in remove_heads(again, less).parameters())
+            assert count == parameters(again.geometry, less)
+
+
+def test_heads_of_layers_that_have_no_weights_of_their_own_are_not_named(deep, tmp_path):
+    groups = len(deep.geometry.groups)
+    mask = mask_of(deep, "heads")
+    found = export_model(deep, scheme_of(deep, mask), tmp_path / "out", dataset=tiny_dataset())
+    path = found.folder / "config.json"
+    config = json.loads(path.read_text())
+    assert set(config["pruned_heads"]) == set(map(str, range(groups)))
+    path.write_text(json.dumps(config | {"pruned_heads": {str(groups): [1]}}))
+    with pytest.raises(ModelError, match=f"they name layer {groups}, and its weights are those of"):
+        load_classifier(found.folder)
+
+
+def test_what_is_trained_further_is_one_set_of_weights(deep):
+    mask, data = mask_of(deep, "heads and neurons"), many_sentences(40)
+    tuned = finetune(deep, data, mask, TuningSettings(epochs=1))
+    changed = deep.with_weights(tuned.weights)
+    encoded = deep.encode(data)
+    smaller = remove_heads(changed, mask)
+    text = data.texts[0]
+    with torch.no_grad():
+        found = smaller(**reference.inputs_of(deep, text)).logits.numpy()
+    np.testing.assert_allclose(found, predict(changed, encoded, mask)[:1], atol=1e-5)
+    assert abs(predict(deep, encoded, mask)[:1] - found).max() > 1e-3
+
+
+def test_states_above_a_change_of_shared_weights_are_not_taken_for_those_before(deep):
+    """A change is in all layers of a group, the lowest included."""
+    encoded, cache = deep.encode(tiny_dataset()), StateCache()
+    predict(deep, encoded, cache=cache)
+    name = "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn.bias"
+    other = deep.with_weights(Weights({name: torch.ones(64)}))
+    found = predict(other, encoded, cache=cache)
+    np.testing.assert_allclose(found, predict(other, encoded), atol=1e-6)
+
+
+# --- compensation ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", RECOVERIES)
+def test_a_copied_head_and_a_copied_neuron_are_made_up_for(deep, method):
+    """Of two that say the same, either can go everywhere, and the other says its part."""
+
+    def copied(layers) -> None:
+        for layer in {id(one.query): one for one in layers}.values():
+            for part in (layer.query, layer.key, layer.value):
+                for one in part.parameters():
+                    one.data[8:16] = one.data[:8]
+            for one in layer.up.parameters():
+                one.data[1] = one.data[0]
+            if method == "rescale":  # which has one factor for what is left
+                layer.output.weight.data[:, 8:16] = layer.output.weight.data[:, :8]
+                layer.down.weight.data[:, 1] = layer.down.weight.data[:, 0]
+
+    twins, data = with_heads(deep, copied), many_sentences(80)
+    heads = {HeadId(layer, 1) for layer in range(6)}
+    neurons = NeuronSet.of_layers(6, 64, {layer: [1] for layer in range(6)})
+    mask = twins.full_mask().without(heads).without_neurons(neurons)
+    encoded = twins.encode(data)
+    whole = predict(twins, encoded)
+    assert abs(predict(twins, encoded, mask) - whole).max() > 0.05
+    recovered = recover(twins, data, mask, method)
+    np.testing.assert_allclose(
+        predict(twins.with_weights(recovered.weights), encoded, mask), whole, atol=2e-3
+    )
+    assert [one.layer for one in recovered.layers] == list(twins.geometry.firsts)
+    assert [one.layer for one in recovered.feed_forward] == list(twins.geometry.firsts)
+
+
+def test_the_fit_is_least_squares_over_all_layers_of_a_group(deep):
+    """Against a solver that is given every sample of every layer at once."""
+    data = many_sentences(60)
+    mask = mask_of(deep, "heads")
+    parts = calibration_parts(deep, deep.encode(data))
+    seen: list[tuple[Tensor, Tensor, float, CrossMoments, CrossMoments]] = []
+
+    def fitter(weight, bias, unit, fitted, held_out):
+        seen.append((weight, bias, unit, fitted, held_out))
+        return compensate(weight, bias, unit, fitted, held_out)
+
+    with torch.inference_mode():
+        fits, _ = shared_fits(
+            deep, parts, mask, fitter, begin=0, feed_forward=False, progress=silent
+        )
+    for (first, fit), (weight, *_, fitted, held_out) in zip(fits.items(), seen, strict=True):
+        inputs, targets = [], []
+        with torch.inference_mode():
+            originals = Originals(deep, parts)
+            for number in deep.geometry.group_of(first):
+                entering, layer = originals.entering(number), deep.layers[number]
+                kept = torch.from_numpy(mask.kept[number])
+                for part, states in zip(parts, entering, strict=True):
+                    only = deep.first_only(number)
+                    z, _ = attend(deep, layer, states, part.batch.attention_mask, first_only=only)
+                    said = layer.output(z.flatten(2))
+                    inputs.append(part.samples(z[:, :, kept].flatten(2)))
+                    targets.append(part.samples(said))
+        x, y = torch.cat(inputs).double(), torch.cat(targets).double()
+        assert len(x) == fitted.count + held_out.count
+        x, y = x - x.mean(0), y - y.mean(0)
+        pull = fit.ridge * len(x) * x.square().mean() * torch.eye(x.shape[1])
+        solved = weight.T + torch.linalg.solve(x.T @ x + pull, x.T @ (y - x @ weight.T))
+        torch.testing.assert_close(x @ fit.weight.T, x @ solved, atol=2e-3, rtol=0)
 
 
 # --- on screen ------------------------------------------------------------------------------------
 
-SENTENCE = "use the same weights, as all of ALBERT do"
+SENTENCE = "use the same weights, and L1H"
 
 
 @pytest.fixture
@@ -154,16 +369,17 @@ def test_a_page_works(app, page):
 
 def test_heads_can_be_proposed_and_taken_and_the_rest_says_why_not(app, albert):
     fine(app.switch_page("pages/schemes.py").run())
-    for view, refused in {
-        "Tree": False,
-        "Propose": True,
-        "Fine-tune": True,
-        "Compare": False,
-        "Evidence": False,
-        "Shift": False,
+    for view, refusal in {
+        "Tree": "",
+        "Propose": "share their weights, and a target is searched for in one layer after the other",
+        "Fine-tune": SENTENCE,
+        "Compare": "",
+        "Evidence": "",
+        "Shift": "",
     }.items():
         fine(app.segmented_control(key="view").set_value(view).run())
-        assert (SENTENCE in said(app)) == refused, view
+        assert refusal in said(app), view
+        assert refusal or SENTENCE not in said(app), view
     fine(app.segmented_control(key="view").set_value("Propose").run())
     press(app, "Propose")
     press(app, "Take as a step")

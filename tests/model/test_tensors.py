@@ -323,8 +323,8 @@ def test_layers_that_a_config_does_not_count_are_said(tmp_path: Path, family: st
     folder = model_folder(tmp_path / "deep", family)
     module = known.layer_modules({**AutoConfig.from_pretrained(folder).to_dict()})[-1]
     before = re.escape(module)
-    more = "albert_layer_groups.1" if known.shared else f"{known.modules}.5"
-    old = "albert_layer_groups.0" if known.shared else f"{known.modules}.1"
+    more = "albert_layer_groups.1" if known.order else f"{known.modules}.5"
+    old = "albert_layer_groups.0" if known.order else f"{known.modules}.1"
     change_weights(
         folder,
         lambda tensors: (
@@ -332,7 +332,7 @@ def test_layers_that_a_config_does_not_count_are_said(tmp_path: Path, family: st
             | {key.replace(old, more): of for key, of in tensors.items() if re.match(before, key)}
         ),
     )
-    layers = (2, 1) if known.shared else (6, 2)
+    layers = (2, 1) if known.order else (6, 2)
     said = refused_by_both(folder)
     assert f"hold {layers[0]} layers" in said and f"config.json states {layers[1]}" in said
 

@@ -233,7 +233,7 @@ def test_of_neurons_that_are_active_alike_one_is_enough(classifier, layer):
         mask, fits = narrow(Originals(copied, parts), plan)
     assert mask.neurons is not None
     assert len(set(np.flatnonzero(mask.neurons.array[layer])) & set(alike)) == 8
-    changed = copied.with_weights(as_weights(copied, mask, fits))
+    changed = copied.with_weights(as_weights(copied, mask, fits.fits, fits.feed_forward_fits))
     encoded = copied.encode(many_sentences(50, seed=9))
     whole = predict(copied, encoded)
     np.testing.assert_allclose(predict(changed, encoded, mask), whole, atol=1e-4)
@@ -259,5 +259,5 @@ def test_a_scheme_holds_all_of_it(classifier, tmp_path):
 
 def test_a_model_that_shares_its_layers_is_refused(tmp_path):
     classifier = load_classifier(save_tiny(tmp_path, "albert"))
-    with pytest.raises(BhpvasError, match="use the same weights"):
+    with pytest.raises(BhpvasError, match="share their weights, and a target"):
         narrow_to(classifier, DATA, [Target("flops", 0.5)])

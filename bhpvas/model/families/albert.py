@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from bhpvas.model.families.base import Family, Shapes, TokenizerClass, linear
-
-if TYPE_CHECKING:
-    from torch import nn
-
-
-def _in_order(config: Any, groups: Sequence[Any]) -> Iterable[nn.Module]:
-    """The group that runs at each depth; usually one for all of them."""
-    for number in range(config.num_hidden_layers):
-        yield from groups[number * len(groups) // config.num_hidden_layers].albert_layers
 
 
 def _others(config: Mapping[str, Any]) -> Shapes:
@@ -31,21 +22,20 @@ ALBERT = Family(
     title="ALBERT",
     model_class="AlbertForSequenceClassification",
     parts={
-        "query": "attention.query",
-        "key": "attention.key",
-        "value": "attention.value",
-        "output": "attention.dense",
-        "attention_norm": "attention.LayerNorm",
-        "up": "ffn",
-        "activation": "activation",
-        "down": "ffn_output",
-        "feed_forward_norm": "full_layer_layer_norm",
+        "query": "albert_layers.0.attention.query",
+        "key": "albert_layers.0.attention.key",
+        "value": "albert_layers.0.attention.value",
+        "output": "albert_layers.0.attention.dense",
+        "attention_norm": "albert_layers.0.attention.LayerNorm",
+        "up": "albert_layers.0.ffn",
+        "activation": "albert_layers.0.activation",
+        "down": "albert_layers.0.ffn_output",
+        "feed_forward_norm": "albert_layers.0.full_layer_layer_norm",
     },
     modules="encoder.albert_layer_groups",
-    in_order=_in_order,
-    layer_names=lambda config: (
-        f"{group}.albert_layers.0"
-        for group in range(min(config["num_hidden_groups"], config["num_hidden_layers"]))
+    order=lambda config: (
+        depth * config["num_hidden_groups"] // config["num_hidden_layers"]
+        for depth in range(config["num_hidden_layers"])
     ),
     base="albert",
     others=_others,
@@ -64,7 +54,6 @@ ALBERT = Family(
     more_keys=("num_hidden_groups",),
     project=lambda model, embedded: model.albert.encoder.embedding_hidden_mapping_in(embedded),
     classify=lambda model, first: model.classifier(model.albert.pooler(first).tanh()),
-    shared=True,
     unsupported=lambda config: (
         "has groups of several layers" if config.get("inner_group_num", 1) != 1 else ""
     ),

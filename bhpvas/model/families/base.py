@@ -5,7 +5,7 @@ Nothing here or in a family's own file imports torch: a config is read without i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -95,9 +95,9 @@ class Family:
     what transformers calls its classifiers. ``modules`` says where a base model lists its encoder
     layers, ``parts`` where each of them keeps the parts of a :class:`Layer`, as dotted names; parts
     of one name share its rows, one after the other. ``pre_norm`` as in a layer, ``positions(model,
-    number)`` are those of one. ``in_order(config, modules)`` gives the layers that run, lowest
-    first. ``size_keys`` are what a
-    config calls layers, heads, hidden and intermediate size. ``unsupported(config)`` says what of a
+    number)`` are those of one. ``order(config)`` says of each layer, lowest first, which of the
+    modules that is, where several may be the same. ``size_keys`` are what a config calls layers,
+    heads, hidden and intermediate size. ``unsupported(config)`` says what of a
     config cannot be run, or nothing. ``base`` is what a classifier calls its base model, ``others``
     the shapes of all its tensors that are in no embedding and no layer; ``tables`` those of its
     embeddings, where they are not three tables and a norm, and ``without(config, number)`` names
@@ -116,8 +116,7 @@ class Family:
     since more than numbers decides what a model is.
     ``places(model, tokens)`` numbers the places of tokens ``[B, T]``, where those depend on them.
     ``typed``: embeddings tell the two texts of a pair apart. ``after_padding``: positions are
-    counted from the padding index + 1, so that many are never used. ``shared``: layers use the same
-    weights, so that a head can be masked in one of them, but not removed from it.
+    counted from the padding index + 1, so that many are never used.
     """
 
     name: str
@@ -141,13 +140,11 @@ class Family:
     more_keys: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     modules: str = "encoder.layer"
-    layer_names: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
-    in_order: Callable[[Any, Sequence[Any]], Iterable[nn.Module]] = lambda config, modules: modules
+    order: Callable[[Mapping[str, Any]], Iterable[int]] | None = None
     project: Callable[[Any, Tensor], Tensor] = lambda model, embedded: embedded
     places: Callable[[Any, Tensor], Tensor] | None = None
     typed: bool = True
     after_padding: bool = False
-    shared: bool = False
     pre_norm: bool = False
     positions: Callable[[Any, int], Positions] | None = None
     mean: Callable[[Any], bool] = lambda config: False
@@ -173,7 +170,10 @@ class Family:
 
     def encoder_layers(self, model: Any) -> Iterable[nn.Module]:
         """The encoder layers of a model, lowest first."""
-        return self.in_order(model.config, model.base_model.get_submodule(self.modules))
+        modules = model.base_model.get_submodule(self.modules)
+        if self.order is None:
+            return modules
+        return [modules[number] for number in self.order(vars(model.config))]
 
     def layers(self, model: Any) -> tuple[Layer, ...]:
         """The parts of a model's encoder layers, lowest first."""
@@ -237,13 +237,17 @@ class Family:
             *self.more_keys,
         )
 
+    def groups(self, config: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+        """The layers that each module is, lowest first: those of a group use the same weights."""
+        order = range(self.sizes(config)[0]) if self.order is None else self.order(config)
+        found: dict[int, tuple[int, ...]] = {}
+        for layer, number in enumerate(order):
+            found[number] = (*found.get(number, ()), layer)
+        return tuple(found.values())
+
     def layer_modules(self, config: Mapping[str, Any]) -> list[str]:
         """Names of the modules that hold a layer's weights; layers that share them have one."""
-        if self.layer_names is not None:
-            names = self.layer_names(config)
-        else:
-            names = map(str, range(self.sizes(config)[0]))
-        return [f"{self.base}.{self.modules}.{name}" for name in names]
+        return [f"{self.base}.{self.modules}.{one}" for one in range(len(self.groups(config)))]
 
     def tensors(self, config: Mapping[str, Any]) -> Shapes:
         """The shape of every tensor of a classifier with all its heads, by a config that states all

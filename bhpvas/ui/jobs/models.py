@@ -67,12 +67,19 @@ def check_model(session: Session) -> None:
 
 
 def only_masks(session: Session) -> str | None:
-    """Why the weights of the session's model cannot lose heads; None where they can."""
+    """Why the weights of the session's model cannot lose what its mask removes; None where they
+    can.
+    """
     try:
-        classifier_named(session.model).check_removal()
+        classifier_named(session.model).check_removal(session.mask)
     except BhpvasError as error:
         return str(error)
     return None
+
+
+def shares_weights(session: Session) -> bool:
+    """Whether layers of the session's model share their weights."""
+    return bool(classifier_named(session.model).geometry.groups)
 
 
 @st.cache_resource(show_spinner=False)

@@ -67,7 +67,7 @@ def feed_forward(
 
 def clickable(session: Session) -> bool:
     """Whether feed-forward parts are shown and could lose neurons."""
-    return not session.heads_only and models.only_masks(session) is None
+    return not session.heads_only and not models.shares_weights(session)
 
 
 def measure() -> str:
@@ -169,7 +169,7 @@ def _share(session: Session, mask: HeadMask, layer: int) -> str:
     masks, lengths = (mask, without, start), models.lengths(session)
     now, less, whole = (flops_per_sentence(geometry, one, lengths) for one in masks)
     said = f"<br>{text.percent((now - less) / whole)}% of the unpruned model's FLOPs"
-    if geometry.shared:  # all layers have the same parameters
+    if geometry.groups:  # all layers have the same parameters
         return said
     now, less, whole = (parameters(geometry, one) for one in masks)
     return f"{said},<br>{text.percent((now - less) / whole)}% of its parameters"

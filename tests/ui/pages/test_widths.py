@@ -143,8 +143,8 @@ def test_what_comes_back_is_what_would_have_gone_last(
 def test_a_box_selects_parts_as_it_does_heads(app: AppTest, monkeypatch: Any) -> None:
     """Each once, however many marks of it lie within."""
     at = session(app)
-    geometry = SimpleNamespace(intermediate_size=WIDTH)
-    models = SimpleNamespace(geometry=geometry, check_removal=lambda: None)
+    geometry = SimpleNamespace(intermediate_size=WIDTH, groups=())
+    models = SimpleNamespace(geometry=geometry)
     monkeypatch.setattr(feed_forward.models, "classifier_named", lambda source: models)
     first = picking(at, [HeadId(0, 3), HeadId(0, 4), HeadId(0, 4)], "box")
     assert (first.selected, first.widths) == ({HeadId(0, 3)}, ((0, 32),))

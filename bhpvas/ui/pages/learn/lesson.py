@@ -265,7 +265,7 @@ def _widths_said(session: Session) -> str:
 
 
 def _widths_task(session: Session) -> str:
-    if models.only_masks(session) is not None:
+    if models.shares_weights(session):
         return "The layers of this model share their weights, so none can be narrowed: go on."
     shown = "Turn on *Feed-forward* below the map. " * session.heads_only
     return (
@@ -275,8 +275,9 @@ def _widths_task(session: Session) -> str:
 
 
 def _widths_done(session: Session) -> bool:
-    shared = models.only_masks(session) is not None
-    return shared or any(step.neurons is not None for step in checks.made(session, "remove"))
+    return models.shares_weights(session) or any(
+        step.neurons is not None for step in checks.made(session, "remove")
+    )
 
 
 def _yours(session: Session) -> None:

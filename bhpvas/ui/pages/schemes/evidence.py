@@ -64,7 +64,7 @@ def view(session: Session) -> None:
 
 
 def _settings(session: Session) -> None:
-    able = models.only_masks(session) is None
+    able = not models.shares_weights(session)
     names = method_names(compensating=able)
     state = st.session_state
     if session.curves is not None:  # a page that was opened anew is set as the curves were

@@ -43,8 +43,11 @@ _HEIGHT = 290
 def trouble(session: Session) -> str | None:
     """Why the session's model cannot be narrowed to a target; None where it can."""
     geometry = models.classifier_named(session.model).geometry
-    if (said := models.only_masks(session)) is not None:
-        return said
+    if geometry.groups:
+        return (
+            "The layers of this model share their weights, and a target is searched for in one "
+            "layer after the other: propose a number of heads instead."
+        )
     if geometry.pruned or geometry.pruned_neurons is not None:
         return (
             "This model lacks heads or neurons already, and a target is a share of the unpruned "

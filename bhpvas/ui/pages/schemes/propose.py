@@ -90,12 +90,12 @@ def method_names(*, compensating: bool = True) -> list[str]:
 
 def default_method(session: Session) -> str:
     """The method to begin with: the best one that can be used with the session's model."""
-    return "importance" if models.only_masks(session) else DEFAULT_METHOD
+    return "importance" if models.shares_weights(session) else DEFAULT_METHOD
 
 
 def _settings(session: Session) -> None:
     _as_asked(session)
-    names = method_names(compensating=models.only_masks(session) is None)
+    names = method_names(compensating=not models.shares_weights(session))
     if st.session_state.get("method") not in names:
         st.session_state["method"] = default_method(session)
     name = st.selectbox("Method", names, format_func=method_title, **kept_as("method"))

@@ -61,7 +61,7 @@ def proposing(session: Session, search: Search) -> Task:
 class ExpectedEffect:
     """What a proposal does on the calibration split: now, once masked, and once compensated.
 
-    ``compensated`` is None where the weights of the model cannot be.
+    ``compensated`` is None where the weights of the model cannot be for this mask.
     """
 
     now: Evaluation
@@ -76,7 +76,7 @@ def expected_effect(session: Session, mask: HeadMask, seed: int) -> Task:
     def do(job: Job) -> ExpectedEffect:
         classifier, own = models.classifier_of(session, now), models.classifier_of(session, start)
         compensated = None
-        if not own.geometry.shared:
+        if own.geometry.removable(mask) == mask:
             fitted = recover(own, data, mask, seed=seed, progress=part(job, 0, 4))
             recovered = own.with_weights(fitted.weights)
             compensated = evaluate(recovered, data, mask, progress=part(job, 1, 4))
