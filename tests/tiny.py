@@ -18,6 +18,7 @@ from transformers import (
     DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
+    MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
 )
@@ -60,6 +61,7 @@ CONFIGS = {
         num_labels=labels,
     ),
     "albert": lambda labels: AlbertConfig(**_SIZES, embedding_size=16, num_labels=labels),
+    "mpnet": lambda labels: MPNetConfig(**_SIZES, num_labels=labels),
     # Its second layer looks at most four tokens far.
     "modernbert": lambda labels: ModernBertConfig(
         **_SIZES,
@@ -187,6 +189,11 @@ def without_answers(classifier: Classifier) -> Classifier:
 
 def with_copied_head(classifier: Classifier, layer: int, source: int, target: int) -> Classifier:
     """A classifier in which a head attends and reads as another does, but writes its own."""
+    model = copy.deepcopy(classifier.model)
+    biases = getattr(getattr(model.base_model, "encoder", None), "relative_attention_bias", None)
+    if biases is not None:
+        biases.weight.data[:, target] = biases.weight.data[:, source]
+    classifier = replace(classifier, model=model)
 
     def change(layers: Any) -> None:
         size = classifier.geometry.head_size

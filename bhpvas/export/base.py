@@ -18,6 +18,7 @@ from bhpvas.heads import HeadMask
 from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.encoding import Encoded
+from bhpvas.model.families.base import Family
 from bhpvas.model.pruning import remove_heads
 from bhpvas.model.runtimes import Engine
 from bhpvas.progress import Progress
@@ -40,15 +41,15 @@ class Format:
 
     ``write(classifier, mask, folder)`` writes its files into an empty folder; ``read(classifier,
     folder)`` gives what they answer. ``smaller`` says whether what was removed is really gone,
-    ``weight_bytes(classifier, mask)`` how large its weight file will be. ``usage(mask)`` is code
-    for the model card that loads it from ``FOLDER``. ``packages`` are those that its figures depend
-    on, ``engine`` what runs its files.
+    ``weight_bytes(classifier, mask)`` how large its weight file will be. ``usage(family, mask)`` is
+    code for the model card that loads it from ``FOLDER``. ``packages`` are those that its figures
+    depend on, ``engine`` what runs its files.
     """
 
     name: str
     title: str
     summary: str
-    usage: Callable[[HeadMask], str]
+    usage: Callable[[Family, HeadMask], str]
     smaller: bool
     packages: tuple[str, ...]
     write: Callable[[Classifier, HeadMask, Path], None]

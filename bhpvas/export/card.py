@@ -45,7 +45,7 @@ def model_card(
         f"{classifier.source}{revision} (fingerprint {classifier.fingerprint}) with "
         f"{' and '.join(of)} removed by bhpvas. {found.format.summary}",
         "## Use\n\n```python\n"
-        + found.format.usage(found.mask).replace("FOLDER", "this-folder")
+        + found.format.usage(classifier.family, found.mask).replace("FOLDER", "this-folder")
         + "```",
         f"## What was removed\n\n{_removed(found)}",
         f"## How\n\n{steps}\n\nThe whole record, with settings and measurements, is in "

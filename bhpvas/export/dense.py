@@ -53,7 +53,7 @@ FORMAT = Format(
     title="Dense",
     summary="An ordinary model of its original sizes, in which what was removed is zero. Loads "
     "wherever the original loads; it is no smaller and no faster.",
-    usage=lambda mask: (
+    usage=lambda family, mask: (
         """\
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

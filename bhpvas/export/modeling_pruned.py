@@ -1,10 +1,11 @@
 """Sequence classifiers without the heads and neurons that their config names. Written by bhpvas.
 
 ``pruned_heads`` maps a layer to the heads that it lacks, counting layers by their weights: several
-of the model may have the same. transformers 4 removes them by itself;
-from version 5 on that is done here. ``constant_attention`` lists layers without any head: all that
-such an attention adds is the bias of its output. transformers 4 cannot run a layer without heads,
-so the weight file holds one for it whose weights are all zero; here it is left out.
+of the model may have the same. transformers 4 removes them by itself; from version 5 on that is
+done here, as in all versions where it is ``removed_heads``, which names those of models that
+transformers 4 cannot remove them from. ``constant_attention`` lists layers without any head: all
+that such an attention adds is the bias of its output. transformers 4 cannot run a layer without
+heads, so the weight file holds one for it whose weights are all zero; here it is left out.
 
 ``feed_forward_sizes``, where the config has it, says of each layer how many feed-forward neurons it
 has, which no version of transformers knows of; ``pruned_neurons`` says which it lacks.
@@ -67,15 +68,19 @@ class Pruned:
     """Gives a model's layers the sizes that its config states, before weights are loaded.
 
     A class for each family says where its layers are listed, what their parts are called, and how
-    many rows for each unit of a head, or for each neuron, a part has.
+    many rows for each unit of a head, or for each neuron, a part has. ``HEADS`` is what its configs
+    call the heads that are missing; ``keep_heads`` tells a layer which are left, where its
+    attention has to know.
     """
 
+    HEADS: str
     LAYERS: str
     PROJECTIONS: dict[str, int]
     OUTPUT: str
     NORM: str
     NEURONS: dict[str, int]
     DOWN: str
+    keep_heads: Any = None
     base_model: Any
     _keys_to_ignore_on_load_unexpected: Any
 
@@ -92,7 +97,8 @@ class Pruned:
             for name, rows in self.NEURONS.items():
                 resize(number, name, size, rows * width)
             resize(number, self.DOWN, width, size)
-        if hasattr(transformers.PreTrainedModel, "prune_heads"):
+        by_itself = hasattr(transformers.PreTrainedModel, "prune_heads")
+        if by_itself and self.HEADS == "pruned_heads":
             return
         holder, attention = (
             name.rpartition(".") for name in (self.OUTPUT, next(iter(self.PROJECTIONS)))
@@ -111,10 +117,13 @@ class Pruned:
                 put(layers[number], self.OUTPUT, Constant(size, whole.bias is not None))
             left_out.add(rf"{self.LAYERS}\.{number}\.({parts})")
         self._keys_to_ignore_on_load_unexpected = left_out
-        for number, removed in config.pruned_heads.items():
+        for number, removed in getattr(config, self.HEADS).items():
             if int(number) in config.constant_attention:
                 continue
-            kept = size // heads * (heads - len(removed))
+            left = [head for head in range(heads) if head not in removed]
+            kept = size // heads * len(left)
             for name, rows in self.PROJECTIONS.items():
                 resize(number, name, size, rows * kept)
             resize(number, self.OUTPUT, kept, size)
+            if self.keep_heads is not None:
+                self.keep_heads(layers[int(number)], left)

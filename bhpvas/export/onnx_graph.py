@@ -60,7 +60,7 @@ FORMAT = Format(
     title="ONNX",
     summary="One graph for ONNX Runtime, in float32, for any batch size and length; what was "
     "removed is really gone. Runs without Python, torch and transformers.",
-    usage=lambda mask: (
+    usage=lambda family, mask: (
         """\
 import onnxruntime
 from transformers import AutoTokenizer

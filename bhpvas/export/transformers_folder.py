@@ -61,6 +61,7 @@ def _class_names(family: Family) -> dict[str, Any]:
         }
 
     return {
+        "HEADS": family.pruned_key,
         "LAYERS": family.modules,
         "PROJECTIONS": rows("heads"),
         "OUTPUT": family.parts["output"],
@@ -79,9 +80,13 @@ def _code() -> str:
     code = CODE.read_text(encoding="utf-8")
     for family in FAMILIES.values():
         name = family.model_class
+        if family.keeping:
+            code += "\n\n" + family.keeping_code()
         code += f"\n\nclass Pruned{name}(Pruned, transformers.{name}):\n"
         code += f'    """{family.title} without its pruned heads and neurons."""\n\n'
         code += "".join(f"    {key} = {value!r}\n" for key, value in _class_names(family).items())
+        if family.keeping:
+            code += "    keep_heads = staticmethod(keep_heads)\n"
     return code
 
 
@@ -98,7 +103,7 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
     for number in constant:
         removed[number].pop(0)  # the stand-in's place
     settings: dict[str, Any] = {
-        "pruned_heads": removed,
+        classifier.family.pruned_key: removed,
         "constant_attention": constant,
         "auto_map": {"AutoModelForSequenceClassification": f"{CODE.stem}.{_class(classifier)}"},
     }
@@ -113,9 +118,9 @@ def _write(classifier: Classifier, mask: HeadMask, folder: Path) -> None:
     (folder / CODE.name).write_text(_code(), encoding="utf-8")
 
 
-def _usage(mask: HeadMask) -> str:
+def _usage(family: Family, mask: HeadMask) -> str:
     """How to load it; of narrower feed-forward parts no version of transformers knows by itself."""
-    if mask.neurons is None:
+    if mask.neurons is None and family.pruned_key == "pruned_heads":
         who, what = "transformers 4.57 needs no trust_remote_code; 5.x needs it", "attention"
     else:
         who, what = "transformers needs trust_remote_code", "layers"
@@ -130,7 +135,10 @@ tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 
 
 def _read(classifier: Classifier, folder: Path) -> Forward:
-    names = _class_names(classifier.family) | {"__module__": modeling_pruned.__name__}
+    family = classifier.family
+    names = _class_names(family) | {"__module__": modeling_pruned.__name__}
+    if family.keeping:
+        names["keep_heads"] = staticmethod(family.keep_heads)
     made: Any = type(_class(classifier), (modeling_pruned.Pruned, type(classifier.model)), names)
     return module_forward(made, classifier, folder)
 
@@ -140,7 +148,8 @@ FORMAT = Format(
     title="Transformers",
     summary="What was removed is really gone: the file is smaller and the model faster. Loads with "
     "transformers by trust_remote_code=True, which runs the small modelling file in the folder "
-    "(4.57 does without where heads alone were removed), and with bhpvas.load_classifier.",
+    "(4.57 does without where heads alone were removed, of most families), and with "
+    "bhpvas.load_classifier.",
     usage=_usage,
     smaller=True,
     packages=("transformers", "torch"),

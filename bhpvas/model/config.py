@@ -549,14 +549,16 @@ def longest_input(config: Mapping[str, Any], allowed: Any, name: str) -> int:
     ``allowed`` is what the tokenizer says, or None where it says nothing. Raises
     :class:`ModelError` where one of them says nothing that can be.
     """
-    after_padding = FAMILIES[config["model_type"]].after_padding
-    padding: Any = config.get("pad_token_id")
-    if after_padding and type(padding) is not int:
+    family = FAMILIES[config["model_type"]]
+    padding: Any = family.padding_index
+    if padding is None:
+        padding = config.get("pad_token_id")
+    if family.after_padding and type(padding) is not int:
         raise ModelError(
             f"The config.json of {name!r} has the pad_token_id {reprlib.repr(padding)}, and its "
             f"positions are counted from that: {files.SAVE_AGAIN}."
         )
-    longest = config["max_position_embeddings"] - (padding + 1 if after_padding else 0)
+    longest = config["max_position_embeddings"] - (padding + 1 if family.after_padding else 0)
     limit = longest if allowed is None else allowed
     if type(limit) not in (int, float) or limit != limit // 1 or min(limit, longest) < 1:
         raise ModelError(

@@ -12,11 +12,18 @@ from bhpvas.model.families import FAMILIES
 from bhpvas.neurons import NeuronSet
 
 #: Settings that say what the files of a smaller model lack.
-PRUNING = ("pruned_heads", "constant_attention", "feed_forward_sizes", "pruned_neurons")
+PRUNING = (
+    "pruned_heads",
+    "removed_heads",
+    "constant_attention",
+    "feed_forward_sizes",
+    "pruned_neurons",
+)
 
 
 def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
-    """The heads that the files lack, by ``pruned_heads`` and ``constant_attention``.
+    """The heads that the files lack, by ``pruned_heads``, or the family's own key for it, and
+    ``constant_attention``.
 
     Both number the layers whose weights the files hold; where several layers of the model share
     those, each of them lacks the head.
@@ -24,10 +31,11 @@ def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
     family = FAMILIES[config["model_type"]]
     layers, heads, _, _ = family.sizes(config)
     constant = config.get("constant_attention") or ()
+    key = family.pruned_key if config.get(family.pruned_key) else "pruned_heads"
     try:
         if not isinstance(constant, list | tuple):
             raise TypeError(f"its constant_attention is {reprlib.repr(constant)} and no list")
-        named = config.get("pruned_heads") or {}
+        named = config.get(key) or {}
         if alone := [layer for layer in constant if str(layer) not in set(map(str, named))]:
             raise ValueError(f"its constant_attention names layer {alone[0]}, and they do not")
         groups = family.groups(config)
@@ -44,7 +52,7 @@ def pruned_heads(config: Mapping[str, Any], name: str) -> frozenset[HeadId]:
         )
         return HeadMask(layers, heads, pruned).removed
     except (AttributeError, TypeError, ValueError) as error:
-        raise ModelError(f"The pruned_heads of {name!r} cannot be used: {error}") from None
+        raise ModelError(f"The {key} of {name!r} cannot be used: {error}") from None
 
 
 def pruned_neurons(config: Mapping[str, Any], name: str) -> NeuronSet | None:

@@ -47,7 +47,8 @@ def remove_heads(classifier: Classifier, mask: HeadMask, *, shared: bool = False
     """
     made = with_layers(classifier, pruned_layers(classifier, mask), shared=shared)
     for module, kept in zip(classifier.family.encoder_layers(made), mask.kept, strict=True):
-        classifier.family.resize(module, torch.from_numpy(np.flatnonzero(kept)))
+        if not kept.all():
+            classifier.family.keep_heads(module, np.flatnonzero(kept).tolist())
     return made
 
 

@@ -309,15 +309,15 @@ class _Stock:
         if part in _ROWS and found == (parts * hidden, *stated[1:]):
             return (
                 f"The weights of {self.name!r} have all heads of layer {layer} ({key}), of which "
-                "its config.json names some as pruned_heads: take that layer out of them if the "
-                "heads are meant to be there."
+                f"its config.json names some as {self.family.pruned_key}: take that layer out of "
+                "them if the heads are meant to be there."
             )
         rows, size = found[0] // parts, hidden // heads
         if part not in _ROWS or found[1:] != stated[1:] or not 0 < rows < hidden:
             return self.mismatch(key, found, stated)
         way = (
             f"write the numbers of the {plural(heads - rows // size, 'head')} that it lacks there, "
-            f'as "pruned_heads": {{"{layer}": […]}}'
+            f'as "{self.family.pruned_key}": {{"{layer}": […]}}'
             if rows % size == 0
             else f"a head has {size} rows, so it is not whole heads that were removed: {ORDINARY}"
         )

@@ -289,6 +289,7 @@ def _named_tokens(
     roles: dict[str, Any] = {"pad_token": kind and kind.padding, "cls_token": kind and kind.first}
     if kind:
         roles |= {"sep_token": kind.last, "unk_token": kind.unknown, "mask_token": kind.mask}
+        roles |= {"bos_token": kind.first, "eos_token": kind.last}  # of a class that has them
     roles |= {key: _text(of) for key, of in settings.items() if key.endswith("_token")}
     added = settings.get("added_tokens_decoder", {})
     older: dict[str, Any] = {}

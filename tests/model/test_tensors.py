@@ -262,9 +262,9 @@ def test_heads_that_another_tool_removed_are_read_once_the_config_names_them(
     said = refused_by_both(folder)
     query = layer_parts(family, 1)["query"]
     assert f"its layer 1 has 16 rows of queries ({query}.weight) where its config.json" in said
-    (advice,) = re.findall(r'"pruned_heads": \{"1": \[…\]\}', said)
-    assert "the 2 heads that it lacks" in said and advice
-    change_config(folder, pruned_heads={"1": [1, 2]})
+    key = FAMILIES[family].pruned_key
+    assert "the 2 heads that it lacks" in said and f'"{key}": {{"1": […]}}' in said
+    change_config(folder, **{key: {"1": [1, 2]}})
     found = load_classifier(folder)
     assert found.geometry.pruned == set(parse_heads("L1H1,L1H2"))
     assert found.geometry == read_info(folder).geometry
@@ -277,9 +277,11 @@ def test_heads_that_another_tool_removed_are_read_once_the_config_names_them(
 def test_heads_that_are_there_but_named_as_pruned_are_said(tmp_path: Path, family: str) -> None:
     folder = model_folder(tmp_path / "whole", family)
     plain = load_classifier(folder).geometry
-    change_config(folder, pruned_heads={"1": [0]})
-    assert "have all heads of layer 1" in refused_by_both(folder)
-    change_config(folder, pruned_heads={})
+    key = FAMILIES[family].pruned_key
+    change_config(folder, **{key: {"1": [0]}})
+    said = refused_by_both(folder)
+    assert "have all heads of layer 1" in said and f"names some as {key}" in said
+    change_config(folder, **{key: {}})
     assert load_classifier(folder).geometry == plain
 
 

@@ -11,12 +11,23 @@ from bhpvas.model.families.bert import BERT
 from bhpvas.model.families.distilbert import DISTILBERT
 from bhpvas.model.families.electra import ELECTRA
 from bhpvas.model.families.modernbert import MODERNBERT
+from bhpvas.model.families.mpnet import MPNET
 from bhpvas.model.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 
 #: Every family by the ``model_type`` of its configs.
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, DISTILBERT, ALBERT, MODERNBERT)
+    for family in (
+        BERT,
+        ROBERTA,
+        XLM_ROBERTA,
+        CAMEMBERT,
+        MPNET,
+        ELECTRA,
+        DISTILBERT,
+        ALBERT,
+        MODERNBERT,
+    )
 }
 #: The way out where a model of these families is an unusual one.
 ORDINARY = f"choose an ordinary {', '.join(FAMILIES)} classifier"

@@ -5,10 +5,12 @@ Nothing here or in a family's own file imports torch: a config is read without i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -110,13 +112,16 @@ class Family:
     ``classify(model, pooled)`` gives logits ``[B, C]`` from what stands for a sentence ``[B, D]``:
     the last hidden state of its first token or, where ``mean(config)``, the mean over its tokens;
     ``finish(model, states)`` is done to the states before. ``project(model, embedded)`` makes
-    embeddings as wide as the hidden states. ``resize(module, heads)`` tells a module which of its
-    heads are left, int64 ``[k]``, where its own attention has to know. ``attention`` is what
-    transformers is asked to run. ``asked``: transformers is always asked what it makes of a config,
-    since more than numbers decides what a model is.
+    embeddings as wide as the hidden states. ``attention`` is what transformers is asked to run.
+    ``asked``: transformers is always asked what it makes of a config, since more than numbers
+    decides what a model is. ``keeping`` names a file beside the family's own, without .py, where an
+    attention of fewer heads has to know which they are: its ``keep_heads(layer, heads)`` tells it,
+    here and in the modelling file of exported models. ``pruned_key`` is what their configs call the
+    heads that they lack: transformers 4 removes ``pruned_heads`` by itself, and has to be able to.
     ``places(model, tokens)`` numbers the places of tokens ``[B, T]``, where those depend on them.
     ``typed``: embeddings tell the two texts of a pair apart. ``after_padding``: positions are
-    counted from the padding index + 1, so that many are never used.
+    counted from the padding index + 1, so that many are never used; that index is the config's, or
+    ``padding_index``.
     """
 
     name: str
@@ -145,13 +150,15 @@ class Family:
     places: Callable[[Any, Tensor], Tensor] | None = None
     typed: bool = True
     after_padding: bool = False
+    padding_index: int | None = None
     pre_norm: bool = False
     positions: Callable[[Any, int], Positions] | None = None
     mean: Callable[[Any], bool] = lambda config: False
     finish: Callable[[Any, Tensor], Tensor] = lambda model, states: states
     tables: Callable[[Mapping[str, Any]], Shapes] | None = None
     without: Callable[[Mapping[str, Any], int], Collection[str]] = lambda config, number: ()
-    resize: Callable[[nn.Module, Tensor], None] = lambda module, heads: None
+    keeping: str = ""
+    pruned_key: str = "pruned_heads"
     attention: str = "sdpa"
     asked: bool = False
 
@@ -167,6 +174,16 @@ class Family:
     def gated(self) -> bool:
         """Whether its feed-forward parts are gated."""
         return "gate" in self.parts
+
+    def keep_heads(self, layer: nn.Module, heads: Sequence[int]) -> None:
+        """Tell a layer whose projections are those of some heads which of all these are."""
+        if self.keeping:
+            import_module(f"{__package__}.{self.keeping}").keep_heads(layer, [*heads])
+
+    def keeping_code(self) -> str:
+        """The same as the code that says it, without its first lines on what it is."""
+        text = Path(__file__).with_name(f"{self.keeping}.py").read_text(encoding="utf-8")
+        return text.split('"""\n\n', 1)[1]
 
     def encoder_layers(self, model: Any) -> Iterable[nn.Module]:
         """The encoder layers of a model, lowest first."""

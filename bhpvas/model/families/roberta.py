@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _places(model: Any, tokens: Tensor) -> Tensor:
+def places_after_padding(model: Any, tokens: Tensor) -> Tensor:
     """Places are counted without padding, which all has one place of its own."""
     padding = model.base_model.embeddings.padding_idx
     real = tokens.ne(padding).long()
@@ -49,7 +49,7 @@ ROBERTA = Family(
     ),
     more_keys=("pad_token_id",),
     unused=("roberta.pooler.dense.weight", "roberta.pooler.dense.bias"),
-    places=_places,
+    places=places_after_padding,
     after_padding=True,
 )
 XLM_ROBERTA = replace(
