@@ -116,7 +116,7 @@ class Pruned:
                 put(layers[number], attention[0], NoHeads())
                 put(layers[number], self.OUTPUT, Constant(size, whole.bias is not None))
             left_out.add(rf"{self.LAYERS}\.{number}\.({parts})")
-        self._keys_to_ignore_on_load_unexpected = left_out
+        self._keys_to_ignore_on_load_unexpected = [*left_out] if by_itself else left_out
         for number, removed in getattr(config, self.HEADS).items():
             if int(number) in config.constant_attention:
                 continue
