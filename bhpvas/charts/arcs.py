@@ -182,10 +182,13 @@ def _tree(
             x=[float(middles[[one.dependent, one.head]].mean()) for one in chosen],
             y=[base + step * levels[one] + 7 for one in chosen],
             mode="text",
-            text=[f"<b>{one.relation}</b>" if strong else one.relation for one in chosen],
+            text=[
+                f"<b>{literal(one.relation)}</b>" if strong else literal(one.relation)
+                for one in chosen
+            ],
             textfont={"size": 11},
             hovertext=[
-                f"{one.relation}{', followed by ' + one.followed if one.followed else ''}"
+                f"{literal(one.relation)}{', followed by ' + one.followed if one.followed else ''}"
                 for one in chosen
             ],
             hovertemplate="%{hovertext}<extra></extra>",

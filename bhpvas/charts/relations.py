@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from bhpvas.charts import style
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.text import head_list, percent, signed
+from bhpvas.text import head_list, literal, percent, signed
 
 _LEFT, _TOP, _HIGH = 176, 34, 22
 #: Pixels that all columns share, and the widest and the narrowest column of a head.
@@ -146,7 +146,8 @@ def relation_map(
         tickangle=0,
     )
     names = [
-        f"<b>{row.name}</b>  {row.count:,} · {offset(row.offset)} {percent(row.baseline, 0)}%"
+        f"<b>{literal(row.name)}</b>  {row.count:,} · {offset(row.offset)} "
+        f"{percent(row.baseline, 0)}%"
         for row in rows
     ]
     figure.update_yaxes(
@@ -209,7 +210,7 @@ def _hover_text(row: RelationRow, head: HeadId, mask: HeadMask, layered: bool) -
     if layered and others:
         role += f"<br>a role of {head_list(others, 4)}{' too' if role else ''}"
     return (
-        f"<b>{head} · {row.name}</b><br>{percent(accuracy)}% of {row.count:,} dependents, "
+        f"<b>{head} · {literal(row.name)}</b><br>{percent(accuracy)}% of {row.count:,} dependents, "
         f"{row.ways[head.layer][head.head]}<br>{signed(100 * (accuracy - row.baseline))} points "
         f"against {offset(row.offset)} ({percent(row.baseline)}%){role}"
     )

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import spacy
 from spacy.language import Language
+from spacy.tokens import Doc
 
 
-@Language.component("chain_of_words", assigns=["token.dep", "token.head"])
-def chain_of_words(document):
-    """Every word depends on the one before it: a subject on the root, marks are punctuation."""
-    for token in document:
-        token.head = document[max(token.i - 1, 0)]
-        token.dep_ = "punct" if token.is_punct else "nsubj:pass" if token.i else "root"
-    return document
+@Language.factory(
+    "chain_of_words",
+    default_config={"relation": "nsubj:pass"},
+    assigns=["token.dep", "token.head"],
+)
+def chain_of_words(nlp: Language, name: str, relation: str) -> Callable[[Doc], Doc]:
+    """Every word depends on the one before it by a relation; marks are punctuation."""
+
+    def chained(document: Doc) -> Doc:
+        for token in document:
+            token.head = document[max(token.i - 1, 0)]
+            token.dep_ = "punct" if token.is_punct else relation if token.i else "root"
+        return document
+
+    return chained
 
 
-def save_chain(folder: Path, language: str = "de") -> str:
+def save_chain(folder: Path, language: str = "de", relation: str = "nsubj:pass") -> str:
     """A pipeline of a language with that rule, in a folder."""
     nlp = spacy.blank(language)
-    nlp.add_pipe("chain_of_words")
+    nlp.add_pipe("chain_of_words", config={"relation": relation})
     nlp.to_disk(folder)
     return str(folder)
 

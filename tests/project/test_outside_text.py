@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from bhpvas.ui.jobs import models
 from bhpvas.ui.pages.learn.lesson import LESSONS
 from bhpvas.ui.state.lessons import TourProgress
 from bhpvas.ui.state.session import Opened, Session
+from tests.interpret.pipelines import save_chain
 from tests.tiny import save_tiny
 from tests.ui.driver import SCRIPT, fine
 
@@ -159,6 +161,26 @@ def test_no_page_draws_a_picture_that_a_file_names(opened: Session, page: str) -
         reading = app.session_state["bhpvas"].reading(Opened(PICTURE))
         app.session_state["bhpvas"] = reading
         no_picture(app.run())
+
+
+def test_no_relation_that_a_parser_names_draws_one(opened: Session, tmp_path: Path) -> None:
+    folder = tmp_path / "![x]("
+    folder.mkdir()
+    parser = save_chain(folder / "chain", relation=f"{PICTURE} <b>")
+    session = replace(opened, parser=parser)
+    app = no_picture(started(session, "roles", fewest=1))
+    assert any(PICTURE[4:] in text for text in read_as_markdown(app))
+    app.selectbox(key="role-relation").set_value(f"{PICTURE} <b>")
+    no_picture(app.run())
+    app = no_picture(started(session, "sentence"))
+    assert any("chain, strong" in text for text in read_as_markdown(app))
+    specs = [one.proto.spec for one in app.get("plotly_chart")]
+    assert any("&lt;b&gt;" in spec.replace("\\u003c", "<") for spec in specs)
+    no_picture(started(replace(session, dialog=True)))
+    gone = replace(session, parser=str(folder / "nowhere"))
+    app = started(gone, "roles")
+    assert "There is no folder" in app.error[-1].value
+    no_picture(app)
 
 
 @pytest.mark.parametrize("view", ["Tree", "Propose", "Fine-tune", "Compare", "Evidence", "Shift"])

@@ -127,7 +127,9 @@ def role_labels(session: Session) -> tuple[np.ndarray | None, np.ndarray | None]
     shape = roles.mask.layers, roles.mask.heads
     found = [roles.evidence.get(head, ()) for head in every]
     tags = [one[0].tag if one else "" for one in found]
-    said = ["".join(f"<br>{evidence(one)}" for one in several[:2]) for several in found]
+    said = [
+        "".join(f"<br>{text.literal(evidence(one))}" for one in several[:2]) for several in found
+    ]
     return np.array(tags).reshape(shape), np.array(said).reshape(shape)
 
 

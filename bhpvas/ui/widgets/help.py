@@ -55,7 +55,9 @@ def heading(
         ):
             level = 1 if page else 2
             st.html(f'<h{level} class="title">{escape(title)}</h{level}>', width="content")
-            with st.popover("?", type="tertiary", key=f"about-{key}", help=f"About: {title}"):
+            with st.popover(
+                "?", type="tertiary", key=f"about-{key}", help=f"About: {text.verbatim(title)}"
+            ):
                 for name, help_text in texts:
                     explain(name, help_text)
             if page:

@@ -96,7 +96,8 @@ def column(roles: Roles, relation: str, way: str) -> Column:
         title="points over the best offset",
         values=np.max(gains, axis=0) if gains else values,
         higher_means="keep",
-        help=f"Blue: follows {relation} better than the best fixed offset does. Text: its role.",
+        help=f"Blue: follows {text.verbatim(relation)} better than the best fixed offset does. "
+        "Text: its role.",
         change=True,
         rise_is_bad=False,
     )
@@ -175,8 +176,8 @@ def _no_syntax(roles: Roles) -> str:
     return (
         f"**No head follows a relation** beyond doubt. {HeadId(int(layer), int(head))} comes "
         f"nearest: {text.percent(float(best.accuracy[layer, head]), 0)}% of "
-        f"{text.plural(best.count, f'{best.name} dependent')}, the best fixed offset "
-        f"{text.percent(best.baseline, 0)}%. The test corrects for "
+        f"{text.plural(best.count, f'{text.verbatim(best.name)} dependent')}, the best fixed "
+        f"offset {text.percent(best.baseline, 0)}%. The test corrects for "
         f"{text.plural(roles.mask.kept_count, 'head')}, {text.plural(len(judged), 'relation')} "
         f"and both directions, so it takes more than {text.plural(roles.sentences, 'sentence')}: "
         "use larger data. Lowering “Fewest dependents” only adds relations to correct for."
@@ -411,7 +412,11 @@ def changes(roles: Roles, session: Session) -> None:
     removed = text.heads_and_neurons(len(session.mask.masked), len(neurons))
     st.markdown(
         f"**{removed or 'No head'} removed.** "
-        + (f"Carried by nobody now: {', '.join(lost)}." if lost else "Every role is still carried.")
+        + (
+            f"Carried by nobody now: {text.verbatim(', '.join(lost))}."
+            if lost
+            else "Every role is still carried."
+        )
     )
     if found:
         tables.reading_table(

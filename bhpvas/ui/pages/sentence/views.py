@@ -305,10 +305,7 @@ def _above(found: Reading) -> str:
     parse = found.sentence.parse
     if len(parse.foreign) == len(parse.texts) or parse.parser is None:
         return ""
-    return (
-        f"Above: dependencies by {text.verbatim(parse.parser.name)}, strong where a shown head "
-        "follows them. "
-    )
+    return f"Above: dependencies by {parse.parser.name}, strong where a shown head follows them. "
 
 
 def _dependencies(found: Reading, units: SentenceUnits, heads: list[HeadId]) -> list[Dependency]:
