@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,18 +76,21 @@ def _code() -> str:
     """The modelling file of every export: what all families share, and a class for each.
 
     It is the same for all: transformers takes two of the same name and size, read in one second,
-    for one.
+    for one. Of a family that a version of transformers does not know there is none.
     """
     code = CODE.read_text(encoding="utf-8")
     for family in FAMILIES.values():
         name = family.model_class
         if family.keeping:
             code += "\n\n" + family.keeping_code()
-        code += f"\n\nclass Pruned{name}(Pruned, transformers.{name}):\n"
-        code += f'    """{family.title} without its pruned heads and neurons."""\n\n'
-        code += "".join(f"    {key} = {value!r}\n" for key, value in _class_names(family).items())
-        if family.keeping:
-            code += "    keep_heads = staticmethod(keep_heads)\n"
+        lines = [
+            f"class Pruned{name}(Pruned, transformers.{name}):",
+            f'    """{family.title} without its pruned heads and neurons."""\n',
+            *(f"    {key} = {value!r}" for key, value in _class_names(family).items()),
+            *["    keep_heads = staticmethod(keep_heads)"] * bool(family.keeping),
+        ]
+        code += f'\n\nif hasattr(transformers, "{name}"):\n\n'
+        code += textwrap.indent("\n".join(lines), "    ") + "\n"
     return code
 
 

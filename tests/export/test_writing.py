@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from transformers import XLMRobertaConfig
 
@@ -418,3 +421,19 @@ def test_what_cannot_be_timed_is_said_before_anything_is_written(tmp_path, class
     found = exported(classifier, UNEVEN, tmp_path / "out", "dense")
     assert found.record()["milliseconds"] is None
     assert "illiseconds" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_version_of_transformers_need_not_know_every_family(tmp_path, monkeypatch):
+    classifier = load_classifier(save_tiny(tmp_path / "model"))
+    exported(classifier, UNEVEN, tmp_path / "out", "transformers")
+    older = ModuleType("transformers")
+    for name in ("PreTrainedModel", "BertForSequenceClassification"):
+        setattr(older, name, getattr(transformers, name))
+    monkeypatch.setitem(sys.modules, "transformers", older)
+    code = (tmp_path / "out" / "modeling_pruned.py").read_text(encoding="utf-8")
+    made: dict[str, object] = {}
+    exec(code, made)
+    assert [name for name in made if name.startswith("Pruned")] == [
+        "Pruned",
+        "PrunedBertForSequenceClassification",
+    ]

@@ -153,4 +153,6 @@ MODERNBERT = Family(
     classify=lambda model, pooled: model.classifier(model.head(pooled)),
     unsupported=_unsupported,
     asked=True,
+    keeping="modernbert_heads",
+    pruned_key="removed_heads",
 )
