@@ -151,6 +151,9 @@ class _Attention(_Module):
     def forward(self, states: Tensor, attention_mask: Tensor, *weights: Tensor) -> Tensor:
         real = attention_mask[:, None, None, :].bool()  # [B, 1, 1, T]
         layer = self.narrower(weights)
+        if layer.positions is not None:
+            heads = torch.arange(weights[0].shape[1] // self.classifier.geometry.head_size)
+            layer = replace(layer, positions=layer.positions.of_heads(heads))
         return _attention(self.classifier, layer, states, real, self.first_only)
 
 

@@ -120,16 +120,16 @@ def test_gradients_of_gates_are_those_of_each_sentence_alone(tmp_path, variant):
     for row, text in enumerate(TEXTS):
         heads = kept.found[row][0]
         expected = reference.gate_gradients(classifier, text, int(data.labels[row]))
-        if classifier.geometry.shared:  # a module's gate is that of all its layers together
+        if classifier.geometry.groups:  # a module's gate is that of all its layers together
             heads, expected = heads.sum(0), expected[0]
-        np.testing.assert_allclose(heads, expected, atol=2e-5)
+        np.testing.assert_allclose(heads, expected, atol=2e-5, rtol=1e-5)
         alone = _Kept({"gradients", "neuron gradients"})
         one = data.take([row])
         stream(classifier, classifier.encode(one), one.labels, [alone])
         for together, single in zip(kept.found[row], alone.found[0], strict=True):
             np.testing.assert_allclose(together, single, atol=2e-5)
     # Of a neuron: what the loss says of its column times the column is that of its gate.
-    if not classifier.geometry.shared:
+    if not classifier.geometry.groups:
         model = classifier.family.layers(classifier.model)
         downs = [layer.down.weight for layer in model]
         for weight in downs:
