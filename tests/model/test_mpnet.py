@@ -1,4 +1,4 @@
-"""MPNet, whose scores have a bias by distance that all layers share and every head has its own of."""
+"""MPNet, whose heads add a bias by distance to their scores, each its own, in all layers the same."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_buckets_that_transformers_does_not_count_are_refused_or_never_read(tmp_
     said = refused(lambda: load_classifier(few))
     assert said == refused(lambda: read_info(few))
     assert "has 31 buckets of relative positions, where transformers reads 32" in said
+    model = AutoModelForSequenceClassification.from_pretrained(few)
     with pytest.raises(IndexError):
-        model = AutoModelForSequenceClassification.from_pretrained(few)
         model(torch.ones(1, 200, dtype=torch.long))
     more = tiny(tmp_path / "more", relative_attention_num_buckets=48)
     assert table_of(more).shape == (48, 4)
