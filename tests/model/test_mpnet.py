@@ -1,4 +1,4 @@
-"""MPNet, whose heads add a bias by distance to their scores, each its own, in all layers the same."""
+"""MPNet: heads add biases by distance to their scores, each its own, the same in all layers."""
 
 from __future__ import annotations
 
