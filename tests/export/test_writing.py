@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -430,10 +431,10 @@ def test_a_version_of_transformers_need_not_know_every_family(tmp_path, monkeypa
     for name in ("PreTrainedModel", "BertForSequenceClassification"):
         setattr(older, name, getattr(transformers, name))
     monkeypatch.setitem(sys.modules, "transformers", older)
-    code = (tmp_path / "out" / "modeling_pruned.py").read_text(encoding="utf-8")
-    made: dict[str, object] = {}
-    exec(code, made)
-    assert [name for name in made if name.startswith("Pruned")] == [
+    monkeypatch.syspath_prepend(tmp_path / "out")
+    made = import_module("modeling_pruned")
+    monkeypatch.delitem(sys.modules, "modeling_pruned")
+    assert [name for name in vars(made) if name.startswith("Pruned")] == [
         "Pruned",
         "PrunedBertForSequenceClassification",
     ]
