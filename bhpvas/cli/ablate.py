@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,17 +72,29 @@ def run(options: Options) -> None:
                 lambda: ablate(classifier, dataset, mask, progress=progress),
             )
         baseline = heads.baseline
-        document |= of_heads(heads)
-        said = head_lines(heads) + said
+        groups = classifier.geometry.groups
+        document |= of_heads(heads, groups)
+        said = head_lines(heads, groups) + said
     document["baseline"] = baseline.metrics()
     answer(options.json, document, said, read=data_record(classifier, dataset, unpruned=baseline))
 
 
-def of_heads(found: Ablation) -> dict[str, Any]:
-    return {
+def of_heads(found: Ablation, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
+    document: dict[str, Any] = {
         "loss_change": numbers(found.loss_change),
         "accuracy_change": numbers(found.accuracy_change),
     }
+    if groups:
+        document["groups"] = [
+            {"layers": [*layers], "loss_change": loss_change, "accuracy_change": accuracy_change}
+            for layers, loss_change, accuracy_change in zip(
+                groups,
+                numbers(found.group_loss_change),
+                numbers(found.group_accuracy_change),
+                strict=True,
+            )
+        ]
+    return document
 
 
 def of_widths(found: WidthCurves, by: str) -> dict[str, Any]:
@@ -98,9 +112,9 @@ def of_widths(found: WidthCurves, by: str) -> dict[str, Any]:
     }
 
 
-def head_lines(found: Ablation) -> list[str]:
+def head_lines(found: Ablation, groups: Sequence[Sequence[int]]) -> list[str]:
     base = found.baseline
-    return [
+    said = [
         f"Change of the loss when one more head goes (base {base.loss:.4f}, {base.n} sentences of "
         f"{base.dataset})",
         grid(found.loss_change),
@@ -109,6 +123,20 @@ def head_lines(found: Ablation) -> list[str]:
         grid(100 * found.accuracy_change, "+.1f"),
         "",
     ]
+    both = zip(groups, found.group_loss_change, found.group_accuracy_change, strict=True)
+    for layers, loss_change, accuracy_change in both:
+        said.append(f"The same, of a head in all of layers {layers[0]} to {layers[-1]} at once")
+        said += [
+            f"  L{layers[0]}-{layers[-1]}H{head:<3}"
+            + (
+                "  removed"
+                if math.isnan(loss)
+                else f"  {loss:+.4f}  {100 * accuracy_change[head]:+.1f}"
+            )
+            for head, loss in enumerate(loss_change)
+        ]
+        said.append("")
+    return said
 
 
 def width_lines(found: WidthCurves, by: str) -> list[str]:

@@ -81,6 +81,32 @@ class Scores:
         profiles = (one.profile for one in self.measured.values())
         return next((one for one in profiles if one is not None), None)
 
+    def summed(self, groups: Sequence[Sequence[int]]) -> Scores:
+        """The scores in which a head of the first layer of each group stands for all of the group.
+
+        Its values and gradients are the sums over its kept heads there, undefined where one is;
+        heads of the other layers count as removed. Pairs of heads stay as they are.
+        """
+        kept, dead = np.zeros_like(self.mask.kept), np.zeros_like(self.dead)
+        values = {name: np.full(kept.shape, np.nan) for name in self.values}
+        gradients = None if self.gate_gradients is None else np.zeros_like(self.gate_gradients)
+        for group in map(list, groups):
+            there = self.mask.kept[group]  # [layers of the group, H]
+            kept[group[0]] = there.any(0)
+            dead[group[0]] = (self.dead[group] | ~there).all(0) & there.any(0)
+            for name, of in self.values.items():
+                sums = np.where(there, of[group], 0).sum(0)  # [H]
+                values[name][group[0]] = np.where(there.any(0), sums, np.nan)
+            if gradients is not None and self.gate_gradients is not None:
+                gradients[:, group[0]] = np.where(there, self.gate_gradients[:, group], 0).sum(1)
+        return replace(
+            self,
+            mask=HeadMask.from_array(kept),
+            dead=dead,
+            values=values,
+            gate_gradients=gradients,
+        )
+
     def by_class(self, name: str) -> np.ndarray:
         """A criterion over the kept sentences of each label: ``[C, L, H]``.
 

@@ -8,14 +8,15 @@ import numpy as np
 import torch
 
 from bhpvas.data.dataset import Dataset
-from bhpvas.evaluation.evaluation import Evaluation
-from bhpvas.heads import HeadMask
+from bhpvas.evaluation.evaluation import Evaluation, evaluate
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model import distributed
 from bhpvas.model.batching import Batch, each_batch
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.layers import attend, finish_layer, gates_of, logits_from, project
 from bhpvas.model.pruning import narrowed
-from bhpvas.progress import Progress, silent
+from bhpvas.model.states import StateCache
+from bhpvas.progress import Progress, part, silent
 
 #: Padded tokens of all variants that go through a layer at once.
 TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 131072, "mps": 16384}
@@ -27,7 +28,9 @@ class Ablation:
 
     ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN at removed heads), the
     loss in nats and the accuracy as a share of 1; a positive loss change and a negative accuracy
-    change mean that removal hurts.
+    change mean that removal hurts. ``group_loss_change`` and ``group_accuracy_change`` ``[G, H]``
+    are those of a head in all the layers of a group at once, of layers that share their weights; G
+    is 0 where each has its own.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take([0, 1])
@@ -39,6 +42,8 @@ class Ablation:
     baseline: Evaluation
     loss_change: np.ndarray
     accuracy_change: np.ndarray
+    group_loss_change: np.ndarray
+    group_accuracy_change: np.ndarray
 
 
 def ablate(
@@ -53,7 +58,8 @@ def ablate(
     Below a head nothing changes, and in its layer the other heads' attention does not either: its
     part ``Z_h W_h`` is subtracted from the layer's attention output. The variants of a layer then
     go through the rest of the network as one stacked batch. ``mask`` is what the heads are removed
-    from (default: every head is kept).
+    from (default: every head is kept). Where layers share their weights, a head in all of them
+    follows, for one evaluation each.
 
     Raises :class:`~bhpvas.errors.DataError` where the dataset has a label that the model lacks.
 
@@ -76,17 +82,31 @@ def ablate(
     def run(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         return logits_without_each(smaller, batch, mask)
 
-    for batch, (whole, without) in each_batch(classifier, encoded, run, progress=progress):
+    groups = classifier.geometry.groups
+    alone = part(progress, 0, 2) if groups else progress
+    for batch, (whole, fewer) in each_batch(classifier, encoded, run, progress=alone):
         base[batch.rows] = whole
         labels = dataset.labels[batch.rows]
-        losses += task.losses(without, labels).sum(-1)
-        right += (task.answers(without) == labels).sum(-1)
+        losses += task.losses(fewer, labels).sum(-1)
+        right += (task.answers(fewer) == labels).sum(-1)
     distributed.add_up(base, losses, right)
     baseline = Evaluation.of(classifier, dataset, mask, base)
+    together, everywhere = part(progress, 1, 2), np.full((2, len(groups), mask.heads), np.nan)
+    cache = StateCache()
+    for number, group in enumerate(groups):
+        for head in range(mask.heads):
+            together(number * mask.heads + head, len(groups) * mask.heads)
+            without = mask.without(HeadId(layer, head) for layer in group)
+            if without != mask:
+                found = evaluate(classifier, dataset, without, cache=cache)
+                change = found.loss - baseline.loss, found.accuracy - baseline.accuracy
+                everywhere[:, number, head] = change
     return Ablation(
         baseline=baseline,
         loss_change=losses / len(dataset) - baseline.loss,
         accuracy_change=np.where(mask.kept, right / len(dataset) - baseline.accuracy, np.nan),
+        group_loss_change=everywhere[0],
+        group_accuracy_change=everywhere[1],
     )
 
 

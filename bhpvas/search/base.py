@@ -60,7 +60,10 @@ class Constraints:
 
 
 class Removal(NamedTuple):
-    """A head to remove and why, as one short clause."""
+    """A head to remove and why, as one short clause.
+
+    Of layers that share their weights a search names the first, and means the head in all of them.
+    """
 
     head: HeadId
     reason: str
@@ -85,7 +88,9 @@ FREE = Constraints()
 class SearchProblem:
     """What a search works on: a classifier, calibration sentences, and how many heads must go.
 
-    There is always room for ``count`` removals from ``mask`` under the constraints.
+    There is always room for ``count`` removals from ``mask`` under the constraints. Where layers
+    share their weights a head leaves all of them at once, which is one removal: what a criterion
+    says of it is the sum of what it says of the head in each.
     """
 
     classifier: Classifier
@@ -105,11 +110,58 @@ class SearchProblem:
         rows = stratified_sample(strata, size, self.seed)
         return replace(self, calibration=self.calibration.take(rows))
 
-    def scores(self, names: Sequence[str]) -> Scores:
-        """Criteria on its sentences under its mask."""
-        return score(
-            self.classifier, self.calibration, names, mask=self.mask, progress=self.progress
+    def scores(
+        self, names: Sequence[str], mask: HeadMask | None = None, progress: Progress = silent
+    ) -> Scores:
+        """Criteria on its sentences under a mask (default: its own); of layers that share their
+        weights those of the first are the sums of all, and the others have none.
+        """
+        mask = self.mask if mask is None else mask
+        found = score(self.classifier, self.calibration, names, mask=mask, progress=progress)
+        return found.summed(self.groups) if self.groups else found
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Layers that share their weights; empty where each has its own."""
+        return self.classifier.geometry.groups
+
+    def everywhere(self, head: HeadId) -> list[HeadId]:
+        """The head in all the layers that share its weights."""
+        group = self.classifier.geometry.group_of(head.layer)
+        return [HeadId(layer, head.head) for layer in group]
+
+    def without(self, mask: HeadMask, heads: Iterable[HeadId]) -> HeadMask:
+        """A mask without some heads, in all the layers that share their weights."""
+        return mask.without(one for head in heads for one in self.everywhere(head))
+
+    def allows(self, mask: HeadMask, head: HeadId) -> bool:
+        """Whether a head may be the next to go; of several layers the first stands for all."""
+        if not self.groups:
+            return self.constraints.allows(mask, head)
+        every = self.everywhere(head)
+        left = [one for one in every if one not in mask.removed]
+        return (
+            every[0] == head
+            and bool(left)
+            and all(self.constraints.allows(mask, one) for one in left)
         )
+
+    def room(self) -> int:
+        """How many removals from its mask there is room for, one after the other as drawn."""
+        mask, count = self.mask, 0
+        for head in self.drawn:
+            if self.allows(mask, head):
+                mask, count = self.without(mask, [head]), count + 1
+        return count
+
+    def in_each_layer(self, removals: Iterable[Removal]) -> list[Removal]:
+        """The removals with one for each layer that loses the head."""
+        return [
+            removal._replace(head=head)
+            for removal in removals
+            for head in self.everywhere(removal.head)
+            if head not in self.mask.removed
+        ]
 
     @cached_property
     def drawn(self) -> list[HeadId]:
@@ -123,7 +175,7 @@ class SearchProblem:
 
     def removable(self, mask: HeadMask) -> list[HeadId]:
         """Every head that may be the next to go, as drawn."""
-        return [head for head in self.drawn if self.constraints.allows(mask, head)]
+        return [head for head in self.drawn if self.allows(mask, head)]
 
     def in_order(self, order: Sequence[Removal]) -> list[Removal]:
         """The first ``count`` removals of a full order that the constraints allow."""
@@ -131,9 +183,10 @@ class SearchProblem:
         for removal in order:
             if len(chosen) == self.count:
                 break
-            if self.constraints.allows(mask, removal.head):
-                mask = mask.without([removal.head])
-                chosen.append(removal)
+            head = self.everywhere(removal.head)[0]
+            if self.allows(mask, head):
+                mask = self.without(mask, [head])
+                chosen.append(removal._replace(head=head))
         return chosen
 
 
@@ -182,11 +235,11 @@ class SearchMethod:
         """
         if self.by_chance:
             return self.search(problem)
-        dead = problem.classifier.dead_heads
+        dead = problem.classifier.dead_heads  # of layers with the same weights, in all of them
         gone = problem.in_order(
             [Removal(head, DEAD_REASON) for head in problem.drawn if dead[head.layer, head.head]]
         )
-        mask = problem.mask.without([removal.head for removal in gone])
+        mask = problem.without(problem.mask, [removal.head for removal in gone])
         left = problem.count - len(gone)
         if gone and not left:
             return gone

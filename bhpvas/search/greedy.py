@@ -20,16 +20,20 @@ def search(problem: SearchProblem) -> list[Removal]:
         problem.progress(len(chosen), problem.count)
         scores = score(classifier, data, ["importance"], mask=mask)
         heads = problem.removable(mask)
-        estimated = Estimate.from_scores(scores).loss_change([mask.without([one]) for one in heads])
+        estimated = Estimate.from_scores(scores).loss_change(
+            [problem.without(mask, [one]) for one in heads]
+        )
         shortlist = np.argsort(estimated, kind="stable")[: problem.options["shortlist"]]
         losses = {
-            heads[place]: evaluate(classifier, data, mask.without([heads[place]]), cache=cache).loss
+            heads[place]: evaluate(
+                classifier, data, problem.without(mask, [heads[place]]), cache=cache
+            ).loss
             for place in shortlist
         }
         head, others = least(losses, losses.__getitem__)
         reason = f"leaves the loss at {losses[head]:z.4f}, the least of {len(losses)} measured"
         chosen.append(Removal(head, reason + equal_to(others)))
-        mask = mask.without([head])
+        mask = problem.without(mask, [head])
     problem.progress(problem.count, problem.count)
     return chosen
 

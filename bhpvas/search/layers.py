@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bhpvas.criteria import removal_order, score
+from bhpvas.criteria import removal_order
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.heads import HeadId
 from bhpvas.model.states import StateCache
@@ -17,7 +17,7 @@ def search(problem: SearchProblem) -> list[Removal]:
     """
     problem = problem.sample(problem.options["sentences"])
     classifier, data, cache = problem.classifier, problem.calibration, StateCache()
-    importance = score(classifier, data, ["importance"], mask=problem.mask).values["importance"]
+    importance = problem.scores(["importance"]).values["importance"]
     order = removal_order(importance, seed=problem.seed)
     mask, chosen = problem.mask, list[Removal]()
     while len(chosen) < problem.count:
@@ -26,19 +26,22 @@ def search(problem: SearchProblem) -> list[Removal]:
         for layer in problem.drawn_layers:
             heads = list[HeadId]()
             for head in order:
-                if head.layer == layer and problem.constraints.allows(mask.without(heads), head):
+                if head.layer == layer and problem.allows(problem.without(mask, heads), head):
                     heads.append(head)
             if heads:
-                found = evaluate(classifier, data, mask.without(heads), cache=cache)
+                without = problem.without(mask, heads)
+                found = evaluate(classifier, data, without, cache=cache)
                 costs[layer], offers[layer] = found.loss, heads
         layer, others = least(costs, costs.__getitem__)
+        group = problem.classifier.geometry.group_of(layer)
+        named = f"layer {layer}" if len(group) == 1 else f"layers {layer} to {group[-1]}"
         reason = (
-            f"layer {layer} without attention leaves the loss at {costs[layer]:z.4f}"
+            f"{named} without attention leaves the loss at {costs[layer]:z.4f}"
             f"{equal_to(others, 'other layer')}"
         )
         heads = offers[layer][: problem.count - len(chosen)]
         chosen += [Removal(head, reason) for head in heads]
-        mask = mask.without(offers[layer])
+        mask = problem.without(mask, offers[layer])
     problem.progress(problem.count, problem.count)
     return chosen
 

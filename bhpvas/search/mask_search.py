@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from bhpvas.criteria import removal_order
 from bhpvas.heads import HeadId
-from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to
+from bhpvas.search.base import Constraints, Removal, SearchMethod, SearchProblem, equal_to
 
 
 def search(problem: SearchProblem) -> list[Removal]:
@@ -18,17 +19,20 @@ def search(problem: SearchProblem) -> list[Removal]:
     layer's block of the Fisher matrix. Each removed head in turn is exchanged for the kept one that
     lowers it most, until none does.
     """
-    scores = problem.scores(["fisher"])
+    scores = problem.scores(["fisher"], progress=problem.progress)
     assert scores.gate_gradients is not None
     diagonal = scores.values["fisher"]
     order = removal_order(diagonal, seed=problem.seed)
     warm = problem.in_order([Removal(head, "") for head in order])
-    protected, chosen = problem.constraints.protected, list[Removal]()
-    for layer in range(problem.mask.layers):
+    chosen = list[Removal]()
+    may_go = replace(problem, constraints=Constraints(problem.constraints.protected))
+    for layer in problem.classifier.geometry.firsts:
         begun = [removal.head.head for removal in warm if removal.head.layer == layer]
         gradients = scores.gate_gradients[:, layer].astype(np.float64)  # [N, H]
         block = gradients.T @ gradients / len(gradients)  # [H, H]
-        free = [one.head for one in order if one.layer == layer and one not in protected]
+        free = [
+            one.head for one in order if one.layer == layer and may_go.allows(problem.mask, one)
+        ]
         for head in rearranged(block, begun, free):
             how = "least Fisher information" if head in begun else "exchanged in its layer"
             others = int((diagonal == diagonal[layer, head]).sum()) - 1

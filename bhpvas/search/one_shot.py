@@ -15,7 +15,7 @@ from bhpvas.criteria import (
 )
 from bhpvas.errors import BhpvasError
 from bhpvas.evaluation.comparison import random_order
-from bhpvas.heads import HeadId
+from bhpvas.heads import HeadId, HeadMask
 from bhpvas.search.base import Removal, SearchMethod, SearchProblem, equal_to, least
 
 
@@ -30,8 +30,8 @@ def by_criterion(problem: SearchProblem, name: str) -> list[Removal]:
 
     Raises :class:`BhpvasError` where it is undefined of every head.
     """
-    scores = problem.scores([name])
-    values, kept = scores.values[name], problem.mask.kept
+    scores = problem.scores([name], progress=problem.progress)
+    values, kept = scores.values[name], scores.mask.kept
     if np.isnan(values[kept]).all():
         raise BhpvasError(
             f"{name} puts no heads in order on {scores.dataset}: it is undefined of a head "
@@ -58,10 +58,10 @@ def by_priority(problem: SearchProblem) -> list[Removal]:
     """The combined priority of the criteria, with the weights and directions of the options."""
     weights, directions = problem.options["weights"], problem.options["directions"]
     used = [name for name, weight in weights.items() if weight]
-    scores = problem.scores(used)
+    scores = problem.scores(used, progress=problem.progress)
     values = combined(scores, weights, directions)
     place = {name: places(scores, name, directions.get(name)) for name in used}
-    whole, count, order = ranks(values), problem.mask.kept_count, list[Removal]()
+    whole, count, order = ranks(values), scores.mask.kept_count, list[Removal]()
     for head in removal_order(values, seed=problem.seed):
         at = head.layer, head.head
         by_each = ", ".join(f"{place[name][at]:g} by {name}" for name in used)
@@ -75,14 +75,30 @@ def _by_similarity(problem: SearchProblem, name: str, matrix: np.ndarray) -> lis
     """Of two alike, one has to stay: the score is taken anew after every removal."""
     mask, chosen = problem.mask, list[Removal]()
     for _ in range(problem.count):
+        removable = problem.removable(mask)
         # Undefined of a head that says nothing, and of the last one.
-        values = np.nan_to_num(similarity_to_kept(matrix, mask.array), nan=np.inf)
-        costs = {head: -float(values[head.layer, head.head]) for head in problem.removable(mask)}
+        if problem.groups:
+            costs = {head: -_to_others(problem, matrix, mask, head) for head in removable}
+        else:
+            values = np.nan_to_num(similarity_to_kept(matrix, mask.array), nan=np.inf)
+            costs = {head: -float(values[head.layer, head.head]) for head in removable}
         head, others = least(costs, costs.__getitem__)
-        mask, value = mask.without([head]), values[head.layer, head.head]
+        mask, value = problem.without(mask, [head]), -costs[head]
         said = f"{name} {value:z.3f} to a kept head" if np.isfinite(value) else f"{name} undefined"
         chosen.append(Removal(head, said + equal_to(others)))
     return chosen
+
+
+def _to_others(problem: SearchProblem, matrix: np.ndarray, mask: HeadMask, head: HeadId) -> float:
+    """How alike a head is to heads that stay without it, the sum over its layers."""
+    without = problem.without(mask, [head]).array
+    total = 0.0
+    for one in problem.everywhere(head):
+        if one not in mask.removed:
+            beside = without.copy()
+            beside[one.layer, one.head] = 1
+            total += float(similarity_to_kept(matrix, beside)[one.layer, one.head])
+    return np.inf if np.isnan(total) else total
 
 
 RANDOM = SearchMethod(

@@ -17,6 +17,7 @@ from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.base import FREE, Constraints, Removal, SearchMethod, SearchProblem
 from bhpvas.search.registry import DEFAULT_METHOD, method_named
+from bhpvas.text import plural
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def propose(
     - ``method``: a key of :data:`~bhpvas.search.registry.METHODS`, where each has its source, or a
       criterion's name; its defaults are overridden by ``options``.
     - ``constraints``: heads that must stay.
+    - ``heads``: of layers that share their weights a head leaves all of them at once and counts as
+      often, so it may be fewer: as many such as fit into the number.
     - ``max_drop``: a share between 0 and 1; only as many heads go as keep the accuracy on the
       calibration sentences within it, found by bisection: counted from the classifier as it is
       given under ``mask``; for a method that is made for it, to the mask that results after
@@ -128,16 +131,24 @@ def propose(
             f"({len(constraints.protected)} protected, at least {constraints.min_per_layer} a "
             "layer)."
         )
+    at_once = max(map(len, classifier.geometry.groups), default=1)
+    if 0 < heads < at_once:
+        raise BhpvasError(
+            f"{plural(heads, 'head')} cannot be removed: a head leaves the {at_once} layers that "
+            f"use its weights at once and counts in each, so remove {at_once} or more."
+        )
     problem = SearchProblem(
         classifier=classifier.with_weights(None) if chosen.for_compensation else classifier,
         calibration=calibration.for_task(classifier.task),
         mask=start,
-        count=heads,
+        count=heads // at_once,
         constraints=constraints,
         seed=seed,
         progress=progress,
         options={**chosen.defaults, **(options or {})},
     )
+    if problem.groups:
+        problem = replace(problem, count=min(problem.count, problem.room()))
     found, recovered = (
         (chosen.proposed(problem), None)
         if max_drop is None
@@ -155,7 +166,7 @@ def propose(
     return Proposal(
         method=method,
         start=start,
-        removals=tuple(found),
+        removals=tuple(problem.in_each_layer(found)),
         settings=settings,
         seed=seed,
         calibration=calibration.name,
@@ -205,7 +216,7 @@ def _within(
             break
         middle = (low + high) // 2
         removals = proposal(middle, halving)
-        mask = problem.mask.without([removal.head for removal in removals])
+        mask = problem.without(problem.mask, [removal.head for removal in removals])
         changed, recovered = problem.classifier, None
         if method.for_compensation:
             recovered = recover(changed, problem.calibration, mask, seed=problem.seed)

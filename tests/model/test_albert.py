@@ -18,7 +18,9 @@ from transformers import AlbertForSequenceClassification
 
 from bhpvas.criteria import CRITERIA, score
 from bhpvas.data.dataset import Splits
-from bhpvas.errors import ModelError
+from bhpvas.errors import BhpvasError, ModelError
+from bhpvas.evaluation.ablation import ablate
+from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.export import FORMATS, export_model
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.model.classifier import load_classifier
@@ -38,7 +40,7 @@ from bhpvas.recovery.layerwise import Originals, calibration_parts
 from bhpvas.recovery.ridge import CrossMoments
 from bhpvas.recovery.shared_layers import shared_fits
 from bhpvas.scheme.scheme import Scheme
-from bhpvas.search import METHODS, propose
+from bhpvas.search import METHODS, Constraints, propose
 from bhpvas.ui.state.session import Session
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
@@ -93,9 +95,89 @@ def test_what_only_one_layer_loses_saves_nothing(albert):
     assert speed_bound(geometry, MASK, lengths) == 1
 
 
-@pytest.mark.parametrize("method", ["importance", "fisher"])
-def test_heads_are_proposed_for_a_mask(albert, method):
-    assert len(propose(albert, tiny_dataset(), method, heads=3).heads) == 3
+ONE_BY_ONE = [
+    *(name for name, one in METHODS.items() if not one.for_compensation),
+    "similarity",
+    "confidence",
+]
+
+
+@pytest.mark.parametrize("method", ONE_BY_ONE)
+def test_what_is_proposed_can_leave_the_weights(deep, method):
+    data, size = many_sentences(24), len(deep.geometry.groups[0])
+    found = propose(deep, data, method, heads=3 * size + 1, seed=1)
+    assert len(found.heads) == 3 * size
+    deep.check_removal(found.mask)
+    for start in range(0, 3 * size, size):  # each head after the other, everywhere
+        assert len({head.head for head in found.heads[start : start + size]}) == 1
+    if METHODS.get(method, METHODS["random"]).nested:
+        fewer = propose(deep, data, method, heads=2 * size, seed=1)
+        assert fewer.heads == found.heads[: 2 * size]
+
+
+@pytest.mark.parametrize("method", ONE_BY_ONE)
+def test_what_is_proposed_respects_what_must_stay(deep, method):
+    data = many_sentences(24)
+    limits = Constraints(frozenset(parse_heads("L2H1,L4H3")), min_per_layer=2)
+    begun = deep.full_mask().without(parse_heads("L0H0,L5H2"))  # of one layer alone
+    found = propose(deep, data, method, heads=9, mask=begun, constraints=limits)
+    assert found.heads and min(found.mask.kept_per_layer) >= 2
+    assert (
+        not {head for head in found.heads if head.head in (1, 3)} or len(deep.geometry.groups) > 1
+    )
+    assert not found.mask.removed & limits.protected
+    once = [head for head in found.mask.removed if head not in begun.removed]
+    for head in once:
+        group = deep.geometry.group_of(head.layer)
+        assert all(HeadId(layer, head.head) in found.mask.removed for layer in group)
+
+
+def test_the_sum_over_its_layers_is_what_a_criterion_says_of_a_head(deep):
+    data = many_sentences(24)
+    mask = deep.full_mask().without(parse_heads("L0H0"))
+    values = score(deep, data, ["importance"], mask=mask).values["importance"]
+    sums = {
+        (group[0], head): np.nansum([values[layer, head] for layer in group])
+        for group in deep.geometry.groups
+        for head in range(4)
+    }
+    found = propose(deep, data, "importance", heads=6, mask=mask)
+    (first, head) = min(sums, key=sums.__getitem__)
+    assert {one.head for one in found.heads[:2]} == {head} and found.heads[-1].layer >= first
+    reason = found.removals[0].reason
+    count = 4 * len(deep.geometry.groups)
+    assert reason == f"importance {sums[first, head]:z.4g}, place {count} of {count}"
+
+
+def test_a_head_is_removed_from_all_layers_of_its_group_and_measured(deep):
+    data, mask = many_sentences(24), deep.full_mask().without(parse_heads("L0H0,L4H1"))
+    found = ablate(deep, data, mask)
+    groups = deep.geometry.groups
+    assert found.loss_change.shape == (6, 4)
+    assert found.group_loss_change.shape == found.group_accuracy_change.shape == (len(groups), 4)
+    for number, group in enumerate(groups):
+        for head in range(4):
+            after = evaluate(deep, data, mask.without(HeadId(layer, head) for layer in group))
+            change = after.loss - found.baseline.loss, after.accuracy - found.baseline.accuracy
+            assert found.group_loss_change[number, head] == pytest.approx(change[0], abs=1e-5)
+            assert found.group_accuracy_change[number, head] == pytest.approx(change[1], abs=1e-9)
+    gone = mask.without(parse_heads("L0-5H0"))
+    assert np.isnan(ablate(deep, data, gone).group_loss_change[:, 0]).all()
+
+
+def test_fewer_heads_than_leave_at_once_are_refused(deep):
+    size = len(deep.geometry.groups[0])
+    with pytest.raises(BhpvasError, match=f"leaves the {size} layers that use its weights at once"):
+        propose(deep, many_sentences(8), "importance", heads=size - 1)
+    assert propose(deep, many_sentences(8), "importance", heads=0).heads == ()
+
+
+def test_a_drop_of_accuracy_is_kept_within_by_heads_in_all_their_layers(deep):
+    data = many_sentences(40)
+    found = propose(deep, data, "importance", heads=18, max_drop=0.1)
+    deep.check_removal(found.mask)
+    lost = evaluate(deep, data).accuracy - evaluate(deep, data, found.mask).accuracy
+    assert lost <= 0.1
 
 
 REFUSED = {
