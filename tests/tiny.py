@@ -15,6 +15,7 @@ from transformers import (
     AlbertConfig,
     AutoModelForSequenceClassification,
     BertConfig,
+    DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
@@ -72,6 +73,19 @@ CONFIGS = {
         sep_token_id=3,
         num_labels=labels,
     ),
+    # As v3 is, but for its types; distances of more than two tokens lie in buckets together. With
+    # three kinds of scores and no tanh over the pooler its numbers are larger than the others'.
+    "deberta-v2": lambda labels: DebertaV2Config(
+        **_SIZES | {"initializer_range": 0.25},
+        relative_attention=True,
+        position_buckets=4,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type="p2c|c2p",
+        position_biased_input=False,
+        type_vocab_size=2,
+        num_labels=labels,
+    ),
 }
 #: Families whose layers have weights of their own, so that heads can be removed.
 SEPARATE = [family for family in CONFIGS if family != "albert"]
@@ -92,7 +106,7 @@ def tiny_tokenizer(family: str = "bert") -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer,
         model_max_length=40,
         model_input_names=["input_ids", "attention_mask"]
-        + (["token_type_ids"] if family in ("bert", "electra", "albert") else []),
+        + (["token_type_ids"] if family in ("bert", "electra", "albert", "deberta-v2") else []),
         **{f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")},
     )
 
@@ -108,6 +122,21 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "modernbert, windows below": (
         "modernbert",
         {"layer_types": ["sliding_attention", "full_attention"], "classifier_pooling": "mean"},
+    ),
+    "deberta-v2, no types": ("deberta-v2", {"type_vocab_size": 0}),
+    "deberta-v2, own projections": ("deberta-v2", {"share_att_key": False}),
+    "deberta-v2, of distances to keys": (
+        "deberta-v2",
+        {"share_att_key": False, "pos_att_type": ["p2c"], "position_buckets": 7},
+    ),
+    "deberta-v2, every distance apart": (
+        "deberta-v2",
+        {"pos_att_type": ["c2p"], "position_buckets": -1, "max_relative_positions": 9}
+        | {"norm_rel_ebd": "none", "embedding_size": 16, "position_biased_input": True},
+    ),
+    "deberta-v2, of content alone": (
+        "deberta-v2",
+        {"relative_attention": False, "position_biased_input": True},
     ),
 }
 

@@ -90,8 +90,10 @@ class Pruned:
         size, heads = config.hidden_size, config.num_attention_heads
 
         def resize(number: Any, name: str, inputs: int, outputs: int) -> None:
-            biased = layers[int(number)].get_submodule(name).bias is not None
-            put(layers[int(number)], name, nn.Linear(inputs, outputs, bias=biased))
+            layer = layers[int(number)]
+            if name in dict(layer.named_modules()):  # some parts stand in some configs alone
+                biased = layer.get_submodule(name).bias is not None
+                put(layer, name, nn.Linear(inputs, outputs, bias=biased))
 
         for number, width in enumerate(getattr(config, "feed_forward_sizes", ())):
             for name, rows in self.NEURONS.items():

@@ -226,7 +226,7 @@ class Classifier:
             self.name,
             self.geometry.max_length,
             config.vocab_size,
-            config.type_vocab_size if self.family.typed else None,
+            config.type_vocab_size or None if self.family.typed else None,
         )
 
     def lengths(self, dataset: Dataset, most: int | None = None) -> np.ndarray:

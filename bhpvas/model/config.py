@@ -68,8 +68,8 @@ class Geometry:
     ``pruned`` are heads that its files lack, as those of a model exported by bhpvas do, and
     ``pruned_neurons`` feed-forward neurons, None where there are none. ``groups``: layers that use
     the same weights, lowest first; empty where each has its own. ``gated``: its feed-forward parts
-    are gated. ``head_biases`` are the biases of a unit of a head, ``neuron_biases`` those of a
-    neuron.
+    are gated. ``head_rows`` are the rows of weights that belong to a unit of a head,
+    ``head_biases`` its biases, ``neuron_biases`` those of a neuron.
     """
 
     layers: int
@@ -84,13 +84,16 @@ class Geometry:
     pruned_neurons: NeuronSet | None = None
     groups: tuple[tuple[int, ...], ...] = ()
     gated: bool = False
+    head_rows: int = 3
     head_biases: int = 3
     neuron_biases: int = 1
 
     @property
     def head_parameters(self) -> int:
-        """Parameters that leave with one head: rows and biases of q, k, v and columns of W_O."""
-        return (4 * self.hidden_size + self.head_biases) * self.head_size
+        """Parameters that leave with one head: rows and biases of q, k, v, where distances have
+        projections of their own those of them, and columns of W_O.
+        """
+        return ((self.head_rows + 1) * self.hidden_size + self.head_biases) * self.head_size
 
     @property
     def neuron_parameters(self) -> int:
@@ -229,8 +232,9 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
         pruned_neurons=found.pruned_neurons,
         groups=groups if len(groups) < layers else (),
         gated=found.family.gated,
-        head_biases=_biases(found, "heads"),
-        neuron_biases=_biases(found, "neurons"),
+        head_rows=_tensors_of(found, "heads", "weight"),
+        head_biases=_tensors_of(found, "heads", "bias"),
+        neuron_biases=_tensors_of(found, "neurons", "bias"),
     )
     # A layer without heads has one of zeros in its file, which is no part of the model.
     zeros = len(found.config.get("constant_attention") or ()) * geometry.head_parameters
@@ -238,11 +242,11 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
     return Info(found.name, geometry, found.task, found.notes)
 
 
-def _biases(found: ModelFiles, what: What) -> int:
-    """How many biases belong to a unit of a head, or to a neuron."""
+def _tensors_of(found: ModelFiles, what: What, kind: str) -> int:
+    """How many weights or biases have a row for a unit of a head, or for a neuron."""
     family, without = found.family, found.family.without(found.config, 0)
     return sum(
-        f"{family.parts[part]}.bias" not in without for part in ROWS[what] if part in family.parts
+        f"{family.parts[part]}.{kind}" not in without for part in ROWS[what] if part in family.parts
     )
 
 
@@ -500,7 +504,7 @@ def _check_class(config: Mapping[str, Any], family: Family, classifier: bool, na
 def _check_settings(config: Mapping[str, Any], family: Family, name: str) -> None:
     """Refuse numbers of a config that are none; what it does not state is filled in later."""
     for key in (*family.number_keys, "embedding_size"):
-        least = 0 if key == "pad_token_id" else 1
+        least = 0 if key in ("pad_token_id", *family.zero_keys) else 1
         if key in config and not (type(config[key]) is int and config[key] >= least):
             raise ModelError(
                 f"The config.json of {name!r} cannot be used: its {key} is "

@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadMask
 from bhpvas.model.config import ModelFiles, filled_config
-from bhpvas.model.families.base import COLUMNS, ROWS, What
+from bhpvas.model.families.base import COLUMNS, ROWS, What, module_at
 from bhpvas.model.files import SMALLER, check_memory, reason
 from bhpvas.model.lacking import PRUNING
 from bhpvas.model.memory import exhausted
@@ -149,7 +148,9 @@ def _fill(weights: dict[str, Tensor], found: ModelFiles, model: Any) -> None:
             if there.all():
                 continue
             for name, parts in found.family.modules_of_parts.items():
-                part = attrgetter(name)(modules[number])
+                part = module_at(modules[number], name)
+                if part is None:
+                    continue
                 if parts[0] in ROWS[what]:
                     for kind, _ in part.named_parameters():
                         grow(part, kind, there.repeat(len(parts)))

@@ -184,7 +184,7 @@ def weights_of(classifier: Classifier, mask: HeadMask, pruned: Any) -> Weights:
         module, larger, smaller = both[number]
         places = _places(classifier, mask, number)
         for name, parts in family.modules_of_parts.items():
-            if not places.keys() & {*parts}:
+            if not places.keys() & {*parts} or getattr(larger, parts[0]) is None:
                 continue
             grown = joined(
                 [

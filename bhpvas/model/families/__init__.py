@@ -8,6 +8,7 @@ from __future__ import annotations
 from bhpvas.model.families.albert import ALBERT
 from bhpvas.model.families.base import Family
 from bhpvas.model.families.bert import BERT
+from bhpvas.model.families.deberta import DEBERTA_V2
 from bhpvas.model.families.distilbert import DISTILBERT
 from bhpvas.model.families.electra import ELECTRA
 from bhpvas.model.families.modernbert import MODERNBERT
@@ -27,6 +28,7 @@ FAMILIES: dict[str, Family] = {
         DISTILBERT,
         ALBERT,
         MODERNBERT,
+        DEBERTA_V2,
     )
 }
 #: The way out where a model of these families is an unusual one.

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -27,7 +26,8 @@ class Layer:
     The norms stand behind the attention and the feed-forward part, or, with ``pre_norm``, before
     them. With a ``gate`` the feed-forward part is gated: each of its neurons is the activation of a
     row of ``up`` times the answer of a row of ``gate``. ``positions`` is how the attention knows
-    where tokens stand, if not from their embeddings.
+    where tokens stand, if not from their embeddings, ``position_query`` and ``position_key`` are
+    projections of its own for that.
     """
 
     query: nn.Linear
@@ -40,6 +40,8 @@ class Layer:
     down: nn.Linear
     feed_forward_norm: nn.Module
     gate: nn.Linear | None = None
+    position_query: nn.Linear | None = None
+    position_key: nn.Linear | None = None
     pre_norm: bool = False
     positions: Positions | None = None
 
@@ -64,7 +66,7 @@ class Positions(Protocol):
 What = Literal["heads", "neurons"]
 #: Parts whose rows belong to those, so many each, and the part whose columns do.
 ROWS: Mapping[What, tuple[str, ...]] = {
-    "heads": ("query", "key", "value"),
+    "heads": ("query", "key", "value", "position_query", "position_key"),
     "neurons": ("up", "gate"),
 }
 COLUMNS: Mapping[What, str] = {"heads": "output", "neurons": "down"}
@@ -105,9 +107,9 @@ class Family:
     embeddings, where they are not three tables and a norm, and ``without(config, number)`` names
     tensors that a layer has not, such as biases. ``embedding_size``: token
     embeddings have a size of their own; ``more_keys`` are further numbers of a config that shapes
-    depend on. ``unused`` are tensors of the base model that classifiers do without,
-    ``pretraining`` the modules of its models for pretraining. ``tokenizer`` is the class of its
-    tokenizers.
+    depend on, ``zero_keys`` those that may be 0. ``unused`` are tensors of the base model that
+    classifiers do without, ``pretraining`` the modules of its models for pretraining.
+    ``tokenizer`` is the class of its tokenizers.
 
     ``classify(model, pooled)`` gives logits ``[B, C]`` from what stands for a sentence ``[B, D]``:
     the last hidden state of its first token or, where ``mean(config)``, the mean over its tokens;
@@ -143,6 +145,7 @@ class Family:
     activation_key: str = "hidden_act"
     embedding_size: bool = False
     more_keys: tuple[str, ...] = ()
+    zero_keys: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     modules: str = "encoder.layer"
     order: Callable[[Mapping[str, Any]], Iterable[int]] | None = None
@@ -208,9 +211,10 @@ class Family:
 
         found: dict[str, Any] = {}
         for name, parts in self.modules_of_parts.items():
-            whole = attrgetter(name)(module)
-            pieces = [whole] if len(parts) == 1 else pieces_of(whole, len(parts))
-            found |= zip(parts, pieces, strict=True)
+            whole = module_at(module, name)
+            if whole is not None:
+                pieces = [whole] if len(parts) == 1 else pieces_of(whole, len(parts))
+                found |= zip(parts, pieces, strict=True)
         return found
 
     def logits(self, model: Any, states: Tensor, attention_mask: Tensor | None) -> Tensor:
@@ -298,6 +302,13 @@ class Family:
             f"{place}.{table}_embeddings.weight": (many, wide) for table, many in rows.items()
         }
         return found | norm(f"{place}.LayerNorm", wide)
+
+
+def module_at(layer: Any, name: str) -> Any:
+    """A module of a layer by its dotted name; None where a layer of its config has none."""
+    for one in name.split("."):
+        layer = getattr(layer, one, None)
+    return layer
 
 
 def linear(name: str, rows: int, columns: int) -> Shapes:
