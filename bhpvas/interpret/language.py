@@ -20,7 +20,7 @@ _FUNCTION_WORDS = {
     "Croatian": "je se na su nije za od ali kao bio bila bilo samo koji koja što ili jako vrlo smo "
     "po ne već ni zelo",
     "Czech": "je se na že jako ale byl byla bylo jsem jsou tak pro při jen velmi není za po "
-    "od je jeho který která aby nebo už som nie pre",
+    "od jeho který která aby nebo už som nie pre",
     "Danish": "og det er et en på med ikke jeg af av var til har om meget dette så men fra kan vi "
     "mig seg sig hadde blev ble denne",
     "Dutch": "de het een en van ik niet op te zijn met voor er maar om ook aan bij heel deze dit "
@@ -63,8 +63,9 @@ _LANGUAGES_OF: dict[str, list[str]] = {}
 for _language, _words in _FUNCTION_WORDS.items():
     for _word in set(_words.split()):
         _LANGUAGES_OF.setdefault(_word, []).append(_language)
-# No words of a language: addresses, names of people and topics, marks of a page.
-_NO_WORDS = re.compile(r"[@#]\w+|https?://\S+|www\.\S+|\S+@\S+|<[^<>]*>|&\w+;")
+# No words of a language: addresses, names of people and topics, marks of a page. What stands before
+# an @ is bounded, since text without blanks would be searched to its end from each of its letters.
+_NO_WORDS = re.compile(r"[@#]\w+|https?://\S+|www\.\S+|[^\s@]{1,64}@\S+|<[^<>]*>|&\w+;")
 _WORD = re.compile(r"[^\W\d_]+")
 # A letter of any script but Latin (with its additions and phonetic signs).
 _OTHER_SCRIPT = re.compile("(?![A-Za-z\u00aa-\u02ff\u1d00-\u1dbf\u1e00-\u1eff\u2c60-\u2c7f"

@@ -103,5 +103,11 @@ def test_evidence_by_hand():
     assert script.letters == script.other_letters == 7
 
 
+def test_a_long_text_without_blanks_is_read_once(vocabulary):
+    found = evidence_of("电池" * 50_000, vocabulary)
+    assert found.foreign and found.other_letters == 100_000
+    assert not evidence_of("x" * 100_000, vocabulary).foreign
+
+
 def test_no_function_word_of_another_language_is_an_english_one():
     assert not _LANGUAGES_OF.keys() & (_ENGLISH | STOP_WORDS)
