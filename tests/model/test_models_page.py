@@ -20,6 +20,7 @@ from bhpvas.export import export_model
 from bhpvas.heads import parse_heads
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.config import read_info
+from bhpvas.model.families import FAMILIES
 from bhpvas.scheme.scheme import Scheme
 from tests.conftest import tiny_dataset
 from tests.model.folders import (
@@ -295,6 +296,11 @@ CASES = {
         config(pruned_neurons={"0": "80" + "00" * 7}, feed_forward_sizes=[62, 64]),
         r"layers that have the feed_forward_sizes \[62, 64\] lack of 64: take both from the same",
     ),
+    "fewer buckets of relative positions than transformers counts": Case(
+        config(relative_attention_num_buckets=16),
+        "has 16 buckets of relative positions, where transformers reads 32",
+        family="mpnet",
+    ),
     "more outputs than names": Case(
         config(id2label=dict(enumerate("abc"))),
         r"has 2 outputs .*names 3 labels \(a, b, c\)",
@@ -337,6 +343,15 @@ CASES = {
         "tokenizer of .* needs code of its own",
     ),
     "one token type, and pairs": Case(one_type, data=PAIRS),
+    "token types for a model that knows none": Case(
+        lambda folder: change_json(
+            folder,
+            "tokenizer_config.json",
+            model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        ),
+        data=PAIRS,
+        family="mpnet",
+    ),
     "a tokenizer that does not know the sentences": Case(
         lambda folder: None, "100% of the tokens of 'foreign' are unknown.*--max-unknown", FOREIGN
     ),
@@ -347,7 +362,16 @@ def rows() -> dict[str, str]:
     """What happens to each thing that a folder may have, by the page."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     cells = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
-    return {row[0].strip(): row[1].strip() for row in cells[1:]}
+    found = {row[0].strip(): row[1].strip() for row in cells if len(row) == 4}
+    return {row: says for row, says in found.items() if row != "what the folder has"}
+
+
+def test_every_family_is_listed() -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    listed = {row[0]: row[1] for row in cells if len(row) == 3 and row[1].startswith("`")}
+    known = {family.title: f"`{family.name}`" for family in FAMILIES.values()}
+    assert listed == {"family": "`model_type`"} | known
 
 
 def test_every_row_is_tried() -> None:
