@@ -113,10 +113,12 @@ def save_tokenizer(classifier: Classifier, folder: Path) -> None:
     classifier.tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
-    # transformers 5 has a new name for this class, and still knows the one that 4 knows.
+    # transformers 5 has new names for these, and still knows the ones that 4 knows.
     if settings.get("tokenizer_class") == "TokenizersBackend":
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
-        path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if isinstance(settings.get("extra_special_tokens"), list):
+        settings["additional_special_tokens"] = settings.pop("extra_special_tokens")
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def module_forward(kind: Any, classifier: Classifier, folder: Path) -> Forward:

@@ -25,6 +25,7 @@ from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.scheme import Scheme
 from tests.conftest import tiny_dataset
 from tests.export.test_writing import recovered_by
+from tests.model.folders import change_json
 from tests.tiny import save_tiny
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,7 @@ CASES = {
     "distilbert": ("distilbert", EMPTY, None, "float32"),
     "mpnet": ("mpnet", EMPTY, "compensate", "float32"),
     "some heads of mpnet": ("mpnet", "L0H1,L0H2,L1H0", "finetune", "float32"),
+    "further special tokens": ("bert", "L0H1", None, "float32"),
 }
 #: Feed-forward neurons that are removed beside heads, by case, of 64.
 NEURONS = {
@@ -89,7 +91,10 @@ class Made(NamedTuple):
 
 def make(folder: Path, case: str, format: str) -> Made:
     family, heads, recovery, dtype = CASES[case]
-    classifier = load_classifier(save_tiny(folder / "model", family), dtype=dtype)
+    model = save_tiny(folder / "model", family)
+    if case == "further special tokens":
+        change_json(model, "tokenizer_config.json", extra_special_tokens=["good"])
+    classifier = load_classifier(model, dtype=dtype)
     dataset = tiny_dataset()
     scheme = Scheme.of(classifier).removing(parse_heads(heads), neurons=NEURONS.get(case))
     if recovery is not None:

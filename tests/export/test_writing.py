@@ -42,6 +42,7 @@ from bhpvas.scheme.scheme import Scheme, load_scheme
 from bhpvas.text import verbatim
 from tests import tiny
 from tests.conftest import tiny_dataset
+from tests.model.folders import change_json
 from tests.recovery.test_finetuning import QUICK, taught
 from tests.tiny import save_tiny
 
@@ -288,6 +289,19 @@ def test_the_card_says_what_was_read(tmp_path, classifier):
         r"- A \[guess\](of it).",
     ]
     assert r"- Text column: a|b \*c\*" in section and "- Labels matched: by name" in section
+
+
+def test_further_special_tokens_have_the_name_that_transformers_4_reads(tmp_path):
+    folder = save_tiny(tmp_path / "model")
+    change_json(folder, "tokenizer_config.json", extra_special_tokens=["good", "bad"])
+    classifier = load_classifier(folder)
+    exported(classifier, UNEVEN, tmp_path / "out", "dense")
+    written = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
+    assert written["additional_special_tokens"] == ["good", "bad"]
+    assert "extra_special_tokens" not in written  # a list of which stops version 4
+    again = load_classifier(tmp_path / "out")
+    assert {"good", "bad"} <= set(again.tokenizer.all_special_tokens)
+    assert again.geometry == classifier.geometry == read_info(tmp_path / "out").geometry
 
 
 def test_an_export_can_be_exported_again(tmp_path, classifier):

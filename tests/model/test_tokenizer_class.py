@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer
 
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.config import read_info
+from bhpvas.model.engine import predict
 from bhpvas.model.families import FAMILIES
 from tests.model.folders import change_config, change_json, change_weights, model_folder
 from tests.model.test_tokenizer import refused_by_both, without_tokenizer
@@ -134,6 +138,39 @@ def test_pieces_that_cannot_be_opened_are_not_called_another_librarys(
     assert "tiktoken" not in said and file in said
     assert ("pip install sentencepiece protobuf" in said) == bool(lacking)
     assert said.endswith("is damaged): save or download it again.") == (not lacking)
+
+
+FRENCH = ("le film est bon .", "je n'aime pas ce livre , il est long !", "une belle soirée")
+
+
+@pytest.mark.parametrize("layout", ["sentencepiece.bpe.model", "tokenizer.json"])
+def test_camembert_is_read_as_it_is_published(tmp_path: Path, layout: str) -> None:
+    """Its first tokens are not the pieces': <s> is the number 5, and padding the number 1."""
+    pieces = pytest.importorskip("sentencepiece")
+    pytest.importorskip("google.protobuf")
+    folder, made = without_tokenizer(model_folder(tmp_path / "fr", "camembert")), io.BytesIO()
+    pieces.SentencePieceTrainer.train(
+        sentence_iterator=iter(FRENCH * 9), model_writer=made, vocab_size=50,
+        model_type="unigram", hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    (folder / "sentencepiece.bpe.model").write_bytes(made.getvalue())
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 38}')
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if layout == "tokenizer.json":
+        (folder / "sentencepiece.bpe.model").unlink()
+        tokenizer.save_pretrained(folder)
+    table, rows = "roberta.embeddings.word_embeddings.weight", torch.randn(len(tokenizer), 32)
+    change_weights(folder, lambda held: held | {table: rows})
+    change_config(folder, vocab_size=len(tokenizer), pad_token_id=1)
+    found = load_classifier(folder)
+    assert found.geometry == read_info(folder).geometry and found.geometry.max_length == 38
+    encoded = found.encode_texts([*FRENCH, "zqx"])
+    assert [encoded.input_ids(0)[0], encoded.input_ids(0)[-1]] == [5, 6]
+    assert encoded.unknown >= 1 and found.tokenizer.pad_token_id == 1
+    inputs = found.tokenizer([*FRENCH, "zqx"], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = found.model(**inputs).logits
+    np.testing.assert_allclose(predict(found, encoded), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("file", ["vocab.txt", "tokenizer.json", "tokenizer_config.json"])
