@@ -39,7 +39,8 @@ class Column:
     ``change`` says that the values are changes around zero, ``rise_is_bad`` which side of zero
     hurts. Of the ``kept`` heads (default: those with a value) one without a value is not
     ``measured`` yet, or its value is ``undefined``, which says of which heads it is; ``dead`` ones
-    are first to go.
+    are first to go. ``groups`` ``[G, H]`` is what was measured of a head in all layers of a group
+    that shares its weights.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Column:
     dead: np.ndarray | None = None
     undefined: str = ""
     measured: bool = True
+    groups: np.ndarray | None = None
 
     def lacks(self, head: HeadId) -> bool:
         """Whether a head was looked at and has no value."""
@@ -239,6 +241,7 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
             values=ablation.loss_change,
             higher_means="keep",
             help="Red: removing exactly this head raises the loss. Blue: it lowers it.",
+            groups=ablation.group_loss_change,
             change=True,
         ),
         accuracy: Column(
@@ -249,6 +252,7 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
             help="Red: removing exactly this head costs accuracy, in points. Blue: it gains.",
             change=True,
             rise_is_bad=False,
+            groups=100 * ablation.group_accuracy_change,
         ),
     }
 

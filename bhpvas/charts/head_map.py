@@ -8,26 +8,33 @@ import numpy as np
 import plotly.graph_objects as go
 
 from bhpvas.charts import feed_forward as column
-from bhpvas.charts import style
+from bhpvas.charts import shared_rows, style
 from bhpvas.charts.feed_forward import FeedForward
+from bhpvas.charts.shared_rows import SharedRows
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.text import number
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 72, 4, 26
+#: Pixels on the left for the names of groups of layers.
+_LEFT_OF_GROUPS = 46
 #: Pixels on the right where there is no scale of colours.
 _NO_SCALE = 8
 _MOST_LETTERS = 5
 
 
-def size(layers: int, heads: int, *, feed_forward: bool = False) -> tuple[int, int]:
-    """Width and height in pixels of the map of a geometry, with or without its feed-forward column.
+def size(
+    layers: int, heads: int, *, feed_forward: bool = False, groups: int = 0
+) -> tuple[int, int]:
+    """Width and height in pixels of the map of a geometry, with or without its feed-forward column,
+    and with a row for each of so many groups of layers.
 
     >>> size(6, 12)[0], size(6, 12, feed_forward=True)[0]
     (534, 624)
     """
     cell = style.cell_size(layers, heads)
     wide = round(_across(heads, feed_forward) * cell)
-    return wide + _LEFT + _RIGHT, layers * cell + _TOP + _BOTTOM
+    left = _LEFT if groups == 0 else _LEFT_OF_GROUPS
+    return wide + left + _RIGHT, round(shared_rows.tall(layers, groups) * cell) + _TOP + _BOTTOM
 
 
 def _across(heads: int, feed_forward: bool) -> float:
@@ -48,6 +55,7 @@ def head_map(
     palette: Sequence[str] | None = None,
     removed_since: Collection[HeadId] = (),
     feed_forward: FeedForward | None = None,
+    shared: SharedRows | None = None,
 ) -> go.Figure:
     """Draw one number a head as a grid of cells.
 
@@ -59,7 +67,8 @@ def head_map(
     ``[L, H]`` laid over the cells, cut to fit them. With a ``palette``, values are places in it:
     kinds instead of amounts, which the labels name. Heads that were ``removed_since`` they were
     measured carry a cross and keep their colour. With ``feed_forward`` one wide cell a layer stands
-    at the right, filled as far as the mask keeps its neurons.
+    at the right, filled as far as the mask keeps its neurons. With ``shared`` a row for each group
+    of layers stands above them, in the same colours; what is beyond their range has its end.
 
     The last trace is a transparent square over each cell that carries ``[layer, head]`` as custom
     data, since a click on a heatmap itself reaches no listener in streamlit.
@@ -73,9 +82,10 @@ def head_map(
     """
     layers, heads = mask.layers, mask.heads
     cell = style.cell_size(layers, heads)
-    width, height = size(layers, heads, feed_forward=feed_forward is not None)
+    groups = 0 if shared is None else len(shared.groups)
+    width, height = size(layers, heads, feed_forward=feed_forward is not None, groups=groups)
     right = _RIGHT if palette is None else _NO_SCALE
-    margin = (_LEFT, right, _TOP, _BOTTOM)
+    margin = (_LEFT_OF_GROUPS if groups else _LEFT, right, _TOP, _BOTTOM)
     figure = style.blank(height=height, width=width - _RIGHT + right, margin=margin)
 
     shown = np.where(mask.kept, np.asarray(values, dtype=float), np.nan)  # [L, H]
@@ -84,13 +94,18 @@ def head_map(
     colours: object = style.CHANGES if change else style.AMOUNTS
     if palette is not None:
         low, high, colours = -0.5, len(palette) - 0.5, style.flat_steps(palette)
+    if low is None and np.isfinite(shown).any():
+        low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    scale = {
+        "colorscale": colours,
+        "reversescale": change and rise_is_bad,
+        "zmid": 0 if change else None,
+        "zmin": low,
+        "zmax": high,
+    }
     figure.add_heatmap(
         z=shown,
-        colorscale=colours,
-        reversescale=change and rise_is_bad,
-        zmid=0 if change else None,
-        zmin=low,
-        zmax=high,
+        **scale,
         showscale=palette is None and bool(np.isfinite(shown).any()),
         xgap=style.cell_gap(cell),
         ygap=style.cell_gap(cell),
@@ -120,6 +135,8 @@ def head_map(
     if feed_forward is not None:
         plain = style.KEPT if style.KEPT in (palette or ()) else style.PLAIN
         column.add_column(figure, feed_forward, mask, cell, color=plain)
+    if shared is not None:
+        shared_rows.add_rows(figure, shared, mask, selected, cell, scale)
     every = list(mask.every_head())
     if hover is None:
         unknown = {True: "removed", False: "undefined"}
@@ -153,10 +170,15 @@ def head_map(
         range=[-0.5, _across(heads, feed_forward is not None) - 0.5],
         tickangle=0,
     )
+    rows: list[float] = list(range(layers))
+    names = [f"L{layer}" for layer in range(layers)]
+    for number_, group in enumerate(() if shared is None else shared.groups):
+        rows.append(shared_rows.place(layers, number_))
+        names.append("all" if groups == 1 else shared_rows.named(group))
     figure.update_yaxes(
-        **style.ticks([f"L{layer}" for layer in range(layers)], 11),
+        **style.ticks(names, 11, at=rows),
         showline=False,
-        range=[-0.5, layers - 0.5],
+        range=[-0.5, shared_rows.tall(layers, groups) - 0.5],
         ticklabelstandoff=6,
     )
     return figure

@@ -146,6 +146,8 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         st.html(above)
         warn_briefly(origin)
         st.html(below)
+    if (said := models.only_masks(session)) is not None:
+        st.caption(text.verbatim(said))
     if start is not None and start.complete:
         doubt = label_doubt(start.confusion, start.label_names)
         if doubt is not None:

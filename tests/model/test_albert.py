@@ -1,7 +1,4 @@
-"""ALBERT, whose layers share their weights: what leaves one leaves all, or is masked in it alone.
-
-On screen every page works, or says why it cannot.
-"""
+"""ALBERT, whose layers share their weights: what leaves all of them, and what is masked in one."""
 
 from __future__ import annotations
 
@@ -12,12 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 from torch import Tensor
 from transformers import AlbertForSequenceClassification
 
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.data.dataset import Splits
 from bhpvas.errors import BhpvasError, ModelError
 from bhpvas.evaluation.ablation import ablate
 from bhpvas.evaluation.evaluation import evaluate
@@ -41,12 +36,9 @@ from bhpvas.recovery.ridge import CrossMoments
 from bhpvas.recovery.shared_layers import shared_fits
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import METHODS, Constraints, propose
-from bhpvas.ui.state.session import Session
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
 from tests.tiny import CONFIGS, many_sentences, save_tiny, with_heads
-from tests.ui.driver import open_app, said
-from tests.ui.pages.test_sentence import fine, press
 
 MASK = HeadMask.parse("L0H2,L1H0,L1H3", 2, 4)
 
@@ -423,52 +415,3 @@ def test_the_fit_is_least_squares_over_all_layers_of_a_group(deep):
         pull = fit.ridge * len(x) * x.square().mean() * torch.eye(x.shape[1])
         solved = weight.T + torch.linalg.solve(x.T @ x + pull, x.T @ (y - x @ weight.T))
         torch.testing.assert_close(x @ fit.weight.T, x @ solved, atol=2e-3, rtol=0)
-
-
-# --- on screen ------------------------------------------------------------------------------------
-
-SENTENCE = "use the same weights, and L1H"
-
-
-@pytest.fixture
-def app(albert) -> AppTest:
-    """The app on it, one head removed."""
-    app = open_app(
-        Session(
-            model=albert.source,
-            data=Splits(many_sentences(40), many_sentences(30, seed=1), "by hand"),
-            scheme=Scheme.of(albert),
-        )
-    )
-    press(app, "Select lowest 1")
-    return press(app, "Remove 1 head")
-
-
-@pytest.mark.parametrize("page", ["samples", "sentence", "roles", "learn"])
-def test_a_page_works(app, page):
-    fine(app.switch_page(f"pages/{page}.py").run())
-
-
-def test_heads_can_be_proposed_and_taken_and_the_rest_says_why_not(app, albert):
-    fine(app.switch_page("pages/schemes.py").run())
-    for view, refusal in {
-        "Tree": "",
-        "Propose": "share their weights, and a target is searched for in one layer after the other",
-        "Fine-tune": SENTENCE,
-        "Compare": "",
-        "Evidence": "",
-        "Shift": "",
-    }.items():
-        fine(app.segmented_control(key="view").set_value(view).run())
-        assert refusal in said(app), view
-        assert refusal or SENTENCE not in said(app), view
-    fine(app.segmented_control(key="view").set_value("Propose").run())
-    press(app, "Propose")
-    press(app, "Take as a step")
-    assert app.session_state["bhpvas"].scheme.step(2).method == "importance"
-
-
-def test_export_says_why_there_is_none_and_still_reports(app):
-    fine(app.switch_page("pages/export.py").run())
-    assert SENTENCE in app.info[0].value
-    press(app, "Make the report")

@@ -77,9 +77,9 @@ def only_masks(session: Session) -> str | None:
     return None
 
 
-def shares_weights(session: Session) -> bool:
-    """Whether layers of the session's model share their weights."""
-    return bool(classifier_named(session.model).geometry.groups)
+def groups(session: Session) -> tuple[tuple[int, ...], ...]:
+    """Layers of the session's model that share their weights; empty where each has its own."""
+    return classifier_named(session.model).geometry.groups
 
 
 @st.cache_resource(show_spinner=False)

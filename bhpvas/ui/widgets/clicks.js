@@ -3,7 +3,8 @@
 // Streamlit draws a figure anew after every click on it. What is clicked meanwhile, on a slow line
 // or a busy server, would be lost, so clicks are counted here, beside the figure, and the latest
 // ones are all sent each time: [number, layer, head], with numbers that only grow. A layer's
-// feed-forward part counts as the head behind the last one.
+// feed-forward part counts as the head behind the last one, the row of a group of layers as a layer
+// above the last one.
 
 const KEPT = 64; // clicks: more than anybody makes before a server answers
 const STILL = 6; // pixels that a pointer may move and still have clicked
@@ -23,13 +24,13 @@ function listen(setStateValue) {
   const figure = () => document.querySelector(`.st-key-${map.key}`);
 
   /** Where the cells are in the figure, which keeps its size and margins while it is drawn anew.
-      The figure is `across` cells wide. */
+      The figure is `across` cells wide and `tall` cells high. */
   function cells() {
     const { x, y, width, height } = figure().getBoundingClientRect();
     const [left, right, top, bottom] = map.margins;
     return {
       ...{ x: x + left, y: y + top, left, top },
-      ...{ width: (width - left - right) / map.across, height: (height - top - bottom) / map.layers },
+      ...{ width: (width - left - right) / map.across, height: (height - top - bottom) / map.tall },
     };
   }
 
@@ -45,8 +46,9 @@ function listen(setStateValue) {
     if (!clicked) return;
     const cell = cells();
     const head = headAt((event.clientX - cell.x) / cell.width);
-    const layer = map.layers - 1 - Math.floor((event.clientY - cell.y) / cell.height);
-    if (head === undefined || layer < 0 || layer >= map.layers) return;
+    const layer = layerAt(map.tall - (event.clientY - cell.y) / cell.height);
+    if (head === undefined || layer === undefined) return;
+    if (head === map.heads && layer >= map.layers) return;
     const number = Math.max(Date.now(), 1 + (clicks.at(-1)?.[0] ?? 0));
     clicks.push([number, layer, head]);
     clicks.splice(0, clicks.length - KEPT);
@@ -61,6 +63,14 @@ function listen(setStateValue) {
     return across >= from && across <= to ? map.heads : undefined;
   }
 
+  /** What stands so many cells from the bottom; undefined for what cannot be clicked. */
+  function layerAt(up) {
+    if (up < 0 || up >= map.tall) return undefined;
+    if (up < map.layers) return Math.floor(up);
+    const group = Math.floor(up - map.layers - map.gap);
+    return group >= 0 && group < map.groups ? map.layers + group : undefined;
+  }
+
   /** A frame on the cell until the map is drawn with the click; a second click takes it off. */
   function mark(number, layer, head) {
     const name = head < map.heads ? `L${layer}H${head}` : `L${layer}F`;
@@ -73,7 +83,7 @@ function listen(setStateValue) {
     Object.assign(frame.dataset, { head: name, number });
     Object.assign(frame.style, {
       left: `${left + from * width}px`,
-      top: `${top + (map.layers - 1 - layer) * height}px`,
+      top: `${top + (map.tall - 1 - layer - (layer < map.layers ? 0 : map.gap)) * height}px`,
       width: `${(to - from) * width}px`,
       height: `${height}px`,
     });

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from bhpvas.charts.shared_rows import GAP
 from bhpvas.heads import HeadId
 
 _SCRIPT = Path(__file__).with_name("clicks.js").read_text(encoding="utf-8")
@@ -22,15 +23,18 @@ def clicks(
     heads: int,
     take: Callable[[list[HeadId]], None],
     column: tuple[float, float] | None = None,
+    groups: int = 0,
 ) -> None:
     """Listen to clicks on a map of ``layers`` by ``heads`` cells that was drawn under a key.
 
     Nothing but its margins lies around the cells. ``take`` gets the heads that were clicked since
     it was called last, before the page runs again. With a ``column``, which reaches from a place to
-    another in cells from the left, a click there is one on the head behind the last.
+    another in cells from the left, a click there is one on the head behind the last; one on the row
+    of one of so many ``groups`` is one on a head of a layer above the last.
     """
     listener, name, margin = _listener(), f"clicks-{key}", figure.layout.margin
     left, right = figure.layout.xaxis.range
+    low, high = figure.layout.yaxis.range
     is_first = _taken(name) not in st.session_state
 
     def take_new() -> None:
@@ -45,6 +49,9 @@ def clicks(
                 "layers": layers,
                 "heads": heads,
                 "across": right - left,
+                "tall": high - low,
+                "groups": groups,
+                "gap": GAP,
                 "column": column,
                 "margins": [margin.l, margin.r, margin.t, margin.b],
                 "taken": 0 if is_first else st.session_state[_taken(name)],

@@ -29,7 +29,8 @@ _A_LAYER = 3
 def map_size(session: Session) -> tuple[int, int]:
     """Width and height in pixels of the session's head map."""
     mask = session.mask
-    return size(mask.layers, mask.heads, feed_forward=not session.heads_only)
+    groups = len(models.groups(session))
+    return size(mask.layers, mask.heads, feed_forward=not session.heads_only, groups=groups)
 
 
 def feed_forward(
@@ -67,7 +68,7 @@ def feed_forward(
 
 def clickable(session: Session) -> bool:
     """Whether feed-forward parts are shown and could lose neurons."""
-    return not session.heads_only and not models.shares_weights(session)
+    return not session.heads_only and not models.groups(session)
 
 
 def measure() -> str:
@@ -78,9 +79,7 @@ def measure() -> str:
 def reading(session: Session) -> str:
     """One line on how to read the column as colours."""
     if not clickable(session):
-        return (
-            "At the right: neurons of each layer; all layers share these, so none can be narrowed."
-        )
+        return "At the right: neurons of each layer; layers share these, so none is narrowed alone."
     if widths.curves(session) is None:
         return (
             "At the right: neurons that each layer's feed-forward part keeps; grey until *Measure "

@@ -14,7 +14,9 @@ from bhpvas import text
 from bhpvas.charts.feed_forward import GAP, WIDE
 from bhpvas.charts.head_columns import Column
 from bhpvas.charts.head_map import head_map
+from bhpvas.charts.shared_rows import heads_of, rows_of
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.roles import role_labels
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
@@ -22,6 +24,13 @@ from bhpvas.ui.widgets import figures
 from bhpvas.ui.widgets.clicks import clicks
 from bhpvas.ui.widgets.feed_forward import clickable, feed_forward, measure_button, turn_part
 from bhpvas.ui.widgets.synced import hold
+
+#: What the rows above a map are.
+GROUPS = (
+    "Layers of this model share their weights. A cell of the row above them is the head in all of "
+    "the layers that do: a click selects it there, and only so it can leave the weights. Removed "
+    "from some of them alone it is masked, and struck through in that row."
+)
 
 
 def head_grid(
@@ -47,6 +56,7 @@ def head_grid(
     hover = column.hover(mask) if hover is None else hover
     shown = session.labelled if labelled is None else labelled
     tags, evidence = role_labels(session) if shown else (None, None)
+    groups = models.groups(session) if palette is None else ()
     figure = head_map(
         column.values,
         mask,
@@ -58,6 +68,7 @@ def head_grid(
         labels=tags,
         palette=palette,
         feed_forward=feed_forward(session, mask, costed=widths, selected=True),
+        shared=rows_of(column, mask, groups) if groups else None,
     )
     coloured = bool(np.isfinite(column.values).any())
     clickable_map(
@@ -69,7 +80,10 @@ def head_grid(
         f"{f'coloured by {column.title}' if coloured else 'not scored yet'}; "
         f"{_removed(mask)}, {len(session.selected) + len(session.widths)} selected",
         widths=widths and clickable(session),
+        groups=len(groups),
     )
+    if groups:
+        st.caption(GROUPS)
     switches(session, key, roles=labelled is None, widths=widths)
 
 
@@ -133,10 +147,12 @@ def clickable_map(
     key: str,
     alt: str,
     widths: bool = False,
+    groups: int = 0,
 ) -> None:
     """Draw a head map, and let clicks on its cells, or a box, change the selection.
 
-    With ``widths`` a click on a feed-forward part selects it.
+    With ``widths`` a click on a feed-forward part selects it; above the layers stand the rows of so
+    many ``groups``.
     """
     width, height = int(figure.layout.width), int(figure.layout.height)
     if pointer == "box":
@@ -147,7 +163,15 @@ def clickable_map(
     take = partial(_pick, pointer=pointer)
     start = mask.heads + GAP
     column = (start, start + WIDE) if widths else None
-    clicks(figure, key=key, layers=mask.layers, heads=mask.heads, take=take, column=column)
+    clicks(
+        figure,
+        key=key,
+        layers=mask.layers,
+        heads=mask.heads,
+        take=take,
+        column=column,
+        groups=groups,
+    )
 
 
 def selecting(
@@ -189,22 +213,27 @@ def _pick(picked: list[HeadId], *, pointer: str) -> None:
 def picking(session: Session, picked: list[HeadId], pointer: str) -> Session:
     """The session after a click on a head or a box around some.
 
-    A layer's feed-forward part counts as the head behind the last one. The pointer ``switch`` turns
-    heads off and on for the open sentence, ``propose`` those of a proposal; all others select.
+    A layer's feed-forward part counts as the head behind the last one, and a head in all layers of
+    a group as one of a layer above the last. The pointer ``switch`` turns heads off and on for the
+    open sentence, ``propose`` those of a proposal; all others select.
     """
-    parts = {head for head in picked if head.head >= session.mask.heads}
+    mask = session.mask
+    parts = {head for head in picked if head.head >= mask.heads}
     layers = {part.layer for part in parts}
     # As of heads: those that were not selected are, or else none of them is.
     for layer in sorted(layers - {layer for layer, _ in session.widths} or layers):
         session = turn_part(session, layer)
-    picked = [head for head in picked if head not in parts]
+    above = {head for head in picked if head.layer >= mask.layers}
+    picked = [head for head in picked if head not in parts | above]
+    for head in sorted(above):
+        picked += heads_of(mask, models.groups(session)[head.layer - mask.layers], head.head)
     if not picked:
         return session
     if pointer == "switch":
         return session.switching(picked)
     if pointer == "propose":
         return session.turning(picked)
-    if pointer == "layer":
+    if pointer == "layer" and not above:
         return session.toggling(layer_heads(session, picked[0].layer))
     return session.toggling(picked)
 

@@ -265,7 +265,7 @@ def _widths_said(session: Session) -> str:
 
 
 def _widths_task(session: Session) -> str:
-    if models.shares_weights(session):
+    if models.groups(session):
         return "The layers of this model share their weights, so none can be narrowed: go on."
     shown = "Turn on *Feed-forward* below the map. " * session.heads_only
     return (
@@ -275,7 +275,7 @@ def _widths_task(session: Session) -> str:
 
 
 def _widths_done(session: Session) -> bool:
-    return models.shares_weights(session) or any(
+    return bool(models.groups(session)) or any(
         step.neurons is not None for step in checks.made(session, "remove")
     )
 

@@ -245,7 +245,7 @@ SCHEMES_TOUR = Tour(
     ),
     moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
     "by, with a curve that, unrecovered, lies above random orders. *Export* hands it over.",
-    fits=lambda session: not models.shares_weights(session),
+    fits=lambda session: not models.groups(session),
     lacking="This tour compensates, which this model does not allow: its layers share weights.",
 )
 

@@ -64,7 +64,7 @@ def view(session: Session) -> None:
 
 
 def _settings(session: Session) -> None:
-    able = not models.shares_weights(session)
+    able = not models.groups(session)
     names = method_names(compensating=able)
     state = st.session_state
     if session.curves is not None:  # a page that was opened anew is set as the curves were

@@ -90,12 +90,12 @@ def method_names(*, compensating: bool = True) -> list[str]:
 
 def default_method(session: Session) -> str:
     """The method to begin with: the best one that can be used with the session's model."""
-    return "importance" if models.shares_weights(session) else DEFAULT_METHOD
+    return "importance" if models.groups(session) else DEFAULT_METHOD
 
 
 def _settings(session: Session) -> None:
     _as_asked(session)
-    names = method_names(compensating=not models.shares_weights(session))
+    names = method_names(compensating=not models.groups(session))
     if st.session_state.get("method") not in names:
         st.session_state["method"] = default_method(session)
     name = st.selectbox("Method", names, format_func=method_title, **kept_as("method"))
@@ -108,6 +108,11 @@ def _settings(session: Session) -> None:
     elif weighed:
         st.caption(f"Weights, as set on the Workbench: {weights_in_words(weighed)}.")
     limits = constraints(session, session.mask)
+    if groups := models.groups(session):
+        st.caption(
+            f"Layers share their weights, so a head leaves {max(map(len, groups))} at once and "
+            "counts in each: as many go as fit into the number."
+        )
     heads, max_drop = _how_many(session, limits.most(session.mask), method)
     seed = st.number_input("Seed", 0, 10_000, 0, **kept_as("search-seed"))
     limited = limits.protected, limits.min_per_layer

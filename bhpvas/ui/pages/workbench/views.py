@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from bhpvas import text
+from bhpvas.charts import shared_rows
 from bhpvas.charts.criteria_scatter import criteria_scatter
 from bhpvas.charts.head_columns import ABLATIONS, COMBINED, Column, table, title_of
 from bhpvas.charts.selected_heads import ROW, attention_profile, by_class
@@ -173,6 +174,16 @@ def actions(scores: Scores | None, session: Session) -> None:
                 help="An estimate from gradients, at once and without running the model; of a "
                 "width what its curve says.",
             )
+            whole = in_all_layers(session)
+            if whole != session.selected:
+                st.button(
+                    "Select in all layers",
+                    key="everywhere",
+                    on_click=sessions.change,
+                    args=(Session.choosing, tuple(sorted(whole))),
+                    help="Layers share their weights, so a head leaves these where it is removed "
+                    "from all of them; removed from some alone it is masked.",
+                )
             if back:
                 st.button(
                     f"Restore {back}",
@@ -196,15 +207,37 @@ def actions(scores: Scores | None, session: Session) -> None:
             )
 
 
+def in_all_layers(session: Session) -> frozenset[HeadId]:
+    """The selected heads, those that are kept in all the layers that share their weights."""
+    geometry = models.classifier_named(session.model).geometry
+    return session.selected | {
+        one
+        for head in session.selected_kept
+        for one in shared_rows.heads_of(session.mask, geometry.group_of(head.layer), head.head)
+    }
+
+
 def _cost(scores: Scores | None, session: Session) -> str:
     if not session.selected and not session.widths:
         return standing(session)
     if not session.cost_asked:
-        named = [text.head_list(session.selected, 5)] if session.selected else []
+        named = _named_heads(session)
         named += [f"L{layer}F to {kept:,}" for layer, kept in session.widths]
         return f"Selected: {', '.join(named)}"
     heads = [_estimate(scores, session)] if session.selected else []
     return "  \n".join(heads + [widths_view.cost(session)] * bool(session.widths))
+
+
+def _named_heads(session: Session) -> list[str]:
+    """The selected heads, and those first that are selected in all the layers that share them."""
+    mask, left, named = session.mask, set(session.selected), list[str]()
+    for group in models.groups(session):
+        for head in range(mask.heads):
+            every = {HeadId(layer, head) for layer in group} - mask.pruned
+            if every and every <= session.selected:
+                left -= every
+                named.append(f"{shared_rows.named(group, head)} ({len(group)} layers)")
+    return named[:5] + [text.head_list(left, 5)] * bool(left)
 
 
 def _estimate(scores: Scores | None, session: Session) -> str:
