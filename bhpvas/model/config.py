@@ -7,7 +7,7 @@ import os
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite, prod
 from pathlib import Path
 from types import NoneType
@@ -69,7 +69,8 @@ class Geometry:
     ``pruned_neurons`` feed-forward neurons, None where there are none. ``groups``: layers that use
     the same weights, lowest first; empty where each has its own. ``gated``: its feed-forward parts
     are gated. ``head_rows`` are the rows of weights that belong to a unit of a head,
-    ``head_biases`` its biases, ``neuron_biases`` those of a neuron.
+    ``head_biases`` its biases, ``neuron_biases`` those of a neuron. ``distance_scores`` says how
+    many kinds of scores heads have beside those of content, of ``distances`` that are told apart.
     """
 
     layers: int
@@ -84,9 +85,11 @@ class Geometry:
     pruned_neurons: NeuronSet | None = None
     groups: tuple[tuple[int, ...], ...] = ()
     gated: bool = False
-    head_rows: int = 3
+    head_rows: int = field(default=3, repr=False)
     head_biases: int = 3
     neuron_biases: int = 1
+    distance_scores: int = field(default=0, repr=False)
+    distances: int = field(default=0, repr=False)
 
     @property
     def head_parameters(self) -> int:
@@ -219,6 +222,7 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
     """What a model's files say of it; ``allowed`` is the longest input by the tokenizer."""
     layers, heads, hidden_size, intermediate_size = found.family.sizes(found.config)
     groups = found.family.groups(found.config)
+    distance_scores, distances = found.family.distances(found.config)
     geometry = Geometry(
         layers=layers,
         heads=heads,
@@ -235,6 +239,8 @@ def info_of(found: ModelFiles, *, allowed: Any) -> Info:
         head_rows=_tensors_of(found, "heads", "weight"),
         head_biases=_tensors_of(found, "heads", "bias"),
         neuron_biases=_tensors_of(found, "neurons", "bias"),
+        distance_scores=distance_scores,
+        distances=distances,
     )
     # A layer without heads has one of zeros in its file, which is no part of the model.
     zeros = len(found.config.get("constant_attention") or ()) * geometry.head_parameters

@@ -79,12 +79,13 @@ def latency_table(
 
 def _key(classifier: Classifier, timing: Timing) -> ResultKey:
     """Times depend on the machine and on a model's sizes, and not on its weights."""
-    config = classifier.model.config
-    sizes = [getattr(config, name) for name in classifier.family.number_keys]
+    config, family = classifier.model.config, classifier.family
+    sizes = [getattr(config, name) for name in family.number_keys]
+    sizes += [getattr(config, name, None) for name in family.work_keys]
     onnx = timing.engine != "torch"
     return ResultKey(
         what="latency",
-        model=f"{classifier.family.name} {sizes} {config.num_labels}",
+        model=f"{family.name} {sizes} {config.num_labels}",
         weights=None,
         mask=classifier.full_mask(),
         data=("random tokens", str(SEED)),

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from bhpvas.errors import ModelError
+from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import load_classifier
 from bhpvas.model.config import read_info
+from bhpvas.model.cost import flops_per_sentence, speed_bound
 from bhpvas.model.families.deberta import _rows
-from bhpvas.model.layers import attend
+from bhpvas.model.layers import attend, finish_layer
+from bhpvas.model.pruning import remove_heads
 from tests.model.folders import change_config, change_weights
 from tests.tiny import VARIANTS, save_tiny
 
@@ -79,6 +83,38 @@ def test_a_score_of_content_and_distances_by_hand(tmp_path: Path) -> None:
                 scores[i, j] = q @ k + q @ to_key[row, head] + k @ to_query[row, head]
         expected = (scores / np.sqrt(3 * size)).softmax(-1)
         torch.testing.assert_close(maps[0, head], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [2, 9, 31])
+def test_flops_of_distances_are_those_that_torch_counts(tmp_path: Path, tokens: int) -> None:
+    """Beside them distances are projected, once for all sentences of a batch."""
+    settings = {"position_buckets": -1, "max_relative_positions": 12}  # 24 rows
+    classifier = load_classifier(save_tiny(tmp_path, "deberta-v2", settings=settings))
+    states, rows = torch.randn(1, tokens, 32), min(2 * tokens - 1, 24)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        for layer in classifier.layers:
+            outputs, _ = attend(classifier, layer, states, None, with_maps=True)
+            states = finish_layer(layer, states, layer.output(outputs.flatten(2)))
+    projected = 2 * 2 * (2 * rows * 32 * 32)  # layers, kinds
+    top = 2 * 32 * (32 + 2)
+    found = flops_per_sentence(classifier.geometry, classifier.full_mask(), [tokens])
+    assert counter.get_total_flops() == found - top + projected
+
+
+@pytest.mark.parametrize("removed", ["L0H1", "L0H0,L0H2,L1H1", "L0H0,L0H1,L0H2,L0H3,L1H2"])
+@pytest.mark.parametrize("variant", ["deberta-v2", "deberta-v2, own projections"])
+def test_no_module_of_one_sentence_gains_more_than_the_bound(
+    tmp_path: Path, variant: str, removed: str
+) -> None:
+    family, settings = VARIANTS[variant]
+    classifier = load_classifier(save_tiny(tmp_path, family, settings=settings))
+    mask, took = HeadMask.parse(removed, 2, 4), []
+    for model in (classifier.model, remove_heads(classifier, mask)):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.tensor([[2, 7, 8, 9, 10, 3]]))
+        took.append(counter.get_total_flops())
+    assert speed_bound(classifier.geometry, mask, [6]) == pytest.approx(took[0] / took[1])
 
 
 @pytest.mark.parametrize(

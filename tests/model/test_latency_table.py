@@ -18,7 +18,7 @@ from bhpvas.model.layers import attend
 from bhpvas.model.pruning import prune_layer
 from bhpvas.model.runtimes import Timing, engine_named, pass_of
 from bhpvas.storage.results import Results
-from tests.tiny import save_tiny
+from tests.tiny import VARIANTS, save_tiny
 
 TIMING = Timing("torch", 2, 5)
 
@@ -73,6 +73,17 @@ def test_a_model_without_time_in_its_parts_has_a_table_of_its_rest(classifier):
     assert table.price(1, "heads", [0, 4]).tolist() == [0, 0]
 
 
+def test_a_table_is_that_of_what_a_config_makes_a_pass_do(tmp_path, monkeypatch):
+    results, calls = Results(tmp_path / "kept"), []
+    made = LatencyTable(2, {}, {}, 0.0, 1.0)
+    monkeypatch.setattr(tables, "measured_table", lambda *given, **how: calls.append(None) or made)
+    for number, settings in enumerate([{}, {"position_buckets": 6}, {"pos_att_type": ["c2p"]}]):
+        folder = save_tiny(tmp_path / str(number), "deberta-v2", settings=settings)
+        for _ in range(2):
+            latency_table(load_classifier(folder), TIMING, results=results)
+        assert len(calls) == number + 1
+
+
 def test_a_table_is_kept_by_machine_and_sizes_and_not_by_weights(tmp_path, monkeypatch):
     widths = {"heads": np.array([0, 4]), "neurons": np.array([0, 64])}
     made = LatencyTable(2, widths, {what: np.ones((2, 2)) for what in widths}, 1.0, 3.0)
@@ -104,9 +115,12 @@ def test_a_table_is_kept_by_machine_and_sizes_and_not_by_weights(tmp_path, monke
 
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [False, True])
-@pytest.mark.parametrize("family", ["bert", "mpnet"])  # one whose heads have biases of their own
-def test_parts_of_graphs_answer_as_the_layer_does(tmp_path, family, last):
-    classifier = load_classifier(save_tiny(tmp_path, family))
+@pytest.mark.parametrize(  # heads may have biases, or rows of further projections, of their own
+    "variant", ["bert", "mpnet", "deberta-v2, own projections"]
+)
+def test_parts_of_graphs_answer_as_the_layer_does(tmp_path, variant, last):
+    family, settings = VARIANTS[variant]
+    classifier = load_classifier(save_tiny(tmp_path, family, settings=settings))
     timing, number = Timing("onnx", 2, 5), 1 if last else 0
     states = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0))
     parts = [

@@ -99,10 +99,11 @@ class Family:
     what transformers calls its classifiers. ``modules`` says where a base model lists its encoder
     layers, ``parts`` where each of them keeps the parts of a :class:`Layer`, as dotted names; parts
     of one name share its rows, one after the other. ``pre_norm`` as in a layer, ``positions(model,
-    number)`` are those of one. ``order(config)`` says of each layer, lowest first, which of the
-    modules that is, where several may be the same. ``size_keys`` are what a config calls layers,
-    heads, hidden and intermediate size. ``unsupported(config)`` says what of a
-    config cannot be run, or nothing. ``base`` is what a classifier calls its base model, ``others``
+    number)`` are those of one, ``distances(config)`` how many kinds of scores they add, and of how
+    many distances; ``work_keys`` are settings that decide how much work that is. ``order(config)``
+    says of each layer, lowest first, which of the modules that is, where several may be the same.
+    ``size_keys`` are what a config calls layers, heads, hidden and intermediate size.
+    ``unsupported(config)`` says what of a config cannot be run, or nothing. ``base`` is what a classifier calls its base model, ``others``
     the shapes of all its tensors that are in no embedding and no layer; ``tables`` those of its
     embeddings, where they are not three tables and a norm, and ``without(config, number)`` names
     tensors that a layer has not, such as biases. ``embedding_size``: token
@@ -156,6 +157,8 @@ class Family:
     padding_index: int | None = None
     pre_norm: bool = False
     positions: Callable[[Any, int], Positions] | None = None
+    distances: Callable[[Mapping[str, Any]], tuple[int, int]] = lambda config: (0, 0)
+    work_keys: tuple[str, ...] = ()
     mean: Callable[[Any], bool] = lambda config: False
     finish: Callable[[Any, Tensor], Tensor] = lambda model, states: states
     tables: Callable[[Mapping[str, Any]], Shapes] | None = None

@@ -50,20 +50,26 @@ class Disentangled:
         asked, length, size = query.shape[2], key.shape[2], key.shape[3]
         farthest = len(self.rows) // 2
         places = torch.arange(length, device=key.device)
-        distances = (places[:asked, None] - places).clamp(-farthest, farthest)
-        rows = self.rows[distances + farthest]  # [Q, T]
-        vectors = self.table.weight
-        # While a graph is written for any length, nothing may depend on this one's.
-        if not torch.compiler.is_exporting():
+        distances = places[:asked, None] - places  # [Q, T]
+        vectors, needed = self.table.weight, None
+        if torch.compiler.is_exporting():
+            # For any length, of which nothing may depend on this one's: all are projected, which is
+            # done once and for all where weights are constants, and each distance has its own.
+            needed = torch.arange(1 - length, asked).clamp(-farthest, farthest)
+            needed, rows = self.rows[needed + farthest], distances + length - 1
+        else:
             first = self._numbers[farthest - min(length - 1, farthest)]
             last = self._numbers[farthest + min(asked - 1, farthest)]
-            vectors, rows = vectors[first : last + 1], rows - first
+            rows = self.rows[distances.clamp(-farthest, farthest) + farthest] - first
+            vectors = vectors[first : last + 1]
         if self.norm is not None:
             vectors = self.norm(vectors)
 
         def heads_of(projection: nn.Module) -> Tensor:
             projected: Tensor = projection(vectors)
-            return projected.view(len(vectors), -1, size).permute(1, 2, 0)  # [H, d_h, R]
+            if needed is not None:
+                projected = projected[needed]
+            return projected.view(projected.shape[0], -1, size).permute(1, 2, 0)  # [H, d_h, R]
 
         wide = (*query.shape[:2], -1, -1)
         added: Any = 0
@@ -167,6 +173,11 @@ def _is_normed(config: Mapping[str, Any]) -> bool:
     return "layer_norm" in [one.strip() for one in stated]
 
 
+def _distances(config: Mapping[str, Any]) -> tuple[int, int]:
+    kinds = _kinds(config) if config.get("relative_attention", False) else ()
+    return len(kinds), 2 * _reach(config)[1] if kinds else 0
+
+
 def _unsupported(config: Mapping[str, Any]) -> str:
     if config.get("conv_kernel_size", 0):
         return "has a convolution over neighbouring tokens (conv_kernel_size)"
@@ -223,6 +234,14 @@ DEBERTA_V2 = Family(
     ),
     zero_keys=("type_vocab_size",),
     positions=_positions,
+    distances=_distances,
+    work_keys=(
+        "relative_attention",
+        "pos_att_type",
+        "position_buckets",
+        "max_relative_positions",
+        "share_att_key",
+    ),
     keeping="deberta_heads",
     pruned_key="removed_heads",
     attention="eager",
