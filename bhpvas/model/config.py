@@ -16,7 +16,7 @@ from typing import Any
 from bhpvas.errors import ModelError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model import files, tensors
-from bhpvas.model.families import FAMILIES, ORDINARY
+from bhpvas.model.families import FAMILIES, ORDINARY, REFUSED
 from bhpvas.model.families.base import ROWS, Family, What
 from bhpvas.model.lacking import PRUNING, pruned_heads, pruned_neurons
 from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
@@ -441,6 +441,8 @@ def _check_supported(config: Mapping[str, Any], name: str) -> None:
             raise ModelError(_own_code(name))
         if kind is None:
             raise ModelError(_without_type(config, name))
+        if kind in REFUSED:
+            raise ModelError(f"The model {name!r} is of type {kind!r}, which {REFUSED[kind]}.")
         raise ModelError(
             f"The model {name!r} is of type {kind!r}; supported are {', '.join(FAMILIES)}."
         )

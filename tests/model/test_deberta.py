@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import DebertaConfig, DebertaForSequenceClassification
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 from bhpvas.errors import ModelError
@@ -21,6 +22,13 @@ from bhpvas.model.pruning import remove_heads
 from tests.model.folders import change_config, change_weights
 from tests.tiny import VARIANTS, save_tiny
 
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
 DEBERTA = [name for name, (family, _) in VARIANTS.items() if family == "deberta-v2"]
 
 
@@ -134,6 +142,14 @@ def test_what_cannot_be_run_is_refused_with_its_name(
         with pytest.raises(ModelError) as raised:
             load(tmp_path / "odd")
         assert said in str(raised.value) and "which is not supported: choose" in str(raised.value)
+
+
+def test_the_first_deberta_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """Its matrices are fused head by head, and its distances are projected without a bias."""
+    config = DebertaConfig(**SIZES, relative_attention=True, pos_att_type="c2p|p2c")
+    DebertaForSequenceClassification(config).save_pretrained(tmp_path / "first")
+    with pytest.raises(ModelError, match=r"is of type 'deberta', which keeps .* a DeBERTa-v3"):
+        read_info(tmp_path / "first")
 
 
 def test_positions_that_are_stored_and_not_used_are_a_note(tmp_path: Path) -> None:

@@ -33,3 +33,10 @@ FAMILIES: dict[str, Family] = {
 }
 #: The way out where a model of these families is an unusual one.
 ORDINARY = f"choose an ordinary {', '.join(FAMILIES)} classifier"
+#: What is of a family that people have, too, and cannot be run, by the ``model_type``: why not, and
+#: what can be done.
+REFUSED = {
+    "deberta": "keeps queries, keys and values of all heads in one matrix, head by head, which "
+    "bhpvas does not take apart: fine-tune a DeBERTa-v3, its successor (model_type deberta-v2), on "
+    "the same data",
+}

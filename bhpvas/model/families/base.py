@@ -103,14 +103,14 @@ class Family:
     many distances; ``work_keys`` are settings that decide how much work that is. ``order(config)``
     says of each layer, lowest first, which of the modules that is, where several may be the same.
     ``size_keys`` are what a config calls layers, heads, hidden and intermediate size.
-    ``unsupported(config)`` says what of a config cannot be run, or nothing. ``base`` is what a classifier calls its base model, ``others``
-    the shapes of all its tensors that are in no embedding and no layer; ``tables`` those of its
-    embeddings, where they are not three tables and a norm, and ``without(config, number)`` names
-    tensors that a layer has not, such as biases. ``embedding_size``: token
-    embeddings have a size of their own; ``more_keys`` are further numbers of a config that shapes
-    depend on, ``zero_keys`` those that may be 0. ``unused`` are tensors of the base model that
-    classifiers do without, ``pretraining`` the modules of its models for pretraining.
-    ``tokenizer`` is the class of its tokenizers.
+    ``unsupported(config)`` says what of a config cannot be run, or nothing. ``base`` is what a
+    classifier calls its base model, ``others`` the shapes of all its tensors that are in no
+    embedding and no layer; ``tables`` those of its embeddings, where they are not three tables and
+    a norm, and ``without(config, number)`` names tensors that a layer has not, such as biases.
+    ``embedding_size``: token embeddings have a size of their own; ``more_keys`` are further numbers
+    of a config that shapes depend on, ``zero_keys`` those that may be 0. ``unused`` are tensors of
+    the base model that classifiers do without, ``pretraining`` the modules of its models for
+    pretraining. ``tokenizer`` is the class of its tokenizers.
 
     ``classify(model, pooled)`` gives logits ``[B, C]`` from what stands for a sentence ``[B, D]``:
     the last hidden state of its first token or, where ``mean(config)``, the mean over its tokens;
