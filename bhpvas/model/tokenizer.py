@@ -64,6 +64,8 @@ def tokenizer_notes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     settings = _json(folder / "tokenizer_config.json")
     kind = _CLASSES.get(_class(settings, config))
     notes = list(_class_notes(kind, document, settings)) if kind and document else []
+    if kind and not kind.maps_characters:
+        notes += _map_notes(folder, kind, document)
     rows, tokens = config["vocab_size"], _tokens(document)
     if 0 < tokens < rows - _PADDING:
         notes.append(
@@ -99,6 +101,38 @@ def _class_notes(
             f"{json.dumps(taken)}, as transformers reads it: {setting} in tokenizer_config.json "
             "decides."
         )
+
+
+def _map_notes(folder: Path, kind: TokenizerClass, document: Mapping[str, Any]) -> Iterator[str]:
+    """Where a tokenizer was trained on texts whose characters were replaced, and its class does not
+    replace them.
+    """
+    cleaning = _object(document, "normalizer")
+    steps = cleaning.get("normalizers", [cleaning])
+    if document:
+        mapped = any(type(one) is dict and one.get("type") == "Precompiled" for one in steps)
+        where, again = _WHOLE, "w"
+    else:
+        mapped, where = _maps_characters(folder / kind.files[0]), kind.files[0]
+        again = f"save it by transformers 4, which makes a {_WHOLE}, and w"
+    if mapped:
+        yield (
+            f"The {where} says how characters are replaced before words are cut (… by three full "
+            "stops, full-width letters and ligatures by plain ones), and the class "
+            f"{kind.name} of transformers 5 leaves that out, so that the model does not know them: "
+            f'{again}ith "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json, '
+            "and its special tokens, it is read as it stands."
+        )
+
+
+def _maps_characters(path: Path) -> bool:
+    """Whether a SentencePiece model replaces characters; not of one that cannot be read."""
+    try:
+        model = import_module("sentencepiece.sentencepiece_model_pb2").ModelProto()
+        model.ParseFromString(path.read_bytes())
+    except Exception:  # loading it says what is wrong
+        return False
+    return bool(model.normalizer_spec.precompiled_charsmap)
 
 
 def _tokens(document: Mapping[str, Any]) -> int:

@@ -296,6 +296,14 @@ CASES = {
         config(pruned_neurons={"0": "80" + "00" * 7}, feed_forward_sizes=[62, 64]),
         r"layers that have the feed_forward_sizes \[62, 64\] lack of 64: take both from the same",
     ),
+    "a convolution over neighbouring tokens": Case(
+        config(conv_kernel_size=3),
+        r"has a convolution over neighbouring tokens \(conv_kernel_size\)",
+        family="deberta-v2",
+    ),
+    "a matrix of queries, keys and values head by head": Case(
+        config(model_type="deberta"), "which keeps queries, .* fine-tune a DeBERTa-v3, its success"
+    ),
     "fewer buckets of relative positions than transformers counts": Case(
         config(relative_attention_num_buckets=16),
         "has 16 buckets of relative positions, where transformers reads 32",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from bhpvas.model.classifier import load_classifier
@@ -171,6 +171,60 @@ def test_camembert_is_read_as_it_is_published(tmp_path: Path, layout: str) -> No
     with torch.no_grad():
         expected = found.model(**inputs).logits
     np.testing.assert_allclose(predict(found, encoded), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["nmt_nfkc", "identity"])
+@pytest.mark.parametrize("layout", ["spm.model", "tokenizer.json"])
+def test_characters_that_a_class_does_not_replace_are_a_note(
+    tmp_path: Path, layout: str, rule: str
+) -> None:
+    """As v3 is published, by spm.model alone, and as transformers 4 saves it."""
+    pieces = pytest.importorskip("sentencepiece")
+    pytest.importorskip("google.protobuf")
+    folder, made = without_tokenizer(model_folder(tmp_path / "v3", "deberta-v2")), io.BytesIO()
+    texts = ("the film is good ...", "we do not like this book , it is long", "fine ?")
+    pieces.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts * 9), model_writer=made, vocab_size=50, model_type="unigram",
+        hard_vocab_limit=False, minloglevel=2, normalization_rule_name=rule,
+        pad_id=0, bos_id=1, eos_id=2, unk_id=3,
+        pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]",
+    )  # fmt: skip
+    (folder / "spm.model").write_bytes(made.getvalue())
+    settings = {f"{role}_token": f"[{role.upper()}]" for role in ("pad", "cls", "sep", "unk")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if layout == "tokenizer.json":
+        spm = pieces.SentencePieceProcessor(model_proto=made.getvalue())
+        charsmap = _charsmap(made.getvalue())
+        inner = tokenizer.backend_tokenizer
+        if charsmap:
+            inner.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap)])
+        inner.save(str(folder / layout))
+        (folder / "spm.model").unlink()
+        assert spm.encode("film") == inner.encode("film", add_special_tokens=False).ids
+    table, rows = "deberta.embeddings.word_embeddings.weight", torch.randn(len(tokenizer), 32)
+    change_weights(folder, lambda held: held | {table: rows})
+    change_config(folder, vocab_size=len(tokenizer))
+    found = load_classifier(folder)
+    assert found.notes == read_info(folder).notes
+    assert len(found.notes) == (rule == "nmt_nfkc")
+    same = [found.encode_texts([text]).tokens[:].tolist() for text in ("film...", "film\u2026")]
+    assert same[0] != same[1]
+    if found.notes and layout == "tokenizer.json":
+        key, value = re.findall('"(.*?)"', found.notes[0])
+        change_json(folder, "tokenizer_config.json", **{key: value})  # as the note says
+        again = load_classifier(folder)
+        assert not again.notes
+        same = [again.encode_texts([text]).tokens[:].tolist() for text in ("film...", "film\u2026")]
+        assert same[0] == same[1]
+
+
+def _charsmap(model: bytes) -> bytes:
+    from sentencepiece import sentencepiece_model_pb2
+
+    read = sentencepiece_model_pb2.ModelProto()
+    read.ParseFromString(model)
+    return read.normalizer_spec.precompiled_charsmap
 
 
 @pytest.mark.parametrize("file", ["vocab.txt", "tokenizer.json", "tokenizer_config.json"])

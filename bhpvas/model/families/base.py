@@ -78,7 +78,8 @@ class TokenizerClass:
     where there is no tokenizer.json. ``kind`` is what a tokenizer.json calls its way to cut words;
     ``padding``, ``first``, ``last``, ``unknown`` and ``mask`` are the tokens that it pads with,
     begins and ends with, gives for what it does not know and hides words by, where nothing else is
-    said.
+    said. ``maps_characters``: it replaces characters before it cuts words, as the SentencePiece
+    model says that it is made of.
     """
 
     name: str
@@ -89,6 +90,7 @@ class TokenizerClass:
     last: str
     unknown: str
     mask: str
+    maps_characters: bool = True
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,7 @@ DEBERTA_V2 = Family(
         "[SEP]",
         "[UNK]",
         "[MASK]",
+        maps_characters=False,  # in transformers 5, which takes the map as an argument and drops it
     ),
     zero_keys=("type_vocab_size",),
     positions=_positions,
