@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 class Options(narrowing.TargetOptions):
     exclusive = ("heads", "target", "family")
 
-    heads: int | None = option("how many heads to remove", "K")
+    heads: int | None = option(
+        "how many heads to remove; of layers that share their weights a head leaves all at once "
+        "and counts in each, and as many go as fit into K",
+        "K",
+    )
     method: str | None = option(
         # Named here, since the registry would import torch.
         "random, importance, fisher, combined, iterative, redundancy, mask-search, "

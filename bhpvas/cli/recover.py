@@ -86,7 +86,7 @@ def run(options: Options) -> None:
             found, lines, stopped = tuned, tuning_lines(tuned), tuned.stopped_at is not None
         else:
             refitted, classifier, dataset = _refit(options, scheme)
-            found, lines, stopped = refitted, refit_lines(refitted), False
+            found, lines, stopped = refitted, refit_lines(refitted, classifier), False
         recovered = scheme.recovered(
             found.weights.fingerprint,
             options.method,
@@ -177,12 +177,16 @@ def document(
     }
 
 
-def refit_lines(found: Recovered) -> list[str]:
+def refit_lines(found: Recovered, classifier: Classifier) -> list[str]:
     from bhpvas.text import plural
+
+    def name(layer: int) -> str:
+        group = classifier.geometry.group_of(layer)
+        return f"layer {layer:<3}" if len(group) == 1 else f"layers {group[0]} to {group[-1]}"
 
     return [
         *(
-            f"layer {one.layer:<3} error {one.error_before:8.4f} → {one.error_after:.4f}"
+            f"{name(one.layer)} error {one.error_before:8.4f} → {one.error_after:.4f}"
             for one in found.layers
         ),
         "Errors are shares of the variance of what the layer should say, measured on "

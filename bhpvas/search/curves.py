@@ -187,12 +187,17 @@ class _Study:
     def measured_curve(
         self, counts: Sequence[int], masks: Callable[[int, Progress], HeadMask], progress: Progress
     ) -> Curve:
-        """The curve through the masks that ``masks`` gives after each number of removals."""
+        """The curve through the masks that ``masks`` gives after each number of removals.
+
+        What can only be masked cannot be recovered, and has no point on a curve that recovers.
+        """
         found: dict[int, dict[str, float]] = {}
         for done, count in enumerate(counts):
             alive = _still(progress, done, len(counts))
             alive(0, 0)
-            found[count] = self.measured(masks(count, alive), alive)
+            mask = masks(count, alive)
+            if self.recovery is None or self.classifier.geometry.removable(mask) == mask:
+                found[count] = self.measured(mask, alive)
         progress(len(counts), len(counts))
         return self.curve(found)
 

@@ -12,6 +12,7 @@ from bhpvas.evaluation.widths import ablate_widths
 from bhpvas.heads import HeadMask
 from bhpvas.model.classifier import load_classifier
 from tests.cli.conftest import run
+from tests.tiny import save_tiny
 
 
 def test_ablate(capsys, files):
@@ -20,6 +21,23 @@ def test_ablate(capsys, files):
     np.testing.assert_allclose(found["loss_change"], expected.loss_change, atol=1e-6)
     np.testing.assert_allclose(found["accuracy_change"], expected.accuracy_change, atol=1e-9)
     assert found["baseline"]["accuracy"] == expected.baseline.accuracy
+
+
+def test_a_head_in_all_layers_that_share_it(capsys, files, tmp_path):
+    albert = save_tiny(tmp_path, "albert")
+    more = ["--model", str(albert), "--data", files[1], "--remove", "L0-1H2,L1H0"]
+    expected = ablate(
+        load_classifier(albert), read_dataset(files[1]), HeadMask.parse("L0H2,L1H2,L1H0", 2, 4)
+    )
+    (group,) = run(capsys, "ablate", *more)["groups"]
+    assert group["layers"] == [0, 1] and group["loss_change"][2] is None
+    changes = [one for one in group["loss_change"] if one is not None]
+    np.testing.assert_allclose(changes, expected.group_loss_change[0, [0, 1, 3]], atol=1e-6)
+    assert main(["ablate", *more]) == 0
+    said = capsys.readouterr().out
+    assert "of a head in all of layers 0 to 1 at once" in said
+    assert f"L0-1H0    {changes[0]:+.4f}" in said and "L0-1H2    removed" in said
+    assert "groups" not in run(capsys, "ablate", "--model", files[0], "--data", files[1])
 
 
 @pytest.mark.parametrize("units", ["neurons", "heads,neurons"])

@@ -36,6 +36,7 @@ from bhpvas.recovery.ridge import CrossMoments
 from bhpvas.recovery.shared_layers import shared_fits
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search import METHODS, Constraints, propose
+from bhpvas.search.curves import measure_curve
 from tests import reference
 from tests.conftest import TEXTS, tiny_dataset
 from tests.tiny import CONFIGS, many_sentences, save_tiny, with_heads
@@ -346,6 +347,17 @@ def test_states_above_a_change_of_shared_weights_are_not_taken_for_those_before(
     other = deep.with_weights(Weights({name: torch.ones(64)}))
     found = predict(other, encoded, cache=cache)
     np.testing.assert_allclose(found, predict(other, encoded), atol=1e-6)
+
+
+def test_a_curve_that_recovers_has_points_where_heads_left_the_weights(deep):
+    data, size = many_sentences(24), len(deep.geometry.groups[0])
+    counts = range(0, 19, 3)
+    plain, recovered = (
+        measure_curve(deep, data, data, "importance", counts, recovery=recovery)
+        for recovery in (None, "compensate")
+    )
+    assert plain.removed == tuple(counts)
+    assert recovered.removed == tuple(range(0, 19, size))
 
 
 # --- compensation ---------------------------------------------------------------------------------

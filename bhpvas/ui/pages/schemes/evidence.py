@@ -92,9 +92,9 @@ def _settings(session: Session) -> None:
     with st.container(**bottom, key="evidence-settings"):
         recoveries = st.pills(
             "After each removal",
-            [None, *RECOVERIES] if able else [None],
+            [None, *RECOVERIES],
             selection_mode="multi",
-            default=[None, "compensate"] if able else [None],
+            default=[None, "compensate"],
             format_func=recovery_title,
             key="curve-recoveries",
             persist_state="session",

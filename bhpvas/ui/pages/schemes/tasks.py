@@ -213,7 +213,9 @@ def store(session: Session) -> Store:
 def removals(session: Session, curves: Curves) -> tuple[int, ...]:
     """After how many removals the curves are measured."""
     total = session.start.mask.kept_count
-    return tuple(sorted({*range(0, total, curves.every), total}))
+    at_once = max(map(len, models.groups(session)), default=1)  # heads that leave together
+    every = -(-curves.every // at_once) * at_once
+    return tuple(sorted({*range(0, total, every), total}))
 
 
 def _lines(curves: Curves) -> list[tuple[str, str | None, int]]:
