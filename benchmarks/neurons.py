@@ -83,7 +83,7 @@ def print_orders(classifier: Classifier, data: Dataset) -> dict[str, WidthCurves
     print("change of the loss in nats, and of accuracy in points, when one layer is narrowed alone")
     for name, curves in found.items():
         losses = np.mean([one[1:] for one in curves.loss_change], 0)
-        right = 100 * np.mean([one[1:] for one in curves.accuracy_change], 0)
+        right = 100 * np.mean([one[1:] for one in curves.headline_change], 0)
         said = (f"{loss:+.3f} ({points:+.1f})" for loss, points in zip(losses, right, strict=True))
         print(f"  {name:12}" + "  ".join(said), flush=True)
     return found

@@ -247,7 +247,7 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
         accuracy: Column(
             name=accuracy,
             title=ABLATIONS[accuracy],
-            values=100 * ablation.accuracy_change,
+            values=100 * ablation.headline_change,
             higher_means="remove",
             help="Red: removing exactly this head costs accuracy, in points. Blue: it gains.",
             change=True,

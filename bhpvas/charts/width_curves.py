@@ -27,7 +27,7 @@ def _changes(curves: WidthCurves, layer: int, measure: str) -> np.ndarray:
     """The measured changes of the loss in nats or of the accuracy in points: ``[P]``."""
     if measure == LOSS:
         return curves.loss_change[layer]
-    return 100 * curves.accuracy_change[layer]
+    return 100 * curves.headline_change[layer]
 
 
 def _at(curves: WidthCurves, layer: int, kept: int, measure: str) -> float:

@@ -20,7 +20,10 @@ from bhpvas.cli.output import Bar, answer, grid, model_record, numbers, removed_
 from bhpvas.errors import BhpvasError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bhpvas.evaluation.ablation import Ablation
+    from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.evaluation.widths import WidthCurves
 
 
@@ -75,38 +78,46 @@ def run(options: Options) -> None:
         groups = classifier.geometry.groups
         document |= of_heads(heads, groups)
         said = head_lines(heads, groups) + said
-    document["baseline"] = baseline.metrics()
+    document["baseline"] = baseline.record()
     answer(options.json, document, said, read=data_record(classifier, dataset, unpruned=baseline))
 
 
 def of_heads(found: Ablation, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "loss_change": numbers(found.loss_change),
-        "accuracy_change": numbers(found.accuracy_change),
+        **_headline(found, found.headline_change),
     }
     if groups:
         document["groups"] = [
-            {"layers": [*layers], "loss_change": loss_change, "accuracy_change": accuracy_change}
-            for layers, loss_change, accuracy_change in zip(
-                groups,
-                numbers(found.group_loss_change),
-                numbers(found.group_accuracy_change),
-                strict=True,
+            {
+                "layers": [*layers],
+                "loss_change": numbers(loss_change),
+                **_headline(found, change),
+            }
+            for layers, loss_change, change in zip(
+                groups, found.group_loss_change, found.group_headline_change, strict=True
             )
         ]
     return document
 
 
+def _headline(found: Ablation | WidthCurves, change: np.ndarray) -> dict[str, Any]:
+    """The change of the headline; of an accuracy also under the name that it has always had."""
+    said = numbers(change)
+    labels = found.baseline.is_single_label
+    return {"accuracy_change": said if labels else None, "headline_change": said}
+
+
 def of_widths(found: WidthCurves, by: str) -> dict[str, Any]:
-    both = zip(found.kept, found.loss_change, found.accuracy_change, strict=True)
+    both = zip(found.kept, found.loss_change, found.headline_change, strict=True)
     return {
         "widths": [
             {
                 "kept": kept.tolist(),
                 "loss_change": numbers(loss_change),
-                "accuracy_change": numbers(accuracy_change),
+                **_headline(found, change),
             }
-            for kept, loss_change, accuracy_change in both
+            for kept, loss_change, change in both
         ],
         "widths_by": by,
     }
@@ -119,19 +130,23 @@ def head_lines(found: Ablation, groups: Sequence[Sequence[int]]) -> list[str]:
         f"{base.dataset})",
         grid(found.loss_change),
         "",
-        f"Change of accuracy in points (base {100 * base.accuracy:.1f})",
-        grid(100 * found.accuracy_change, "+.1f"),
+        _headline_title(base),
+        grid(100 * found.headline_change, "+.1f")
+        if base.task.headline.share
+        else grid(found.headline_change, "+.4f"),
         "",
     ]
-    both = zip(groups, found.group_loss_change, found.group_accuracy_change, strict=True)
-    for layers, loss_change, accuracy_change in both:
+    both = zip(groups, found.group_loss_change, found.group_headline_change, strict=True)
+    share = base.task.headline.share
+    for layers, loss_change, change in both:
         said.append(f"The same, of a head in all of layers {layers[0]} to {layers[-1]} at once")
         said += [
             f"  L{layers[0]}-{layers[-1]}H{head:<3}"
             + (
                 "  removed"
                 if math.isnan(loss)
-                else f"  {loss:+.4f}  {100 * accuracy_change[head]:+.1f}"
+                else f"  {loss:+.4f}  "
+                + (f"{100 * change[head]:+.1f}" if share else f"{change[head]:+.4f}")
             )
             for head, loss in enumerate(loss_change)
         ]
@@ -139,24 +154,39 @@ def head_lines(found: Ablation, groups: Sequence[Sequence[int]]) -> list[str]:
     return said
 
 
+def _headline_title(base: Evaluation) -> str:
+    headline = base.task.headline
+    if headline.share:
+        return (
+            f"Change of {headline.title_in_text} in points (base {100 * base.headline_value:.1f})"
+        )
+    return f"Change of the {headline.title_in_text} (base {base.headline_value:.4f})"
+
+
 def width_lines(found: WidthCurves, by: str) -> list[str]:
     """A line for each layer: neurons kept, and the change of the loss and of accuracy there."""
     from bhpvas.criteria import NEURON_CRITERIA
 
     base, title = found.baseline, NEURON_CRITERIA[by].title
+    headline = base.task.headline
+    of, start = f"the {headline.title_in_text}", f"{base.headline_value:.4f}"
+    if headline.share:
+        of, start = f"{headline.title_in_text} in points", f"{100 * base.headline_value:.1f}"
     said = [
-        f"Change of the loss (and of accuracy in points) when a layer alone keeps so many neurons, "
-        f"those lowest by {title} gone (base {base.loss:.4f}, {100 * base.accuracy:.1f}, "
+        f"Change of the loss (and of {of}) when a layer alone keeps so many neurons, "
+        f"those lowest by {title} gone (base {base.loss:.4f}, {start}, "
         f"{base.n} sentences of {base.dataset})"
     ]
     for layer in reversed(range(len(found.kept))):
         points = zip(
-            found.kept[layer], found.loss_change[layer], found.accuracy_change[layer], strict=True
+            found.kept[layer], found.loss_change[layer], found.headline_change[layer], strict=True
         )
         said.append(
             f"L{layer:<3}"
             + "  ".join(
-                f"{kept:,}: {loss:+.4f} ({100 * right:+.1f})" for kept, loss, right in points
+                f"{kept:,}: {loss:+.4f} "
+                f"({f'{100 * change:+.1f}' if headline.share else f'{change:+.4f}'})"
+                for kept, loss, change in points
             )
         )
     return [*said, ""]

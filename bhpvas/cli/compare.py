@@ -92,19 +92,25 @@ def with_counts(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> pd.DataFr
     """The table with how many of the sentences each row learnt from, and what the others say."""
     import pandas as pd
 
+    headline = next(column for column in table if f"{column}_low" in table)
     rows = []
     for one in counted:
         record = one.record()
         unseen = record["unseen"] or {}
-        low, high = unseen.get("accuracy_interval", (None, None))
-        change = unseen.get("accuracy_change") or {}
+        if headline == "accuracy":
+            value, ends = unseen.get("accuracy"), unseen.get("accuracy_interval")
+            change = unseen.get("accuracy_change") or {}
+        else:
+            value, ends = unseen.get("value"), unseen.get("interval")
+            change = unseen.get("change") or {}
+        low, high = ends or (None, None)
         rows.append(
             {
                 "learnt_from": record["learnt_from"],
                 "unseen_sentences": unseen.get("n"),
-                "unseen_accuracy": unseen.get("accuracy"),
-                "unseen_accuracy_low": low,
-                "unseen_accuracy_high": high,
+                f"unseen_{headline}": value,
+                f"unseen_{headline}_low": low,
+                f"unseen_{headline}_high": high,
                 "unseen_change": change.get("change"),
                 "unseen_change_low": change.get("low"),
                 "unseen_change_high": change.get("high"),
@@ -114,12 +120,16 @@ def with_counts(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> pd.DataFr
     return table.join(pd.DataFrame(rows).astype(counts))
 
 
+# Columns of p-values.
+_P = ("mcnemar_p", "mcnemar_p_corrected", "p", "p_corrected")
+
+
 def lines(table: pd.DataFrame, counted: Sequence[LearntFrom]) -> list[str]:
     from bhpvas.text import NOTHING
 
     shown = table.assign(
         learnt_from=["?" if one.count is None else one.count for one in counted],
-        **{name: table[name].map(_p, "ignore") for name in ("mcnemar_p", "mcnemar_p_corrected")},
+        **{name: table[name].map(_p, "ignore") for name in _P if name in table},
     )
     return [
         shown.to_string(index=False, na_rep=NOTHING, float_format=lambda x: f"{x:z.4f}"),
@@ -146,6 +156,8 @@ def document(
     return {
         "rows": [row | one.record() for row, one in zip(rows, counted, strict=True)],
         "data": dataset.name,
+        "task": classifier.task.name,
+        "headline": classifier.task.headline.name,
         "table": str(options.out),
         "model": model_record(classifier),
     }

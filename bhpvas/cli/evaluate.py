@@ -25,7 +25,7 @@ class Options(PassOptions, RemoveOptions, CacheOptions, DataOptions):
 
 
 def run(options: Options) -> None:
-    """Measure a mask: accuracy with interval, loss, F1, flips, parameters and FLOPs."""
+    """Measure a mask: the task's metrics with intervals, what changes, parameters and FLOPs."""
     from bhpvas.evaluation.data_record import data_record
     from bhpvas.evaluation.evaluation import evaluate
     from bhpvas.evaluation.learnt_from import learnt_from
@@ -85,28 +85,54 @@ def document(
 def lines(
     mask: HeadMask, unpruned: Evaluation, found: Evaluation, document: dict[str, Any]
 ) -> list[str]:
-    from bhpvas.evaluation.comparison import accuracy_change_interval
+    from bhpvas.evaluation.comparison import accuracy_change_interval, change_text
     from bhpvas.text import plural
 
-    low, high = found.accuracy_interval
     said = [
         f"{plural(found.n, 'sentence')} of {found.dataset}, {mask.kept_count} of "
         f"{mask.layers * mask.heads} heads{_neurons(mask, document)} kept",
-        f"accuracy    {100 * found.accuracy:.1f}% (95% interval {100 * low:.1f} to "
-        f"{100 * high:.1f})",
-        f"loss        {found.loss:.4f}",
-        f"{found.f1_title:11} {found.f1:.4f}",
+        *(label_lines(found) if found.is_single_label else metric_lines(found)),
         f"parameters  {document['parameters']:,}",
         f"FLOPs       {document['flops_per_sentence'] / 1e6:,.1f} million a sentence",
     ]
-    if mask.changes:
+    if mask.changes and found.is_single_label:
         change, least, most = map(_points, accuracy_change_interval(unpruned, found))
         said.insert(
             2,
             f"change      {change} points against the unpruned model (95% interval {least} to "
             f"{most}), {plural(len(document['flipped']), 'prediction')} flipped",
         )
+    elif mask.changes:
+        p = document["headline_change"]["p"]
+        said.insert(
+            2,
+            f"change      {change_text(unpruned, found)} against the unpruned model"
+            + ("" if p is None else f", p = {p:.2g} ({found.task.test})")
+            + f"; {plural(len(document['flipped']), 'answer')} changed: "
+            f"{found.task.changed_if(unpruned.labels)}",
+        )
     return said
+
+
+def label_lines(found: Evaluation) -> list[str]:
+    """The metrics of one label out of several."""
+    low, high = found.accuracy_interval
+    return [
+        f"accuracy    {100 * found.accuracy:.1f}% (95% interval {100 * low:.1f} to "
+        f"{100 * high:.1f})",
+        f"loss        {found.loss:.4f}",
+        f"{found.f1_title:11} {found.f1:.4f}",
+    ]
+
+
+def metric_lines(found: Evaluation) -> list[str]:
+    """The metrics of another task."""
+    from bhpvas.tasks.base import measured_text
+
+    return [
+        f"{found.task.metric(name).title}  {measured_text(found.task.metric(name), one)}"
+        for name, one in found.measured.items()
+    ]
 
 
 def _neurons(mask: HeadMask, document: dict[str, Any]) -> str:

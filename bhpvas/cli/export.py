@@ -10,6 +10,7 @@ from bhpvas.cli.options import DataOptions, option
 from bhpvas.cli.output import Bar, answer, learnt_lines, model_record
 
 if TYPE_CHECKING:
+    from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.export import Exported
 
 
@@ -58,6 +59,18 @@ def run(options: Options) -> None:
     answer(options.json, document, lines(options, found), read=found.read)
 
 
+def _line(name: str, one: Evaluation) -> str:
+    """The headline of an evaluation, with its interval and where it was measured."""
+    where = f"{one.n} sentences of {one.dataset}"
+    if not one.is_single_label:
+        return f"{name:8} {one.headline_text()}, {where}"
+    low, high = one.accuracy_interval
+    return (
+        f"accuracy {name:8} {100 * one.accuracy:5.1f}% (95% interval {100 * low:.1f} to "
+        f"{100 * high:.1f}, {where})"
+    )
+
+
 def lines(options: Options, found: Exported) -> list[str]:
     said = [f"{name:34}{size / 1e6:>10.2f} MB" for name, size in found.files.items()]
     measured = (
@@ -67,11 +80,7 @@ def lines(options: Options, found: Exported) -> list[str]:
     )
     for name, one, counted in measured:
         if one is not None:
-            low, high = one.accuracy_interval
-            said.append(
-                f"accuracy {name:8} {100 * one.accuracy:5.1f}% (95% interval {100 * low:.1f} to "
-                f"{100 * high:.1f}, {one.n} sentences of {one.dataset})"
-            )
+            said.append(_line(name, one))
         if counted is not None:
             said += learnt_lines(counted)
     if found.latencies is not None:

@@ -35,6 +35,7 @@ def document(info: Info) -> dict[str, Any]:
         **({} if gone is None else {"neurons_kept": [gone.width - one for one in gone.counts]}),
         "max_length": info.geometry.max_length,
         "labels": list(info.label_names),
+        "task": info.task.name,
         "notes": list(info.notes),
     }
 

@@ -44,6 +44,7 @@ def _with_classifier(options: DataOptions, dataset: Dataset) -> tuple[Classifier
         device=options.device,
         dtype=options.dtype,
         max_unknown=options.max_unknown,
+        threshold=options.threshold,
     )
     return classifier, dataset.for_task(classifier.task)
 
@@ -52,11 +53,13 @@ def _dataset(options: DataOptions, source: str | None, split: Split) -> Dataset:
     """A split of what has parts or of the sample sentences, or all sentences of a file."""
     from bhpvas.data.reading import read_dataset, sample_splits
     from bhpvas.data.sampling import SENTENCES
+    from bhpvas.model.config import read_info
 
     if source is None or source == "sample":
         return getattr(sample_splits(), split)
-    named = ("text", "pair", "label", "tag", "labels_from", "skip_unlabelled", "header", "encoding")
-    how: dict[str, Any] = {name: getattr(options, name) for name in named}
+    named = ("text", "pair", "label", "tag", "query", "labels_from", "skip_unlabelled", "header")
+    how: dict[str, Any] = {name: getattr(options, name) for name in (*named, "encoding")}
+    how["task"] = read_info(options.model).task
     # A command that draws sentences itself is given all that there are to learn from. The split of
     # a source in one part has no seed here: other commands measure on what it leaves.
     most = None if isinstance(options, DrawOptions) else SENTENCES

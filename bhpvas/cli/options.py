@@ -84,6 +84,9 @@ class RunOptions(ModelOptions):
         default="float32",
     )
 
+    threshold: float | None = option(
+        "probability from which a model of several labels answers one (default: 0.5)", "X"
+    )
     max_unknown: float = option(
         "refuse sentences of which a larger share of the tokens is unknown to the tokenizer "
         "(default: 0.5)",
@@ -140,7 +143,16 @@ class DataOptions(RunOptions):
     pair: str | None = option(
         'column of the pair, if not found by its name; "" where there is none', "COLUMN"
     )
-    label: str | None = option("column of the label, if not found by its name", "COLUMN")
+    label: str | None = option(
+        "column of the label, if not found by its name; of several labels also a column of 0 and 1 "
+        "for each, by commas",
+        "COLUMN",
+    )
+    query: str | None = option(
+        "column that says what a pair is an answer to, of a model that ranks (default: the first "
+        "text, where pairs share it)",
+        "COLUMN",
+    )
     tag: str | None = option("column of the tag, if not found by its name", "COLUMN")
     split_column: str | None = option(
         'column that names the part of each row, if not found by its name; "" where the whole file '

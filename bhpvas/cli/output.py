@@ -119,7 +119,7 @@ def write_scheme(
     return None if weights is None else path
 
 
-def learnt_lines(counted: LearntFrom, figure: str = "the accuracy") -> list[str]:
+def learnt_lines(counted: LearntFrom, figure: str = "") -> list[str]:
     """How many of the sentences behind a figure were learnt from, and what to know of it."""
     warnings = [f"{'warning':12}{warning}" for warning in counted.warnings(figure)]
     return [f"{'learnt from':12}{counted.share}", *warnings]

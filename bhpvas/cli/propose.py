@@ -16,6 +16,7 @@ from bhpvas.errors import BhpvasError
 if TYPE_CHECKING:
     from bhpvas.model.classifier import Classifier
     from bhpvas.search import Proposal
+    from bhpvas.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class Options(narrowing.TargetOptions):
     )
     max_drop: float | None = option(
         # Methods made for compensation are named here for the same reason.
-        "remove fewer, as many as keep the accuracy on the calibration sentences within X "
+        "remove fewer, as many as keep the accuracy (of a score the Pearson correlation, of "
+        "several labels micro F1) on the calibration sentences within X "
         "(0.01 = one point) as the file is written: by reconstruction and shares with compensated "
         "weights, which it then contains, by other methods as masked",
         "X",
@@ -84,7 +86,7 @@ def run(options: Options) -> None:
     answer(
         options.json,
         document(options, classifier, found, written),
-        lines(options, found, written),
+        lines(options, classifier.task, found, written),
         read=data_record(classifier, dataset),
     )
 
@@ -123,7 +125,7 @@ def document(
     }
 
 
-def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
+def lines(options: Options, task: Task, found: Proposal, written: Path | None) -> list[str]:
     from bhpvas.search import method_named
 
     source = f"learnt from {found.sentences:,} sentences of {found.calibration}"
@@ -135,8 +137,10 @@ def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
     ]
     compensated = method_named(found.method).for_compensation
     if options.max_drop is not None and options.heads:
-        drop = f"{100 * options.max_drop:g}"
+        headline, drop = task.headline, f"{100 * options.max_drop:g}"
         points = f"{drop} {'point' if drop == '1' else 'points'}"
+        if not headline.share:
+            points = f"{options.max_drop:g} of the {headline.title_in_text}"
         on = f"on the {found.sentences:,} sentences"
         if found.heads:
             how = f"with compensation, weights {written}" if written else "as masked"
@@ -144,7 +148,8 @@ def lines(options: Options, found: Proposal, written: Path | None) -> list[str]:
         else:
             how = "compensated" if compensated else "as masked"
             said.append(
-                f"No head goes: without the first one alone, {how}, the accuracy {on} drops by "
+                f"No head goes: without the first one alone, {how}, the "
+                f"{headline.title_in_text} {on} drops by "
                 f"more than {points}."
             )
     elif found.heads and compensated:

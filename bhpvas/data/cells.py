@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -18,8 +19,12 @@ from bhpvas.data.names import Names
 from bhpvas.data.parts import named_parts, part_key
 from bhpvas.data.provenance import Provenance
 from bhpvas.data.tables import MAX_CELLS, Piece, Table
+from bhpvas.data.targets import as_number, no_score
 from bhpvas.data.text_store import Gathering
 from bhpvas.errors import DataError
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import SeveralLabels
 from bhpvas.text import listed
 
 # BERT reads 512 word pieces, about 2,500 characters; the longest review of IMDB has 13,704. More
@@ -46,6 +51,7 @@ def dataset_of(
     skip_unlabelled: bool = False,
     labels_from: int | None = None,
     split_given: bool = False,
+    task: Task | None = None,
 ) -> tuple[Dataset, dict[str, PartRows]]:
     """The table's sentences, every cell checked, and the rows of each part that it names.
 
@@ -55,8 +61,8 @@ def dataset_of(
     column. Rows of a part that gives no label at all have the label -1.
     """
     texts, pairs, lines = Gathering(), Gathering(), list[np.ndarray]()
-    tags, parts = Names(), Names()
-    labels = _Labels(table, columns, skip_unlabelled, labels_from)
+    tags, parts, queries = Names(), Names(), Names()
+    labels = _Labels(table, columns, skip_unlabelled, labels_from, task)
     groups = {name: Names() for name in table.columns if name not in columns.used()}
     count = 0
     for piece in table.pieces():
@@ -69,6 +75,8 @@ def dataset_of(
             pairs.extend(_each(_sentence, table, piece, columns.pair))
         if columns.tag:
             tags.extend(as_text(cell) or "untagged" for cell in _named(table, piece, columns.tag))
+        if columns.query:
+            queries.extend(map(as_text, _named(table, piece, columns.query)))
         if columns.split and len(parts) <= MOST_GROUPS:
             parts.extend(map(as_text, _named(table, piece, columns.split)))
         for name, cells in groups.items():
@@ -114,18 +122,23 @@ def dataset_of(
         },
         provenance=provenance.noted(labels.note()),
         labels_from=labels_from,
+        queries=queries.cells() if columns.query else None,
     )
     return dataset, {part: PartRows(rows[part], labels.left_out(part)) for part in rows}
 
 
 def labels_of(
-    tables: Mapping[str, Table], columns: Columns, skip_unlabelled: bool, labels_from: int | None
+    tables: Mapping[str, Table],
+    columns: Columns,
+    skip_unlabelled: bool,
+    labels_from: int | None,
+    task: Task | None = None,
 ) -> tuple[dict[str, Names], tuple[str, ...] | None]:
     """The labels of tables that belong together, "" where there is none, and their names by number.
 
     The names are None where the tables do not number them.
     """
-    labels = _Labels(next(iter(tables.values())), columns, skip_unlabelled, labels_from)
+    labels = _Labels(next(iter(tables.values())), columns, skip_unlabelled, labels_from, task)
     # No name is given to what is no class.
     labels.skip = skip_unlabelled or labels.names_column is not None
     found = {part: Names() for part in tables}
@@ -147,8 +160,14 @@ class _Labels:
     """The labels of a table as its rows are read, and the names that the table has for them."""
 
     def __init__(
-        self, table: Table, columns: Columns, skip: bool = False, labels_from: int | None = None
+        self,
+        table: Table,
+        columns: Columns,
+        skip: bool = False,
+        labels_from: int | None = None,
+        task: Task | None = None,
     ) -> None:
+        self.task = task
         self.table, self.columns, self.skip, self.start = table, columns, skip, labels_from
         # Where its numbers are asked for, the names do not count.
         self.classes = table.class_names.get(columns.label) if labels_from is None else None
@@ -166,7 +185,7 @@ class _Labels:
         if self.classes is None:
             label = self._known.get(cell) if isinstance(cell, str) else None
             if label is None:
-                label = _label(cell, self.table, row)
+                label = self._written(cell, row)
                 a_class = self.start == -1 and label.startswith("-1")
                 label = "" if self.skip and is_unlabelled(label) and not a_class else label
             if isinstance(cell, str):
@@ -180,6 +199,14 @@ class _Labels:
                 f"0 to {len(self.classes) - 1} alone: {listed(self.classes)}."
             )
         return self.classes[cell]
+
+    def _written(self, cell: object, row: int) -> str:
+        """The label that a cell is, as text."""
+        if isinstance(self.task, Score):
+            return _score(cell, self.table, row)
+        if isinstance(self.task, SeveralLabels):
+            return _set(cell, self.table, row)
+        return _label(cell, self.table, row)
 
     def extend(self, piece: Piece) -> Piece:
         """Read the labels of some rows; returns the rows that are not left out."""
@@ -272,11 +299,13 @@ class _Labels:
                 f"{listed(self.classes)}."
             )
         names, codes = self.classes or in_order(self.codes), None
+        if isinstance(self.task, Score) and not self.classes:
+            names = tuple(sorted(self.codes, key=float))
         if self.names_column:
             names, codes = self.named(
                 self.names_column, lambda row: self.table.place(int(places[row]))
             )
-        if len(names) < 2:
+        if len(names) < 2 and not isinstance(self.task, Score | SeveralLabels):
             raise DataError(
                 f"{name} has only the label {names[0]!r}: a classifier is measured on sentences "
                 "of at least two labels."
@@ -409,6 +438,26 @@ def _label(cell: object, table: Table, row: int) -> str:
             "words or whole numbers."
         )
     return text
+
+
+def _score(cell: object, table: Table, row: int) -> str:
+    """The number in a cell, as text."""
+    text = as_text(cell)
+    if text and not is_unlabelled(text) and as_number(text) is None:
+        raise no_score(table.place(row), text)
+    return text
+
+
+def _set(cell: object, table: Table, row: int) -> str:
+    """The labels in a cell, as text: a list as JSON, and text as it is."""
+    if isinstance(cell, list) and all(isinstance(one, str | int) for one in cell):
+        return json.dumps([str(one) for one in cell])
+    if isinstance(cell, list | dict):
+        raise DataError(
+            f"{table.place(row)} has the labels {cell!r:.50}: a list of labels holds words or "
+            "whole numbers."
+        )
+    return as_text(cell)
 
 
 def _check_named(table: Table, column: str, parts: Names, places: np.ndarray) -> None:

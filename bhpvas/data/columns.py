@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 
 from bhpvas.data.first_rows import FirstRows
 from bhpvas.errors import DataError
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import SeveralLabels
 from bhpvas.text import listed
 
 # Column names that are recognised, as `_plain` writes them, the likeliest first.
@@ -70,6 +73,19 @@ LABEL_ENDS = (
     "label class category sentiment polarity emotion intent star rating score stance judgment "
     "judgement verdict"
 ).split()
+#: The same of scores, and of several labels at once, whose cells tell nothing.
+SCORE_COLUMNS = (
+    [
+        *("label", "gold label", "score", "similarity", "similarity score", "relatedness"),
+        *("relatedness score", "relevance", "relevance score", "rating", "gold score"),
+    ],
+    ["target", "y", "stars", "star rating", "grade", "overall", "quality", "qrel", "relevant"],
+)
+SCORE_ENDS = "label score similarity relatedness relevance rating grade star".split()
+SET_COLUMNS = (
+    ["label", "gold label", "label name"],
+    ["categories", *LABEL_COLUMNS[1], *"tag topic genre annotation keyword skill".split()],
+)
 TAG_COLUMNS = ["tag", "phenomenon", "slice", "group"]
 #: A column of the first name is the split; one of the others if all that it holds are parts.
 SPLIT_COLUMNS = [
@@ -88,7 +104,8 @@ _LISTED = 60
 class Columns:
     """Which column of a table holds what; ``None`` = the table has no such column.
 
-    ``names`` holds a name for each number in ``label``. ``notes`` say what was guessed, one
+    ``query`` says what each pair is an answer to, and is only taken where it was given. ``names``
+    holds a name for each number in ``label``. ``notes`` say what was guessed, one
     sentence each.
     """
 
@@ -99,11 +116,12 @@ class Columns:
     split: str | None = None
     names: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    query: str | None = field(default=None, repr=False)
 
     def used(self) -> list[str]:
         """The names of the columns that are there."""
-        columns = (self.text, self.pair, self.label, self.tag, self.split, self.names)
-        return [column for column in columns if column]
+        roles = (self.text, self.pair, self.label, self.tag, self.split, self.names, self.query)
+        return [column for column in roles if column]
 
 
 def guess_columns(
@@ -114,6 +132,8 @@ def guess_columns(
     label: str | None = None,
     tag: str | None = None,
     split: str | None = None,
+    query: str | None = None,
+    task: Task | None = None,
     name: str = "the data",
     rows: FirstRows | None = None,
     classes: Collection[str] = (),
@@ -129,6 +149,8 @@ def guess_columns(
       only one that holds sentences;
     - the label likewise, the only one that holds labels, or numbers whose names the data know
       (``classes``);
+    - where the model's ``task`` is known, those are numbers for a score, and anything for several
+      labels;
     - a column ``label_text`` beside whole numbers in ``label`` names them, if each has one name.
 
     What else could have been the text, its pair or the label is said in ``notes``. Raises
@@ -139,7 +161,8 @@ def guess_columns(
     Columns(text='Review', label='Sentiment', pair=None, tag=None, split=None, names=None)
     """
     given = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
-    guess = _Guess(list(header), rows or FirstRows(), name, classes, nested)
+    given["query"] = query
+    guess = _Guess(list(header), rows or FirstRows(), name, classes, nested, task)
     for role, choice in given.items():
         if choice is not None:
             guess.take(role, choice)
@@ -159,7 +182,9 @@ class _Guess:
         name: str,
         classes: Collection[str],
         nested: Collection[str],
+        task: Task | None,
     ) -> None:
+        self.task = task
         self.header, self.rows, self.name, self.classes = header, rows, name, classes
         self.nested = [*nested, *filter(rows.holds_nested, header)]
         self.plain = {column: _plain(column) for column in header}
@@ -200,7 +225,8 @@ class _Guess:
             if not likely:
                 self._note_parts()
         tag, split, pair = (self.roles.get(role) for role in ("tag", "split", "pair"))
-        return Columns(text, label, pair, tag, split, self.names, tuple(self.notes))
+        notes, query = tuple(self.notes), self.roles.get("query")
+        return Columns(text, label, pair, tag, split, self.names, notes, query)
 
     def _note_parts(self) -> None:
         """A column that may name parts, where none is read as the split, is said."""
@@ -261,12 +287,7 @@ class _Guess:
         """The column of the label; others that could be it are said, or asked for."""
         named: list[str] = []
         if "label" not in self.roles:
-            tiers = [
-                self._named(LABEL_COLUMNS[0]),
-                self._named(LABEL_COLUMNS[1]),
-                self._named((), LABEL_ENDS),
-                [one for one in self._free() if one in self.classes],
-            ]
+            tiers = self._label_tiers()
             best = next((tier for tier in tiers if tier), [])
             best = [one for one in best if one in self.classes] or best
             self.roles["label"] = self._only("label", best, self._may_be_label)
@@ -302,7 +323,29 @@ class _Guess:
             found += [one for one in other if self.rows.names_numbers(one, label)]
         return next(iter(found), None)
 
+    def _label_tiers(self) -> list[list[str]]:
+        """Columns by how clearly their names say that they are the label."""
+        if isinstance(self.task, Score):
+            tiers = [
+                self._named(*names)
+                for names in ((SCORE_COLUMNS[0],), (SCORE_COLUMNS[1],), ((), SCORE_ENDS))
+            ]
+            # Of a column of that name that holds something else it is said in which row it does.
+            numbers = [[one for one in tier if self._may_be_label(one)] for tier in tiers]
+            return numbers if any(numbers) else tiers
+        names = SET_COLUMNS if isinstance(self.task, SeveralLabels) else LABEL_COLUMNS
+        return [
+            self._named(names[0]),
+            self._named(names[1]),
+            self._named((), LABEL_ENDS),
+            [one for one in self._free() if one in self.classes],
+        ]
+
     def _may_be_label(self, column: str) -> bool:
+        if isinstance(self.task, Score):
+            return self.rows.holds_scores(column)
+        if isinstance(self.task, SeveralLabels):
+            return not self.rows.holds_objects(column)
         return column in self.classes or self.rows.holds_labels(column)
 
     def _free(self) -> list[str]:

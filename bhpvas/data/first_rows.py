@@ -9,8 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bhpvas.data.labels import is_unlabelled
 from bhpvas.data.parts import CALIBRATION_PARTS, EVALUATION_PARTS, is_part, part_key
 from bhpvas.data.tables import Table
+from bhpvas.data.targets import as_number
 from bhpvas.errors import DataError
 from bhpvas.text import shortened
 
@@ -90,6 +92,15 @@ class FirstRows:
         if self.are_many(column) and len(values) > len(texts) / 2:
             return False
         return 0 < len(values) <= _MOST_LABELS and not self.holds_sentences(column)
+
+    def holds_scores(self, column: str) -> bool:
+        """Whether the cells are numbers, whatever stands where there is none."""
+        texts = [text for text in self.filled(column) if not is_unlabelled(text)]
+        return bool(texts) and all(as_number(text) is not None for text in texts)
+
+    def holds_objects(self, column: str) -> bool:
+        """Whether some cells are objects."""
+        return any(isinstance(cell, dict) for cell in self.cells.get(column, ()))
 
     def holds_parts(self, column: str) -> bool:
         """Whether the cells are names of parts to learn from and to measure on."""

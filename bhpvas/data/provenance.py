@@ -8,8 +8,8 @@ from typing import Literal
 
 #: How labels became numbers of the model: by the same name or the number in it (``1`` is ``1
 #: star``), by the start of a name (``neg`` is ``negative``), as the model's own numbers, or in the
-#: order in which the source counts them.
-Match = Literal["name", "start of name", "number", "order"]
+#: order in which the source counts them; of a score the number is the value.
+Match = Literal["name", "start of name", "number", "order", "value"]
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,14 @@ from bhpvas.data.first_rows import FirstRows
 from bhpvas.data.hub import HubId, further_columns, load_parts, part_table
 from bhpvas.data.parts import CALIBRATION_SHARE, Parts, divided
 from bhpvas.data.sampling import SENTENCES
+from bhpvas.data.set_columns import name_of, with_one_column
 from bhpvas.data.tables import Table
+from bhpvas.data.targets import label_columns
 from bhpvas.errors import DataError
 from bhpvas.storage.paths import sample_data_folder
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import SeveralLabels
 from bhpvas.text import listed
 
 Source: TypeAlias = str | Path | BinaryIO | Table
@@ -43,6 +48,8 @@ def read_splits(
     seed: int = 0,
     calibration_share: float = CALIBRATION_SHARE,
     sentences: int | None = SENTENCES,
+    query: str | None = None,
+    task: Task | None = None,
 ) -> Splits:
     """Read labelled sentences in a calibration and an evaluation part.
 
@@ -53,7 +60,10 @@ def read_splits(
     The columns are guessed by :func:`guess_columns` unless they are named; ``""`` says that there
     is none. ``skip_unlabelled`` leaves rows out whose label is empty, NA, NaN, null, -1 or a dash,
     and counts them in the provenance. ``labels_from`` says that labels are the model's numbers,
-    counted from there; names that the source has for them do not count then.
+    counted from there; names that the source has for them do not count then. ``query`` names the
+    column of what pairs are answers to. ``task`` is that of the model: without it a label is one
+    out of several, with it also a number or a set of labels, for which ``label`` may name several
+    columns of 0 and 1 by commas.
 
     Parts that the source has are kept: one named train or calibration to learn from (of train at
     most so many ``sentences``, drawn as :func:`~bhpvas.data.sampling.calibration_sample` draws;
@@ -73,7 +83,8 @@ def read_splits(
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
     opened = _opened(source, name, header, encoding)
-    found = _read(opened, choice, skip_unlabelled, labels_from)
+    how = _How({**choice, "query": query}, skip_unlabelled, labels_from, task)
+    found = _read(*_with_sets(opened, how))
     if isinstance(found, Parts):
         return found.splits(calibration_share, seed, sentences)
     return divided(found, calibration_share, seed)
@@ -94,6 +105,8 @@ def read_dataset(
     labels_from: int | None = None,
     part: Split = "evaluation",
     sentences: int | None = None,
+    query: str | None = None,
+    task: Task | None = None,
 ) -> Dataset:
     """Read the sentences of a source to measure on, or to learn from (``part="calibration"``).
 
@@ -112,7 +125,8 @@ def read_dataset(
     """
     choice = {"text": text, "pair": pair, "label": label, "tag": tag, "split": split}
     opened = _opened(source, name, header, encoding)
-    found = _read(opened, choice, skip_unlabelled, labels_from)
+    how = _How({**choice, "query": query}, skip_unlabelled, labels_from, task)
+    found = _read(*_with_sets(opened, how))
     return found.only(part, sentences) if isinstance(found, Parts) else found
 
 
@@ -134,7 +148,7 @@ def is_hub_id(source: Source) -> TypeGuard[str]:
     return not os.path.exists(os.path.expanduser(source))
 
 
-def columns_of(table: Table, **choice: str | None) -> Columns:
+def columns_of(table: Table, *, task: Task | None = None, **choice: str | None) -> Columns:
     """Which column of a table holds what, as :func:`guess_columns` finds it with its first rows."""
     return guess_columns(
         table.columns,
@@ -143,6 +157,7 @@ def columns_of(table: Table, **choice: str | None) -> Columns:
         rows=FirstRows.of(table),
         classes=table.class_names,
         nested=table.nested,
+        task=task,
     )
 
 
@@ -185,76 +200,110 @@ def _table_part(table: Table, columns: Sequence[str] | None, rows: np.ndarray | 
     return table if rows is None else table.take(rows)
 
 
+@dataclass(frozen=True)
+class _How:
+    """How a source is to be read: its columns, as far as they are named, and its labels."""
+
+    choice: Mapping[str, str | None]
+    skip_unlabelled: bool
+    labels_from: int | None
+    task: Task | None
+
+    def columns_of(self, table: Table, **instead: str | None) -> Columns:
+        """Which column of a table holds what."""
+        return columns_of(table, task=self.task, **{**self.choice, **instead})
+
+    def aligned(self, dataset: Dataset) -> Dataset:
+        """A dataset with scores or sets as labels, where the model gives such: only as these are
+        they drawn and divided evenly.
+        """
+        if isinstance(self.task, Score | SeveralLabels):
+            return dataset.for_task(self.task)
+        return dataset
+
+
+def _with_sets(source: Table | _Tables, how: _How) -> tuple[Table | _Tables, _How]:
+    """A source with one column of labels where it has one of 0 and 1 for each of them."""
+    if not isinstance(how.task, SeveralLabels):
+        return source, how
+    first = source
+    if isinstance(first, _Tables):
+        first = next(iter(first.parts.values()))(None, None)
+    columns = label_columns(first.columns, how.task.label_names, how.choice["label"])
+    if not columns:
+        return source, how
+    how = replace(how, choice={**how.choice, "label": name_of(columns)})
+    if isinstance(source, Table):
+        return with_one_column(source, columns), how
+
+    def part_of(part: _Part, wanted: Sequence[str] | None, rows: np.ndarray | None) -> Table:
+        if wanted is not None:
+            wanted = [*(one for one in wanted if one != name_of(columns)), *columns]
+        return with_one_column(part(wanted, rows), columns)
+
+    parts = {name: partial(part_of, part) for name, part in source.parts.items()}
+    return replace(source, parts=parts), how
+
+
 def _read(
     source: Table | _Tables,
-    choice: Mapping[str, str | None],
-    skip_unlabelled: bool,
-    labels_from: int | None,
+    how: _How,
 ) -> Dataset | Parts:
     """What a source holds: its parts where it has any, else its sentences."""
     if isinstance(source, Table):
-        return _of_table(source, choice, skip_unlabelled, labels_from)
-    if choice["split"] and len(source.parts) > 1:
+        return _of_table(source, how)
+    if how.choice["split"] and len(source.parts) > 1:
         raise DataError(
             f"{source.name} is in parts already ({listed(source.parts)}): leave --split out."
         )
     if len(source.parts) == 1:
         (table,) = (rows(None, None) for rows in source.parts.values())
         table = replace(table, name=source.name)
-        if columns_of(table, **choice).split:
+        if how.columns_of(table).split:
             # Rows without a label are left out as they are of several parts.
-            found = _of_table(table, choice, True, labels_from)
+            found = _of_table(table, replace(how, skip_unlabelled=True))
             if isinstance(found, Parts) and len(found.labels) > 1:
                 return found
-    return _of_tables(source, choice, skip_unlabelled, labels_from)
+    return _of_tables(source, how)
 
 
-def _of_table(
-    table: Table,
-    choice: Mapping[str, str | None],
-    skip_unlabelled: bool,
-    labels_from: int | None,
-) -> Dataset | Parts:
+def _of_table(table: Table, how: _How) -> Dataset | Parts:
     """The sentences of a table, or the parts that one of its columns names."""
-    columns = columns_of(table, **choice)
+    columns = how.columns_of(table)
     dataset, named = dataset_of(
         table,
         columns,
-        skip_unlabelled=skip_unlabelled,
-        labels_from=labels_from,
-        split_given=bool(choice["split"]),
+        skip_unlabelled=how.skip_unlabelled,
+        labels_from=how.labels_from,
+        split_given=bool(how.choice["split"]),
+        task=how.task,
     )
     if not named:
-        return dataset
+        return how.aligned(dataset)
 
     def take(part: str, rows: np.ndarray) -> Dataset:
         taken, left_out = dataset.take(named[part].rows[rows]), named[part].left_out
         said = replace(taken.provenance, split=columns.split, part=part, left_out=left_out)
-        return replace(taken, provenance=said)
+        return how.aligned(replace(taken, provenance=said))
 
     labels = {part: dataset.labels[found.rows] for part, found in named.items()}
     given = dataset.labels >= 0
     whole = dataset if given.all() else dataset.take(np.flatnonzero(given))
-    return Parts(dataset.name, labels, take, columns.split, whole)
+    return Parts(dataset.name, labels, take, columns.split, how.aligned(whole))
 
 
-def _of_tables(
-    source: _Tables,
-    choice: Mapping[str, str | None],
-    skip_unlabelled: bool,
-    labels_from: int | None,
-) -> Parts:
+def _of_tables(source: _Tables, how: _How) -> Parts:
     """The parts of a source that has a table for each, with the labels of all."""
     parts = source.parts
     first = replace(next(iter(parts.values()))(None, None), name=source.name)
-    columns = columns_of(first, **{**choice, "split": ""})
+    columns = how.columns_of(first, split="")
     read = [column for column in (columns.label, columns.names) if column]
     tables = {
         part: rows(read, None)
         for part, rows in parts.items()
         if {*read} <= {*rows(None, None).columns}
     }
-    written, named = labels_of(tables, columns, skip_unlabelled, labels_from)
+    written, named = labels_of(tables, columns, how.skip_unlabelled, how.labels_from, how.task)
     given = {part for part, labels in written.items() if {*labels} - {"", "-1"}}
     names = named or in_order({name for part in given for name in written[part] if name})
     known = [as_text(name) for name in names]
@@ -264,10 +313,13 @@ def _of_tables(
         further = [name for name in parts[part](None, None).columns if name not in columns.used()]
         table = parts[part]([*columns.used(), *further], rows)
         numbered = names, labels[part][rows]
-        dataset, _ = dataset_of(table, columns, numbered, labels_from=labels_from)
+        dataset, _ = dataset_of(
+            table, columns, numbered, labels_from=how.labels_from, task=how.task
+        )
         unlabelled = int((labels[part] < 0).sum())
         left_out = {"without a label": unlabelled} if unlabelled else {}
         said = replace(dataset.provenance, part=part, left_out=left_out)
-        return replace(dataset, numbered=named is not None, provenance=said)
+        dataset = replace(dataset, numbered=named is not None, provenance=said)
+        return how.aligned(dataset)
 
     return Parts(source.name, labels, take)

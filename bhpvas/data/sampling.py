@@ -18,6 +18,8 @@ SENTENCES = 2048
 # Sentences among which texts that are part of others are looked for: SST-2's train part has 67,349,
 # and 100,000 reviews of 130 words take some 40 seconds.
 _MOST_COMPARED = 100_000
+# Groups of scores, and the fewest sentences with a set of labels that are a group.
+_STRATA, _FEWEST_OF_A_SET = 10, 10
 # Words by which runs are looked up before they are compared in full: of reviews, few share four.
 _FIRST_WORDS = 4
 
@@ -53,6 +55,25 @@ def stratified_sample(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     order = order[np.argsort(labels[order], kind="stable")]
     # Evenly spaced over the sentences sorted by label: systematic sampling.
     return np.sort(order[np.arange(size) * len(labels) // size])
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """Groups of like labels, int64 ``[N]``, of which a sample holds each in its proportion.
+
+    They are the labels themselves, or sets of them, of which rare ones are one group. Of scores
+    they are ten of about equal size, from the lowest on.
+
+    >>> strata(np.array([2, 0, 2])).tolist(), strata(np.linspace(0, 1, 20)).tolist()[:4]
+    ([1, 0, 1], [0, 0, 1, 1])
+    """
+    _, codes, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    codes = codes.reshape(-1)
+    if labels.ndim == 2:
+        return np.where(counts[codes] < _FEWEST_OF_A_SET, len(counts), codes)
+    if labels.dtype == np.float64 and len(counts) > _STRATA:
+        edges = np.quantile(codes, np.arange(1, _STRATA) / _STRATA)
+        codes = np.searchsorted(np.unique(edges), codes, side="right")
+    return codes
 
 
 def parts_of_others(texts: Sequence[str]) -> np.ndarray:
@@ -99,12 +120,12 @@ def calibration_sample(
         return dataset
     note = f"Of {total or len(dataset):,} sentences, {size:,} are drawn to learn from, seed {seed}."
     dataset = replace(dataset, provenance=dataset.provenance.noted(note))
-    dataset = dataset.take(comparable(dataset.labels, size, seed))
+    dataset = dataset.take(comparable(strata(dataset.labels), size, seed))
     rows = np.arange(len(dataset))
     if dataset.pairs is None:
         whole = np.flatnonzero(~parts_of_others(dataset.texts))
         rows = whole if len(whole) >= size else rows
-    return dataset.take(rows[stratified_sample(dataset.labels[rows], size, seed)])
+    return dataset.take(rows[stratified_sample(strata(dataset.labels)[rows], size, seed)])
 
 
 def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -128,7 +149,8 @@ def stratified_split(dataset: Dataset, share: float, seed: int) -> tuple[Dataset
         )
     order = np.argsort(begins)  # different sentences as they first come
     count = min(max(round(share * len(dataset)), 1), len(dataset) - 1)
-    chosen = order[_stratified(dataset.labels[begins[order]], copies[order], count, seed)]
+    groups = strata(dataset.labels)[begins[order]]
+    chosen = order[_stratified(groups, copies[order], count, seed)]
     first = np.isin(code, chosen)
     return dataset.take(np.flatnonzero(first)), dataset.take(np.flatnonzero(~first))
 

@@ -1,4 +1,4 @@
-"""Ablation: the exact change of loss and accuracy when one head more is removed, for each head."""
+"""Ablation: the exact change of loss and headline when one head more is removed, for each head."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 131072, "mps": 16384}
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """Change of loss and accuracy when exactly one more head is removed from ``baseline.mask``.
+    """Change of loss and headline when exactly one more head is removed from ``baseline.mask``.
 
-    ``loss_change`` and ``accuracy_change`` are float64 ``[L, H]`` (NaN at removed heads), the
-    loss in nats and the accuracy as a share of 1; a positive loss change and a negative accuracy
-    change mean that removal hurts. ``group_loss_change`` and ``group_accuracy_change`` ``[G, H]``
-    are those of a head in all the layers of a group at once, of layers that share their weights; G
-    is 0 where each has its own.
+    ``loss_change`` and ``headline_change`` are float64 ``[L, H]`` (NaN at removed heads), the
+    latter of the task's headline, for one label out of several the accuracy as a share of 1; a
+    positive loss change and a negative change of what should be high mean that removal hurts.
+    ``group_loss_change`` and ``group_headline_change`` ``[G, H]`` are those of a head in all the
+    layers of a group at once, of layers that share their weights; G is 0 where each has its own.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take([0, 1])
@@ -41,9 +41,9 @@ class Ablation:
 
     baseline: Evaluation
     loss_change: np.ndarray
-    accuracy_change: np.ndarray
+    headline_change: np.ndarray
     group_loss_change: np.ndarray
-    group_accuracy_change: np.ndarray
+    group_headline_change: np.ndarray
 
 
 def ablate(
@@ -77,7 +77,8 @@ def ablate(
     mask = mask or classifier.full_mask()
     smaller = narrowed(classifier, mask)
     base = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
-    losses, right = np.zeros((2, *mask.array.shape))
+    losses = np.zeros(mask.array.shape)
+    sums = np.zeros((*losses.shape, task.terms(base[:1], dataset.labels[:1]).shape[-1]))
 
     def run(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         return logits_without_each(smaller, batch, mask)
@@ -88,8 +89,8 @@ def ablate(
         base[batch.rows] = whole
         labels = dataset.labels[batch.rows]
         losses += task.losses(fewer, labels).sum(-1)
-        right += (task.answers(fewer) == labels).sum(-1)
-    distributed.add_up(base, losses, right)
+        sums += task.terms(fewer, labels).sum(-2)  # [L, H, K]
+    distributed.add_up(base, losses, sums)
     baseline = Evaluation.of(classifier, dataset, mask, base)
     together, everywhere = part(progress, 1, 2), np.full((2, len(groups), mask.heads), np.nan)
     cache = StateCache()
@@ -99,14 +100,17 @@ def ablate(
             without = mask.without(HeadId(layer, head) for layer in group)
             if without != mask:
                 found = evaluate(classifier, dataset, without, cache=cache)
-                change = found.loss - baseline.loss, found.accuracy - baseline.accuracy
+                headline = found.headline_value - baseline.headline_value
+                change = found.loss - baseline.loss, headline
                 everywhere[:, number, head] = change
     return Ablation(
         baseline=baseline,
         loss_change=losses / len(dataset) - baseline.loss,
-        accuracy_change=np.where(mask.kept, right / len(dataset) - baseline.accuracy, np.nan),
+        headline_change=np.where(
+            mask.kept, task.headline_of(sums, len(dataset)) - baseline.headline_value, np.nan
+        ),
         group_loss_change=everywhere[0],
-        group_accuracy_change=everywhere[1],
+        group_headline_change=everywhere[1],
     )
 
 

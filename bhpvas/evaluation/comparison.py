@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bhpvas import stats
+from bhpvas import stats, text
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import DataError
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
@@ -29,8 +29,9 @@ UNPRUNED = "unpruned"
 def mcnemar(before: Evaluation, after: Evaluation) -> stats.McNemar:
     """The exact two-sided McNemar test of equal accuracy on the same sentences.
 
-    Where one evaluation is of a part, only the sentences of both count. Raises :class:`DataError`
-    where the two are of different datasets.
+    Of several labels it is that of whole sets; of a score there is none, which raises
+    :class:`~bhpvas.errors.BhpvasError`. Where one evaluation is of a part, only the sentences of
+    both count. Raises :class:`DataError` where the two are of different datasets.
     """
     _, first, second = _paired(before, after)
     return stats.mcnemar(before.right[first], after.right[second])
@@ -45,6 +46,34 @@ def accuracy_change_interval(before: Evaluation, after: Evaluation) -> stats.Cha
     return stats.share_change(before.right[first], after.right[second])
 
 
+def headline_change(before: Evaluation, after: Evaluation) -> stats.PairedChange:
+    """How the task's headline changed on the same sentences, with its 95% interval and p.
+
+    What the p is of says :attr:`~bhpvas.tasks.base.Task.test`. Errors as for :func:`mcnemar`.
+    """
+    return before.task.change(*_both(before, after))
+
+
+def change_text(before: Evaluation, after: Evaluation) -> str:
+    """How the headline changed, with its interval, in points of a share.
+
+    >>> import bhpvas
+    >>> classifier = bhpvas.load_classifier()
+    >>> data = bhpvas.sample_splits().evaluation.take(range(4))
+    >>> found = bhpvas.evaluate(classifier, data)
+    >>> change_text(found, found)
+    '0.0 points (−49.0 … +49.0)'
+    """
+    change = headline_change(before, after)
+    if not np.isfinite(change.change):
+        return "a change that is not defined"
+    if before.task.headline.share:
+        interval = text.change_interval(change.low, change.high)
+        return f"{text.signed(100 * change.change)} points {interval}"
+    ends = (text.signed(end, 3) for end in (change.low, change.high))
+    return f"{text.signed(change.change, 3)} ({f' {text.ELLIPSIS} '.join(ends)})"
+
+
 def divergences(before: Evaluation, after: Evaluation) -> np.ndarray:
     """How far each sentence's answer moved: KL(before ‖ after) in nats, float64, 0 = not at all.
 
@@ -56,29 +85,53 @@ def divergences(before: Evaluation, after: Evaluation) -> np.ndarray:
 
 
 def flips(before: Evaluation, after: Evaluation) -> np.ndarray:
-    """The places in the dataset whose prediction changes, int64, ascending.
+    """The places in the dataset whose answer changes, int64, ascending.
 
-    Errors as for :func:`mcnemar`.
+    When it does says :meth:`~bhpvas.tasks.base.Task.changed_if`. Errors as for :func:`mcnemar`.
     """
-    common, first, second = _paired(before, after)
-    of = before.task, before.logits[first], after.logits[second], before.labels[first]
-    return common[of[0].changed(*of[1:])]
+    common, _, _ = _paired(before, after)
+    return common[before.task.changed(*_both(before, after))]
+
+
+def outcomes(before: Evaluation, after: Evaluation) -> np.ndarray:
+    """What became of each sentence's answer: ``lost``, ``gained``, ``other`` or ``same``.
+
+    Text, of the sentences that both evaluations have; errors as for :func:`mcnemar`.
+    """
+    return before.task.outcomes(*_both(before, after))
+
+
+def _both(before: Evaluation, after: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The logits of the common sentences in either evaluation, and their labels."""
+    _, first, second = _paired(before, after)
+    return before.logits[first], after.logits[second], before.labels[first]
 
 
 def summary(unpruned: Evaluation, found: Evaluation) -> dict[str, Any]:
     """Metrics, predictions and what changed against ``unpruned``; ready for JSON.
 
-    Predictions are numbers of labels, one a sentence in the order of the dataset. ``flipped`` are
-    places in the dataset.
+    Predictions are numbers of labels, one a sentence in the order of the dataset, or scores, or
+    lists of such numbers. ``flipped`` are places in the dataset. What the task has no meaning for
+    is None.
     """
-    return found.metrics() | {
+    labels, right = found.is_single_label, unpruned.task.right(unpruned.logits, unpruned.labels)
+    return found.record() | {
         "label_names": list(found.label_names),
-        "predictions": found.predictions.tolist(),
+        "predictions": found.task.plain(found.predictions),
         "removed_heads": [str(head) for head in sorted(found.mask.removed)],
         "flipped": flips(unpruned, found).tolist(),
-        "accuracy_change": accuracy_change_interval(unpruned, found)._asdict(),
-        "mcnemar": mcnemar(unpruned, found)._asdict(),
+        "flipped_if": found.task.changed_if(unpruned.labels),
+        "accuracy_change": accuracy_change_interval(unpruned, found)._asdict() if labels else None,
+        "mcnemar": None if right is None else mcnemar(unpruned, found)._asdict(),
+        "headline_change": change_record(unpruned, found),
     }
+
+
+def change_record(before: Evaluation, after: Evaluation) -> dict[str, Any]:
+    """How the headline changed, ready for JSON: what is not defined is None."""
+    change = headline_change(before, after)._asdict()
+    known = {name: value if np.isfinite(value) else None for name, value in change.items()}
+    return {"metric": before.task.headline.name} | known | {"test": before.task.test}
 
 
 def _paired(before: Evaluation, after: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,7 +176,7 @@ def compare(
     """One row for the unpruned model and one for each candidate.
 
     Columns as in :func:`measures`; ``random_low``, ``random_median`` and ``random_high`` are the
-    5%, 50% and 95% quantiles of the accuracy of random masks with as many heads removed, neither
+    5%, 50% and 95% quantiles of the headline of random masks with as many heads removed, neither
     chosen nor recovered; empty where no head is removed, or neurons are as well.
 
     - ``classifier``: the model that was pruned.
@@ -169,8 +222,8 @@ def compare(
     bands: dict[int, tuple[float, ...]] = {}
     for size in sizes if random else []:
         masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]
-        accuracies = np.array([measured(plain, mask).accuracy for mask in masks])
-        bands[size] = tuple(stats.band(accuracies))
+        values = np.array([measured(plain, mask).headline_value for mask in masks])
+        bands[size] = tuple(stats.band(values))
     table = measures(classifier, evaluations, classifier.encode(dataset).lengths)
     nothing = (np.nan,) * 3
     quantiles = [
@@ -192,6 +245,12 @@ def measures(
     the first one's, with Student's interval. ``f1_of`` says what F1 is of. ``lengths`` are tokens a
     sentence, for the FLOPs.
 
+    Of another task than one label out of several, the columns of the accuracy, F1 and Matthews are
+    those of the task's metrics, under their names and with their intervals; ``change`` is that of
+    the headline, the first of them, ``p`` that of the task's test, and ``flipped``, ``lost`` and
+    ``gained`` count what the task calls changed, worse and better; of several labels ``mcnemar_p``
+    is of whole sets.
+
     ``mcnemar_p`` is of each row alone, ``mcnemar_p_corrected`` for the number of rows that are
     compared with the first (Holm 1979). What compares is NaN in the first row itself, and in others
     of the same model, such as a scheme's start, which do not count among those compared.
@@ -202,9 +261,12 @@ def measures(
     )
     against = [f"{name}{end}" for name in _AGAINST_FIRST for end in ("", "_low", "_high")]
     same = [_same_model(first, found) for found in evaluations.values()]
-    table.loc[same, [*against, "mcnemar_p"]] = np.nan
-    corrected = stats.holm(table["mcnemar_p"].to_numpy())
-    table.insert(table.columns.get_loc("mcnemar_p") + 1, "mcnemar_p_corrected", corrected)
+    for p in ("mcnemar_p", "p"):
+        if p in table:
+            table.loc[same, p] = np.nan
+            corrected = stats.holm(table[p].to_numpy())
+            table.insert(table.columns.get_loc(p) + 1, f"{p}_corrected", corrected)
+    table.loc[same, against] = np.nan
     return table
 
 
@@ -220,8 +282,7 @@ _AGAINST_FIRST = ("change", "loss_change", "divergence")
 def _row(
     name: str, classifier: Classifier, unpruned: Evaluation, found: Evaluation, lengths: np.ndarray
 ) -> dict[str, Any]:
-    mask = found.mask
-    change, test = accuracy_change_interval(unpruned, found), mcnemar(unpruned, found)
+    mask, geometry = found.mask, classifier.geometry
     loss_change = stats.mean_change(unpruned.losses, found.losses)
     moved = divergences(unpruned, found)
     row: dict[str, Any] = {
@@ -229,8 +290,31 @@ def _row(
         "heads_removed": len(mask.removed),
         "heads_kept": mask.kept_count,
         "neurons_removed": len(mask.neurons or ()),
-        "neurons_kept": sum(neurons_kept(classifier.geometry, mask)),
+        "neurons_kept": sum(neurons_kept(geometry, mask)),
         "sentences": found.n,
+    }
+    of_answers = _of_labels if found.is_single_label else _of_metrics
+    answers, intervals = of_answers(unpruned, found, loss_change)
+    row |= answers | {
+        "divergence": float(moved.mean()),
+        "parameters": parameters(geometry, mask),
+        "flops_per_sentence": flops_per_sentence(geometry, mask, lengths),
+        "speed_bound": speed_bound(geometry, mask, lengths),
+    }
+    intervals |= {"divergence": stats.mean_interval(moved)}
+    for measure, (low, high) in intervals.items():
+        row |= {f"{measure}_low": low, f"{measure}_high": high}
+    return row
+
+
+#: What a row says of answers, and the ends of intervals by column.
+_Answers = tuple[dict[str, Any], dict[str, tuple[float, float]]]
+
+
+def _of_labels(unpruned: Evaluation, found: Evaluation, loss_change: stats.Change) -> _Answers:
+    """What a row says of one label out of several."""
+    change, test = accuracy_change_interval(unpruned, found), mcnemar(unpruned, found)
+    row = {
         "accuracy": found.accuracy,
         "change": change.change,
         "flipped": len(flips(unpruned, found)),
@@ -242,22 +326,40 @@ def _row(
         "f1": found.f1,
         "f1_of": found.f1_of,
         "matthews": found.matthews,
-        "divergence": float(moved.mean()),
-        "parameters": parameters(classifier.geometry, mask),
-        "flops_per_sentence": flops_per_sentence(classifier.geometry, mask, lengths),
-        "speed_bound": speed_bound(classifier.geometry, mask, lengths),
     }
-    intervals = {
+    return row, {
         "accuracy": found.accuracy_interval,
         "change": (change.low, change.high),
         "loss": found.loss_interval,
         "loss_change": (loss_change.low, loss_change.high),
         "f1": found.f1_interval(),
-        "divergence": stats.mean_interval(moved),
     }
-    for measure, (low, high) in intervals.items():
-        row |= {f"{measure}_low": low, f"{measure}_high": high}
-    return row
+
+
+def _of_metrics(unpruned: Evaluation, found: Evaluation, loss_change: stats.Change) -> _Answers:
+    """What a row says of another task."""
+    change, became = headline_change(unpruned, found), outcomes(unpruned, found)
+    headline, *others = (name for name in found.measured if name != "loss")
+    row = {
+        headline: found.measured[headline].value,
+        "change": change.change,
+        "flipped": int((became != "same").sum()),
+        "lost": int((became == "lost").sum()),
+        "gained": int((became == "gained").sum()),
+        "p": change.p,
+        "loss": found.loss,
+        "loss_change": loss_change.change,
+        **{name: found.measured[name].value for name in others},
+    }
+    if found.task.right(found.logits, found.labels) is not None:
+        row["mcnemar_p"] = mcnemar(unpruned, found).p
+    intervals = {
+        headline: found.measured[headline][1:],
+        "change": (change.low, change.high),
+        "loss": found.loss_interval,
+        "loss_change": (loss_change.low, loss_change.high),
+    }
+    return row, intervals | {name: found.measured[name][1:] for name in others}
 
 
 def pairwise(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:

@@ -11,6 +11,9 @@ import numpy as np
 from bhpvas import text
 from bhpvas.data.provenance import Provenance
 from bhpvas.evaluation.label_doubt import label_doubt
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import SeveralLabels
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 #: Copies are noted where they are as large a share of the sentences, or where fewer sentences than
 #: this differ.
 MANY_COPIES, FEW_DIFFERENT = 0.1, 30
+# Ranges in which scores are counted.
+_RANGES = 5
 # Labels whose rows a line counts one by one.
 _MOST_LABELS = 6
 
@@ -30,11 +35,12 @@ class DataRecord:
     """What was read of some sentences, and how a model reads them.
 
     ``source`` is how they were read. ``rows`` counts them by the name that the model has for their
-    label. ``unknown_share`` is that of the tokens, [CLS] and [SEP] excepted, which stand for what
-    the tokenizer does not know; ``truncated`` sentences are longer than the model reads, and cut,
-    ``empty`` ones have no token of their own. ``copies`` are sentences whose tokens are those of an
-    earlier one. ``notes`` are one sentence each: what was guessed or looks odd, of the sentences,
-    of the model, and of the two together.
+    label: for scores by five ranges (the upper end is in the next one), for several labels each
+    label's, which are not ``sentences`` together. ``unknown_share`` is that of the tokens, [CLS]
+    and [SEP] excepted, which stand for what the tokenizer does not know; ``truncated`` sentences
+    are longer than the model reads, and cut, ``empty`` ones have no token of their own. ``copies``
+    are sentences whose tokens are those of an earlier one. ``notes`` are one sentence each: what
+    was guessed or looks odd, of the sentences, of the model, and of the two together.
     """
 
     dataset: str
@@ -45,11 +51,12 @@ class DataRecord:
     empty: int
     notes: tuple[str, ...] = ()
     copies: int = 0
+    count: int | None = None
 
     @property
     def sentences(self) -> int:
-        """How many sentences there are."""
-        return sum(self.rows.values())
+        """How many sentences there are; the ``count``, where rows do not add up to it."""
+        return sum(self.rows.values()) if self.count is None else self.count
 
     def record(self) -> dict[str, Any]:
         """The record ready for JSON."""
@@ -123,7 +130,8 @@ class DataRecord:
     def _counts(self) -> str:
         """Rows by label, or of many labels how many they have."""
         if len(self.rows) <= _MOST_LABELS:
-            return ", ".join(f"{name} {count:,}" for name, count in self.rows.items())
+            between = ": " if self.source.matched == "value" else " "
+            return ", ".join(f"{name}{between}{count:,}" for name, count in self.rows.items())
         fewest, most = min(self.rows.values()), max(self.rows.values())
         return f"{len(self.rows)} labels of {fewest:,} to {most:,} rows"
 
@@ -169,20 +177,41 @@ def data_record(
     different = len(np.unique(encoded.first_copies))
     notes = [*dataset.provenance.notes, *classifier.notes]
     notes += filter(None, [_many_copies(len(dataset), different)])
-    notes += filter(None, [_conflict(dataset, encoded.first_copies)])
-    if unpruned is not None and not unpruned.mask.changes:
+    notes += filter(None, [_conflict(dataset, encoded.first_copies, classifier.task)])
+    if unpruned is not None and unpruned.is_single_label and not unpruned.mask.changes:
         notes += filter(None, [label_doubt(unpruned.confusion, unpruned.label_names)])
-    counts = np.bincount(dataset.labels, minlength=len(dataset.label_names)).tolist()
     return DataRecord(
         dataset=dataset.name,
         source=dataset.provenance,
-        rows=dict(zip(dataset.label_names, counts, strict=True)),
+        rows=_rows(dataset, classifier.task),
+        count=len(dataset) if isinstance(classifier.task, SeveralLabels) else None,
         unknown_share=encoded.unknown_share,
         truncated=encoded.truncated,
         empty=encoded.empty,
         notes=tuple(notes),
         copies=len(dataset) - different,
     )
+
+
+def _rows(dataset: Dataset, task: Task) -> dict[str, int]:
+    """Sentences by label; by five ranges of a score; by each of several labels, and of none."""
+    names, labels = dataset.label_names, dataset.labels
+    if isinstance(task, SeveralLabels):
+        counts = dict(zip(names, labels.sum(0).tolist(), strict=True))
+        return counts | {"none of them": int((~labels.any(1)).sum())}
+    if isinstance(task, Score):
+        values, found = np.unique(labels, return_counts=True)
+        if len(values) <= _RANGES:
+            every = zip(values, found.tolist(), strict=True)
+            return {f"{value:.4g}": count for value, count in every}
+        edges = np.histogram_bin_edges(labels, _RANGES if np.ptp(labels) else 1)
+        places = np.searchsorted(edges[1:-1], labels, side="right")
+        sums = np.bincount(places, minlength=len(edges) - 1).tolist()
+        return {
+            f"{low:.3g} to {high:.3g}": count
+            for low, high, count in zip(edges, edges[1:], sums, strict=False)
+        }
+    return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
 
 
 def _many_copies(sentences: int, different: int) -> str | None:
@@ -197,17 +226,18 @@ def _many_copies(sentences: int, different: int) -> str | None:
     )
 
 
-def _conflict(dataset: Dataset, firsts: np.ndarray) -> str | None:
+def _conflict(dataset: Dataset, firsts: np.ndarray, task: Task) -> str | None:
     """What is said of sentences that stand twice with different labels.
 
     ``firsts`` ``[N]`` is the place of the first sentence with the same tokens.
     """
-    rows = np.flatnonzero(dataset.labels != dataset.labels[firsts])
+    differ = dataset.labels != dataset.labels[firsts]
+    rows = np.flatnonzero(differ if differ.ndim == 1 else differ.any(1))
     if not rows.size:
         return None
     one, other = int(firsts[rows[0]]), int(rows[0])
     count = len(np.unique(firsts[rows]))
-    labels = [dataset.label_names[dataset.labels[row]] for row in (one, other)]
+    labels = task.words(dataset.labels[[one, other]])
     first = dataset.place(one)
     return (
         f"{text.plural(count, 'sentence')} {'has' if count == 1 else 'have'} more than one label, "

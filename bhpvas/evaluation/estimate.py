@@ -10,6 +10,7 @@ import numpy as np
 from bhpvas.criteria import Scores
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
+from bhpvas.tasks.single_label import SingleLabel
 from bhpvas.tasks.single_label import margins as margins_of
 
 #: From this share of all heads on, an estimate is weak: over masks without 24 of the sample's 72
@@ -26,7 +27,8 @@ class Estimate:
     of second order: with the empirical Fisher matrix as the curvature, which can only add to the
     loss, the sign was wrong in most masks of 12 and more random heads, and is right without it.
     Accuracy follows from each sentence's margin,
-    log-odds of its right label, moved along its own gradient.
+    log-odds of its right label, moved along its own gradient; of another task than one label out of
+    several there is none, and asking for it raises :class:`BhpvasError`.
 
     It is of heads: neurons are those of the mask, and masks that differ in them are refused. Of
     neurons only sums are kept, no gradient of a sentence, so nothing would follow for the accuracy.
@@ -37,9 +39,10 @@ class Estimate:
 
     mask: HeadMask
     mean_gradient: np.ndarray  # [L·H]
-    margin_gradient: np.ndarray  # [N, L·H], of log p / (1 - p) for the right label
-    margins: np.ndarray  # [N]
-    thresholds: np.ndarray  # [N], the margin above which the right label wins
+    # None of another task than one label out of several, in which no label wins by a margin.
+    margin_gradient: np.ndarray | None  # [N, L·H], of log p / (1 - p) for the right label
+    margins: np.ndarray | None  # [N]
+    thresholds: np.ndarray | None  # [N], the margin above which the right label wins
 
     @classmethod
     def from_scores(cls, scores: Scores) -> Estimate:
@@ -47,6 +50,8 @@ class Estimate:
         if scores.gate_gradients is None:
             raise BhpvasError("An estimate needs gate gradients: score 'importance' first.")
         gradients = scores.gate_gradients.reshape(len(scores.rows), -1).astype(np.float64)
+        if not isinstance(scores.task, SingleLabel):
+            return cls(scores.mask, gradients.mean(0), None, None, None)
         margins, thresholds = margins_of(scores.logits, scores.labels)
         # The loss is log(1 + exp(-margin)), so d margin = -d loss · (1 + exp(margin)).
         margin_gradient = -gradients * (1.0 + np.exp(np.minimum(margins, 50.0)))[:, None]
@@ -61,7 +66,17 @@ class Estimate:
     @property
     def accuracy(self) -> float:
         """The share of the sentences that are right at the mask of the gradients; measured."""
-        return float((self.margins > self.thresholds).mean())
+        _, margins, thresholds = self._of_labels()
+        return float((margins > thresholds).mean())
+
+    def _of_labels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The gradients of the margins, these, and their thresholds."""
+        if self.margin_gradient is None or self.margins is None or self.thresholds is None:
+            raise BhpvasError(
+                "An estimate of accuracy is of models that give one label out of several: of this "
+                "one take the estimate of the loss, or measure its metrics by evaluating the mask."
+            )
+        return self.margin_gradient, self.margins, self.thresholds
 
     def weak(self, mask: HeadMask) -> bool:
         """Whether a mask differs from that of the gradients in too many heads to say much."""
@@ -87,5 +102,6 @@ class Estimate:
 
     def accuracy_change(self, masks: Sequence[HeadMask] | np.ndarray) -> np.ndarray:
         """Estimated change of accuracy for each mask, −1 to 1: float64 ``[M]``."""
-        moved = self.margins + self._change(masks) @ self.margin_gradient.T  # [M, N]
-        return (moved > self.thresholds).mean(1) - self.accuracy
+        gradient, margins, thresholds = self._of_labels()
+        moved = margins + self._change(masks) @ gradient.T  # [M, N]
+        return (moved > thresholds).mean(1) - self.accuracy

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bhpvas import stats
-from bhpvas.data.sampling import Sample, stratified_sample
+from bhpvas.data.sampling import Sample, strata, stratified_sample
+from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadMask
 from bhpvas.model.engine import check_finite, predict
 from bhpvas.progress import Progress, silent
 from bhpvas.tasks import single_label
-from bhpvas.tasks.base import Task
+from bhpvas.tasks.base import Measured, Task, measured_text
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.single_label import SingleLabel
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset
@@ -35,8 +38,9 @@ class Evaluation:
     """The logits of a masked model on a dataset and everything that follows from them.
 
     ``labels`` are those of the model's ``task``: numbered as the model numbers them, or scores, or
-    sets. ``part`` says which sentences they are of, None = all. Raises :class:`ModelError` where a
-    logit is not a finite number.
+    sets. ``queries`` are numbers that pairs of the same query share, where scores rank. ``part``
+    says which sentences they are of, None = all. Raises :class:`ModelError` where a logit is not a
+    finite number.
 
     >>> import numpy as np
     >>> import bhpvas
@@ -55,6 +59,7 @@ class Evaluation:
     task: Task
     tags: tuple[str, ...] | None = None
     part: Sample | None = None
+    queries: np.ndarray | None = None  # int64 [n]
 
     def __post_init__(self) -> None:
         assert self.logits.shape == (len(self.labels), len(self.label_names)), self.logits.shape
@@ -74,7 +79,10 @@ class Evaluation:
         rows = np.arange(len(dataset)) if part is None else part.rows
         tags = None if dataset.tags is None else tuple(dataset.tags[row] for row in rows)
         labels = dataset.labels[rows]
-        return cls(mask, dataset.name, logits, labels, classifier.task, tags, part)
+        task, queries = classifier.task, None
+        if isinstance(task, Score) and dataset.query_codes is not None:
+            queries = dataset.query_codes[rows]
+        return cls(mask, dataset.name, logits, labels, task, tags, part, queries)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -102,8 +110,37 @@ class Evaluation:
         return np.arange(self.n) if self.part is None else self.part.rows
 
     @cached_property
+    def measured(self) -> dict[str, Measured]:
+        """Every metric of the task by its name, with its interval."""
+        return self.task.measured(self.logits, self.labels, self.queries)
+
+    @property
+    def headline(self) -> Measured:
+        """The metric that curves, drops and comparisons are of, with its interval."""
+        return self.measured[self.task.headline.name]
+
+    @cached_property
+    def headline_value(self) -> float:
+        """The headline without its interval, which takes no time."""
+        return self.task.headline_value(self.logits, self.labels)
+
+    def headline_text(self) -> str:
+        """The headline with its interval; unless it is an accuracy, with its name."""
+        if self.is_single_label:
+            return measured_text(
+                self.task.headline, Measured(self.accuracy, *self.accuracy_interval)
+            )
+        return f"{self.task.headline.title} {measured_text(self.task.headline, self.headline)}"
+
+    @property
+    def is_single_label(self) -> bool:
+        """Whether one label out of several is answered, of which much more is known."""
+        return isinstance(self.task, SingleLabel)
+
+    @cached_property
     def log_probabilities(self) -> np.ndarray:
-        """Logarithms of the probabilities, float64 ``[n, C]``."""
+        """Logarithms of the probabilities, float64 ``[n, C]``; those of the C labels sum to 1."""
+        self._check_labels("a softmax")
         return single_label.log_probabilities(self.logits)
 
     @cached_property
@@ -113,22 +150,28 @@ class Evaluation:
 
     @cached_property
     def predictions(self) -> np.ndarray:
-        """The label with the highest logit, int64 ``[n]``; the lower one of equals."""
+        """What is answered, in the form of ``labels``; of one label out of several its number."""
         return self.task.answers(self.logits)
 
     @cached_property
     def right(self) -> np.ndarray:
-        """Whether each prediction is right, bool ``[n]``."""
-        return self.predictions == self.labels
+        """Whether each prediction is right, bool ``[n]``; of several labels, the whole set."""
+        found = self.task.right(self.logits, self.labels)
+        if found is None:
+            raise BhpvasError(
+                f"No answer is right or wrong of a model that gives {self.task.title}: take the "
+                f"{self.task.headline.title} instead."
+            )
+        return found
 
     @cached_property
     def losses(self) -> np.ndarray:
-        """Cross-entropy of each sentence in nats, float64 ``[n]``."""
+        """The loss of each sentence, float64 ``[n]``; cross-entropy in nats of labels."""
         return self.task.losses(self.logits, self.labels)
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy in nats; lower = better."""
+        """The mean loss; lower = better."""
         return float(self.losses.mean())
 
     @property
@@ -139,16 +182,19 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """Share of right predictions, in [0, 1]."""
+        self._check_labels("accuracy")
         return float(self.right.mean())
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
         """The 95% Wilson interval of the accuracy."""
+        self._check_labels("accuracy")
         return stats.wilson_interval(int(self.right.sum()), self.n)
 
     @cached_property
     def confusion(self) -> np.ndarray:
         """Sentences by label (row) and prediction (column), int64 ``[C, C]``."""
+        self._check_labels("a table of labels and answers")
         return single_label.confusion_of(self.labels, self.predictions, len(self.label_names))
 
     @property
@@ -187,17 +233,42 @@ class Evaluation:
         """Matthews correlation of labels and predictions, in [-1, 1]; 0 = no better than chance."""
         return float(single_label.matthews_of(self.confusion))
 
+    def _check_labels(self, what: str) -> None:
+        """Refuse what is of one label out of several."""
+        if not self.is_single_label:
+            raise BhpvasError(
+                f"There is no {what.removeprefix('a ')} of a model that gives {self.task.title}: "
+                f"take the {self.task.headline.title} instead."
+            )
+
     def metrics(self) -> dict[str, Any]:
-        """The numbers that a scheme step keeps, ready for JSON."""
-        return {
-            "dataset": self.dataset,
-            "n": self.n,
+        """The numbers that a scheme step keeps, ready for JSON.
+
+        What is of one label out of several is None of another task, whose metrics are those of
+        :meth:`record`.
+        """
+        common = {"dataset": self.dataset, "n": self.n}
+        if not self.is_single_label:
+            nothing = dict.fromkeys(("accuracy", "accuracy_interval", "f1", "f1_of", "matthews"))
+            return common | nothing | {"loss": self.loss} | self._by_name()
+        return common | {
             "accuracy": self.accuracy,
             "accuracy_interval": list(self.accuracy_interval),
             "loss": self.loss,
             "f1": self.f1,
             "f1_of": self.f1_of,
             "matthews": self.matthews,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """As :meth:`metrics`, with the task, its headline and every metric with its interval."""
+        return self.metrics() | self._by_name()
+
+    def _by_name(self) -> dict[str, Any]:
+        return {
+            "task": self.task.name,
+            "headline": self.task.headline.name,
+            "metrics": {name: one.record() for name, one in self.measured.items()},
         }
 
 
@@ -260,7 +331,7 @@ def evaluate_progressively(
     if whole <= first:
         yield Evaluation.of(classifier, dataset, mask, logits_of(np.arange(whole), 0))
         return
-    sample = stratified_sample(classifier.task.strata(dataset.labels), first, seed=0)
+    sample = stratified_sample(strata(dataset.labels), first, seed=0)
     begun = logits_of(sample, 0)
     yield Evaluation.of(classifier, dataset, mask, begun, Sample(sample, whole))
     rest = np.setdiff1d(np.arange(whole), sample)

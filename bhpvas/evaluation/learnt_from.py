@@ -10,10 +10,11 @@ import numpy as np
 
 from bhpvas import stats, text
 from bhpvas.data.sampling import Sample
-from bhpvas.evaluation.comparison import accuracy_change_interval
+from bhpvas.evaluation.comparison import accuracy_change_interval, change_record, change_text
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import BY_HAND, Step
+from bhpvas.tasks.base import Task
 
 #: Fewer sentences that were not learnt from are too few to say an accuracy of.
 FEWEST_UNSEEN = 30
@@ -27,7 +28,7 @@ class LearntFrom:
     ``unknown`` are steps that learnt from sentences of which the scheme keeps nothing, so that more
     may have. ``unseen`` is the evaluation of the others, None where every sentence is one, or fewer
     than :data:`FEWEST_UNSEEN` are; ``unpruned`` that of the unpruned model to compare it with, None
-    where it is the same.
+    where it is the same. ``task`` is that of the evaluations, None where there are none.
     """
 
     measured: int
@@ -36,17 +37,26 @@ class LearntFrom:
     unknown: tuple[Step, ...]
     unseen: Evaluation | None = None
     unpruned: Evaluation | None = None
+    task: Task | None = None
 
     def record(self) -> dict[str, Any]:
         """The count ready for JSON: ``learnt_from`` is null where it cannot be known."""
-        unseen = None
-        if self.unseen is not None:
+        unseen: dict[str, Any] | None = None
+        if self.unseen is not None and self.unseen.is_single_label:
             change = self._change
             unseen = {
                 "n": self.unseen.n,
                 "accuracy": self.unseen.accuracy,
                 "accuracy_interval": list(self.unseen.accuracy_interval),
                 "accuracy_change": change and change._asdict(),
+            }
+        elif self.unseen is not None:
+            before, headline = self.unpruned, self.unseen.task.headline
+            unseen = {
+                "n": self.unseen.n,
+                "metric": headline.name,
+                **self.unseen.headline.record(),
+                "change": None if before is None else change_record(before, self.unseen),
             }
         return {"learnt_from": self.count, "unseen": unseen}
 
@@ -81,12 +91,14 @@ class LearntFrom:
         one = not self.unknown and self.known <= 1
         return f"{self.share} {'was' if one else 'were'} learnt from"
 
-    def warnings(self, figure: str = "the accuracy") -> list[str]:
+    def warnings(self, figure: str = "") -> list[str]:
         """What a reader has to know before trusting the figure, a sentence or two each.
 
-        Empty where none of the sentences was learnt from.
+        The figure is the task's headline unless another is named. Empty where none of the sentences
+        was learnt from.
         """
         said = []
+        figure = figure or f"the {self._headline}"
         if self.known:
             which = f"{self.known:,} of the {text.plural(self.measured, 'sentence')}"
             if self.known == self.measured > 1:
@@ -103,20 +115,21 @@ class LearntFrom:
             )
         return said
 
+    @property
+    def _headline(self) -> str:
+        """What the task's headline is called, which is an accuracy where nothing was evaluated."""
+        return "accuracy" if self.task is None else self.task.headline.title_in_text
+
     def _unseen(self) -> str:
-        """The accuracy on the other sentences, or why there is none."""
+        """The headline on the other sentences, or why there is none."""
         left = self.measured - self.known
         if self.unseen is None:
             few = 0 < left < FEWEST_UNSEEN
             others = f"The {left:,} others are too few to say one of. " if few else ""
             return f"{others}Measure on others."
-        accuracy = text.percent(self.unseen.accuracy)
-        said = (
-            f"On the {left:,} others: {accuracy}% {text.interval(*self.unseen.accuracy_interval)}"
-        )
-        if (change := self._change) is not None:
-            interval = text.change_interval(change.low, change.high)
-            said += f", {text.signed(100 * change.change)} points {interval}"
+        said = f"On the {left:,} others: {self.unseen.headline_text()}"
+        if self.unpruned is not None:
+            said += f", {change_text(self.unpruned, self.unseen)}"
         return f"{said}."
 
     @property
@@ -173,7 +186,7 @@ def learnt_from(
     (8, 32)
     """
     prints = fingerprints[found.indices]
-    counted = learnt_before(scheme, prints, step_id)
+    counted = replace(learnt_before(scheme, prints, step_id), task=found.task)
     if not counted.known or counted.measured - counted.known < FEWEST_UNSEEN:
         return counted
     others = ~scheme.learnt_at(scheme.current if step_id is None else step_id).among(prints)
@@ -202,6 +215,7 @@ def _part(whole: Evaluation, chosen: np.ndarray) -> Evaluation:
     return Evaluation(
         whole.mask, whole.dataset, whole.logits[rows], whole.labels[rows], whole.task, tags,
         Sample(whole.indices[rows], whole.total),
+        None if whole.queries is None else whole.queries[rows],
     )  # fmt: skip
 
 

@@ -46,9 +46,10 @@ class WidthCurves:
 
     By layer, ``order`` are its kept neurons ``[n]`` as they leave, the first to go first, and
     ``kept`` is how many of them stay at each point, int64 ``[P]``, from all that the mask keeps
-    down to the narrowest. ``loss_change`` and ``accuracy_change`` are float64 ``[P]`` against the
-    baseline, 0 at the first point: the loss in nats and the accuracy as a share of 1. Nothing is
-    refitted. ``width`` is how many neurons a layer of the model has.
+    down to the narrowest. ``loss_change`` and ``headline_change`` are float64 ``[P]`` against the
+    baseline, 0 at the first point, the latter of the task's headline, for one label out of several
+    the accuracy as a share of 1. Nothing is refitted. ``width`` is how many neurons a layer of the
+    model has.
 
     >>> import bhpvas
     >>> data = bhpvas.sample_splits().calibration.take([0, 1])
@@ -63,7 +64,7 @@ class WidthCurves:
     order: tuple[np.ndarray, ...]
     kept: tuple[np.ndarray, ...]
     loss_change: tuple[np.ndarray, ...]
-    accuracy_change: tuple[np.ndarray, ...]
+    headline_change: tuple[np.ndarray, ...]
     width: int
 
     def at_width(self, layer: int, kept: int) -> NeuronSet:
@@ -128,7 +129,9 @@ def ablate_widths(
     ]
     encoded = classifier.encode(dataset)
     base = np.zeros((len(encoded), classifier.geometry.labels), dtype=np.float32)
-    losses, right = ([np.zeros(len(one)) for one in kept] for _ in "ab")
+    losses = [np.zeros(len(one)) for one in kept]
+    terms = task.terms(base[:1], dataset.labels[:1]).shape[-1]
+    sums = [np.zeros((len(one), terms)) for one in kept]
 
     def run(batch: Batch) -> tuple[np.ndarray, list[np.ndarray]]:
         return logits_at_widths(smaller, batch, mask, steps)
@@ -140,14 +143,14 @@ def ablate_widths(
         for number, found in enumerate(narrow):
             every = np.concatenate([whole[None], found])  # [P, B, C]
             losses[number] += task.losses(every, labels).sum(-1)
-            right[number] += (task.answers(every) == labels).sum(-1)
-    distributed.add_up(base, *losses, *right)
+            sums[number] += task.terms(every, labels).sum(-2)  # [P, K]
+    distributed.add_up(base, *losses, *sums)
     return WidthCurves(
         baseline=Evaluation.of(classifier, dataset, mask, base),
         order=order,
         kept=kept,
         loss_change=tuple((one - one[0]) / len(dataset) for one in losses),
-        accuracy_change=tuple((one - one[0]) / len(dataset) for one in right),
+        headline_change=tuple(task.headline_changes(one, len(dataset)) for one in sums),
         width=width,
     )
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import platform
 import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.comparison import (
+    accuracy_change_interval,
+    change_text,
+    flips,
+    headline_change,
+    mcnemar,
+    outcomes,
+)
 from bhpvas.heads import HeadId, format_heads
 from bhpvas.model.runtimes import Timing, processor
+from bhpvas.tasks.base import measured_text
+from bhpvas.tasks.several_labels import SeveralLabels
 from bhpvas.text import plural, signed, verbatim
 from bhpvas.version import versions
 
@@ -66,6 +76,8 @@ def command(found: Exported, classifier: Classifier, data: str | None) -> str:
         words += ["--model", classifier.source]
     if data is not None:
         words += ["--data", data]
+    if isinstance(classifier.task, SeveralLabels) and classifier.task.setting:
+        words += ["--threshold", f"{classifier.task.threshold:g}"]
     dtype = str(classifier.dtype).removeprefix("torch.")
     if dtype != "float32":
         words += ["--dtype", dtype]
@@ -152,14 +164,13 @@ def _source(step: Step) -> str:
 
 def _figures(found: Exported, dataset: Dataset) -> str:
     before, after = found.before, found.after
+    headline = before.task.headline.title_in_text
     columns = {"before": before, "after": after}
     if found.int8 is not None:
         columns["after, int8"] = found.int8
     flops = [found.flops_before, *[found.flops_per_sentence] * len(columns)]
     rows = {
-        "accuracy (95% interval)": [_accuracy(one) for one in columns.values()],
-        "loss": [f"{one.loss:.4f}" for one in columns.values()],
-        verbatim(before.f1_title): [f"{one.f1:.4f}" for one in columns.values()],
+        **_metrics(columns),
         "parameters": [f"{found.parameters_before:,}", *[f"{found.parameters:,}"] * len(columns)],
         "FLOPs a sentence": [f"{one / 1e6:,.1f} million" for one in flops],
     }
@@ -189,10 +200,44 @@ def _figures(found: Exported, dataset: Dataset) -> str:
         f"{found.speed_bound:.2f} times as fast, at most. Files: {sizes}.",
         f"\nThese files were read back: on these sentences no logit differs by more than "
         f"{found.difference:.1g} from the masked model, in float32"
-        + (" (int8: its accuracy above is its own)." if found.int8 is not None else "."),
-        "\nIntervals: Wilson 1927 for an accuracy, Tango 1998 for a change; p: exact McNemar test.",
+        + (f" (int8: its {headline} above is its own)." if found.int8 is not None else "."),
+        f"\n{_how(before)}",
     ]
     return "\n".join(lines)
+
+
+def _metrics(columns: Mapping[str, Evaluation]) -> dict[str, list[str]]:
+    """A row for each metric of the task, and a cell for each evaluation."""
+    every = columns.values()
+    first = next(iter(every))
+    if first.is_single_label:
+        return {
+            "accuracy (95% interval)": [_accuracy(one) for one in every],
+            "loss": [f"{one.loss:.4f}" for one in every],
+            verbatim(first.f1_title): [f"{one.f1:.4f}" for one in every],
+        }
+    metrics = {name: first.task.metric(name) for name in first.measured}
+    return {
+        f"{verbatim(metric.title_in_text)} (95% interval)": [
+            measured_text(metric, one.measured[name]) for one in every
+        ]
+        for name, metric in metrics.items()
+    }
+
+
+def _how(before: Evaluation) -> str:
+    """How intervals and p were found."""
+    if before.is_single_label:
+        return (
+            "Intervals: Wilson 1927 for an accuracy, Tango 1998 for a change; p: exact McNemar "
+            "test."
+        )
+    return (
+        f"Intervals: percentiles of a bootstrap of the sentences, of queries where they rank; "
+        f"Student's for the loss, Wilson 1927 for a share, after Jeffreys for F1 of one label; "
+        f"p: {before.task.test}. An answer counts as changed if "
+        f"{before.task.changed_if(before.labels)}."
+    )
 
 
 def _timed(found: Latencies) -> str:
@@ -228,6 +273,8 @@ def _accuracy(evaluation: Evaluation) -> str:
 
 
 def _change(name: str, before: Evaluation, after: Evaluation) -> str:
+    if not before.is_single_label:
+        return _headline_change(name, before, after)
     change, low, high = accuracy_change_interval(before, after)
     test = mcnemar(before, after)
     text = (
@@ -236,3 +283,15 @@ def _change(name: str, before: Evaluation, after: Evaluation) -> str:
         f"{test.lost} lost and {test.gained} gained (p = {test.p:.2g})"
     )
     return text.replace("-", "−").replace("− ", "- ", 1)
+
+
+def _headline_change(name: str, before: Evaluation, after: Evaluation) -> str:
+    """The change of another task's headline, and of its answers."""
+    became, p = outcomes(before, after), headline_change(before, after).p
+    said = f"{before.task.headline.title} {change_text(before, after)}"
+    lost, gained = ((became == what).sum() for what in ("lost", "gained"))
+    return (
+        f"- {name}: {said}{'' if p != p else f' (p = {p:.2g})'}; "
+        f"{plural(len(flips(before, after)), 'answer')} changed, {lost} for the worse and {gained} "
+        "for the better"
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bhpvas.evaluation.comparison import accuracy_change_interval, flips
+from bhpvas.evaluation.comparison import accuracy_change_interval, change_record, flips
 from bhpvas.evaluation.data_record import DataRecord
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.learnt_from import LearntFrom
@@ -81,11 +81,12 @@ class Exported:
             "removed_heads": [str(head) for head in sorted(self.mask.removed)],
             "neurons_kept": self.neurons_kept,
             "difference": self.difference,
-            "before": self.before.metrics(),
-            "after": self.after.metrics(),
+            "before": self.before.record(),
+            "after": self.after.record(),
             "int8": self._int8_record(),
             **self.learnt_from.record(),
-            "accuracy_change": accuracy_change_interval(self.before, self.after)._asdict(),
+            "accuracy_change": self._accuracy_change(),
+            "headline_change": change_record(self.before, self.after),
             "flipped": flips(self.before, self.after).tolist(),
             "parameters_before": self.parameters_before,
             "parameters": self.parameters,
@@ -95,11 +96,17 @@ class Exported:
             "milliseconds": None if self.latencies is None else _milliseconds(self.latencies),
         }
 
+    def _accuracy_change(self) -> dict[str, Any] | None:
+        """The change of accuracy, of one label out of several."""
+        if not self.before.is_single_label:
+            return None
+        return accuracy_change_interval(self.before, self.after)._asdict()
+
     def _int8_record(self) -> dict[str, Any] | None:
         """What the quantised graph answers, ready for JSON."""
         if self.int8 is None or self.int8_learnt_from is None:
             return None
-        return self.int8.metrics() | self.int8_learnt_from.record()
+        return self.int8.record() | self.int8_learnt_from.record()
 
 
 def _milliseconds(found: Latencies) -> dict[str, Any]:

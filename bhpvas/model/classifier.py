@@ -89,7 +89,8 @@ class Classifier:
     def identity(self) -> str:
         """What decides the answers of the model as it was loaded: equal for equal numbers."""
         dtype = "mixed" if self.mixed else str(self.dtype)
-        return f"{self.fingerprint} {self.tokenizer_fingerprint} {dtype} {self.device}"
+        said = f"{self.fingerprint} {self.tokenizer_fingerprint} {dtype} {self.device}"
+        return f"{said} {self.task.setting}".rstrip()
 
     def with_weights(self, weights: Weights | None) -> Classifier:
         """This classifier with other weights in place of some; None = those it was loaded with.
@@ -250,6 +251,7 @@ def load_classifier(
     device: str = "cpu",
     dtype: str = "float32",
     max_unknown: float = MAX_UNKNOWN,
+    threshold: float | None = None,
 ) -> Classifier:
     """Load a sequence classifier from a folder or a hub id (``name`` or ``name@revision``).
 
@@ -262,9 +264,12 @@ def load_classifier(
     ``mixed`` (float32 weights, while passes over sentences multiply matrices in bfloat16), or
     ``auto``: ``mixed`` on ``cuda``, else ``float32``. Sentences of which more than ``max_unknown``
     of the tokens are unknown to its tokenizer are refused later, when they are encoded.
+    ``threshold`` is the probability from which a model of several labels answers one (default:
+    0.5).
 
     Raises :class:`ModelError` with one sentence where the model is missing, unsupported or broken,
-    or larger than the memory that is free.
+    or larger than the memory that is free, and :class:`~bhpvas.errors.BhpvasError` for a threshold
+    that is none or that the model has no use for.
 
     >>> import bhpvas
     >>> classifier = bhpvas.load_classifier()
@@ -288,7 +293,7 @@ def load_classifier(
         revision=revision,
         fingerprint=fingerprint(folder, found.weights),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
-        task=info.task,
+        task=info.task if threshold is None else info.task.with_threshold(threshold),
         geometry=info.geometry,
         model=model,
         tokenizer=tokenizer,

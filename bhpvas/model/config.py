@@ -193,12 +193,9 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         config = filled_config(config, name).to_dict()
     check_sizes(config, name)
     label_names = names_of(config["id2label"], name)
+    task = task_of(_with_activation(config, folder), label_names, name)
     pruned, neurons = pruned_heads(config, name), pruned_neurons(config, name)
     contents = tensors.compared(stored, config, name, pruned, neurons)
-    if len(label_names) < 2:
-        raise ModelError(
-            f"The model {name!r} has a single output; bhpvas needs two labels or more."
-        )
     return ModelFiles(
         name=name,
         folder=folder,
@@ -208,7 +205,7 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         numbers=sum(prod(stored[file].shape) for file in contents.names.values()),
         pruned=pruned,
         pruned_neurons=neurons,
-        task=task_of(config, label_names, name),
+        task=task,
         notes=(
             *files.other_weights(folder, weights),
             *contents.notes,
@@ -216,6 +213,18 @@ def read_files(folder: Path, name: str) -> ModelFiles:
             *tokenizer_notes(folder, config),
         ),
     )
+
+
+def _with_activation(config: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """A config with what sentence-transformers, from version 5.4 on, writes beside it of a
+    cross-encoder.
+    """
+    try:
+        text = (folder / "config_sentence_transformers.json").read_text(encoding="utf-8")
+        activation = json.loads(text)["activation_fn"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return config
+    return {"sentence_transformers": {"activation_fn": activation}, **config}
 
 
 def info_of(found: ModelFiles, *, allowed: Any) -> Info:
@@ -449,11 +458,6 @@ def _check_supported(config: Mapping[str, Any], name: str) -> None:
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise ModelError(
             f"The model {name!r} uses relative positions, which are not supported: {ORDINARY}."
-        )
-    if config.get("problem_type") in ("regression", "multi_label_classification"):
-        raise ModelError(
-            f"The model {name!r} does {config['problem_type'].replace('_', ' ')}; bhpvas needs one "
-            f"label out of two or more for each sentence."
         )
     if what := FAMILIES[kind].unsupported(config):
         raise ModelError(f"The model {name!r} {what}, which is not supported: {ORDINARY}.")

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bhpvas import text
 from bhpvas.data.dataset import Dataset
-from bhpvas.data.sampling import stratified_sample
+from bhpvas.data.sampling import strata, stratified_sample
 from bhpvas.errors import BhpvasError, DataError
 from bhpvas.heads import HeadMask
 from bhpvas.model.batching import batches, load_batch
@@ -28,6 +29,7 @@ from bhpvas.model.pruning import remove_heads, weights_of
 from bhpvas.model.weights import Weights
 from bhpvas.progress import Cancelled, Progress, silent
 from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.tasks.single_label import SingleLabel
 
 NAME = "finetune"
 #: This share of the different sentences is held out to choose the best state, up to so many of
@@ -87,18 +89,33 @@ class Point(NamedTuple):
     """How far a training was after so many steps.
 
     ``training_loss`` is the mean since the point before (None at the start). ``loss`` is what is
-    trained for, on the held-out sentences; ``accuracy`` the share of them that is right.
+    trained for, on the held-out sentences; ``accuracy`` the share of them that is right. Of another
+    task than one label out of several that is None, and ``headline`` is the value of its
+    ``metric``, None where it is not defined.
     """
 
     step: int
     training_loss: float | None
     loss: float
-    accuracy: float
+    accuracy: float | None
+    headline: float | None = None
+    metric: str | None = None
 
     def __str__(self) -> str:
-        held_out = f"held-out loss {self.loss:.4f}, accuracy {100 * self.accuracy:.1f}%"
+        value = text.number(math.nan if self.headline is None else self.headline)
+        what = f"{self.metric} {value}"
+        if self.accuracy is not None:
+            what = f"accuracy {100 * self.accuracy:.1f}%"
+        held_out = f"held-out loss {self.loss:.4f}, {what}"
         trained = self.training_loss
         return held_out if trained is None else f"training loss {trained:.4f}, {held_out}"
+
+    def record(self) -> dict[str, Any]:
+        """The point ready for JSON."""
+        found = self._asdict()
+        if self.metric is None:  # of one label out of several there is no more
+            del found["headline"], found["metric"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -131,8 +148,8 @@ class Course:
         return {
             "steps": self.steps,
             "held_out": self.held_out,
-            "best": self.best and self.best._asdict(),
-            "course": [point._asdict() for point in self.points],
+            "best": self.best and self.best.record(),
+            "course": [point.record() for point in self.points],
         }
 
 
@@ -236,7 +253,7 @@ class _Training:
         self.teacher = classifier.with_weights(None)
         self.settings = settings
         self.encoded = classifier.encode(sentences)
-        self.labels = sentences.labels
+        self.labels = sentences.for_task(classifier.task).labels
         # Copies of a sentence are held out together, or they would have been learnt.
         first = self.encoded.first_copies
         different = np.unique(first)
@@ -246,8 +263,8 @@ class _Training:
                 "is left to choose the best state: take others."
             )
         size = min(math.ceil(HELD_OUT_SHARE * len(different)), MOST_HELD_OUT)
-        strata = classifier.task.strata(self.labels)[different]
-        drawn = different[stratified_sample(strata, size, settings.seed)]
+        groups = strata(self.labels)[different]
+        drawn = different[stratified_sample(groups, size, settings.seed)]
         self.held_out = np.flatnonzero(np.isin(first, drawn))
         self.learnt = np.setdiff1d(np.arange(len(sentences)), self.held_out)
         self._answers = np.full((len(sentences), classifier.geometry.labels), np.nan, np.float32)
@@ -313,7 +330,8 @@ def _watcher(
 
         def measure(self, step: int, training_loss: float | None) -> None:
             """A point of the course, by the held-out sentences."""
-            loss = right = 0.0
+            task, loss = training.classifier.task, 0.0
+            answers = np.zeros((len(training.labels), training.classifier.geometry.labels))
             student.eval()
             for rows in batches(training.classifier, training.encoded, training.held_out):
                 progress(self.step, training.steps)
@@ -321,9 +339,16 @@ def _watcher(
                 with torch.no_grad():
                     logits = student(**_model_inputs(inputs)).logits
                 loss += len(rows) * training.loss(logits, inputs).item()
-                right += (logits.argmax(-1) == inputs["labels"]).sum().item()
-            count = len(training.held_out)
-            point = Point(step, training_loss, loss / count, right / count)
+                answers[rows] = logits.float().cpu().numpy()
+            loss /= len(training.held_out)
+            labels = training.labels[training.held_out]
+            headline = task.headline_value(answers[training.held_out], labels)
+            if isinstance(task, SingleLabel):
+                point = Point(step, training_loss, loss, headline)
+            else:
+                value = headline if math.isfinite(headline) else None
+                metric = task.headline.title_in_text
+                point = Point(step, training_loss, loss, None, value, metric)
             self.course = replace(self.course, points=(*self.course.points, point))
             if self.course.best is point:
                 self.best_state = {

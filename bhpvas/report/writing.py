@@ -28,6 +28,7 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.curves import Store
 from bhpvas.stats import RANDOM_ORDERS
 from bhpvas.storage.files import not_written, write_beside
+from bhpvas.tasks.single_label import check_single_label
 from bhpvas.version import versions
 
 _HERE = Path(__file__).resolve().parent
@@ -146,6 +147,7 @@ def make_report(
     ``known`` evaluations of steps, by number, and points of curves in the ``store`` are not
     measured again.
     """
+    check_single_label(classifier.task, classifier.name, "the report")
     found = measure(
         classifier,
         scheme,

@@ -15,7 +15,7 @@ import numpy as np
 
 from bhpvas.criteria import Scores, drawn_order, score
 from bhpvas.data.dataset import Dataset
-from bhpvas.data.sampling import stratified_sample
+from bhpvas.data.sampling import strata, stratified_sample
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
 from bhpvas.progress import Progress, silent
@@ -106,8 +106,7 @@ class SearchProblem:
         """The same problem on at most so many of its sentences, each label in its proportion."""
         if len(self.calibration) <= size:
             return self
-        strata = self.classifier.task.strata(self.calibration.labels)
-        rows = stratified_sample(strata, size, self.seed)
+        rows = stratified_sample(strata(self.calibration.labels), size, self.seed)
         return replace(self, calibration=self.calibration.take(rows))
 
     def scores(

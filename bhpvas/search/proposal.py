@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 from bhpvas.data.dataset import Dataset
@@ -92,10 +93,11 @@ def propose(
     - ``constraints``: heads that must stay.
     - ``heads``: of layers that share their weights a head leaves all of them at once and counts as
       often, so it may be fewer: as many such as fit into the number.
-    - ``max_drop``: a share between 0 and 1; only as many heads go as keep the accuracy on the
-      calibration sentences within it, found by bisection: counted from the classifier as it is
-      given under ``mask``; for a method that is made for it, to the mask that results after
-      compensation, which is then in ``recovered`` and belongs with the mask.
+    - ``max_drop``: a share between 0 and 1; only as many heads go as keep the accuracy (of another
+      task its headline, such as the Pearson correlation) on the calibration sentences within it,
+      found by bisection: counted from the classifier as it is given under ``mask``; for a method
+      that is made for it, to the mask that results after compensation, which is then in
+      ``recovered`` and belongs with the mask.
 
     A method that is made for compensation, which refits the weights that the model was loaded with,
     looks at those.
@@ -179,14 +181,14 @@ def propose(
 def _within(
     max_drop: float, start: Classifier, problem: SearchProblem, method: SearchMethod
 ) -> tuple[list[Removal], Recovered | None]:
-    """The longest proposal that bisection finds within a drop of accuracy, and its compensation.
+    """The longest proposal that bisection finds within a drop of the headline, and its recovery.
 
-    Accuracy need not fall steadily with every head, so a longer one may exist.
+    The headline need not fall steadily with every head, so a longer one may exist.
     """
     encoded = start.encode(problem.calibration)
     longest: list[Removal] = []
 
-    def accuracy(classifier: Classifier, mask: HeadMask) -> float:
+    def headline(classifier: Classifier, mask: HeadMask) -> float:
         logits = predict(classifier, encoded, mask)
         check_finite(logits, problem.calibration.name)
         return start.task.headline_value(logits, problem.calibration.labels)
@@ -208,7 +210,14 @@ def _within(
             problem.progress(2 * halvings + halving, 3 * halvings)
         return longest[:count]
 
-    before = accuracy(start, problem.mask)
+    metric = start.task.headline
+    before = headline(start, problem.mask)
+    if not isfinite(before):
+        raise BhpvasError(
+            f"The {metric.title_in_text} of the model is not defined on "
+            f"{problem.calibration.name}, so no drop of it can be bounded: take sentences whose "
+            "labels and answers vary, or leave the drop out."
+        )
     fits, compensation = list[Removal](), None
     low, high = 0, problem.count + 1
     for halving in range(halvings):
@@ -221,7 +230,7 @@ def _within(
         if method.for_compensation:
             recovered = recover(changed, problem.calibration, mask, seed=problem.seed)
             changed = changed.with_weights(recovered.weights)
-        if before - accuracy(changed, mask) <= max_drop:
+        if before - headline(changed, mask) <= max_drop:
             low, fits, compensation = middle, removals, recovered
         else:
             high = middle

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from bhpvas import text
+from bhpvas.errors import BhpvasError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bhpvas.stats import PairedChange
+
+
+# Words that titles begin with and that are written so everywhere.
+_NAMES = {"F1", "Pearson", "Spearman", "Matthews", "nDCG@10,"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,16 @@ class Metric:
     title: str
     higher_is_better: bool = True
     share: bool = False
+
+    @property
+    def title_in_text(self) -> str:
+        """The title within a sentence, as "accuracy" or "Pearson correlation".
+
+        >>> Metric("mse", "Mean squared error").title_in_text
+        'mean squared error'
+        """
+        first = self.title.partition(" ")[0]
+        return self.title if first in _NAMES else self.title[0].lower() + self.title[1:]
 
 
 class Measured(NamedTuple):
@@ -53,6 +70,22 @@ class Measured(NamedTuple):
         }
 
 
+def measured_text(metric: Metric, found: Measured) -> str:
+    """A metric's value with its interval: of a share in percent.
+
+    >>> measured_text(Metric("accuracy", "Accuracy", share=True), Measured(0.914, 0.89, 0.937))
+    '91.4% (89.0–93.7)'
+    >>> measured_text(Metric("pearson", "Pearson correlation"), Measured(0.85, -0.1, 0.9))
+    '0.850 (−0.100 to 0.900)'
+    """
+    if not isfinite(found.value):
+        return "not defined"
+    if metric.share:
+        return f"{text.percent(found.value)}% {text.interval(found.low, found.high)}"
+    ends = f" ({text.number(found.low)} to {text.number(found.high)})"
+    return f"{text.number(found.value)}{ends if isfinite(found.low) else ''}"
+
+
 @dataclass(frozen=True)
 class Task(ABC):
     """What the outputs of a model answer; ``label_names`` are those of its C outputs.
@@ -66,6 +99,21 @@ class Task(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     test: ClassVar[str]
+
+    @property
+    def setting(self) -> str:
+        """What of it no config says, "" where it is as usual."""
+        return ""
+
+    def with_threshold(self, threshold: float) -> Task:
+        """The task with another threshold.
+
+        Raises :class:`BhpvasError` where it has none, or where no probability is given.
+        """
+        raise BhpvasError(
+            f"A threshold of {threshold:g} is for models of several labels, and this one gives "
+            f"{self.title}: leave it out."
+        )
 
     # --- one sentence -----------------------------------------------------------------------------
 
@@ -140,8 +188,22 @@ class Task(ABC):
         return self.metrics[0]
 
     @abstractmethod
-    def measured(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Measured]:
-        """Every metric by its name, of logits ``[N, C]``."""
+    def measured(
+        self, logits: np.ndarray, labels: np.ndarray, queries: np.ndarray | None = None
+    ) -> dict[str, Measured]:
+        """Every metric by its name, of logits ``[N, C]``.
+
+        Of scores with ``queries``, numbers ``[N]`` that pairs of the same one share, also those of
+        :mod:`bhpvas.tasks.ranking`.
+        """
+
+    def metric(self, name: str) -> Metric:
+        """The metric of a name that :meth:`measured` gives."""
+        return next(one for one in self.metrics if one.name == name)
+
+    @abstractmethod
+    def changed_if(self, labels: np.ndarray) -> str:
+        """When an answer counts as changed, as the end of a sentence."""
 
     @abstractmethod
     def terms(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -150,6 +212,11 @@ class Task(ABC):
     @abstractmethod
     def headline_of(self, sums: np.ndarray, sentences: int) -> np.ndarray:
         """The headline ``[…]`` from sums ``[…, K]`` of the terms of so many sentences."""
+
+    def headline_changes(self, sums: np.ndarray, sentences: int) -> np.ndarray:
+        """How the headline changes from the first of some sums ``[P, K]``: ``[P]``."""
+        found = self.headline_of(sums, sentences)
+        return found - found[0]
 
     def headline_value(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """The headline of logits ``[N, C]``."""
@@ -161,7 +228,3 @@ class Task(ABC):
 
         With its 95% interval, and the p of :attr:`test`.
         """
-
-    @abstractmethod
-    def strata(self, labels: np.ndarray) -> np.ndarray:
-        """Groups of like labels, int64 ``[N]``, of which a sample holds each in its proportion."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from bhpvas.tasks.base import Measured, Metric, Task
 from bhpvas.tasks.bernoulli import kl_of_logits, kl_of_tensors, losses_of_logits
+from bhpvas.tasks.ranking import RANKINGS, rankings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 Activation = Literal["identity", "sigmoid"]
 #: A score has changed if it moved by more than this share of the range of the labels.
 MOVED = 0.05
-#: Labels are drawn in as many groups of like scores, of about equal size.
-STRATA = 10
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,15 @@ class Score(Task):
             Metric("loss", "Loss", higher_is_better=False),
         )
 
-    def measured(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Measured]:
+    def metric(self, name: str) -> Metric:
+        return next(one for one in (*self.metrics, *RANKINGS) if one.name == name)
+
+    def changed_if(self, labels: np.ndarray) -> str:
+        return f"the score moves by more than {self.amount(labels):.3g}"
+
+    def measured(
+        self, logits: np.ndarray, labels: np.ndarray, queries: np.ndarray | None = None
+    ) -> dict[str, Measured]:
         """Correlations and errors with bootstrap intervals, the mean loss with Student's.
 
         A correlation is not defined where scores or labels are all the same.
@@ -149,10 +156,15 @@ class Score(Task):
             "mse": (errors[:, 0].mean(), drawn_errors[:, 0]),
             "mae": (errors[:, 1].mean(), drawn_errors[:, 1]),
         }
+        ranked = {} if queries is None else rankings(answers, labels, queries)
         return {
-            name: Measured(float(value), *stats.drawn_interval(float(value), drawn))
-            for name, (value, drawn) in found.items()
-        } | {"loss": Measured(float(losses.mean()), *stats.mean_interval(losses))}
+            **{
+                name: Measured(float(value), *stats.drawn_interval(float(value), drawn))
+                for name, (value, drawn) in found.items()
+            },
+            "loss": Measured(float(losses.mean()), *stats.mean_interval(losses)),
+            **ranked,
+        }
 
     def terms(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Score, label, their squares and their product, ``[…, 5]``."""
@@ -175,8 +187,3 @@ class Score(Task):
 
         was, is_ = (self.terms(one, labels) for one in (before, after))
         return stats.paired_bootstrap(was, is_, lambda means: self.headline_of(means, 1))
-
-    def strata(self, labels: np.ndarray) -> np.ndarray:
-        """Ten groups of about equal size, from low to high; equals stay together."""
-        edges = np.quantile(labels, np.arange(1, STRATA) / STRATA)
-        return np.searchsorted(np.unique(edges), labels, side="right")

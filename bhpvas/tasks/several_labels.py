@@ -6,7 +6,7 @@ of a mean over labels, as scikit-learn's with ``zero_division=nan``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 #: The probability from which a label is answered, unless told otherwise.
 THRESHOLD = 0.5
-# Sets of labels that fewer sentences have are one group when sentences are drawn.
-_FEWEST_OF_A_SET = 10
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,13 @@ class SeveralLabels(Task):
                 f"A threshold of {self.threshold:g} cannot be: it is a probability above 0 and "
                 "below 1."
             )
+
+    @property
+    def setting(self) -> str:
+        return "" if self.threshold == THRESHOLD else f"threshold {self.threshold!r}"
+
+    def with_threshold(self, threshold: float) -> SeveralLabels:
+        return replace(self, threshold=threshold)
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """The labels that are likely enough, bool ``[…, C]``."""
@@ -120,7 +125,9 @@ class SeveralLabels(Task):
             *(Metric(f"f1 {name}", f"F1 of {name}") for name in self.label_names),
         )
 
-    def measured(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Measured]:
+    def measured(
+        self, logits: np.ndarray, labels: np.ndarray, queries: np.ndarray | None = None
+    ) -> dict[str, Measured]:
         """Micro and macro F1 with bootstrap intervals, whole sets with Wilson's, the mean loss with
         Student's, and F1 of each label with one after Jeffreys.
         """
@@ -153,6 +160,9 @@ class SeveralLabels(Task):
             )
         return found
 
+    def changed_if(self, labels: np.ndarray) -> str:
+        return "another set of labels is answered"
+
     def terms(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Of each label, twice whether it is rightly answered, and in how many of the two sets it
         is: ``[…, 2C]``.
@@ -179,9 +189,3 @@ class SeveralLabels(Task):
 
         was, is_ = (self.terms(one, labels) for one in (before, after))
         return stats.paired_bootstrap(was, is_, lambda means: self.headline_of(means, 1))
-
-    def strata(self, labels: np.ndarray) -> np.ndarray:
-        """Sentences with the same set; those of rare sets are one group."""
-        _, code, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
-        code = code.reshape(-1)
-        return np.where(counts[code] < _FEWEST_OF_A_SET, len(counts), code)

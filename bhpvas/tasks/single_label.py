@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from bhpvas.errors import ModelError
 from bhpvas.tasks.base import Measured, Metric, Task
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ class SingleLabel(Task):
             Metric("matthews", "Matthews correlation"),
         )
 
-    def measured(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Measured]:
+    def measured(
+        self, logits: np.ndarray, labels: np.ndarray, queries: np.ndarray | None = None
+    ) -> dict[str, Measured]:
         """Accuracy with Wilson's interval, the mean loss with Student's, F1 and Matthews with one
         after Jeffreys (:func:`bhpvas.stats.confusion_interval`).
         """
@@ -126,6 +129,9 @@ class SingleLabel(Task):
             "matthews": Measured(float(matthews_of(confusion)), *matthews),
         }
 
+    def changed_if(self, labels: np.ndarray) -> str:
+        return "another label is answered"
+
     def terms(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Whether the answer is right, ``[…, 1]``."""
         return self.right(logits, labels)[..., None].astype(np.float64)
@@ -134,6 +140,10 @@ class SingleLabel(Task):
         """The accuracy."""
         return np.asarray(sums[..., 0] / sentences)
 
+    def headline_changes(self, sums: np.ndarray, sentences: int) -> np.ndarray:
+        """From whole numbers, so that no rounding is seen in the difference of two shares."""
+        return self.headline_of(sums - sums[0], sentences)
+
     def change(self, before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> PairedChange:
         """The change of accuracy with Tango's interval, and McNemar's exact test."""
         from bhpvas import stats
@@ -141,8 +151,14 @@ class SingleLabel(Task):
         was, is_ = (self.right(one, labels) for one in (before, after))
         return stats.PairedChange(*stats.share_change(was, is_), stats.mcnemar(was, is_).p)
 
-    def strata(self, labels: np.ndarray) -> np.ndarray:
-        return labels
+
+def check_single_label(task: Task, name: str, where: str) -> None:
+    """Raise :class:`ModelError` for another task where only this one can be shown."""
+    if not isinstance(task, SingleLabel):
+        raise ModelError(
+            f"The model {name!r} gives {task.title}, and {where} shows models that give one label "
+            "out of several: measure it on the command line, as by bhpvas evaluate."
+        )
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ CURVES = WidthCurves(
     order=(np.arange(16), np.arange(8)),
     kept=(np.array([16, 8, 0]), np.array([8, 0])),
     loss_change=(np.array([0, 0.1, 0.3]), np.array([0, -0.2])),
-    accuracy_change=(np.array([0, -0.01, -0.05]), np.array([0, 0.0])),
+    headline_change=(np.array([0, -0.01, -0.05]), np.array([0, 0.0])),
     width=16,
 )
 

@@ -19,7 +19,7 @@ def test_ablate(capsys, files):
     found = run(capsys, "ablate", "--model", files[0], "--data", files[1])
     expected = ablate(load_classifier(files[0]), read_dataset(files[1]))
     np.testing.assert_allclose(found["loss_change"], expected.loss_change, atol=1e-6)
-    np.testing.assert_allclose(found["accuracy_change"], expected.accuracy_change, atol=1e-9)
+    np.testing.assert_allclose(found["accuracy_change"], expected.headline_change, atol=1e-9)
     assert found["baseline"]["accuracy"] == expected.baseline.accuracy
 
 
@@ -53,7 +53,7 @@ def test_widths_of_every_layer(capsys, files, units):
     assert found["baseline"]["loss"] == expected.baseline.loss
     for layer, one in enumerate(found["widths"]):
         np.testing.assert_allclose(one["loss_change"], expected.loss_change[layer], atol=1e-9)
-        changes = expected.accuracy_change[layer]
+        changes = expected.headline_change[layer]
         np.testing.assert_allclose(one["accuracy_change"], changes, atol=1e-9)
     assert ("loss_change" in found) == ("heads" in units)
 

@@ -27,13 +27,13 @@ def test_ablation_equals_one_evaluation_per_head(tmp_path, dataset, family, remo
     for head in mask.every_head():
         place = (head.layer, head.head)
         if head in mask.removed:
-            assert np.isnan(found.loss_change[place]) and np.isnan(found.accuracy_change[place])
+            assert np.isnan(found.loss_change[place]) and np.isnan(found.headline_change[place])
             assert np.isnan(without[place]).all()
             continue
         alone = evaluate(classifier, dataset, mask.without([head]))
         np.testing.assert_allclose(without[place], alone.logits, atol=1e-5)
         assert found.loss_change[place] == pytest.approx(alone.loss - baseline.loss, abs=1e-5)
-        assert found.accuracy_change[place] == alone.accuracy - baseline.accuracy
+        assert found.headline_change[place] == alone.accuracy - baseline.accuracy
 
 
 def test_ablation_is_the_same_in_small_pieces(classifier, dataset, monkeypatch):

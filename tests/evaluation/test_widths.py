@@ -41,14 +41,14 @@ def test_each_point_equals_an_evaluation_without_these_neurons(tmp_path, dataset
         assert kept == sorted(set(kept), reverse=True)
         assert set(kept[1:]) <= {56, 48, 40, 32, 24, 16, 8, 0}
         assert sorted(curves.order[layer]) == np.flatnonzero(~removed[layer]).tolist()
-        assert curves.loss_change[layer][0] == curves.accuracy_change[layer][0] == 0
+        assert curves.loss_change[layer][0] == curves.headline_change[layer][0] == 0
         for place, count in enumerate(kept):
             gone = mask.without_neurons(curves.at_width(layer, count))
             assert gone.neurons is None or WIDTH - gone.neurons.counts[layer] == count
             alone = evaluate(classifier, dataset, gone)
             loss, accuracy = alone.loss - baseline.loss, alone.accuracy - baseline.accuracy
             assert curves.loss_change[layer][place] == pytest.approx(loss, abs=1e-5)
-            assert curves.accuracy_change[layer][place] == pytest.approx(accuracy, abs=1e-12)
+            assert curves.headline_change[layer][place] == pytest.approx(accuracy, abs=1e-12)
 
 
 def test_widths_are_the_same_in_small_pieces(classifier, dataset, monkeypatch):

@@ -220,16 +220,6 @@ def test_random_directions_keep_all_that_moves_an_answer():
     assert SingleLabel(("a", "b", "c")).moving(drawn).sum(1).abs().max() < 1e-6
 
 
-def test_strata_hold_like_labels():
-    of_scores = Score(("s",)).strata(np.linspace(0, 1, 100))
-    assert np.bincount(of_scores).tolist() == [10] * 10 and (np.diff(of_scores) >= 0).all()
-    assert len(np.unique(Score(("s",)).strata(np.array([0.0, 1.0] * 20)))) == 2
-    sets = np.array([[True, False]] * 20 + [[False, True]] * 15 + [[True, True]] * 2)
-    codes = SeveralLabels(("a", "b")).strata(sets)
-    assert [len(np.unique(codes[part])) for part in (slice(20), slice(20, 35))] == [1, 1]
-    assert len(np.unique(codes)) == 3
-
-
 @pytest.mark.parametrize(
     ("config", "names", "expected"),
     [

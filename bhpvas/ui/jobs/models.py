@@ -24,6 +24,7 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage.eviction import evict_files
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.storage.results import ResultKey
+from bhpvas.tasks.single_label import check_single_label
 from bhpvas.ui.jobs.runner import cores, jobs_at_once
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Session, Variant
@@ -53,7 +54,9 @@ def _loaded(source: str | None, files: tuple[Hashable, ...]) -> Classifier:
 
     # Jobs that work at once share the cores; more threads than cores stall each other.
     torch.set_num_threads(min(torch.get_num_threads(), max(cores() // jobs_at_once(), 1)))
-    return load_classifier(source)
+    classifier = load_classifier(source)
+    check_single_label(classifier.task, classifier.name, "the app")
+    return classifier
 
 
 def check_model(session: Session) -> None:

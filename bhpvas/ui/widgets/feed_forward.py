@@ -58,7 +58,7 @@ def feed_forward(
     ]
     costs = None
     if curves is not None:
-        changes = curves.loss_change if measure() == LOSS else curves.accuracy_change
+        changes = curves.loss_change if measure() == LOSS else curves.headline_change
         sign = 1 if measure() == LOSS else -1
         costs = sign * np.array([one[-1] if len(one) > 1 else np.nan for one in changes])
     return FeedForward(

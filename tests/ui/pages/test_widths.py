@@ -181,7 +181,7 @@ def test_curves_are_measured_once_asked_for_and_colour_the_column(
     assert drawn["y"] == pytest.approx(curves.loss_change[0])
     at = curves.kept[0].tolist().index(32)
     loss = f"{curves.loss_change[0][at]:+.3f}".replace("-", "−")
-    accuracy = f"{100 * curves.accuracy_change[0][at]:+.1f}".replace("-", "−").replace(
+    accuracy = f"{100 * curves.headline_change[0][at]:+.1f}".replace("-", "−").replace(
         "+0.0", "0.0"
     )
     exact = f"loss {loss}, accuracy {accuracy} points"
@@ -193,10 +193,10 @@ def test_curves_are_measured_once_asked_for_and_colour_the_column(
     assert not [one for one in app.button if one.label == "Measure widths"]
     fine(app.segmented_control(key="width-measure").set_value("accuracy").run())
     drawn = trace(app, "width-curves", "L0F")
-    assert drawn["y"] == pytest.approx(100 * curves.accuracy_change[0])
+    assert drawn["y"] == pytest.approx(100 * curves.headline_change[0])
     coloured = trace(app, "head-map", "neurons kept, by cost")
     assert coloured["marker"]["color"] == pytest.approx(
-        [-one[-1] for one in curves.accuracy_change]
+        [-one[-1] for one in curves.headline_change]
     )
 
 

@@ -248,7 +248,7 @@ def _estimate(scores: Scores | None, session: Session) -> str:
     model = Estimate.from_scores(scores)
     loss = float(model.loss_change([changed])[0])
     accuracy = float(model.accuracy_change([changed])[0])
-    sentences = text.plural(len(model.margins), "calibration sentence")
+    sentences = text.plural(len(scores.rows), "calibration sentence")
     weak = "; weak from a third of the heads on" if model.weak(changed) else ""
     return (
         f"**Estimate:** accuracy about {text.signed(100 * accuracy)} points "
