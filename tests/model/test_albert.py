@@ -147,13 +147,13 @@ def test_a_head_is_removed_from_all_layers_of_its_group_and_measured(deep):
     found = ablate(deep, data, mask)
     groups = deep.geometry.groups
     assert found.loss_change.shape == (6, 4)
-    assert found.group_loss_change.shape == found.group_accuracy_change.shape == (len(groups), 4)
+    assert found.group_loss_change.shape == found.group_headline_change.shape == (len(groups), 4)
     for number, group in enumerate(groups):
         for head in range(4):
             after = evaluate(deep, data, mask.without(HeadId(layer, head) for layer in group))
             change = after.loss - found.baseline.loss, after.accuracy - found.baseline.accuracy
             assert found.group_loss_change[number, head] == pytest.approx(change[0], abs=1e-5)
-            assert found.group_accuracy_change[number, head] == pytest.approx(change[1], abs=1e-9)
+            assert found.group_headline_change[number, head] == pytest.approx(change[1], abs=1e-9)
     gone = mask.without(parse_heads("L0-5H0"))
     assert np.isnan(ablate(deep, data, gone).group_loss_change[:, 0]).all()
 
