@@ -1,7 +1,7 @@
 """Report: everything about a scheme in one HTML file that needs no network and no bhpvas.
 
-Its sections are one module each. It imports storage, data, model, scheme, criteria, evaluation,
-recovery, search, charts and the files at the root.
+Its sections are one module each. It imports storage, tasks, data, model, scheme, criteria,
+evaluation, recovery, search, charts and the files at the root.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _activation(config: Mapping[str, Any], name: str) -> Activation:
     ending = str(found).rpartition(".")[2].casefold()
     if ending not in _ACTIVATIONS:
         raise ModelError(
-            f"The config.json of {name!r} puts {reprlib.repr(found)} after the score, which is not "
+            f"The config.json of {name!r} puts {str(found)!r:.80} after the score, which is not "
             "supported: sigmoid and identity are."
         )
     return _ACTIVATIONS[ending]

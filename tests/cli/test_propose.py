@@ -13,6 +13,7 @@ from bhpvas.model.classifier import load_classifier
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import load_scheme
 from bhpvas.search import METHODS, Proposal, propose
+from bhpvas.tasks.single_label import SingleLabel
 from tests.cli.conftest import run
 
 
@@ -61,7 +62,7 @@ def test_that_no_head_goes_within_a_drop_is_said(method: str, how: str) -> None:
     options = Options(**{one.name: given.get(one.name) for one in fields(Options)})
     start = HeadMask.parse("", 2, 4)
     found = Proposal(method, start, (), {}, 0, "a.tsv", 1040, LearntSentences.of([1]))
-    assert lines(options, found, None)[1:] == [
+    assert lines(options, SingleLabel(("no", "yes")), found, None)[1:] == [
         f"No head goes: without the first one alone, {how}, the accuracy on the 1,040 sentences "
         "drops by more than 2 points."
     ]

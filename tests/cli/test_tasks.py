@@ -19,6 +19,7 @@ from tests.tasks.conftest import *  # noqa: F403
 from tests.tasks.conftest import NAMES, save_task
 
 HEADS = "L0H1,L1H2"
+FORMATS = {"score": ["onnx"], "probability": ["transformers"], "labels": ["dense", "transformers"]}
 HEADLINES = {"score": "pearson", "probability": "pearson", "labels": "f1_micro"}
 
 
@@ -91,7 +92,7 @@ def test_ablation_is_the_change_of_the_headline(capsys, common, data, kind, fold
 
 def test_from_open_to_exported(capsys, common, data, learn, kind):
     printed(capsys, "score", *common, *data, "--units", "heads,neurons")
-    for method in ("shares", "greedy", "importance"):
+    for method in ("greedy", "shares"):
         how = ["--heads", "2", "--method", method]
         printed(capsys, "propose", *common, *learn, *how, "--out", "s.json")
     drop = text(
@@ -114,15 +115,16 @@ def test_from_open_to_exported(capsys, common, data, learn, kind):
     assert first[HEADLINES[kind]] is not None and first["change"] is None
     assert recovered["random_low"] <= recovered["random_high"]
     assert ("mcnemar_p" in recovered) == (kind == "labels")
-    for format in ("transformers", "onnx", "dense"):
+    for format in FORMATS[kind]:
         out = ["--format", format, "--out", format]
         found = printed(capsys, "export", *common, *data, "--scheme", "r.json", *out)
         after = found["after"]["metrics"][HEADLINES[kind]]["value"]
         assert after == pytest.approx(recovered[HEADLINES[kind]], abs=1e-3)
         card = Path(format, "README.md").read_text(encoding="utf-8")
         assert f"| {name} (95% interval) |" in card and "accuracy" not in card.casefold()
-    again = printed(capsys, "evaluate", "--model", "transformers", *data)
-    assert again["metrics"][HEADLINES[kind]]["value"] == pytest.approx(after, abs=1e-3)
+    if "transformers" in FORMATS[kind]:
+        again = printed(capsys, "evaluate", "--model", "transformers", *data)
+        assert again["metrics"][HEADLINES[kind]]["value"] == pytest.approx(after, abs=1e-3)
 
 
 def test_sentences_not_learnt_from_are_measured_by_the_headline(capsys, common, data, kind, folder):

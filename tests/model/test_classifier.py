@@ -60,7 +60,10 @@ BROKEN = {
         lambda f: change_config(f, architectures=["BertForMaskedLM"]),
         "no sequence classifier",
     ),
-    "regression": (lambda f: change_config(f, problem_type="regression"), "does regression"),
+    "several scores": (
+        lambda f: change_config(f, problem_type="regression"),
+        "gives 2 scores at once",
+    ),
     "relative positions": (
         lambda f: change_config(f, position_embedding_type="relative_key"),
         "relative positions",

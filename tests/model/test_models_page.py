@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,9 @@ PAIRS = Dataset(
     "pairs", ("good film", "a dull book"), ("yes", "no"), np.array([1, 0]), ("negative", "positive")
 )
 FOREIGN = Dataset("foreign", ("qwx", "zzy kkl"), None, np.array([1, 0]), ("negative", "positive"))
+
+
+SCORES = replace(tiny_dataset(), labels=np.linspace(1.0, 5.0, 12), label_names=("score",))
 
 
 class Case(NamedTuple):
@@ -170,6 +174,11 @@ def one_output(folder: Path) -> None:
     change_config(folder, id2label={"0": "score"}, label2id={"score": 0})
     cut = ("classifier.weight", "classifier.bias")
     change_weights(folder, lambda found: found | {key: found[key][:1] for key in cut})
+
+
+def with_tanh(folder: Path) -> None:
+    one_output(folder)
+    change_config(folder, sbert_ce_default_activation_function="torch.nn.modules.activation.Tanh")
 
 
 def without_tokenizer(folder: Path) -> None:
@@ -313,7 +322,16 @@ CASES = {
         config(id2label=dict(enumerate("abc"))),
         r"has 2 outputs .*names 3 labels \(a, b, c\)",
     ),
-    "one output": Case(one_output, "has a single output"),
+    "one output": Case(one_output, data=SCORES),
+    "an activation after the score that is neither sigmoid nor identity": Case(
+        with_tanh, "puts 'torch.nn.modules.activation.Tanh' after the score"
+    ),
+    "several labels at once by `problem_type`": Case(
+        config(problem_type="multi_label_classification")
+    ),
+    "several scores at once by `problem_type`": Case(
+        config(problem_type="regression"), "gives 2 scores at once"
+    ),
     "names of labels as a list, or with spaces or line ends": Case(
         config(id2label=["negative\n", " positive"], label2id=None)
     ),
@@ -406,7 +424,8 @@ def test_a_folder_gets_what_its_row_says(tmp_path: Path, row: str) -> None:
         assert says.startswith("read")
         info, found = read_info(folder), load_classifier(folder)
         assert info.geometry == found.geometry
-        assert info.label_names == found.label_names == ("negative", "positive")
+        names = ("score",) if case.data is SCORES else ("negative", "positive")
+        assert info.label_names == found.label_names == names and info.task == found.task
         assert info.notes == found.notes
         assert len(found.notes) == ("with a note" in says)
         assert re.search(case.said, " ".join(found.notes))
