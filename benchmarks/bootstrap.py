@@ -30,6 +30,7 @@ TASKS: dict[str, Task] = {
 
 def drawn(kind: str, n: int, rng: np.random.Generator, models: int = 1) -> list[np.ndarray]:
     """Labels, and the logits of so many models that are equally good: of n sentences."""
+    labels: np.ndarray
     if kind == "labels":
         labels = rng.random((n, 3)) < (0.4, 0.1, 0.05)
         centre = 2.0 * labels - 1

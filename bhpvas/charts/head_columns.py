@@ -252,7 +252,7 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
             help="Red: removing exactly this head costs accuracy, in points. Blue: it gains.",
             change=True,
             rise_is_bad=False,
-            groups=100 * ablation.group_accuracy_change,
+            groups=100 * ablation.group_headline_change,
         ),
     }
 
