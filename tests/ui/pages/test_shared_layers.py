@@ -105,6 +105,20 @@ def test_a_click_above_the_layers_is_the_head_in_all_of_them(workbench):
     press(app, "Make the files")
 
 
+def test_a_head_that_left_all_layers_is_compensated_once_for_a_group(workbench):
+    app = workbench
+    group = load_classifier(session(app).model).geometry.groups[0]
+    chosen(app, 6, 2)
+    press(app, f"Remove {len(group)} heads")
+    fine(app.switch_page("pages/schemes.py").run())
+    fine(app.segmented_control(key="view").set_value("Propose").run())
+    (button,) = [one for one in app.button if one.key == "recover"]
+    fine(button.click().run())
+    (step,) = [one for one in session(app).scheme.path() if one.what == "recover"]
+    assert [one["layer"] for one in step.settings["layers"]] == [0]
+    assert f"L0: layers 0 to {group[-1]}" in said(app)
+
+
 def test_a_head_of_one_layer_is_masked_and_says_how_it_can_leave(workbench):
     app = workbench
     group = load_classifier(session(app).model).geometry.groups[0]

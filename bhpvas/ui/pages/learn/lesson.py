@@ -266,7 +266,7 @@ def _widths_said(session: Session) -> str:
 
 def _widths_task(session: Session) -> str:
     if models.groups(session):
-        return "The layers of this model share their weights, so none can be narrowed: go on."
+        return "The layers of this model share their weights, so none is narrowed alone: go on."
     shown = "Turn on *Feed-forward* below the map. " * session.heads_only
     return (
         f"{shown}Click one of the wide cells at the right, choose how many neurons it keeps, and "

@@ -246,7 +246,7 @@ SCHEMES_TOUR = Tour(
     moral="What one would ship is the scheme whose accuracy holds on sentences that nobody chose "
     "by, with a curve that, unrecovered, lies above random orders. *Export* hands it over.",
     fits=lambda session: not models.groups(session),
-    lacking="This tour compensates, which this model does not allow: its layers share weights.",
+    lacking="This tour searches one layer after the other, and those of this model share weights.",
 )
 
 TOURS = {"samples": SAMPLES_TOUR, "schemes": SCHEMES_TOUR}

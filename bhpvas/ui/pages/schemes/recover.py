@@ -105,6 +105,9 @@ def _report(session: Session) -> None:
             f"{text.plural(calibration['sentences'], 'sentence')} of {calibration['name']}",
         ),
     )
+    if groups := models.groups(session):
+        said = (f"L{group[0]}: layers {group[0]} to {group[-1]}" for group in groups)
+        st.caption(f"{'; '.join(said)}, which share their weights and are refitted together.")
     if feed_forward:
         st.caption("L3: what the attention of layer 3 says; L3F: what its feed-forward part does.")
 

@@ -8,7 +8,10 @@ HEAD_MAP = HelpText(
     definition="One cell a head: layers upward from 0, the layer that reads the words first; heads "
     "left to right. Heads of one layer have no order, so neighbours in a row mean nothing. A "
     "crossed-out cell is a removed head, a framed one is selected. The wide cell at the right of a "
-    "layer is its feed-forward part, filled as far as its neurons are kept.",
+    "layer is its feed-forward part, filled as far as its neurons are kept. Where layers share "
+    "their weights, a row above them is the head in all of them at once: coloured by the mean of "
+    "its values there or, of an ablation, by what was measured without all; struck through where "
+    "some layers lack it.",
     source="Head numbering as in transformers, counted from zero",
     misleads="Colours are comparable within one map. After a removal every value is measured anew "
     "on the smaller model, so a head's colour can change.",
