@@ -24,7 +24,7 @@ def lost(curves: list[Curve], whole: float) -> pd.DataFrame:
         [
             {"method": one.method, "removed": removed, "lost": 100 * (whole - accuracy)}
             for one in curves
-            for removed, accuracy in zip(one.removed, one.accuracy, strict=True)
+            for removed, accuracy in zip(one.removed, one.headline, strict=True)
         ]
     )
     table = rows.groupby(["method", "removed"], sort=False)["lost"]
@@ -68,7 +68,7 @@ def main() -> None:
             curves.append(curve)
             said = ", ".join(
                 f"{removed}: {100 * (whole - accuracy):.2f}"
-                for removed, accuracy in zip(curve.removed, curve.accuracy, strict=True)
+                for removed, accuracy in zip(curve.removed, curve.headline, strict=True)
             )
             print(f"seed {seed}  {method:15} area {curve.area:.4f}  points lost {said}", flush=True)
     print(areas(curves).round(4).to_string(index=False))

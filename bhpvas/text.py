@@ -188,6 +188,8 @@ def p_value(value: float) -> str:
     >>> p_value(0.0421), p_value(0.00001), p_value(1.0)
     ('p = 0.042', 'p < 0.001', 'p = 1.000')
     """
+    if math.isnan(value):
+        return "p not defined"
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 

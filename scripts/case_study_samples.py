@@ -119,7 +119,7 @@ def main() -> None:
     before, after = evaluate(classifier, data), evaluate(classifier, data, mask)
     lengths = classifier.encode(data).lengths
     by_tag = next(
-        one for title, one in groupings(data, classifier.label_names, lengths).items()
+        one for title, one in groupings(data, classifier.task, lengths).items()
         if title == "tag"
     )  # fmt: skip
     table = slice_table(by_tag, before, after).sort_values("accuracy change")

@@ -217,7 +217,7 @@ def size_rows(found: list[Curve]) -> str:
 
     def at(method: str, recovery: str | None, count: int) -> list[float]:
         return [
-            one.accuracy[one.removed.index(count)]
+            one.headline[one.removed.index(count)]
             for one in found
             if (one.method, one.recovery) == (method, recovery)
         ]
@@ -306,7 +306,7 @@ def three_times_cheaper(
     }
     chosen = next(one for one in found if one.target == Target("flops", 1 / SHIPPED))
     after = found[chosen]
-    kinds = groupings(data, classifier.label_names, lengths)["tag"]
+    kinds = groupings(data, classifier.task, lengths)["tag"]
     table = slice_table(kinds, start, after)
     certain = table[table["p"] < 0.05]["slice"].tolist()
     rivals = {}

@@ -27,6 +27,8 @@ from transformers import (
 from bhpvas.data.dataset import Dataset
 from bhpvas.heads import HeadId
 from bhpvas.model.classifier import Classifier
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.score import Score
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = (
@@ -167,6 +169,29 @@ def save_tiny(
     model.save_pretrained(folder)
     tiny_tokenizer(family).save_pretrained(folder)
     return folder
+
+
+#: What the models of other tasks than one label out of several are saved with.
+TASKS: dict[str, dict[str, Any]] = {
+    "score": {"labels": 1, "settings": {"id2label": {0: "warmth"}, "label2id": {"warmth": 0}}},
+    "sets": {
+        "labels": 3,
+        "settings": {
+            "problem_type": "multi_label_classification",
+            "id2label": {0: "rude", 1: "funny", 2: "long"},
+            "label2id": {"rude": 0, "funny": 1, "long": 2},
+        },
+    },
+}
+
+
+def sentences_for(task: Task, count: int = 60, seed: int = 0) -> Dataset:
+    """Random sentences with labels of a task: scores in halves from 1 to 5, or sets."""
+    whole, rng = many_sentences(count, seed), np.random.default_rng(seed)
+    labels = rng.random((count, len(task.label_names))) < 0.4
+    if isinstance(task, Score):
+        labels = rng.integers(2, 11, count) / 2.0
+    return replace(whole, labels=labels, label_names=task.label_names, numbered=True)
 
 
 def many_sentences(count: int = 120, seed: int = 0) -> Dataset:

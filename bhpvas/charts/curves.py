@@ -1,4 +1,4 @@
-"""Accuracy curves: methods as lines, chance as a band, a scheme's steps, by heads kept."""
+"""Curves of a headline: methods as lines, chance as a band, a scheme's steps, by heads kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from bhpvas.recovery import RECOVERIES
 from bhpvas.search import METHODS
 from bhpvas.search.curves import Curve
 from bhpvas.search.registry import TO_TARGET
-from bhpvas.text import interval, percent, plural
+from bhpvas.tasks.base import Metric, Task
+from bhpvas.tasks.single_label import ACCURACY
+from bhpvas.text import plural
 
 #: How a line is drawn by what followed each removal; without anything it is dotted.
 DASHES = {None: "dot", "compensate": "solid"}
@@ -34,15 +36,23 @@ def recovery_title(recovery: str | None) -> str:
     return "nothing" if recovery is None else RECOVERIES[recovery].title.lower()
 
 
+def undefined(task: Task) -> str:
+    """What is said where a curve has no value."""
+    return (
+        f"Where the {task.headline.title_in_text} is not defined, as it is where "
+        f"{task.undefined_if}, a curve has no point."
+    )
+
+
 def curve_points(curves: Sequence[Curve]) -> pd.DataFrame:
-    """Every point of the curves, as :func:`accuracy_curves` takes them."""
+    """Every point of the curves, as :func:`headline_curves` takes them."""
     rows = []
     for curve in curves:
         then = f"then {recovery_title(curve.recovery)}" if curve.recovery else "no compensation"
         line = (curve.method, method_title(curve.method), curve.recovery, then)
-        for removed, accuracy in zip(curve.removed, curve.accuracy, strict=True):
-            rows.append((*line, curve.total - removed, accuracy))
-    columns = ["method", "title", "recovery", "said", "kept", "accuracy"]
+        for removed, value in zip(curve.removed, curve.headline, strict=True):
+            rows.append((*line, curve.total - removed, value))
+    columns = ["method", "title", "recovery", "said", "kept", "headline"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -51,7 +61,7 @@ def line_style(place: int, recovery: str | None) -> dict[str, str]:
     return {"color": style.LINES[place % len(style.LINES)], "dash": DASHES.get(recovery, "dash")}
 
 
-def accuracy_curves(
+def headline_curves(
     points: pd.DataFrame,
     chance: pd.DataFrame | None,
     steps: Sequence[TimelinePoint],
@@ -59,19 +69,20 @@ def accuracy_curves(
     names: Sequence[str],
     all_heads: int,
     sentences: int,
+    metric: Metric = ACCURACY,
     height: int = 420,
 ) -> go.Figure:
-    """Draw each method's accuracy against the number of heads kept, which runs down to the right.
+    """Draw each method's headline against the number of heads kept, which runs down to the right.
 
     ``points`` has one row a point: ``method``, ``title``, ``recovery`` (None: without one),
-    ``said`` (what followed each removal), ``kept``, ``accuracy``. Colours follow the places of the
-    methods in ``names``. ``chance`` are the quantiles ``low``, ``median`` and ``high`` of random
-    orders by ``kept``, ``steps`` those of a scheme. ``all_heads`` and ``sentences`` are how many
-    there are, ``height`` is in pixels.
+    ``said`` (what followed each removal), ``kept``, ``headline``, a value of the ``metric``.
+    Colours follow the places of the methods in ``names``. ``chance`` are the quantiles ``low``,
+    ``median`` and ``high`` of random orders by ``kept``, ``steps`` those of a scheme. ``all_heads``
+    and ``sentences`` are how many there are, ``height`` is in pixels.
     """
     figure = style.blank(height=height, margin=(48, 14, 12, 42))
     if chance is not None:
-        _band(figure, chance)
+        _band(figure, chance, metric)
     for (method, recovery), line in points.groupby(
         ["method", "recovery"], sort=False, dropna=False
     ):
@@ -81,20 +92,21 @@ def accuracy_curves(
         symbol = SYMBOLS[place // len(style.LINES) % len(SYMBOLS)]
         figure.add_scatter(
             x=line["kept"],
-            y=100 * line["accuracy"],
+            y=metric.scale * line["headline"],
             mode="lines+markers",
             line={**look, "width": 2.2},
             marker={"size": 6, "symbol": symbol, "color": look["color"]},
             **style.says(
                 f"<b>{row.title}</b>, {row.said}<br>{row.kept} of {plural(all_heads, 'head')} kept"
-                f"<br>accuracy {percent(row.accuracy)}%, {plural(sentences, 'sentence')}"
+                f"<br>{metric.title_in_text} {metric.value_text(row.headline)}, "
+                f"{plural(sentences, 'sentence')}"
                 for row in line.itertuples()
             ),
             name=f"{method} {recovery or 'none'}",
         )
     figure.add_scatter(
         x=[step.kept for step in steps],
-        y=[100 * step.accuracy for step in steps],
+        y=[metric.scale * step.headline.value for step in steps],
         mode="markers",
         marker={
             "symbol": "diamond",
@@ -102,26 +114,27 @@ def accuracy_curves(
             "color": [style.SELECTED if step.on_path else style.MUTED for step in steps],
             "line": {"width": 1.5, "color": style.EDGE},
         },
-        **style.says(f"<b>{step.what}</b><br>{step.hover(all_heads, sentences)}" for step in steps),
+        **style.says(
+            f"<b>{step.what}</b><br>{step.hover(all_heads, sentences, metric)}" for step in steps
+        ),
         cliponaxis=False,
         name="steps",
     )
     figure.update_xaxes(
         **style.axis("heads kept", 10, grid=False), range=[all_heads * 1.02, -all_heads * 0.02]
     )
-    shares = [*points["accuracy"], *(step.accuracy for step in steps)]
+    values = [*points["headline"], *(step.headline.value for step in steps)]
     if chance is not None:
-        shares += [*chance["low"], *chance["high"]]
-    low, high = 100 * min(shares, default=0.5), 100 * max(shares, default=1)
-    figure.update_yaxes(**style.axis("accuracy, %", 8), range=[max(low - 2, 0), min(high + 2, 101)])
+        values += [*chance["low"], *chance["high"]]
+    figure.update_yaxes(**style.axis(metric.axis, 8), range=style.reach(metric, values, room=2))
     return figure
 
 
-def _band(figure: go.Figure, chance: pd.DataFrame) -> None:
+def _band(figure: go.Figure, chance: pd.DataFrame, metric: Metric) -> None:
     for name, end in (("high", None), ("low", "tonexty")):
         figure.add_scatter(
             x=chance["kept"],
-            y=100 * chance[name],
+            y=metric.scale * chance[name],
             mode="lines",
             line={"width": 1, "color": style.FAINT},
             fill=end,
@@ -131,12 +144,12 @@ def _band(figure: go.Figure, chance: pd.DataFrame) -> None:
         )
     figure.add_scatter(
         x=chance["kept"],
-        y=100 * chance["median"],
+        y=metric.scale * chance["median"],
         mode="lines",
         line={"width": 1.5, "color": style.MUTED},
         **style.says(
-            f"<b>Random orders</b><br>{row.kept} heads kept<br>accuracy {percent(row.median)}%, "
-            f"5 to 95%: {interval(row.low, row.high)}"
+            f"<b>Random orders</b><br>{row.kept} heads kept<br>{metric.title_in_text} "
+            f"{metric.value_text(row.median)}, 5 to 95%: {metric.interval_text(row.low, row.high)}"
             for row in chance.itertuples()
         ),
         name="chance median",

@@ -15,19 +15,24 @@ _OUTCOMES = {"lost": style.LOST, "gained": style.GAINED, "other": style.MUTED}
 
 
 def flip_patterns(
-    patterns: pd.DataFrame, names: Sequence[str], *, chosen: int | None = None
+    patterns: pd.DataFrame,
+    names: Sequence[str],
+    *,
+    chosen: int | None = None,
+    became: tuple[str, str] = ("lost", "gained"),
 ) -> go.Figure:
     """Draw how many sentences each set of models flips, of a table with one row a set.
 
     Bars are sentences ``lost`` (red), ``gained`` (blue) and ``other`` (grey); below, filled dots
-    say which of the ``names`` flip them. The ``chosen`` row is marked. Every bar and dot carries
+    say which of the ``names`` flip them. The ``chosen`` row is marked, ``became`` says what
+    lost and gained mean. Every bar and dot carries
     its row as custom data. After the UpSet plot (Lex et al. 2014).
     """
     rows, columns = len(names), len(patterns)
     figure = style.blank(height=_BARS + _ROW * rows + _TOP + 8, margin=(_LEFT, 8, _TOP, 8))
     split = _ROW * rows / (_BARS + _ROW * rows)
     places = list(range(columns))
-    texts = [_hover_text(row, names) for _, row in patterns.iterrows()]
+    texts = [_hover_text(row, names, became) for _, row in patterns.iterrows()]
     target = {"customdata": [[place] for place in places], "text": texts, **style.steady(1)}
     for outcome, colour in _OUTCOMES.items():
         figure.add_bar(
@@ -108,10 +113,11 @@ def flip_patterns(
     return figure
 
 
-def _hover_text(row: pd.Series, names: Sequence[str]) -> str:
+def _hover_text(row: pd.Series, names: Sequence[str], became: tuple[str, str]) -> str:
     which = " and ".join(name for name in names if row[name])
     only = " alone" if sum(bool(row[name]) for name in names) == 1 and len(names) > 1 else ""
     return (
         f"<b>{which}{only}</b>: {plural(int(row['count']), 'sentence')}<br>"
-        f"{int(row['lost'])} lost, {int(row['gained'])} gained, {int(row['other'])} other"
+        f"{int(row['lost'])} {became[0]}, {int(row['gained'])} {became[1]}, "
+        f"{int(row['other'])} other"
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from bhpvas import text
+from bhpvas.evaluation.evaluation import Evaluation
+from bhpvas.tasks.base import Metric
 
 #: The name of the row that the others are compared with.
 UNPRUNED = "Unpruned"
@@ -17,10 +19,48 @@ Said = Callable[[pd.Series], tuple[str, str]]
 
 def _against(said: Said) -> Said:
     """What only another model than the first row's has."""
-    return lambda row: (text.NOTHING, "") if pd.isna(row["change"]) else said(row)
+    return lambda row: (text.NOTHING, "") if pd.isna(row["divergence"]) else said(row)
 
 
-#: What each measure says of a row, by its title.
+def measures_of(found: Evaluation) -> dict[str, Said]:
+    """What each measure of models that are evaluated as one was says of a row, by its title."""
+    if found.is_single_label:
+        return MEASURES
+    task = found.task
+    headline, *others = (task.metric(name) for name in found.measured if name != "loss")
+    return {
+        **{title: MEASURES[title] for title in _PARTS},
+        headline.title: _metric(headline),
+        "Change": _against(
+            lambda row: (
+                headline.change_text(row["change"]),
+                headline.change_interval_text(row["change_low"], row["change_high"]),
+            )
+        ),
+        "p of the change": _against(lambda row: (text.p_value(row["p_corrected"]), task.test)),
+        "Answers changed": _against(
+            lambda row: (
+                f"{row['flipped']:.0f}",
+                f"{row['lost']:.0f} {task.became[0]}, {row['gained']:.0f} {task.became[1]}",
+            )
+        ),
+        **{one.title: _metric(one) for one in others},
+        f"Loss, {task.metric('loss').unit}": MEASURES["Loss, nats"],
+        **{title: MEASURES[title] for title in _REST},
+    }
+
+
+def _metric(metric: Metric) -> Said:
+    """A metric with its interval."""
+    return lambda row: (
+        metric.value_text(row[metric.name]),
+        metric.interval_text(row[f"{metric.name}_low"], row[f"{metric.name}_high"]),
+    )
+
+
+_PARTS = ("Heads kept", "Neurons kept")
+_REST = ("Change of loss", "KL from unpruned", "Parameters", "FLOPs a sentence")
+#: What each measure of one label out of several says of a row, by its title.
 MEASURES: dict[str, Said] = {
     "Heads kept": lambda row: (f"{row['heads_kept']:.0f}", ""),
     "Neurons kept": lambda row: (f"{row['neurons_kept']:,.0f}", ""),
@@ -65,6 +105,8 @@ MEASURES: dict[str, Said] = {
     "Parameters": lambda row: (text.big(row["parameters"]), ""),
     "FLOPs a sentence": lambda row: (
         text.big(row["flops_per_sentence"]),
-        "" if pd.isna(row["change"]) else f"at most {row['speed_bound']:.2f}{text.CROSS} as fast",
+        ""
+        if pd.isna(row["divergence"])
+        else f"at most {row['speed_bound']:.2f}{text.CROSS} as fast",
     ),
 }

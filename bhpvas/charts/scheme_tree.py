@@ -1,39 +1,34 @@
-"""Scheme tree: one row a step, lines to the step before, and each step's accuracy."""
+"""Scheme tree: one row a step, lines to the step before, and each step's headline."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, NamedTuple
 
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.text import interval, literal, percent, shortened
+from bhpvas.tasks.base import Measured, Metric, measured_text
+from bhpvas.tasks.single_label import ACCURACY
+from bhpvas.text import literal, shortened
 
 Kind = Literal["start", "remove", "restore", "recover"]
 
 #: Pixels of a row, which holds two lines of text.
 ROW = 40
 _TOP, _BOTTOM, _SIDE = 24, 6, 8
-# Shares of the width: the lines get what their lanes need, the accuracies the last part.
+# Shares of the width: the lines get what their lanes need, what steps score the last part.
 _LANE, _FEWEST_LANES, _MOST_LANES = 0.05, 2, 5
-_ACCURACY = 0.62
+_SCORES = 0.62
 _LONGEST_LINE = 24
 _SYMBOLS = {"start": "circle", "remove": "circle", "restore": "circle-open", "recover": "square"}
 
 
-class Accuracy(NamedTuple):
-    """A share of right answers with its interval, in [0, 1]."""
-
-    value: float
-    low: float
-    high: float
-
-
 @dataclass(frozen=True)
 class TreeStep:
-    """One step as the picture shows it; ``accuracy`` is None where it is not measured.
+    """One step as the picture shows it; ``headline`` is None where it is not measured.
 
     ``what`` says in a few words what the step did; ``hover`` is the rest of what is known.
     ``learnt`` is how many of the sentences that measured it were learnt from, ``neurons`` how many
@@ -45,7 +40,7 @@ class TreeStep:
     kind: Kind
     kept: int
     what: str
-    accuracy: Accuracy | None = None
+    headline: Measured | None = None
     note: str = ""
     hover: str = ""
     learnt: int = 0
@@ -113,13 +108,13 @@ def folded(parents: Mapping[int, int | None], kept: Collection[int]) -> dict[int
     return found
 
 
-def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
+def scheme_tree(steps: Sequence[TreeStep], metric: Metric = ACCURACY) -> go.Figure:
     """Draw the tree, the start on top.
 
-    A row says what a step keeps and scores, and what it did; on the right its accuracy stands as a
-    point with its 95% interval, open where it was measured on sentences that were learnt from, and
-    a dotted line marks that of the start. The way to the current
-    step is strong, other branches are faint. Discs removed heads, rings restored some, squares
+    A row says what a step keeps and scores, and what it did; on the right its headline, a value of
+    the ``metric``, stands as a point with its 95% interval, open where it was measured on sentences
+    that were learnt from, and a dotted line marks that of the start. The way to the current step is
+    strong, other branches are faint. Discs removed heads, rings restored some, squares
     changed weights. Every row carries its step's number as custom data.
     """
     places = layout({one.step: one.parent for one in steps})
@@ -131,26 +126,24 @@ def scheme_tree(steps: Sequence[TreeStep]) -> go.Figure:
     text_at = _LANE * shown
     _highlight(figure, steps, places)
     _connect(figure, steps, places)
-    _accuracies(figure, steps, places)
-    _texts(figure, steps, places)
+    _scores(figure, steps, places, metric)
+    _texts(figure, steps, places, metric)
     _nodes(figure, steps, places)
-    _targets(figure, steps, places)
-    known = [one.accuracy for one in steps if one.accuracy is not None]
-    low = min((100 * one.low for one in known), default=50)
-    high = max((100 * one.high for one in known), default=100)
+    _targets(figure, steps, places, metric)
+    known = [end for one in steps if one.headline is not None for end in one.headline]
     bare = {"showgrid": False, "showticklabels": False, "ticks": ""}
     fixed = {"fixedrange": True, "anchor": "y"}
     figure.update_layout(
         xaxis={**bare, "domain": [0, text_at], "range": [-0.5, max(lanes, shown) - 0.25]},
-        xaxis2={**bare, **fixed, "domain": [text_at, _ACCURACY], "range": [0, 1]},
+        xaxis2={**bare, **fixed, "domain": [text_at, _SCORES], "range": [0, 1]},
         xaxis3={
             **fixed,
-            "domain": [_ACCURACY, 1],
-            "range": [max(low - 1, 0), min(high + 1, 100.6)],
+            "domain": [_SCORES, 1],
+            "range": style.reach(metric, known, room=1, most=100.6),
             "side": "top",
             "gridcolor": style.FAINT,
             "nticks": 4,
-            "ticksuffix": "%",
+            "ticksuffix": "%" * metric.share,
             "tickfont": {"size": 11},
             "zeroline": False,
             "ticks": "",
@@ -210,29 +203,32 @@ def _nodes(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
     )
 
 
-def _accuracies(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
-    """Points with intervals, and the start's accuracy as a line through all rows."""
+def _scores(
+    figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place], metric: Metric
+) -> None:
+    """Points with intervals, and the start's headline as a line through all rows."""
+    scale = metric.scale
     for one in steps:
-        if one.parent is None and one.accuracy is not None:
+        if one.parent is None and one.headline is not None and isfinite(one.headline.value):
             figure.add_shape(
                 type="line",
                 xref="x3",
-                x0=100 * one.accuracy.value,
-                x1=100 * one.accuracy.value,
+                x0=scale * one.headline.value,
+                x1=scale * one.headline.value,
                 y0=-0.5,
                 y1=len(places) - 0.5,
                 line={"width": 1, "color": style.MUTED, "dash": "dot"},
                 layer="below",
             )
-    measured = [(one, one.accuracy) for one in steps if one.accuracy is not None]
+    measured = [(one, one.headline) for one in steps if one.headline is not None]
     colours = [style.step_colour(one.current, one.on_path) for one, _ in measured]
     figure.add_scatter(
-        x=[100 * found.value for _, found in measured],
+        x=[scale * found.value for _, found in measured],
         y=[places[one.step].row for one, _ in measured],
         xaxis="x3",
         error_x=style.interval_bars(
-            [100 * (found.high - found.value) for _, found in measured],
-            [100 * (found.value - found.low) for _, found in measured],
+            [scale * (found.high - found.value) for _, found in measured],
+            [scale * (found.value - found.low) for _, found in measured],
             width=3,
         ),
         **style.marks(
@@ -242,18 +238,19 @@ def _accuracies(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[in
             opacity=1,
             line={"width": [2 if one.learnt else 0 for one, _ in measured], "color": colours},
         ),
-        name="accuracies",
+        name={"accuracy": "accuracies"}.get(metric.name, metric.name),
     )
 
 
-def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+def _texts(
+    figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place], metric: Metric
+) -> None:
     """Two lines a row: what it keeps and scores; what it did, and the note."""
     lines = []
     for one in steps:
         scored = "not measured"
-        if one.accuracy is not None:
-            value, low, high = one.accuracy
-            scored = f"{percent(value)}% {interval(low, high)}"
+        if one.headline is not None:
+            scored = measured_text(metric, one.headline)
         did = f"{one.what}, {one.note}" if one.note else one.what
         short = literal(shortened(" ".join(did.split()), _LONGEST_LINE))
         kept = f"<b>{one.kept}</b>"
@@ -270,12 +267,16 @@ def _texts(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Pl
     )
 
 
-def _targets(figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place]) -> None:
+def _targets(
+    figure: go.Figure, steps: Sequence[TreeStep], places: Mapping[int, Place], metric: Metric
+) -> None:
     """Invisible squares along each row, so that a click anywhere on it reaches its step."""
     spots: dict[str, list[tuple[float, TreeStep]]] = {
         "x": [(places[one.step].lane, one) for one in steps],
         "x2": [(share, one) for one in steps for share in (0.04, 0.3, 0.55, 0.8)],
-        "x3": [(100 * one.accuracy.value, one) for one in steps if one.accuracy is not None],
+        "x3": [
+            (metric.scale * one.headline.value, one) for one in steps if one.headline is not None
+        ],
     }
     for axis, where in spots.items():
         figure.add_scatter(

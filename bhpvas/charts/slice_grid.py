@@ -9,40 +9,41 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.charts.slices import Measure, change_text, slice_label
+from bhpvas.charts.slices import change_text, slice_label
 from bhpvas.stats import SIGNIFICANT
+from bhpvas.tasks.base import Metric, Task
 from bhpvas.text import literal, p_value, plural, signed
 
 _ROW, _TOP, _LEFT = 28, 26, 128
 _LONGEST_NAME = 17
-#: The largest change that a colour tells apart: points of accuracy, nats of loss.
-_LEAST_REACH = {"accuracy": 1.0, "loss": 0.02}
+#: The largest change that a colour tells apart: points of a share, and what is no share.
+_LEAST_REACH = {True: 1.0, False: 0.02}
 
 
-def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy") -> go.Figure:
-    """Draw the change of accuracy (points) or loss (nats) of every slice under every model.
+def slice_grid(tables: Mapping[str, pd.DataFrame], task: Task, metric: Metric) -> go.Figure:
+    """Draw the change of a metric, the task's headline or its loss, of every slice under every
+    model.
 
     ``tables`` are slice tables of the same slices by the models' names. Red lost, blue gained; a
-    dot marks a change of accuracy that McNemar's test, corrected for the number of slices, bears
-    out. Slices are ordered by their mean change, the worst hit on top.
+    dot marks a change of the headline that the task's test, corrected for the number of slices,
+    bears out. Slices are ordered by their mean change, the worst hit on top.
     """
-    scale = 100 if measure == "accuracy" else 1
-    first = next(iter(tables.values()))
-    changes = np.array([scale * table[f"{measure} change"] for table in tables.values()]).T
-    worth = changes.mean(1) * (1 if measure == "accuracy" else -1)
+    scale, first = metric.scale, next(iter(tables.values()))
+    changes = np.array([scale * table[f"{metric.name} change"] for table in tables.values()]).T
+    worth = changes.mean(1) * (1 if metric.higher_is_better else -1)
     order = np.argsort(worth, kind="stable")
     names = [str(first["slice"].iloc[row]) for row in order]
     shown = changes[order]
-    reach = max(float(np.abs(shown).max()), _LEAST_REACH[measure])
+    reach = max(float(np.nan_to_num(np.abs(shown)).max()), _LEAST_REACH[metric.share])
     figure = style.blank(height=_ROW * len(names) + _TOP + 6, margin=(_LEFT, 6, _TOP, 6))
-    digits = 1 if measure == "accuracy" else 3
+    digits = 1 if metric.share else 3
     rows, columns = list(range(len(names))), list(range(len(tables)))
     figure.add_heatmap(
         z=shown,
         x=columns,
         y=rows,
         colorscale=style.CHANGES,
-        reversescale=measure == "loss",
+        reversescale=not metric.higher_is_better,
         zmid=0,
         zmin=-reach,
         zmax=reach,
@@ -50,12 +51,12 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
         xgap=3,
         ygap=3,
         **style.says(
-            [_hover_text(table.iloc[row], name, measure) for name, table in tables.items()]
+            [_hover_text(table.iloc[row], name, task, metric) for name, table in tables.items()]
             for row in order
         ),
         name="changes",
     )
-    tested = measure == "accuracy"
+    tested = metric == task.headline
     figure.add_scatter(
         x=columns * len(rows),
         y=[row for row in rows for _ in columns],
@@ -83,9 +84,10 @@ def slice_grid(tables: Mapping[str, pd.DataFrame], measure: Measure = "accuracy"
     return figure
 
 
-def _hover_text(row: pd.Series, model: str, measure: Measure) -> str:
+def _hover_text(row: pd.Series, model: str, task: Task, metric: Metric) -> str:
     n = plural(int(row["n"]), "sentence")
     head = f"<b>{literal(str(row['slice']))}</b> under {literal(model)}, {n}<br>"
-    if measure == "loss":
-        return f"{head}loss {change_text(row, measure)}"
-    return f"{head}{change_text(row, measure)}, {p_value(float(row['p']))}"
+    said = change_text(row, task, metric)
+    if metric != task.headline:
+        return f"{head}{metric.title_in_text} {said}"
+    return f"{head}{said}, {p_value(float(row['p']))}"

@@ -2,70 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from math import isnan
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.text import (
-    ARROW,
-    change_interval,
-    interval,
-    literal,
-    percent,
-    plural,
-    shortened,
-    signed,
-)
+from bhpvas.tasks.base import Measured, Metric, Task, measured_text
+from bhpvas.text import ARROW, MINUS, literal, plural, shortened
 
 _ROW = 25
 _LABELS, _NUMBERS, _TOP, _BOTTOM = 132, 104, 8, 40
 _LONGEST_NAME = 18
 
-Measure = Literal["accuracy", "loss"]
 
-
-def slice_changes(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figure:
-    """Draw the change of accuracy (points) or loss (nats) of every row of a slice table.
+def slice_changes(table: pd.DataFrame, task: Task, metric: Metric) -> go.Figure:
+    """Draw the change of a metric, the task's headline or its loss, of every row of a slice table.
 
     One row a slice, the worst hit on top: its name and size, the change with its 95% interval, and
     what it was and is. Red dots and triangles down lost, blue ones and triangles up gained; hollow
     dots did not change. Every point carries the slice's name as custom data.
     """
-    scale = _SCALE[measure]
-    worse = np.sign(table[f"{measure} change"]) * (1 if measure == "loss" else -1)
+    name, scale = metric.name, metric.scale
+    worse = np.sign(table[f"{name} change"].fillna(0)) * (-1 if metric.higher_is_better else 1)
     # Of equals the one whose loss rises most, as in bhpvas.evaluation.slices.worst_hit.
     order = table.assign(worse=worse).sort_values(
-        [f"{measure} change", "loss change"], ascending=[measure == "accuracy", False]
+        [f"{name} change", "loss change"], ascending=[metric.higher_is_better, False]
     )
     figure = _rows(
         order,
-        *(scale * order[f"{measure} change{end}"] for end in ("", " low", " high")),
+        *(scale * order[f"{name} change{end}"] for end in ("", " low", " high")),
         marker={
             "color": [_COLOUR[int(sign)] for sign in order["worse"]],
             "symbol": [_SYMBOL[int(sign)] for sign in order["worse"]],
         },
-        texts=[_before_and_after(row, measure) for _, row in order.iterrows()],
-        hover=[_hover_text(row, measure) for _, row in order.iterrows()],
-        title=f"change of {measure}, {'points' if measure == 'accuracy' else 'nats'}",
+        texts=[_before_and_after(row, metric) for _, row in order.iterrows()],
+        hover=[_hover_text(row, task, metric) for _, row in order.iterrows()],
+        title=metric.change_axis,
     )
     figure.update_xaxes(zeroline=True, zerolinecolor=style.MUTED, zerolinewidth=1)
     return figure
 
 
-def slice_levels(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figure:
-    """Draw accuracy (percent, with its 95% interval) or loss (nats) of every row, worst on top.
+def slice_levels(table: pd.DataFrame, task: Task, metric: Metric) -> go.Figure:
+    """Draw a metric, the task's headline (with its 95% interval) or its loss, of every row, the
+    worst on top.
 
     For a scheme that removes nothing: what stands there before anything changes.
     """
-    scale = _SCALE[measure]
-    order = table.sort_values(f"{measure} after", ascending=measure == "accuracy", kind="stable")
-    value = scale * order[f"{measure} after"]
-    known = measure == "accuracy"
+    name, headline = metric.name, task.headline
+    order = table.sort_values(f"{name} after", ascending=metric.higher_is_better, kind="stable")
+    value = metric.scale * order[f"{name} after"]
+    known = metric == headline
     low, high = (
-        scale * order[f"accuracy after {end}"] if known else value for end in ("low", "high")
+        metric.scale * order[f"{name} after {end}"] if known else value for end in ("low", "high")
     )
     return _rows(
         order,
@@ -73,15 +64,14 @@ def slice_levels(table: pd.DataFrame, measure: Measure = "accuracy") -> go.Figur
         low,
         high,
         marker={"color": style.MARK, "symbol": "circle"},
-        texts=[f"{one:.1f}%" if known else f"{one:.3f}" for one in value],
+        texts=[_level_text(one, metric) for one in order[f"{name} after"]],
         hover=[
-            f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>accuracy "
-            f"{percent(row['accuracy after'])}% "
-            f"{interval(row['accuracy after low'], row['accuracy after high'])}<br>"
+            f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>"
+            f"{headline.title_in_text} {_measured_text(row, headline, 'after')}<br>"
             f"loss {row['loss after']:.3f}"
             for _, row in order.iterrows()
         ],
-        title="accuracy, %" if known else "loss, nats",
+        title=metric.axis,
     )
 
 
@@ -147,38 +137,48 @@ def _rows(
     return figure
 
 
-_SCALE = {"accuracy": 100, "loss": 1}
 _COLOUR = {1: style.LOST, 0: style.MUTED, -1: style.GAINED}
 _SYMBOL = {1: "triangle-down", 0: "circle-open", -1: "triangle-up"}
 
 
-def _before_and_after(row: pd.Series, measure: Measure) -> str:
-    if measure == "accuracy":
-        return f"{percent(row['accuracy before'])} {ARROW} {percent(row['accuracy after'])}"
-    return f"{row['loss before']:.3f} {ARROW} {row['loss after']:.3f}"
-
-
-def _hover_text(row: pd.Series, measure: Measure) -> str:
-    head = f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>"
-    if measure == "loss":
-        return f"{head}loss {_before_and_after(row, measure)}<br>{change_text(row, measure)}"
-    before, after = (
-        f"{percent(row[f'accuracy {when}'])}% "
-        f"{interval(row[f'accuracy {when} low'], row[f'accuracy {when} high'])}"
-        for when in ("before", "after")
-    )
-    return f"{head}accuracy {before} {ARROW} {after}<br>{change_text(row, measure)}"
-
-
-def change_text(row: pd.Series, measure: Measure) -> str:
-    """A slice's change with its interval; of accuracy also the sentences lost and gained."""
-    change, low, high = (row[f"{measure} change{end}"] for end in ("", " low", " high"))
-    if measure == "loss":
-        return f"{signed(change, 3)} ({signed(low, 3)} … {signed(high, 3)})"
+def _level_text(value: float, metric: Metric) -> str:
+    """A value beside the others, with as many decimals as they have."""
     return (
-        f"{signed(100 * change)} points {change_interval(low, high)}<br>"
-        f"{int(row['lost'])} lost, {int(row['gained'])} gained"
+        metric.value_text(value)
+        if metric.share or isnan(value)
+        else f"{value:.3f}".replace("-", MINUS)
     )
+
+
+def _measured_text(row: pd.Series, metric: Metric, when: str) -> str:
+    ends = (row[f"{metric.name} {when}{end}"] for end in ("", " low", " high"))
+    return measured_text(metric, Measured(*ends))
+
+
+def _before_and_after(row: pd.Series, metric: Metric) -> str:
+    before, after = (
+        _level_text(row[f"{metric.name} {when}"], metric) for when in ("before", "after")
+    )
+    return f"{before.removesuffix('%')} {ARROW} {after.removesuffix('%')}"
+
+
+def _hover_text(row: pd.Series, task: Task, metric: Metric) -> str:
+    head = f"<b>{literal(row['slice'])}</b>, {plural(int(row['n']), 'sentence')}<br>"
+    head += f"{metric.title_in_text} "
+    if metric != task.headline:
+        return f"{head}{_before_and_after(row, metric)}<br>{change_text(row, task, metric)}"
+    before, after = (_measured_text(row, metric, when) for when in ("before", "after"))
+    return f"{head}{before} {ARROW} {after}<br>{change_text(row, task, metric)}"
+
+
+def change_text(row: pd.Series, task: Task, metric: Metric) -> str:
+    """A slice's change with its interval; of the headline also the sentences lost and gained."""
+    change, low, high = (row[f"{metric.name} change{end}"] for end in ("", " low", " high"))
+    said = f"{metric.change_text(change)} {metric.change_interval_text(low, high)}".rstrip()
+    if metric != task.headline:
+        return said
+    lost, gained = task.became
+    return f"{said}<br>{int(row['lost'])} {lost}, {int(row['gained'])} {gained}"
 
 
 def slice_label(name: str, sentences: int, longest: int) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from bhpvas import text
-from bhpvas.charts.scheme_tree import Accuracy
 from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
+from bhpvas.tasks.base import Measured, Metric, measured_text
+from bhpvas.tasks.single_label import ACCURACY
 
 #: Of no step is it known that sentences that measure it were learnt from.
 NONE_LEARNT: Mapping[int, int] = {}
@@ -31,16 +32,16 @@ def done(step: Step) -> str:
     return DONE.get(step.method, step.method)
 
 
-def outcome(scheme: Scheme, step: Step) -> str:
-    """What a step "recover" did, how long it took, and what it changed, in Markdown."""
+def outcome(scheme: Scheme, step: Step, metric: Metric = ACCURACY) -> str:
+    """What a step "recover" did, how long it took, and how it changed the headline, in Markdown."""
     said = f"**Step {step.id}: {text.verbatim(done(step))}**"
     if "seconds" in step.settings:
         said += f" in {text.seconds(step.settings['seconds'])}"
     before, data = scheme.step(step.parent or 0), str(step.metrics.get("data_fingerprint"))
     if before.measured_on(data) and step.measured_on(data):
+        was, is_ = (metric.value_text(one.headline.value) for one in (before, step))
         said += (
-            f", accuracy {text.percent(before.metrics['accuracy'])} {text.ARROW} "
-            f"**{text.percent(step.metrics['accuracy'])}%** "
+            f", {metric.title_in_text} {was.removesuffix('%')} {text.ARROW} **{is_}** "
             f":small[on {text.plural(step.metrics['n'], 'evaluation sentence')}]"
         )
     return said
@@ -48,11 +49,11 @@ def outcome(scheme: Scheme, step: Step) -> str:
 
 def timeline_points(
     scheme: Scheme,
-    accuracies: Mapping[int, Accuracy],
+    headlines: Mapping[int, Measured],
     learnt: Mapping[int, int] = NONE_LEARNT,
     flops: Mapping[int, float] = NO_FLOPS,
 ) -> list[TimelinePoint]:
-    """The steps whose accuracy is known, by its number, as a figure wants them.
+    """The steps whose headline is known, by its number, as a figure wants them.
 
     ``learnt`` is how many of the sentences that measured a step were learnt from, ``flops`` the
     share of the unpruned model's FLOPs that it keeps.
@@ -63,9 +64,7 @@ def timeline_points(
             step=step.id,
             parent=step.parent,
             kept=scheme.layers * scheme.heads - len(step.removed),
-            accuracy=accuracies[step.id].value,
-            low=accuracies[step.id].low,
-            high=accuracies[step.id].high,
+            headline=headlines[step.id],
             what=what_happened(step),
             learnt=learnt.get(step.id, 0),
             flops=flops.get(step.id),
@@ -73,7 +72,7 @@ def timeline_points(
             current=step.id == scheme.current,
         )
         for step in scheme.steps
-        if step.id in accuracies
+        if step.id in headlines
     ]
 
 
@@ -118,16 +117,21 @@ def weights_origin(scheme: Scheme, step_id: int | None = None) -> str | None:
     return f"{done(changed[-1])} at step {changed[-1].id}" if changed else None
 
 
-def in_full(scheme: Scheme, step: Step, accuracy: Accuracy | None, learnt: int = 0) -> str:
-    """A step with its heads, accuracy and note, for a figure.
+def in_full(
+    scheme: Scheme,
+    step: Step,
+    headline: Measured | None,
+    learnt: int = 0,
+    metric: Metric = ACCURACY,
+) -> str:
+    """A step with its heads, headline and note, for a figure.
 
     ``learnt`` is how many of the sentences that measured it were learnt from.
     """
     said = f"<b>{text.literal(what_happened(step))}</b><br>"
     said += f"{text.kept_briefly(scheme.mask_at(step.id))} kept"
-    if accuracy is not None:
-        value, low, high = accuracy
-        said += f", accuracy {text.percent(value)}% {text.interval(low, high)}"
+    if headline is not None:
+        said += f", {metric.title_in_text} {measured_text(metric, headline)}"
         said += f"<br>{text.plural(learnt, 'sentence')} learnt from" if learnt else ""
     return said + (f"<br>{text.literal(step.note)}" if step.note else "")
 
@@ -136,17 +140,24 @@ def steps_table(
     scheme: Scheme,
     metrics: Mapping[int, Mapping[str, Any]],
     learnt: Mapping[int, int] = NONE_LEARNT,
+    metric: Metric = ACCURACY,
 ) -> pd.DataFrame:
     """One row a step, the start first, with its metrics by its number; what is missing is empty.
+
+    The headline, a ``metric``, stands first, with its interval. Of an accuracy loss and F1 follow,
+    of another one all that the steps know by name.
 
     ``learnt`` is how many of the sentences that measured a step were learnt from, as far as that is
     known: empty where a step on the way learnt from sentences of which nothing is kept. Without it
     there is no such column.
     """
-    rows, measured = [], ("loss", "f1", "parameters", "flops_per_sentence")
+    rows, costs = [], ("parameters", "flops_per_sentence")
+    known_by_name = (one["metrics"] for one in metrics.values() if one.get("accuracy") is None)
+    named = dict.fromkeys(name for one in known_by_name for name in one)
+    others = [name for name in named if name != metric.name] or ["loss", "f1"]
     for step in scheme.steps:
         known = metrics.get(step.id, {})
-        low, high = known.get("accuracy_interval", (None, None))
+        headline = _named(known, metric.name, interval=True)
         rows.append(
             {
                 "step": step.id,
@@ -157,11 +168,10 @@ def steps_table(
                 "kept": scheme.mask_at(step.id).kept_count,
                 "removed": ",".join(map(str, sorted(step.removed))),
                 "neurons_removed": len(step.removed_neurons or ()),
-                "accuracy": known.get("accuracy"),
-                "accuracy_low": low,
-                "accuracy_high": high,
+                **headline,
                 **({"learnt_from": _learnt_from(scheme, step, learnt)} if learnt else {}),
-                **{name: known.get(name) for name in measured},
+                **{name: one for other in others for name, one in _named(known, other).items()},
+                **{name: known.get(name) for name in costs},
                 "weights": scheme.weights_at(step.id),
                 "seed": step.seed,
                 "note": step.note,
@@ -170,6 +180,17 @@ def steps_table(
         )
     whole = ["after", "seed", *(["learnt_from"] if learnt else [])]
     return pd.DataFrame(rows).astype(dict.fromkeys(whole, "Int64"))
+
+
+def _named(known: Mapping[str, Any], name: str, *, interval: bool = False) -> dict[str, Any]:
+    """A metric of a step in columns, with its interval where it is one of those by name."""
+    if known and known.get("accuracy") is None:
+        found = known["metrics"].get(name, {})
+        value, ends, interval = found.get("value"), found.get("interval"), True
+    else:
+        value, ends = known.get(name), known.get(f"{name}_interval")
+    low, high = ends or (None, None)
+    return {name: value} | ({f"{name}_low": low, f"{name}_high": high} if interval else {})
 
 
 def _learnt_from(scheme: Scheme, step: Step, learnt: Mapping[int, int]) -> int | None:

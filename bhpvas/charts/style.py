@@ -8,11 +8,13 @@ whether it is shown on light or dark.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 import plotly.graph_objects as go
 
 from bhpvas.heads import HeadId
+from bhpvas.tasks.base import Metric
 
 # Colour scales of the head map and its kin: of amounts, and of changes around zero. There zero lets
 # the ground through, quiet on light and on dark; at the ends, text in the theme's colour still
@@ -212,6 +214,21 @@ def ticks(
     places = list(range(len(names)) if at is None else at)
     shown = {"tickvals": places[::every], "ticktext": list(names[::every])}
     return {**shown, "tickfont": {"size": size}, "showgrid": False, "ticks": "", **more}
+
+
+def reach(
+    metric: Metric, values: Iterable[float], *, room: float, most: float = 101
+) -> list[float]:
+    """The range of an axis of a metric's values, as drawn: of a share with so many points of
+    ``room``, from 0 to ``most``; of another with a bit of room.
+    """
+    known = [metric.scale * value for value in values if isfinite(value)]
+    if metric.share:
+        low, high = min(known, default=50), max(known, default=100)
+        return [max(low - room, 0), min(high + room, most)]
+    low, high = min(known, default=0), max(known, default=1)
+    room = max(0.06 * (high - low), 0.01)
+    return [low - room, high + room]
 
 
 def blank(*, height: int, width: int | None = None, margin: tuple[int, int, int, int]) -> go.Figure:

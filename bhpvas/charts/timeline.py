@@ -1,4 +1,4 @@
-"""Timeline of a scheme: accuracy against heads kept, one point a step."""
+"""Timeline of a scheme: its headline against heads kept, one point a step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from bhpvas.charts import style
-from bhpvas.text import interval, percent, plural
+from bhpvas.tasks.base import Measured, Metric, measured_text
+from bhpvas.tasks.single_label import ACCURACY
+from bhpvas.text import percent, plural
 
 
 @dataclass(frozen=True)
@@ -22,23 +24,21 @@ class TimelinePoint:
     step: int
     parent: int | None
     kept: int
-    accuracy: float
-    low: float
-    high: float
+    headline: Measured
     what: str
     learnt: int = 0
     flops: float | None = None
     on_path: bool = True
     current: bool = False
 
-    def hover(self, all_heads: int, sentences: int) -> str:
+    def hover(self, all_heads: int, sentences: int, metric: Metric) -> str:
         """What it kept of so many heads, and scored on so many sentences."""
-        accuracy = f"accuracy {percent(self.accuracy)}% {interval(self.low, self.high)}"
+        scored = f"{metric.title_in_text} {measured_text(metric, self.headline)}"
         kept = f"{self.kept} of {plural(all_heads, 'head')} kept"
         if self.flops is not None:
             kept += f", {percent(self.flops)}% of the FLOPs"
         learnt = f", {self.learnt:,} learnt from" if self.learnt else ""
-        return f"{kept}<br>{accuracy}, {plural(sentences, 'sentence')}{learnt}"
+        return f"{kept}<br>{scored}, {plural(sentences, 'sentence')}{learnt}"
 
     @property
     def symbol(self) -> str:
@@ -47,10 +47,15 @@ class TimelinePoint:
 
 
 def timeline(
-    points: Sequence[TimelinePoint], *, all_heads: int, sentences: int, height: int = 240
+    points: Sequence[TimelinePoint],
+    *,
+    all_heads: int,
+    sentences: int,
+    metric: Metric = ACCURACY,
+    height: int = 240,
 ) -> go.Figure:
-    """Draw each step's accuracy with its 95% interval against the number of heads kept, or, where
-    the points know that, against the share of the FLOPs.
+    """Draw each step's headline, a value of the ``metric``, with its 95% interval against the
+    number of heads kept, or, where the points know that, against the share of the FLOPs.
 
     Time runs to the right, so the axis counts down. Lines join a step to the one that it
     came from; the way to the current step is drawn strong, other branches faint. Every point
@@ -59,14 +64,14 @@ def timeline(
     figure = style.blank(height=height, margin=(48, 14, 12, 42))
     where: dict[int | None, TimelinePoint] = {point.step: point for point in points}
     by_flops = any(point.flops is not None for point in points)
-    every = 100.0 if by_flops else all_heads
+    every, scale = 100.0 if by_flops else all_heads, metric.scale
 
     def across(point: TimelinePoint) -> float:
         return point.kept if point.flops is None else 100 * point.flops
 
     for strong in (False, True):
         lines = (
-            [(across(end), 100 * end.accuracy) for end in (where[point.parent], point)]
+            [(across(end), scale * end.headline.value) for end in (where[point.parent], point)]
             for point in points
             if point.parent in where and point.on_path is strong
         )
@@ -77,15 +82,15 @@ def timeline(
         )
     figure.add_scatter(
         x=[across(point) for point in points],
-        y=[100 * point.accuracy for point in points],
+        y=[scale * point.headline.value for point in points],
         error_y=style.interval_bars(
-            [100 * (point.high - point.accuracy) for point in points],
-            [100 * (point.accuracy - point.low) for point in points],
+            [scale * (point.headline.high - point.headline.value) for point in points],
+            [scale * (point.headline.value - point.headline.low) for point in points],
             width=4,
             thickness=1,
         ),
         customdata=[[point.step] for point in points],
-        text=[f"{point.what}<br>{point.hover(all_heads, sentences)}" for point in points],
+        text=[f"{point.what}<br>{point.hover(all_heads, sentences, metric)}" for point in points],
         mode="markers",
         marker={
             "size": [15 if point.current else 11 for point in points],
@@ -103,9 +108,6 @@ def timeline(
     room = (every - fewest) * 0.05 + 0.5
     title = "FLOPs kept, %" if by_flops else "heads kept"
     figure.update_xaxes(**style.axis(title, 8, grid=False), range=[every + room, fewest - room])
-    lowest = min((100 * point.low for point in points), default=50)
-    highest = max((100 * point.high for point in points), default=100)
-    figure.update_yaxes(
-        **style.axis("accuracy, %", 5), range=[max(lowest - 1.5, 0), min(highest + 1.5, 101)]
-    )
+    ends = [end for point in points for end in point.headline]
+    figure.update_yaxes(**style.axis(metric.axis, 5), range=style.reach(metric, ends, room=1.5))
     return figure

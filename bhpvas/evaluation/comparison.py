@@ -365,15 +365,21 @@ def _of_metrics(unpruned: Evaluation, found: Evaluation, loss_change: stats.Chan
 def pairwise(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     """One row for each pair of evaluations: does the second answer better than the first?
 
-    Columns: ``first``, ``second``; ``change`` of accuracy with ``low`` and ``high`` (95%, Tango);
-    ``lost`` and ``gained`` sentences; ``apart``, how many are answered differently; ``p``,
-    McNemar's exact test, and ``corrected`` for the number of pairs (Holm 1979).
+    Columns: ``first``, ``second``; ``change`` of the headline with ``low`` and ``high`` (95%: of an
+    accuracy Tango's); ``lost`` and ``gained`` sentences; ``p`` of the task's test, of accuracies
+    McNemar's; ``apart``, how many are answered differently; and ``corrected``, p corrected for the
+    number of pairs (Holm 1979).
     """
     rows = []
     for (first, one), (second, other) in combinations(evaluations.items(), 2):
-        change, test = accuracy_change_interval(one, other), mcnemar(one, other)
-        row = {"first": first, "second": second, **change._asdict(), **test._asdict()}
-        rows.append(row | {"apart": len(flips(one, other))})
+        *change, p = headline_change(one, other)
+        became = outcomes(one, other)
+        rows.append(
+            {"first": first, "second": second}
+            | dict(zip(("change", "low", "high"), change, strict=True))
+            | {name: int((became == name).sum()) for name in ("lost", "gained")}
+            | {"p": p, "apart": int((became != "same").sum())}
+        )
     table = pd.DataFrame(rows)
     table["corrected"] = stats.holm(table["p"].to_numpy())
     return table
@@ -383,17 +389,21 @@ def flip_table(before: Evaluation, evaluations: Mapping[str, Evaluation]) -> pd.
     """One row for each sentence that at least one evaluation answers differently than ``before``.
 
     The index is the sentence's place in the dataset. A column for each evaluation says whether it
-    flips the sentence; ``outcome`` what becomes of it where it does: ``lost`` (right before),
-    ``gained`` (right under every evaluation that flips it), else ``other``.
+    flips the sentence; ``outcome`` what becomes of it where it does: ``lost`` or ``gained`` under
+    every evaluation that flips it, else ``other``.
     """
-    flipped = {
-        name: np.isin(before.indices, flips(before, one)) for name, one in evaluations.items()
-    }
-    right = [one.right | ~flipped[name] for name, one in evaluations.items()]
-    gained = np.all(right, axis=0)
-    table = pd.DataFrame(flipped, index=pd.Index(before.indices, name="place"))
-    table["outcome"] = np.select([before.right, gained], ["lost", "gained"], "other")
-    return table[np.any(list(flipped.values()), axis=0)]
+    became = {name: outcomes(before, one) for name, one in evaluations.items()}
+    table = pd.DataFrame(
+        {name: one != "same" for name, one in became.items()},
+        index=pd.Index(before.indices, name="place"),
+    )
+    flipped = table.any(axis=1)
+    lost, gained = (
+        np.all([np.isin(one, (what, "same")) for one in became.values()], axis=0)
+        for what in ("lost", "gained")
+    )
+    table["outcome"] = np.select([lost, gained], ["lost", "gained"], "other")
+    return table[flipped]
 
 
 def flip_patterns(table: pd.DataFrame) -> pd.DataFrame:

@@ -114,10 +114,10 @@ class Evaluation:
         """Every metric of the task by its name, with its interval."""
         return self.task.measured(self.logits, self.labels, self.queries)
 
-    @property
+    @cached_property
     def headline(self) -> Measured:
         """The metric that curves, drops and comparisons are of, with its interval."""
-        return self.measured[self.task.headline.name]
+        return self.task.headline_measured(self.logits, self.labels)
 
     @cached_property
     def headline_value(self) -> float:
@@ -127,9 +127,7 @@ class Evaluation:
     def headline_text(self) -> str:
         """The headline with its interval; unless it is an accuracy, with its name."""
         if self.is_single_label:
-            return measured_text(
-                self.task.headline, Measured(self.accuracy, *self.accuracy_interval)
-            )
+            return measured_text(self.task.headline, self.headline)
         return f"{self.task.headline.title} {measured_text(self.task.headline, self.headline)}"
 
     @property
@@ -267,6 +265,7 @@ class Evaluation:
     def _by_name(self) -> dict[str, Any]:
         return {
             "task": self.task.name,
+            **({"setting": self.task.setting} if self.task.setting else {}),
             "headline": self.task.headline.name,
             "metrics": {name: one.record() for name, one in self.measured.items()},
         }

@@ -28,8 +28,9 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.scheme.step import Step
 from bhpvas.search.curves import Curve, Store, measure_curve, measure_order
 from bhpvas.stats import RANDOM_ORDERS
+from bhpvas.tasks.base import Task
 
-#: Points of an accuracy curve, about.
+#: Points of a curve, about.
 POINTS = 8
 #: Sentences at once where latency is measured.
 BATCH = 8
@@ -96,6 +97,11 @@ class Findings:
         return self.after.mask
 
     @property
+    def task(self) -> Task:
+        """What the outputs of the model answer."""
+        return self.classifier.task
+
+    @property
     def before(self) -> Evaluation:
         """The unpruned model on the evaluation split."""
         return next(iter(self.evaluations.values()))
@@ -118,7 +124,7 @@ class Findings:
                     "parameters": parameters(geometry, one.mask),
                     "flops_per_sentence": flops_per_sentence(geometry, one.mask, self.lengths),
                 }
-            elif step.measured_on(self.evaluation.fingerprint):
+            elif step.measured_on(self.evaluation.fingerprint, self.task):
                 found[step.id] = step.metrics
         return found
 
@@ -129,7 +135,7 @@ class Findings:
 
     @property
     def fairness(self) -> str:
-        """Whether the accuracy is of sentences that the scheme learnt from, in words."""
+        """Whether the headline is of sentences that the scheme learnt from, in words."""
         warnings = self.learnt_from.warnings()
         return " ".join(warnings) or "The scheme learnt from none of these sentences."
 

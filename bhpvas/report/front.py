@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import pandas as pd
 
 from bhpvas import text
-from bhpvas.charts.model_measures import MEASURES, UNPRUNED
+from bhpvas.charts.model_measures import UNPRUNED
 from bhpvas.charts.step_texts import done
-from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.comparison import headline_change, outcomes
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.model.cost import neurons_kept
 from bhpvas.report.findings import Findings
 from bhpvas.report.sections.costs import PRUNED, both_measures
+from bhpvas.tasks.base import Metric, measured_text
 
 
 def title(found: Findings) -> str:
@@ -43,8 +46,9 @@ def summary(found: Findings) -> list[str]:
     first, row = rows.loc[UNPRUNED], rows.loc[PRUNED]
     lines = [
         f"{said}.",
-        f"On {text.plural(after.n, 'sentence')} of {after.dataset} the accuracy "
-        f"{_cost(before, after, same=bool(pd.isna(row['change'])))} {found.fairness}",
+        f"On {text.plural(after.n, 'sentence')} of {after.dataset} the "
+        f"{found.task.headline.title_in_text} "
+        f"{_cost(before, after, same=bool(pd.isna(row['divergence'])))} {found.fairness}",
         f"What is left has {text.big(row['parameters'])} parameters "
         f"({text.relative_change(first['parameters'], row['parameters'])}) and costs "
         f"{text.big(row['flops_per_sentence'])} FLOPs a sentence "
@@ -69,20 +73,23 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
     neurons = sum(neurons_kept(found.classifier.geometry, found.mask))
     seen = "" if found.learnt_from.clean else f"; {found.learnt_from.share} learnt from"
     costs = (("Parameters", "parameters"), ("FLOPs a sentence", "flops_per_sentence"))
+    metric = found.task.headline
+    name, (lost, gained) = metric.name, found.task.became
+    ends = metric.interval_text(after[f"{name}_low"], after[f"{name}_high"])
+    was = f"was {metric.value_text(before[name])}{seen}"
     said = [
         ("Heads kept", f"{found.mask.kept_count}", f"of {total}"),
         *([("Neurons kept", f"{neurons:,}", f"of {every:,}")] if neurons < every else []),
         (
-            "Accuracy",
-            f"{text.percent(after['accuracy'])}%",
-            f"{text.interval(after['accuracy_low'], after['accuracy_high'])}, was "
-            f"{text.percent(before['accuracy'])}%{seen}",
+            metric.title,
+            metric.value_text(after[name]),
+            ", ".join(filter(None, (ends, was))),
         ),
-        ("Change, points", *MEASURES["Change, points"](after)),
+        _change_tile(metric, after),
         (
             "Answers changed",
             f"{after['flipped']:.0f}",
-            f"{after['lost']:.0f} lost, {after['gained']:.0f} gained",
+            f"{after['lost']:.0f} {lost}, {after['gained']:.0f} {gained}",
         ),
         *(
             (what, text.big(after[name]), text.relative_change(before[name], after[name]))
@@ -98,6 +105,15 @@ def tiles(found: Findings) -> list[tuple[str, str, str]]:
             f"({up.low:.2f}{text.DASH}{up.high:.2f}), at most {after['speed_bound']:.2f}",
         )
     return said
+
+
+def _change_tile(metric: Metric, row: pd.Series) -> tuple[str, str, str]:
+    """The change of the headline; nothing where it is the same model."""
+    title = "Change, points" if metric.share else "Change"
+    if pd.isna(row["divergence"]):
+        return title, text.NOTHING, ""
+    change = metric.change_text(row["change"]).removesuffix(" points")
+    return title, change, metric.change_interval_text(row["change_low"], row["change_high"])
 
 
 def cautions(found: Findings) -> list[str]:
@@ -131,18 +147,29 @@ def _neurons_before(found: Findings) -> int:
 
 
 def _cost(before: Evaluation, after: Evaluation, *, same: bool) -> str:
-    """What became of the accuracy, as "the accuracy …" goes on; ``same``: it is one model."""
+    """What became of the headline, as "the accuracy …" goes on; ``same``: it is one model."""
+    task, metric = before.task, before.task.headline
+    was, is_ = (measured_text(metric, one.headline) for one in (before, after))
     if same:
-        return f"is {_accuracy(after)}; this is the unpruned model."
-    change, low, high = accuracy_change_interval(before, after)
-    test, changed = mcnemar(before, after), len(flips(before, after))
+        return f"is {is_}; this is the unpruned model."
+    became = outcomes(before, after)
+    lost, gained = ((became == what).sum() for what in ("lost", "gained"))
+    changed = text.plural(int((became != "same").sum()), "answer")
+    when = "" if before.is_single_label else f" ({task.changed_if(before.labels)})"
     return (
-        f"goes from {_accuracy(before)} to {_accuracy(after)}: {text.signed(100 * change)} points "
-        f"{text.change_interval(low, high)}, {text.p_value(test.p)} (McNemar). "
-        f"{text.plural(changed, 'answer')} of {after.n:,} changed, {test.lost} lost and "
-        f"{test.gained} gained."
+        f"goes from {was} to {is_}: {_change(before, after)}. "
+        f"{changed} of {after.n:,} changed{when}, {lost} {task.became[0]} and "
+        f"{gained} {task.became[1]}."
     )
 
 
-def _accuracy(one: Evaluation) -> str:
-    return f"{text.percent(one.accuracy)}% {text.interval(*one.accuracy_interval)}"
+def _change(before: Evaluation, after: Evaluation) -> str:
+    """The change of the headline with its interval and p, and what that is of."""
+    metric, change = before.task.headline, headline_change(before, after)
+    if not isfinite(change.change):
+        return "the change is not defined"
+    interval = metric.change_interval_text(change.low, change.high)
+    return (
+        f"{metric.change_text(change.change)} {interval}, {text.p_value(change.p)} "
+        f"({before.task.test_in_brackets})"
+    )

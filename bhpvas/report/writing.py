@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from bhpvas.data.dataset import Dataset
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.comparison import summary
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.model.classifier import Classifier
 from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
@@ -28,12 +28,13 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.curves import Store
 from bhpvas.stats import RANDOM_ORDERS
 from bhpvas.storage.files import not_written, write_beside
-from bhpvas.tasks.single_label import check_single_label
 from bhpvas.version import versions
 
 _HERE = Path(__file__).resolve().parent
 # In the order in which they are read.
 _SECTIONS = (subject, costs, scheme_section, scores, curves, changes)
+# What the summary of two evaluations says of their difference.
+_CHANGES = ("accuracy_change", "mcnemar", "headline_change", "flipped", "flipped_if")
 _PACKAGES = ("torch", "transformers", "numpy", "pandas", "scipy", "plotly")
 
 
@@ -52,14 +53,13 @@ class Report:
         """What it found, ready for JSON."""
         found = self.findings
         geometry, mask = found.classifier.geometry, found.mask
+        of_answers = summary(found.before, found.after)
         return {
             "removed_heads": [str(head) for head in sorted(mask.removed)],
             "neurons_kept": neurons_kept(geometry, mask),
-            "before": found.before.metrics(),
-            "after": found.after.metrics(),
-            "accuracy_change": accuracy_change_interval(found.before, found.after)._asdict(),
-            "mcnemar": mcnemar(found.before, found.after)._asdict(),
-            "flipped": flips(found.before, found.after).tolist(),
+            "before": found.before.record(),
+            "after": found.after.record(),
+            **{name: of_answers[name] for name in _CHANGES},
             "parameters": parameters(geometry, mask),
             "flops_per_sentence": flops_per_sentence(geometry, mask, found.lengths),
             "speed_bound": speed_bound(geometry, mask, found.lengths),
@@ -88,7 +88,7 @@ def write_report(
 
     The file makes no request: figures, their data as CSV, styles and the library that draws them
     are inside. ``weights`` is the folder in which the scheme's recovered weights lie. Criteria,
-    orders and recoveries learn from ``calibration``, every accuracy is measured on ``evaluation``.
+    orders and recoveries learn from ``calibration``, all is measured on ``evaluation``.
     The scheme stands beside ``random`` random orders, drawn from ``seed`` on. With ``ablation``
     every head is also removed alone; with ``tokens`` the latency of sentences so long is measured.
     ``command`` is the command line that makes the same report, for the page. The file appears whole
@@ -147,7 +147,6 @@ def make_report(
     ``known`` evaluations of steps, by number, and points of curves in the ``store`` are not
     measured again.
     """
-    check_single_label(classifier.task, classifier.name, "the report")
     found = measure(
         classifier,
         scheme,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bhpvas.heads import HeadId
 from bhpvas.neurons import NeuronSet
 from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.tasks.base import Measured, Task
+from bhpvas.tasks.single_label import SingleLabel
 
 What = Literal["start", "remove", "restore", "recover"]
 
@@ -61,21 +64,64 @@ class Step:
         drawn = self.method == "random" and "max_drop" not in self.settings
         return self.method not in ("", BY_HAND) and not drawn and self.learnt_from is None
 
-    def measured_on(self, data: str) -> bool:
-        """Whether ``metrics`` are whole, and of the sentences with this fingerprint.
+    def measured_on(self, data: str, task: Task | None = None) -> bool:
+        """Whether ``metrics`` are whole, of the ``task`` (None: as they say), and of the sentences
+        with this fingerprint.
 
         A file may say anything there. What no evaluation would say counts as not measured.
         """
         known = self.metrics
-        interval: Any = known.get("accuracy_interval")
-        if known.get("data_fingerprint") != data or not _are_numbers(interval, 2):
-            return False
         more = [known[name] for name in _MORE_METRICS if known.get(name) is not None]
-        if not _are_numbers([known.get("n"), known.get("accuracy"), *more]):
+        if known.get("data_fingerprint") != data or not _are_numbers([known.get("n"), *more]):
             return False
-        low, high = interval
-        inside = -_HAIR <= low <= known["accuracy"] + _HAIR
-        return known["n"] >= 1 and inside and known["accuracy"] - _HAIR <= high <= 1 + _HAIR
+        if task is not None and (task.name, task.setting) != _task_of(known):
+            return False
+        whole = _headline_is_whole if known.get("accuracy") is None else _accuracy_is_whole
+        return known["n"] >= 1 and whole(known)
+
+    @property
+    def headline(self) -> Measured:
+        """The headline of ``metrics``, which are whole."""
+        return headline_in(self.metrics)
+
+
+def headline_in(metrics: Mapping[str, Any]) -> Measured:
+    """The headline of metrics that are whole: an accuracy, unless they name another."""
+    if metrics.get("accuracy") is not None:
+        return Measured(metrics["accuracy"], *metrics["accuracy_interval"])
+    return Measured.of(metrics["metrics"][metrics["headline"]])
+
+
+def _task_of(known: dict[str, Any]) -> tuple[Any, Any]:
+    """Name and setting of the task that metrics are of; older ones are of one label."""
+    return known.get("task", SingleLabel.name), known.get("setting", "")
+
+
+def _accuracy_is_whole(known: dict[str, Any]) -> bool:
+    """Whether an accuracy may be what it says, beside its interval."""
+    interval: Any = known.get("accuracy_interval")
+    if not _are_numbers(interval, 2) or not _are_numbers([known["accuracy"]]):
+        return False
+    low, high = interval
+    inside = -_HAIR <= low <= known["accuracy"] + _HAIR
+    return inside and known["accuracy"] - _HAIR <= high <= 1 + _HAIR
+
+
+def _headline_is_whole(known: dict[str, Any]) -> bool:
+    """Whether every metric by name may be what it says: a value in its interval, or neither."""
+    named, headline = known.get("metrics"), known.get("headline")
+    if not isinstance(named, dict) or headline not in named:
+        return False
+    return all(isinstance(one, dict) and _is_whole(**one) for one in named.values())
+
+
+def _is_whole(value: Any = None, interval: Any = None, **_: Any) -> bool:
+    """Whether a value that is defined lies in its interval, where that is defined."""
+    if interval is None:
+        return value is None or _are_numbers([value])
+    if not _are_numbers(interval, 2) or not _are_numbers([value]):
+        return False
+    return bool(interval[0] - _HAIR <= value <= interval[1] + _HAIR)
 
 
 def _are_numbers(values: Any, count: int | None = None) -> bool:

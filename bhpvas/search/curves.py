@@ -1,4 +1,4 @@
-"""Curves of accuracy against heads removed, which judge a method's order beside random ones."""
+"""Curves of a headline against heads removed, which judge a method's order beside random ones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from bhpvas.recovery import recover
 from bhpvas.search.proposal import propose
 from bhpvas.search.registry import method_named
 from bhpvas.storage.files import not_written
+from bhpvas.tasks.base import Metric
+from bhpvas.tasks.single_label import ACCURACY
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A method's accuracy and loss on the evaluation split after each number of removals.
+    """A method's headline and loss on the evaluation split after each number of removals.
 
     ``removed`` rises from 0; ``recovery`` is the name of what followed each removal, or None.
+    ``headline`` are the values of the ``metric``, NaN where it is not defined.
     """
 
     method: str
@@ -36,18 +39,23 @@ class Curve:
     seed: int
     total: int
     removed: tuple[int, ...]
-    accuracy: tuple[float, ...]
+    headline: tuple[float, ...]
     loss: tuple[float, ...]
+    metric: Metric = ACCURACY
 
     @property
     def area(self) -> float:
-        """Mean accuracy over all numbers of removals that were measured, by the trapezoid rule.
+        """Mean headline over all numbers of removals that were measured, by the trapezoid rule.
 
-        As a share of 1, over the same range for every curve with the same ``removed``; higher =
-        better.
+        Of an accuracy a share of 1, over the same range for every curve with the same ``removed``;
+        higher = better. What is not defined, as a correlation of scores that are all the same, is
+        left out.
         """
-        width = self.removed[-1] - self.removed[0]
-        return float(np.trapezoid(self.accuracy, self.removed) / width) if width else np.nan
+        values, removed = np.array(self.headline), np.array(self.removed)
+        known = np.isfinite(values)
+        values, removed = values[known], removed[known]
+        width = np.ptp(removed) if len(removed) else 0
+        return float(np.trapezoid(values, removed) / width) if width else np.nan
 
     def frame(self) -> pd.DataFrame:
         """One row a point, ready for a table or a figure."""
@@ -58,7 +66,7 @@ class Curve:
                 "seed": self.seed,
                 "removed": self.removed,
                 "kept": self.total - np.array(self.removed),
-                "accuracy": self.accuracy,
+                self.metric.name: self.headline,
                 "loss": self.loss,
             }
         )
@@ -129,6 +137,11 @@ class _Study:
     options: Mapping[str, Any] | None = None
     longest: int = 0
 
+    @property
+    def metric(self) -> Metric:
+        """What the curve is of."""
+        return self.classifier.task.headline
+
     def order_key(self, count: int) -> list[Any]:
         """What names an order in the store: one search gives all shorter ones if it is nested."""
         learnt = self.classifier.identity, self.calibration.fingerprint, self.method, self.seed
@@ -170,7 +183,7 @@ class _Study:
         )
 
     def measured(self, mask: HeadMask, progress: Progress) -> dict[str, float]:
-        """Accuracy and loss under a mask, from the store if it knows them."""
+        """Headline, by its name, and loss under a mask, from the store if it knows them."""
         key = self.point_key(mask)
         known = self.store.get(key)
         if known is None:
@@ -180,7 +193,7 @@ class _Study:
                 fitted = recover(changed, learnt, mask, self.recovery, seed=seed, progress=progress)
                 changed = changed.with_weights(fitted.weights)
             result = evaluate(changed, self.evaluation, mask, progress=progress)
-            known = {"accuracy": result.accuracy, "loss": result.loss}
+            known = {self.metric.name: result.headline_value, "loss": result.loss}
             self.store.put(key, known)
         return dict(known)
 
@@ -209,8 +222,9 @@ class _Study:
             seed=self.seed,
             total=self.classifier.full_mask().kept_count,
             removed=tuple(found),
-            accuracy=tuple(one["accuracy"] for one in found.values()),
+            headline=tuple(one[self.metric.name] for one in found.values()),
             loss=tuple(one["loss"] for one in found.values()),
+            metric=self.metric,
         )
 
 
@@ -306,11 +320,11 @@ def _rising(removed: Sequence[int]) -> tuple[int, ...]:
 def band(curves: Sequence[Curve], level: float = stats.BAND) -> pd.DataFrame:
     """What lies between the tails of several curves, such as those of random orders.
 
-    One row a point: removed, kept, low, median, high of the accuracy; ``level`` 0.9 is 5 to 95%.
+    One row a point: removed, kept, low, median, high of the headline; ``level`` 0.9 is 5 to 95%.
     """
     assert len({curve.removed for curve in curves}) == 1
-    accuracies = np.array([curve.accuracy for curve in curves])
-    low, median, high = stats.band(accuracies, level)
+    values = np.array([curve.headline for curve in curves])
+    low, median, high = stats.band(values, level)
     removed = np.array(curves[0].removed)
     columns = {"removed": removed, "kept": curves[0].total - removed}
     return pd.DataFrame(columns | {"low": low, "median": median, "high": high})

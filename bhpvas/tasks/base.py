@@ -8,6 +8,7 @@ models on the same sentences.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -31,13 +32,15 @@ _NAMES = {"F1", "Pearson", "Spearman", "Matthews", "nDCG@10,"}
 class Metric:
     """A metric of many answers.
 
-    ``title`` is what a table calls it. A ``share`` lies in 0 to 1 and is written in percent.
+    ``title`` is what a table calls it. A ``share`` lies in 0 to 1 and is written in percent;
+    ``unit`` is that of another metric, "" where it has none.
     """
 
     name: str
     title: str
     higher_is_better: bool = True
     share: bool = False
+    unit: str = ""
 
     @property
     def title_in_text(self) -> str:
@@ -49,6 +52,69 @@ class Metric:
         first = self.title.partition(" ")[0]
         return self.title if first in _NAMES else self.title[0].lower() + self.title[1:]
 
+    @property
+    def scale(self) -> int:
+        """What a figure draws a value times: percent of a share."""
+        return 100 if self.share else 1
+
+    @property
+    def axis(self) -> str:
+        """The title of an axis, as "accuracy, %"."""
+        unit = "%" if self.share else self.unit
+        return f"{self.title_in_text}, {unit}" if unit else self.title_in_text
+
+    @property
+    def change_axis(self) -> str:
+        """The title of an axis of changes, as "change of accuracy, points"."""
+        unit = "points" if self.share else self.unit
+        return f"change of {self.title_in_text}{f', {unit}' if unit else ''}"
+
+    def value_text(self, value: float) -> str:
+        """A value: of a share in percent.
+
+        >>> Metric("accuracy", "Accuracy", share=True).value_text(0.914)
+        '91.4%'
+        """
+        if not isfinite(value):
+            return "not defined"
+        return f"{text.percent(value)}%" if self.share else text.number(value)
+
+    def interval_text(self, low: float, high: float) -> str:
+        """An interval of values; "" where it is not defined.
+
+        >>> Metric("pearson", "Pearson correlation").interval_text(-0.1, 0.9)
+        '(−0.100 to 0.900)'
+        """
+        if not (isfinite(low) and isfinite(high)):
+            return ""
+        if self.share:
+            return text.interval(low, high)
+        return f"({text.number(low)} to {text.number(high)})"
+
+    def change_text(self, change: float) -> str:
+        """A change: of a share in points.
+
+        >>> Metric("accuracy", "Accuracy", share=True).change_text(-0.006)
+        '−0.6 points'
+        >>> Metric("pearson", "Pearson correlation").change_text(-0.006)
+        '−0.006'
+        """
+        if not isfinite(change):
+            return "not defined"
+        return f"{text.signed(100 * change)} points" if self.share else text.signed(change, 3)
+
+    def change_interval_text(self, low: float, high: float) -> str:
+        """An interval of changes; "" where it is not defined.
+
+        >>> Metric("pearson", "Pearson correlation").change_interval_text(-0.1, 0.05)
+        '(−0.100 … +0.050)'
+        """
+        if not (isfinite(low) and isfinite(high)):
+            return ""
+        if self.share:
+            return text.change_interval(low, high)
+        return f"({text.signed(low, 3)} {text.ELLIPSIS} {text.signed(high, 3)})"
+
 
 class Measured(NamedTuple):
     """A metric's value with its 95% interval; NaN where it is not defined."""
@@ -56,6 +122,16 @@ class Measured(NamedTuple):
     value: float
     low: float = float("nan")
     high: float = float("nan")
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Measured:
+        """What :meth:`record` gave.
+
+        >>> Measured.of({"value": 0.5, "interval": [0.25, 0.75]})
+        Measured(value=0.5, low=0.25, high=0.75)
+        """
+        value, interval = record["value"], record["interval"]
+        return cls(float("nan") if value is None else value, *(interval or ()))
 
     def record(self) -> dict[str, Any]:
         """The value ready for JSON: null where it, or its interval, is not defined.
@@ -78,12 +154,8 @@ def measured_text(metric: Metric, found: Measured) -> str:
     >>> measured_text(Metric("pearson", "Pearson correlation"), Measured(0.85, -0.1, 0.9))
     '0.850 (−0.100 to 0.900)'
     """
-    if not isfinite(found.value):
-        return "not defined"
-    if metric.share:
-        return f"{text.percent(found.value)}% {text.interval(found.low, found.high)}"
-    ends = f" ({text.number(found.low)} to {text.number(found.high)})"
-    return f"{text.number(found.value)}{ends if isfinite(found.low) else ''}"
+    value, low, high = found
+    return f"{metric.value_text(value)} {metric.interval_text(low, high)}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -99,6 +171,13 @@ class Task(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     test: ClassVar[str]
+
+    #: The test as it stands in brackets after a p.
+    test_in_brackets: ClassVar[str]
+    #: Where the headline is not defined, as the end of a sentence.
+    undefined_if: ClassVar[str] = "there is no sentence"
+    #: What is said of answers that are ``lost`` and ``gained``, in a word or two.
+    became: ClassVar[tuple[str, str]] = ("lost", "gained")
 
     @property
     def setting(self) -> str:
@@ -221,6 +300,18 @@ class Task(ABC):
     def headline_value(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """The headline of logits ``[N, C]``."""
         return float(self.headline_of(self.terms(logits, labels).sum(0), len(logits)))
+
+    def headline_measured(self, logits: np.ndarray, labels: np.ndarray) -> Measured:
+        """The headline of logits ``[N, C]`` with its interval: a bootstrap's unless one is known.
+
+        It takes a part of the time of :meth:`measured`, and says the same.
+        """
+        from bhpvas import stats
+
+        terms = self.terms(logits, labels)
+        value = float(self.headline_of(terms.mean(0), 1))
+        drawn = self.headline_of(stats.bootstrap_means(terms), 1)
+        return Measured(value, *stats.drawn_interval(value, drawn))
 
     @abstractmethod
     def change(self, before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> PairedChange:

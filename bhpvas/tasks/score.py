@@ -41,6 +41,9 @@ class Score(Task):
     name: ClassVar[str] = "regression"
     title: ClassVar[str] = "one score"
     test: ClassVar[str] = "paired bootstrap of the Pearson correlation"
+    test_in_brackets: ClassVar[str] = "paired bootstrap"
+    undefined_if: ClassVar[str] = "all scores, or all labels, are the same"
+    became: ClassVar[tuple[str, str]] = ("farther from their labels", "nearer")
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """The score, float64 ``[…]``, of logits ``[…, 1]``."""
@@ -122,8 +125,12 @@ class Score(Task):
             Metric("spearman", "Spearman correlation"),
             Metric("mse", "Mean squared error", higher_is_better=False),
             Metric("mae", "Mean absolute error", higher_is_better=False),
-            Metric("loss", "Loss", higher_is_better=False),
+            Metric("loss", "Loss", higher_is_better=False, unit=self._loss_unit),
         )
+
+    @property
+    def _loss_unit(self) -> str:
+        return "squared error" if self.activation == "identity" else "nats"
 
     def metric(self, name: str) -> Metric:
         return next(one for one in (*self.metrics, *RANKINGS) if one.name == name)

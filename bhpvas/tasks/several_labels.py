@@ -44,6 +44,9 @@ class SeveralLabels(Task):
     name: ClassVar[str] = "multi_label_classification"
     title: ClassVar[str] = "several labels at once"
     test: ClassVar[str] = "paired bootstrap of micro F1"
+    test_in_brackets: ClassVar[str] = "paired bootstrap"
+    undefined_if: ClassVar[str] = "no sentence has a label and none is answered"
+    became: ClassVar[tuple[str, str]] = ("whole sets lost", "gained")
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -121,7 +124,7 @@ class SeveralLabels(Task):
             Metric("f1_micro", "Micro F1"),
             Metric("f1_macro", "Macro F1"),
             Metric("subset_accuracy", "Whole sets right", share=True),
-            Metric("loss", "Loss", higher_is_better=False),
+            Metric("loss", "Loss", higher_is_better=False, unit="nats"),
             *(Metric(f"f1 {name}", f"F1 of {name}") for name in self.label_names),
         )
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from bhpvas.stats import PairedChange
 
+#: The headline of one label out of several.
+ACCURACY = Metric("accuracy", "Accuracy", share=True)
+
 
 @dataclass(frozen=True)
 class SingleLabel(Task):
@@ -33,6 +36,7 @@ class SingleLabel(Task):
     name: ClassVar[str] = "single_label_classification"
     title: ClassVar[str] = "one label out of several"
     test: ClassVar[str] = "McNemar's exact test"
+    test_in_brackets: ClassVar[str] = "McNemar"
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """The label with the highest logit, int64 ``[…]``; the lower one of equals."""
@@ -102,8 +106,8 @@ class SingleLabel(Task):
     def metrics(self) -> tuple[Metric, ...]:
         of = f"F1 of {self.label_names[1]}" if len(self.label_names) == 2 else "F1, mean of labels"
         return (
-            Metric("accuracy", "Accuracy", share=True),
-            Metric("loss", "Loss", higher_is_better=False),
+            ACCURACY,
+            Metric("loss", "Loss", higher_is_better=False, unit="nats"),
             Metric("f1", of),
             Metric("matthews", "Matthews correlation"),
         )
@@ -143,6 +147,13 @@ class SingleLabel(Task):
     def headline_changes(self, sums: np.ndarray, sentences: int) -> np.ndarray:
         """From whole numbers, so that no rounding is seen in the difference of two shares."""
         return self.headline_of(sums - sums[0], sentences)
+
+    def headline_measured(self, logits: np.ndarray, labels: np.ndarray) -> Measured:
+        """The accuracy with Wilson's interval."""
+        from bhpvas import stats
+
+        right, n = int(self.right(logits, labels).sum()), len(labels)
+        return Measured(right / n, *stats.wilson_interval(right, n))
 
     def change(self, before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> PairedChange:
         """The change of accuracy with Tango's interval, and McNemar's exact test."""

@@ -19,6 +19,7 @@ from bhpvas.charts.head_map import head_map, size
 from bhpvas.charts.selected_heads import attention_profile, by_class
 from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.tasks.base import Measured
 
 CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
 MASK = HeadMask.parse("L0H3,L1H0", 2, 4)
@@ -187,9 +188,9 @@ def test_the_scatter_leaves_out_removed_heads_and_marks_selected_ones() -> None:
 def points() -> list[TimelinePoint]:
     """Start, a step on the path, and a branch that was left."""
     return [
-        TimelinePoint(0, None, 8, 0.9, 0.85, 0.94, "start"),
-        TimelinePoint(1, 0, 6, 0.88, 0.83, 0.92, "left", on_path=False),
-        TimelinePoint(2, 0, 5, 0.8, 0.74, 0.85, "here", current=True),
+        TimelinePoint(0, None, 8, Measured(0.9, 0.85, 0.94), "start"),
+        TimelinePoint(1, 0, 6, Measured(0.88, 0.83, 0.92), "left", on_path=False),
+        TimelinePoint(2, 0, 5, Measured(0.8, 0.74, 0.85), "here", current=True),
     ]
 
 

@@ -8,12 +8,13 @@ import plotly.graph_objects as go
 import pytest
 
 from bhpvas.charts import style
-from bhpvas.charts.curves import accuracy_curves, line_style
+from bhpvas.charts.curves import headline_curves, line_style
 from bhpvas.charts.family_curve import FamilyPoint, family_curve
 from bhpvas.charts.layer_errors import layer_errors
 from bhpvas.charts.proposal_map import proposal_map
 from bhpvas.charts.timeline import TimelinePoint
 from bhpvas.heads import HeadId, HeadMask, parse_heads
+from bhpvas.tasks.base import Measured
 
 
 def trace(figure: go.Figure, name: str) -> go.Scatter:
@@ -92,15 +93,15 @@ POINTS = pd.DataFrame(
         ("shares", "Shares", "compensate", "then compensation", 8, 0.9),
         ("shares", "Shares", "compensate", "then compensation", 4, 0.85),
     ],
-    columns=["method", "title", "recovery", "said", "kept", "accuracy"],
+    columns=["method", "title", "recovery", "said", "kept", "headline"],
 )
 CHANCE = pd.DataFrame({"kept": [8, 4], "low": [0.9, 0.5], "median": [0.9, 0.6], "high": [0.9, 0.8]})
-STEP = TimelinePoint(1, 0, 4, 0.95, 0.9, 1.0, "Step 1: removed", current=True)
+STEP = TimelinePoint(1, 0, 4, Measured(0.95, 0.9, 1.0), "Step 1: removed", current=True)
 
 
 def curves(points: pd.DataFrame = POINTS, chance: pd.DataFrame | None = CHANCE) -> go.Figure:
     names = ["importance", "shares"]
-    return accuracy_curves(points, chance, [STEP], names=names, all_heads=8, sentences=20)
+    return headline_curves(points, chance, [STEP], names=names, all_heads=8, sentences=20)
 
 
 def test_a_line_a_method_a_band_of_chance_and_the_steps() -> None:

@@ -14,7 +14,9 @@ from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.slices import Grouping, slice_table, worst_hit
 from bhpvas.heads import HeadId, HeadMask
-from bhpvas.tasks.single_label import SingleLabel
+from bhpvas.tasks.single_label import ACCURACY, SingleLabel
+
+TASK = SingleLabel(("a", "b"))
 
 PLACES = np.arange(20.0).reshape(10, 2)
 HOVER = [f"sentence {row}" for row in range(10)]
@@ -121,17 +123,14 @@ def table() -> pd.DataFrame:
     wrong = np.array([[0.0, 1.0]], dtype=np.float32)
     before, after = logits.copy(), logits.copy()
     before[0], after[8:] = wrong, wrong
-    made = [
-        Evaluation(HeadMask(2, 4), "made", one, labels, SingleLabel(("a", "b")))
-        for one in (before, after)
-    ]
+    made = [Evaluation(HeadMask(2, 4), "made", one, labels, TASK) for one in (before, after)]
     codes = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
     return slice_table(Grouping("Tag", ("first", "second", "third"), codes), *made)
 
 
 @pytest.mark.parametrize("measure", ["accuracy", "loss"])
 def test_the_worst_hit_slice_is_on_top_and_marked(table: pd.DataFrame, measure: str) -> None:
-    figure = slice_changes(table, measure)  # type: ignore[arg-type]
+    figure = slice_changes(table, TASK, TASK.metric(measure))
     (drawn,) = figure.data
     assert list(drawn.y) == ["third", "second", "first"]
     assert list(figure.layout.yaxis.categoryarray) == ["first", "second", "third"]
@@ -142,25 +141,27 @@ def test_the_worst_hit_slice_is_on_top_and_marked(table: pd.DataFrame, measure: 
 def test_of_slices_that_lose_as_much_the_one_named_worst_is_on_top(table: pd.DataFrame) -> None:
     tied = table.assign(**{"accuracy change": -0.1, "loss change": [0.1, 0.3, 0.2]})
     hit = worst_hit(tied)
-    (drawn,) = slice_changes(tied).data
+    (drawn,) = slice_changes(tied, TASK, ACCURACY).data
     assert hit is not None and list(drawn.y) == [hit["slice"], "third", "first"]
 
 
 def test_changes_and_intervals_are_in_points(table: pd.DataFrame) -> None:
-    (drawn,) = slice_changes(table).data
+    (drawn,) = slice_changes(table, TASK, ACCURACY).data
     assert drawn.x[0] == pytest.approx(-200 / 3)
     third = table.set_index("slice").loc["third"]
     assert drawn.x[0] - drawn.error_x.arrayminus[0] == pytest.approx(
         100 * third["accuracy change low"]
     )
-    assert "100.0 → 33.3" in [note.text for note in slice_changes(table).layout.annotations]
+    assert "100.0 → 33.3" in [
+        note.text for note in slice_changes(table, TASK, ACCURACY).layout.annotations
+    ]
 
 
 def test_without_a_scheme_the_lowest_accuracy_is_on_top(table: pd.DataFrame) -> None:
-    (drawn,) = slice_levels(table).data
+    (drawn,) = slice_levels(table, TASK, ACCURACY).data
     assert drawn.y[0] == "third"
     assert drawn.x[0] == pytest.approx(100 / 3)
-    (losses,) = slice_levels(table, "loss").data
+    (losses,) = slice_levels(table, TASK, TASK.metric("loss")).data
     assert losses.y[0] == "third"
     assert not any(losses.error_x.array)
 

@@ -18,13 +18,15 @@ from bhpvas.charts import style
 from bhpvas.charts.flip_patterns import flip_patterns
 from bhpvas.charts.kept_map import kept_map, small_size
 from bhpvas.charts.rank_shift import _apart, rank_slopes
-from bhpvas.charts.scheme_tree import ROW, Accuracy, TreeStep, folded, layout, scheme_tree
+from bhpvas.charts.scheme_tree import ROW, TreeStep, folded, layout, scheme_tree
 from bhpvas.charts.slice_grid import slice_grid
 from bhpvas.charts.step_texts import steps_table
 from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.criteria import rank_shift
 from bhpvas.heads import HeadId, HeadMask, parse_heads
 from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.tasks.base import Measured
+from bhpvas.tasks.single_label import SingleLabel
 from tests.scheme.trees import started
 
 
@@ -107,9 +109,9 @@ def test_a_folded_tree_joins_each_step_to_the_nearest_that_is_left(parents, rng)
 # --- the picture of the tree ----------------------------------------------------------------------
 
 STEPS = [
-    TreeStep(0, None, "start", 8, "start", Accuracy(0.9, 0.85, 0.93)),
-    TreeStep(1, 0, "remove", 6, "removed 2 by hand", Accuracy(0.8, 0.7, 0.85), "<b>why</b>"),
-    TreeStep(2, 1, "recover", 6, "compensated", Accuracy(0.85, 0.8, 0.9), current=True),
+    TreeStep(0, None, "start", 8, "start", Measured(0.9, 0.85, 0.93)),
+    TreeStep(1, 0, "remove", 6, "removed 2 by hand", Measured(0.8, 0.7, 0.85), "<b>why</b>"),
+    TreeStep(2, 1, "recover", 6, "compensated", Measured(0.85, 0.8, 0.9), current=True),
     TreeStep(4, 0, "remove", 7, "removed 1 by a method with a long name", on_path=False),
 ]
 
@@ -155,9 +157,9 @@ def test_what_was_measured_on_sentences_that_were_learnt_from_is_open_and_says_h
     tree = scheme_tree([STEPS[0], replace(STEPS[1], learnt=60), STEPS[2]])
     assert list(trace(tree, "accuracies").marker.symbol) == ["circle", "circle-open", "circle"]
     points = [
-        TimelinePoint(0, None, 8, 0.9, 0.85, 0.94, "start"),
-        TimelinePoint(1, 0, 6, 0.88, 0.83, 0.92, "aside", learnt=60),
-        TimelinePoint(2, 0, 5, 0.8, 0.74, 0.85, "here", learnt=60, current=True),
+        TimelinePoint(0, None, 8, Measured(0.9, 0.85, 0.94), "start"),
+        TimelinePoint(1, 0, 6, Measured(0.88, 0.83, 0.92), "aside", learnt=60),
+        TimelinePoint(2, 0, 5, Measured(0.8, 0.74, 0.85), "here", learnt=60, current=True),
     ]
     steps = trace(timeline(points, all_heads=8, sentences=100), "steps")
     assert list(steps.marker.symbol) == ["circle", "circle-open", "diamond-open"]
@@ -257,7 +259,9 @@ def sliced(*changes: float, p: float = 0.5) -> pd.DataFrame:
 
 @pytest.mark.parametrize("measure", ["accuracy", "loss"])
 def test_the_worst_slice_is_on_top_and_every_cell_has_its_number(measure):
-    grid = slice_grid({"A": sliced(-5, 0, 2, p=0.01), "B": sliced(-20, 1, 0)}, measure)
+    task = SingleLabel(("a", "b"))
+    tables = {"A": sliced(-5, 0, 2, p=0.01), "B": sliced(-20, 1, 0)}
+    grid = slice_grid(tables, task, task.metric(measure))
     cells = trace(grid, "changes")
     assert list(grid.layout.xaxis.ticktext) == ["A", "B"]
     assert grid.layout.yaxis.ticktext[0].startswith("long &lt;i&gt;")

@@ -162,11 +162,15 @@ def test_info_names_the_task(capsys, common, kind):
     assert found["labels"] == ([*NAMES] if kind == "labels" else ["LABEL_0"])
 
 
-def test_the_report_says_that_it_is_not_for_them(capsys, common, data, learn, kind):
-    printed(capsys, "propose", *common, *learn, "--heads", "1", "--method", "random", "--out", "s")
-    assert main(["report", *common, *data, *learn, "--scheme", "s", "--out", "r.html"]) == 2
-    assert "the report shows models that give one label" in capsys.readouterr().err
-    assert not Path("r.html").exists()
+def test_the_report_says_what_the_task_says(capsys, common, data, learn, kind, folder):
+    printed(capsys, "propose", *common, *learn, "--heads", "2", "--method", "random", "--out", "s")
+    words = [*common, *data, *learn, "--scheme", "s", "--out", "r.html", "--random", "1"]
+    found = printed(capsys, "report", *words)
+    task = load_classifier(folder / kind).task
+    assert found["before"]["headline"] == found["headline_change"]["metric"] == HEADLINES[kind]
+    assert f"the {task.headline.title_in_text} goes from" in found["summary"][1]
+    ranked = Path("r.html").read_text(encoding="utf-8").count("nDCG@10, mean of queries")
+    assert bool(ranked) == (kind == "probability")
 
 
 def test_the_sample_sentences_have_no_scores(capsys, folder):

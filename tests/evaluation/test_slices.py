@@ -9,13 +9,12 @@ import pytest
 from scipy.stats import binomtest
 
 from bhpvas.data.dataset import Dataset
-from bhpvas.evaluation.comparison import accuracy_change_interval
+from bhpvas.evaluation.comparison import accuracy_change_interval, outcomes
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.slices import (
     Grouping,
     by_length,
     groupings,
-    outcomes,
     sentence_table,
     slice_table,
     worst_hit,
@@ -65,7 +64,7 @@ def test_numbers_stand_in_their_order_and_words_by_the_alphabet() -> None:
 
 
 def test_every_way_to_group(data: Dataset) -> None:
-    found = groupings(data, NAMES, np.arange(N) + 3)
+    found = groupings(data, SingleLabel(NAMES), np.arange(N) + 3)
     assert list(found) == ["tag", "class", "length", "column stars"]
     assert found["column stars"].names == tuple(map(str, range(12)))
     for grouping in found.values():
@@ -91,7 +90,7 @@ def test_equal_lengths_are_one_bin() -> None:
 def test_a_slice_is_what_its_sentences_say(
     data: Dataset, before: Evaluation, after: Evaluation
 ) -> None:
-    grouping = groupings(data, NAMES, np.arange(N))["tag"]
+    grouping = groupings(data, SingleLabel(NAMES), np.arange(N))["tag"]
     table = slice_table(grouping, before, after).set_index("slice")
     raw = {}
     for tag in "abc":

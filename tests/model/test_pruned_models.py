@@ -161,7 +161,7 @@ def test_a_curve_begins_with_the_model_as_it_is(smaller):
     data = tiny_dataset()
     curve = measure_curve(smaller, data, data, "importance", recovery="compensate", removed=[0, 2])
     assert curve.total == 5 and curve.frame()["kept"].tolist() == [5, 3]
-    assert curve.accuracy[0] == evaluate(smaller, data).accuracy
+    assert curve.headline[0] == evaluate(smaller, data).accuracy
     found = propose(smaller, data, "reconstruction", heads=3, max_drop=1)
     assert len(found.heads) == 3
     session = Session("somewhere", Splits(data, data, "for this test"), Scheme.of(smaller))

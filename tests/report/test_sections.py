@@ -171,7 +171,7 @@ def test_the_curves_are_one_evaluation_a_point(page_of, scheme, both, classifier
             & (found["recovery"] == (recovery or "none"))
             & (found["seed"] == seed)
         ]
-        assert tuple(rows["accuracy"]) == expected.accuracy
+        assert tuple(rows["accuracy"]) == expected.headline
     assert set(found.loc[found["method"] == "random", "seed"]) == {0, 1, 2}
 
 
@@ -187,7 +187,7 @@ def test_changed_answers_and_slices(page_of, both, classifier):
         assert found[f"confidence {when}"].to_numpy() == pytest.approx(
             expected[f"confidence {when}"].iloc[places].to_numpy()
         )
-    ways = groupings(EVALUATION, classifier.label_names, lengths)
+    ways = groupings(EVALUATION, classifier.task, lengths)
     for name in ("tag", "class"):
         slices = slice_table(ways[name], before, after)
         mine = page_of.table(f"slices-by-{name}")

@@ -25,7 +25,7 @@ def test_a_curve_is_one_evaluation_a_point(classifier, method, recovery):
     curve = measure_curve(
         classifier, CALIBRATION, EVALUATION, method, COUNTS, recovery=recovery, seed=2
     )
-    for count, accuracy, loss in zip(COUNTS, curve.accuracy, curve.loss, strict=True):
+    for count, accuracy, loss in zip(COUNTS, curve.headline, curve.loss, strict=True):
         mask = propose(classifier, CALIBRATION, method, heads=count, seed=2).mask
         changed = classifier
         if recovery and count:
@@ -68,7 +68,7 @@ def test_what_is_measured_so_far_is_known(classifier, method):
     half = known_curve(*arguments, recovery="compensate", store=store)
     whole = measure_curve(*arguments, recovery="compensate", store=store)
     assert half is not None
-    assert (half.removed, half.accuracy) == (COUNTS[:2], whole.accuracy[:2])
+    assert (half.removed, half.headline) == (COUNTS[:2], whole.headline[:2])
     assert known_curve(*arguments, recovery="compensate", store=store) == whole
     # Without compensation only the unpruned model, which both share, is known.
     assert known_curve(*arguments, store=store).removed == (0,)

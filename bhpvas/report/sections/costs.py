@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from bhpvas import text
-from bhpvas.charts.model_measures import MEASURES, UNPRUNED
+from bhpvas.charts.model_measures import UNPRUNED, measures_of
 from bhpvas.evaluation.comparison import measures
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.report import tables
 from bhpvas.report.blocks import Data, Section, TableBlock
 from bhpvas.report.findings import Findings
@@ -20,6 +21,22 @@ def both_measures(found: Findings) -> pd.DataFrame:
     return measures(found.classifier, both, found.lengths).set_index("scheme")
 
 
+def intervals_of(found: Evaluation) -> str:
+    """How the intervals of a task's metrics are found, and of what test p is."""
+    if found.is_single_label:
+        return (
+            "Brackets are 95% intervals: Wilson for accuracies, Tango for their change, Student "
+            "for losses, Jeffreys for F1; p is McNemar's exact test."
+        )
+    task = found.task
+    return (
+        "Brackets are 95% intervals: Student for losses and KL, Wilson for whole sets, Jeffreys "
+        "for F1 of a label, percentiles of a bootstrap of the sentences (of queries, where they "
+        f"rank) for the rest; p is of the {task.test}. An answer counts as changed where "
+        f"{task.changed_if(found.labels)}."
+    )
+
+
 def section(found: Findings) -> Section:
     """The section as it stands in the report."""
     rows = both_measures(found)
@@ -28,7 +45,7 @@ def section(found: Findings) -> Section:
             tables.name(title),
             *(tables.text(*said(row), wrap=False) for _, row in rows.iterrows()),
         ]
-        for title, said in MEASURES.items()
+        for title, said in measures_of(found.before).items()
     ]
     frame = rows.reset_index()
     if found.latencies is not None:
@@ -45,8 +62,7 @@ def section(found: Findings) -> Section:
         frame["milliseconds"] = [known.milliseconds(name).value for name in known.names]
     said = (
         f"Both models on the same {text.plural(found.after.n, 'sentence')} of "
-        f"{found.evaluation.name}. Brackets are 95% intervals: Wilson for accuracies, Tango for "
-        "their change, Student for losses, Jeffreys for F1; p is McNemar's exact test. "
+        f"{found.evaluation.name}. {intervals_of(found.before)} "
     ) + found.fairness
     return Section(
         "costs",

@@ -12,17 +12,18 @@ from bhpvas.charts import style
 from bhpvas.charts.curves import method_title
 from bhpvas.charts.kept_map import kept_map
 from bhpvas.charts.layer_errors import layer_errors
-from bhpvas.charts.scheme_tree import Accuracy, TreeStep, scheme_tree
+from bhpvas.charts.scheme_tree import TreeStep, scheme_tree
 from bhpvas.charts.step_texts import briefly, changed_parts, in_full, steps_table, what_happened
 from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
 from bhpvas.evaluation.learnt_from import LearntFrom
 from bhpvas.model.cost import neurons_kept
 from bhpvas.recovery import LayerReport
-from bhpvas.recovery.finetuning import Point
 from bhpvas.report import tables
 from bhpvas.report.blocks import Block, Data, Picture, Section, TableBlock
 from bhpvas.report.findings import Findings, layer_reasons, own_order, reasons
-from bhpvas.scheme.step import Step
+from bhpvas.scheme.step import Step, headline_in
+from bhpvas.tasks.base import Metric
+from bhpvas.tasks.single_label import ACCURACY
 
 #: Heads that a row of steps names.
 MOST_HEADS = 12
@@ -32,11 +33,8 @@ _OPEN = " An open point: some of the sentences that measure the step were learnt
 def section(found: Findings) -> Section:
     """The section as it stands in the report."""
     scheme, mask = found.scheme, found.mask
-    known = found.metrics()
-    accuracies = {
-        number: Accuracy(one["accuracy"], *one["accuracy_interval"])
-        for number, one in known.items()
-    }
+    known, metric = found.metrics(), found.task.headline
+    headlines = {number: headline_in(one) for number, one in known.items()}
     on_path = {step.id for step in scheme.path()}
     seen = {number: found.learnt_before(scheme.step(number)) for number in known}
     learnt = {number: one.known for number, one in seen.items()}
@@ -48,15 +46,16 @@ def section(found: Findings) -> Section:
                 kind=step.what,
                 kept=scheme.mask_at(step.id).kept_count,
                 what=briefly(step),
-                accuracy=accuracies.get(step.id),
+                headline=headlines.get(step.id),
                 note=step.note,
-                hover=in_full(scheme, step, accuracies.get(step.id), learnt.get(step.id, 0)),
+                hover=in_full(scheme, step, headlines.get(step.id), learnt.get(step.id, 0), metric),
                 learnt=learnt.get(step.id, 0),
                 on_path=step.id in on_path,
                 current=step.id == scheme.current,
             )
             for step in scheme.steps
-        ]
+        ],
+        metric,
     )
     # A legend shows a trace by its first mark, which is the start's.
     tree.add_scatter(
@@ -66,14 +65,15 @@ def section(found: Findings) -> Section:
         marker={"symbol": "square", "size": 12, "color": style.SELECTED},
         name="current",
     )
-    frame = steps_table(scheme, known, learnt)
+    frame = steps_table(scheme, known, learnt, metric)
     total = text.plural(mask.kept_count + len(mask.masked), "head")
     blocks: list[Block | tuple[Block, ...]] = [
         (
             Picture(
                 "Steps",
-                f"From the start down: how many of {total} a step keeps, its accuracy with the 95% "
-                "interval, drawn on the right, and what it did. Dotted: the accuracy of the start."
+                f"From the start down: how many of {total} a step keeps, its "
+                f"{metric.title_in_text} with the 95% interval, drawn on the right, and what it "
+                f"did. Dotted: the {metric.title_in_text} of the start."
                 + _OPEN
                 * any(learnt.values()),
                 tree,
@@ -99,7 +99,7 @@ def section(found: Findings) -> Section:
         if clauses := layer_reasons(step):
             blocks.append(_layer_reasons(step, clauses))
     for step in scheme.path():
-        blocks += _recovery(step)
+        blocks += _recovery(step, metric)
     return Section(
         "scheme",
         "The scheme",
@@ -166,13 +166,14 @@ def _steps(
     seen: Mapping[int, LearntFrom],
     frame: pd.DataFrame,
 ) -> TableBlock:
-    rows = []
+    metric, rows = found.task.headline, []
     for step in found.scheme.steps:
         one = known.get(step.id, {})
         loss, scored = one.get("loss"), ("not measured", "")
         if one:
-            accuracy = f"{text.percent(one['accuracy'])}%"
-            scored = (accuracy, text.interval(*one["accuracy_interval"]) + _seen(seen[step.id]))
+            value, low, high = headline_in(one)
+            ends = metric.interval_text(low, high)
+            scored = (metric.value_text(value), ends + _seen(seen[step.id]))
         rows.append(
             [
                 tables.name(f"{step.id}" + (" ◆" if step.id == found.scheme.current else "")),
@@ -189,7 +190,7 @@ def _steps(
     return TableBlock(
         "Every step",
         "◆ is the step that this report is of; the file has every head and setting.",
-        ["Step", "After", "What", "Which", "Settings", "Kept", "Accuracy", "Loss", "Time (UTC)"],
+        ["Step", "After", "What", "Which", "Settings", "Kept", metric.title, "Loss", "Time (UTC)"],
         rows,
         Data("steps", frame.assign(settings=[_settings(step) for step in found.scheme.steps])),
     )
@@ -241,11 +242,13 @@ def _layer_reasons(step: Step, clauses: Sequence[str]) -> TableBlock:
     )
 
 
+# What every point of a training has, of whatever task.
+_POINT = ("step", "training_loss", "loss", "accuracy")
 #: Of which part of a layer a recovery reports errors, by the name of the setting.
 _REFITTED = {"layers": "attention", "feed_forward": "feed-forward"}
 
 
-def _recovery(step: Step) -> list[Picture]:
+def _recovery(step: Step, metric: Metric) -> list[Picture]:
     """How a recovery went, as far as the step keeps it."""
     if step.what != "recover":
         return []
@@ -263,16 +266,18 @@ def _recovery(step: Step) -> list[Picture]:
         if _all_have(layers := step.settings.get(setting), *LayerReport._fields)
     ]
     course = step.settings.get("course")
-    if _all_have(course, *Point._fields):
+    if _all_have(course, *_POINT, *(["headline"] if metric != ACCURACY else [])):
         best = step.settings.get("best")
         figure = training_curves(
             course,
             steps=max(int(step.settings.get("steps") or 0), course[-1]["step"], 1),
             best=best.get("step") if isinstance(best, dict) else None,
+            metric=metric,
         )
         picture = Picture(
             what_happened(step),
-            "Loss and accuracy as the training went on; the diamond is the state that was kept.",
+            f"Loss and {metric.title_in_text} as the training went on; the diamond is the state "
+            "that was kept.",
             figure,
             Data(f"training-step-{step.id}", pd.DataFrame(course)),
             "Course of the training",

@@ -16,13 +16,13 @@ from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session, Variant
 
 if TYPE_CHECKING:
-    from bhpvas.charts.scheme_tree import Accuracy
     from bhpvas.criteria import Scores
     from bhpvas.data.dataset import Dataset
     from bhpvas.evaluation.ablation import Ablation
     from bhpvas.evaluation.evaluation import Evaluation
     from bhpvas.model.states import StateCache
     from bhpvas.scheme.step import Step
+    from bhpvas.tasks.base import Measured
 
 #: Sentences from which scoring takes so many turns that nobody else's should wait for its end.
 MANY = 2_000
@@ -167,16 +167,10 @@ def metrics_of(session: Session, evaluation: Evaluation) -> dict[str, object]:
 
 
 def is_measured(session: Session, step: Step) -> bool:
-    """Whether a step's metrics are of the evaluation split in use."""
-    return step.measured_on(session.data.evaluation.fingerprint)
+    """Whether a step's metrics are of the evaluation split in use, and of the task as it is."""
+    return step.measured_on(session.data.evaluation.fingerprint, models.task_of(session))
 
 
-def accuracies(session: Session) -> dict[int, Accuracy]:
-    """The accuracy of every step that is measured, by its number."""
-    from bhpvas.charts.scheme_tree import Accuracy
-
-    return {
-        step.id: Accuracy(step.metrics["accuracy"], *step.metrics["accuracy_interval"])
-        for step in session.scheme.steps
-        if is_measured(session, step)
-    }
+def headlines(session: Session) -> dict[int, Measured]:
+    """The headline of every step that is measured, by its number."""
+    return {step.id: step.headline for step in session.scheme.steps if is_measured(session, step)}

@@ -31,6 +31,7 @@ from bhpvas.ui.state.session import Session, Variant
 
 if TYPE_CHECKING:
     from bhpvas.evaluation.data_record import DataRecord
+    from bhpvas.tasks.base import Task as AnswerTask
 
 #: Disk that the weights of all sessions may take: some hundred compensations of a BERT-base.
 MOST_WEIGHTS = 4 * 2**30
@@ -44,6 +45,11 @@ def _forget(classifier: Classifier) -> None:
 def classifier_named(source: str | None) -> Classifier:
     """A loaded classifier by folder or hub id, as its files are now; None is the sample model."""
     return _loaded(source, () if source is None else stamp(Path(source).expanduser()))
+
+
+def task_of(session: Session) -> AnswerTask:
+    """What the outputs of the session's model answer."""
+    return classifier_named(session.model).task
 
 
 @st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)

@@ -103,10 +103,7 @@ def _state(task: Task, job: Job) -> str:
         said += f", {text.seconds(job.remaining)} left"
     found = job.partial
     if isinstance(found, Evaluation) and not found.complete:
-        said += (
-            f". So far {text.percent(found.accuracy)}% {text.interval(*found.accuracy_interval)} "
-            f"on {text.plural(found.n, 'sentence')}"
-        )
+        said += f". So far {found.headline_text()} on {text.plural(found.n, 'sentence')}"
     return said
 
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 
 import streamlit as st
 
-from bhpvas.charts.slices import Measure
 from bhpvas.heads import HeadId
+from bhpvas.tasks.base import Metric, Task
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.widgets import synced
@@ -72,8 +72,10 @@ def list_of_heads(
         )
 
 
-def slice_controls(titles: Mapping[str, str], key: str, *, width: int) -> tuple[str, Measure]:
-    """By which of some groupings to slice, named by their titles, and accuracy or loss."""
+def slice_controls(
+    titles: Mapping[str, str], task: Task, key: str, *, width: int
+) -> tuple[str, Metric]:
+    """By which of some groupings to slice, named by their titles, and the headline or the loss."""
     if st.session_state.get(f"{key}-by") not in titles:
         st.session_state[f"{key}-by"] = next(iter(titles))
     by = st.selectbox(
@@ -84,5 +86,7 @@ def slice_controls(titles: Mapping[str, str], key: str, *, width: int) -> tuple[
         width=width,
         label_visibility="collapsed",
     )
-    measures: list[Measure] = ["accuracy", "loss"]
-    return by, choice("Measure", measures, key=f"{key}-measure")
+    metrics = {one.title_in_text: one for one in (task.headline, task.metric("loss"))}
+    if st.session_state.get(f"{key}-measure") not in metrics:
+        st.session_state[f"{key}-measure"] = task.headline.title_in_text
+    return by, metrics[choice("Measure", metrics, key=f"{key}-measure")]

@@ -1,4 +1,4 @@
-"""What to know of an accuracy: that it was measured on sentences that were learnt from."""
+"""What to know of a figure: that it was measured on sentences that were learnt from."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def warn_briefly(found: LearntFrom | None) -> None:
         st.caption(said)
         return
     if found.unseen is not None:
-        accuracy = text.percent(found.unseen.accuracy)
-        interval = text.interval(*found.unseen.accuracy_interval)
-        said += f" The {found.unseen.n:,} others: {accuracy}% {interval}."
+        said += f" The {found.unseen.n:,} others: {found.unseen.headline_text()}."
     st.warning(said)
 
 

@@ -391,7 +391,7 @@ def test_curves_are_those_of_the_library(started: Session, tiny: Classifier) -> 
     assert len(written) == 24 * len(counts)
     assert set(written["evaluation"]) == {EVALUATION.name}
     one = written[(written["method"] == "fisher") & (written["recovery"] == "compensate")]
-    np.testing.assert_allclose(one["accuracy"], expected[3].accuracy)
+    np.testing.assert_allclose(one["accuracy"], expected[3].headline)
     best = max(expected[:2], key=lambda curve: curve.area)
     assert f"**{CRITERIA[best.method].title}** ({text.percent(best.area)}) as it is" in said(app)
 
@@ -455,8 +455,8 @@ def test_random_orders_can_be_recovered_as_methods_are(started: Session, tiny: C
     line = points[points["method"] == "random"]
     assert set(line["recovery"]) == {"compensate"}
     assert set(line["title"]) == {"Random orders, median"}
-    middle = np.median([one.accuracy for one in random[20:]], axis=0)
-    np.testing.assert_allclose(line["accuracy"], middle)
+    middle = np.median([one.headline for one in random[20:]], axis=0)
+    np.testing.assert_allclose(line["headline"], middle)
     assert len(evidence.lines([], [])) == 0
 
 

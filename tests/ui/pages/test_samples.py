@@ -15,9 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from bhpvas.criteria import score
 from bhpvas.data.dataset import Dataset, Splits
+from bhpvas.evaluation.comparison import outcomes
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.evaluation.groups import compare_groups, importance_shares
-from bhpvas.evaluation.slices import Grouping, outcomes, slice_table, worst_hit
+from bhpvas.evaluation.slices import Grouping, slice_table, worst_hit
 from bhpvas.heads import HeadMask, parse_heads
 from bhpvas.model.classifier import Classifier
 from bhpvas.scheme.scheme import Scheme

@@ -16,6 +16,7 @@ from bhpvas.charts.head_map import head_map
 from bhpvas.charts.selected_heads import attention_profile
 from bhpvas.charts.timeline import TimelinePoint, timeline
 from bhpvas.heads import HeadId, HeadMask
+from bhpvas.tasks.base import Measured
 from bhpvas.ui.widgets import figures
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,8 +35,8 @@ def test_a_map_gives_its_cells_and_what_they_say():
 
 def test_points_come_with_their_intervals_and_without_markup():
     points = [
-        TimelinePoint(0, None, 6, 0.9, 0.8, 0.95, "start"),
-        TimelinePoint(1, 0, 5, 0.7, 0.6, 0.8, "<b>removed</b>"),
+        TimelinePoint(0, None, 6, Measured(0.9, 0.8, 0.95), "start"),
+        TimelinePoint(1, 0, 5, Measured(0.7, 0.6, 0.8), "<b>removed</b>"),
     ]
     found = (
         figure_table(timeline(points, all_heads=6, sentences=10)).set_index("trace").loc["steps"]

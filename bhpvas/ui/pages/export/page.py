@@ -25,7 +25,7 @@ def draw() -> None:
     if said := models.only_masks(session):
         st.info(text.verbatim(said))
     else:
-        choice = export_views.format_choice()
+        choice = export_views.format_choice(session)
         left, right = st.columns(2, gap="large")
         with right:
             length = export_views.latency(session, choice)

@@ -18,8 +18,8 @@ EXPORT = HelpText(
     "Before you get them they are read back and run on the whole evaluation split: no logit may "
     "differ from the masked model's by more than 0.0001.",
     source="Own; int8 is the dynamic quantisation of ONNX Runtime",
-    misleads="A smaller file is not yet a faster model: see the measured latency. The accuracy is "
-    "that of this evaluation split; on other sentences it is another.",
+    misleads="A smaller file is not yet a faster model: see the measured latency. What it "
+    "scores is of this evaluation split; on other sentences it is another.",
 )
 SAVINGS = HelpText(
     definition="What removal takes away: of heads their rows of the query, key and value matrices "

@@ -9,13 +9,14 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.errors import BhpvasError
-from bhpvas.evaluation.comparison import accuracy_change_interval
+from bhpvas.evaluation.comparison import change_text
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.export import FORMATS, TOLERANCE, Exported, onnx_graph
 from bhpvas.export.base import ExportError
 from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, speed_bound
 from bhpvas.model.latency import Latencies
 from bhpvas.report import ReportSettings
+from bhpvas.tasks.base import measured_text
 from bhpvas.ui.jobs import learnt, measuring, models, tasks
 from bhpvas.ui.pages.export import tasks as export_tasks
 from bhpvas.ui.pages.export import texts
@@ -28,13 +29,14 @@ from bhpvas.ui.widgets.latency import latencies
 from bhpvas.ui.widgets.learnt import warn, warn_briefly
 
 
-def format_choice() -> ExportChoice:
+def format_choice(session: Session) -> ExportChoice:
     """Which format, with what it is and where it loads."""
     titles = {name: one.title for name, one in FORMATS.items()}
     format = controls.choice("Format", titles, key="export-format", format_func=titles.get)
     st.caption(FORMATS[format].summary)
     int8 = format == onnx_graph.FORMAT.name and st.checkbox(
-        "Add a graph in int8, about a quarter as large, with its own accuracy",
+        "Add a graph in int8, about a quarter as large, with its own "
+        f"{models.task_of(session).headline.title_in_text}",
         key="export-int8",
         persist_state="session",
     )
@@ -42,7 +44,7 @@ def format_choice() -> ExportChoice:
 
 
 def savings(session: Session, choice: ExportChoice, length: int) -> None:
-    """The unpruned model beside the export: heads, neurons, size, arithmetic, accuracy."""
+    """The unpruned model beside the export: heads, neurons, size, arithmetic, headline."""
     help.heading(
         "What it saves and costs",
         "The unpruned model beside the files that you would get.",
@@ -70,7 +72,7 @@ def savings(session: Session, choice: ExportChoice, length: int) -> None:
             _counts("Parameters", counted, text.big),
             weights,
             _counts("FLOPs a sentence", (before, after), text.big),
-            _accuracy(session),
+            _headline(session),
             tables.row("Speed", "1", (f"at most {bound:.2f}", by_flops)),
         ],
         height=330,
@@ -85,22 +87,18 @@ def _counts(name: str, counts: tuple[float, float], said: Callable[[float], str]
     return tables.row(name, said(before), (said(after), text.relative_change(before, after)))
 
 
-def _accuracy(session: Session) -> list[str]:
+def _headline(session: Session) -> list[str]:
+    title = models.task_of(session).headline.title
     start = tasks.want(measuring.evaluating(session, session.start))
     now = tasks.want(measuring.evaluating(session, session.now))
     if start is None or now is None:
-        return tables.row("Accuracy", "being measured", "")
-    return tables.row("Accuracy", with_interval(start), (with_interval(now), _change(start, now)))
-
-
-def _change(before: Evaluation, after: Evaluation) -> str:
-    change, low, high = accuracy_change_interval(before, after)
-    return f"{text.signed(100 * change)} points {text.change_interval(low, high)}"
+        return tables.row(title, "being measured", "")
+    return tables.row(title, with_interval(start), (with_interval(now), change_text(start, now)))
 
 
 def with_interval(evaluation: Evaluation) -> str:
-    """An accuracy as it stands in a table."""
-    return f"{text.percent(evaluation.accuracy)}% {text.interval(*evaluation.accuracy_interval)}"
+    """A headline as it stands in a table."""
+    return measured_text(evaluation.task.headline, evaluation.headline)
 
 
 def megabytes(size: float) -> str:
@@ -209,9 +207,9 @@ def _made(found: Exported, session: Session) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         tables.reading_table(
-            ["", "Accuracy", "Against the unpruned model"],
+            ["", found.before.task.headline.title, "Against the unpruned model"],
             [
-                tables.row(name, with_interval(one), _change(found.before, one))
+                tables.row(name, with_interval(one), change_text(found.before, one))
                 for name, one in answers.items()
             ],
             height=140,
@@ -249,7 +247,7 @@ def report(session: Session) -> None:
             key="report-random",
             width=140,
             persist_state="session",
-            help="Accuracy curves that the scheme is set beside; most of the time goes there.",
+            help="Curves that the scheme is set beside; most of the time goes there.",
         )
         ablation = st.checkbox(
             "Each head removed alone, too", key="report-ablation", persist_state="session"

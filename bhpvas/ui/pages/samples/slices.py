@@ -24,9 +24,9 @@ def slices(found: MeasuredStates, row: DeltaGenerator) -> None:
     """What the scheme does to each slice; a click on one selects its sentences."""
     titles = {name: one.title for name, one in found.groupings.items()}
     with row:
-        by, measure = controls.slice_controls(titles, "slices", width=150)
+        by, metric = controls.slice_controls(titles, found.after.task, "slices", width=150)
     table = found.slices(by)
-    figure = slice_changes(table, measure) if found.pruned else slice_levels(table, measure)
+    figure = (slice_changes if found.pruned else slice_levels)(table, found.after.task, metric)
     # One height whatever the grouping, so that nothing below jumps; what does not fit scrolls.
     with st.container(height=348, border=False, key="slices"):
         figures.chart(
@@ -35,7 +35,8 @@ def slices(found: MeasuredStates, row: DeltaGenerator) -> None:
             on_select=partial(_slice_selected, found=found, by=by),
             selection_mode="points",
             height=figure.layout.height,
-            alt=f"Change of {measure} by {titles[by].lower()}, {text.plural(len(table), 'slice')}",
+            alt=f"Change of {metric.title_in_text} by {titles[by].lower()}, "
+            f"{text.plural(len(table), 'slice')}",
         )
     st.selectbox(
         "Select a slice",

@@ -51,7 +51,7 @@ class MeasuredStates:
     @cached_property
     def groupings(self) -> dict[str, Grouping]:
         """Every way to slice the sentences."""
-        return groupings(self.data, self.before.label_names, self.lengths)
+        return groupings(self.data, self.before.task, self.lengths)
 
     def slices(self, grouping: str) -> pd.DataFrame:
         """What the scheme does to each slice."""

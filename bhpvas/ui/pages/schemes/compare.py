@@ -13,14 +13,14 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts.flip_patterns import flip_patterns as flips_figure
 from bhpvas.charts.kept_map import kept_map, small_size
-from bhpvas.charts.model_measures import MEASURES, UNPRUNED
+from bhpvas.charts.model_measures import UNPRUNED, measures_of
 from bhpvas.charts.slice_grid import slice_grid
 from bhpvas.charts.step_texts import briefly, weights_origin
 from bhpvas.data.tables import csv_text
 from bhpvas.evaluation.comparison import (
-    accuracy_change_interval,
     flip_patterns,
     flip_table,
+    headline_change,
     measures,
     pairwise,
 )
@@ -31,6 +31,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.cost import speed_bound
 from bhpvas.model.latency import Latencies
 from bhpvas.scheme.scheme import Scheme
+from bhpvas.tasks.base import Metric, Task
 from bhpvas.ui.jobs import learnt, measuring, models, runner, tasks
 from bhpvas.ui.pages.export import texts as export_texts
 from bhpvas.ui.pages.samples import texts as samples_texts
@@ -53,6 +54,11 @@ class Compared:
     steps: dict[str, int]
     unpruned: Evaluation
     evaluations: dict[str, Evaluation]
+
+    @property
+    def task(self) -> Task:
+        """What the outputs of the models answer."""
+        return self.unpruned.task
 
     @property
     def with_start(self) -> dict[str, int]:
@@ -195,7 +201,7 @@ def _metrics(found: Compared, session: Session) -> None:
     help.heading(
         "Measures",
         "With 95% intervals; changes are against the unpruned model on the same sentences.",
-        ("Measures", texts.MEASURES),
+        ("Measures", texts.measures(found.task)),
         key="compare-measures",
     )
     classifier = models.classifier_named(session.model)
@@ -206,38 +212,42 @@ def _metrics(found: Compared, session: Session) -> None:
     rows = table.set_index("scheme")
     origins = {letter: learnt.counted(session, step) for letter, step in found.with_start.items()}
     _warn(origins, found)
+    shown = measures_of(found.unpruned)
     every = [
         tables.row(title, *(said(row) for _, row in rows.iterrows()))
-        for title, said in MEASURES.items()
+        for title, said in shown.items()
     ]
-    after = list(MEASURES).index("Change, points") + 1
-    every[after:after] = _learnt_rows([origins[name] for name in rows.index])
+    after = next(at for at, title in enumerate(shown, 1) if title.startswith("Change"))
+    every[after:after] = _learnt_rows([origins[name] for name in rows.index], found.task.headline)
     tables.reading_table(["", *rows.index], every, height=540)
     tests = pairwise(found.evaluations)
-    st.markdown("  \n".join(_pair_test(row, len(tests)) for _, row in tests.iterrows()))
+    said = (_pair_test(row, len(tests), found.task) for _, row in tests.iterrows())
+    st.markdown("  \n".join(said))
     counts = [None if one is None else one.record()["learnt_from"] for one in origins.values()]
     table = table.assign(learnt_from=pd.array(counts, dtype="Int64"))
     download("Download as CSV", csv_text(table), "compared.csv")
 
 
-def _learnt_rows(origins: Sequence[LearntFrom | None]) -> list[list[str]]:
-    """How many sentences each learnt from, and its accuracy on the others, where any did."""
+def _learnt_rows(origins: Sequence[LearntFrom | None], metric: Metric) -> list[list[str]]:
+    """How many sentences each learnt from, and its headline on the others, where any did."""
     if not any(one is not None and one.known for one in origins):
         return []
-    known, accuracies, changes = [], [], []
+    known, values, changes = [], [], []
     for one in origins:
         known.append(text.NOTHING if one is None else _known(one))
         if one is None or one.unseen is None or one.unpruned is None:
-            accuracies.append((text.NOTHING, ""))
+            values.append((text.NOTHING, ""))
             changes.append((text.NOTHING, ""))
             continue
-        interval, n = text.interval(*one.unseen.accuracy_interval), one.unseen.n
-        accuracies.append((f"{text.percent(one.unseen.accuracy)}%", f"{interval} of {n:,}"))
-        change, low, high = accuracy_change_interval(one.unpruned, one.unseen)
-        changes.append((text.signed(100 * change), text.change_interval(low, high)))
+        value, *ends = one.unseen.headline
+        interval = f"{metric.interval_text(*ends)} of {one.unseen.n:,}".lstrip()
+        values.append((metric.value_text(value), interval))
+        change, low, high, _ = headline_change(one.unpruned, one.unseen)
+        said = metric.change_text(change).removesuffix(" points")
+        changes.append((said, metric.change_interval_text(low, high)))
     return [
         tables.row("Sentences learnt from", *known),
-        tables.row("Accuracy on the others", *accuracies),
+        tables.row(f"{metric.title} on the others", *values),
         tables.row("Change on the others", *changes),
     ]
 
@@ -256,7 +266,8 @@ def _warn(origins: Mapping[str, LearntFrom | None], found: Compared) -> None:
         counts = ", ".join(f"{one.known:,} by {name}" for name, one in learnt_from.items())
         st.warning(
             f"Of the {text.plural(found.unpruned.n, 'sentence')} some were learnt from ({counts}): "
-            "there accuracies, changes and tests may look better than they are."
+            f"there {'accuracies' if found.unpruned.is_single_label else 'metrics'}, changes and "
+            "tests may look better than they are."
         )
     if unknown:
         st.caption(
@@ -270,14 +281,15 @@ def _key(found: Compared, session: Session) -> tuple[object, ...]:
     return (*models.named(session, session.start), variants, session.data.evaluation.fingerprint)
 
 
-def _pair_test(row: pd.Series, pairs: int) -> str:
+def _pair_test(row: pd.Series, pairs: int, task: Task) -> str:
+    metric, (lost, gained) = task.headline, task.became
     corrected = f", corrected for {text.plural(pairs, 'pair')}" if pairs > 1 else ""
     return (
         f"**{row['first']} {text.ARROW} {row['second']}:** "
-        f"{text.signed(100 * row['change'])} points "
-        f"{text.change_interval(row['low'], row['high'])}, {row['lost']} lost, {row['gained']} "
-        f"gained, {row['apart']} answered differently "
-        f":small[{text.p_value(row['corrected'])}, McNemar{corrected}]"
+        f"{'' if metric.share else f'{metric.title} '}{metric.change_text(row['change'])} "
+        f"{metric.change_interval_text(row['low'], row['high'])}, {row['lost']} {lost}, "
+        f"{row['gained']} {gained}, {row['apart']} answered differently "
+        f":small[{text.p_value(row['corrected'])}, {task.test_in_brackets}{corrected}]"
     )
 
 
@@ -286,7 +298,7 @@ def _flips(found: Compared) -> None:
         "Flips in common and apart",
         "Sentences that the steps marked below a bar, and no other, answer differently from the "
         "unpruned model. Red lost, blue gained. Click a bar to list them.",
-        ("Flips", texts.FLIPS),
+        ("Flips", texts.flips(found.task)),
         key="compare-flips",
     )
     patterns = flip_patterns(found.flipped)
@@ -295,7 +307,7 @@ def _flips(found: Compared) -> None:
         return
     letters, steps = list(found.steps), tuple(found.steps.values())
     chosen = _pattern(found, len(patterns))
-    figure = flips_figure(patterns, letters, chosen=chosen)
+    figure = flips_figure(patterns, letters, chosen=chosen, became=found.task.became)
     figures.chart(
         figure,
         key="flips-chart",
@@ -355,9 +367,10 @@ def _sentences(found: Compared, session: Session) -> None:
         which = f"by {_members(patterns, place, letters)} alone"
     help.heading(
         "Flipped sentences",
-        f"{text.plural(len(table), 'sentence')} flipped {which}; the number is the probability "
-        "of the answer.",
-        ("Flips", texts.FLIPS),
+        f"{text.plural(len(table), 'sentence')} flipped {which}"
+        + ("; the number is the probability of the answer" * found.unpruned.is_single_label)
+        + ".",
+        ("Flips", texts.flips(found.task)),
         key="flipped-sentences",
     )
     data = session.data.evaluation
@@ -379,7 +392,10 @@ def _sentences(found: Compared, session: Session) -> None:
 
 
 def _answer(of: Evaluation, at: int, *, truth: bool = False) -> str:
-    answer = int(of.labels[at] if truth else of.predictions[at])
+    answers = of.labels if truth else of.predictions
+    if not of.is_single_label:
+        return tables.text(of.task.words(answers[[at]])[0])
+    answer = int(answers[at])
     aside = "" if truth else f"{of.probabilities[at, answer]:.2f}"
     return tables.label(answer, of.label_names[answer], aside)
 
@@ -392,18 +408,18 @@ def _slices(found: Compared, session: Session) -> None:
         ("Slices", samples_texts.SLICES),
         key="compare-slices",
     )
-    ways = groupings(session.data.evaluation, found.unpruned.label_names, models.lengths(session))
+    ways = groupings(session.data.evaluation, found.task, models.lengths(session))
     with st.container(horizontal=True, gap="small"):
         titles = {name: one.title for name, one in ways.items()}
-        by, measure = controls.slice_controls(titles, "compare", width=170)
-    figure = slice_grid(_slice_tables(found, session, by, ways[by]), measure)
+        by, metric = controls.slice_controls(titles, found.task, "compare", width=170)
+    figure = slice_grid(_slice_tables(found, session, by, ways[by]), found.task, metric)
     height = int(figure.layout.height)
     with st.container(height=min(height, 372), border=False):
         figures.chart(
             figure,
             key="slice-grid",
             height=height,
-            alt=f"Change of {measure} by {ways[by].title.lower()} under each step",
+            alt=f"Change of {metric.title_in_text} by {ways[by].title.lower()} under each step",
         )
 
 

@@ -1,23 +1,26 @@
-"""The view Evidence: whose order of heads keeps most accuracy, beside random orders."""
+"""The view Evidence: whose order of heads keeps most, beside random orders."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from html import escape
+from math import isfinite
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.curves import (
-    accuracy_curves,
     curve_points,
+    headline_curves,
     line_style,
     method_title,
     recovery_title,
+    undefined,
 )
 from bhpvas.charts.step_texts import timeline_points
 from bhpvas.criteria import CRITERIA
@@ -27,6 +30,8 @@ from bhpvas.report import tables as cells
 from bhpvas.search import DEFAULT_METHOD, method_named
 from bhpvas.search.curves import Curve, areas, band
 from bhpvas.stats import RANDOM_ORDERS
+from bhpvas.tasks.base import Metric
+from bhpvas.tasks.single_label import ACCURACY
 from bhpvas.ui.jobs import learnt, measuring, models, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
@@ -43,12 +48,13 @@ _HEIGHT = 430
 
 def view(session: Session) -> None:
     """Draw what is asked for, then the curves as far as they are measured, and their areas."""
+    metric, definition = models.task_of(session).headline, texts.curves(models.task_of(session))
     help.heading(
         "Whose order keeps most?",
-        "Accuracy on the evaluation split as heads, and heads alone, leave; higher is better. "
-        "Grey: random orders, nothing recovered: compare them with dotted lines, or choose By "
-        "chance as a method.",
-        ("Accuracy curves", texts.CURVES),
+        f"{metric.title} on the evaluation split as heads, and heads alone, leave; higher is "
+        "better. Grey: random orders, nothing recovered: compare them with dotted lines, or choose "
+        "By chance as a method.",
+        ("Curves", definition),
         key="evidence",
     )
     _settings(session)
@@ -118,7 +124,7 @@ def _settings(session: Session) -> None:
     data = session.data
     st.caption(
         f"Orders and compensation are learnt from {text.plural(len(data.calibration), 'sentence')}"
-        f" of {text.verbatim(data.calibration.name)}; every accuracy is measured on "
+        f" of {text.verbatim(data.calibration.name)}; all is measured on "
         f"{text.plural(len(data.evaluation), 'sentence')} of "
         f"{text.verbatim(data.evaluation.name)}. What is "
         "measured once is kept, so you can stop and go on."
@@ -144,22 +150,23 @@ def _chart(
     points, counts = lines(chosen, random), learnt.counts_at_steps(session)
     scheme = session.scheme
     narrowed = {step.id for step in scheme.steps if step.removed_neurons != scheme.pruned_neurons}
-    known = measuring.accuracies(session)
-    accuracies = {step: found for step, found in known.items() if step not in narrowed}
+    known, task = measuring.headlines(session), models.task_of(session)
+    headlines = {step: found for step, found in known.items() if step not in narrowed}
     random = [one for one in random if one.recovery is None]
     figures.chart(
-        accuracy_curves(
+        headline_curves(
             points,
             band(random) if random else None,
-            timeline_points(scheme, accuracies, counts),
+            timeline_points(scheme, headlines, counts),
             names=curves.methods,
             all_heads=session.mask.layers * session.mask.heads,
             sentences=len(session.data.evaluation),
+            metric=task.headline,
             height=_HEIGHT,
         ),
         key="curves-chart",
         height=_HEIGHT,
-        alt=f"Accuracy against heads kept: {text.plural(len(chosen), 'curve')}, "
+        alt=f"{task.headline.title} against heads kept: {text.plural(len(chosen), 'curve')}, "
         f"{text.plural(len(random), 'random order')}",
     )
     keys = [tables.key(style.SELECTED, "your steps")]
@@ -175,6 +182,8 @@ def _chart(
         )
     if any(counts.values()):
         st.caption(OPEN)
+    if not np.isfinite([value for one in (*chosen, *random) for value in one.headline]).all():
+        st.caption(f"{undefined(task)} The area leaves it out.")
 
 
 def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:
@@ -185,7 +194,7 @@ def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:
     medians = []
     for recovery in dict.fromkeys(one.recovery for one in random if one.recovery is not None):
         alike = [one for one in random if one.recovery == recovery]
-        medians.append(replace(alike[0], accuracy=tuple(band(alike)["median"])))
+        medians.append(replace(alike[0], headline=tuple(band(alike)["median"])))
     points = curve_points([*chosen, *medians])
     return points.assign(
         title=points["title"].where(points["method"] != "random", "Random orders, median")
@@ -195,18 +204,21 @@ def lines(chosen: Sequence[Curve], random: Sequence[Curve]) -> pd.DataFrame:
 def _areas(
     session: Session, curves: Curves, chosen: Sequence[Curve], random: Sequence[Curve]
 ) -> None:
+    task = models.task_of(session)
+    metric = task.headline
     whole = [one for one in chosen if one.removed == schemes_tasks.removals(session, curves)]
     help.heading(
         "Area under the curve",
-        "Mean accuracy over all numbers of heads, best first; in brackets the lowest and highest.",
-        ("Area", texts.CURVES),
+        f"Mean {metric.title_in_text} over all numbers of heads, best first; in brackets the "
+        "lowest and highest.",
+        ("Area", texts.curves(task)),
         key="areas",
     )
     if not whole and not random:
         st.caption("No curve is complete yet.")
         return
     tables.reading_table(
-        ["", "Then", "Area, %"],
+        ["", "Then", f"Area{', %' * metric.share}"],
         [
             [
                 _named(row.method, row.recovery, curves),
@@ -214,8 +226,8 @@ def _areas(
                     "–" if row.recovery == "none" else recovery_title(row.recovery), wrap=False
                 ),
                 tables.text(
-                    text.percent(row.area),
-                    text.interval(row.low, row.high) if row.seeds > 1 else "",
+                    metric.value_text(row.area).removesuffix("%"),
+                    metric.interval_text(row.low, row.high) if row.seeds > 1 else "",
                     wrap=False,
                 ),
             ]
@@ -223,7 +235,7 @@ def _areas(
         ],
         height=330,
     )
-    st.markdown(best_criterion(whole))
+    st.markdown(best_criterion(whole, metric))
     download("Download as CSV", csv(session, [*chosen, *random]), "curves.csv")
 
 
@@ -243,19 +255,24 @@ def _named(method: str, recovery: str, curves: Curves) -> str:
     return f'<td class="name">{cells.line(look)}{escape(titled(method))}</td>'
 
 
-def best_criterion(curves: Sequence[Curve]) -> str:
+def best_criterion(curves: Sequence[Curve], metric: Metric = ACCURACY) -> str:
     """Which criterion's order keeps most, among those measured the same way."""
     said = []
     for recovery in dict.fromkeys(curve.recovery for curve in curves):
         of = sorted(
-            (one for one in curves if one.recovery == recovery and one.method in CRITERIA),
+            (
+                one
+                for one in curves
+                if one.recovery == recovery and one.method in CRITERIA and isfinite(one.area)
+            ),
             key=lambda one: -one.area,
         )
         if len(of) > 1:
+            best = metric.value_text(of[0].area).removesuffix("%")
+            ahead = metric.change_text(of[0].area - of[1].area).removeprefix("+")
             way = "as it is" if recovery is None else f"with {recovery_title(recovery)}"
             said.append(
-                f"**{CRITERIA[of[0].method].title}** ({text.percent(of[0].area)}) {way}, "
-                f"{text.percent(of[0].area - of[1].area)} points before "
+                f"**{CRITERIA[of[0].method].title}** ({best}) {way}, {ahead} before "
                 f"{CRITERIA[of[1].method].title}"
             )
     if not said:

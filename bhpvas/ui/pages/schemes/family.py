@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from operator import truediv
 
 import numpy as np
@@ -12,7 +13,7 @@ from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.family_curve import FamilyPoint, family_curve
 from bhpvas.charts.head_map import head_map
-from bhpvas.evaluation.comparison import accuracy_change_interval
+from bhpvas.evaluation.comparison import headline_change
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadMask
 from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters
@@ -21,6 +22,7 @@ from bhpvas.search.budget import Target
 from bhpvas.search.family import Member
 from bhpvas.search.latency import predicted_share
 from bhpvas.search.registry import TO_TARGET
+from bhpvas.tasks.base import Metric
 from bhpvas.ui.jobs import measuring, models, tasks
 from bhpvas.ui.pages.schemes import family_tasks, texts
 from bhpvas.ui.pages.schemes.tree import go
@@ -34,7 +36,7 @@ _THAT_STAY = {
     "parameters": "parameters that stay",
     "latency": "time that stays, predicted",
 }
-_KL, _POINTS = "KL", "Accuracy"
+_KL = "KL"
 _HEIGHT = 290
 #: Pixels that a head map has for a colour scale, which this one does not need.
 _SCALE = 64
@@ -74,7 +76,7 @@ def draw_family(
         f"{text.plural(len(data), 'calibration sentence')}"
         f"{' that it learnt from; new ones may like it less' * bool(member.learnt)}."
         + ("" if member.milliseconds is None else f" {member.milliseconds.line()}"),
-        ("Target", texts.TARGET),
+        ("Target", texts.target(models.task_of(session))),
         key="family",
     )
     judged = session.measuring_family == asked
@@ -157,11 +159,16 @@ def _take(session: Session, member: Member, found: Evaluation | None) -> None:
 
 
 def _measured(unpruned: Evaluation, found: Evaluation) -> str:
-    change, low, high = accuracy_change_interval(unpruned, found)
+    metric, (change, low, high, _) = found.task.headline, headline_change(unpruned, found)
+    interval = metric.change_interval_text(low, high)
     return (
-        f"accuracy {text.percent(found.accuracy)}%, {text.signed(100 * change)} points "
-        f"{text.change_interval(low, high)}, {text.plural(found.n, 'sentence')}"
+        f"{metric.title_in_text} {metric.value_text(found.headline_value)}, "
+        f"{f'{_changed(metric, change)} {interval}'.rstrip()}, {text.plural(found.n, 'sentence')}"
     )
+
+
+def _changed(metric: Metric, change: float) -> str:
+    return metric.change_text(change) if isfinite(change) else "its change is not defined"
 
 
 def _curve(
@@ -172,7 +179,10 @@ def _curve(
 ) -> None:
     unpruned = tasks.known(measuring.evaluating(session, session.start))
     every = unpruned is not None and None not in results.values()
-    by = controls.choice("Lost by", [_KL, _POINTS], key="lost-by") if every else _KL
+    metric = models.task_of(session).headline
+    if st.session_state.get("lost-by") not in (_KL, metric.title):
+        st.session_state.pop("lost-by", None)
+    by = controls.choice("Lost by", [_KL, metric.title], key="lost-by") if every else _KL
     points = [FamilyPoint(1.0, 0.0, "unpruned", "<b>Unpruned</b>")]
     for one in family:
         found = results[str(one.target)]
@@ -180,7 +190,7 @@ def _curve(
         bounds = None
         if found is not None and unpruned is not None:
             said += f"<br>{_measured(unpruned, found)}"
-            bounds = _points_lost(unpruned, found)
+            bounds = _lost(unpruned, found)
         lost = (one.divergence, None, None) if by == _KL or bounds is None else bounds
         points.append(
             FamilyPoint(one.cost, lost[0], label(one.target), said, str(one.target), *lost[1:])
@@ -191,7 +201,7 @@ def _curve(
             _now(session, family, member.target, by, unpruned),
             chosen=str(member.target),
             cost=_THAT_STAY[member.target.measure],
-            lost="KL from unpruned, nats" if by == _KL else "points of accuracy lost",
+            lost="KL from unpruned, nats" if by == _KL else _lost_title(metric),
             height=_HEIGHT,
         ),
         key="family-chart",
@@ -219,10 +229,16 @@ def _nats(divergence: float) -> str:
     return f"KL {text.number(divergence)} nats"
 
 
-def _points_lost(unpruned: Evaluation, found: Evaluation) -> tuple[float, float, float]:
-    """Points of accuracy lost, with the bounds of their interval."""
-    change, low, high = accuracy_change_interval(unpruned, found)
-    return -100 * change, -100 * high, -100 * low
+def _lost_title(metric: Metric) -> str:
+    title = metric.title_in_text
+    return f"points of {title} lost" if metric.share else f"{title} lost"
+
+
+def _lost(unpruned: Evaluation, found: Evaluation) -> tuple[float, float, float]:
+    """How much of the headline is lost, of a share in points, with the bounds of its interval."""
+    change, low, high, _ = headline_change(unpruned, found)
+    scale = found.task.headline.scale
+    return -scale * change, -scale * high, -scale * low
 
 
 def _now(
@@ -255,7 +271,7 @@ def _now(
     now = tasks.known(measuring.evaluating(session, session.now))
     if now is None or unpruned is None:
         return None
-    lost, low, high = _points_lost(unpruned, now)
+    lost, low, high = _lost(unpruned, now)
     return FamilyPoint(share, lost, "", f"{said}<br>{_measured(unpruned, now)}", None, low, high)
 
 
@@ -274,14 +290,15 @@ def _table(
     family: Sequence[Member],
     results: Mapping[str, Evaluation | None],
 ) -> None:
+    metric = models.task_of(session).headline
     timed = any(one.milliseconds is not None for one in family)
     help.heading(
         "The family",
-        "FLOPs and parameters that stay. KL is on calibration; accuracy, with its 95% interval, on "
-        "the evaluation split."
+        "FLOPs and parameters that stay. KL is on calibration; "
+        f"{metric.title_in_text}, with its 95% interval, on the evaluation split."
         + " Milliseconds of a pass, measured beside the unpruned model, and "
         "as predicted." * timed,
-        ("Target", texts.TARGET),
+        ("Target", texts.target(models.task_of(session))),
         key="family-table",
     )
     unpruned = tasks.known(measuring.evaluating(session, session.start))
@@ -290,7 +307,7 @@ def _table(
         rows.append(
             _row(session, label(one.target), one.mask, one.divergence, results[str(one.target)])
         )
-    titles = ["", "FLOPs", "Parameters", "Heads", "Neurons", "KL, nats", "Accuracy"]
+    titles = ["", "FLOPs", "Parameters", "Heads", "Neurons", "KL, nats", metric.title]
     if timed:
         titles.append("Milliseconds")
         rows = [[*row, cell] for row, cell in zip(rows, _times(family), strict=True)]
@@ -324,10 +341,10 @@ def _row(
 ) -> list[str]:
     shares = _shares(session, mask)
     geometry = models.classifier_named(session.model).geometry
-    accuracy = (text.NOTHING, "")
+    scored = (text.NOTHING, "")
     if found is not None:
-        interval = text.interval(*found.accuracy_interval)
-        accuracy = (f"{text.percent(found.accuracy)}%", interval)
+        metric, (value, *ends) = found.task.headline, found.headline
+        scored = (metric.value_text(value), metric.interval_text(*ends))
     return tables.row(
         name,
         f"{text.percent(shares['flops'])}%",
@@ -335,7 +352,7 @@ def _row(
         str(mask.kept_count),
         f"{sum(neurons_kept(geometry, mask)):,}",
         text.number(moved),
-        accuracy,
+        scored,
     )
 
 
@@ -347,7 +364,7 @@ def _reasons(session: Session, member: Member) -> None:
         if alone is None
         else "How far the answers move, in nats (KL), where each part alone is narrowed so far, "
         "added up for a layer: little is why it goes.",
-        ("Target", texts.TARGET),
+        ("Target", texts.target(models.task_of(session))),
         key="family-reasons",
     )
     geometry = models.classifier_named(session.model).geometry

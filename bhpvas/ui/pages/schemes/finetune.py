@@ -11,10 +11,11 @@ import streamlit as st
 from bhpvas import text
 from bhpvas.charts import style
 from bhpvas.charts.step_texts import outcome, weights_origin
-from bhpvas.charts.training_curves import HELD_OUT, TRAINING, training_curves
+from bhpvas.charts.training_curves import HELD_OUT, TRAINING, headline_at, training_curves
 from bhpvas.errors import LimitError
 from bhpvas.recovery.finetuning import FEWEST_SENTENCES, NAME, TuningSettings
 from bhpvas.scheme.bundle import SchemeFile
+from bhpvas.tasks.base import Metric
 from bhpvas.ui.jobs import learnt, models, runner, tasks
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
 from bhpvas.ui.pages.schemes import texts
@@ -66,7 +67,7 @@ def _settings(session: Session) -> TuningSettings:
         "Fine-tune",
         "Train what is left of the model further, by default half on the labels and half on the "
         "unpruned model's answers.",
-        ("Fine-tuning", texts.FINE_TUNING),
+        ("Fine-tuning", texts.fine_tuning(models.task_of(session))),
         key="finetune",
     )
     epochs = _number("Epochs", "tune-epochs", 0.5, 50.0, _EPOCHS, 0.5, format="%.1f")
@@ -164,11 +165,11 @@ def _running(session: Session, settings: TuningSettings) -> None:
     if found is not None:
         sessions.put(session.asking_for(found.step(NAME, settings.seed)))
         st.markdown("**Trained.** :small[Now measured on the evaluation split.]")
-        _course(found.settings)
+        _course(found.settings, models.task_of(session).headline)
         return
     st.markdown("**Training.** :small[Cancel keeps the best state so far.]")
     if job is not None and job.partial is not None:
-        _course(job.partial.record())
+        _course(job.partial.record(), models.task_of(session).headline)
     else:
         st.skeleton(_HEIGHT)
 
@@ -187,19 +188,26 @@ def _last(session: Session) -> None:
         st.caption("This scheme is not fine-tuned yet.")
         return
     step = steps[-1]
-    st.markdown(outcome(session.scheme, step))
+    st.markdown(outcome(session.scheme, step, models.task_of(session).headline))
     warn_briefly(learnt.counted(session, step.id))
-    _course(step.settings)
+    _course(step.settings, models.task_of(session).headline)
 
 
-def _course(record: Mapping[str, Any]) -> None:
+def _course(record: Mapping[str, Any], metric: Metric) -> None:
     """A training as its record says it: a step's, or that of a training that still runs."""
     points, best = record["course"], record["best"]
     figures.chart(
-        training_curves(points, steps=record["steps"], best=best and best["step"], height=_HEIGHT),
+        training_curves(
+            points,
+            steps=record["steps"],
+            best=best and best["step"],
+            metric=metric,
+            height=_HEIGHT,
+        ),
         key="training-chart",
         height=_HEIGHT,
-        alt=f"Loss and accuracy after {points[-1]['step']} of {record['steps']} steps",
+        alt=f"Loss and {metric.title_in_text} after {points[-1]['step']} of {record['steps']} "
+        "steps",
     )
     tables.keys(
         tables.key(TRAINING, "training"),
@@ -209,10 +217,11 @@ def _course(record: Mapping[str, Any]) -> None:
     if best is None:
         return
     start = points[0]
+    was, is_ = (metric.value_text(headline_at(one)) for one in (start, best))
     said = (
         f"Best after step {best['step']} of {record['steps']}: held-out loss "
-        f"{text.number(start['loss'])} {text.ARROW} {text.number(best['loss'])}, accuracy "
-        f"{text.percent(start['accuracy'])} {text.ARROW} {text.percent(best['accuracy'])}% on "
+        f"{text.number(start['loss'])} {text.ARROW} {text.number(best['loss'])}, "
+        f"{metric.title_in_text} {was.removesuffix('%')} {text.ARROW} {is_} on "
         f"{text.plural(record['held_out'], 'held-out sentence')}."
     )
     if record.get("stopped_at") is not None:

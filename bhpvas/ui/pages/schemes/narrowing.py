@@ -65,7 +65,7 @@ def view(session: Session, measure: str, row: Any) -> None:
             "Nothing searched yet",
             "Choose what stays and press Propose: you see what would go and why, and what each "
             "smaller model loses.",
-            ("Target", texts.TARGET),
+            ("Target", texts.target(models.task_of(session))),
             key="family",
         )
         return

@@ -52,7 +52,7 @@ def view(session: Session) -> None:
     help.heading(
         "How small?",
         "Down to a share of the cost, by whatever goes with least loss, or by a number of heads.",
-        ("Target", texts.TARGET),
+        ("Target", texts.target(models.task_of(session))),
         ("Number of heads", texts.PROPOSAL),
         key="propose",
     )
@@ -180,8 +180,12 @@ def _as_asked(session: Session) -> None:
 
 
 def _how_many(session: Session, most: int, method: SearchMethod) -> tuple[int, float | None]:
-    """How many heads may go, and the largest drop of accuracy as a share, if that decides."""
-    by = controls.choice("How many go", [_COUNT, _SHARE, _DROP], **kept_as("how-many"), titled=True)
+    """How many heads may go, and the largest drop of the headline, if that decides."""
+    metric = models.task_of(session).headline
+    titles = {_COUNT: _COUNT, _SHARE: _SHARE, _DROP: f"{metric.title} drop"}
+    by = controls.choice(
+        "How many go", titles, format_func=titles.get, **kept_as("how-many"), titled=True
+    )
     kept = session.mask.kept_count
     if by == _COUNT:
         key = f"heads-of-{kept}"
@@ -193,23 +197,33 @@ def _how_many(session: Session, most: int, method: SearchMethod) -> tuple[int, f
     if by == _SHARE:
         share = st.number_input("Percent of the kept heads", 0, 100, 50, 5, **kept_as("share"))
         return min(round(kept * share / 100), most), None
-    drop = st.number_input(
-        "Points that may be lost",
-        0.0,
-        50.0,
-        1.0,
-        0.5,
-        **kept_as("max-drop"),
-        help="As many heads go as keep the accuracy on the calibration split within it, found by "
-        "bisection.",
+    help_text = (
+        f"As many heads go as keep the {metric.title_in_text} on the calibration split within it, "
+        "found by bisection."
     )
+    if metric.share:
+        points = st.number_input(
+            "Points that may be lost", 0.0, 50.0, 1.0, 0.5, **kept_as("max-drop"), help=help_text
+        )
+        drop = points / 100
+    else:
+        drop = st.number_input(
+            f"{metric.title} that may be lost",
+            0.0,
+            1.0,
+            0.01,
+            0.005,
+            format="%.3f",
+            **kept_as("max-drop-of-a-number"),
+            help=help_text,
+        )
     st.caption(
         "Measured with compensation, which this method is made for: taken, it makes two steps, the "
         "removal and the compensation."
         if method.for_compensation
         else "Measured as masked: taken, it makes one step, the removal."
     )
-    return most, drop / 100
+    return most, drop
 
 
 def ask(search: Search | None) -> None:
@@ -309,6 +323,7 @@ def _expected_effect(session: Session, mask: HeadMask, search: Search) -> None:
     if effect is None:
         st.caption("Being tried on the calibration sentences.")
         return
+    metric = effect.now.task.headline
     rows = {
         f"Now, {text.plural(session.mask.kept_count, 'head')}": effect.now,
         f"With {text.plural(mask.kept_count, 'head')}": effect.masked,
@@ -316,12 +331,10 @@ def _expected_effect(session: Session, mask: HeadMask, search: Search) -> None:
     if effect.compensated is not None:
         rows["And compensated"] = effect.compensated
     tables.reading_table(
-        ["Expected", "Accuracy"],
+        ["Expected", metric.title],
         [
-            tables.row(
-                name, (f"{text.percent(one.accuracy)}%", text.interval(*one.accuracy_interval))
-            )
-            for name, one in rows.items()
+            tables.row(name, (metric.value_text(value), metric.interval_text(*ends)))
+            for name, (value, *ends) in ((name, one.headline) for name, one in rows.items())
         ],
         height=190,
     )
@@ -365,8 +378,11 @@ def _compensation(found: Proposal, session: Session) -> Recovered | None:
 
 
 def _limit(found: Proposal, session: Session, drop: float) -> str:
-    """Of what a limit on the drop of accuracy was, and how it is taken."""
-    points = f"{100 * drop:g} point{'s' * (drop != 0.01)}"
+    """Of what a limit on the drop of the headline was, and how it is taken."""
+    metric = models.task_of(session).headline
+    points = f"{drop:g} of the {metric.title_in_text}"
+    if metric.share:
+        points = f"{100 * drop:g} point{'s' * (drop != 0.01)}"
     if session.turned:
         return (
             f"The limit of {points} was of the proposal as it was, not of this change: taken, it "

@@ -24,7 +24,7 @@ def recovery(session: Session) -> None:
     """Draw the choice of a recovery, and what the last one did."""
     help.heading(
         "Recover",
-        "Win back accuracy in seconds, without training: what is kept learns to stand in.",
+        "Win back what it cost in seconds, without training: what is kept learns to stand in.",
         ("Recovery without training", texts.RECOVERY),
         key="recover",
     )
@@ -80,7 +80,7 @@ def _report(session: Session) -> None:
         st.caption("This scheme is not recovered yet.")
         return
     calibration, held_out = step.settings["calibration"], step.settings.get("held_out")
-    st.markdown(outcome(scheme, step))
+    st.markdown(outcome(scheme, step, models.task_of(session).headline))
     warn_briefly(learnt.counted(session, step.id))
     if session.mask != (fitted := scheme.mask_at(step.id)):
         st.caption(

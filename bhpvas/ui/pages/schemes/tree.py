@@ -88,7 +88,9 @@ def picture(session: Session) -> None:
     shown = _landmarks(scheme) if fold else [step.id for step in scheme.steps]
     parents = folded({step.id: step.parent for step in scheme.steps}, shown)
     on_path = {step.id for step in scheme.path()}
-    accuracies, counts = measuring.accuracies(session), learnt.counts_at_steps(session)
+    headlines, counts = measuring.headlines(session), learnt.counts_at_steps(session)
+    task = models.task_of(session)
+    metric = task.headline
     width, narrowed = _width(session), _narrowed(scheme)
     figure = scheme_tree(
         [
@@ -99,17 +101,22 @@ def picture(session: Session) -> None:
                 kept=scheme.mask_at(number).kept_count,
                 neurons=sum(neurons_left(scheme.mask_at(number), width)) if narrowed else None,
                 what=_what(scheme, number, parent),
-                accuracy=accuracies.get(number),
+                headline=headlines.get(number),
                 note=scheme.step(number).note,
                 hover=in_full(
-                    scheme, scheme.step(number), accuracies.get(number), counts.get(number, 0)
+                    scheme,
+                    scheme.step(number),
+                    headlines.get(number),
+                    counts.get(number, 0),
+                    metric,
                 ),
                 learnt=counts.get(number, 0),
                 on_path=number in on_path,
                 current=number == scheme.current,
             )
             for number, parent in parents.items()
-        ]
+        ],
+        metric,
     )
     height = int(figure.layout.height)
     with st.container(height=min(height, MOST_HEIGHT), border=False):
@@ -123,9 +130,10 @@ def picture(session: Session) -> None:
         )
     neurons = f" + neurons kept of {scheme.layers * width:,}" * narrowed
     help.footnote(
-        f"Bold: heads kept of {scheme.layers * scheme.heads}{neurons}. Then accuracy with its 95% "
-        "interval, drawn on the right; dotted: that of the start. Click a step to go there.",
-        ("Tree of schemes", texts.TREE),
+        f"Bold: heads kept of {scheme.layers * scheme.heads}{neurons}. Then "
+        f"{metric.title_in_text} with its 95% interval, drawn on the right; dotted: that of the "
+        "start. Click a step to go there.",
+        ("Tree of schemes", texts.tree(task)),
         key="tree",
     )
     if any(counts.values()):
@@ -241,13 +249,15 @@ def _table(session: Session) -> None:
     help.heading(
         "Every step",
         "The same tree as a table: click a column to sort, Go to make a step the current one.",
-        ("Tree of schemes", texts.TREE),
+        ("Tree of schemes", texts.tree(models.task_of(session))),
         key="steps-table",
     )
     scheme = session.scheme
     measured = [step for step in scheme.steps if measuring.is_measured(session, step)]
     counts = learnt.counts_at_steps(session)
-    whole = steps_table(scheme, {step.id: step.metrics for step in measured}, counts)
+    metric = models.task_of(session).headline
+    name, scale = metric.name, metric.scale
+    whole = steps_table(scheme, {step.id: step.metrics for step in measured}, counts, metric)
     steps, width = tuple(int(step) for step in whole["step"]), _width(session)
     neurons = [sum(neurons_left(scheme.mask_at(step), width)) for step in steps]
     shown = pd.DataFrame(
@@ -258,18 +268,18 @@ def _table(session: Session) -> None:
             "did": [briefly(step) for step in scheme.steps],
             "kept": whole["kept"],
             **({"neurons": neurons} if _narrowed(scheme) else {}),
-            "accuracy": 100 * whole["accuracy"].astype(float),
-            "low": 100 * whole["accuracy_low"].astype(float),
-            "high": 100 * whole["accuracy_high"].astype(float),
+            name: scale * whole[name].astype(float),
+            "low": scale * whole[f"{name}_low"].astype(float),
+            "high": scale * whole[f"{name}_high"].astype(float),
             **({"learnt": whole["learnt_from"]} if any(counts.values()) else {}),
             "loss": whole["loss"].astype(float),
-            "f1": 100 * whole["f1"].astype(float),
+            **({"f1": 100 * whole["f1"].astype(float)} if "f1" in whole else {}),
             "parameters": whole["parameters"].astype(float) / 1e6,
             "flops": whole["flops_per_sentence"].astype(float) / 1e9,
             "note": whole["note"],
         }
     )
-    number = st.column_config.NumberColumn
+    number, decimals = st.column_config.NumberColumn, "%.1f" if metric.share else "%.3f"
     st.dataframe(
         shown,
         key="steps-table",
@@ -291,9 +301,9 @@ def _table(session: Session) -> None:
             "did": st.column_config.TextColumn("What it did", width=180),
             "kept": number("Heads kept", width=86),
             "neurons": number("Neurons kept", format="localized", width=98),
-            "accuracy": number("Accuracy, %", format="%.1f"),
-            "low": number("95% from", format="%.1f"),
-            "high": number("to", format="%.1f"),
+            name: number(metric.title + ", %" * metric.share, format=decimals),
+            "low": number("95% from", format=decimals),
+            "high": number("to", format=decimals),
             "learnt": number(
                 "Learnt from", help="Sentences that measured the step and were learnt from"
             ),

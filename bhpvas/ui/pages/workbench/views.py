@@ -289,7 +289,7 @@ def steps(session: Session) -> None:
     )
     scheme = session.scheme
     counts = learnt.counts_at_steps(session)
-    points = timeline_points(scheme, measuring.accuracies(session), counts, _flops(session))
+    points = timeline_points(scheme, measuring.headlines(session), counts, _flops(session))
     every, sentences = scheme.layers * scheme.heads, len(session.data.evaluation)
     against = "the share of the FLOPs" if any(point.flops for point in points) else "heads"
     figures.chart(
