@@ -24,11 +24,14 @@ from bhpvas.criteria.base import Direction
 from bhpvas.evaluation.ablation import Ablation
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.stats import rank_correlation
+from bhpvas.tasks.base import Metric
+from bhpvas.tasks.single_label import ACCURACY
 from bhpvas.text import DASH, number
 
 COMBINED = "combined"
-#: Exact effects of removing one head alone, which stand beside the criteria once they are measured.
-ABLATIONS = {"ablation-loss": "Ablation: loss", "ablation-accuracy": "Ablation: accuracy"}
+#: Exact effects of removing one head alone, which stand beside the criteria once they are measured:
+#: on the loss, and on the accuracy or whatever else is the task's headline.
+ABLATIONS = ("ablation-loss", "ablation-accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,11 +155,13 @@ class Weighing:
         return any(weight > 0 for weight in self.weights.values())
 
 
-def title_of(name: str) -> str:
+def title_of(name: str, headline: Metric = ACCURACY) -> str:
     """What a column is called on the screen, known before it is measured."""
     if name == COMBINED:
         return "Combined priority"
-    return ABLATIONS.get(name) or CRITERIA[name].title
+    if name in ABLATIONS:
+        return f"Ablation: {'loss' if name == ABLATIONS[0] else headline.title_in_text}"
+    return CRITERIA[name].title
 
 
 def unscored(name: str, mask: HeadMask) -> Column:
@@ -234,10 +239,11 @@ def _measured(
 
 def _ablated(ablation: Ablation) -> dict[str, Column]:
     loss, accuracy = ABLATIONS
+    headline = ablation.baseline.task.headline
     return {
         loss: Column(
             name=loss,
-            title=ABLATIONS[loss],
+            title=title_of(loss),
             values=ablation.loss_change,
             higher_means="keep",
             help="Red: removing exactly this head raises the loss. Blue: it lowers it.",
@@ -246,10 +252,11 @@ def _ablated(ablation: Ablation) -> dict[str, Column]:
         ),
         accuracy: Column(
             name=accuracy,
-            title=ABLATIONS[accuracy],
-            values=100 * ablation.headline_change,
+            title=title_of(accuracy, headline),
+            values=headline.scale * ablation.headline_change,
             higher_means="remove",
-            help="Red: removing exactly this head costs accuracy, in points. Blue: it gains.",
+            help=f"Red: removing exactly this head costs {headline.title_in_text}"
+            f"{', in points' if headline.share else ''}. Blue: it gains.",
             change=True,
             rise_is_bad=False,
             groups=100 * ablation.group_headline_change,

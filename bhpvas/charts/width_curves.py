@@ -11,7 +11,8 @@ from bhpvas.charts import style
 from bhpvas.evaluation.widths import WidthCurves
 from bhpvas.text import signed
 
-LOSS, ACCURACY = "loss", "accuracy"
+#: What a curve is of: the loss, or the accuracy or whatever else is the task's headline.
+LOSS, HEADLINE = "loss", "accuracy"
 
 
 def width_cost(curves: WidthCurves, layer: int, kept: int) -> str:
@@ -19,15 +20,17 @@ def width_cost(curves: WidthCurves, layer: int, kept: int) -> str:
     be about that.
     """
     about = "" if kept in curves.kept[layer] else "about "
-    loss, accuracy = (_at(curves, layer, kept, one) for one in (LOSS, ACCURACY))
-    return f"{about}loss {signed(loss, 3)}, accuracy {signed(accuracy)} points"
+    metric = curves.baseline.task.headline
+    loss, change = (_at(curves, layer, kept, one) for one in (LOSS, HEADLINE))
+    said = metric.change_text(change / metric.scale)
+    return f"{about}loss {signed(loss, 3)}, {metric.title_in_text} {said}"
 
 
 def _changes(curves: WidthCurves, layer: int, measure: str) -> np.ndarray:
-    """The measured changes of the loss in nats or of the accuracy in points: ``[P]``."""
+    """The measured changes of the loss or of the headline, of a share in points: ``[P]``."""
     if measure == LOSS:
         return curves.loss_change[layer]
-    return 100 * curves.headline_change[layer]
+    return curves.baseline.task.headline.scale * curves.headline_change[layer]
 
 
 def _at(curves: WidthCurves, layer: int, kept: int, measure: str) -> float:
@@ -81,7 +84,9 @@ def width_curves(
     # Above the curves, which end on both sides at once.
     above = {"x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom", "traceorder": "normal"}
     figure.update_layout(showlegend=True, legend=style.LEGEND | above)
-    title = "change of loss" if measure == LOSS else "accuracy, points"
+    headline = curves.baseline.task.headline
+    points = f"{headline.title_in_text}, {'points' if headline.share else 'change'}"
+    title = "change of loss" if measure == LOSS else points
     figure.update_xaxes(
         **style.axis("neurons kept", 6, grid=False),
         range=[-0.03 * curves.width, 1.03 * curves.width],

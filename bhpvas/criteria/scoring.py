@@ -108,16 +108,17 @@ class Scores:
         )
 
     def by_class(self, name: str) -> np.ndarray:
-        """A criterion over the kept sentences of each label: ``[C, L, H]``.
+        """A criterion over the kept sentences of each of the task's groups: ``[G, L, H]``.
 
-        NaN where a label has no sentence, or a head no value.
+        They are the labels (:meth:`~bhpvas.tasks.base.Task.groups`). NaN where a group has no
+        sentence, or a head no value.
         """
         one = self.measured[name]
         if one.per_example is None:
             raise BhpvasError(
                 f"{name} compares heads over all sentences, so it has no part by class."
             )
-        member = self.labels[None, :] == np.arange(len(self.task.label_names))[:, None]  # [C, N]
+        member = np.array(list(self.task.groups(self.labels).values()))  # [G, N]
         counts = member.sum(1, keepdims=True)
         weights = member / np.where(counts > 0, counts, 1)
         values = weighted_statistic(one.per_example, weights, one.statistic)

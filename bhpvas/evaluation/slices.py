@@ -15,7 +15,9 @@ from bhpvas.evaluation.comparison import outcomes
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.tasks.base import Metric, Task
 from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import SeveralLabels
 from bhpvas.tasks.single_label import ACCURACY, SingleLabel
+from bhpvas.text import DASH
 
 #: Length bins: each holds about the same number of sentences.
 LENGTH_BINS = 4
@@ -56,6 +58,10 @@ def groupings(dataset: Dataset, task: Task, lengths: np.ndarray) -> dict[str, Gr
     if dataset.tags is not None:
         found["tag"] = Grouping.of("Tag", dataset.tags)
     found["class"] = by_label(dataset.labels, task)
+    if isinstance(task, SeveralLabels):
+        for name, given in zip(task.label_names, dataset.labels.T, strict=True):
+            parts = f"without {name}", f"with {name}"
+            found[f"label {name}"] = Grouping(f"Label {name}", parts, given.astype(np.int64))
     found["length"] = by_length(lengths)
     for name, cells in dataset.groups.items():
         found[f"column {name}"] = Grouping.of(name, cells)
@@ -72,7 +78,7 @@ def by_label(labels: np.ndarray, task: Task) -> Grouping:
     if isinstance(task, SingleLabel):
         return Grouping("Class", task.label_names, labels)
     if isinstance(task, Score):
-        return by_range("Label", labels, SCORE_BINS, lambda score: f"{score:.4g}")
+        return by_range("Label", labels, SCORE_BINS, task.words, to=" to ")
     return Grouping.of("Labels", tuple(task.words(labels)))
 
 
@@ -82,17 +88,24 @@ def by_length(lengths: np.ndarray, bins: int = LENGTH_BINS) -> Grouping:
     >>> by_length(np.array([5, 9, 7, 6, 8, 30, 12, 10])).names
     ('5–6', '7–8', '9–10', '12–30')
     """
-    return by_range("Length in tokens", lengths, bins, lambda length: str(int(length)))
+    return by_range("Length in tokens", lengths, bins, lambda ends: [str(end) for end in ends])
 
 
-def by_range(title: str, values: np.ndarray, bins: int, said: Callable[[float], str]) -> Grouping:
+def by_range(
+    title: str,
+    values: np.ndarray,
+    bins: int,
+    said: Callable[[np.ndarray], list[str]],
+    *,
+    to: str = DASH,
+) -> Grouping:
     """Groups of about equal size by a number, each called by its ends; equals stay together."""
     edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
     codes = np.searchsorted(edges, values, side="left")
     used, codes = np.unique(codes, return_inverse=True)
     within = [values[codes == code] for code in range(len(used))]
-    ranges = [(said(one.min()), said(one.max())) for one in within]
-    names = [low if low == high else f"{low}–{high}" for low, high in ranges]
+    ranges = [said(np.array([one.min(), one.max()])) for one in within]
+    names = [low if low == high else f"{low}{to}{high}" for low, high in ranges]
     return Grouping(title, tuple(names), codes)
 
 

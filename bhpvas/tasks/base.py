@@ -115,6 +115,18 @@ class Metric:
             return text.change_interval(low, high)
         return f"({text.signed(low, 3)} {text.ELLIPSIS} {text.signed(high, 3)})"
 
+    def changed_text(self, before: float, after: float, sentences: int) -> str:
+        """A change with its base and how many sentences it is of.
+
+        >>> Metric("pearson", "Pearson correlation").changed_text(0.85, 0.84, 480)
+        '−0.010 (0.850 → 0.840, 480 sentences)'
+        """
+        if self.share:
+            return text.accuracy_change(before, after, sentences)
+        base = f"{self.value_text(before)} {text.ARROW} {self.value_text(after)}"
+        many = text.plural(sentences, "sentence")
+        return f"{self.change_text(after - before)} ({base}, {many})"
+
 
 class Measured(NamedTuple):
     """A metric's value with its 95% interval; NaN where it is not defined."""
@@ -249,6 +261,10 @@ class Task(ABC):
     @abstractmethod
     def words(self, answers: np.ndarray) -> list[str]:
         """Answers or labels ``[B]`` or ``[B, C]`` as they stand in a table."""
+
+    def groups(self, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """The sentences of each label by its name, bool ``[N]`` each, of labels ``[N]``."""
+        return {name: labels == number for number, name in enumerate(self.label_names)}
 
     @abstractmethod
     def plain(self, answers: np.ndarray) -> list[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from bhpvas.tasks.base import Measured, Metric, Task
 from bhpvas.tasks.bernoulli import kl_of_logits, kl_of_tensors, losses_of_logits
 from bhpvas.tasks.ranking import RANKINGS, rankings
+from bhpvas.text import MINUS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,7 +113,13 @@ class Score(Task):
 
     def words(self, answers: np.ndarray) -> list[str]:
         """Numbers of four digits."""
-        return [f"{one:.4g}" for one in answers]
+        return [f"{one:z.4g}".replace("-", MINUS) for one in answers]
+
+    def groups(self, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Those with labels up to the median, and those above it."""
+        middle = float(np.median(labels))
+        low = labels <= middle
+        return {f"label to {middle:.3g}": low, f"label above {middle:.3g}": ~low}
 
     def plain(self, answers: np.ndarray) -> list[Any]:
         """Numbers."""

@@ -114,6 +114,10 @@ class SeveralLabels(Task):
         sets = ([self.label_names[place] for place in np.flatnonzero(row)] for row in answers)
         return [", ".join(names) or "none" for names in sets]
 
+    def groups(self, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """The sentences that have each label, which can be the same ones."""
+        return dict(zip(self.label_names, labels.T, strict=True))
+
     def plain(self, answers: np.ndarray) -> list[Any]:
         """A list of numbers of labels for each sentence."""
         return [np.flatnonzero(row).tolist() for row in answers]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from bhpvas.errors import ModelError
 from bhpvas.tasks.base import Measured, Metric, Task
 
 if TYPE_CHECKING:
@@ -161,15 +160,6 @@ class SingleLabel(Task):
 
         was, is_ = (self.right(one, labels) for one in (before, after))
         return stats.PairedChange(*stats.share_change(was, is_), stats.mcnemar(was, is_).p)
-
-
-def check_single_label(task: Task, name: str, where: str) -> None:
-    """Raise :class:`ModelError` for another task where only this one can be shown."""
-    if not isinstance(task, SingleLabel):
-        raise ModelError(
-            f"The model {name!r} gives {task.title}, and {where} shows models that give one label "
-            "out of several: measure it on the command line, as by bhpvas evaluate."
-        )
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """User interface: the streamlit glue, the frame around every page and all that it is made of.
 
-Each page has a folder in `pages`. It imports storage, data, model, scheme, evaluation, interpret,
-charts, ui.state, ui.jobs, ui.persistence, ui.widgets, ui.pages and the files at the root.
+Each page has a folder in `pages`. It imports tasks, storage, data, model, scheme, evaluation,
+interpret, charts, ui.state, ui.jobs, ui.persistence, ui.widgets, ui.pages and the files at the
+root.
 """
 
 from pathlib import Path

@@ -9,14 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from bhpvas import text
-from bhpvas.data.dataset import Splits
+from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import BhpvasError, DataError, ModelError
 from bhpvas.interpret.parser import DEFAULT_PARSER, installed_parsers, pipeline_named
 from bhpvas.model.families import FAMILIES
 from bhpvas.scheme.scheme import Scheme
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import THRESHOLD, SeveralLabels
 from bhpvas.text import listed
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state import limits
@@ -32,23 +36,26 @@ _STARTS = {"Find out": None, "0": 0, "1": 1, "-1": -1}
 _SAMPLE_MODEL = "6 layers × 12 heads, fine-tuned for sentiment"
 _ENGLISH = f"{DEFAULT_PARSER}, of English text alone"
 _SAMPLE, _UPLOAD, _HUB = "Sample", "Upload", "Hub id"
+#: Reads data for a model's task.
+Read = Callable[[Task], Splits]
 
 
-def fresh_session(model: str | None, data: Splits) -> Session:
-    """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model, and where
-    the server does not allow so much.
+def fresh_session(model: str | None, data: Splits, threshold: float | None = None) -> Session:
+    """A fresh session; raises :class:`BhpvasError` where the labels do not fit the model, where it
+    has no use for the ``threshold``, and where the server does not allow so much.
     """
     allowed = limits.current()
     allowed.check_model(model)
     allowed.check_sentences(data)
     allowed.check_text(data)
-    classifier = models.classifier_named(model)
+    classifier = models.with_threshold(models.classifier_named(model), threshold)
     parts = [part.for_task(classifier.task) for part in (data.calibration, data.evaluation)]
     data = replace(data, calibration=parts[0], evaluation=parts[1])
     if allowed.tokens is not None:
         tokens = sum(models.tokens(model, part) for part in parts)
         allowed.check_tokens(data.evaluation.name, tokens)
-    return Session(model=model, data=data, scheme=Scheme.of(classifier, data=_about(data)))
+    scheme = Scheme.of(classifier, data=_about(data))
+    return Session(model=model, data=data, scheme=scheme, threshold=threshold)
 
 
 def _about(data: Splits) -> dict[str, object]:
@@ -71,6 +78,7 @@ def choose_model_and_data() -> None:
         st.caption(said)
     st.markdown("**Model**")
     model = _model_choice(session)
+    threshold = None if model is None else _threshold_choice(session)
     st.markdown("**Data**")
     read = _data_choice(session)
     parser = _parser_choice(session)
@@ -90,7 +98,7 @@ def choose_model_and_data() -> None:
     if pressed and read is not None:
         try:
             with st.spinner("Loading"):
-                opened = _reopened(session, model, read(), parser)
+                opened = _reopened(session, model, read, parser, threshold)
         except BhpvasError as error:
             st.error(text.verbatim(str(error)))
             return
@@ -99,17 +107,26 @@ def choose_model_and_data() -> None:
 
 
 def _reopened(
-    session: Session, model: str | None, data: Splits, parser: str | None = None
+    session: Session,
+    model: str | None,
+    read: Read,
+    parser: str | None = None,
+    threshold: float | None = None,
 ) -> Session:
-    """The session on another model, other data or by another parser; the scheme stays where the
-    model does.
+    """The session on another model, other data, by another parser or with another threshold; the
+    scheme stays where the model does.
     """
     if model == "":
         raise ModelError("No model is named: type a hub id such as owner/model, or a folder.")
     if parser is not None:
         pipeline_named(parser)  # raises where it cannot parse
+    limits.current().check_model(model)
+    task = models.with_threshold(models.classifier_named(model), threshold).task
+    data = read(task)
+    if data is session.data:
+        _check_labels(data.evaluation, task)
     try:
-        fresh = replace(fresh_session(model, data), parser=parser)
+        fresh = replace(fresh_session(model, data, threshold), parser=parser)
     except DataError as error:
         names = data.evaluation.label_names
         if data is not session.data or not all(re.fullmatch(r"LABEL_\d+", one) for one in names):
@@ -124,6 +141,40 @@ def _reopened(
         return fresh  # in the same folder another model may lie by now
     scheme = replace(session.scheme, data=_about(fresh.data))
     return replace(fresh, scheme=scheme, selected=session.selected, deleted=session.deleted)
+
+
+def _check_labels(data: Dataset, task: Task) -> None:
+    """Refuse sentences whose labels became those of a task that another model does not have."""
+    if data.labels.dtype == np.int64:
+        return
+    mine = Score if data.labels.dtype == np.float64 else SeveralLabels
+    if not isinstance(task, mine):
+        raise DataError(
+            f"The labels of these sentences were read for a model that gives {mine.title}, and "
+            f"this one gives {task.title}: choose them anew, by Upload or Hub id."
+        )
+    if mine is SeveralLabels and data.label_names != task.label_names:
+        raise DataError(
+            f"The labels of these sentences are {listed(data.label_names)}, and this model has "
+            f"{listed(task.label_names)}: choose them anew, by Upload or Hub id."
+        )
+
+
+def _threshold_choice(session: Session) -> float | None:
+    """The probability from which a model of several labels answers one; None = as usual."""
+    key = "threshold-of-labels"
+    st.session_state.setdefault(key, session.threshold)  # as its value it could not be emptied
+    return st.number_input(
+        "Threshold, of a model that answers several labels at once",
+        min_value=0.0,
+        max_value=1.0,
+        value=None,
+        step=0.05,
+        format="%.4g",
+        placeholder=f"{THRESHOLD}",
+        key=key,
+        help="A label is answered from this probability on. Leave it empty for other models.",
+    )
 
 
 def _model_choice(session: Session) -> str | None:
@@ -159,9 +210,9 @@ def _model_choice(session: Session) -> str | None:
     return typed.strip()
 
 
-def _data_choice(session: Session) -> Callable[[], Splits] | None:
-    """What reads the chosen data, called once the person says so; None as long as a file is to be
-    uploaded.
+def _data_choice(session: Session) -> Read | None:
+    """What reads the chosen data for the model's task, called once the person says so; None as long
+    as a file is to be uploaded.
     """
     offered = limits.current().data_sets
     kind = st.segmented_control(
@@ -174,10 +225,10 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
     )
     if kind == _SAMPLE:
         st.caption("720 labelled sentences, written for bhpvas.")
-        return models.sample_data
+        return lambda task: models.sample_data()
     if kind == _HUB and offered is not None:
         chosen = st.selectbox("Data set of the hub", offered, key="data-offered")
-        return lambda: _from_hub(chosen, {})
+        return lambda task: _from_hub(chosen, {"task": task})
     if kind == _HUB:
         typed = st.text_input(
             "Hub id of a labelled data set",
@@ -185,7 +236,7 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
             key="data-id",
         )
         columns = _column_choice(hub=True)
-        return lambda: _from_hub(typed.strip(), columns)
+        return lambda task: _from_hub(typed.strip(), {**columns, "task": task})
     if kind == _UPLOAD:
         upload = st.file_uploader(
             "Labelled sentences: a text and a label column, one row a sentence",
@@ -194,13 +245,15 @@ def _data_choice(session: Session) -> Callable[[], Splits] | None:
             max_upload_size=limits.current().megabytes,
         )
         columns = _column_choice()
-        return None if upload is None else lambda: _from_upload(upload, columns)
+        if upload is None:
+            return None
+        return lambda task: _from_upload(upload, {**columns, "task": task})
     data = session.data
     st.caption(
         f"{text.verbatim(short_name(data))}: {text.plural(len(data.calibration), 'sentence')} to "
         f"score heads on, {len(data.evaluation):,} to measure on ({text.verbatim(data.made)})."
     )
-    return lambda: session.data
+    return lambda task: session.data
 
 
 def _parser_choice(session: Session) -> str | None:
@@ -230,10 +283,17 @@ def _column_choice(*, hub: bool = False) -> dict[str, Any]:
     """How to read what does not show; of the hub, a data set has parts and types of its own."""
     labels = {"text": "Text", "pair": "Second text", "label": "Label"}
     labels |= {} if hub else {"split": "Split"}
+    labels |= {"query": "Query"}
+    said = {
+        "label": "Of a model that gives a score, a column of numbers. Of one that answers several "
+        "labels, a column that holds them all, or, by commas, one of 0 and 1 for each.",
+        "query": "What a pair is an answer to, of a model that ranks: without one the first text, "
+        "where pairs share it.",
+    }
     files = "" if hub else ", header and encoding"
     with st.expander(f"Column names, labels{files}, where they are not found by themselves"):
         chosen: dict[str, Any] = {
-            role: st.text_input(label, key=f"column-{role}").strip() or None
+            role: st.text_input(label, key=f"column-{role}", help=said.get(role)).strip() or None
             for role, label in labels.items()
         }
         if st.checkbox("One text a row, no pairs", key="no-pair"):

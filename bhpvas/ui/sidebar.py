@@ -131,7 +131,7 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         + (f", {len(mask.pruned)} not in this model" if mask.pruned else ""),
         **_neurons(mask),
         **({} if weights is None else {"Weights": weights}),
-        **_accuracy(session, start, now),
+        **_headline(session, start, now),
     }
     costs = {
         "Parameters": before if before == left else f"{before} {text.ARROW} {left}",
@@ -148,7 +148,7 @@ def _scheme(session: Session, start: Evaluation | None, now: Evaluation | None) 
         st.html(below)
     if (said := models.only_masks(session)) is not None:
         st.caption(text.verbatim(said))
-    if start is not None and start.complete:
+    if start is not None and start.complete and start.is_single_label:
         doubt = label_doubt(start.confusion, start.label_names)
         if doubt is not None:
             st.warning(text.verbatim(doubt))
@@ -178,22 +178,23 @@ def _about_the_sample(session: Session, now: Evaluation | None) -> str:
     return f'<p class="aside">{escape(said)}</p>'
 
 
-def _accuracy(session: Session, start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
-    from bhpvas.evaluation.comparison import accuracy_change_interval
+def _headline(session: Session, start: Evaluation | None, now: Evaluation | None) -> dict[str, str]:
+    """The accuracy, or the task's headline, now and at the start, and its change."""
+    from bhpvas.evaluation.comparison import change_text
 
+    title = models.task_of(session).headline.title
     if now is None:
         stopped = measuring.evaluating(session, session.now).key in session.cancelled
-        return {"Accuracy": "not measured" if stopped else "being measured"}
-    found = {"Accuracy": _with_interval(now)}
+        return {title: "not measured" if stopped else "being measured"}
+    found = {title: _with_interval(now)}
     if session.now != session.start and start is not None:
-        change, low, high = accuracy_change_interval(start, now)
         found["At start"] = _with_interval(start)
-        found["Change"] = f"{text.signed(100 * change)} points {text.change_interval(low, high)}"
+        found["Change"] = change_text(start, now)
     return found | {"Measured on": text.plural(now.n, "sentence")}
 
 
 def _with_interval(evaluation: Evaluation) -> str:
-    return f"{text.percent(evaluation.accuracy)}% {text.interval(*evaluation.accuracy_interval)}"
+    return evaluation.headline_text().removeprefix(f"{evaluation.task.headline.title} ")
 
 
 def _rows(rows: dict[str, str]) -> str:

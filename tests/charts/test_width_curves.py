@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bhpvas.charts import style
-from bhpvas.charts.width_curves import ACCURACY, width_cost, width_curves
+from bhpvas.charts.width_curves import HEADLINE, width_cost, width_curves
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.evaluation.widths import WidthCurves
 from bhpvas.heads import HeadMask
@@ -41,7 +41,7 @@ def test_a_layer_is_drawn_as_it_was_measured() -> None:
     figure = width_curves(CURVES, {0: 12})
     assert list(trace(figure, "L0F").x) == [16, 8, 0]
     assert list(trace(figure, "L0F").y) == [0, 0.1, 0.3]
-    points = trace(width_curves(CURVES, {0: 12}, measure=ACCURACY), "L0F")
+    points = trace(width_curves(CURVES, {0: 12}, measure=HEADLINE), "L0F")
     assert list(points.y) == pytest.approx([0, -1, -5])
     assert trace(figure, "L1F").line.color == style.FAINT, "not selected"
     assert [one.name for one in figure.data if one.showlegend] == ["L0F"]

@@ -74,6 +74,8 @@ def evaluating(
     def work(job: Job) -> Evaluation:
         classifier = models.classifier_of(session, variant)
         for found in evaluate_progressively(classifier, data, mask, cache=_states(), progress=job):
+            if not found.is_single_label:
+                found.measured  # noqa: B018  its bootstraps take longer than a page may
             job.partial = found
         return job.partial
 
@@ -156,8 +158,11 @@ def metrics_of(session: Session, evaluation: Evaluation) -> dict[str, object]:
     """What a step keeps of its evaluation, with what real removal would leave."""
     from bhpvas.model.cost import flops_per_sentence, parameters
 
-    classifier = models.classifier_named(session.model)
+    classifier, task = models.classifier_named(session.model), evaluation.task
+    # An earlier setting would stay, since metrics are added to those that a step has.
+    setting = {} if evaluation.is_single_label else {"setting": task.setting}
     return evaluation.metrics() | {
+        **setting,
         "data_fingerprint": session.data.evaluation.fingerprint,
         "parameters": parameters(classifier.geometry, evaluation.mask),
         "flops_per_sentence": flops_per_sentence(

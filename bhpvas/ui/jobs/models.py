@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Hashable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from bhpvas.scheme.scheme import Scheme
 from bhpvas.storage.eviction import evict_files
 from bhpvas.storage.paths import workspaces_folder
 from bhpvas.storage.results import ResultKey
-from bhpvas.tasks.single_label import check_single_label
 from bhpvas.ui.jobs.runner import cores, jobs_at_once
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Session, Variant
@@ -49,7 +49,22 @@ def classifier_named(source: str | None) -> Classifier:
 
 def task_of(session: Session) -> AnswerTask:
     """What the outputs of the session's model answer."""
-    return classifier_named(session.model).task
+    return opened(session).task
+
+
+def opened(session: Session) -> Classifier:
+    """The session's classifier as it was loaded, with the threshold that the person chose."""
+    return with_threshold(classifier_named(session.model), session.threshold)
+
+
+def with_threshold(classifier: Classifier, threshold: float | None) -> Classifier:
+    """A classifier whose task has another threshold; None = as usual.
+
+    Raises :class:`BhpvasError` where its task has none, or where no probability is given.
+    """
+    if threshold is None:
+        return classifier
+    return replace(classifier, task=classifier.task.with_threshold(threshold))
 
 
 @st.cache_resource(show_spinner=False, max_entries=2, on_release=_forget)
@@ -60,9 +75,7 @@ def _loaded(source: str | None, files: tuple[Hashable, ...]) -> Classifier:
 
     # Jobs that work at once share the cores; more threads than cores stall each other.
     torch.set_num_threads(min(torch.get_num_threads(), max(cores() // jobs_at_once(), 1)))
-    classifier = load_classifier(source)
-    check_single_label(classifier.task, classifier.name, "the app")
-    return classifier
+    return load_classifier(source)
 
 
 def check_model(session: Session) -> None:
@@ -135,7 +148,7 @@ def classifier_of(session: Session, variant: Variant) -> Classifier:
     Raises :class:`ModelError` where they are not in the folder (any more), and
     :class:`SchemeError` where the model's files are others than those that the scheme is of.
     """
-    classifier = classifier_named(session.model)
+    classifier = opened(session)
     session.scheme.matches(classifier)
     if variant.weights is None:
         return classifier
@@ -153,14 +166,14 @@ def _changed(model: str, weights: str, _classifier: Classifier, _scheme: Scheme)
 
 def named(session: Session, variant: Variant) -> tuple[Hashable, ...]:
     """What names a variant of any model in the key of a result."""
-    return (classifier_named(session.model).identity, variant)
+    return (opened(session).identity, variant)
 
 
 def lasting(
     what: str, session: Session, variant: Variant, data: Dataset, **settings: Any
 ) -> ResultKey:
     """The key of a result that is kept on disk as well."""
-    classifier = classifier_named(session.model)
+    classifier = opened(session)
     return result_key(what, classifier, data, variant.mask, weights=variant.weights, **settings)
 
 

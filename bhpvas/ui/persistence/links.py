@@ -13,6 +13,7 @@ from bhpvas import text
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.errors import DataError, LinkError
 from bhpvas.scheme.learnt import LearntSentences
+from bhpvas.tasks.single_label import SingleLabel
 from bhpvas.ui.jobs import models
 from bhpvas.ui.state import limits
 from bhpvas.ui.state.session import Opened, Session
@@ -40,7 +41,10 @@ def _same(data: Dataset, sample: Dataset) -> bool:
     if data.texts != sample.texts or data.groups != sample.groups:
         return False
     try:
-        return data.fingerprint == sample.aligned(data.label_names).fingerprint
+        return (
+            data.labels.dtype == sample.labels.dtype
+            and data.fingerprint == sample.aligned(data.label_names).fingerprint
+        )
     except DataError:
         return False
 
@@ -152,6 +156,13 @@ def address(session: Session) -> str:
 
 def popover(session: Session) -> None:
     """The link, to be copied, and what it holds."""
+    task = models.task_of(session)
+    if not isinstance(task, SingleLabel):
+        st.caption(
+            "A link opens on the sample sentences, each of which has one label: it cannot lead to "
+            f"a model that gives {task.title}. Save the scheme as a file instead."
+        )
+        return
     try:
         st.code(address(session), language=None, wrap_lines=True)
     except LinkError as error:

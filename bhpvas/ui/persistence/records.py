@@ -90,7 +90,10 @@ def _of_parts(kind: Any, record: dict[str, Any] | None) -> Any:
     if record is None:
         return None
     there = [one for one in fields(kind) if one.name in record]
-    return kind(**record | {one.name: _read(one.type, record[one.name]) for one in there})
+    gone = _GONE.get(kind, frozenset())
+    if record.keys() - {one.name for one in there} - gone:
+        raise ValueError(record)
+    return kind(**{one.name: _read(one.type, record[one.name]) for one in there})
 
 
 def _tuning(record: dict[str, Any] | None) -> Any:
@@ -99,6 +102,8 @@ def _tuning(record: dict[str, Any] | None) -> Any:
     return _of_parts(TuningSettings, record)
 
 
+# Fields that records of earlier versions have.
+_GONE: dict[Any, frozenset[str]] = {Opened: frozenset({"label"})}
 _FORMS: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "Scheme": (
         lambda scheme: json.loads(scheme.to_json()),

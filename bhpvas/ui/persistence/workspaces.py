@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bhpvas.data.dataset import Dataset, Splits
 from bhpvas.data.provenance import Provenance
 from bhpvas.errors import WorkspaceError
@@ -243,6 +245,7 @@ def _plain(data: Dataset) -> dict[str, Any]:
         "texts": list(data.texts),
         "pairs": None if data.pairs is None else list(data.pairs),
         "labels": data.labels.tolist(),
+        "queries": None if data.queries is None else list(data.queries),
         "lines": None if data.lines is None else data.lines.tolist(),
         "groups": dict(data.groups),
         "provenance": asdict(data.provenance),
@@ -253,8 +256,12 @@ def _dataset(values: dict[str, Any]) -> Dataset:
     def row(column: list[Any] | None) -> tuple[Any, ...] | None:
         return None if column is None else tuple(column)
 
-    columns = {name: row(values[name]) for name in ("texts", "pairs", "label_names", "tags")}
+    names = ("texts", "pairs", "label_names", "tags", "queries")
+    columns = {name: row(values.get(name)) for name in names}
     groups = {name: tuple(column) for name, column in values["groups"].items()}
     how = values.get("provenance", {})  # older files have none
     provenance = Provenance(**how | {"notes": tuple(how.get("notes", ()))})
-    return Dataset(**values | columns | {"groups": groups, "provenance": provenance})
+    # Numbers of labels, scores or sets: JSON keeps the three apart.
+    labels = np.asarray(values["labels"])
+    read = {"labels": labels, "groups": groups, "provenance": provenance}
+    return Dataset(**values | columns | read)

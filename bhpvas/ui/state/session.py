@@ -167,7 +167,6 @@ class Opened:
 
     text: str
     pair: str | None = None
-    label: int | None = None
     row: int | None = None
     split: Split = "evaluation"
 
@@ -177,7 +176,8 @@ class Session:
     """Model, data, scheme, and what the person is about to do.
 
     ``model`` is None for the sample model, else a folder or hub id; ``parser`` the spaCy pipeline
-    that parses, None where nobody named one. ``selected`` may hold kept and
+    that parses, ``threshold`` the probability from which a model of several labels answers one,
+    None where nobody named one. ``selected`` may hold kept and
     removed heads, ``widths`` are the layers whose feed-forward part is selected, in order, each
     with how many neurons are to be kept; ``picks`` counts how often the heads changed outside their
     tables. ``scored`` is the variant whose criteria are on screen until newer ones are there.
@@ -231,6 +231,7 @@ class Session:
     tuning: TuningSettings | None = None
     curves: Curves | None = None
     parser: str | None = field(default=None, metadata=LATER)
+    threshold: float | None = field(default=None, metadata=LATER)
     deleted: tuple[DeletedSteps, ...] = field(default=(), metadata={"key": "cuts"})
 
     @property
@@ -323,7 +324,13 @@ class Session:
         """A sentence of a split."""
         data = self.sentences_of(split)
         pair = None if data.pairs is None else data.pairs[row]
-        return Opened(data.texts[row], pair, int(data.labels[row]), row, split)
+        return Opened(data.texts[row], pair, row, split)
+
+    @property
+    def truth(self) -> Any:
+        """The label of the open sentence, in the form of the task's; None of one that was typed."""
+        said = self.sentence
+        return None if said.row is None else self.sentences_of(said.split).labels[said.row]
 
     def reading(self, sentence: Opened) -> Session:
         """Another sentence read closely, by the scheme as it is."""

@@ -72,7 +72,7 @@ def clickable(session: Session) -> bool:
 
 
 def measure() -> str:
-    """Whether widths are judged by the loss or by the accuracy."""
+    """Whether widths are judged by the loss or by the task's headline."""
     return st.session_state.get("width-measure") or LOSS
 
 
@@ -85,7 +85,8 @@ def reading(session: Session) -> str:
             "At the right: neurons that each layer's feed-forward part keeps; grey until *Measure "
             "widths* says what they are worth. Click one to narrow it."
         )
-    effect = "raises the loss" if measure() == LOSS else "lowers the accuracy"
+    lower = f"lowers the {models.task_of(session).headline.title_in_text}"
+    effect = "raises the loss" if measure() == LOSS else lower
     return (
         f"At the right, red: removing all of a layer's feed-forward part {effect}; blue: the other "
         "way round. Click one to narrow it."

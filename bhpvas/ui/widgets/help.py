@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import streamlit as st
 
 from bhpvas import text
+from bhpvas.tasks.base import Metric
+from bhpvas.tasks.single_label import ACCURACY
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,12 @@ class HelpText:
     source: str
     misleads: str
     formula: str | None = None
+
+    def judged_by(self, headline: Metric) -> HelpText:
+        """The same, of a model that another headline than the accuracy judges."""
+        name = headline.title_in_text
+        said, misleads = (one.replace("accuracy", name) for one in (self.definition, self.misleads))
+        return replace(self, definition=said, misleads=misleads)
 
 
 COMBINED = HelpText(
@@ -87,7 +95,7 @@ def explain(name: str, help_text: HelpText) -> None:
     st.caption(f"Source: {help_text.source}")
 
 
-def column_help(name: str) -> list[tuple[str, HelpText]]:
+def column_help(name: str, headline: Metric = ACCURACY) -> list[tuple[str, HelpText]]:
     """The definition of what colours the map: a criterion, the combined priority, an ablation."""
     from bhpvas.criteria import CRITERIA
 
@@ -95,7 +103,7 @@ def column_help(name: str) -> list[tuple[str, HelpText]]:
         return [(CRITERIA[name].title, criterion_help(name))]
     if name == "combined":
         return [("Combined priority", COMBINED)]
-    return [("Ablation", ABLATION)]
+    return [("Ablation", ABLATION.judged_by(headline))]
 
 
 def criterion_help(name: str) -> HelpText:

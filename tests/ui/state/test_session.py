@@ -228,9 +228,10 @@ def test_sentences_are_selected_within_the_split_that_is_looked_at(session: Sess
 @pytest.mark.parametrize("split", ["evaluation", "calibration"])
 def test_a_sentence_of_either_split_can_be_opened(session: Session, split: Any) -> None:
     data = Splits(session.data.calibration.take([5, 6]), session.data.evaluation, "by hand")
-    opened = replace(session, data=data).looking_at(split).opening_sentence(1).opened
+    chosen = replace(session, data=data).looking_at(split).opening_sentence(1)
+    opened = chosen.opened
     row = 1 if split == "evaluation" else 6
     assert opened is not None
     assert opened.text == session.data.evaluation.texts[row]
-    assert opened.label == session.data.evaluation.labels[row]
+    assert chosen.truth == session.data.evaluation.labels[row]
     assert (opened.row, opened.split) == (1, split)

@@ -83,7 +83,7 @@ def strongest(session: Session) -> HeadId | None:
     answer = tasks.known(sentence_tasks.prediction(plain, plain.now))
     if answer is None:
         return None
-    found = tasks.known(sentence_tasks.contributing(plain, int(np.argmax(answer))))
+    found = tasks.known(sentence_tasks.contributing(plain, sentence_tasks.explained(plain, answer)))
     if found is None:
         return None
     values = np.nan_to_num(found.removal, nan=-np.inf)

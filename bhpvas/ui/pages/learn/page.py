@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
+from bhpvas.tasks.single_label import SingleLabel
+from bhpvas.ui.jobs import models
 from bhpvas.ui.pages.learn import criteria, glossary, lesson, texts, tours
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import controls, help
@@ -18,6 +22,12 @@ def draw() -> None:
         key="learn",
         page=True,
     )
-    VIEWS[controls.choice("View", VIEWS, key="learn-view", bind="query-params")].view(
-        sessions.current()
-    )
+    session = sessions.current()
+    task = models.task_of(session)
+    if not isinstance(task, SingleLabel):
+        st.caption(
+            f"This model gives {task.title}, and the lessons speak of one that answers one label "
+            "out of several: where they say accuracy, here it is the "
+            f"{task.headline.title_in_text}. The sample model is under *Change model or data*."
+        )
+    VIEWS[controls.choice("View", VIEWS, key="learn-view", bind="query-params")].view(session)

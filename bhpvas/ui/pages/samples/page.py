@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bhpvas.ui.jobs import learnt
+from bhpvas.tasks.score import Score
+from bhpvas.ui.jobs import learnt, models
 from bhpvas.ui.pages.samples import tasks, texts
 from bhpvas.ui.pages.samples.heads import heads_that_matter
-from bhpvas.ui.pages.samples.selection import HEADS, SLICES, selection
+from bhpvas.ui.pages.samples.scores import scores
+from bhpvas.ui.pages.samples.selection import HEADS, SCORES, SLICES, selection
 from bhpvas.ui.pages.samples.sentence_map import MAP_HEIGHT, map_of_sentences
 from bhpvas.ui.pages.samples.settings import settings
 from bhpvas.ui.pages.samples.slices import answer, slices
@@ -31,7 +33,7 @@ def draw() -> None:
         "Which sentences does it change?",
         "Each point is a sentence, near others that the model reads alike.",
         ("Map of sentences", texts.SENTENCE_MAP),
-        ("Slices", texts.SLICES),
+        ("Slices", texts.slices(models.task_of(session))),
         ("Heads that matter here", texts.DIFFERENCE),
         key="samples",
         page=True,
@@ -53,11 +55,16 @@ def draw() -> None:
 
 
 def panel(found: MeasuredStates, session: Session) -> None:
-    """Slices of all sentences, or the heads that the selected ones need."""
+    """Slices of all sentences, the heads that the selected ones need, or scores against labels."""
+    views = [SLICES, HEADS] + [SCORES] * isinstance(found.after.task, Score)
+    if st.session_state.get("panel-of-samples") not in views:
+        st.session_state.pop("panel-of-samples", None)
     with st.container(horizontal=True, gap="small", key="panel-row"):
-        shown = controls.choice("Panel", [SLICES, HEADS], key="panel-of-samples")
+        shown = controls.choice("Panel", views, key="panel-of-samples")
         row = st.container(horizontal=True, gap="small", width="content")
     if shown == SLICES:
         slices(found, row)
+    elif shown == SCORES:
+        scores(found, session)
     else:
         heads_that_matter(found, session, row)

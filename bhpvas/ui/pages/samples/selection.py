@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
 from bhpvas import text
+from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.ui.pages.samples import tasks as samples_tasks
 from bhpvas.ui.pages.samples.tasks import MeasuredStates
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
+from bhpvas.ui.widgets import answers
 
-SLICES, HEADS = "Slices", "Heads that matter here"
+SLICES, HEADS, SCORES = "Slices", "Heads that matter here", "Score and label"
 EVERY, CHOSEN = "all", "selected"
 
 
@@ -37,18 +40,32 @@ def selection(found: MeasuredStates, session: Session) -> None:
                 width="stretch",
             )
             return
-        before, after = found.before.right[chosen].mean(), found.after.right[chosen].mean()
-        said = f"**{text.plural(n, 'sentence')} selected:** accuracy "
-        if found.pruned:
-            outcome = found.table["outcome"].to_numpy()[chosen]
-            said += (
-                f"{text.percent(before)} {text.ARROW} {text.percent(after)}%, "
-                f"{int((outcome == 'lost').sum())} lost, {int((outcome == 'gained').sum())} gained"
-            )
-        else:
-            said += f"{text.percent(after)}%"
-        rest = ~chosen
-        if rest.any():
-            said += f"; :small[the rest {text.percent(found.after.right[rest].mean())}%]"
-        st.markdown(said, width="stretch")
+        st.markdown(_in_numbers(found, chosen), width="stretch")
         st.button("Clear", key="clear-sentences", on_click=choose, args=((),), type="tertiary")
+
+
+def _in_numbers(found: MeasuredStates, chosen: np.ndarray) -> str:
+    """The headline of the selected sentences, before and after, and that of the rest."""
+    task = found.after.task
+    metric = task.headline
+
+    def value(one: Evaluation, rows: np.ndarray) -> str:
+        said = metric.value_text(task.headline_value(one.logits[rows], one.labels[rows]))
+        return said.removesuffix("%")
+
+    unit, n = "%" * metric.share, int(chosen.sum())
+    said = f"**{text.plural(n, 'sentence')} selected:** {metric.title_in_text} "
+    if found.pruned:
+        outcome = found.table["outcome"].to_numpy()[chosen]
+        counts = [
+            f"{int((outcome == name).sum())} {answers.outcome(task, name)}"
+            for name in ("lost", "gained")
+        ]
+        said += f"{value(found.before, chosen)} {text.ARROW} "
+        said += f"{value(found.after, chosen)}{unit}, {', '.join(counts)}"
+    else:
+        said += f"{value(found.after, chosen)}{unit}"
+    rest = ~chosen
+    if rest.any():
+        said += f"; :small[the rest {value(found.after, rest)}{unit}]"
+    return said

@@ -11,14 +11,15 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts import style
-from bhpvas.charts.sentence_map import MANY, Amounts, Groups, Moves, Panel, sentence_map
+from bhpvas.charts.sentence_map import MANY, Moves, Panel, sentence_map
 from bhpvas.ui.pages.samples import texts
+from bhpvas.ui.pages.samples.colours import colouring, reading
 from bhpvas.ui.pages.samples.selection import choose
 from bhpvas.ui.pages.samples.settings import MapSettings
 from bhpvas.ui.pages.samples.tasks import MeasuredStates, Places
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
-from bhpvas.ui.widgets import controls, figures, help
+from bhpvas.ui.widgets import answers, controls, figures, help
 
 ALONE, AFTER, BESIDE, MOVES = "unpruned", "pruned", "side by side", "moves"
 MAP_HEIGHT = 400
@@ -30,9 +31,6 @@ _WEBGL_CHECK = """export default ({setStateValue}) => {
     const needed = ["ANGLE_instanced_arrays", "OES_element_index_uint"];
     if (!gl || !needed.every(name => gl.getExtension(name))) setStateValue("missing", true);
 }"""
-_RIGHT = ("wrong", "right")
-_RIGHT_MARKS = ((style.LOST, "x"), (style.MARK, "circle"))
-_OUTCOME_SYMBOLS = {"lost": "triangle-down", "gained": "triangle-up", "other": "diamond"}
 
 
 def pointer_and_model(found: MeasuredStates) -> tuple[str, str]:
@@ -65,7 +63,7 @@ def map_of_sentences(
     def draw() -> go.Figure:
         return sentence_map(
             [
-                Panel(title, where, _colouring(found, settings.colour, after=pruned))
+                Panel(title, where, colouring(found, settings.colour, after=pruned))
                 for title, where, pruned in panels[shown]
             ],
             session.sentences,
@@ -87,9 +85,10 @@ def map_of_sentences(
     wait = ", UMAP follows" if places.follows else ""
     mark = ""
     if settings.colour == "change":
-        mark = " Red: the label's probability fell. ▼ lost, ▲ gained."
+        mark = reading(found.after.task)
     if shown == MOVES:
-        mark = " Lines: from the unpruned place; red lost, blue gained."
+        lost, gained = (answers.outcome(found.after.task, one) for one in ("lost", "gained"))
+        mark = f" Lines: from the unpruned place; red {lost}, blue {gained}."
     help.footnote(
         f"Near: alike to the model at L{settings.layer} ({places.method}{wait}).{mark}",
         ("Map of sentences", texts.SENTENCE_MAP),
@@ -120,25 +119,6 @@ def _drawn(session: Session, draw: Callable[[], go.Figure], look: object) -> go.
         figure = draw().update_layout(meta=number)
         state["map-drawn"], state["map-marks"] = (look, figure), session.sentences
     return figure
-
-
-def _colouring(found: MeasuredStates, colour: str, *, after: bool) -> Groups | Amounts:
-    """What colours the sentences of one model."""
-    model = found.after if after else found.before
-    if colour == "change":
-        outcome = found.table["outcome"].to_numpy()
-        symbols = np.array([_OUTCOME_SYMBOLS.get(what, "circle") for what in outcome])
-        values = found.table["change"].to_numpy()
-        return Amounts("change of the label's probability", values, True, symbols)
-    if colour == "confidence":
-        return Amounts("probability of the answer", model.probabilities.max(1))
-    if colour == "right":
-        return Groups("Right or wrong", _RIGHT, model.right.astype(int), _RIGHT_MARKS)
-    if colour in ("label", "prediction"):
-        codes = model.labels if colour == "label" else model.predictions
-        return Groups(colour.capitalize(), model.label_names, codes)
-    grouping = found.groupings[colour]
-    return Groups(grouping.title, grouping.names, grouping.codes)
 
 
 def _moves(found: MeasuredStates) -> list[Moves]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from bhpvas.data.dataset import Split
+from bhpvas.ui.jobs import models
+from bhpvas.ui.pages.samples.colours import names
 from bhpvas.ui.pages.samples.selection import EVERY
 from bhpvas.ui.pages.samples.tasks import MeasuredStates
 from bhpvas.ui.state import session as sessions
@@ -25,7 +27,9 @@ class MapSettings:
 def settings(session: Session, found: MeasuredStates | None) -> MapSettings:
     """Which sentences, at which layer, coloured by what."""
     layers = session.mask.layers
-    colours = _colours(found, pruned=session.now != session.start)
+    groupings = {} if found is None else found.groupings
+    pruned = session.now != session.start
+    colours = names(models.task_of(session), groupings, pruned=pruned)
     state = st.session_state
     if not state.get("colour-chosen") or state.get("sentence-colour") not in colours:
         state["sentence-colour"] = next(iter(colours))
@@ -63,15 +67,6 @@ def settings(session: Session, found: MeasuredStates | None) -> MapSettings:
             persist_state="session",
         )
     return MapSettings(layer, colour)
-
-
-def _colours(found: MeasuredStates | None, *, pruned: bool) -> dict[str, str]:
-    names = {"change": "change under the scheme"} if pruned else {}
-    names |= {"right": "right or wrong", "label": "label", "prediction": "prediction"}
-    names["confidence"] = "probability of the answer"
-    groupings = {} if found is None else found.groupings
-    named = {name: one.title.lower() for name, one in groupings.items()}
-    return names | {name: one for name, one in named.items() if name not in ("class", "length")}
 
 
 def _colour_chosen() -> None:

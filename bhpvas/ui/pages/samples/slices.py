@@ -11,22 +11,22 @@ from streamlit.delta_generator import DeltaGenerator
 from bhpvas import text
 from bhpvas.charts.slices import slice_changes, slice_levels
 from bhpvas.data.tables import csv_text
-from bhpvas.evaluation.comparison import mcnemar
 from bhpvas.evaluation.slices import Grouping, worst_hit
 from bhpvas.ui.pages.samples import texts
 from bhpvas.ui.pages.samples.selection import choose
 from bhpvas.ui.pages.samples.tasks import MeasuredStates
-from bhpvas.ui.widgets import controls, figures, help
+from bhpvas.ui.widgets import answers, controls, figures, help
 from bhpvas.ui.widgets.downloads import download
 
 
 def slices(found: MeasuredStates, row: DeltaGenerator) -> None:
     """What the scheme does to each slice; a click on one selects its sentences."""
     titles = {name: one.title for name, one in found.groupings.items()}
+    task = found.after.task
     with row:
-        by, metric = controls.slice_controls(titles, found.after.task, "slices", width=150)
+        by, metric = controls.slice_controls(titles, task, "slices", width=150)
     table = found.slices(by)
-    figure = (slice_changes if found.pruned else slice_levels)(table, found.after.task, metric)
+    figure = (slice_changes if found.pruned else slice_levels)(table, task, metric)
     # One height whatever the grouping, so that nothing below jumps; what does not fit scrolls.
     with st.container(height=348, border=False, key="slices"):
         figures.chart(
@@ -51,7 +51,7 @@ def slices(found: MeasuredStates, row: DeltaGenerator) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         help.footnote(
             f"{'Change with' if found.pruned else 'With'} 95% interval, worst on top.",
-            ("Slices", texts.SLICES),
+            ("Slices", texts.slices(task)),
             key="slices",
         )
         download(
@@ -82,19 +82,15 @@ def _choose_slice(grouping: Grouping, name: str) -> None:
 
 def answer(found: MeasuredStates) -> str:
     """What the scheme changes, and where it hurts most."""
-    n = found.after.n
+    n, metric = found.after.n, found.after.task.headline
     if not found.pruned:
         return (
-            f"Nothing is removed: accuracy **{text.percent(found.after.accuracy)}%** on "
+            f"Nothing is removed: {metric.title_in_text} "
+            f"**{metric.value_text(found.after.headline_value)}** on "
             f"{text.plural(n, 'sentence')}. Remove heads or neurons on the Workbench to see which "
             "sentences that changes."
         )
-    changed = int((found.table["outcome"] != "same").sum())
-    test = mcnemar(found.before, found.after)
-    said = (
-        f"**{changed} of {text.plural(n, 'prediction')} changed:** {test.lost} lost, "
-        f"{test.gained} gained ({text.p_value(test.p)}, McNemar)."
-    )
+    said = f"{answers.changed(found.before, found.after)}."
     return said + _worst_hit(found, "tag" if "tag" in found.groupings else "class")
 
 
@@ -102,12 +98,12 @@ def _worst_hit(found: MeasuredStates, grouping: str) -> str:
     """The slice that is hit worst, with a test that counts how many there are."""
     table = found.slices(grouping)
     title = text.verbatim(found.groupings[grouping].title.lower())
-    hit = worst_hit(table)
+    metric = found.after.task.headline
+    hit = worst_hit(table, metric)
     if hit is None:
-        return f" No {title} lost accuracy."
-    change = text.accuracy_change(
-        float(hit["accuracy before"]), float(hit["accuracy after"]), int(hit["n"])
-    )
+        return f" No {title} lost {metric.title_in_text}."
+    was, is_ = (float(hit[f"{metric.name} {when}"]) for when in ("before", "after"))
+    change = metric.changed_text(was, is_, int(hit["n"]))
     return (
         f" Worst hit by {title}: **{text.verbatim(str(hit['slice']))}**, {change}; "
         f"{text.p_value(float(hit['p']))}, corrected for {text.plural(len(table), 'slice')}."

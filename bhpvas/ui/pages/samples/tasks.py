@@ -65,7 +65,9 @@ class MeasuredStates:
         """What each sentence's point says under the pointer."""
         rows = self.table.to_dict("records")
         if len(self.data) >= MANY:  # all of it travels with the map, so each says little
-            short = [f"{shorten(_text(r), 48, placeholder=' …')} · {r['label']}" for r in rows]
+            short = [
+                f"{shorten(_text(r), 48, placeholder=' …')} · {_said(r['label'])}" for r in rows
+            ]
             return [escape(said, quote=False) for said in short]
         return [_hover_text(row, self.pruned) for row in rows]
 
@@ -83,12 +85,23 @@ def _text(row: dict[str, Any]) -> str:
 
 def _hover_text(row: dict[str, Any], pruned: bool) -> str:
     lines = wrap(_text(row), 56, max_lines=4, placeholder=" …")
-    models = f"{row['before']} {row['confidence before']:.2f}"
+    models = _with_confidence(row, "before")
     if pruned:
-        models += f" {text.ARROW} {row['after']} {row['confidence after']:.2f}"
+        models += f" {text.ARROW} {_with_confidence(row, 'after')}"
     tag = f" · {escape(row['tag'])}" if "tag" in row else ""
     content = "<br>".join(map(escape, lines))
-    return f"{content}<br><b>{escape(row['label'])}</b>{tag}<br>{escape(models)}"
+    return f"{content}<br><b>{escape(_said(row['label']))}</b>{tag}<br>{escape(models)}"
+
+
+def _said(answer: str | float) -> str:
+    """A label, a set of labels or a score of the table in words."""
+    return answer if isinstance(answer, str) else f"{answer:.4g}"
+
+
+def _with_confidence(row: dict[str, Any], when: str) -> str:
+    """What a model answers, of one label with its probability."""
+    name = f"confidence {when}"
+    return f"{_said(row[when])} {row[name]:.2f}" if name in row else _said(row[when])
 
 
 def measured(session: Session) -> MeasuredStates | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.single_label import SingleLabel
 from bhpvas.ui.widgets.help import HelpText
 
 SENTENCE_MAP = HelpText(
@@ -24,6 +28,15 @@ SLICES = HelpText(
     misleads="Some slice is always the worst. With few sentences it is often so by chance, which "
     "is why its p-value counts how many slices were looked at.",
 )
+SCORES = HelpText(
+    definition="One point a sentence: its label across, the score that the current scheme gives "
+    "up. A score that moved by more than 5% of the range of the labels is joined to the unpruned "
+    "one: ▼ farther from its label now, ▲ nearer.",
+    source="Own picture",
+    misleads="The Pearson correlation asks only how near the points lie to some straight line, not "
+    "to the dotted one: scores that are all too high by as much cost nothing there, and do in the "
+    "loss.",
+)
 DIFFERENCE = HelpText(
     definition="Importance of every head for each sentence, averaged over the selected sentences "
     "and over the rest; shown is the difference. A share is a head's part of a sentence's "
@@ -41,3 +54,19 @@ DIFFERENCE = HelpText(
     "sentences it explains and must not choose: heads picked by them cannot be measured on them "
     "any more.",
 )
+
+
+def slices(task: Task) -> HelpText:
+    """Of slices of sentences that a model of a task answers."""
+    if isinstance(task, SingleLabel):
+        return SLICES
+    headline = task.headline.title_in_text
+    return replace(
+        SLICES,
+        definition=SLICES.definition.replace(
+            "accuracy in points or loss in nats", f"{headline} or loss"
+        ),
+        source=f"Interval of the change of the {headline}, and p: {task.test}, over the sentences "
+        "of the slice; p corrected for the number of slices (Holm 1979). Of the loss change: "
+        "Student's, paired",
+    )

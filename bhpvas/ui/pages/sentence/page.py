@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bhpvas.ui.jobs import tasks
+from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
 from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.pages.sentence import views as sentence_views
@@ -21,7 +21,7 @@ def draw() -> None:
         "What does a head look at?",
         "One sentence closely: its syntax, what the selected heads attend to, and what decides.",
         ("Dependencies and attention", texts.ARCS),
-        ("Contributions", texts.CONTRIBUTIONS),
+        ("Contributions", texts.contributions(models.task_of(session))),
         key="sentence",
         page=True,
     )

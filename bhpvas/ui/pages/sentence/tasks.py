@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import softmax
+import streamlit as st
 
 from bhpvas import text
 from bhpvas.interpret.parser import parser_identity
 from bhpvas.interpret.saliency import Saliency, saliency
 from bhpvas.interpret.sentence import Contributions, Reading, contributions, read
 from bhpvas.model.engine import predict
+from bhpvas.tasks.several_labels import SeveralLabels
 from bhpvas.ui.jobs import models
 from bhpvas.ui.jobs.runner import Job
 from bhpvas.ui.jobs.tasks import Task
 from bhpvas.ui.state.session import Session, Variant
 
+#: The key of the label, of several, that is explained.
+EXPLAINED = "explained-label"
 #: Sentences of its split by which a short one is taken for English or not.
 AROUND = 200
 
@@ -67,16 +70,27 @@ def unread(session: Session) -> str:
 
 
 def prediction(session: Session, variant: Variant) -> Task:
-    """The probability of each class for the open sentence: float64 ``[C]``."""
+    """The logits of the open sentence: float32 ``[C]``."""
     said = session.sentence
 
     def do(job: Job) -> np.ndarray:
         pairs = None if said.pair is None else [said.pair]
         classifier = models.classifier_of(session, variant)
         logits = predict(classifier, classifier.encode_texts([said.text], pairs), variant.mask)
-        return softmax(logits[0].astype(np.float64))
+        return logits[0]
 
     return Task(_name("prediction", session, variant), "Predicting", do, turn=0)
+
+
+def explained(session: Session, logits: np.ndarray) -> int:
+    """The output that is explained: what the scheme answers by its ``logits`` ``[C]``, or, of
+    several labels, the one that the person chose.
+    """
+    task = models.task_of(session)
+    chosen = st.session_state.get(EXPLAINED)
+    if isinstance(task, SeveralLabels) and chosen in task.label_names:
+        return task.label_names.index(chosen)
+    return task.label_to_explain(logits)
 
 
 def contributing(session: Session, label: int) -> Task:

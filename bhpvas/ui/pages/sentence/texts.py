@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from bhpvas.tasks.base import Task
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import SeveralLabels
 from bhpvas.ui.widgets.help import HelpText
 
 ARCS = HelpText(
@@ -48,3 +53,22 @@ BERTVIZ = HelpText(
     source="Vig 2019, A Multiscale Visualization of Attention in the Transformer Model",
     misleads="Lines are as strong as attention weights, whatever the head does with them.",
 )
+
+
+def contributions(task: Task) -> HelpText:
+    """Of what each head adds to what a task answers."""
+    if isinstance(task, Score) and task.activation == "identity":
+        return replace(
+            CONTRIBUTIONS,
+            definition="What each head adds to the score, for this sentence alone, with what is "
+            "switched off here. Exact removal runs the model without the head; the gate gradient "
+            "is its first-order estimate from one pass.",
+            formula=r"\Delta_h=s-s_{-h},\qquad \Delta_h\approx\frac{\partial s}{\partial g_h}",
+        )
+    if isinstance(task, Score | SeveralLabels):
+        of = "of the label that is chosen" if isinstance(task, SeveralLabels) else "of the score"
+        return replace(
+            CONTRIBUTIONS,
+            definition=CONTRIBUTIONS.definition.replace("of the answer that the scheme gives", of),
+        )
+    return CONTRIBUTIONS

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from html import escape
 from typing import Any
 
 import numpy as np
 import streamlit as st
-from scipy.special import softmax
 from streamlit.delta_generator import DeltaGenerator
 
 from bhpvas import text
@@ -24,10 +22,11 @@ from bhpvas.interpret.parse import Parsed
 from bhpvas.interpret.roles import followed
 from bhpvas.interpret.saliency import SALIENCIES
 from bhpvas.interpret.sentence import Contributions, Reading, SentenceUnits
-from bhpvas.ui.jobs import tasks
+from bhpvas.tasks.several_labels import SeveralLabels
+from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.jobs.roles import FOREIGN_WAY_OUT
+from bhpvas.ui.pages.sentence import decisions, texts
 from bhpvas.ui.pages.sentence import tasks as sentence_tasks
-from bhpvas.ui.pages.sentence import texts
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Opened, Session
 from bhpvas.ui.state.settings import kept_as
@@ -151,33 +150,33 @@ def _open_typed() -> None:
 def decision(session: Session) -> int | None:
     """Draw what the unpruned model, the scheme, and the model as switched here answer.
 
-    Returns the class that the scheme answers: all that follows is about the case for it.
+    Returns the output that all that follows is about: the class that the scheme answers, the score,
+    or, of several labels, the one that is chosen.
     """
-    models = {"Unpruned": session.start}
+    variants = {"Unpruned": session.start}
     if session.now != session.start:
-        models[f"Scheme, {text.kept(session.mask)}"] = session.now
+        variants[f"Scheme, {text.kept(session.mask)}"] = session.now
     if session.switched:
-        models[f"Here, {text.kept(session.mask_here)}"] = session.here
+        variants[f"Here, {text.kept(session.mask_here)}"] = session.here
     predictions = [
-        tasks.promptly(sentence_tasks.prediction(session, variant)) for variant in models.values()
+        tasks.promptly(sentence_tasks.prediction(session, variant)) for variant in variants.values()
     ]
     decided = tasks.promptly(sentence_tasks.prediction(session, session.now))
-    names = session.data.evaluation.label_names
-    truth = session.sentence.label
-    before: float | None = None
+    task, truth = models.task_of(session), session.truth
+    label = None if decided is None else sentence_tasks.explained(session, decided)
+    before: np.ndarray | None = None
     cells = []
-    for name, chances in zip(models, predictions, strict=True):
-        if chances is not None:
-            label = int(np.argmax(chances if decided is None else decided))
-            cells.append(_answer(name, chances, label, before, names))
-            before = float(chances[label])
+    for name, logits in zip(variants, predictions, strict=True):
+        if logits is not None:
+            of = task.label_to_explain(logits) if label is None else label
+            cells.append(decisions.cell(task, name, logits, of, before))
+            before = logits
     if truth is not None:
-        cells.append(
-            f'<div class="answer"><span>Label in the data</span><b>{_dot(truth)}'
-            f"{escape(names[truth])}</b></div>"
-        )
+        cells.append(decisions.truth(task, truth))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="decision"):
         st.html(f'<div class="answers" id="answers">{"".join(cells)}</div>', width="content")
+        if label is not None and isinstance(task, SeveralLabels):
+            _which_label(task, label)
         if session.switched:
             st.button(
                 "Switch all back",
@@ -186,27 +185,20 @@ def decision(session: Session) -> int | None:
                 type="tertiary",
                 key="switch-back",
             )
-    return None if decided is None else int(np.argmax(decided))
+    return label
 
 
-def _dot(label: int) -> str:
-    return f'<i style="background: {style.class_colour(label)}"></i>'
-
-
-def _answer(
-    name: str, chances: np.ndarray, label: int, before: float | None, names: tuple[str, ...]
-) -> str:
-    answer = int(np.argmax(chances))
-    share, colour = f"{100 * chances[answer]:.1f}%", style.class_colour(answer)
-    moved = ""
-    if before is not None:
-        moved = (
-            f"<small>{escape(names[label])} "
-            f"{text.signed(100 * (float(chances[label]) - before))} points</small>"
-        )
-    return (
-        f'<div class="answer"><span>{escape(name)}</span><b>{_dot(answer)}{escape(names[answer])} '
-        f'{share}{moved}</b><s><u style="width: {share}; background: {colour}"></u></s></div>'
+def _which_label(task: SeveralLabels, label: int) -> None:
+    """Which of several labels is explained: the likeliest until another is chosen."""
+    hold(sentence_tasks.EXPLAINED, task.label_names[label])
+    st.selectbox(
+        "Explain the label",
+        task.label_names,
+        key=sentence_tasks.EXPLAINED,
+        format_func=lambda name: f"explain: {name}",
+        label_visibility="collapsed",
+        width=220,
+        help="Bars, contributions and what a switched head changes are of this label.",
     )
 
 
@@ -272,7 +264,8 @@ def arcs(
     for head in heads:
         attention = units.attention(found.maps[head.layer, head.head])
         drawn.append(HeadArcs(str(head), attention, head in found.mask.removed))
-    name = session.data.evaluation.label_names[label] if label is not None else ""
+    task = models.task_of(session)
+    name = decisions.towards(task, label) if label is not None else ""
     figure = sentence_arcs(
         units.names,
         _dependencies(found, units, heads),
@@ -292,7 +285,7 @@ def arcs(
     for note in _notes(session, found, heads, drawn, threshold):
         st.caption(note)
     help.footnote(
-        f"{_above(found)}Bars: up speaks for {name or 'the answer'}, down against. "
+        f"{_above(found)}Bars: {decisions.bars(task, name)} "
         "Below: who looks at whom, thicker for more.",
         ("Dependencies and attention", texts.ARCS),
         *((one.title, help.saliency_help(one.name)) for one in SALIENCIES.values()),
@@ -349,8 +342,8 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
     """The head map of this decision; a click switches a head off, or selects it."""
     help.heading(
         "What each head contributes",
-        "Blue: speaks for the answer. Red: against it. Crossed out: off.",
-        ("Contributions", texts.CONTRIBUTIONS),
+        f"{decisions.colours(models.task_of(session), label)} Crossed out: off.",
+        ("Contributions", texts.contributions(models.task_of(session))),
         key="contributions",
     )
     mask = session.mask_here
@@ -366,7 +359,7 @@ def contribution_map(session: Session, found: Contributions | None, label: int |
         values = found.removal if measure == _EXACT else found.slope
     column = Column(
         name="contribution",
-        title="log-odds",
+        title=decisions.unit(models.task_of(session)),
         values=values,
         higher_means="keep",
         help="",
@@ -406,13 +399,8 @@ def _hover(
         elif found is None or label is None:
             said.append(f"<b>{head}</b>")
         else:
-            now, without = softmax(found.logits)[label], softmax(found.removed_logits[at])[label]
-            name = text.literal(session.data.evaluation.label_names[label])
-            said.append(
-                f"<b>{head}</b><br>{text.signed(float(values[at]), 3)} log-odds for {name}<br>"
-                f"without it: {name} {text.percent(float(now))} {text.ARROW} "
-                f"{text.percent(float(without))}%"
-            )
+            without = decisions.without(found, at)
+            said.append(f"<b>{head}</b><br>{text.signed(float(values[at]), 3)} {without}")
     return np.array(said).reshape(mask.layers, mask.heads)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from bhpvas.charts.head_columns import columns, unscored
-from bhpvas.ui.jobs import learnt, measuring, runner
+from bhpvas.ui.jobs import learnt, measuring, models, runner
 from bhpvas.ui.pages.workbench import settings as workbench_settings
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import views as workbench_views
@@ -23,20 +23,21 @@ def draw() -> None:
     scores, key = measuring.scores_for(session, settings.colour)
     ablation = measuring.ablation_for(session)
 
+    task = models.task_of(session)
     help.heading(
         "Which heads can go?",
         "Each cell is an attention head. Select some, see what removing them costs, remove them."
         if session.heads_only
         else "Each cell is an attention head, the wide one a layer's feed-forward part. Select "
         "some, see what removing them costs, remove them.",
-        *help.column_help(settings.colour),
+        *help.column_help(settings.colour, task.headline),
         ("Head map", texts.HEAD_MAP),
-        ("Feed-forward part", texts.WIDTH),
-        ("What would it cost?", texts.COST),
+        ("Feed-forward part", texts.WIDTH.judged_by(task.headline)),
+        ("What would it cost?", texts.cost(task)),
         key="workbench",
         page=True,
     )
-    workbench_settings.colour_controls(ablated=ablation is not None)
+    workbench_settings.colour_controls(task.headline, ablated=ablation is not None)
 
     width, height = map_size(session)
     if scores is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
 from bhpvas.charts.head_columns import ABLATIONS, COMBINED, Column, Weighing, title_of
 from bhpvas.criteria import CRITERIA, DEFAULT_WEIGHTS
+from bhpvas.tasks.base import Metric
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
 from bhpvas.ui.state.settings import kept_as, kept_key
@@ -45,7 +47,7 @@ def settings() -> ColourSettings:
     )
 
 
-def colour_controls(*, ablated: bool) -> None:
+def colour_controls(headline: Metric, *, ablated: bool) -> None:
     """What colours the map, and the weights of the combined priority."""
     names = [COMBINED, *CRITERIA, *(ABLATIONS if ablated else ())]
     if st.session_state.get("colour") not in names:
@@ -55,7 +57,7 @@ def colour_controls(*, ablated: bool) -> None:
             "Colour by",
             names,
             key=kept_key("colour"),
-            format_func=title_of,
+            format_func=partial(title_of, headline=headline),
             width=210,
             bind="query-params",
         )

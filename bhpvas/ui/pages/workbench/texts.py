@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from bhpvas.tasks.base import Metric, Task
+from bhpvas.tasks.score import Score
+from bhpvas.tasks.several_labels import SeveralLabels
+from bhpvas.tasks.single_label import ACCURACY, SingleLabel
 from bhpvas.ui.widgets.help import HelpText
 
 HEAD_MAP = HelpText(
@@ -78,3 +84,81 @@ CHANGED = HelpText(
     source="McNemar 1947, exact, for whether lost and gained are as many by chance",
     misleads="With few changed sentences a large p-value means too little data, not no effect.",
 )
+CHANGED_SCORES = HelpText(
+    definition="Sentences whose score moved by more than 5% of the range of the labels, those that "
+    "moved most first, with both scores. Farther: the score is farther from the label now. Nearer: "
+    "the other way round. p is of the change of the Pearson correlation over all sentences.",
+    source="Efron and Tibshirani 1993, An Introduction to the Bootstrap, for p: the same sentences "
+    "are drawn of both models; where 5% are enough to count is our own",
+    misleads="A model whose every score moves by the same amount orders the sentences as before: "
+    "many changed scores need not cost any correlation.",
+)
+CHANGED_SETS = HelpText(
+    definition="Sentences whose set of labels differs between the two models. Lost: the whole set "
+    "was right, and is not now. Gained: the other way round. Other: neither set "
+    "is right.",
+    source="McNemar 1947, exact, for whether as many whole sets are lost as gained by chance",
+    misleads="A set with one label too many counts as wrong as one with none in common: F1 counts "
+    "labels one by one.",
+)
+_SOURCES = {
+    "pearson": "A bootstrap over sentences for the interval of each correlation",
+    "f1_micro": "A bootstrap over sentences for the interval of each F1",
+}
+
+
+def cost(task: Task) -> HelpText:
+    """Of the estimate, which is of the loss alone unless one label out of several is answered."""
+    if isinstance(task, SingleLabel):
+        return COST
+    only = "; of the loss alone, since no first order leads to the " + task.headline.title_in_text
+    return replace(
+        COST,
+        definition=COST.definition.replace("; for the accuracy, of each sentence by itself", only),
+    )
+
+
+def timeline(metric: Metric) -> HelpText:
+    """Of steps that are measured by a headline."""
+    if metric == ACCURACY:
+        return TIMELINE
+    name = metric.title_in_text
+    return replace(
+        TIMELINE,
+        definition=TIMELINE.definition.replace("accuracy", name),
+        source=_SOURCES[metric.name],
+        misleads=TIMELINE.misleads.replace("for each accuracy alone", f"for each {name} alone"),
+    )
+
+
+def changed(task: Task) -> HelpText:
+    """Of answers that changed."""
+    if isinstance(task, Score):
+        return CHANGED_SCORES
+    return CHANGED_SETS if isinstance(task, SeveralLabels) else CHANGED
+
+
+def group(task: Task) -> str:
+    """What sentences of like labels are called."""
+    if isinstance(task, Score):
+        return "half of the labels"
+    return "label" if isinstance(task, SeveralLabels) else "class"
+
+
+def by_class(task: Task) -> HelpText:
+    """Of importance by sentences of like labels."""
+    if isinstance(task, Score):
+        return replace(
+            BY_CLASS,
+            definition="The same importance, averaged over the sentences whose label is at most "
+            "the median, and over the others. Dots far apart: the head matters for one half more.",
+            misleads="Where the model errs more, gradients are larger everywhere, which moves all "
+            "dots of that half to the right.",
+        )
+    if isinstance(task, SeveralLabels):
+        return replace(
+            BY_CLASS,
+            definition="The same importance, averaged over the sentences that have each label; one "
+            "with several counts for each. Dots far apart: the head matters for one label more.",
+        )
+    return BY_CLASS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from math import isfinite
 
 import pandas as pd
 import streamlit as st
@@ -20,18 +21,24 @@ from bhpvas.charts.timeline import timeline
 from bhpvas.criteria import CRITERIA, DEFAULT_CRITERIA, PROFILE_PARTS, Scores
 from bhpvas.data.dataset import Dataset
 from bhpvas.data.tables import csv_text
-from bhpvas.evaluation.comparison import accuracy_change_interval, flips, mcnemar
+from bhpvas.evaluation.comparison import (
+    accuracy_change_interval,
+    flips,
+    headline_change,
+    outcomes,
+)
 from bhpvas.evaluation.estimate import Estimate
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.cost import flops_per_sentence
+from bhpvas.tasks.single_label import SingleLabel
 from bhpvas.ui.jobs import learnt, measuring, models, tasks, widths
 from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import widths as widths_view
 from bhpvas.ui.persistence import links
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.state.session import Session
-from bhpvas.ui.widgets import controls, figures, help, synced, tables
+from bhpvas.ui.widgets import answers, controls, figures, help, synced, tables
 from bhpvas.ui.widgets.downloads import download
 from bhpvas.ui.widgets.head_map import selecting
 from bhpvas.ui.widgets.learnt import OPEN
@@ -63,7 +70,8 @@ def selected_heads(
     kept = [head for head in session.selected_kept if head in set(scores.mask)]
     order = next(iter(found.values()))
     by_rank = sorted(kept, key=lambda head: -order.ranks[head.layer, head.head])
-    titles = ["Numbers", "Where they look", "By class"]
+    of_classes = f"By {texts.group(scores.task)}"
+    titles = ["Numbers", "Where they look", of_classes]
     if session.widths:
         wide, numbers, looks, classes = st.tabs(["Widths", *titles], key="panel-with-widths")
         with wide:
@@ -92,14 +100,15 @@ def selected_heads(
     with classes:
         if "importance" in scores.per_example and shown:
             values, title = scores.by_class("importance"), "importance, mean |∂loss/∂gate|"
+            groups, group = tuple(scores.task.groups(scores.labels)), texts.group(scores.task)
             figures.chart(
-                by_class(values, shown, scores.task.label_names, title=title),
+                by_class(values, shown, groups, title=title),
                 key="by-class-chart",
-                alt=f"Importance of {text.plural(len(shown), 'head')} by class",
+                alt=f"Importance of {text.plural(len(shown), 'head')} by {group}",
             )
             help.footnote(
-                f"Dots apart: the head matters more for one class.{_which(shown, by_rank)}",
-                ("Importance by class", texts.BY_CLASS),
+                f"Dots apart: the head matters more for one {group}.{_which(shown, by_rank)}",
+                (f"Importance by {group}", texts.by_class(scores.task)),
                 key="by-class",
             )
 
@@ -246,15 +255,18 @@ def _estimate(scores: Scores | None, session: Session) -> str:
         return "The estimate follows as soon as this model is scored."
     changed = session.mask.without(session.selected_kept).restored(session.selected_removed)
     model = Estimate.from_scores(scores)
-    loss = float(model.loss_change([changed])[0])
-    accuracy = float(model.accuracy_change([changed])[0])
+    loss = text.signed(float(model.loss_change([changed])[0]), 3)
     sentences = text.plural(len(scores.rows), "calibration sentence")
     weak = "; weak from a third of the heads on" if model.weak(changed) else ""
+    aside = f":small[on {sentences}, from gradients{weak}]"
+    if not isinstance(scores.task, SingleLabel):
+        headline = scores.task.headline.title_in_text
+        return f"**Estimate:** loss {loss} {aside}; *Remove* measures the {headline}"
+    accuracy = float(model.accuracy_change([changed])[0])
     return (
         f"**Estimate:** accuracy about {text.signed(100 * accuracy)} points "
         f"({text.percent(model.accuracy)} {text.ARROW} about "
-        f"{text.percent(model.accuracy + accuracy)}), loss {text.signed(loss, 3)} "
-        f":small[on {sentences}, from gradients{weak}]"
+        f"{text.percent(model.accuracy + accuracy)}), loss {loss} {aside}"
     )
 
 
@@ -268,12 +280,29 @@ def standing(session: Session) -> str:
     now = tasks.known(measuring.evaluating(session, session.now))
     if start is None or now is None:
         return kept
+    metric = now.task.headline
     if session.now == session.start:
         sentences = text.plural(now.n, "sentence")
-        return f"{kept}: accuracy **{text.percent(now.accuracy)}%** on {sentences}"
-    _, low, high = accuracy_change_interval(start, now)
-    change = text.accuracy_change(start.accuracy, now.accuracy, now.n)
-    return f"{kept}: **{change}**, 95% interval {text.change_interval(low, high)}"
+        return (
+            f"{kept}: {metric.title_in_text} **{metric.value_text(now.headline_value)}** on "
+            f"{sentences}"
+        )
+    if now.is_single_label:
+        _, low, high = accuracy_change_interval(start, now)
+        change = text.accuracy_change(start.accuracy, now.accuracy, now.n)
+        return f"{kept}: **{change}**, 95% interval {text.change_interval(low, high)}"
+    return f"{kept}: {headline_changed(start, now)}"
+
+
+def headline_changed(start: Evaluation, now: Evaluation) -> str:
+    """How the headline of another task than one label changed, with its interval and p."""
+    metric, change = now.task.headline, headline_change(start, now)
+    base = metric.changed_text(start.headline_value, now.headline_value, now.n)
+    said = f"{metric.title_in_text} **{base}**"
+    if not isfinite(change.change):
+        return said
+    interval = metric.change_interval_text(change.low, change.high)
+    return f"{said}, 95% interval {interval}, {text.p_value(change.p)}"
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -281,10 +310,11 @@ def standing(session: Session) -> str:
 
 def steps(session: Session) -> None:
     """The timeline; a click on a point goes back (or forward) to its step."""
+    metric = models.task_of(session).headline
     help.heading(
         "Timeline",
-        "Accuracy with its 95% interval at each step; click a point to go there.",
-        ("Timeline", texts.TIMELINE),
+        f"{metric.title} with its 95% interval at each step; click a point to go there.",
+        ("Timeline", texts.timeline(metric)),
         key="timeline",
     )
     scheme = session.scheme
@@ -293,12 +323,12 @@ def steps(session: Session) -> None:
     every, sentences = scheme.layers * scheme.heads, len(session.data.evaluation)
     against = "the share of the FLOPs" if any(point.flops for point in points) else "heads"
     figures.chart(
-        timeline(points, all_heads=every, sentences=sentences, height=196),
+        timeline(points, all_heads=every, sentences=sentences, metric=metric, height=196),
         key="timeline-chart",
         on_select=_step_selected,
         selection_mode="points",
         height=196,
-        alt=f"Accuracy against {against} kept, {text.plural(len(points), 'step')}",
+        alt=f"{metric.title} against {against} kept, {text.plural(len(points), 'step')}",
     )
     if any(counts.values()):
         st.caption(OPEN)
@@ -327,11 +357,11 @@ def _step_selected() -> None:
 
 
 def what_changed(session: Session) -> None:
-    """The sentences whose prediction differs from the unpruned model's, with both predictions."""
+    """The sentences whose answer differs from the unpruned model's, with both answers."""
     help.heading(
         "What changed",
         "Sentences that the pruned model answers differently from the unpruned one.",
-        ("What changed", texts.CHANGED),
+        ("What changed", texts.changed(models.task_of(session))),
         key="changed",
     )
     start = tasks.want(measuring.evaluating(session, session.start))
@@ -339,41 +369,30 @@ def what_changed(session: Session) -> None:
     if start is None or now is None:
         st.caption("Not measured yet.")
         return
-    changed = flips(start, now)
+    changed = answers.strongest_first(start, now, flips(start, now))
     if not len(changed):
-        st.markdown(
-            f"No prediction changed: all {text.plural(now.n, 'sentence')} are answered as by the "
-            "unpruned model."
-        )
+        st.markdown(answers.none_changed(start, now))
         return
-    test = mcnemar(start, now)
-    st.markdown(
-        f"**{len(changed)} of {text.plural(now.n, 'prediction')} changed:** {test.lost} lost, "
-        f"{test.gained} gained ({text.p_value(test.p)}, McNemar)"
-    )
+    st.markdown(answers.changed(start, now))
+    became = outcomes(start, now)
     tables.reading_table(
         ["", "Sentence", "Label", "Before", "Now"],
-        [_changed_row(start, now, index, session.data.evaluation) for index in changed],
+        [
+            [
+                tables.name(answers.outcome(now.task, became[index])),
+                tables.text(_sentence(session.data.evaluation, index)),
+                answers.label(now, index),
+                answers.answer(start, index),
+                answers.answer(now, index, before=start),
+            ]
+            for index in changed
+        ],
         height=176,
     )
 
 
-def _changed_row(before: Evaluation, after: Evaluation, index: int, data: Dataset) -> list[str]:
-    said = data.texts[index] if data.pairs is None else f"{data.texts[index]} | {data.pairs[index]}"
-    truth = int(after.labels[index])
-    kind = "lost" if before.right[index] else "gained" if after.right[index] else "other"
-    return [
-        tables.name(kind),
-        tables.text(said),
-        tables.label(truth, after.label_names[truth]),
-        _answer(before, index),
-        _answer(after, index),
-    ]
-
-
-def _answer(of: Evaluation, index: int) -> str:
-    answer = int(of.predictions[index])
-    return tables.label(answer, of.label_names[answer], f"{of.probabilities[index, answer]:.2f}")
+def _sentence(data: Dataset, index: int) -> str:
+    return data.texts[index] if data.pairs is None else f"{data.texts[index]} | {data.pairs[index]}"
 
 
 # --- criteria against each other ------------------------------------------------------------------
@@ -556,10 +575,10 @@ def ablation_agreement(found: Mapping[str, Column], session: Session) -> None:
     help.heading(
         "Does the criterion agree with what really happens?",
         "Rank correlation of each criterion with the exact effect of removing one head alone.",
-        ("Ablation", help.ABLATION),
+        ("Ablation", help.ABLATION.judged_by(models.task_of(session).headline)),
         key="ablation",
     )
-    loss = next((found[name] for name in ABLATIONS if name in found), None)
+    loss = found.get(ABLATIONS[0])
     if loss is None:
         st.button(
             f"Remove each of {text.plural(session.mask.kept_count, 'head')} alone and measure",

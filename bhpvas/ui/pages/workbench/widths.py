@@ -6,7 +6,7 @@ import streamlit as st
 
 from bhpvas import text
 from bhpvas.charts.feed_forward import neurons_there
-from bhpvas.charts.width_curves import ACCURACY, LOSS, width_cost, width_curves
+from bhpvas.charts.width_curves import HEADLINE, LOSS, width_cost, width_curves
 from bhpvas.evaluation.widths import WidthCurves
 from bhpvas.ui.jobs import models, widths
 from bhpvas.ui.pages.workbench import texts
@@ -38,7 +38,7 @@ def panel(session: Session) -> None:
         help.footnote(
             "The neurons worth least by their gradients go. Nothing is refitted yet: a recovery on "
             "Schemes can win back what that costs.",
-            ("Feed-forward part", texts.WIDTH),
+            ("Feed-forward part", texts.WIDTH.judged_by(models.task_of(session).headline)),
             key="widths",
         )
 
@@ -105,12 +105,16 @@ def _effect(layer: int, kept: int, left: int, curves: WidthCurves | None) -> str
 
 
 def _curves(session: Session, curves: WidthCurves) -> None:
-    measure = controls.choice("Curve of the", [LOSS, ACCURACY], **kept_as("width-measure"))
+    headline = curves.baseline.task.headline.title_in_text
+    names = {LOSS: LOSS, HEADLINE: headline}
+    measure = controls.choice(
+        "Curve of the", names, format_func=names.__getitem__, **kept_as("width-measure")
+    )
     chosen = dict(session.widths)
     figures.chart(
         width_curves(curves, chosen, measure=measure, height=HEIGHT),
         key="width-curves",
         height=HEIGHT,
-        alt=f"Change of {measure} against neurons kept, one line a layer; "
+        alt=f"Change of {names[measure]} against neurons kept, one line a layer; "
         + ", ".join(f"L{layer}F at {kept:,}" for layer, kept in chosen.items()),
     )
