@@ -37,7 +37,9 @@ def measures_of(found: Evaluation) -> dict[str, Said]:
                 headline.change_interval_text(row["change_low"], row["change_high"]),
             )
         ),
-        "p of the change": _against(lambda row: (text.p_value(row["p_corrected"]), task.test)),
+        "p of the change": _against(
+            lambda row: (text.p_value(row["p_corrected"]), task.test_in_brackets)
+        ),
         "Answers changed": _against(
             lambda row: (
                 f"{row['flipped']:.0f}",

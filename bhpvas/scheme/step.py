@@ -110,7 +110,7 @@ def _accuracy_is_whole(known: dict[str, Any]) -> bool:
 def _headline_is_whole(known: dict[str, Any]) -> bool:
     """Whether every metric by name may be what it says: a value in its interval, or neither."""
     named, headline = known.get("metrics"), known.get("headline")
-    if not isinstance(named, dict) or headline not in named:
+    if not isinstance(named, dict) or not isinstance(headline, str) or headline not in named:
         return False
     return all(isinstance(one, dict) and _is_whole(**one) for one in named.values())
 

@@ -119,3 +119,9 @@ def test_area_band_and_table_by_hand():
     np.testing.assert_allclose(between["low"], [0.9, 0.51, 0.5])
     assert list(between["kept"]) == [8, 4, 0]
     assert list(flat.frame()["kept"]) == [8, 4, 0]
+
+
+def test_an_area_leaves_out_what_is_not_defined():
+    nan = float("nan")
+    assert curve("ends", (0.8, 0.4, nan)).area == pytest.approx(0.6)
+    assert np.isnan(curve("nothing", (0.8, nan, nan)).area)

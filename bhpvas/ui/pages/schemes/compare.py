@@ -405,7 +405,7 @@ def _slices(found: Compared, session: Session) -> None:
         "Cost by slice",
         "Change against the unpruned model, worst hit on top; a dot: beyond chance, corrected for "
         "the number of slices.",
-        ("Slices", samples_texts.SLICES),
+        ("Slices", samples_texts.slices(found.task)),
         key="compare-slices",
     )
     ways = groupings(session.data.evaluation, found.task, models.lengths(session))

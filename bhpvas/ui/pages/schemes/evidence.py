@@ -228,7 +228,7 @@ def _areas(
                 tables.text(
                     metric.value_text(row.area).removesuffix("%"),
                     metric.interval_text(row.low, row.high) if row.seeds > 1 else "",
-                    wrap=False,
+                    wrap=not metric.share,
                 ),
             ]
             for row in areas([*whole, *random]).itertuples()
