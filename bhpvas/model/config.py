@@ -294,12 +294,12 @@ def filled_config(config: Mapping[str, Any], name: str) -> Any:
         raise ModelError(
             f"The config.json of {name!r} cannot be used: {files.reason(error)}."
         ) from error
-    activation = getattr(found, family.activation_key)
-    if activation not in ACT2FN:
-        raise ModelError(
-            f"The config.json of {name!r} cannot be used: transformers knows no activation "
-            f"{reprlib.repr(activation)}, its {family.activation_key}."
-        )
+    for key in (family.activation_key, *family.further_activations):
+        if (activation := getattr(found, key)) not in ACT2FN:
+            raise ModelError(
+                f"The config.json of {name!r} cannot be used: transformers knows no activation "
+                f"{reprlib.repr(activation)}, its {key}."
+            )
     return found
 
 
@@ -450,7 +450,7 @@ def _check_supported(config: Mapping[str, Any], name: str) -> None:
             raise ModelError(_own_code(name))
         if kind is None:
             raise ModelError(_without_type(config, name))
-        if kind in REFUSED:
+        if isinstance(kind, str) and kind in REFUSED:
             raise ModelError(f"The model {name!r} is of type {kind!r}, which {REFUSED[kind]}.")
         raise ModelError(
             f"The model {name!r} is of type {kind!r}; supported are {', '.join(FAMILIES)}."

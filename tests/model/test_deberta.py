@@ -131,6 +131,7 @@ def test_no_module_of_one_sentence_gains_more_than_the_bound(
         ({"conv_kernel_size": 3}, "has a convolution over neighbouring tokens (conv_kernel_size)"),
         ({"attention_head_size": 16}, "has an attention_head_size that is not its hidden_size"),
         ({"pooler_hidden_size": 16}, "has 16 pooled numbers (pooler_hidden_size) and 32 hidden"),
+        ({"max_position_embeddings": 10**9}, "has 1,000,000,000 places (max_position_embeddings)"),
         ({"position_buckets": "many"}, "has a position_buckets that is no whole number"),
     ],
 )

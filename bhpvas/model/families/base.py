@@ -105,6 +105,7 @@ class Family:
     many distances; ``work_keys`` are settings that decide how much work that is. ``order(config)``
     says of each layer, lowest first, which of the modules that is, where several may be the same.
     ``size_keys`` are what a config calls layers, heads, hidden and intermediate size.
+    ``further_activations`` are settings that name one beside that of the layers.
     ``unsupported(config)`` says what of a config cannot be run, or nothing. ``base`` is what a
     classifier calls its base model, ``others`` the shapes of all its tensors that are in no
     embedding and no layer; ``tables`` those of its embeddings, where they are not three tables and
@@ -146,6 +147,7 @@ class Family:
     )
     unsupported: Callable[[Mapping[str, Any]], str] = lambda config: ""
     activation_key: str = "hidden_act"
+    further_activations: tuple[str, ...] = ()
     embedding_size: bool = False
     more_keys: tuple[str, ...] = ()
     zero_keys: tuple[str, ...] = ()

@@ -12,6 +12,8 @@ from bhpvas.model.families.base import Family, Layer, Shapes, TokenizerClass, li
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+# No text is longer; nothing else in a model's files bounds what its config states.
+_LONGEST = 2**16
 #: Kinds of scores that distances add: of a query for a distance, of a distance for a key.
 _KINDS = ("c2p", "p2c")
 
@@ -125,7 +127,7 @@ def _rows(farthest: int, steps: int, buckets: bool, longest: int) -> Tensor:
 def _positions(model: Any, number: int) -> Disentangled:
     config, encoder = model.config.to_dict(), model.base_model.encoder
     farthest, steps = _reach(config)
-    longest = max(farthest, config["max_position_embeddings"])
+    longest: int = config["max_position_embeddings"]
     rows = _rows(farthest, steps, config.get("position_buckets", -1) > 0, longest)
     return Disentangled(
         kinds=_kinds(config),
@@ -179,7 +181,8 @@ def _distances(config: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _unsupported(config: Mapping[str, Any]) -> str:
-    if config.get("conv_kernel_size", 0):
+    kernel = config.get("conv_kernel_size", 0)
+    if not isinstance(kernel, int) or kernel > 0:
         return "has a convolution over neighbouring tokens (conv_kernel_size)"
     hidden, heads = config.get("hidden_size"), config.get("num_attention_heads")
     pooled = config.get("pooler_hidden_size", hidden)
@@ -189,9 +192,14 @@ def _unsupported(config: Mapping[str, Any]) -> str:
         size = hidden // heads
         if config.get("attention_head_size", size) != size:
             return "has an attention_head_size that is not its hidden_size divided by its heads"
+    longest = config.get("max_position_embeddings")
+    if isinstance(longest, int) and longest > _LONGEST:
+        return f"has {longest:,} places (max_position_embeddings)"
     for key in ("max_relative_positions", "position_buckets"):
         if type(config.get(key, -1)) is not int:
             return f"has a {key} that is no whole number"
+    if not isinstance(config.get("cls_dropout"), int | float | None):
+        return "has a cls_dropout that is no number"
     return ""
 
 
@@ -234,6 +242,8 @@ DEBERTA_V2 = Family(
         maps_characters=False,  # in transformers 5, which takes the map as an argument and drops it
     ),
     zero_keys=("type_vocab_size",),
+    further_activations=("pooler_hidden_act",),
+    asked=True,
     positions=_positions,
     distances=_distances,
     work_keys=(
