@@ -88,10 +88,10 @@ def _links(pages: Sequence[Any]) -> None:
 def _model_and_data(session: Session) -> None:
     classifier = models.classifier_named(session.model)
     geometry, data = classifier.geometry, session.data
-    name = model_and_data.short_name(data)
+    name, setting = model_and_data.short_name(data), models.task_of(session).setting
     rows = {
         "Model": f"{classifier.name} · {geometry.layers}{text.CROSS}{geometry.heads} · "
-        f"{text.big(geometry.parameters)}",
+        f"{text.big(geometry.parameters)}" + (f" · {setting}" if setting else ""),
         "Data": f"{name} · {len(data.calibration):,} + {len(data.evaluation):,}",
     }
     with st.container(key="data", gap=None):

@@ -53,6 +53,7 @@ def test_one_column_of_0_and_1_for_each_label_and_a_threshold(app, folders) -> N
     found = evaluate(classifier, here.data.evaluation)
     assert facts(app)["Micro F1"] == measured_text(task.headline, found.headline)
     assert here.scheme.steps[0].metrics["setting"] == "threshold 0.25"
+    assert facts(app)["Model"].endswith(" · threshold 0.25")
     open_dialog(app)  # the other threshold alone: the scheme stays, and is measured anew
     app.number_input(key="threshold-of-labels").set_value(None)
     use(app)
