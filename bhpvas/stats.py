@@ -240,8 +240,9 @@ def paired_bootstrap(
 
     ``statistic`` gives ``[…]`` for means ``[…, K]``. The interval is the percentile one; p is twice
     the share of draws, with the observed one, on the rarer side of no change, at most 1 (Efron and
-    Tibshirani 1993, An Introduction to the Bootstrap, chapters 13 and 15). NaN where the statistic
-    is not defined.
+    Tibshirani 1993, An Introduction to the Bootstrap, chapters 13 and 15). It is never below what
+    exchanging before and after within the m rows that differ can give, two of 2^m: a few rows that
+    are drawn again all fall on one side, and prove nothing. NaN where the statistic is not defined.
 
     >>> rows = np.arange(8.0)[:, None]
     >>> paired_bootstrap(rows, rows, lambda means: means[..., 0])
@@ -256,7 +257,8 @@ def paired_bootstrap(
         return PairedChange(np.nan, np.nan, np.nan, np.nan)
     known = drawn[np.isfinite(drawn)]
     rarer = min((known <= 0).sum(), (known >= 0).sum())
-    p = min(1.0, 2 * (1 + float(rarer)) / (1 + len(known)))
+    differing = int((before != after).any(axis=1).sum())
+    p = min(1.0, max(2 * (1 + float(rarer)) / (1 + len(known)), 2.0 ** (1 - differing)))
     return PairedChange(change, *drawn_interval(change, known), p)
 
 

@@ -21,6 +21,7 @@ from bhpvas.stats import (
     mcnemar,
     mean_change,
     min_p,
+    paired_bootstrap,
     percentile_interval,
     rank_correlation,
     share_change,
@@ -224,3 +225,12 @@ def test_min_p_is_counted_as_the_slow_way_does():
     expected = [np.mean(shares.min(1) <= share) for share in shares[0]]
     np.testing.assert_allclose(min_p(drawn), expected)
     assert min_p(drawn)[2] == 1
+
+
+def test_a_few_sentences_that_all_change_one_way_prove_nothing() -> None:
+    """Drawn again they always do; exchanged, one time in four of three sentences."""
+    before = np.zeros((3, 1))
+    found = paired_bootstrap(before, before + 1, lambda means: means[..., 0])
+    assert (found.change, found.p) == (1.0, 0.25)
+    many = np.zeros((30, 1))
+    assert paired_bootstrap(many, many + 1, lambda means: means[..., 0]).p == 2 / 1001
