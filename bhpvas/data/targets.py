@@ -45,8 +45,8 @@ def labels_in(cells: Iterable[str], known: Iterable[str]) -> dict[str, tuple[str
     """The labels that each cell holds: a JSON list, or text in which one of the separators parts
     them; what is itself one of the ``known`` labels is not parted.
 
-    >>> labels_in(["rude; funny", "rude", "[]"], ())
-    {'rude; funny': ('rude', 'funny'), 'rude': ('rude',), '[]': ()}
+    >>> labels_in(["[]", "rude; funny", "rude"], ())
+    {'[]': (), 'rude; funny': ('rude', 'funny'), 'rude': ('rude',)}
     """
     whole = {same_name(name) for name in known}
     found: dict[str, tuple[str, ...]] = {}

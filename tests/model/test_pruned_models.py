@@ -164,7 +164,7 @@ def test_a_curve_begins_with_the_model_as_it_is(smaller):
     assert curve.headline[0] == evaluate(smaller, data).accuracy
     found = propose(smaller, data, "reconstruction", heads=3, max_drop=1)
     assert len(found.heads) == 3
-    session = Session("somewhere", Splits(data, data, "for this test"), Scheme.of(smaller))
+    session = Session(smaller.source, Splits(data, data, "for this test"), Scheme.of(smaller))
     session = session.moved(session.scheme.removing([HeadId(0, 0)]))
     assert removals(session, Curves(("importance",), (None,), 2, 0)) == (0, 2, 4, 5)
 
