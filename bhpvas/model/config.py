@@ -6,7 +6,7 @@ import json
 import os
 import re
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite, prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model import files, tensors
 from bhpvas.model.families import FAMILIES, ORDINARY, REFUSED
 from bhpvas.model.families.base import ROWS, Family, What
+from bhpvas.model.label_names import label_notes, names_of, with_plain_labels
 from bhpvas.model.lacking import PRUNING, pruned_heads, pruned_neurons
 from bhpvas.model.tokenizer import check_tokenizer, tokenizer_notes
 from bhpvas.neurons import NeuronSet
@@ -31,9 +32,6 @@ _MOST_LABELS = 100_000
 _UNUSED = {"dtype", "torch_dtype"}
 # Settings that say nothing where they are null, as if they were not there.
 _NOTHING = {"quantization_config", "id2label"} | set(PRUNING)
-# How a config numbers its labels, and calls those without a name.
-_NUMBER = re.compile(r"\s*\d{1,6}\s*", re.ASCII)
-_UNNAMED = re.compile(r"LABEL_\d+")
 # What a training calls the folders that it saves along the way.
 _CHECKPOINT = r"checkpoint-\d+"
 #: The class that a smaller model exported by bhpvas is run by, for that of its family.
@@ -209,7 +207,7 @@ def read_files(folder: Path, name: str) -> ModelFiles:
         notes=(
             *files.other_weights(folder, weights),
             *contents.notes,
-            *_label_notes(config, label_names),
+            *label_notes(config, label_names),
             *tokenizer_notes(folder, config),
         ),
     )
@@ -345,7 +343,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
             f"The config.json of {name!r} cannot be used: its num_labels is "
             f"{reprlib.repr(count)}, and must be how many labels there are."
         )
-    return _with_plain_labels(config, name)
+    return with_plain_labels(config, name)
 
 
 def _adapter(path: Path, name: str, *, alone: bool) -> str:
@@ -392,55 +390,6 @@ def _without_config(folder: Path, name: str) -> str:
         f"The model {name!r} has no config.json, so it cannot be read: give a folder or a hub id "
         "that save_pretrained wrote."
     )
-
-
-def _with_plain_labels(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A config whose labels are numbered by place where it lists them, without space around.
-
-    Without an id2label they are those of label2id, or have the names that transformers gives them.
-    Raises :class:`ModelError` where they are not numbered, or others than are counted.
-    """
-    labels, numbers = config.get("id2label"), config.get("label2id")
-    if not isinstance(numbers, dict) or any(type(one) is not int for one in numbers.values()):
-        numbers = {}
-    if labels is None and numbers and sorted(numbers.values()) == [*range(len(numbers))]:
-        labels = {number: label for label, number in numbers.items()}
-    count = config.get("num_labels")
-    if labels is None:
-        labels = [f"LABEL_{number}" for number in range(2 if count is None else count)]
-    if isinstance(labels, list):
-        labels = dict(enumerate(labels))
-    if not isinstance(labels, dict) or not all(_NUMBER.fullmatch(str(one)) for one in labels):
-        raise ModelError(
-            f"The id2label of {name!r} is {reprlib.repr(labels)}: its labels must be numbered from "
-            "0 on, and each name must be text."
-        )
-    if count is not None and count != len(labels):
-        if not all(_UNNAMED.fullmatch(str(label)) for label in labels.values()):
-            raise ModelError(
-                f"The config.json of {name!r} names {len(labels)} labels in its id2label and "
-                f"counts {count} in num_labels: write both as the model was trained."
-            )
-        labels = {number: f"LABEL_{number}" for number in range(count)}  # as transformers does
-    plain = {
-        str(int(number)): label.strip() if isinstance(label, str) else label
-        for number, label in labels.items()
-    }
-    # transformers asks for both, and bhpvas for the first alone.
-    stated = numbers or {str(label): int(number) for number, label in plain.items()}
-    return config | {"id2label": plain, "label2id": stated}
-
-
-def _label_notes(config: Mapping[str, Any], label_names: Sequence[str]) -> Iterator[str]:
-    """Where a config numbers a label in two ways."""
-    stated = config.get("label2id") or {}
-    for number, label in enumerate(label_names):
-        if label_names.count(label) == 1 and stated.get(label, number) != number:
-            yield (
-                f"The config.json numbers {label!r:.80} {number} in its id2label, which is read, "
-                f"and {stated[label]} in its label2id."
-            )
-            return
 
 
 def _check_supported(config: Mapping[str, Any], name: str) -> None:
@@ -584,21 +533,3 @@ def longest_input(config: Mapping[str, Any], allowed: Any, name: str) -> int:
             "tokenizer_config.json."
         )
     return int(min(limit, longest))
-
-
-def names_of(labels: Mapping[Any, Any], name: str) -> tuple[str, ...]:
-    """The labels in a config's ``id2label`` by their numbers.
-
-    Raises :class:`ModelError` where they are not numbered from 0, or one is no text.
-    """
-    numbered = {int(number): label for number, label in labels.items()}
-    found: list[str] = []
-    for number in range(len(numbered)):
-        label = numbered.get(number)
-        if not isinstance(label, str):
-            raise ModelError(
-                f"The id2label of {name!r} gives label {number} the name {reprlib.repr(label)}: "
-                "its labels must be numbered from 0 on, and each name must be text."
-            )
-        found.append(label)
-    return tuple(found)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bhpvas.model.families.base import Family, Layer, Shapes, TokenizerClass, linear, norm
+from bhpvas.model.families.bert import PARTS as BERT_PARTS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -203,18 +204,12 @@ def _unsupported(config: Mapping[str, Any]) -> str:
     return ""
 
 
-PARTS = {
+PARTS = BERT_PARTS | {
     "query": "attention.self.query_proj",
     "key": "attention.self.key_proj",
     "value": "attention.self.value_proj",
     "position_query": "attention.self.pos_query_proj",
     "position_key": "attention.self.pos_key_proj",
-    "output": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "up": "intermediate.dense",
-    "activation": "intermediate.intermediate_act_fn",
-    "down": "output.dense",
-    "feed_forward_norm": "output.LayerNorm",
 }
 DEBERTA_V2 = Family(
     name="deberta-v2",
