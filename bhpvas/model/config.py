@@ -406,7 +406,9 @@ def _check_supported(config: Mapping[str, Any], name: str) -> None:
         )
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise ModelError(
-            f"The model {name!r} uses relative positions, which are not supported: {ORDINARY}."
+            f"The model {name!r} uses relative positions (position_embedding_type), whose "
+            "embeddings transformers 5 leaves out without a word, so that its answers would be "
+            f"wrong: open it with transformers 4, or {ORDINARY}."
         )
     if what := FAMILIES[kind].unsupported(config):
         raise ModelError(f"The model {name!r} {what}, which is not supported: {ORDINARY}.")

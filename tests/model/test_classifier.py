@@ -66,7 +66,7 @@ BROKEN = {
     ),
     "relative positions": (
         lambda f: change_config(f, position_embedding_type="relative_key"),
-        "relative positions",
+        "relative positions .*, whose embeddings transformers 5 leaves out",
     ),
     "a decoder": (lambda f: change_config(f, is_decoder=True), "is a decoder"),
     "missing weight": (drop_weight, "lacks 1 weight that .*classifier.weight"),
