@@ -6,8 +6,8 @@ import streamlit as st
 
 from bhpvas.charts.head_columns import columns, unscored
 from bhpvas.ui.jobs import learnt, measuring, models, runner
+from bhpvas.ui.pages.workbench import explorer, texts
 from bhpvas.ui.pages.workbench import settings as workbench_settings
-from bhpvas.ui.pages.workbench import texts
 from bhpvas.ui.pages.workbench import views as workbench_views
 from bhpvas.ui.state import session as sessions
 from bhpvas.ui.widgets import feed_forward, help
@@ -66,5 +66,5 @@ def draw() -> None:
         workbench_views.what_changed(session)
 
     if scores is not None:
-        workbench_views.explorer(scores, found, column, session, pointer=settings.pointer)
+        explorer.explorer(scores, found, column, session, pointer=settings.pointer)
         workbench_views.ablation_agreement(found, session)
