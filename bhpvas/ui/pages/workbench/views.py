@@ -65,6 +65,8 @@ def selected_heads(
     of_classes = f"By {texts.group(scores.task)}"
     titles = ["Numbers", "Where they look", of_classes]
     if session.widths:
+        # A place of their own: tabs that replace others start with those, and so on their open one.
+        st.empty()
         wide, numbers, looks, classes = st.tabs(["Widths", *titles], key="panel-with-widths")
         with wide:
             widths_view.panel(session)
