@@ -38,7 +38,10 @@ def measures_of(found: Evaluation) -> dict[str, Said]:
             )
         ),
         "p of the change": _against(
-            lambda row: (text.p_value(row["p_corrected"]), task.test_in_brackets)
+            lambda row: (
+                text.p_value(row["p_corrected"]),
+                task.test_in_brackets + _corrected(row, "p"),
+            )
         ),
         "Answers changed": _against(
             lambda row: (
@@ -50,6 +53,11 @@ def measures_of(found: Evaluation) -> dict[str, Said]:
         f"Loss, {task.metric('loss').unit}": MEASURES["Loss, nats"],
         **{title: MEASURES[title] for title in _REST},
     }
+
+
+def _corrected(row: pd.Series, p: str) -> str:
+    """That a p is not of the row alone, where that makes it another."""
+    return ", corrected" if row[f"{p}_corrected"] != row[p] else ""
 
 
 def _metric(metric: Metric) -> Said:
@@ -79,7 +87,7 @@ MEASURES: dict[str, Said] = {
     "Lost and gained": _against(
         lambda row: (
             f"{row['lost']:.0f} / {row['gained']:.0f}",
-            text.p_value(row["mcnemar_p_corrected"]),
+            text.p_value(row["mcnemar_p_corrected"]) + _corrected(row, "mcnemar_p"),
         )
     ),
     "Loss, nats": lambda row: (

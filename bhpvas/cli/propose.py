@@ -31,8 +31,8 @@ class Options(narrowing.TargetOptions):
     method: str | None = option(
         # Named here, since the registry would import torch.
         "random, importance, fisher, combined, iterative, redundancy, mask-search, "
-        "reconstruction, shares (default), greedy, layers, or any criterion; to a target random, "
-        "magnitude, mask-search or shares (default)",
+        "reconstruction, shares (default; importance where layers share their weights), greedy, "
+        "layers, or any criterion; to a target random, magnitude, mask-search or shares (default)",
         "NAME",
     )
     max_drop: float | None = option(
@@ -50,7 +50,7 @@ def run(options: Options) -> None:
     from bhpvas.evaluation.data_record import data_record
     from bhpvas.heads import parse_heads
     from bhpvas.scheme.scheme import Scheme
-    from bhpvas.search import DEFAULT_METHOD, Constraints, method_named, propose
+    from bhpvas.search import Constraints, default_method, method_named, propose
 
     if options.min_per_layer < 0:
         raise BhpvasError(
@@ -61,13 +61,14 @@ def run(options: Options) -> None:
     if options.heads is None:
         narrowing.run(options, options.method, constraints)
         return
-    method = method_named(options.method or DEFAULT_METHOD).name
+    named = options.method and method_named(options.method).name
     if options.max_drop is not None and not 0 <= options.max_drop <= 1:
         raise BhpvasError(
             f"--max-drop {options.max_drop:g} is no share of 1: write 0.01 for one point."
         )
     check_out("The scheme", options.out)
     classifier, dataset = load_calibration(options)
+    method = named or default_method(classifier.geometry)
     mask_without(classifier, options.protect)  # so that a head that does not exist is named
     with Bar(f"searching by {method}") as progress:
         found = propose(

@@ -158,8 +158,15 @@ class Dataset:
 
         Those of one label out of several as :meth:`aligned` has them, scores from numbers, sets
         from the labels in a cell (:mod:`bhpvas.data.targets`). Raises :class:`DataError` with the
-        first label that the model lacks, or that is no number.
+        first label that the model lacks, or that is no number, and where the labels were already
+        read for a model of another task.
         """
+        read_as = _TASK_OF_LABELS.get(self.labels.dtype.kind)
+        if read_as and not isinstance(task, read_as):
+            raise DataError(
+                f"The labels of {self.file} were read for a model that gives {read_as.title}, and "
+                f"this one gives {task.title}: read them again for it."
+            )
         if isinstance(task, Score):
             return self._with_scores(task)
         if isinstance(task, SeveralLabels):
@@ -247,6 +254,10 @@ class Dataset:
             labels_from=None,
             provenance=replace(said.noted(found.note), matched=found.way),
         )
+
+
+#: The task that labels were read for, by what kind of numbers they are.
+_TASK_OF_LABELS: dict[str, type[Task]] = {"f": Score, "b": SeveralLabels}
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ scheme, criteria, evaluation, recovery and the files at the root.
 
 from bhpvas.search.base import Constraints, Removal, SearchMethod
 from bhpvas.search.proposal import Proposal, propose
-from bhpvas.search.registry import DEFAULT_METHOD, METHODS, method_named
+from bhpvas.search.registry import DEFAULT_METHOD, METHODS, default_method, method_named
 
 __all__ = [
     "DEFAULT_METHOD", "METHODS", "Constraints", "Proposal", "Removal", "SearchMethod",
-    "method_named", "propose",
+    "default_method", "method_named", "propose",
 ]  # fmt: skip

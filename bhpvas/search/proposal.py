@@ -17,7 +17,7 @@ from bhpvas.recovery import Recovered, recover
 from bhpvas.scheme.learnt import LearntSentences
 from bhpvas.scheme.scheme import Scheme
 from bhpvas.search.base import FREE, Constraints, Removal, SearchMethod, SearchProblem
-from bhpvas.search.registry import DEFAULT_METHOD, method_named
+from bhpvas.search.registry import default_method, method_named
 from bhpvas.text import plural
 
 
@@ -75,7 +75,7 @@ class Proposal:
 def propose(
     classifier: Classifier,
     calibration: Dataset,
-    method: str = DEFAULT_METHOD,
+    method: str | None = None,
     *,
     heads: int,
     mask: HeadMask | None = None,
@@ -89,7 +89,8 @@ def propose(
 
     - ``calibration``: all sentences that anything is learnt from.
     - ``method``: a key of :data:`~bhpvas.search.registry.METHODS`, where each has its source, or a
-      criterion's name; its defaults are overridden by ``options``.
+      criterion's name; its defaults are overridden by ``options``. Where none is given it is
+      :func:`~bhpvas.search.registry.default_method`.
     - ``constraints``: heads that must stay.
     - ``heads``: of layers that share their weights a head leaves all of them at once and counts as
       often, so it may be fewer: as many such as fit into the number.
@@ -113,7 +114,8 @@ def propose(
     >>> found.removals[0].reason.endswith("place 72 of 72")
     True
     """
-    chosen = method_named(method)
+    chosen = method_named(method or default_method(classifier.geometry))
+    method = chosen.name
     unknown = set(options or {}) - set(chosen.defaults)
     if unknown:
         raise BhpvasError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bhpvas.criteria import CRITERIA
 from bhpvas.errors import BhpvasError
+from bhpvas.model.config import Geometry
 from bhpvas.search import (
     greedy,
     iterative,
@@ -51,6 +52,11 @@ TO_TARGET: dict[str, TargetMethod] = {
 #: Where no method is named: that of the largest mean area on the sample model over five calibration
 #: draws, after a thorough recovery (docs/benchmarks.md).
 DEFAULT_METHOD = "shares"
+
+
+def default_method(geometry: Geometry) -> str:
+    """The method where none is named: what refits layer by layer needs layers of their own."""
+    return "importance" if geometry.groups else DEFAULT_METHOD
 
 
 def method_named(name: str) -> SearchMethod:

@@ -213,6 +213,20 @@ def test_divergence_is_what_the_sum_says(classifier, dataset, evaluations):
             assert row[f"{measure}_low"] <= row[measure] <= row[f"{measure}_high"], measure
 
 
+def test_a_table_says_which_p_are_corrected(classifier, evaluations):
+    names = list(evaluations)
+    say = MEASURES["Lost and gained"]
+    for shown in (names, names[:2]):
+        some = {name: evaluations[name] for name in shown}
+        table = measures(classifier, some, np.full(60, 7)).set_index("scheme")
+        corrected = ["corrected" in say(table.loc[name])[1] for name in shown[1:]]
+        assert corrected == [
+            table.loc[name, "mcnemar_p"] != table.loc[name, "mcnemar_p_corrected"]
+            for name in shown[1:]
+        ]
+        assert any(corrected) == (len(shown) > 2)
+
+
 def test_the_interval_of_f1_is_near_that_of_drawing_sentences_again(evaluations):
     one = evaluations["a"]
     rng = np.random.default_rng(1)

@@ -219,6 +219,7 @@ def test_neurons_that_only_one_layer_loses_cannot_leave_the_weights(albert):
 def test_methods_that_refit_layer_by_layer_are_refused(albert, method):
     with pytest.raises(ModelError, match=f"share their weights, and the method {method} refits"):
         propose(albert, tiny_dataset(), method, heads=2)
+    assert propose(albert, tiny_dataset(), heads=2).method == "importance"
 
 
 # --- in all layers of a group ---------------------------------------------------------------------

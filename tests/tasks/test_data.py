@@ -16,6 +16,7 @@ from bhpvas.errors import DataError
 from bhpvas.tasks.base import Task
 from bhpvas.tasks.score import Score
 from bhpvas.tasks.several_labels import SeveralLabels
+from bhpvas.tasks.single_label import SingleLabel
 
 SCORE, PROBABILITY = Score(("LABEL_0",)), Score(("LABEL_0",), "sigmoid")
 SETS = SeveralLabels(("rude", "funny", "sad"))
@@ -168,3 +169,14 @@ def test_parts_and_splits_hold_scores():
 def test_without_a_task_labels_are_read_as_ever():
     found = read_dataset(io.BytesIO(table("text\tlabel", "1", "0", "1").encode()), name="a.tsv")
     assert found.labels.tolist() == [1, 0, 1] and found.label_names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("cells", "task"), [(("4.5", "2", "3"), SCORE), (("rude", "[]", "sad"), SETS)]
+)
+def test_labels_read_for_one_task_are_none_of_another(cells, task):
+    found = read(table("text\tlabel", *cells), task, "a.tsv")
+    for other in {SCORE, SETS, SingleLabel(("bad", "good"))} - {task}:
+        said = f"labels of a.tsv were read for a model that gives {task.title}, and this one gives "
+        with pytest.raises(DataError, match=said + other.title):
+            found.for_task(other)

@@ -18,7 +18,8 @@ from bhpvas.data.tables import csv_text
 from bhpvas.errors import BhpvasError
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.recovery import Recovered
-from bhpvas.search import DEFAULT_METHOD, METHODS, Proposal, SearchMethod, method_named
+from bhpvas.search import METHODS, Proposal, SearchMethod, method_named
+from bhpvas.search import default_method as best_method
 from bhpvas.ui.jobs import models, tasks
 from bhpvas.ui.pages.schemes import narrowing, texts
 from bhpvas.ui.pages.schemes import tasks as schemes_tasks
@@ -90,7 +91,7 @@ def method_names(*, compensating: bool = True) -> list[str]:
 
 def default_method(session: Session) -> str:
     """The method to begin with: the best one that can be used with the session's model."""
-    return "importance" if models.groups(session) else DEFAULT_METHOD
+    return best_method(models.classifier_named(session.model).geometry)
 
 
 def _settings(session: Session) -> None:
