@@ -106,8 +106,8 @@ def _chosen(
     weight, bias = projection.weight.double().cpu(), bias_of(projection).double().cpu()
     # The order is by what the units would say at their best, refitted with all of them there.
     best = solve(together.about(*together.means()), weight.T, _LIGHT_RIDGE)
-    order = removal_order(together.covariance(), best, unit, stay=stay)
     units = len(weight.T) // unit
-    kept = set(range(units)) - set(order[: units - count])
+    order = removal_order(together.covariance(), best, unit, stay=stay, most=units - count)
+    kept = set(range(units)) - set(order)
     rows = rows_of(kept, unit)
     return kept, compensate(weight[:, rows], bias, unit, fitted.of(rows), held_out.of(rows))

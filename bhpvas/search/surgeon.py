@@ -17,9 +17,14 @@ _AT_ONCE = 1 / 96
 
 
 def removal_order(
-    covariance: Tensor, columns: Tensor, unit: int, *, stay: Collection[int] = ()
+    covariance: Tensor,
+    columns: Tensor,
+    unit: int,
+    *,
+    stay: Collection[int] = (),
+    most: int | None = None,
 ) -> list[int]:
-    """Every unit but those that ``stay``, first to go first.
+    """Every unit but those that ``stay``, first to go first; the first ``most``, if given.
 
     Always those go next whose absence adds least to the squared error of the output once all others
     are refitted, ``tr(W_uᵀ (P_uu)⁻¹ W_u)`` with P the inverse of the kept inputs' covariance and W
@@ -32,23 +37,36 @@ def removal_order(
     count = len(covariance) // unit
     inverse = torch.linalg.inv(covariance + damping(covariance))
     columns = columns.clone()
-    left = [one for one in range(count) if one not in set(stay)]
+    held = torch.arange(count)  # the units whose inputs the matrices have
+    may_go, gone = torch.ones(count, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
+    may_go[list(stay)] = False
+    wanted = int(may_go.sum()) if most is None else min(most, int(may_go.sum()))
     at_once, order = max(1, round(_AT_ONCE * count)), list[int]()
-    while left:
-        alive = torch.tensor(left)
-        rows = _rows(alive, unit).view(len(left), unit)
-        blocks = inverse[rows[:, :, None], rows[:, None, :]]  # [n, u, u]
-        weights = columns[rows]  # [n, u, D]
-        added = (torch.linalg.solve(blocks, weights) * weights).sum((1, 2))
-        least = torch.topk(added, min(at_once, len(left)), largest=False).indices
-        gone = _rows(alive[least], unit)
-        pull = inverse[:, gone] @ torch.linalg.inv(inverse[gone][:, gone])
-        columns -= pull @ columns[gone]
-        inverse -= pull @ inverse[gone]
-        removed = {left[place] for place in least.tolist()}
-        order += [left[place] for place in least.tolist()]
-        left = [one for one in left if one not in removed]
-    return order
+    while len(order) < wanted:
+        left = may_go.nonzero().flatten()
+        added = _added(inverse, columns, _rows(left, unit).view(-1, unit))
+        next_ones = left[torch.topk(added, min(at_once, len(left)), largest=False).indices]
+        order += held[next_ones].tolist()
+        rows = _rows(next_ones, unit)
+        pull = inverse[:, rows] @ torch.linalg.inv(inverse[rows][:, rows])
+        columns.addmm_(pull, columns[rows], alpha=-1)
+        inverse.addmm_(pull, inverse[rows], alpha=-1)
+        may_go[next_ones], gone[next_ones] = False, True
+        if 8 * int(gone.sum()) > len(gone):  # smaller matrices now and then: copies cost, too
+            there = (~gone).nonzero().flatten()
+            rows = _rows(there, unit)
+            inverse, columns = inverse[rows][:, rows], columns[rows]
+            held, may_go, gone = held[there], may_go[there], gone[there]
+    return order[:wanted]
+
+
+def _added(inverse: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
+    """What the absence of each unit, of inputs ``rows [n, u]``, adds to the squared error."""
+    weights = columns[rows]  # [n, u, D]
+    if rows.shape[1] == 1:
+        return weights.square().sum((1, 2)) / inverse.diagonal()[rows[:, 0]]
+    blocks = inverse[rows[:, :, None], rows[:, None, :]]  # [n, u, u]
+    return (torch.linalg.solve(blocks, weights) * weights).sum((1, 2))
 
 
 def refitted(covariance: Tensor, columns: Tensor, rows: Tensor) -> Tensor:

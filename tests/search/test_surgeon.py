@@ -39,6 +39,8 @@ def test_the_order_is_that_of_refitting_every_time(units, unit, seed, monkeypatc
         errors = [error_without(inputs, columns.numpy(), kept, unit) for kept in without]
         expected.append(left.pop(int(np.argmin(errors))))
     assert removal_order(covariance, columns, unit) == expected
+    for most in (0, 2, units):
+        assert removal_order(covariance, columns, unit, most=most) == expected[:most]
 
 
 def test_a_refit_is_least_squares(monkeypatch):
