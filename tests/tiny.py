@@ -136,6 +136,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"pos_att_type": ["c2p"], "position_buckets": -1, "max_relative_positions": 9}
         | {"norm_rel_ebd": "none", "embedding_size": 16, "position_biased_input": True},
     ),
+    # Of which transformers numbers some of the farther ones lower.
+    "deberta-v2, fewer distances than buckets": ("deberta-v2", {"max_relative_positions": 2}),
     "deberta-v2, of content alone": (
         "deberta-v2",
         {"relative_attention": False, "position_biased_input": True},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from bhpvas import stats, text
 from bhpvas.data.dataset import Dataset
-from bhpvas.errors import DataError
+from bhpvas.errors import DataError, HeadError
 from bhpvas.evaluation.evaluation import Evaluation, evaluate
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.classifier import Classifier
@@ -19,6 +19,8 @@ from bhpvas.model.cost import flops_per_sentence, neurons_kept, parameters, spee
 from bhpvas.model.states import StateCache
 from bhpvas.progress import Progress, silent
 
+# How often heads of groups of layers are drawn until they are as many together as is asked for.
+_DRAWS = 1000
 #: The row of the model with all heads.
 UNPRUNED = "unpruned"
 
@@ -158,9 +160,30 @@ def random_order(mask: HeadMask, seed: int) -> list[HeadId]:
     return [heads[place] for place in np.random.default_rng(seed).permutation(len(heads))]
 
 
-def random_mask(every_head: HeadMask, count: int, seed: int) -> HeadMask:
-    """The mask without the first ``count`` heads of the random order of a seed."""
-    return every_head.without(random_order(every_head, seed)[:count])
+def random_mask(
+    every_head: HeadMask, count: int, seed: int, groups: Sequence[Sequence[int]] = ()
+) -> HeadMask:
+    """The mask without the first ``count`` heads of the random order of a seed.
+
+    Of ``groups`` of layers a head goes in all at once, and counts in each. Raises
+    :class:`~bhpvas.errors.HeadError` where no such heads are ``count`` together.
+    """
+    if not groups:
+        return every_head.without(random_order(every_head, seed)[:count])
+    columns = [
+        frozenset(HeadId(layer, head) for layer in group) - every_head.removed
+        for group in groups
+        for head in range(every_head.heads)
+    ]
+    rng = np.random.default_rng(seed)
+    for _ in range(_DRAWS):
+        gone = frozenset[HeadId]()
+        for place in rng.permutation(len(columns)):
+            if len(gone) + len(columns[place]) <= count:
+                gone |= columns[place]
+        if len(gone) == count:
+            return every_head.without(gone)
+    raise HeadError(f"No heads of all layers of their groups are {count} together.")
 
 
 def compare(
@@ -177,7 +200,8 @@ def compare(
 
     Columns as in :func:`measures`; ``random_low``, ``random_median`` and ``random_high`` are the
     5%, 50% and 95% quantiles of the headline of random masks with as many heads removed, neither
-    chosen nor recovered; empty where no head is removed, or neurons are as well.
+    chosen nor recovered; empty where no head is removed, or neurons are as well. Where layers share
+    their weights, heads of them go at once wherever those of the candidate do.
 
     - ``classifier``: the model that was pruned.
     - ``dataset``: what they are evaluated on.
@@ -202,10 +226,12 @@ def compare(
     plain, every_head = classifier.with_weights(None), classifier.full_mask()
     pruned = len(classifier.geometry.pruned)
     heads_alone = [mask for _, mask in candidates.values() if mask.masked_neurons is None]
-    sizes = sorted({len(mask.removed) for mask in heads_alone} - {pruned})
+    kinds = sorted(
+        {_drawn_like(classifier, one) for one in heads_alone if len(one.removed) > pruned}
+    )
     wanted = {UNPRUNED: (plain, every_head), **candidates}
     evaluations = dict(known or {})
-    total, done = len(wanted.keys() - evaluations.keys()) + random * len(sizes), 0
+    total, done = len(wanted.keys() - evaluations.keys()) + random * len(kinds), 0
     cache = StateCache()
 
     def measured(one: Classifier, mask: HeadMask) -> Evaluation:
@@ -219,19 +245,31 @@ def compare(
     evaluations = {
         name: evaluations.get(name) or measured(*candidate) for name, candidate in wanted.items()
     }
-    bands: dict[int, tuple[float, ...]] = {}
-    for size in sizes if random else []:
-        masks = [random_mask(every_head, size - pruned, seed + draw) for draw in range(random)]
+    bands: dict[tuple[int, bool], tuple[float, ...]] = {}
+    for count, together in kinds if random else []:
+        groups = classifier.geometry.groups if together else ()
+        draws = range(seed, seed + random)
+        masks = [random_mask(every_head, count - pruned, draw, groups) for draw in draws]
         values = np.array([measured(plain, mask).headline_value for mask in masks])
-        bands[size] = tuple(stats.band(values))
+        bands[count, together] = tuple(stats.band(values))
     table = measures(classifier, evaluations, classifier.encode(dataset).lengths)
     nothing = (np.nan,) * 3
     quantiles = [
-        bands.get(len(one.mask.removed), nothing) if one.mask.masked_neurons is None else nothing
+        bands.get(_drawn_like(classifier, one.mask), nothing)
+        if one.mask.masked_neurons is None
+        else nothing
         for one in evaluations.values()
     ]
     table[["random_low", "random_median", "random_high"]] = quantiles
     return table
+
+
+def _drawn_like(classifier: Classifier, mask: HeadMask) -> tuple[int, bool]:
+    """How many heads a random mask beside this one is without, and whether in all layers of their
+    groups at once, as its own are.
+    """
+    groups = classifier.geometry.groups
+    return len(mask.removed), bool(groups) and classifier.geometry.removable(mask) == mask
 
 
 def measures(

@@ -130,8 +130,12 @@ class DataRecord:
     def _counts(self) -> str:
         """Rows by label, or of many labels how many they have."""
         if len(self.rows) <= _MOST_LABELS:
-            between = ": " if self.source.matched == "value" else " "
-            return ", ".join(f"{name}{between}{count:,}" for name, count in self.rows.items())
+            values = self.source.matched == "value"
+            rows = {
+                f"{name.replace('-', text.MINUS)}:" if values else name: count
+                for name, count in self.rows.items()
+            }
+            return ", ".join(f"{name} {count:,}" for name, count in rows.items())
         fewest, most = min(self.rows.values()), max(self.rows.values())
         return f"{len(self.rows)} labels of {fewest:,} to {most:,} rows"
 

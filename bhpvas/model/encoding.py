@@ -134,7 +134,7 @@ def encode_texts(
         raise ModelError(
             f"The model {tables.name!r} reads {tables.longest} tokens, and its tokenizer adds "
             f"{special} to each input: write the model_max_length that it was trained with into "
-            "its tokenizer_config.json."
+            "its tokenizer_config.json, and its max_position_embeddings into config.json."
         )
     unknown = empty = 0
     for found in tokenised(tokenizer, texts, pairs):

@@ -192,3 +192,13 @@ def test_notes_are_of_sentences_and_model_and_doubts_by_the_answers_of_the_unpru
     assert data_record(odd, told).notes == ("A guess.", "A part was left out.")
     _, pruned = turned(classifier, whole.without(parse_heads("L0H1")))
     assert data_record(classifier, data, unpruned=pruned).notes == ()
+
+
+def test_scores_below_zero_have_a_true_minus_in_words_and_their_digits_in_json():
+    values = Provenance("review", None, "warmth", matched="value")
+    record = DataRecord("mine", values, {"-2 to -0.5": 3, "-0.5 to 1": 4}, 0.0, 0, 0)
+    assert "matched by value (−2 to −0.5: 3, −0.5 to 1: 4)" in record.line()
+    assert record.facts()["Rows"] == "−2 to −0.5: 3, −0.5 to 1: 4"
+    assert list(record.record()["rows_per_label"]) == ["-2 to -0.5", "-0.5 to 1"]
+    named = replace(record, source=replace(values, matched="name"), rows={"non-toxic": 3})
+    assert "(non-toxic 3)" in named.line()

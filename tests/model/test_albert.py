@@ -13,8 +13,9 @@ from torch import Tensor
 from transformers import AlbertForSequenceClassification
 
 from bhpvas.criteria import CRITERIA, score
-from bhpvas.errors import BhpvasError, ModelError
+from bhpvas.errors import BhpvasError, HeadError, ModelError
 from bhpvas.evaluation.ablation import ablate
+from bhpvas.evaluation.comparison import compare, random_mask
 from bhpvas.evaluation.evaluation import evaluate
 from bhpvas.export import FORMATS, export_model
 from bhpvas.heads import HeadId, HeadMask, parse_heads
@@ -428,3 +429,29 @@ def test_the_fit_is_least_squares_over_all_layers_of_a_group(deep):
         pull = fit.ridge * len(x) * x.square().mean() * torch.eye(x.shape[1])
         solved = weight.T + torch.linalg.solve(x.T @ x + pull, x.T @ (y - x @ weight.T))
         torch.testing.assert_close(x @ fit.weight.T, x @ solved, atol=2e-3, rtol=0)
+
+
+def test_random_masks_beside_a_scheme_lose_heads_as_it_does(albert):
+    """In all layers at once where its own do, and in each layer by itself where one is masked."""
+    data, full = tiny_dataset(), albert.full_mask()
+    everywhere, one = parse_heads("L0-1H2"), parse_heads("L0H1,L1H3")
+    table = compare(
+        albert,
+        data,
+        {"all": (albert, full.without(everywhere)), "one": (albert, full.without(one))},
+        random=6,
+    ).set_index("scheme")
+    for name, groups in (("all", albert.geometry.groups), ("one", ())):
+        masks = [random_mask(full, 2, seed, groups) for seed in range(6)]
+        assert all((albert.geometry.removable(mask) == mask) or not groups for mask in masks)
+        values = [evaluate(albert, data, mask).accuracy for mask in masks]
+        band = table.loc[name, ["random_low", "random_median", "random_high"]]
+        np.testing.assert_allclose(list(band), np.quantile(values, [0.05, 0.5, 0.95]))
+    assert len({random_mask(full, 2, seed, albert.geometry.groups) for seed in range(20)}) == 4
+    # Of groups of two and three layers, six heads are three of the one or two of the other.
+    uneven = [(0, 1), (2, 3, 4)]
+    for seed in range(20):
+        mask = random_mask(HeadMask(5, 4), 6, seed, uneven)
+        assert len(mask.removed) == 6 and mask.common(uneven) == mask
+    with pytest.raises(HeadError, match="No heads of all layers of their groups are 1 together"):
+        random_mask(full, 1, 0, albert.geometry.groups)

@@ -132,7 +132,9 @@ def test_no_module_of_one_sentence_gains_more_than_the_bound(
         ({"attention_head_size": 16}, "has an attention_head_size that is not its hidden_size"),
         ({"pooler_hidden_size": 16}, "has 16 pooled numbers (pooler_hidden_size) and 32 hidden"),
         ({"max_position_embeddings": 10**9}, "has 1,000,000,000 places (max_position_embeddings)"),
+        ({"max_position_embeddings": 1}, "has one place (max_position_embeddings) for a text's"),
         ({"position_buckets": "many"}, "has a position_buckets that is no whole number"),
+        ({"position_buckets": 1}, "has a single bucket of distances (position_buckets)"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_its_name(

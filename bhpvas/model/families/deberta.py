@@ -61,8 +61,9 @@ class Disentangled:
             needed = torch.arange(1 - length, asked).clamp(-farthest, farthest)
             needed, rows = self.rows[needed + farthest], distances + length - 1
         else:
-            first = self._numbers[farthest - min(length - 1, farthest)]
-            last = self._numbers[farthest + min(asked - 1, farthest)]
+            # They do not grow with the distance where a config has more buckets than distances.
+            within = self._numbers[max(farthest - length + 1, 0) : farthest + asked]
+            first, last = min(within), max(within)
             rows = self.rows[distances.clamp(-farthest, farthest) + farthest] - first
             vectors = vectors[first : last + 1]
         if self.norm is not None:
@@ -196,9 +197,13 @@ def _unsupported(config: Mapping[str, Any]) -> str:
     longest = config.get("max_position_embeddings")
     if isinstance(longest, int) and longest > _LONGEST:
         return f"has {longest:,} places (max_position_embeddings)"
+    if longest == 1:
+        return "has one place (max_position_embeddings) for a text's first and last token"
     for key in ("max_relative_positions", "position_buckets"):
         if type(config.get(key, -1)) is not int:
             return f"has a {key} that is no whole number"
+    if config.get("relative_attention", False) and config.get("position_buckets", -1) == 1:
+        return "has a single bucket of distances (position_buckets), which transformers halves"
     if not isinstance(config.get("cls_dropout"), int | float | None):
         return "has a cls_dropout that is no number"
     return ""
