@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bhpvas.cli import processes
 from bhpvas.cli.options import DataOptions, DrawOptions
-from bhpvas.errors import BhpvasError, SchemeError
+from bhpvas.errors import BhpvasError, DataError, SchemeError
 
 if TYPE_CHECKING:
     from bhpvas.data.dataset import Dataset, Split
@@ -33,20 +33,44 @@ def load_calibration(
     options: DrawOptions, most: int | None = DEFAULT_SENTENCES
 ) -> tuple[Classifier, Dataset]:
     """As :func:`load`; of more sentences than asked for (else ``most``), some are drawn."""
-    return _with_classifier(options, calibration_of(options, options.data, most))
+    dataset = calibration_of(options, options.data, most)
+    classifier = _classifier(options)
+    return classifier, suited(dataset, classifier, options.data)
+
+
+def suited(dataset: Dataset, classifier: Classifier, source: str | None) -> Dataset:
+    """What is learnt from, in the numbering of a model's labels.
+
+    Raises :class:`DataError` where these are the sample sentences, since no ``source`` was named,
+    and the model answers something else.
+    """
+    try:
+        return dataset.for_task(classifier.task)
+    except DataError as error:
+        if source is not None:
+            raise
+        raise DataError(
+            "The sample sentences, from which is learnt where none are named, have the labels "
+            f"negative and positive, and {classifier.name!r} answers otherwise: name sentences "
+            "with its labels by --calibration."
+        ) from error
 
 
 def _with_classifier(options: DataOptions, dataset: Dataset) -> tuple[Classifier, Dataset]:
+    classifier = _classifier(options)
+    return classifier, dataset.for_task(classifier.task)
+
+
+def _classifier(options: DataOptions) -> Classifier:
     from bhpvas.model.classifier import load_classifier
 
-    classifier = load_classifier(
+    return load_classifier(
         options.model,
         device=options.device,
         dtype=options.dtype,
         max_unknown=options.max_unknown,
         threshold=options.threshold,
     )
-    return classifier, dataset.for_task(classifier.task)
 
 
 def _dataset(options: DataOptions, source: str | None, split: Split) -> Dataset:

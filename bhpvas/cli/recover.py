@@ -184,11 +184,12 @@ def refit_lines(found: Recovered, classifier: Classifier) -> list[str]:
         group = classifier.geometry.group_of(layer)
         return f"layer {layer:<3}" if len(group) == 1 else f"layers {group[0]} to {group[-1]}"
 
+    reports = [
+        *((f"{name(one.layer)} error", one) for one in found.layers),
+        *((f"{name(one.layer)} feed-forward error", one) for one in found.feed_forward),
+    ]
     return [
-        *(
-            f"{name(one.layer)} error {one.error_before:8.4f} → {one.error_after:.4f}"
-            for one in found.layers
-        ),
+        *(f"{said} {one.error_before:8.4f} → {one.error_after:.4f}" for said, one in reports),
         "Errors are shares of the variance of what the layer should say, measured on "
         f"{plural(found.held_out, 'held-out sentence')} of the {found.sentences:,} of "
         f"{found.calibration}.",

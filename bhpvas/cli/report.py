@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bhpvas.cli.inputs import calibration_of, check_sentences, load, opened_scheme
+from bhpvas.cli.inputs import calibration_of, check_sentences, load, opened_scheme, suited
 from bhpvas.cli.options import BothOptions, option
 from bhpvas.cli.output import Bar, answer, model_record
 from bhpvas.errors import BhpvasError
@@ -41,6 +41,7 @@ def run(options: Options) -> None:
                 f"{classifier.geometry.max_length} tokens."
             )
         calibration = calibration_of(options, options.calibration)
+        calibration = suited(calibration, classifier, options.calibration)
         with Bar("reporting") as progress:
             report = write_report(
                 classifier,

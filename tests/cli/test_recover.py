@@ -147,3 +147,16 @@ def test_the_command_line_offers_every_setting_with_its_default():
         assert f"{type(defaults[name]).__name__} | None" == kind
         if kind != "bool | None":
             assert f"(default: {np.format_float_positional(defaults[name], trim='-')})" in said
+
+
+def test_errors_of_feed_forward_parts_are_said_beside_those_of_attention(capsys, files, tmp_path):
+    """Of a scheme without neurons alone nothing else is refitted."""
+    common = ["--model", files[0], "--calibration", files[1]]
+    narrow, out = str(tmp_path / "narrow.json"), str(tmp_path / "out.json")
+    target = ["--target", "parameters=0.9", "--units", "neurons"]
+    assert main(["propose", *common, *target, "--out", narrow]) == 0
+    capsys.readouterr()
+    assert main(["recover", *common, "--scheme", narrow, "--out", out]) == 0
+    said = capsys.readouterr().out
+    layers = load_scheme(out).steps[-1].settings["feed_forward"]
+    assert layers and said.count(" feed-forward error ") == len(layers)

@@ -184,3 +184,15 @@ def test_an_activation_is_read_from_where_sentence_transformers_writes_it(tmp_pa
     for content, expected in ((json.dumps(config), "sigmoid"), ("{", "identity")):
         (path / "config_sentence_transformers.json").write_text(content, encoding="utf-8")
         assert read_info(path).task.activation == expected  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", ["propose", "report"])
+def test_sample_sentences_that_do_not_suit_a_model_are_said_to_be_those(
+    capsys, common, data, learn, kind, command
+):
+    assert main(["propose", *common, *learn, "--heads", "2", "--out", "s.json"]) == 0
+    words = ["--heads", "2"] if command == "propose" else [*data, "--scheme", "s.json"]
+    assert main([command, *common, *words, "--out", "o"]) == 2
+    said = capsys.readouterr().err
+    assert "The sample sentences, from which is learnt where none are named" in said
+    assert "name sentences with its labels by --calibration" in said and "--label" not in said
