@@ -108,6 +108,8 @@ def timeline(
     room = (every - fewest) * 0.05 + 0.5
     title = "FLOPs kept, %" if by_flops else "heads kept"
     figure.update_xaxes(**style.axis(title, 8, grid=False), range=[every + room, fewest - room])
+    if not by_flops and every - fewest < 8:
+        figure.update_xaxes(dtick=1)  # whole heads, of which there are no more than ticks
     ends = [end for point in points for end in point.headline]
     figure.update_yaxes(**style.axis(metric.axis, 5), range=style.reach(metric, ends, room=1.5))
     return figure

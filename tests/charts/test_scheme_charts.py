@@ -167,6 +167,13 @@ def test_what_was_measured_on_sentences_that_were_learnt_from_is_open_and_says_h
     assert steps.text[0].endswith("100 sentences")
 
 
+@pytest.mark.parametrize(("heads", "apart"), [(8, 1), (72, None)])
+def test_the_timeline_of_few_heads_has_ticks_at_whole_ones(heads: int, apart: int | None):
+    start = TimelinePoint(0, None, heads, Measured(0.9, 0.85, 0.94), "start", current=True)
+    figure = timeline([start], all_heads=heads, sentences=100)
+    assert figure.layout.xaxis.dtick == apart
+
+
 def test_the_table_of_steps_tells_what_is_not_known_from_none():
     learnt = LearntSentences.of([3])
     scheme = started().removing(parse_heads("L0H1"), "greedy", learnt_from=learnt)
