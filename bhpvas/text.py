@@ -42,6 +42,16 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
+def nats(value: float) -> str:
+    """A divergence with 4 decimals, or 2 significant digits where those would show none of it.
+
+    >>> nats(0.0145), nats(0.0000312), nats(0.0)
+    ('0.0145', '3.1e−5', '0')
+    """
+    shown = f"{value:.4f}"
+    return shown if float(shown) > 0 else number(value, 2)
+
+
 def signed(value: float, digits: int = 1) -> str:
     """``value`` with a sign and ``digits`` decimals; a zero after rounding has no sign.
 

@@ -35,6 +35,11 @@ def test_no_map_of_a_command_shows_the_sign_of_a_zero():
     assert grid(values).splitlines()[1].split() == ["L0", *["0.0000"] * 4]
 
 
+def test_a_divergence_that_is_there_is_not_shown_as_none():
+    shown = [text.nats(value) for value in (0.0145, 0.00005, 0.000049, 3e-7, 0.0)]
+    assert shown == ["0.0145", "0.0001", "4.9e−5", "3.0e−7", "0"]
+
+
 def test_no_divergence_is_below_zero():
     draws = torch.Generator().manual_seed(0)
     for _ in range(50):

@@ -10,6 +10,7 @@ from bhpvas.cli.output import answer
 
 if TYPE_CHECKING:
     from bhpvas.model.config import Info
+    from bhpvas.tasks.base import Task
 
 
 Options = ModelOptions
@@ -19,9 +20,11 @@ def run(options: Options) -> None:
     """Say how large a model is and which labels it knows, without loading its weights."""
     from bhpvas.model.config import read_info
 
-    found = document(read_info(options.model))
+    info = read_info(options.model)
+    found = document(info)
     notes = found["notes"]
-    lines = [f"{name:16} {_plain(found[name])}" for name in found if name != "notes"]
+    said = found | {"task": info.task.name + _score(info.task)}
+    lines = [f"{name:16} {_plain(said[name])}" for name in found if name != "notes"]
     answer(options.json, found, [*lines, *(f"{'note':16} {note}" for note in notes)])
 
 
@@ -38,6 +41,16 @@ def document(info: Info) -> dict[str, Any]:
         "task": info.task.name,
         "notes": list(info.notes),
     }
+
+
+def _score(task: Task) -> str:
+    """What is done to the only output, which decides the loss and which labels can be read."""
+    from bhpvas.tasks.score import Score
+
+    if not isinstance(task, Score):
+        return ""
+    how = {"identity": "the output as it is", "sigmoid": "the sigmoid of the output"}
+    return f", the score is {how[task.activation]}"
 
 
 def _plain(value: object) -> str:

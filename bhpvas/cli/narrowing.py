@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bhpvas import text
 from bhpvas.cli.inputs import kept_results, load_calibration, mask_without
 from bhpvas.cli.options import CacheOptions, CalibrationOptions, option
 from bhpvas.cli.output import Bar, answer, check_out, model_record, removed_heads, write_scheme
@@ -140,12 +141,12 @@ def targets_of(options: TargetOptions) -> list[Target]:
     return [Target("flops", 1 / one) for one in reductions]
 
 
-def _units(text: str | None) -> tuple[Unit, ...]:
+def _units(named: str | None) -> tuple[Unit, ...]:
     from bhpvas.search.target import UNITS, unit_named
 
-    if text is None:
+    if named is None:
         return UNITS
-    found: list[Unit] = [unit_named(one.strip()) for one in text.split(",")]
+    found: list[Unit] = [unit_named(one.strip()) for one in named.split(",")]
     return tuple(dict.fromkeys(found))
 
 
@@ -207,7 +208,7 @@ def lines(classifier: Classifier, found: Narrowed, out: str) -> list[str]:
         f"{len(found.mask.masked)} of {geometry.layers * geometry.heads} heads and {neurons:,} of "
         f"{geometry.layers * geometry.intermediate_size:,} neurons removed by {found.method}: "
         f"{100 * found.cost:.1f}% of the {measure} stay. {how}, the answers move by "
-        f"{found.divergence:.4f} nats (KL) on the {found.sentences} sentences of "
+        f"{text.nats(found.divergence)} nats (KL) on the {found.sentences} sentences of "
         f"{found.calibration}{learnt}; written to {out}",
     ]
     if found.mask.changes and found.recovered is None:

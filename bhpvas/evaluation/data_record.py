@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MANY_COPIES, FEW_DIFFERENT = 0.1, 30
 # Ranges in which scores are counted.
 _RANGES = 5
+# What rows without any of several labels are counted under.
+_NONE = "none of them"
 # Labels whose rows a line counts one by one.
 _MOST_LABELS = 6
 
@@ -136,8 +138,9 @@ class DataRecord:
                 for name, count in self.rows.items()
             }
             return ", ".join(f"{name} {count:,}" for name, count in rows.items())
-        fewest, most = min(self.rows.values()), max(self.rows.values())
-        return f"{len(self.rows)} labels of {fewest:,} to {most:,} rows"
+        counts = [count for name, count in self.rows.items() if name != _NONE]
+        none = f", {_NONE} {self.rows[_NONE]:,}" if _NONE in self.rows else ""
+        return f"{len(counts)} labels of {min(counts):,} to {max(counts):,} rows{none}"
 
     def _reasons(self) -> str:
         """Why rows were left out, with their number where there are several reasons."""
@@ -202,7 +205,7 @@ def _rows(dataset: Dataset, task: Task) -> dict[str, int]:
     names, labels = dataset.label_names, dataset.labels
     if isinstance(task, SeveralLabels):
         counts = dict(zip(names, labels.sum(0).tolist(), strict=True))
-        return counts | {"none of them": int((~labels.any(1)).sum())}
+        return counts | {_NONE: int((~labels.any(1)).sum())}
     if isinstance(task, Score):
         values, found = np.unique(labels, return_counts=True)
         if len(values) <= _RANGES:

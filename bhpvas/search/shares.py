@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bhpvas import text
 from bhpvas.heads import HeadId, HeadMask
 from bhpvas.model.pruning import prune_layer
 from bhpvas.progress import Progress
@@ -148,7 +149,7 @@ def search(problem: SearchProblem) -> list[Removal]:
             best, others = least(tries, lambda one: one.rise)
             reason = (
                 f"layer {best.heads[0].layer} can best spare it: compensated, the answers are then "
-                f"{best.divergence:.4f} nats (KL) from the unpruned ones"
+                f"{text.nats(best.divergence)} nats (KL) from the unpruned ones"
                 f"{equal_to(others, 'other layer')}"
             )
             chosen += [Removal(head, reason) for head in best.heads[: problem.count - len(chosen)]]

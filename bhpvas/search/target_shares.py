@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from bhpvas import text
 from bhpvas.heads import HeadMask
 from bhpvas.progress import part
 from bhpvas.recovery.base import LayerReport, Recovered
@@ -134,7 +135,7 @@ def _reasons(
     """A clause for each layer: what it keeps, and what that moves where it alone is narrowed."""
     return tuple(
         f"{what_stays(problem, plan, layer)}: each narrowed alone, the answers would move by "
-        f"{by:.4f} nats (KL) in all"
+        f"{text.nats(by)} nats (KL) in all"
         for layer, by in enumerate(alone)
     )
 

@@ -160,6 +160,9 @@ def test_info_names_the_task(capsys, common, kind):
     found = printed(capsys, "info", *common)
     assert found["task"] == ("multi_label_classification" if kind == "labels" else "regression")
     assert found["labels"] == ([*NAMES] if kind == "labels" else ["LABEL_0"])
+    read_as = {"score": ", the score is the output as it is\n", "labels": "\n"}
+    sigmoid = ", the score is the sigmoid of the output\n"
+    assert found["task"] + read_as.get(kind, sigmoid) in text(capsys, "info", *common)
 
 
 def test_the_report_says_what_the_task_says(capsys, common, data, learn, kind, folder):

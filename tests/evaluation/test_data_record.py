@@ -72,6 +72,12 @@ def test_many_labels_are_counted_together():
     assert len(record.record()["rows_per_label"]) == 77
 
 
+def test_rows_with_none_of_many_labels_are_no_label():
+    rows = {f"topic {place}": 4 + place for place in range(18)} | {"none of them": 2}
+    line = replace(RECORD, rows=rows).line()
+    assert "(18 labels of 4 to 21 rows, none of them 2)" in line
+
+
 def test_two_records_side_by_side_have_every_fact_of_both():
     other = replace(RECORD, source=Provenance(text="review"), empty=0)
     rows = {name: (one, two) for name, one, two in side_by_side(other, RECORD)}

@@ -94,7 +94,7 @@ def test_a_family_is_that_of_the_library(
     for layer, alone in enumerate(one.alone):
         assert f'<td class="name">L{layer}</td>' in shown
         assert f"<td>{text.number(alone)}</td>" in shown
-        assert f"move by {alone:.4f} nats" in one.reasons[layer]
+        assert f"move by {text.nats(alone)} nats" in one.reasons[layer]
     assert len(session(app).scheme.steps) == 1  # nothing is removed
 
 
