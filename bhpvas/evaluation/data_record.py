@@ -185,6 +185,7 @@ def data_record(
     notes = [*dataset.provenance.notes, *classifier.notes]
     notes += filter(None, [_many_copies(len(dataset), different)])
     notes += filter(None, [_conflict(dataset, encoded.first_copies, classifier.task)])
+    notes += filter(None, [_queries(dataset, classifier.task)])
     if unpruned is not None and unpruned.is_single_label and not unpruned.mask.changes:
         notes += filter(None, [label_doubt(unpruned.confusion, unpruned.label_names)])
     return DataRecord(
@@ -219,6 +220,22 @@ def _rows(dataset: Dataset, task: Task) -> dict[str, int]:
             for low, high, count in zip(edges, edges[1:], sums, strict=False)
         }
     return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+
+
+def _queries(dataset: Dataset, task: Task) -> str | None:
+    """Which pairs answer one query, and of how many queries a ranking can be measured."""
+    codes = dataset.query_codes if isinstance(task, Score) else None
+    if codes is None:
+        return None
+    lowest, highest = np.full(codes.max() + 1, np.inf), np.full(codes.max() + 1, -np.inf)
+    np.minimum.at(lowest, codes, dataset.labels)
+    np.maximum.at(highest, codes, dataset.labels)
+    which = "with the same first text" if dataset.queries is None else "with the same --query cell"
+    return (
+        f"Pairs {which} answer one query: {(lowest < highest).sum():,} of the "
+        f"{text.plural(len(lowest), 'query', 'queries')} have answers whose labels differ, and "
+        "nDCG and MRR are means of those."
+    )
 
 
 def _many_copies(sentences: int, different: int) -> str | None:

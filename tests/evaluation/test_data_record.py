@@ -15,6 +15,8 @@ from bhpvas.data.provenance import Provenance
 from bhpvas.evaluation.data_record import DataRecord, data_record, side_by_side
 from bhpvas.evaluation.evaluation import Evaluation
 from bhpvas.heads import HeadMask, parse_heads
+from bhpvas.model.classifier import load_classifier
+from tests.tiny import TASKS, save_tiny
 
 SOURCE = Provenance("review", "reply", "stars", "separated by tabs", "order", {"no label": 3})
 RECORD = DataRecord("mine", SOURCE, {"bad": 1200, "good": 4}, 0.0123, 7, 2, ("A guess.",))
@@ -208,3 +210,16 @@ def test_scores_below_zero_have_a_true_minus_in_words_and_their_digits_in_json()
     assert list(record.record()["rows_per_label"]) == ["-2 to -0.5", "-0.5 to 1"]
     named = replace(record, source=replace(values, matched="name"), rows={"non-toxic": 3})
     assert "(non-toxic 3)" in named.line()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_of_a_ranking_it_says_how_many_queries_are_measured(tmp_path, named):
+    classifier = load_classifier(save_tiny(tmp_path, **TASKS["score"]))
+    queries = ("good", "good", "bad", "bad", "bad", "the film")
+    labels = np.array([3.0, 3.0, 1.0, 2.0, 2.0, 5.0])
+    data = Dataset("six", queries, ("a film",) * 6, labels, ("score",))
+    if named:
+        data = replace(data, texts=("good",) * 6, queries=tuple("aabbbc"))
+    (note,) = data_record(classifier, data).notes[-1:]
+    which = "--query cell" if named else "first text"
+    assert note.startswith(f"Pairs with the same {which} answer one query: 1 of the 3 queries have")

@@ -176,6 +176,7 @@ def test_an_int8_graph_is_measured_by_itself(tmp_path):
     assert np.corrcoef(logits.ravel(), found.after.logits.ravel())[0, 1] > 0.9
     card = (tmp_path / "out" / "README.md").read_text()
     assert "after, int8" in card and "--format onnx --int8" in card
+    assert "its accuracy above is its own, and moves with what shares a batch" in card
     assert card.count("**All 12 sentences were learnt from (choice of heads by greedy)") == 2
     record = found.record()
     assert record["learnt_from"] == record["int8"]["learnt_from"] == 12

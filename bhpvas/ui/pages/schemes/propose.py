@@ -183,7 +183,8 @@ def _as_asked(session: Session) -> None:
 def _how_many(session: Session, most: int, method: SearchMethod) -> tuple[int, float | None]:
     """How many heads may go, and the largest drop of the headline, if that decides."""
     metric = models.task_of(session).headline
-    titles = {_COUNT: _COUNT, _SHARE: _SHARE, _DROP: f"{metric.title} drop"}
+    of = metric.title.removesuffix(" correlation")  # three choices have to fit beside each other
+    titles = {_COUNT: _COUNT, _SHARE: _SHARE, _DROP: f"{of} drop"}
     by = controls.choice(
         "How many go", titles, format_func=titles.get, **kept_as("how-many"), titled=True
     )
